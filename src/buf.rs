@@ -1,0 +1,40 @@
+//! Owned buffers: memory that an operation takes, the kernel uses, and the result gives back.
+//!
+//! The kernel reads and writes a buffer after the call that started the operation has returned, so
+//! a borrowed `&mut [u8]` will not do: its owner could free it while the kernel still writes. An
+//! operation takes the buffer by value instead and returns it beside its result, on errors too:
+//!
+//! ```no_run
+//! # async fn f(mut stream: annulus::net::TcpStream) -> std::io::Result<()> {
+//! let (result, buffer) = stream.read(Vec::with_capacity(4096)).await;
+//! let count = result?;
+//! assert_eq!(buffer.len(), count);
+//! # Ok(()) }
+//! ```
+//!
+//! - [`IoBuf`] is memory to read from, [`IoBufMut`] memory to write to. They are implemented for
+//!   the owned byte containers of the standard library and of the `bytes` crate.
+//! - [`Slice`] is a range of a buffer, made by [`IoBuf::slice`]; it gives the whole back with
+//!   [`Slice::into_inner`].
+//!
+//! # How much is read, and what a buffer's length is afterwards
+//!
+//! A read fills a buffer from its start up to its *capacity*, whatever its length was, and then
+//! sets its length to what was read: a `Vec::with_capacity(4096)` can be read into again and again.
+//! Containers whose length cannot change (`Box<[u8]>`) keep it, and the count tells what is new.
+//! To keep what a `Vec` holds and read behind it, read into `vec.slice(vec.len()..)`.
+//!
+//! Nothing lets safe code see a byte that was never written: lengths grow only over bytes that the
+//! kernel has said it wrote.
+
+mod containers;
+mod slice;
+mod traits;
+
+use std::io;
+
+pub use slice::Slice;
+pub use traits::{IoBuf, IoBufMut};
+
+/// The result of an operation and the buffer that it used.
+pub type BufResult<T, B> = (io::Result<T>, B);

@@ -1,0 +1,88 @@
+//! What it takes to be a buffer.
+
+use std::ops::{Bound, RangeBounds};
+
+use super::Slice;
+
+/// Owned memory that the kernel can read.
+///
+/// # Safety
+///
+/// - [`read_ptr`](Self::read_ptr) points to [`bytes_init`](Self::bytes_init) initialised bytes.
+/// - The pointer and the length stay the same, and the memory stays valid, until the value is
+///   dropped or changed through `&mut`: also when the value moves.
+pub unsafe trait IoBuf: Unpin + 'static {
+    /// The start of the memory.
+    fn read_ptr(&self) -> *const u8;
+
+    /// How many bytes from the start are initialised: what a write sends.
+    fn bytes_init(&self) -> usize;
+
+    /// The initialised bytes.
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the implementor promises that this many bytes are initialised here, and they can
+        // change only through `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.read_ptr(), self.bytes_init()) }
+    }
+
+    /// A range of this buffer, to be written from, or read into.
+    ///
+    /// The range may begin inside the initialised bytes or just behind them, and may end anywhere;
+    /// for a write it ends with the initialised bytes, for a read with the capacity at the latest.
+    ///
+    /// # Panics
+    ///
+    /// If the range begins behind the initialised bytes (reading there would leave a gap of
+    /// uninitialised ones), or ends before it begins.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::buf::IoBuf;
+    ///
+    /// let slice = b"hello, world".to_vec().slice(7..);
+    /// assert_eq!(slice.as_bytes(), b"world");
+    /// assert_eq!(slice.into_inner(), b"hello, world");
+    /// ```
+    fn slice(self, range: impl RangeBounds<usize>) -> Slice<Self>
+    where
+        Self: Sized,
+    {
+        let begin = match range.start_bound() {
+            Bound::Included(&index) => index,
+            Bound::Excluded(&index) => index.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&index) => index.saturating_add(1),
+            Bound::Excluded(&index) => index,
+            Bound::Unbounded => usize::MAX,
+        };
+        Slice::new(self, begin, end)
+    }
+}
+
+/// Owned memory that the kernel can write.
+///
+/// # Safety
+///
+/// Beside what [`IoBuf`] asks for: [`write_ptr`](Self::write_ptr) points to
+/// [`bytes_total`](Self::bytes_total) bytes that may be written, of which the first
+/// [`bytes_init`](IoBuf::bytes_init) are initialised; the memory is nobody else's, and pointer and
+/// total stay the same under the same conditions.
+pub unsafe trait IoBufMut: IoBuf {
+    /// The start of the memory.
+    fn write_ptr(&mut self) -> *mut u8;
+
+    /// How many bytes from the start can be written: what a read asks for at most.
+    fn bytes_total(&self) -> usize;
+
+    /// Takes note that the first `count` bytes have been written; a container whose length can
+    /// change has this length afterwards.
+    ///
+    /// # Safety
+    ///
+    /// The first `count` bytes are initialised, and `count` is at most
+    /// [`bytes_total`](Self::bytes_total).
+    unsafe fn set_init(&mut self, count: usize);
+}

@@ -1,0 +1,49 @@
+//! Teardown: no ring is closed over an operation that the kernel still works on.
+
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use crate::error::Incident;
+use crate::sys::{Ring, Wait};
+
+/// How long one wait for cancelled operations lasts before they are cancelled again.
+const ROUND: Duration = Duration::from_millis(50);
+
+impl<R: Ring> Driver<R> {
+    /// Refuses new operations from here on.
+    pub(crate) fn refuse(&self) {
+        self.flight.borrow_mut().refuse();
+    }
+
+    /// Cancels everything and closes the ring once the kernel has let go. After `patience` it
+    /// closes it all the same: what the kernel may still touch is then leaked, and reported.
+    pub(crate) fn close(&self, patience: Duration) {
+        self.refuse();
+        let deadline = Instant::now() + patience;
+        while self.flight.borrow().in_flight() > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let count = self.flight.borrow().in_flight();
+                (self.incidents)(&Incident::OperationsLeaked { count });
+                break;
+            }
+            self.cancel_round(left.min(ROUND));
+        }
+        self.run_aftermath();
+        self.flight.borrow_mut().shut();
+    }
+
+    /// Cancels what is in flight and waits a while for it to end.
+    fn cancel_round(&self, limit: Duration) {
+        self.flight.borrow_mut().cancel_everything(self.capabilities.cancel_any);
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.flight.borrow().in_flight() == 0 || left.is_zero() {
+                return;
+            }
+            self.flight.borrow_mut().turn(Wait::AtMost(left));
+            self.run_aftermath();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Counters of a driver.
+
+/// What a runtime's ring has done so far, and has in hand. See
+/// [`Runtime::metrics`](crate::Runtime::metrics) and [`metrics`](crate::metrics()).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Entries that the kernel has taken.
+    pub submitted: u64,
+    /// Entries that the kernel has completed for the last time.
+    pub completed: u64,
+    /// Entries that the kernel has and has not completed: submitted less completed.
+    pub in_kernel: u64,
+    /// Entries that wait to be submitted.
+    pub queued: u64,
+    /// Times the completion queue was found overflown. Nothing is lost then, but it costs; make
+    /// the queue larger with [`Builder::completions`](crate::Builder::completions).
+    pub overflows: u64,
+    /// Times the kernel was entered.
+    pub enters: u64,
+    /// Times an accept had to wait because descriptors or memory had run out.
+    pub accept_stalls: u64,
+    /// Timers that are running, or have fired and not been looked at.
+    pub timers: usize,
+}

@@ -1,0 +1,318 @@
+//! The driver: everything between a future that waits for the kernel and the ring.
+//!
+//! It knows wakers, not tasks, and entries, not sockets.
+//!
+//! - [`slot`] is the life of one operation in flight, as a table of states.
+//! - [`flight`] holds the ring, the slots and the entries that wait for room; it pushes, enters and
+//!   reaps.
+//! - [`wheel`] holds the deadlines.
+//! - [`metrics`] counts.
+//!
+//! # One turn
+//!
+//! [`Driver::turn`] enters the kernel at most once: it submits what the tasks have pushed, waits if
+//! it may, and collects completions. Reaping and firing timers only *record*: wakers, and results
+//! that came too late for their futures, are put on lists. The lists are worked off when nothing
+//! is borrowed any more ([`Driver::run_aftermath`]), so foreign code (a waker, the destructor of a
+//! buffer) may call back into the driver at will, and a panic in it hits nothing half done.
+//!
+//! # Teardown
+//!
+//! [`Driver::close`] refuses new work, cancels everything, and reaps until the kernel has let go of
+//! every entry. Closing the ring before that would not stop the kernel from writing to buffers. If
+//! it does not let go in time, what it may touch is leaked.
+
+mod close;
+mod flight;
+mod metrics;
+mod slot;
+mod wheel;
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+pub use metrics::Metrics;
+pub(crate) use slot::{Key, Orphan};
+pub(crate) use wheel::TimerKey;
+
+use flight::Flight;
+use slot::State;
+use wheel::Wheel;
+
+use crate::error::{Incident, IncidentHook, panic_message};
+use crate::sys::errno::ECANCELED;
+use crate::sys::probe::Capabilities;
+use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
+
+/// How many timers may fire in one turn, so that a million at once do not keep the rest waiting.
+const TIMERS_A_TURN: usize = 1024;
+
+/// A ring and all that is in flight on it. Belongs to one thread.
+pub(crate) struct Driver<R = KernelRing> {
+    flight: RefCell<Flight<R>>,
+    wheel: RefCell<Wheel>,
+    /// Lists to swap with the recording ones, so that neither is ever allocated anew.
+    spare_wakers: Cell<Vec<Waker>>,
+    capabilities: Capabilities,
+    accept_stalls: Cell<u64>,
+    incidents: IncidentHook,
+}
+
+impl<R: Ring> Driver<R> {
+    /// A driver on `ring`. A write to the eventfd `bell` ends a wait.
+    pub(crate) fn new(
+        ring: R,
+        capabilities: Capabilities,
+        bell: RawFd,
+        incidents: IncidentHook,
+    ) -> Self {
+        Self {
+            flight: RefCell::new(Flight::new(ring, bell)),
+            wheel: RefCell::new(Wheel::new(Instant::now())),
+            spare_wakers: Cell::default(),
+            capabilities,
+            accept_stalls: Cell::new(0),
+            incidents,
+        }
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Queues an operation that completes once and gives its slot. `None` if the driver is closed.
+    ///
+    /// # Safety
+    ///
+    /// What the entry points to stays valid and untouched until the operation's completion has been
+    /// taken from the slot, or is handed over with [`abandon`](Self::abandon).
+    pub(crate) unsafe fn submit(&self, entry: Submission, waker: &Waker) -> Option<Key> {
+        let state = State::waiting(waker.clone());
+        // SAFETY: the caller keeps the entry's memory.
+        unsafe { self.flight.borrow_mut().submit(entry, None, state) }
+    }
+
+    /// [`submit`](Self::submit) with a link timeout that cancels the operation in the kernel.
+    ///
+    /// # Safety
+    ///
+    /// As for [`submit`](Self::submit), and the same holds for `timeout`.
+    pub(crate) unsafe fn submit_with_timeout(
+        &self,
+        entry: Submission,
+        timeout: Submission,
+        waker: &Waker,
+    ) -> Option<Key> {
+        let state = State::waiting(waker.clone());
+        // SAFETY: the caller keeps the entries' memory.
+        unsafe { self.flight.borrow_mut().submit(entry, Some(timeout), state) }
+    }
+
+    /// Queues an operation that completes many times. At `bound` completions that nobody has taken
+    /// it is stopped. `None` if the driver is closed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`submit`](Self::submit), until the last completion.
+    pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: usize) -> Option<Key> {
+        // SAFETY: the caller keeps the entry's memory.
+        unsafe { self.flight.borrow_mut().submit(entry, None, State::streaming(bound)) }
+    }
+
+    /// Queues an operation that nobody waits for; `orphan` settles its result. If the driver is
+    /// closed, it settles at once with `ECANCELED`.
+    ///
+    /// # Safety
+    ///
+    /// What the entry points to is kept by `orphan`.
+    pub(crate) unsafe fn submit_detached(&self, entry: Submission, mut orphan: Box<dyn Orphan>) {
+        let mut flight = self.flight.borrow_mut();
+        if flight.is_closing() {
+            drop(flight);
+            orphan.settle(Completion::failed(ECANCELED));
+            return;
+        }
+        // SAFETY: the slot keeps the orphan until the entry's last completion.
+        unsafe { flight.submit(entry, None, State::abandoned(orphan)) };
+    }
+
+    /// Asks for the completion of a one-shot operation; a result frees the slot.
+    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Poll<Completion> {
+        let mut fresh = None;
+        loop {
+            let mut flight = self.flight.borrow_mut();
+            let State::Waiting(present) = flight.state(key) else {
+                let completion = flight.take_completed(key).expect("polled after its end");
+                drop(flight);
+                return Poll::Ready(completion);
+            };
+            if present.will_wake(waker) {
+                return Poll::Pending;
+            }
+            // Cloning and dropping wakers is foreign code: never while the flight is borrowed.
+            match fresh.take() {
+                Some(clone) => {
+                    let old = mem::replace(present, clone);
+                    drop(flight);
+                    drop(old);
+                    return Poll::Pending;
+                }
+                None => {
+                    drop(flight);
+                    fresh = Some(waker.clone());
+                }
+            }
+        }
+    }
+
+    /// Asks for the next completion of a multishot operation; `None` after the last one, which
+    /// frees the slot.
+    pub(crate) fn poll_next(&self, key: Key, waker: &Waker) -> Poll<Option<Completion>> {
+        let mut fresh = None;
+        loop {
+            let mut flight = self.flight.borrow_mut();
+            let State::Streaming(stream) = flight.state(key) else {
+                unreachable!("only a multishot operation has a next completion");
+            };
+            if let Some(completion) = stream.take() {
+                return Poll::Ready(Some(completion));
+            }
+            if stream.is_exhausted() {
+                flight.free(key);
+                return Poll::Ready(None);
+            }
+            if !stream.needs_waker(waker) {
+                return Poll::Pending;
+            }
+            match fresh.take() {
+                Some(clone) => {
+                    let old = stream.set_waker(clone);
+                    drop(flight);
+                    drop(old);
+                    return Poll::Pending;
+                }
+                None => {
+                    drop(flight);
+                    fresh = Some(waker.clone());
+                }
+            }
+        }
+    }
+
+    /// Takes the result of a one-shot operation if it is there, and then frees the slot.
+    pub(crate) fn try_take(&self, key: Key) -> Option<Completion> {
+        self.flight.borrow_mut().take_completed(key)
+    }
+
+    /// The future of an operation is gone: keeps what it leaves behind until the kernel is done
+    /// with it, asks the kernel to cancel, and settles what comes too late.
+    pub(crate) fn abandon(&self, key: Key, orphan: Box<dyn Orphan>) {
+        let mut flight = self.flight.borrow_mut();
+        if flight.state(key).in_flight() {
+            let waker = flight.abandon(key, orphan);
+            drop(flight);
+            drop(waker);
+        } else {
+            let state = flight.free(key);
+            drop(flight);
+            state.into_abandoned(orphan).settle();
+        }
+    }
+
+    /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
+    pub(crate) fn turn(&self, may_wait: bool) {
+        let wait = if may_wait { self.longest_wait() } else { Wait::No };
+        self.flight.borrow_mut().turn(wait);
+        self.fire_timers();
+        self.run_aftermath();
+    }
+
+    fn longest_wait(&self) -> Wait {
+        match self.wheel.borrow().next_deadline() {
+            None => Wait::Forever,
+            Some(deadline) => {
+                let limit = deadline.saturating_duration_since(Instant::now());
+                if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
+            }
+        }
+    }
+
+    fn fire_timers(&self) {
+        let mut wheel = self.wheel.borrow_mut();
+        if !wheel.is_empty() {
+            let mut flight = self.flight.borrow_mut();
+            wheel.expire(Instant::now(), TIMERS_A_TURN, |waker| flight.record_wake(waker));
+        }
+    }
+
+    /// Wakes what was recorded and settles what came too late. Runs foreign code.
+    pub(crate) fn run_aftermath(&self) {
+        let mut wakers = self.spare_wakers.take();
+        let settling = self.flight.borrow_mut().take_aftermath(&mut wakers);
+        for abandoned in settling {
+            self.shielded(|| abandoned.settle());
+        }
+        for waker in wakers.drain(..) {
+            self.shielded(|| waker.wake());
+        }
+        self.spare_wakers.set(wakers);
+    }
+
+    /// Runs foreign code; a panic in it becomes an incident and goes no further.
+    fn shielded(&self, foreign: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+            let message = panic_message(&*payload);
+            (self.incidents)(&Incident::CallbackPanicked { message });
+            drop_payload(payload);
+        }
+    }
+
+    /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
+    pub(crate) fn start_timer(&self, deadline: Instant, waker: &Waker) -> TimerKey {
+        let waker = waker.clone();
+        self.wheel.borrow_mut().insert(deadline, waker)
+    }
+
+    /// Whether a timer has fired; if not, it will wake `waker`.
+    pub(crate) fn poll_timer(&self, key: TimerKey, waker: &Waker) -> Poll<()> {
+        if self.wheel.borrow().has_fired(key) {
+            return Poll::Ready(());
+        }
+        if self.wheel.borrow().will_wake(key, waker) {
+            return Poll::Pending;
+        }
+        let clone = waker.clone();
+        let old = self.wheel.borrow_mut().replace_waker(key, clone);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Removes a timer, fired or not. Nothing of it is left.
+    pub(crate) fn stop_timer(&self, key: TimerKey) {
+        let waker = self.wheel.borrow_mut().remove(key);
+        drop(waker);
+    }
+
+    /// Counts an accept that had to wait because descriptors or memory had run out.
+    pub(crate) fn note_accept_stall(&self) {
+        self.accept_stalls.set(self.accept_stalls.get() + 1);
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        let mut metrics = self.flight.borrow_mut().metrics();
+        metrics.timers = self.wheel.borrow().len();
+        metrics.accept_stalls = self.accept_stalls.get();
+        metrics
+    }
+}
+
+/// Drops a panic's payload, whose own destructor may panic once more: then it is forgotten.
+fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(worse);
+    }
+}

@@ -1,0 +1,214 @@
+//! The life of an operation in flight.
+//!
+//! Every entry that someone may ask about owns a slot from the moment it is pushed until its last
+//! completion has been taken. The slot's index and a generation make the entry's user data, so
+//! that a late cancel or completion can never hit the slot's next tenant.
+//!
+//! | state       | the future | the kernel | on completion             | on the future's poll     | on its drop            |
+//! |-------------|------------|------------|---------------------------|--------------------------|------------------------|
+//! | `Waiting`   | waits      | works      | → `Completed`, wake       | keep the newest waker    | → `Abandoned`, cancel  |
+//! | `Completed` | waits      | is done    | impossible                | → freed, take the result | → freed, take the result |
+//! | `Streaming` | waits      | works      | queue; last one: ended    | take from the queue; ended and empty → freed | → `Abandoned`, cancel; ended → freed |
+//! | `Abandoned` | is gone    | works      | queue; last one: → freed, *settle* | impossible      | impossible             |
+//!
+//! "Last one" is a completion without the more-flag. To *settle* is to give the late completions to
+//! the [`Orphan`] that the future left behind, which disposes of them; that runs foreign code (a
+//! buffer's destructor), so the driver does it after reaping.
+//!
+//! A streaming slot holds a bounded number of untaken completions: at the bound the driver cancels
+//! the operation, which then ends, and whoever reads the stream starts it again.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use crate::sys::Completion;
+use crate::sys::errno::ECANCELED;
+
+/// What a future leaves behind when it is dropped with its operation in flight: everything the
+/// kernel may still touch, and what is to become of a result that comes too late.
+pub(crate) trait Orphan {
+    /// Disposes of one late completion. Called for each, in order; then the orphan is dropped.
+    fn settle(&mut self, completion: Completion);
+}
+
+/// The name of a slot: what its entry carries as user data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+impl Key {
+    pub(super) fn user_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub(super) fn from_user_data(user_data: u64) -> Self {
+        Self { index: user_data as u32, generation: (user_data >> 32) as u32 }
+    }
+}
+
+/// A multishot operation whose future (a stream) is alive.
+pub(super) struct Stream {
+    waker: Option<Waker>,
+    untaken: VecDeque<Completion>,
+    /// How many untaken completions are enough.
+    bound: usize,
+    stopping: bool,
+    ended: bool,
+}
+
+/// An operation whose future is gone.
+pub(super) struct Abandoned {
+    orphan: Box<dyn Orphan>,
+    completions: VecDeque<Completion>,
+}
+
+impl Abandoned {
+    /// Gives the late completions to the orphan. Runs foreign code.
+    pub(super) fn settle(mut self) {
+        for completion in self.completions.drain(..) {
+            self.orphan.settle(completion);
+        }
+    }
+
+    /// Keeps from ever being freed what the kernel may still touch.
+    pub(super) fn leak(self) {
+        std::mem::forget(self.orphan);
+    }
+}
+
+pub(super) enum State {
+    Waiting(Waker),
+    Completed(Completion),
+    Streaming(Box<Stream>),
+    Abandoned(Box<Abandoned>),
+}
+
+pub(super) struct Slot {
+    pub(super) generation: u32,
+    pub(super) state: State,
+}
+
+/// What the driver must do after a slot has taken note of a completion.
+pub(super) enum Effect {
+    /// Nothing.
+    None,
+    /// Wake whoever waits.
+    Wake(Waker),
+    /// Ask the kernel to stop a stream that nobody keeps up with, and wake its reader, if one waits.
+    Stop(Option<Waker>),
+    /// Free the slot and, once reaping is over, settle.
+    Settle,
+}
+
+impl State {
+    pub(super) fn waiting(waker: Waker) -> Self {
+        Self::Waiting(waker)
+    }
+
+    pub(super) fn streaming(bound: usize) -> Self {
+        let untaken = VecDeque::new();
+        Self::Streaming(Box::new(Stream {
+            waker: None,
+            untaken,
+            bound,
+            stopping: false,
+            ended: false,
+        }))
+    }
+
+    /// An operation that never had a future.
+    pub(super) fn abandoned(orphan: Box<dyn Orphan>) -> Self {
+        Self::Abandoned(Box::new(Abandoned { orphan, completions: VecDeque::new() }))
+    }
+
+    /// Whether the kernel will complete this slot's entry again.
+    pub(super) fn in_flight(&self) -> bool {
+        match self {
+            Self::Waiting(_) | Self::Abandoned(_) => true,
+            Self::Completed(_) => false,
+            Self::Streaming(stream) => !stream.ended,
+        }
+    }
+
+    /// The kernel has completed the entry, perhaps not for the last time.
+    pub(super) fn complete(&mut self, completion: Completion) -> Effect {
+        match self {
+            Self::Waiting(_) => {
+                let Self::Waiting(waker) = std::mem::replace(self, Self::Completed(completion))
+                else {
+                    unreachable!("the state was Waiting");
+                };
+                Effect::Wake(waker)
+            }
+            Self::Streaming(stream) => stream.complete(completion),
+            Self::Abandoned(abandoned) => {
+                abandoned.completions.push_back(completion);
+                if completion.more() { Effect::None } else { Effect::Settle }
+            }
+            Self::Completed(_) => {
+                debug_assert!(false, "a completed operation completed again: {completion:?}");
+                Effect::None
+            }
+        }
+    }
+
+    /// The future is gone while the kernel still works. Returns the waker it had left, to be
+    /// dropped where foreign code may run.
+    pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<Waker> {
+        let vacant = Self::Completed(Completion::failed(ECANCELED));
+        let (waker, completions) = match std::mem::replace(self, vacant) {
+            Self::Waiting(waker) => (Some(waker), VecDeque::new()),
+            Self::Streaming(stream) => (stream.waker, stream.untaken),
+            Self::Completed(_) | Self::Abandoned(_) => {
+                unreachable!("only an operation in flight, with a future, can be abandoned")
+            }
+        };
+        *self = Self::Abandoned(Box::new(Abandoned { orphan, completions }));
+        waker
+    }
+
+    /// The future is gone after the last completion: what it has not taken is late.
+    pub(super) fn into_abandoned(self, orphan: Box<dyn Orphan>) -> Abandoned {
+        let completions = match self {
+            Self::Completed(completion) => VecDeque::from([completion]),
+            Self::Streaming(stream) => stream.untaken,
+            Self::Waiting(_) | Self::Abandoned(_) => unreachable!("the operation is in flight"),
+        };
+        Abandoned { orphan, completions }
+    }
+}
+
+impl Stream {
+    fn complete(&mut self, completion: Completion) -> Effect {
+        self.untaken.push_back(completion);
+        self.ended = !completion.more();
+        let waker = self.waker.take();
+        if self.untaken.len() >= self.bound && !self.ended && !self.stopping {
+            self.stopping = true;
+            return Effect::Stop(waker);
+        }
+        waker.map_or(Effect::None, Effect::Wake)
+    }
+
+    /// The oldest completion that nobody has taken.
+    pub(super) fn take(&mut self) -> Option<Completion> {
+        self.untaken.pop_front()
+    }
+
+    /// Whether nothing will come any more.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.ended && self.untaken.is_empty()
+    }
+
+    /// Whether a reader would have to be woken by the next completion with `waker`.
+    pub(super) fn needs_waker(&self, waker: &Waker) -> bool {
+        !self.waker.as_ref().is_some_and(|present| present.will_wake(waker))
+    }
+
+    /// Replaces the waker and returns the old one, to be dropped where foreign code may run.
+    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
+        self.waker.replace(waker)
+    }
+}

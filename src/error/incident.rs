@@ -1,0 +1,67 @@
+//! What nobody would hear of otherwise: it goes to a hook.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Something that went wrong where no caller could be told.
+///
+/// [`Builder::on_incident`](crate::Builder::on_incident) takes the hook that receives these; the
+/// default prints one line to standard error.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Incident {
+    /// A task panicked, and whoever could have joined it is gone.
+    TaskPanicked {
+        /// The task's name, if it was given one.
+        task: Option<Arc<str>>,
+        /// Where it was spawned.
+        spawned_at: &'static Location<'static>,
+        /// The panic's message.
+        message: String,
+    },
+    /// A waker, or the destructor of a buffer or a result, panicked inside the runtime's loop.
+    CallbackPanicked {
+        /// The panic's message.
+        message: String,
+    },
+    /// The runtime ended, but the kernel did not let go of some operations in time. The memory and
+    /// the descriptors that they use are leaked on purpose.
+    OperationsLeaked {
+        /// How many operations.
+        count: usize,
+    },
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TaskPanicked { task, spawned_at, message } => {
+                let name = task.as_deref().unwrap_or("unnamed");
+                write!(
+                    f,
+                    "task '{name}' spawned at {spawned_at} panicked and nobody joined it: {message}"
+                )
+            }
+            Self::CallbackPanicked { message } => {
+                write!(f, "a waker or destructor panicked in the runtime's loop: {message}")
+            }
+            Self::OperationsLeaked { count } => write!(
+                f,
+                "the runtime ended while {count} operations were still in the kernel: their memory \
+                 is leaked"
+            ),
+        }
+    }
+}
+
+/// Receives incidents. It may be called while a runtime is torn down.
+pub(crate) type IncidentHook = Arc<dyn Fn(&Incident) + Send + Sync>;
+
+/// The text of a panic's payload.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no message").to_owned()
+}

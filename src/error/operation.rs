@@ -1,0 +1,77 @@
+//! Errors of operations, which name the operation and the reason.
+
+use std::fmt::Display;
+use std::{fmt, io};
+
+/// An operating system's error together with what was being done.
+///
+/// It is what the [`io::Error`]s of this library carry inside: the [`io::ErrorKind`] is that of the
+/// cause, the message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. Use
+/// [`os_code`] for the error number, where no kind tells it.
+#[derive(Debug)]
+pub struct OperationError {
+    doing: String,
+    cause: io::Error,
+}
+
+impl OperationError {
+    /// What was being done, like `recv` or `bind 127.0.0.1:80`.
+    pub fn operation(&self) -> &str {
+        &self.doing
+    }
+}
+
+impl Display for OperationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.cause)
+    }
+}
+
+impl std::error::Error for OperationError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// The operating system's error number behind an error, whether it is a plain
+/// [`io::Error::raw_os_error`] or one of this library's, which name the operation.
+///
+/// # Example
+///
+/// ```
+/// let plain = std::io::Error::from_raw_os_error(24);
+/// assert_eq!(annulus::os_code(&plain), Some(24));
+/// ```
+pub fn os_code(error: &io::Error) -> Option<i32> {
+    let named = error.get_ref().and_then(|inner| inner.downcast_ref::<OperationError>());
+    named.map_or_else(|| error.raw_os_error(), |named| named.cause.raw_os_error())
+}
+
+/// Names what was being done in an error.
+pub(crate) fn describe(doing: impl Display, cause: io::Error) -> io::Error {
+    io::Error::new(cause.kind(), OperationError { doing: doing.to_string(), cause })
+}
+
+/// [`describe`] for results; the description is made only for an error.
+pub(crate) trait Describe {
+    fn describe(self, doing: impl Display) -> Self;
+}
+
+impl<T> Describe for io::Result<T> {
+    fn describe(self, doing: impl Display) -> Self {
+        self.map_err(|cause| describe(doing, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_described_error_keeps_kind_and_number_and_says_both() {
+        let error = describe("recv", io::Error::from_raw_os_error(104));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(os_code(&error), Some(104));
+        assert_eq!(error.to_string(), "recv: Connection reset by peer (os error 104)");
+    }
+}

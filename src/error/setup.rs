@@ -1,0 +1,110 @@
+//! Why a ring could not be made, and what to do about it.
+
+use std::{fmt, io};
+
+/// Why io_uring cannot be used here. Each message is one line that names the remedy.
+///
+/// # Example
+///
+/// ```
+/// match annulus::probe() {
+///     Ok(_) => println!("io_uring works here"),
+///     Err(annulus::SetupError::Forbidden) => println!("a seccomp profile is in the way"),
+///     Err(other) => println!("{other}"),
+/// }
+/// ```
+// `Debug` prints the message: it is what a `main` that returns this error shows.
+#[non_exhaustive]
+pub enum SetupError {
+    /// The kernel answers `ENOSYS`: built without io_uring, or made to look so.
+    NotInKernel,
+    /// The sysctl `kernel.io_uring_disabled` is 1 (for unprivileged processes) or 2 (for all).
+    Disabled {
+        /// The value of the sysctl.
+        level: u8,
+    },
+    /// `EPERM` although the sysctl allows it: a seccomp filter or a security module.
+    Forbidden,
+    /// `ENOMEM` for the smallest ring too: the limit of locked memory is used up.
+    LockedMemory {
+        /// The soft `RLIMIT_MEMLOCK` in bytes, if it is limited.
+        limit: Option<u64>,
+    },
+    /// The kernel has io_uring but lacks something this library cannot do without.
+    TooOld {
+        /// What is missing.
+        feature: &'static str,
+        /// The first kernel release that has it.
+        since: &'static str,
+    },
+    /// Anything else, such as no descriptors left.
+    Other(io::Error),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInKernel => f.write_str(
+                "this kernel has no io_uring (ENOSYS): use Linux 6.1 or later built with \
+                 CONFIG_IO_URING, or, on Enterprise Linux 9, enable it with \
+                 `sysctl kernel.io_uring_disabled=0`",
+            ),
+            Self::Disabled { level: 1 } => f.write_str(
+                "io_uring is switched off for unprivileged processes \
+                 (kernel.io_uring_disabled = 1): run `sysctl kernel.io_uring_disabled=0`, or add \
+                 the user to the group in kernel.io_uring_group",
+            ),
+            Self::Disabled { level } => write!(
+                f,
+                "io_uring is switched off (kernel.io_uring_disabled = {level}): run \
+                 `sysctl kernel.io_uring_disabled=0`",
+            ),
+            Self::Forbidden => f.write_str(
+                "io_uring is forbidden here (EPERM), most likely by a container's seccomp profile: \
+                 allow io_uring_setup, io_uring_enter and io_uring_register in it, or run the \
+                 container with `--security-opt seccomp=unconfined`",
+            ),
+            Self::LockedMemory { limit } => {
+                f.write_str("not even the smallest ring fits in the locked-memory limit")?;
+                if let Some(bytes) = limit {
+                    write!(f, " of {} KiB", bytes / 1024)?;
+                }
+                f.write_str(
+                    " (ENOMEM): raise it with `ulimit -l` or LimitMEMLOCK=, or run fewer rings",
+                )
+            }
+            Self::TooOld { feature, since } => write!(
+                f,
+                "this kernel's io_uring lacks {feature} (Linux {since}): use Linux 6.1 or later",
+            ),
+            Self::Other(error) => write!(f, "cannot set up io_uring: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for SetupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Other(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<SetupError> for io::Error {
+    fn from(error: SetupError) -> Self {
+        let kind = match &error {
+            SetupError::NotInKernel | SetupError::TooOld { .. } => io::ErrorKind::Unsupported,
+            SetupError::Disabled { .. } | SetupError::Forbidden => io::ErrorKind::PermissionDenied,
+            SetupError::LockedMemory { .. } => io::ErrorKind::OutOfMemory,
+            SetupError::Other(inner) => inner.kind(),
+        };
+        io::Error::new(kind, error)
+    }
+}

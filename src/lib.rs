@@ -1,0 +1,67 @@
+//! A completion runtime for Linux servers on io_uring, with the programming model of Python's
+//! asyncio and the manners of a Rust library.
+//!
+//! ```no_run
+//! use annulus::net::TcpListener;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     annulus::run(async {
+//!         let mut listener = TcpListener::bind("127.0.0.1:7000").await?;
+//!         loop {
+//!             let (mut stream, _) = listener.accept().await?;
+//!             annulus::spawn(async move {
+//!                 let mut buffer = Vec::with_capacity(4096);
+//!                 loop {
+//!                     let (result, filled) = stream.read(buffer).await;
+//!                     match result {
+//!                         Ok(0) | Err(_) => return,
+//!                         Ok(_) => buffer = stream.write_all(filled).await.1,
+//!                     }
+//!                 }
+//!             });
+//!         }
+//!     })?
+//! }
+//! ```
+//!
+//! # The model
+//!
+//! One thread has one ring, one loop and its tasks. [`run`] starts them; [`spawn`] starts a task;
+//! futures need not be `Send`, for they never leave their thread. Operations own their buffers
+//! while they run and give them back with the result ([`buf`]).
+//!
+//! # Cancellation
+//!
+//! Dropping a future cancels it: by [`time::timeout`], a lost `select!`,
+//! [`JoinHandle::cancel`](task::JoinHandle::cancel), or the end of the runtime. A drop never blocks
+//! and loses no byte, no connection and no descriptor; [`net`] says what becomes of each. Memory
+//! that the kernel may still touch is kept until the kernel has let go of it, also when a future is
+//! forgotten or a runtime is dropped with operations in flight.
+//!
+//! # What it needs
+//!
+//! Linux 6.1 or later for the full set, 5.11 at least; see [`probe`](probe()). Where io_uring is
+//! missing or forbidden, [`SetupError`] says which and what to do.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("annulus is built on io_uring, which only Linux has");
+
+pub mod buf;
+mod driver;
+mod error;
+#[forbid(unsafe_code)]
+pub mod net;
+mod op;
+#[forbid(unsafe_code)]
+mod runtime;
+mod sys;
+pub mod task;
+#[forbid(unsafe_code)]
+pub mod time;
+
+pub use buf::BufResult;
+pub use driver::Metrics;
+pub use error::{Incident, OperationError, SetupError, os_code};
+pub use runtime::{Builder, Runtime, metrics, run, spawn, spawn_named, yield_now};
+pub use sys::probe::{Facility, Probe, probe};
+pub use task::JoinHandle;

@@ -1,0 +1,195 @@
+//! The two halves of a stream, for two tasks of one thread.
+
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::{error, fmt, io, mem};
+
+use super::{TcpStream, transfer};
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::error::Describe;
+use crate::op::Socket;
+use crate::sys::socket;
+
+/// The reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
+///
+/// Its methods are those of the stream, with the same guarantees.
+pub struct OwnedReadHalf {
+    socket: Rc<Socket>,
+}
+
+impl OwnedReadHalf {
+    pub(super) fn new(socket: Rc<Socket>) -> Self {
+        Self { socket }
+    }
+
+    /// See [`TcpStream::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::read(&self.socket, buffer).await
+    }
+
+    /// See [`TcpStream::read_exact`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::read_exact(&self.socket, buffer).await
+    }
+
+    /// See [`TcpStream::peek`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn peek<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::peek(&self.socket, buffer).await
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::local_address(self.socket.fd()).describe("getsockname")
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if the connection has been reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        socket::peer_address(self.socket.fd()).describe("getpeername")
+    }
+
+    /// Makes the stream whole again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], with both halves, if they are of different streams.
+    pub fn reunite(self, write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        if Rc::ptr_eq(&self.socket, &write.socket) {
+            write.forget();
+            Ok(TcpStream::from_socket(self.socket))
+        } else {
+            Err(ReuniteError { read: self, write })
+        }
+    }
+}
+
+impl fmt::Debug for OwnedReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedReadHalf").field("peer", &self.peer_addr().ok()).finish()
+    }
+}
+
+/// The writing half of a [`TcpStream`], made by [`TcpStream::into_split`].
+///
+/// Its methods are those of the stream, with the same guarantees. Dropping it shuts down writing,
+/// so that the peer reads to the end; [`forget`](Self::forget) does not.
+pub struct OwnedWriteHalf {
+    socket: Rc<Socket>,
+    shuts_down: bool,
+}
+
+impl OwnedWriteHalf {
+    pub(super) fn new(socket: Rc<Socket>) -> Self {
+        Self { socket, shuts_down: true }
+    }
+
+    /// See [`TcpStream::write`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::write(&self.socket, buffer).await
+    }
+
+    /// See [`TcpStream::write_all`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::write_all(&self.socket, buffer).await
+    }
+
+    /// See [`TcpStream::write_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_vectored<B: IoBuf>(&mut self, buffers: Vec<B>) -> BufResult<usize, Vec<B>> {
+        transfer::write_vectored(&self.socket, buffers).await
+    }
+
+    /// Ends writing, so that the peer reads to the end. Waits for dropped writes to end.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone already.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        transfer::shutdown(&self.socket, Shutdown::Write).await
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::local_address(self.socket.fd()).describe("getsockname")
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if the connection has been reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        socket::peer_address(self.socket.fd()).describe("getpeername")
+    }
+
+    /// Drops this half without shutting down writing.
+    pub fn forget(mut self) {
+        self.shuts_down = false;
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if mem::take(&mut self.shuts_down) {
+            // It fails only if the connection is gone, and then the peer knows.
+            let _ = socket::shutdown(self.socket.fd(), Shutdown::Write);
+        }
+    }
+}
+
+impl fmt::Debug for OwnedWriteHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedWriteHalf").field("peer", &self.peer_addr().ok()).finish()
+    }
+}
+
+/// Two halves that are not of one stream; they are given back.
+#[derive(Debug)]
+pub struct ReuniteError {
+    /// The reading half.
+    pub read: OwnedReadHalf,
+    /// The writing half.
+    pub write: OwnedWriteHalf,
+}
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the halves are of different streams")
+    }
+}
+
+impl error::Error for ReuniteError {}

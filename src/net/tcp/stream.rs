@@ -1,0 +1,258 @@
+//! A TCP connection.
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use super::{connect, transfer};
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::driver::Driver;
+use crate::error::Describe;
+use crate::net::ToAddresses;
+use crate::op::Socket;
+use crate::runtime::context;
+use crate::sys::socket;
+
+/// A TCP connection, on the thread of its runtime.
+///
+/// Reads and writes take a buffer and give it back with the result; see [`crate::buf`]. Dropped
+/// futures lose no bytes; see [`crate::net`]. The connection is closed when the stream, its halves,
+/// and the operations that were dropped in flight are gone.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{TcpListener, TcpStream};
+///
+/// annulus::run(async {
+///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let address = listener.local_addr()?;
+///     let client = annulus::spawn(async move {
+///         let mut stream = TcpStream::connect(address).await?;
+///         stream.write_all("ping").await.0?;
+///         let (result, reply) = stream.read_exact(Box::new([0; 4])).await;
+///         result.map(|()| reply)
+///     });
+///     let (mut stream, _) = listener.accept().await?;
+///     let (count, buffer) = stream.read(Vec::with_capacity(64)).await;
+///     assert_eq!(count?, 4);
+///     stream.write_all(buffer).await.0?;
+///     assert_eq!(&*client.await??, b"ping");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TcpStream {
+    socket: Rc<Socket>,
+}
+
+impl TcpStream {
+    pub(super) fn from_socket(socket: Rc<Socket>) -> Self {
+        Self { socket }
+    }
+
+    pub(super) fn from_fd(driver: Rc<Driver>, fd: OwnedFd) -> Self {
+        Self { socket: Rc::new(Socket::new(driver, fd)) }
+    }
+
+    pub(super) fn socket(&self) -> &Rc<Socket> {
+        &self.socket
+    }
+
+    /// Connects to an address, or to the first of several that answers.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be looked up, or the last address's error if none answers.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the half-open connection is closed.
+    pub async fn connect(addresses: impl ToAddresses) -> io::Result<Self> {
+        connect::connect(addresses, None).await.map(Self::from_socket)
+    }
+
+    /// [`connect`](Self::connect), giving each address no more than `limit` to answer. The limit
+    /// holds inside the kernel, even while the loop is busy elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect), and `TimedOut`.
+    pub async fn connect_timeout(addresses: impl ToAddresses, limit: Duration) -> io::Result<Self> {
+        connect::connect(addresses, Some(limit)).await.map(Self::from_socket)
+    }
+
+    /// Takes over a connection of the standard library's.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub fn from_std(stream: std::net::TcpStream) -> Self {
+        let stream = Self::from_fd(context::driver(), stream.into());
+        let lingers = stream.linger().is_ok_and(|linger| linger.is_some_and(|l| !l.is_zero()));
+        stream.socket.set_lingers(lingers);
+        stream
+    }
+
+    /// Gives the connection to the standard library, and with it the bytes that dropped reads had
+    /// received and nobody has read. The connection is a blocking one.
+    ///
+    /// Waits for dropped operations to end.
+    ///
+    /// # Errors
+    ///
+    /// If operations that were forgotten still use the descriptor and it cannot be duplicated.
+    pub async fn into_std(self) -> io::Result<(std::net::TcpStream, Vec<u8>)> {
+        transfer::settled(&self.socket).await;
+        let unread = self.socket.drain_unread();
+        Ok((self.socket.into_fd()?.into(), unread))
+    }
+
+    /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the
+    /// end of the stream, or if the buffer has no capacity.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, such as a connection reset by the peer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no byte is lost: what had arrived is what the next read returns. The buffer is.
+    #[doc(alias = "recv")]
+    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::read(&self.socket, buffer).await
+    }
+
+    /// Reads until the buffer's capacity is full.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the stream ends before; the buffer then holds what came until there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no byte is lost: all that had been read is what the next read returns.
+    #[doc(alias = "asyncio.StreamReader.readexactly")]
+    pub async fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::read_exact(&self.socket, buffer).await
+    }
+
+    /// Copies what is there, as [`read`](Self::read) would, and leaves it to be read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has no effect.
+    pub async fn peek<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::peek(&self.socket, buffer).await
+    }
+
+    /// Writes as much of the buffer as the socket takes, at least one byte.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, such as a broken pipe. No signal is raised.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, an unknown part has been written; the next write waits for its end.
+    #[doc(alias = "send")]
+    pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        transfer::write(&self.socket, buffer).await
+    }
+
+    /// Writes all of the buffer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write); a part may have been written.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write`](Self::write).
+    pub async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        transfer::write_all(&self.socket, buffer).await
+    }
+
+    /// Writes several buffers one after the other, as much as the socket takes at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write), and `InvalidInput` for more than 1024 buffers.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write`](Self::write).
+    #[doc(alias = "writev")]
+    pub async fn write_vectored<B: IoBuf>(&mut self, buffers: Vec<B>) -> BufResult<usize, Vec<B>> {
+        transfer::write_vectored(&self.socket, buffers).await
+    }
+
+    /// Ends one direction or both. Shutting down writing lets the peer read to the end. Waits for
+    /// dropped writes to end.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone already.
+    #[doc(alias = "asyncio.StreamWriter.write_eof")]
+    pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        transfer::shutdown(&self.socket, how).await
+    }
+
+    /// Makes two halves that may live in two tasks of this thread.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let socket = self.socket;
+        (OwnedReadHalf::new(Rc::clone(&socket)), OwnedWriteHalf::new(socket))
+    }
+
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::local_address(self.socket.fd()).describe("getsockname")
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if the connection has been reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        socket::peer_address(self.socket.fd()).describe("getpeername")
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd().as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpStream")
+            .field("fd", &self.as_raw_fd())
+            .field("local", &self.local_addr().ok())
+            .field("peer", &self.peer_addr().ok())
+            .finish()
+    }
+}

@@ -1,0 +1,130 @@
+//! Bytes in and out of a stream, in order, whatever was dropped before.
+//!
+//! Each transfer first waits until the dropped ones of its direction have ended. A read then serves
+//! what those have left before it asks the kernel for more.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::error::{Describe, describe};
+use crate::op::{Op, Peek, Recv, RecvExact, SendAll, SendOnce, SendVectored, Socket};
+use crate::sys::socket;
+use crate::task::budget;
+
+/// Waits for the dropped reads to end. Then, if they have left something, takes from this task's
+/// budget, as that is served without waiting.
+async fn reads_ended(socket: &Socket) {
+    poll_fn(|context| {
+        ready!(socket.poll_reads_ended(context));
+        if socket.has_unread() { budget::poll_spend(context) } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
+async fn writes_ended(socket: &Socket) {
+    poll_fn(|context| socket.poll_writes_ended(context)).await;
+}
+
+/// Waits until no dropped transfer uses the socket any more.
+pub(super) async fn settled(socket: &Socket) {
+    poll_fn(|context| socket.poll_reads_ended(context)).await;
+    writes_ended(socket).await;
+}
+
+pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+    if buffer.bytes_total() == 0 {
+        return (Ok(0), buffer);
+    }
+    reads_ended(socket).await;
+    if let Some(error) = socket.take_unread_error() {
+        return (Err(error), buffer);
+    }
+    if socket.has_unread() {
+        let count = socket.take_unread(&mut buffer, 0);
+        return (Ok(count), buffer);
+    }
+    Op::new(socket.driver(), Recv::new(socket, buffer)).await
+}
+
+pub(super) async fn read_exact<B: IoBufMut>(
+    socket: &Rc<Socket>,
+    mut buffer: B,
+) -> BufResult<(), B> {
+    if buffer.bytes_total() == 0 {
+        return (Ok(()), buffer);
+    }
+    reads_ended(socket).await;
+    // From here to the operation there is no await, so what is taken cannot be lost.
+    let mut filled = 0;
+    if socket.has_unread() {
+        filled = socket.take_unread(&mut buffer, 0);
+        if filled == buffer.bytes_total() {
+            return (Ok(()), buffer);
+        }
+        if let Some(error) = socket.take_unread_error() {
+            return (Err(error), buffer);
+        }
+    }
+    Op::new(socket.driver(), RecvExact::new(socket, buffer, filled)).await
+}
+
+pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+    if buffer.bytes_total() == 0 {
+        return (Ok(0), buffer);
+    }
+    reads_ended(socket).await;
+    if let Some(error) = socket.take_unread_error() {
+        return (Err(error), buffer);
+    }
+    if socket.has_unread() {
+        let count = socket.peek_unread(&mut buffer);
+        return (Ok(count), buffer);
+    }
+    Op::new(socket.driver(), Peek::new(socket, buffer)).await
+}
+
+pub(super) async fn write<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufResult<usize, B> {
+    if buffer.bytes_init() == 0 {
+        return (Ok(0), buffer);
+    }
+    writes_ended(socket).await;
+    Op::new(socket.driver(), SendOnce::new(socket, buffer)).await
+}
+
+pub(super) async fn write_all<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufResult<(), B> {
+    if buffer.bytes_init() == 0 {
+        return (Ok(()), buffer);
+    }
+    writes_ended(socket).await;
+    Op::new(socket.driver(), SendAll::new(socket, buffer)).await
+}
+
+/// The most segments that one send takes.
+const MOST_SEGMENTS: usize = 1024;
+
+pub(super) async fn write_vectored<B: IoBuf>(
+    socket: &Rc<Socket>,
+    buffers: Vec<B>,
+) -> BufResult<usize, Vec<B>> {
+    if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
+        return (Ok(0), buffers);
+    }
+    if buffers.len() > MOST_SEGMENTS {
+        let text = format!("{} buffers, but at most {MOST_SEGMENTS} at once", buffers.len());
+        let error = io::Error::new(io::ErrorKind::InvalidInput, text);
+        return (Err(describe("sendmsg", error)), buffers);
+    }
+    writes_ended(socket).await;
+    Op::new(socket.driver(), SendVectored::new(socket, buffers)).await
+}
+
+pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
+    if how != Shutdown::Read {
+        writes_ended(socket).await;
+    }
+    socket::shutdown(socket.fd(), how).describe("shutdown")
+}

@@ -1,0 +1,153 @@
+//! Accepting connections, with one entry for many where the kernel can, else with one for each.
+//!
+//! Either way the accept in flight belongs to the listener and not to whoever awaits a connection,
+//! so a connection that arrives when nobody awaits one is simply the next to be taken. Only when
+//! the listener is gone is a late connection closed.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::ending::Ending;
+use super::multishot::Multishot;
+use super::{Op, Operation, Step};
+use crate::driver::{Driver, Orphan};
+use crate::sys::errno::ECANCELED;
+use crate::sys::socket::SOCK_CLOEXEC;
+use crate::sys::types::Fd;
+use crate::sys::{Completion, Submission, opcode};
+
+/// The connection of a successful accept.
+fn connection(completion: Completion) -> io::Result<OwnedFd> {
+    // SAFETY: the result of an accept is a new descriptor that belongs to nobody else.
+    completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// A listening socket and the accept that is in flight on it.
+pub(crate) struct Acceptor {
+    driver: Rc<Driver>,
+    listener: Rc<Listener>,
+    in_flight: InFlight,
+    bound: usize,
+}
+
+/// The listening socket, which accepts in flight keep open, and its number taken, to their end.
+struct Listener {
+    fd: OwnedFd,
+    accepts: Ending,
+}
+
+enum InFlight {
+    None,
+    Single(Op<Accept>),
+    Multishot(Multishot),
+}
+
+impl Acceptor {
+    /// At most `bound` connections, and those of one more batch of the kernel's, are taken from the
+    /// backlog before someone awaits them.
+    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: usize) -> Self {
+        let listener = Rc::new(Listener { fd, accepts: Ending::default() });
+        Self { driver, listener, in_flight: InFlight::None, bound }
+    }
+
+    pub(crate) fn driver(&self) -> &Rc<Driver> {
+        &self.driver
+    }
+
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        &self.listener.fd
+    }
+
+    /// The next connection. Errors are the kernel's; polling again goes on.
+    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        loop {
+            match &mut self.in_flight {
+                InFlight::None => self.in_flight = self.start()?,
+                InFlight::Single(accept) => {
+                    let accepted = ready!(Pin::new(accept).poll(context));
+                    self.in_flight = InFlight::None;
+                    return Poll::Ready(accepted);
+                }
+                InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {
+                    // Stopped for having brought enough; now there is room again.
+                    Some(last) if is_cancelled(last) => {}
+                    Some(completion) => return Poll::Ready(connection(completion)),
+                    None => self.in_flight = InFlight::None,
+                },
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<InFlight> {
+        let accept = Accept::new(&self.listener);
+        if !self.driver.capabilities().multishot_accept {
+            return Ok(InFlight::Single(Op::new(&self.driver, accept)));
+        }
+        let fd = Fd(self.listener.fd.as_raw_fd());
+        let entry = opcode::AcceptMulti::new(fd).flags(SOCK_CLOEXEC).build();
+        // SAFETY: the entry points to no memory.
+        let stream = unsafe { Multishot::start(&self.driver, entry, self.bound, Box::new(accept)) };
+        let closed = || io::Error::from_raw_os_error(ECANCELED);
+        stream.map(InFlight::Multishot).ok_or_else(closed)
+    }
+
+    /// Ends the accept in flight. What it has brought, and still brings, is closed.
+    pub(crate) fn stop(&mut self) {
+        self.in_flight = InFlight::None;
+    }
+
+    /// Waits until no accept uses the listening socket any more.
+    pub(crate) fn poll_stopped(&self, context: &Context<'_>) -> Poll<()> {
+        self.listener.accepts.poll_ended(context)
+    }
+}
+
+fn is_cancelled(completion: Completion) -> bool {
+    completion.result().is_err_and(|error| error.raw_os_error() == Some(ECANCELED))
+}
+
+/// One accept in flight, of one connection or of many.
+struct Accept {
+    listener: Rc<Listener>,
+}
+
+impl Accept {
+    fn new(listener: &Rc<Listener>) -> Self {
+        listener.accepts.begin();
+        Self { listener: Rc::clone(listener) }
+    }
+}
+
+impl Drop for Accept {
+    fn drop(&mut self) {
+        self.listener.accepts.end();
+    }
+}
+
+// SAFETY: the entry points to no memory.
+unsafe impl Operation for Accept {
+    type Output = io::Result<OwnedFd>;
+
+    fn entry(&mut self) -> Submission {
+        let none = std::ptr::null_mut();
+        let fd = Fd(self.listener.fd.as_raw_fd());
+        opcode::Accept::new(fd, none, none.cast()).flags(SOCK_CLOEXEC).build()
+    }
+
+    fn complete(self, completion: Completion) -> Step<Self> {
+        Step::Done(connection(completion))
+    }
+
+    fn settle(self, completion: Completion) {
+        drop(connection(completion));
+    }
+}
+
+impl Orphan for Accept {
+    fn settle(&mut self, completion: Completion) {
+        drop(connection(completion));
+    }
+}

@@ -1,0 +1,30 @@
+//! Closing a descriptor whose close may block, on a kernel worker.
+
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+
+use crate::driver::{Driver, Orphan};
+use crate::sys::types::Fd;
+use crate::sys::{Completion, SubmissionFlags, opcode};
+
+/// Closes `fd` without making this thread wait for it.
+pub(super) fn close_off_the_loop(driver: &Driver, fd: OwnedFd) {
+    let entry = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
+    // SAFETY: the entry points to no memory.
+    unsafe { driver.submit_detached(entry, Box::new(Closing(Some(fd)))) };
+}
+
+/// The descriptor, while the kernel may not have got round to closing it.
+struct Closing(Option<OwnedFd>);
+
+impl Orphan for Closing {
+    fn settle(&mut self, completion: Completion) {
+        // Cancelled by the runtime's end before it was begun: dropped, and so closed, here. In all
+        // other cases the kernel has released the number, whatever error it reports.
+        let cancelled = completion
+            .result()
+            .is_err_and(|error| error.raw_os_error() == Some(crate::sys::errno::ECANCELED));
+        if let Some(fd) = self.0.take().filter(|_| !cancelled) {
+            let _ = fd.into_raw_fd();
+        }
+    }
+}

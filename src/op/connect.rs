@@ -1,0 +1,65 @@
+//! Connecting a socket. Dropped in flight, the socket is closed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::recv::is_interrupted;
+use super::{Operation, Step};
+use crate::sys::address::RawAddress;
+use crate::sys::errno::ECANCELED;
+use crate::sys::types::{Fd, Timespec};
+use crate::sys::{Completion, Submission, opcode};
+
+/// Connects a socket and gives it back.
+pub(crate) struct Connect {
+    fd: OwnedFd,
+    target: Box<Target>,
+}
+
+/// What the kernel reads, where it does not move.
+struct Target {
+    address: RawAddress,
+    limit: Option<Timespec>,
+}
+
+impl Connect {
+    /// With a limit, the kernel gives up after it by itself; the outcome is `TimedOut` then.
+    pub(crate) fn new(fd: OwnedFd, address: SocketAddr, limit: Option<Duration>) -> Self {
+        let address = RawAddress::from(address);
+        Self { fd, target: Box::new(Target { address, limit: limit.map(Timespec::from) }) }
+    }
+}
+
+// SAFETY: the entries point to the target's address and limit, which stand in a box and are not
+// changed.
+unsafe impl Operation for Connect {
+    type Output = io::Result<OwnedFd>;
+
+    fn entry(&mut self) -> Submission {
+        let address = &self.target.address;
+        opcode::Connect::new(Fd(self.fd.as_raw_fd()), address.as_ptr(), address.length()).build()
+    }
+
+    fn linked_timeout(&self) -> Option<Submission> {
+        let limit = self.target.limit.as_ref()?;
+        Some(opcode::LinkTimeout::new(limit).build())
+    }
+
+    fn complete(self, completion: Completion) -> Step<Self> {
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        let limited = self.target.limit.is_some();
+        Step::Done(match completion.result() {
+            Ok(_) => Ok(self.fd),
+            Err(error) if limited && error.raw_os_error() == Some(ECANCELED) => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    fn settle(self, _completion: Completion) {}
+}

@@ -1,0 +1,48 @@
+//! Looking at received bytes without taking them. Dropped in flight it loses nothing, since it
+//! takes nothing.
+
+use std::rc::Rc;
+
+use super::recv::is_interrupted;
+use super::{Operation, Socket, Step, entry_length};
+use crate::buf::{BufResult, IoBufMut};
+use crate::error::Describe;
+use crate::sys::socket::MSG_PEEK;
+use crate::sys::{Completion, Submission, opcode};
+
+/// Copies what is there, at least one byte, and leaves it unread; nothing at the end.
+pub(crate) struct Peek<B> {
+    socket: Rc<Socket>,
+    buffer: B,
+}
+
+impl<B: IoBufMut> Peek<B> {
+    pub(crate) fn new(socket: &Rc<Socket>, buffer: B) -> Self {
+        Self { socket: Rc::clone(socket), buffer }
+    }
+}
+
+// SAFETY: as for `Recv`.
+unsafe impl<B: IoBufMut> Operation for Peek<B> {
+    type Output = BufResult<usize, B>;
+
+    fn entry(&mut self) -> Submission {
+        let length = entry_length(self.buffer.bytes_total());
+        let target = self.buffer.write_ptr();
+        opcode::Recv::new(self.socket.entry_fd(), target, length).flags(MSG_PEEK).build()
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        let result = completion.result().describe("peek").map(|count| count as usize);
+        if let Ok(count) = result {
+            // SAFETY: the kernel has written so many bytes.
+            unsafe { self.buffer.set_init(count) };
+        }
+        Step::Done((result, self.buffer))
+    }
+
+    fn settle(self, _completion: Completion) {}
+}

@@ -1,0 +1,137 @@
+//! Receiving from a stream socket, once or until a buffer is full.
+//!
+//! Dropped in flight, what was received goes to the socket's unread bytes, in order, and so does an
+//! error, which the kernel would not report again.
+
+use std::io;
+use std::rc::Rc;
+
+use super::{Operation, Socket, Step, entry_length};
+use crate::buf::{BufResult, IoBufMut};
+use crate::error::{Describe, describe};
+use crate::sys::errno::{ECANCELED, EINTR};
+use crate::sys::socket::MSG_WAITALL;
+use crate::sys::{Completion, Submission, opcode};
+
+/// Receives what is there, at least one byte, at most the buffer's total; nothing at the end.
+pub(crate) struct Recv<B> {
+    socket: Rc<Socket>,
+    buffer: B,
+}
+
+impl<B: IoBufMut> Recv<B> {
+    pub(crate) fn new(socket: &Rc<Socket>, buffer: B) -> Self {
+        Self { socket: Rc::clone(socket), buffer }
+    }
+}
+
+// SAFETY: the entry points to the buffer's memory, which does not move with it (`IoBufMut`), and
+// nothing here touches it before the completion.
+unsafe impl<B: IoBufMut> Operation for Recv<B> {
+    type Output = BufResult<usize, B>;
+
+    fn entry(&mut self) -> Submission {
+        let length = entry_length(self.buffer.bytes_total());
+        opcode::Recv::new(self.socket.entry_fd(), self.buffer.write_ptr(), length).build()
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        let result = completion.result().describe("recv").map(|count| count as usize);
+        if let Ok(count) = result {
+            // SAFETY: the kernel has written so many bytes.
+            unsafe { self.buffer.set_init(count) };
+        }
+        Step::Done((result, self.buffer))
+    }
+
+    fn leave(&mut self) {
+        self.socket.reading.begin();
+    }
+
+    fn settle(mut self, completion: Completion) {
+        settle(&self.socket, &mut self.buffer, 0, completion);
+    }
+}
+
+/// Receives until the buffer is full, or until the end comes too early.
+pub(crate) struct RecvExact<B> {
+    socket: Rc<Socket>,
+    buffer: B,
+    filled: usize,
+}
+
+impl<B: IoBufMut> RecvExact<B> {
+    /// The first `filled` bytes are there already.
+    pub(crate) fn new(socket: &Rc<Socket>, buffer: B, filled: usize) -> Self {
+        Self { socket: Rc::clone(socket), buffer, filled }
+    }
+}
+
+// SAFETY: as for `Recv`.
+unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
+    type Output = BufResult<(), B>;
+
+    fn entry(&mut self) -> Submission {
+        let length = entry_length(self.buffer.bytes_total() - self.filled);
+        // SAFETY: `filled` is at most the buffer's total.
+        let target = unsafe { self.buffer.write_ptr().add(self.filled) };
+        // The kernel goes on by itself until the length is reached.
+        opcode::Recv::new(self.socket.entry_fd(), target, length).flags(MSG_WAITALL).build()
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        let count = match completion.result() {
+            Ok(count) => count as usize,
+            Err(error) => return Step::Done((Err(describe("recv", error)), self.buffer)),
+        };
+        self.filled += count;
+        // SAFETY: so many bytes were there, or have been written by the kernel.
+        unsafe { self.buffer.set_init(self.filled) };
+        if self.filled == self.buffer.bytes_total() {
+            Step::Done((Ok(()), self.buffer))
+        } else if count == 0 {
+            let early = io::Error::from(io::ErrorKind::UnexpectedEof);
+            Step::Done((Err(describe("recv", early)), self.buffer))
+        } else {
+            Step::Again(self)
+        }
+    }
+
+    fn leave(&mut self) {
+        self.socket.reading.begin();
+    }
+
+    fn settle(mut self, completion: Completion) {
+        settle(&self.socket, &mut self.buffer, self.filled, completion);
+    }
+}
+
+/// A signal can interrupt an operation on a kernel worker; the operation has done nothing then.
+pub(super) fn is_interrupted(completion: Completion) -> bool {
+    completion.result().is_err_and(|error| error.raw_os_error() == Some(EINTR))
+}
+
+/// Gives what a dropped receive brought back to the socket: the `filled` bytes of its earlier
+/// steps, and those of its last.
+fn settle(socket: &Socket, buffer: &mut impl IoBufMut, filled: usize, completion: Completion) {
+    let count = match completion.result() {
+        Ok(count) => count as usize,
+        Err(error) => {
+            // Cancelled and interrupted ones have brought nothing; other errors are the stream's.
+            if !matches!(error.raw_os_error(), Some(ECANCELED | EINTR)) {
+                socket.put_back_error(describe("recv", error));
+            }
+            0
+        }
+    };
+    // SAFETY: so many bytes were filled before, or have been written by the kernel.
+    unsafe { buffer.set_init(filled + count) };
+    socket.put_back(&buffer.as_bytes()[..filled + count]);
+    socket.reading.end();
+}

@@ -1,0 +1,171 @@
+//! What the operations on one stream socket share.
+//!
+//! Operations hold the socket while they are in flight, so its descriptor is closed, and its number
+//! used again, only after the last one has ended. What dropped operations leave behind stands here:
+//! bytes and an error that a dropped read brought, and how many dropped ones are still ending.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::close::close_off_the_loop;
+use super::ending::Ending;
+use crate::buf::IoBufMut;
+use crate::driver::Driver;
+use crate::sys::memory::MessageHeader;
+use crate::sys::types::Fd;
+
+/// A connected socket.
+pub(crate) struct Socket {
+    driver: Rc<Driver>,
+    /// `None` only while it is dropped.
+    fd: Option<OwnedFd>,
+    lingers: Cell<bool>,
+    unread: RefCell<Unread>,
+    pub(super) reading: Ending,
+    pub(super) writing: Ending,
+    message: Cell<Option<Box<MessageHeader>>>,
+}
+
+/// What dropped reads brought and nobody has read.
+#[derive(Default)]
+struct Unread {
+    bytes: VecDeque<u8>,
+    /// An error that the kernel reports once: it comes behind the bytes.
+    error: Option<io::Error>,
+}
+
+impl Socket {
+    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd) -> Self {
+        Self {
+            driver,
+            fd: Some(fd),
+            lingers: Cell::new(false),
+            unread: RefCell::default(),
+            reading: Ending::default(),
+            writing: Ending::default(),
+            message: Cell::default(),
+        }
+    }
+
+    pub(crate) fn driver(&self) -> &Rc<Driver> {
+        &self.driver
+    }
+
+    pub(crate) fn fd(&self) -> &OwnedFd {
+        self.fd.as_ref().expect("the descriptor is there until the socket is dropped")
+    }
+
+    pub(super) fn entry_fd(&self) -> Fd {
+        Fd(self.as_raw_fd())
+    }
+
+    /// Says whether a close may take time, because it waits for unsent bytes.
+    pub(crate) fn set_lingers(&self, lingers: bool) {
+        self.lingers.set(lingers);
+    }
+
+    /// Waits until no dropped read is still ending.
+    pub(crate) fn poll_reads_ended(&self, context: &Context<'_>) -> Poll<()> {
+        self.reading.poll_ended(context)
+    }
+
+    /// Waits until no dropped write is still ending.
+    pub(crate) fn poll_writes_ended(&self, context: &Context<'_>) -> Poll<()> {
+        self.writing.poll_ended(context)
+    }
+
+    /// Keeps what a dropped read brought for the next one.
+    pub(super) fn put_back(&self, bytes: &[u8]) {
+        self.unread.borrow_mut().bytes.extend(bytes);
+    }
+
+    pub(super) fn put_back_error(&self, error: io::Error) {
+        self.unread.borrow_mut().error = Some(error);
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        let unread = self.unread.borrow();
+        !unread.bytes.is_empty() || unread.error.is_some()
+    }
+
+    /// The error that a dropped read brought, once all bytes before it have been read.
+    pub(crate) fn take_unread_error(&self) -> Option<io::Error> {
+        let mut unread = self.unread.borrow_mut();
+        if unread.bytes.is_empty() { unread.error.take() } else { None }
+    }
+
+    /// Moves unread bytes into the buffer, from `filled` on, and says how far it is filled then.
+    pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut, filled: usize) -> usize {
+        let mut unread = self.unread.borrow_mut();
+        let reached = fill(buffer, filled, &unread.bytes);
+        unread.bytes.drain(..reached - filled);
+        reached
+    }
+
+    /// Copies unread bytes into the buffer, from its start on, and leaves them unread.
+    pub(crate) fn peek_unread(&self, buffer: &mut impl IoBufMut) -> usize {
+        let unread = self.unread.borrow();
+        fill(buffer, 0, &unread.bytes)
+    }
+
+    /// All that is unread, for someone who takes the descriptor away.
+    pub(crate) fn drain_unread(&self) -> Vec<u8> {
+        self.unread.borrow_mut().bytes.drain(..).collect()
+    }
+
+    /// The message header to use for a vectored send. It comes back with
+    /// [`keep_message`](Self::keep_message).
+    pub(super) fn message(&self) -> Box<MessageHeader> {
+        self.message.take().unwrap_or_else(MessageHeader::new)
+    }
+
+    pub(super) fn keep_message(&self, message: Box<MessageHeader>) {
+        self.message.set(Some(message));
+    }
+
+    /// Takes the descriptor out, if nobody else uses the socket.
+    pub(crate) fn into_fd(self: Rc<Self>) -> io::Result<OwnedFd> {
+        match Rc::try_unwrap(self) {
+            Ok(mut socket) => Ok(socket.fd.take().expect("the descriptor is there")),
+            Err(shared) => shared.fd().try_clone(),
+        }
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd().as_raw_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take().filter(|_| self.lingers.get()) {
+            close_off_the_loop(&self.driver, fd);
+        }
+    }
+}
+
+/// Copies bytes into the buffer, from `filled` on, as far as they go or it has room. Says how far it
+/// is filled then.
+fn fill(buffer: &mut impl IoBufMut, filled: usize, bytes: &VecDeque<u8>) -> usize {
+    let mut reached = filled;
+    let (head, tail) = bytes.as_slices();
+    for part in [head, tail] {
+        let count = part.len().min(buffer.bytes_total() - reached);
+        // SAFETY: `reached + count` is at most the buffer's total, and a unique buffer does not
+        // overlap the queue.
+        unsafe {
+            let target = buffer.write_ptr().add(reached);
+            target.copy_from_nonoverlapping(part.as_ptr(), count);
+        }
+        reached += count;
+    }
+    // SAFETY: the first `filled` bytes were initialised, the others have been written here.
+    unsafe { buffer.set_init(reached) };
+    reached
+}

@@ -1,0 +1,143 @@
+//! Configuring a runtime.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::Runtime;
+use super::context::Shared;
+use crate::driver::Driver;
+use crate::error::{Incident, IncidentHook, SetupError};
+use crate::sys::eventfd::EventFd;
+use crate::sys::setup::{Size, kernel_ring};
+use crate::task::Shard;
+
+/// Makes a [`Runtime`] with other than the default configuration.
+///
+/// # Example
+///
+/// ```
+/// let runtime = annulus::Runtime::builder().submissions(64).completions(512).build()?;
+/// runtime.block_on(async {});
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[must_use]
+#[derive(Clone)]
+pub struct Builder {
+    size: Size,
+    polls_a_turn: usize,
+    teardown_limit: Duration,
+    incidents: IncidentHook,
+}
+
+impl Builder {
+    /// The default configuration.
+    pub fn new() -> Self {
+        Self {
+            size: Size { submissions: 1024, completions: 8192 },
+            polls_a_turn: 128,
+            teardown_limit: Duration::from_secs(5),
+            incidents: Arc::new(|incident| eprintln!("annulus: {incident}")),
+        }
+    }
+
+    /// How many entries the submission queue has: how many operations can begin in one turn without
+    /// a system call in between. Rounded up to a power of two, at least 2; 1024 by default. Where
+    /// locked memory is short the ring is made smaller.
+    pub fn submissions(mut self, entries: u32) -> Self {
+        self.size.submissions = entries.max(2);
+        self
+    }
+
+    /// How many entries the completion queue has. More completions than that are kept by the
+    /// kernel, which is slower. Rounded up to a power of two, at least as many as submissions; 8192
+    /// by default.
+    pub fn completions(mut self, entries: u32) -> Self {
+        self.size.completions = entries.max(2);
+        self
+    }
+
+    /// How many times tasks are polled before the kernel and the timers have their turn; 128 by
+    /// default. A smaller number makes latency more even, a larger one makes larger batches.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    pub fn polls_a_turn(mut self, polls: usize) -> Self {
+        assert!(polls > 0, "a turn without polls would run nothing");
+        self.polls_a_turn = polls;
+        self
+    }
+
+    /// How long dropping the runtime waits for the kernel to let go of operations; 5 seconds by
+    /// default. What it does not let go of by then is leaked and reported.
+    pub fn teardown_limit(mut self, limit: Duration) -> Self {
+        self.teardown_limit = limit;
+        self
+    }
+
+    /// Calls `hook` for what nobody would hear of otherwise, such as the panic of a task that
+    /// nobody joins. The default prints one line to standard error. The hook must not panic.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// static HEARD: AtomicBool = AtomicBool::new(false);
+    /// let hook = |_: &annulus::Incident| HEARD.store(true, Ordering::Relaxed);
+    /// annulus::Runtime::builder().on_incident(hook).build()?.block_on(async {
+    ///     drop(annulus::spawn(async { panic!("nobody joins this") }));
+    ///     annulus::yield_now().await;
+    /// });
+    /// assert!(HEARD.load(Ordering::Relaxed));
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[doc(alias = "asyncio.loop.set_exception_handler")]
+    pub fn on_incident(mut self, hook: impl Fn(&Incident) + Send + Sync + 'static) -> Self {
+        self.incidents = Arc::new(hook);
+        self
+    }
+
+    /// Makes the runtime, which belongs to the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be used here; see [`SetupError`].
+    pub fn build(self) -> Result<Runtime, SetupError> {
+        let (ring, capabilities) = kernel_ring(self.size)?;
+        let bell = Arc::new(EventFd::new().map_err(SetupError::Other)?);
+        let driver = Driver::new(ring, capabilities, bell.as_raw_fd(), Arc::clone(&self.incidents));
+        let shared = Shared {
+            driver: Rc::new(driver),
+            // The shard keeps the eventfd open for as long as anyone could ring it.
+            shard: Shard::new(Box::new(move || bell.ring()), self.incidents),
+            tasks: RefCell::new(Slab::new()),
+            closing: Cell::new(false),
+            polls_a_turn: self.polls_a_turn,
+            teardown_limit: self.teardown_limit,
+        };
+        Ok(Runtime { shared: Rc::new(shared) })
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("submissions", &self.size.submissions)
+            .field("completions", &self.size.completions)
+            .field("polls_a_turn", &self.polls_a_turn)
+            .field("teardown_limit", &self.teardown_limit)
+            .finish_non_exhaustive()
+    }
+}

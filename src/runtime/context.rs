@@ -1,0 +1,87 @@
+//! The runtime of this thread, for the code that runs in it.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::driver::{Driver, Metrics};
+use crate::task::{Shard, Task};
+
+/// What the handle of a runtime and the code that runs in it share.
+pub(crate) struct Shared {
+    pub(crate) driver: Rc<Driver>,
+    pub(super) shard: Arc<Shard>,
+    /// Every task that has not ended.
+    pub(super) tasks: RefCell<Slab<Task>>,
+    pub(super) closing: Cell<bool>,
+    pub(super) polls_a_turn: usize,
+    pub(super) teardown_limit: Duration,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// Until this is dropped, the runtime it was made for is this thread's.
+pub(super) struct Entered {
+    outer: Option<Rc<Shared>>,
+}
+
+pub(super) fn enter(shared: &Rc<Shared>) -> Entered {
+    let outer = CURRENT.with(|current| current.borrow_mut().replace(Rc::clone(shared)));
+    Entered { outer }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let inner =
+            CURRENT.with(|current| mem::replace(&mut *current.borrow_mut(), self.outer.take()));
+        drop(inner);
+    }
+}
+
+/// The runtime of this thread.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn current() -> Rc<Shared> {
+    let current = CURRENT.with(|current| current.borrow().clone());
+    current.expect("there is no runtime on this thread: call this inside annulus::run or block_on")
+}
+
+/// The driver of this thread's runtime.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn driver() -> Rc<Driver> {
+    Rc::clone(&current().driver)
+}
+
+/// What the ring of this thread's runtime has done so far.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// annulus::run(async {
+///     let before = annulus::metrics().submitted;
+///     annulus::time::kernel_sleep(std::time::Duration::from_millis(1)).await.unwrap();
+///     assert!(annulus::metrics().submitted > before);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[track_caller]
+pub fn metrics() -> Metrics {
+    current().driver.metrics()
+}

@@ -1,0 +1,128 @@
+//! The runtime: a ring, an executor and the tasks of one thread.
+//!
+//! - [`Builder`] and [`Runtime`] are made by whoever wants more than [`run`].
+//! - [`context`] is how code on this thread finds its runtime.
+//! - [`turn`] is the loop.
+//! - [`spawn`](mod@spawn) starts tasks.
+//!
+//! # One turn of the loop
+//!
+//! Run ready tasks, at most [`Builder::polls_a_turn`] of them; then enter the kernel once, which
+//! submits what they pushed, waits if nothing is ready, and collects completions; fire timers; take
+//! in what other threads have woken. With nothing to submit and nothing to collect there is no
+//! system call.
+
+mod block_on;
+mod builder;
+pub(crate) mod context;
+mod spawn;
+mod turn;
+mod yield_now;
+
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+pub use builder::Builder;
+pub use context::metrics;
+pub use spawn::{spawn, spawn_named};
+pub use yield_now::yield_now;
+
+use crate::driver::Metrics;
+use crate::error::SetupError;
+use crate::task::JoinHandle;
+use context::Shared;
+
+/// Runs a future, and the tasks it spawns, on a new runtime of this thread. What is left when it
+/// ends is cancelled and torn down.
+///
+/// # Errors
+///
+/// If the runtime cannot be made; see [`SetupError`].
+///
+/// # Panics
+///
+/// If the future panics, or if this thread is running a runtime already.
+///
+/// # Example
+///
+/// ```
+/// let answer = annulus::run(async { 6 * 7 })?;
+/// assert_eq!(answer, 42);
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.run")]
+pub fn run<F: Future>(future: F) -> Result<F::Output, SetupError> {
+    Ok(Runtime::new()?.block_on(future))
+}
+
+/// A ring, an executor and their tasks, on the thread that made it.
+///
+/// Dropping it ends every task (their futures are dropped, joining them says
+/// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
+/// kernel has let go of all memory; see [`Builder::teardown_limit`].
+pub struct Runtime {
+    shared: Rc<Shared>,
+}
+
+impl Runtime {
+    /// A runtime with the default configuration.
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be used here; see [`SetupError`].
+    pub fn new() -> Result<Self, SetupError> {
+        Builder::new().build()
+    }
+
+    /// A [`Builder`] to configure a runtime with.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a future to its end, and meanwhile the runtime's tasks. Tasks that have not ended then
+    /// go on with the next call.
+    ///
+    /// # Panics
+    ///
+    /// If the future panics, or if this thread is inside a `block_on` already.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let runtime = annulus::Runtime::new()?;
+    /// let word = String::from("borrowed");
+    /// assert_eq!(runtime.block_on(async { word.len() }), 8);
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[doc(alias = "asyncio.Runner.run")]
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.shared, future)
+    }
+
+    /// Spawns a task, which runs in this and the following calls of [`block_on`](Self::block_on).
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        spawn::spawn_on(&self.shared, None, future)
+    }
+
+    /// What the runtime's ring has done so far.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.driver.metrics()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // Destructors of futures find their runtime, as they do while it runs.
+        let _entered = context::enter(&self.shared);
+        self.shared.close();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("metrics", &self.metrics()).finish_non_exhaustive()
+    }
+}

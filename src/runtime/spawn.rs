@@ -1,0 +1,62 @@
+//! Starting tasks.
+
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::context::{self, Shared};
+use crate::task::{JoinHandle, Origin, current_id, make};
+
+/// Starts a task on this thread's runtime. The caller goes on; the task has its first turn after
+/// the tasks that are ready already.
+///
+/// The future need not be `Send`: it never leaves this thread.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// annulus::run(async {
+///     let first = annulus::spawn(async { 1 });
+///     let second = annulus::spawn(async { 2 });
+///     assert_eq!(first.await.unwrap() + second.await.unwrap(), 3);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.create_task")]
+#[track_caller]
+pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    spawn_on(&context::current(), None, future)
+}
+
+/// [`spawn`] with a name for the task, which shows where the task is reported.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+#[track_caller]
+pub fn spawn_named<F>(name: impl Into<Arc<str>>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    spawn_on(&context::current(), Some(name.into()), future)
+}
+
+#[track_caller]
+pub(super) fn spawn_on<F>(
+    shared: &Rc<Shared>,
+    name: Option<Arc<str>>,
+    future: F,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let origin = Origin { name, parent: current_id(), spawned_at: Location::caller() };
+    let (task, handle) = make::new(future, &shared.shard, origin);
+    shared.admit(&task);
+    handle
+}

@@ -1,0 +1,42 @@
+//! What the kernel says of an entry: its result and its flags.
+
+use std::io;
+
+use io_uring::cqueue;
+
+/// One completion, copied out of the completion queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    /// The user data of the entry that this completes, unchanged.
+    pub(crate) user_data: u64,
+    result: i32,
+    flags: u32,
+}
+
+impl Completion {
+    pub(crate) fn new(user_data: u64, result: i32, flags: u32) -> Self {
+        Self { user_data, result, flags }
+    }
+
+    /// The completion of an entry that never reached a kernel, failing with `errno`.
+    pub(crate) fn failed(errno: i32) -> Self {
+        Self::new(0, -errno, 0)
+    }
+
+    /// The operation's result: a count, a descriptor or zero, as the operation defines it.
+    pub(crate) fn result(self) -> io::Result<u32> {
+        // A negative result is an errno, so the conversion fails exactly for errors.
+        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
+    }
+
+    /// Whether the same entry will complete again (multishot operations).
+    pub(crate) fn more(self) -> bool {
+        cqueue::more(self.flags)
+    }
+}
+
+impl From<&cqueue::Entry> for Completion {
+    fn from(entry: &cqueue::Entry) -> Self {
+        Self::new(entry.user_data(), entry.result(), entry.flags())
+    }
+}

@@ -1,0 +1,75 @@
+//! The system calls that submit, wait and register.
+//!
+//! The `io-uring` crate's own `submit` neither uses a registered ring descriptor beyond the life
+//! of one `Submitter` nor can pass every flag, so the two calls are made here.
+
+use std::os::fd::RawFd;
+use std::{io, ptr};
+
+use io_uring::EnterFlags;
+use io_uring::types::{SubmitArgs, Timespec};
+
+const REGISTER_RING_FDS: libc::c_uint = 20;
+
+/// `struct io_uring_rsrc_update`, as `IORING_REGISTER_RING_FDS` takes it.
+#[repr(C)]
+struct RegisterRingFd {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+/// `io_uring_enter(2)`; with a timeout, by the extended argument.
+pub(super) fn enter(
+    fd: RawFd,
+    to_submit: u32,
+    min_complete: u32,
+    flags: EnterFlags,
+    timeout: Option<&Timespec>,
+) -> io::Result<usize> {
+    let Some(timeout) = timeout else {
+        // The extended argument costs the kernel a copy, so it is passed only when it says something.
+        return call(fd, to_submit, min_complete, flags, ptr::null(), 0);
+    };
+    let args = SubmitArgs::new().timespec(timeout);
+    let flags = flags | EnterFlags::EXT_ARG;
+    call(fd, to_submit, min_complete, flags, ptr::from_ref(&args).cast(), size_of_val(&args))
+}
+
+/// `argument` is null, or points to `size` bytes of the kind that `flags` announces.
+fn call(
+    fd: RawFd,
+    to_submit: u32,
+    min_complete: u32,
+    flags: EnterFlags,
+    argument: *const libc::c_void,
+    size: usize,
+) -> io::Result<usize> {
+    let number = libc::SYS_io_uring_enter;
+    // SAFETY: `argument` is null or an `io_uring_getevents_arg` that lives across the call, as does
+    // the timespec it points to. What the queued entries point to is the business of whoever
+    // pushed them (`Ring::push`).
+    let result =
+        unsafe { libc::syscall(number, fd, to_submit, min_complete, flags.bits(), argument, size) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Registers the ring's descriptor with itself and returns the index to enter by, which saves the
+/// kernel a descriptor look-up at every enter (5.18).
+pub(super) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
+    let mut update = RegisterRingFd { offset: u32::MAX, reserved: 0, data: ring as u64 };
+    // SAFETY: the call reads and writes one `io_uring_rsrc_update`, which `update` is.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring,
+            REGISTER_RING_FDS,
+            ptr::from_mut(&mut update),
+            1,
+        )
+    };
+    match result {
+        1 => Ok(update.offset as RawFd),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,33 @@
+//! The error numbers that code above this floor has to tell apart.
+
+use std::io;
+
+pub(crate) use libc::{
+    EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOMEM, ENOSYS, ENOTCONN, EPERM, ETIME,
+};
+
+/// Whether an accept failed because this process or machine is out of something that comes back
+/// when a descriptor is closed or memory is freed. The connection itself stays in the backlog.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Whether an accept reported the misfortune of one connection, or of the network, and not of the
+/// listener. accept(2) says to treat these like a retry.
+pub(crate) fn is_passing_accept_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EAGAIN
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ENONET
+        )
+    )
+}

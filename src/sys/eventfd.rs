@@ -1,0 +1,39 @@
+//! A descriptor that any thread can make readable, to end another thread's wait.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// The poll events by which a ring of the bell shows.
+pub(crate) const READABLE: u32 = libc::POLLIN as u32;
+
+/// An eventfd that is only ever written. A multishot poll reports every write, so that its
+/// counter never needs reading.
+pub(crate) struct EventFd(OwnedFd);
+
+impl EventFd {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: the call takes no pointers.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `fd` has just been opened and belongs to nobody else.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Makes the descriptor report readiness once more.
+    pub(crate) fn ring(&self) {
+        let one = 1u64;
+        // The only failure is a counter about to overflow, which 2^64 - 2 rings away is not.
+        // SAFETY: the call reads eight bytes, which `one` is.
+        unsafe {
+            libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), size_of::<u64>())
+        };
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

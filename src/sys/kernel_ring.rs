@@ -1,0 +1,80 @@
+//! The kernel's ring behind the [`Ring`] seam.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use io_uring::types::Timespec;
+use io_uring::{EnterFlags, IoUring};
+
+use super::enter::{enter, register_ring_fd};
+use super::{Completion, Full, Ring, Submission, Wait};
+
+/// A ring of the kernel, owned by the thread that made it.
+pub(crate) struct KernelRing {
+    ring: IoUring,
+    /// What to enter by: the registered index where there is one, else the ring's descriptor.
+    handle: RawFd,
+    flags: EnterFlags,
+}
+
+impl KernelRing {
+    /// Wraps a ring that this thread has just made, and registers its descriptor if it can be.
+    pub(super) fn new(ring: IoUring) -> Self {
+        // Deferred completions are reported only to an enter that asks for events: ask always.
+        let mut flags = EnterFlags::GETEVENTS;
+        if ring.params().is_feature_no_iowait() {
+            // A ring that waits for its peers is idle, and must look idle.
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let fd = ring.as_raw_fd();
+        let handle = match register_ring_fd(fd) {
+            Ok(index) => {
+                flags |= EnterFlags::REGISTERED_RING;
+                index
+            }
+            // Before 5.18, or out of the sixteen places a thread has: the descriptor does as well.
+            Err(_) => fd,
+        };
+        Self { ring, handle, flags }
+    }
+}
+
+impl Ring for KernelRing {
+    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+        // SAFETY: the caller keeps the entry's memory valid until its last completion.
+        unsafe { self.ring.submission().push(entry) }.map_err(|_| Full)
+    }
+
+    fn room(&mut self) -> usize {
+        let queue = self.ring.submission();
+        queue.capacity() - queue.len()
+    }
+
+    fn queued(&mut self) -> usize {
+        self.ring.submission().len()
+    }
+
+    fn has_deferred(&mut self) -> bool {
+        self.ring.submission().taskrun()
+    }
+
+    fn is_overflown(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+        let to_submit = self.queued() as u32;
+        let (wanted, timeout) = match wait {
+            Wait::No => (0, None),
+            Wait::Forever => (1, None),
+            Wait::AtMost(limit) => (1, Some(Timespec::from(limit))),
+        };
+        enter(self.handle, to_submit, wanted, self.flags, timeout.as_ref())
+    }
+
+    fn reap(&mut self, mut sink: impl FnMut(Completion)) {
+        for entry in &mut self.ring.completion() {
+            sink(Completion::from(&entry));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The ground floor: everything that talks to the kernel.
+//!
+//! This is the only module that uses the `io-uring` and `libc` crates. Above it, code speaks of
+//! submissions, completions, descriptors and addresses:
+//!
+//! - [`Ring`] is the seam to a submission/completion queue pair; [`KernelRing`] is the kernel's.
+//! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
+//! - [`probe`] finds out, once, what a kernel can do.
+//! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
+//!   no place in a ring: they never block.
+//!
+//! Operations write their entries with the builders in [`opcode`].
+
+pub(crate) mod address;
+mod completion;
+mod enter;
+pub(crate) mod errno;
+pub(crate) mod eventfd;
+mod kernel_ring;
+pub(crate) mod memory;
+pub(crate) mod probe;
+mod ring;
+pub(crate) mod setup;
+pub(crate) mod socket;
+
+pub(crate) use completion::Completion;
+pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
+pub(crate) use io_uring::{opcode, types};
+pub(crate) use kernel_ring::KernelRing;
+pub(crate) use ring::{Full, Ring, Wait};

@@ -1,0 +1,185 @@
+//! What this machine's io_uring can do, found out by asking and never by its version: kernels of
+//! distributions carry features back.
+
+use std::fs;
+
+use io_uring::register::Probe as Opcodes;
+use io_uring::{IoUring, opcode};
+
+use super::setup::{self, Flag, Size};
+use crate::error::SetupError;
+
+/// What the driver and the operations choose by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capabilities {
+    /// One accept entry serves many connections.
+    pub(crate) multishot_accept: bool,
+    /// One cancel entry reaches everything in flight.
+    pub(crate) cancel_any: bool,
+}
+
+impl Capabilities {
+    pub(super) fn of(opcodes: &Opcodes) -> Self {
+        let linux_5_19 = has_5_19(opcodes);
+        Self { multishot_accept: linux_5_19, cancel_any: linux_5_19 }
+    }
+}
+
+/// Flags of an opcode cannot be probed. Multishot accept and cancelling by any came with 5.19, and
+/// so did the socket opcode, which can be.
+fn has_5_19(opcodes: &Opcodes) -> bool {
+    opcodes.is_supported(opcode::Socket::CODE)
+}
+
+pub(super) fn opcodes(ring: &IoUring) -> Result<Opcodes, SetupError> {
+    let mut opcodes = Opcodes::new();
+    match ring.submitter().register_probe(&mut opcodes) {
+        Ok(()) => Ok(opcodes),
+        Err(_) => {
+            Err(SetupError::TooOld { feature: "a way to probe its operations", since: "5.6" })
+        }
+    }
+}
+
+/// Refuses a kernel that lacks what no fallback replaces.
+pub(super) fn require(ring: &IoUring, opcodes: &Opcodes) -> Result<(), SetupError> {
+    match required(ring, opcodes).find(|facility| !facility.supported) {
+        Some(Facility { name, since, .. }) => Err(SetupError::TooOld { feature: name, since }),
+        None => Ok(()),
+    }
+}
+
+fn required(ring: &IoUring, opcodes: &Opcodes) -> impl Iterator<Item = Facility> {
+    let parameters = ring.params();
+    let must = |name, since, supported| Facility { name, since, supported, without: None };
+    [
+        must("completions that are never dropped", "5.5", parameters.is_feature_nodrop()),
+        must("entries stable once submitted", "5.5", parameters.is_feature_submit_stable()),
+        must("waiting for sockets without a thread", "5.7", parameters.is_feature_fast_poll()),
+        must("waiting with a timeout", "5.11", parameters.is_feature_ext_arg()),
+        must("accept", "5.5", opcodes.is_supported(opcode::Accept::CODE)),
+        must("connect", "5.5", opcodes.is_supported(opcode::Connect::CODE)),
+        must("recv", "5.6", opcodes.is_supported(opcode::Recv::CODE)),
+        must("send", "5.6", opcodes.is_supported(opcode::Send::CODE)),
+        must("sendmsg", "5.3", opcodes.is_supported(opcode::SendMsg::CODE)),
+        must("close", "5.6", opcodes.is_supported(opcode::Close::CODE)),
+        must("poll", "5.1", opcodes.is_supported(opcode::PollAdd::CODE)),
+        must("timeout", "5.4", opcodes.is_supported(opcode::Timeout::CODE)),
+        must("link timeout", "5.5", opcodes.is_supported(opcode::LinkTimeout::CODE)),
+        must("cancel", "5.5", opcodes.is_supported(opcode::AsyncCancel::CODE)),
+    ]
+    .into_iter()
+}
+
+fn optional(ring: &IoUring, flags: &[Flag], opcodes: &Opcodes) -> impl Iterator<Item = Facility> {
+    let parameters = ring.params();
+    let may = |name, since, supported, without| Facility {
+        name,
+        since,
+        supported,
+        without: Some(without),
+    };
+    let flag = |wanted| flags.contains(&wanted);
+    [
+        may(
+            "submission without an array",
+            "6.6",
+            flag(Flag::NoSubmissionArray),
+            "slower submission",
+        ),
+        may(
+            "deferred task-run",
+            "6.1",
+            flag(Flag::DeferTaskrun),
+            "completions interrupt the tasks",
+        ),
+        may("single issuer", "6.0", flag(Flag::SingleIssuer), "the kernel takes more locks"),
+        may("task-run flag", "5.19", flag(Flag::ShowTaskrun), "completions interrupt the tasks"),
+        may("submit all", "5.18", flag(Flag::SubmitAll), "a bad entry delays the ones behind it"),
+        may("multishot accept", "5.19", has_5_19(opcodes), "an entry for each connection"),
+        may("cancel everything at once", "5.19", has_5_19(opcodes), "an entry for each cancel"),
+        may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
+    ]
+    .into_iter()
+}
+
+/// One thing that the library uses of io_uring, and whether it is there.
+#[derive(Clone, Debug)]
+pub struct Facility {
+    /// What it is.
+    pub name: &'static str,
+    /// The first kernel release that has it.
+    pub since: &'static str,
+    /// Whether this kernel has it.
+    pub supported: bool,
+    /// What it means to lack it; `None` if the library cannot do without it.
+    pub without: Option<&'static str>,
+}
+
+/// What [`probe`] found.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    kernel: String,
+    facilities: Vec<Facility>,
+}
+
+impl Probe {
+    /// The kernel's release, as `uname -r` says it. For people to read: nothing is decided by it.
+    pub fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
+    /// Everything that the library uses of io_uring, required things first.
+    pub fn facilities(&self) -> &[Facility] {
+        &self.facilities
+    }
+
+    /// Whether a runtime can be made here.
+    pub fn is_sufficient(&self) -> bool {
+        self.facilities.iter().all(|facility| facility.supported || facility.without.is_some())
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_full(&self) -> bool {
+        self.facilities.iter().all(|facility| facility.supported)
+    }
+}
+
+/// Finds out what this machine's io_uring can do. It needs no runtime and leaves nothing behind.
+///
+/// # Errors
+///
+/// The reason why there is no io_uring at all, with the remedy.
+///
+/// # Example
+///
+/// ```
+/// let probe = annulus::probe()?;
+/// for facility in probe.facilities() {
+///     println!("{:36} Linux {:5} {}", facility.name, facility.since, facility.supported);
+/// }
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+pub fn probe() -> Result<Probe, SetupError> {
+    let (ring, flags) = setup::raw_ring(Size { submissions: 8, completions: 16 })?;
+    let opcodes = opcodes(&ring)?;
+    let facilities = required(&ring, &opcodes).chain(optional(&ring, flags, &opcodes)).collect();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Ok(Probe { kernel: release.trim().to_owned(), facilities })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_lists_each_facility_once() {
+        let probe = probe().unwrap();
+        let mut names: Vec<_> = probe.facilities().iter().map(|facility| facility.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(probe.is_sufficient());
+    }
+}

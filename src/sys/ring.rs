@@ -1,0 +1,59 @@
+//! The seam between the driver and whatever carries out its submissions.
+//!
+//! The driver needs no more of a ring than this trait. It speaks in submission and completion
+//! entries and knows nothing of mapped memory or system calls, so that something other than the
+//! kernel's ring (a portable one, a deterministic one for tests) can stand behind it.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Completion, Submission};
+
+/// How long [`Ring::enter`] may stay away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Submit and collect what is there; do not wait.
+    No,
+    /// Wait until something completes, but no longer than this.
+    AtMost(Duration),
+    /// Wait until something completes.
+    Forever,
+}
+
+/// The submission queue has no room: enter first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// A submission queue and a completion queue.
+pub(crate) trait Ring {
+    /// Queues an entry. It reaches the kernel with the next [`enter`](Self::enter).
+    ///
+    /// # Safety
+    ///
+    /// All memory that the entry points to stays valid, and is not touched by anyone else, until
+    /// the entry's last completion has been reaped.
+    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full>;
+
+    /// How many entries can be pushed before the queue is full.
+    fn room(&mut self) -> usize;
+
+    /// How many entries are queued and not yet submitted.
+    fn queued(&mut self) -> usize;
+
+    /// Whether the kernel has finished work whose completions only an enter will report.
+    fn has_deferred(&mut self) -> bool;
+
+    /// Whether completions that found no room in the completion queue wait for an enter.
+    fn is_overflown(&mut self) -> bool;
+
+    /// Submits everything queued, then waits as told. Returns how many entries were taken, which
+    /// may be fewer than were queued.
+    ///
+    /// # Errors
+    ///
+    /// As `io_uring_enter(2)`; entries that were not taken stay queued.
+    fn enter(&mut self, wait: Wait) -> io::Result<usize>;
+
+    /// Hands every completion in the completion queue to `sink` and frees its place.
+    fn reap(&mut self, sink: impl FnMut(Completion));
+}

@@ -1,0 +1,147 @@
+//! Making a ring: the flags that make it fast, given up one by one where a kernel lacks them, and
+//! a diagnosis where there is no ring to be had.
+
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use io_uring::{Builder, IoUring};
+
+use super::KernelRing;
+use super::errno::{EINVAL, ENOMEM, ENOSYS, EPERM};
+use super::probe::{self, Capabilities};
+use crate::error::SetupError;
+
+/// The fewest submission entries that a ring is tried with when locked memory is short.
+const SMALLEST: u32 = 8;
+
+/// How large a ring to make.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Submission entries; rounded up to a power of two.
+    pub(crate) submissions: u32,
+    /// Completion entries; rounded up to a power of two, at least as many as submissions.
+    pub(crate) completions: u32,
+}
+
+/// A set-up flag that makes a ring better but that it can do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// No indirection between the submission queue and its entries (6.6).
+    NoSubmissionArray,
+    /// Completions are prepared when this thread asks, not when it is interrupted (6.1).
+    DeferTaskrun,
+    /// The kernel may skip locks, since one thread submits (6.0).
+    SingleIssuer,
+    /// No interrupt to prepare completions (5.19); what `DeferTaskrun` does better.
+    CoopTaskrun,
+    /// A bit in shared memory says that completions are waiting to be prepared (5.19).
+    ShowTaskrun,
+    /// A bad entry does not keep the ones behind it from being submitted (5.18).
+    SubmitAll,
+}
+
+/// What is asked for, best first. Each step gives up what the one before it had too much of.
+const STEPS: &[&[Flag]] = {
+    use Flag::{
+        CoopTaskrun, DeferTaskrun, NoSubmissionArray, ShowTaskrun, SingleIssuer, SubmitAll,
+    };
+    &[
+        &[NoSubmissionArray, DeferTaskrun, SingleIssuer, ShowTaskrun, SubmitAll],
+        &[DeferTaskrun, SingleIssuer, ShowTaskrun, SubmitAll],
+        &[SingleIssuer, CoopTaskrun, ShowTaskrun, SubmitAll],
+        &[CoopTaskrun, ShowTaskrun, SubmitAll],
+        &[SubmitAll],
+        &[],
+    ]
+};
+
+/// Makes a ring for the calling thread, and says what can be done with it.
+///
+/// # Errors
+///
+/// The diagnosis of why the kernel refuses.
+pub(crate) fn kernel_ring(size: Size) -> Result<(KernelRing, Capabilities), SetupError> {
+    let (ring, _) = raw_ring(size)?;
+    let opcodes = probe::opcodes(&ring)?;
+    probe::require(&ring, &opcodes)?;
+    let capabilities = Capabilities::of(&opcodes);
+    Ok((KernelRing::new(ring), capabilities))
+}
+
+/// Makes a ring with the best flags that the kernel takes, and says which.
+pub(super) fn raw_ring(size: Size) -> Result<(IoUring, &'static [Flag]), SetupError> {
+    let mut last = None;
+    for flags in STEPS {
+        match fitting_ring(size, flags) {
+            Ok(ring) => return Ok((ring, flags)),
+            Err(error) if error.raw_os_error() == Some(EINVAL) => last = Some(error),
+            Err(error) => return Err(diagnose(error)),
+        }
+    }
+    Err(diagnose(last.expect("there is at least one step")))
+}
+
+/// Tries smaller rings while locked memory is short. Kernels that charge it give it back some time
+/// after a ring was closed, so each size is tried again before it is halved.
+fn fitting_ring(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
+    const PATIENCE: [Duration; 3] =
+        [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(5)];
+    let mut size = size;
+    loop {
+        for pause in PATIENCE {
+            thread::sleep(pause);
+            match builder(size, flags).build(size.submissions) {
+                Err(error) if error.raw_os_error() == Some(ENOMEM) => {}
+                outcome => return outcome,
+            }
+        }
+        if size.submissions <= SMALLEST {
+            return Err(io::Error::from_raw_os_error(ENOMEM));
+        }
+        size.submissions = (size.submissions / 2).max(SMALLEST);
+        size.completions = (size.completions / 2).max(2 * SMALLEST);
+    }
+}
+
+fn builder(size: Size, flags: &[Flag]) -> Builder {
+    let mut builder = IoUring::builder();
+    builder.dontfork().setup_clamp().setup_cqsize(size.completions.max(size.submissions));
+    for flag in flags {
+        match flag {
+            Flag::NoSubmissionArray => builder.setup_no_sqarray(),
+            Flag::DeferTaskrun => builder.setup_defer_taskrun(),
+            Flag::SingleIssuer => builder.setup_single_issuer(),
+            Flag::CoopTaskrun => builder.setup_coop_taskrun(),
+            Flag::ShowTaskrun => builder.setup_taskrun_flag(),
+            Flag::SubmitAll => builder.setup_submit_all(),
+        };
+    }
+    builder
+}
+
+pub(super) fn diagnose(error: io::Error) -> SetupError {
+    match error.raw_os_error() {
+        Some(ENOSYS) => SetupError::NotInKernel,
+        Some(EPERM) => match disabled_level() {
+            Some(level @ 1..) => SetupError::Disabled { level },
+            _ => SetupError::Forbidden,
+        },
+        Some(ENOMEM) => SetupError::LockedMemory { limit: locked_memory_limit() },
+        Some(EINVAL) => {
+            SetupError::TooOld { feature: "a completion queue of its own size", since: "5.5" }
+        }
+        _ => SetupError::Other(error),
+    }
+}
+
+/// The sysctl that switches io_uring off, where the kernel has it (6.6).
+fn disabled_level() -> Option<u8> {
+    fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
+}
+
+fn locked_memory_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes one `rlimit`.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}

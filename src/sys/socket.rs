@@ -1,0 +1,104 @@
+//! Socket calls that never block and so need no ring: making, binding, options, names.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::address::{RawAddress, family};
+
+pub(crate) use libc::{
+    IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_NOSIGNAL,
+    MSG_PEEK, MSG_WAITALL, SO_ERROR, SO_KEEPALIVE, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
+    SO_SNDBUF, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+};
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// A new TCP socket of the address's family, close-on-exec.
+pub(crate) fn tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: the call takes no pointers.
+    let fd = check(unsafe { libc::socket(family(address), kind, libc::IPPROTO_TCP) })?;
+    // SAFETY: the kernel has just handed out `fd`, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(crate) fn bind(socket: &OwnedFd, address: &SocketAddr) -> io::Result<()> {
+    let raw = RawAddress::from(*address);
+    // SAFETY: the pointer and length describe one valid address.
+    check(unsafe { libc::bind(socket.as_raw_fd(), raw.as_ptr(), raw.length()) }).map(drop)
+}
+
+pub(crate) fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: the call takes no pointers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+pub(crate) fn shutdown(socket: &OwnedFd, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: the call takes no pointers.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), how) }).map(drop)
+}
+
+pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let mut raw = RawAddress::empty();
+    let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));
+    // SAFETY: `raw` has room for any address and says so in its length.
+    check(unsafe { libc::getsockname(socket.as_raw_fd(), name, length) })?;
+    raw.decode()
+}
+
+pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let mut raw = RawAddress::empty();
+    let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));
+    // SAFETY: `raw` has room for any address and says so in its length.
+    check(unsafe { libc::getpeername(socket.as_raw_fd(), name, length) })?;
+    raw.decode()
+}
+
+/// Sets an option whose value is an integer.
+pub(crate) fn set_option(socket: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set_raw_option(socket, level, name, &value)
+}
+
+/// Reads an option whose value is an integer.
+pub(crate) fn option(socket: &OwnedFd, level: i32, name: i32) -> io::Result<i32> {
+    raw_option(socket, level, name, 0)
+}
+
+/// Sets how long a close waits for unsent bytes; `None` is the default, to send them afterwards.
+pub(crate) fn set_linger(socket: &OwnedFd, linger: Option<Duration>) -> io::Result<()> {
+    let seconds = linger.map_or(0, |d| i32::try_from(d.as_secs()).unwrap_or(i32::MAX));
+    let value = libc::linger { l_onoff: linger.is_some().into(), l_linger: seconds };
+    set_raw_option(socket, SOL_SOCKET, libc::SO_LINGER, &value)
+}
+
+pub(crate) fn linger(socket: &OwnedFd) -> io::Result<Option<Duration>> {
+    let none = libc::linger { l_onoff: 0, l_linger: 0 };
+    let value = raw_option(socket, SOL_SOCKET, libc::SO_LINGER, none)?;
+    Ok((value.l_onoff != 0).then(|| Duration::from_secs(value.l_linger.unsigned_abs().into())))
+}
+
+fn set_raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let length = size_of::<T>() as libc::socklen_t;
+    let value = std::ptr::from_ref(value).cast();
+    // SAFETY: the kernel reads `length` bytes, which `value` has.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, length) }).map(drop)
+}
+
+/// `value` must be of the type the option is documented to have; both callers' are plain integers.
+fn raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, mut value: T) -> io::Result<T> {
+    let mut length = size_of::<T>() as libc::socklen_t;
+    let target = std::ptr::from_mut(&mut value).cast();
+    // SAFETY: the kernel writes at most `length` bytes, and any bytes make valid integers.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, target, &mut length) })?;
+    Ok(value)
+}

@@ -1,0 +1,181 @@
+//! Waiting for a task's outcome.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::cell::Task;
+use super::{JoinError, TaskId, budget};
+
+/// A task, as seen by whoever spawned it.
+///
+/// What becomes of the task when the handle goes depends on how it is used, as in asyncio:
+///
+/// - dropped without having been awaited, the task is *detached*: it runs on;
+/// - awaited by value (`handle.await`), and that await dropped in the middle (by a timeout, say),
+///   the task is *cancelled*;
+/// - awaited by `&mut` (`(&mut handle).await`), and that await dropped, nothing happens to the
+///   task, and the handle can be awaited again.
+///
+/// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident).
+///
+/// # Example
+///
+/// ```
+/// annulus::run(async {
+///     let handle = annulus::spawn(async { 6 * 7 });
+///     assert_eq!(handle.await.unwrap(), 42);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.Task")]
+pub struct JoinHandle<T> {
+    task: Task,
+    taken: bool,
+    _output: PhantomData<T>,
+}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    ///
+    /// `T` is the output of the task's future, and this is the task's only handle.
+    pub(super) unsafe fn new(task: Task) -> Self {
+        Self { task, taken: false, _output: PhantomData }
+    }
+
+    /// Asks for the task's end: at its next turn its future is dropped instead of polled, and
+    /// joining it says [`JoinError::Cancelled`]. Returns `false` if it has ended already.
+    ///
+    /// Dropping the future cancels what it was waiting for, and loses nothing: see the crate's
+    /// documentation.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// annulus::run(async {
+    ///     let handle = annulus::spawn(std::future::pending::<()>());
+    ///     assert!(handle.cancel());
+    ///     assert!(handle.await.unwrap_err().is_cancelled());
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[doc(alias = "asyncio.Task.cancel")]
+    pub fn cancel(&self) -> bool {
+        self.task.cancel()
+    }
+
+    /// Whether the task has ended, in whatever way.
+    #[doc(alias = "asyncio.Task.done")]
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.task.id()
+    }
+
+    /// The task's name, if it was given one.
+    #[doc(alias = "asyncio.Task.get_name")]
+    pub fn name(&self) -> Option<&str> {
+        self.task.header().name.as_deref()
+    }
+
+    /// The outcome, if the task has ended and it was not taken before.
+    pub(super) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
+        if self.taken || !self.task.is_finished() {
+            return None;
+        }
+        self.taken = true;
+        // SAFETY: `T` is the future's output (`new`), and the outcome is taken this once.
+        Some(unsafe { self.task.take() })
+    }
+
+    fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        assert!(!self.taken, "the outcome of this task has been taken already");
+        if !self.task.is_finished() {
+            self.task.set_joiner(context.waker());
+            return Poll::Pending;
+        }
+        ready!(budget::poll_spend(context));
+        Poll::Ready(self.take_outcome().expect("the task has ended and its outcome is there"))
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.task.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Waits for a task that it owns; dropped before the end, it cancels the task. Made by awaiting a
+/// [`JoinHandle`] by value.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Join<T>(JoinHandle<T>);
+
+impl<T> Unpin for Join<T> {}
+
+impl<T> Future for Join<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_outcome(context)
+    }
+}
+
+impl<T> Drop for Join<T> {
+    fn drop(&mut self) {
+        if !self.0.taken {
+            self.0.cancel();
+        }
+    }
+}
+
+impl<T> IntoFuture for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+    type IntoFuture = Join<T>;
+
+    fn into_future(self) -> Join<T> {
+        Join(self)
+    }
+}
+
+/// Waits for a task that it borrows; dropped, it does nothing. Made by awaiting a `&mut`
+/// [`JoinHandle`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct JoinMut<'a, T>(&'a mut JoinHandle<T>);
+
+impl<T> Unpin for JoinMut<'_, T> {}
+
+impl<T> Future for JoinMut<'_, T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_outcome(context)
+    }
+}
+
+impl<'a, T> IntoFuture for &'a mut JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+    type IntoFuture = JoinMut<'a, T>;
+
+    fn into_future(self) -> JoinMut<'a, T> {
+        JoinMut(self)
+    }
+}

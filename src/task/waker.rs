@@ -1,0 +1,51 @@
+//! Wakers: references to a task's header that may go to any thread.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::header::{Header, release, retain, wake};
+
+static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone_waker, wake_by_value, wake_by_reference, drop_waker);
+
+/// A waker for a task that is being polled. It borrows the poller's reference, so that a poll in
+/// which no waker is cloned counts nothing; hence it must not be dropped.
+///
+/// # Safety
+///
+/// The caller has a reference for as long as the waker is used.
+pub(super) unsafe fn borrowed(task: NonNull<Header>) -> ManuallyDrop<Waker> {
+    // SAFETY: the functions of the table keep the contract of `RawWaker`: each is safe on any
+    // thread, and clones count their own references.
+    ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
+}
+
+/// The header behind a waker's data pointer.
+fn header(data: *const ()) -> NonNull<Header> {
+    NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
+}
+
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: a waker is a reference.
+    unsafe { retain(header(data)) };
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake_by_value(data: *const ()) {
+    // SAFETY: a waker is a reference; this one is used up.
+    unsafe {
+        wake(header(data));
+        release(header(data));
+    }
+}
+
+unsafe fn wake_by_reference(data: *const ()) {
+    // SAFETY: a waker is a reference.
+    unsafe { wake(header(data)) };
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: a waker is a reference; this one is used up.
+    unsafe { release(header(data)) };
+}
