@@ -1,0 +1,63 @@
+//! The runner: lists every test, skips by name what this kernel cannot run, reports as usual.
+
+mod buffers;
+mod cancel;
+mod case;
+mod completion;
+mod descriptors;
+mod files;
+mod limits;
+mod links;
+mod messages;
+mod multishot;
+mod races;
+mod setup;
+mod sockets;
+mod stable;
+mod submission;
+mod teardown;
+mod timeouts;
+mod trap;
+mod workers;
+
+use std::process::ExitCode;
+
+use case::Case;
+use libtest_mimic::Arguments;
+use uring_sys_tests::{child, feature};
+
+const SUBJECTS: &[&[Case]] = &[
+    setup::CASES,
+    submission::CASES,
+    stable::CASES,
+    completion::CASES,
+    cancel::CASES,
+    races::CASES,
+    teardown::CASES,
+    multishot::CASES,
+    buffers::CASES,
+    links::CASES,
+    timeouts::CASES,
+    sockets::CASES,
+    descriptors::CASES,
+    messages::CASES,
+    workers::CASES,
+    limits::CASES,
+];
+
+fn main() -> ExitCode {
+    if let Some(name) = child::role() {
+        let case = cases().find(|case| case.name() == name).expect("a test of this name");
+        child::report(&case.run_here());
+    }
+    let arguments = Arguments::from_args();
+    if let Some(reason) = feature::why_unavailable() {
+        eprintln!("{reason}");
+        return ExitCode::FAILURE;
+    }
+    libtest_mimic::run(&arguments, cases().map(Case::trial).collect()).exit_code()
+}
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    SUBJECTS.iter().copied().flatten()
+}
