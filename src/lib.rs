@@ -40,7 +40,7 @@
 //!
 //! # What it needs
 //!
-//! Linux 6.1 or later for the full set, 5.11 at least; see [`probe`](probe()). Where io_uring is
+//! Linux 6.1 or later for the full set, 5.13 at least; see [`probe`](probe()). Where io_uring is
 //! missing or forbidden, [`SetupError`] says which and what to do.
 
 #[cfg(not(target_os = "linux"))]

@@ -22,7 +22,7 @@ impl<R: Ring> Driver<R> {
         let deadline = Instant::now() + patience;
         while self.flight.borrow().in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.flight.borrow().is_broken() {
                 let count = self.flight.borrow().in_flight();
                 (self.incidents)(&Incident::OperationsLeaked { count });
                 break;
@@ -39,9 +39,11 @@ impl<R: Ring> Driver<R> {
         let end = Instant::now() + limit;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            if self.flight.borrow().in_flight() == 0 || left.is_zero() {
+            let flight = self.flight.borrow();
+            if flight.in_flight() == 0 || flight.is_broken() || left.is_zero() {
                 return;
             }
+            drop(flight);
             self.flight.borrow_mut().turn(Wait::AtMost(left));
             self.run_aftermath();
         }

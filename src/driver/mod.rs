@@ -3,8 +3,8 @@
 //! It knows wakers, not tasks, and entries, not sockets.
 //!
 //! - [`slot`] is the life of one operation in flight, as a table of states.
-//! - [`flight`] holds the ring, the slots and the entries that wait for room; it pushes, enters and
-//!   reaps.
+//! - [`flight`] pushes, enters and reaps: the [`queue`] holds what goes to the kernel, the [`book`]
+//!   what is known of the entries there.
 //! - [`wheel`] holds the deadlines.
 //! - [`metrics`] counts.
 //!
@@ -22,10 +22,16 @@
 //! every entry. Closing the ring before that would not stop the kernel from writing to buffers. If
 //! it does not let go in time, what it may touch is leaked.
 
+mod book;
 mod close;
 mod flight;
 mod metrics;
+mod queue;
+#[cfg(test)]
+mod scripted_ring;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -93,7 +99,7 @@ impl<R: Ring> Driver<R> {
     pub(crate) unsafe fn submit(&self, entry: Submission, waker: &Waker) -> Option<Key> {
         let state = State::waiting(waker.clone());
         // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.flight.borrow_mut().submit(entry, None, state) }
+        unsafe { self.flight.borrow_mut().submit(entry, state) }
     }
 
     /// [`submit`](Self::submit) with a link timeout that cancels the operation in the kernel.
@@ -109,7 +115,7 @@ impl<R: Ring> Driver<R> {
     ) -> Option<Key> {
         let state = State::waiting(waker.clone());
         // SAFETY: the caller keeps the entries' memory.
-        unsafe { self.flight.borrow_mut().submit(entry, Some(timeout), state) }
+        unsafe { self.flight.borrow_mut().submit_with_timeout(entry, timeout, state) }
     }
 
     /// Queues an operation that completes many times. At `bound` completions that nobody has taken
@@ -120,7 +126,7 @@ impl<R: Ring> Driver<R> {
     /// As for [`submit`](Self::submit), until the last completion.
     pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: usize) -> Option<Key> {
         // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.flight.borrow_mut().submit(entry, None, State::streaming(bound)) }
+        unsafe { self.flight.borrow_mut().submit(entry, State::streaming(bound)) }
     }
 
     /// Queues an operation that nobody waits for; `orphan` settles its result. If the driver is
@@ -137,7 +143,7 @@ impl<R: Ring> Driver<R> {
             return;
         }
         // SAFETY: the slot keeps the orphan until the entry's last completion.
-        unsafe { flight.submit(entry, None, State::abandoned(orphan)) };
+        unsafe { flight.submit(entry, State::abandoned(orphan)) };
     }
 
     /// Asks for the completion of a one-shot operation; a result frees the slot.
@@ -221,6 +227,11 @@ impl<R: Ring> Driver<R> {
             drop(flight);
             state.into_abandoned(orphan).settle();
         }
+    }
+
+    /// Asks the kernel to end an operation whose future stays to take what it brings.
+    pub(crate) fn cancel(&self, key: Key) {
+        self.flight.borrow_mut().cancel(key);
     }
 
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.

@@ -26,6 +26,14 @@ pub enum Incident {
         /// The panic's message.
         message: String,
     },
+    /// Locked memory was short, so the ring was made smaller than asked for. It works, with more
+    /// system calls under load.
+    SmallerRing {
+        /// Submission entries that were asked for.
+        asked: u32,
+        /// Submission entries that the ring has.
+        got: u32,
+    },
     /// The runtime ended, but the kernel did not let go of some operations in time. The memory and
     /// the descriptors that they use are leaked on purpose.
     OperationsLeaked {
@@ -47,6 +55,11 @@ impl fmt::Display for Incident {
             Self::CallbackPanicked { message } => {
                 write!(f, "a waker or destructor panicked in the runtime's loop: {message}")
             }
+            Self::SmallerRing { asked, got } => write!(
+                f,
+                "locked memory is short: the ring has {got} submission entries instead of {asked}; \
+                 raise the limit with `ulimit -l` or LimitMEMLOCK="
+            ),
             Self::OperationsLeaked { count } => write!(
                 f,
                 "the runtime ended while {count} operations were still in the kernel: their memory \

@@ -8,7 +8,7 @@ use std::{fmt, io};
 /// It is what the [`io::Error`]s of this library carry inside: the [`io::ErrorKind`] is that of the
 /// cause, the message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. Use
 /// [`os_code`] for the error number, where no kind tells it.
-#[derive(Debug)]
+// `Debug` prints the message: it is what a `main` that returns such an error shows.
 pub struct OperationError {
     doing: String,
     cause: io::Error,
@@ -24,6 +24,12 @@ impl OperationError {
 impl Display for OperationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.doing, self.cause)
+    }
+}
+
+impl fmt::Debug for OperationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
     }
 }
 

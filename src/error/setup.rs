@@ -77,7 +77,7 @@ impl fmt::Display for SetupError {
                 f,
                 "this kernel's io_uring lacks {feature} (Linux {since}): use Linux 6.1 or later",
             ),
-            Self::Other(error) => write!(f, "cannot set up io_uring: {error}"),
+            Self::Other(error) => write!(f, "cannot set up the ring: {error}"),
         }
     }
 }

@@ -4,13 +4,12 @@
 //! so a connection that arrives when nobody awaits one is simply the next to be taken. Only when
 //! the listener is gone is a late connection closed.
 
-use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::{io, mem};
 
-use super::ending::Ending;
 use super::multishot::Multishot;
 use super::{Op, Operation, Step};
 use crate::driver::{Driver, Orphan};
@@ -28,15 +27,11 @@ fn connection(completion: Completion) -> io::Result<OwnedFd> {
 /// A listening socket and the accept that is in flight on it.
 pub(crate) struct Acceptor {
     driver: Rc<Driver>,
-    listener: Rc<Listener>,
+    /// Accepts in flight keep it open, and its number taken, to their end.
+    listener: Rc<OwnedFd>,
     in_flight: InFlight,
     bound: usize,
-}
-
-/// The listening socket, which accepts in flight keep open, and its number taken, to their end.
-struct Listener {
-    fd: OwnedFd,
-    accepts: Ending,
+    stopping: bool,
 }
 
 enum InFlight {
@@ -49,8 +44,8 @@ impl Acceptor {
     /// At most `bound` connections, and those of one more batch of the kernel's, are taken from the
     /// backlog before someone awaits them.
     pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: usize) -> Self {
-        let listener = Rc::new(Listener { fd, accepts: Ending::default() });
-        Self { driver, listener, in_flight: InFlight::None, bound }
+        let listener = Rc::new(fd);
+        Self { driver, listener, in_flight: InFlight::None, bound, stopping: false }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
@@ -58,7 +53,7 @@ impl Acceptor {
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
-        &self.listener.fd
+        &self.listener
     }
 
     /// The next connection. Errors are the kernel's; polling again goes on.
@@ -82,11 +77,11 @@ impl Acceptor {
     }
 
     fn start(&self) -> io::Result<InFlight> {
-        let accept = Accept::new(&self.listener);
+        let accept = Accept { listener: Rc::clone(&self.listener) };
         if !self.driver.capabilities().multishot_accept {
             return Ok(InFlight::Single(Op::new(&self.driver, accept)));
         }
-        let fd = Fd(self.listener.fd.as_raw_fd());
+        let fd = Fd(self.listener.as_raw_fd());
         let entry = opcode::AcceptMulti::new(fd).flags(SOCK_CLOEXEC).build();
         // SAFETY: the entry points to no memory.
         let stream = unsafe { Multishot::start(&self.driver, entry, self.bound, Box::new(accept)) };
@@ -94,14 +89,36 @@ impl Acceptor {
         stream.map(InFlight::Multishot).ok_or_else(closed)
     }
 
-    /// Ends the accept in flight. What it has brought, and still brings, is closed.
-    pub(crate) fn stop(&mut self) {
-        self.in_flight = InFlight::None;
-    }
-
-    /// Waits until no accept uses the listening socket any more.
-    pub(crate) fn poll_stopped(&self, context: &Context<'_>) -> Poll<()> {
-        self.listener.accepts.poll_ended(context)
+    /// Ends the accept in flight and gives the connections that it has brought and still brings;
+    /// `None` when the kernel has let go of the listening socket.
+    pub(crate) fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedFd>> {
+        if !mem::replace(&mut self.stopping, true) {
+            match &self.in_flight {
+                InFlight::None => {}
+                InFlight::Single(accept) => accept.cancel(),
+                InFlight::Multishot(stream) => stream.cancel(),
+            }
+        }
+        loop {
+            let last = match &mut self.in_flight {
+                InFlight::None => return Poll::Ready(None),
+                InFlight::Single(accept) => {
+                    let last = ready!(Pin::new(accept).poll(context)).ok();
+                    self.in_flight = InFlight::None;
+                    last
+                }
+                InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {
+                    Some(completion) => connection(completion).ok(),
+                    None => {
+                        self.in_flight = InFlight::None;
+                        None
+                    }
+                },
+            };
+            if last.is_some() {
+                return Poll::Ready(last);
+            }
+        }
     }
 }
 
@@ -111,20 +128,7 @@ fn is_cancelled(completion: Completion) -> bool {
 
 /// One accept in flight, of one connection or of many.
 struct Accept {
-    listener: Rc<Listener>,
-}
-
-impl Accept {
-    fn new(listener: &Rc<Listener>) -> Self {
-        listener.accepts.begin();
-        Self { listener: Rc::clone(listener) }
-    }
-}
-
-impl Drop for Accept {
-    fn drop(&mut self) {
-        self.listener.accepts.end();
-    }
+    listener: Rc<OwnedFd>,
 }
 
 // SAFETY: the entry points to no memory.
@@ -133,7 +137,7 @@ unsafe impl Operation for Accept {
 
     fn entry(&mut self) -> Submission {
         let none = std::ptr::null_mut();
-        let fd = Fd(self.listener.fd.as_raw_fd());
+        let fd = Fd(self.listener.as_raw_fd());
         opcode::Accept::new(fd, none, none.cast()).flags(SOCK_CLOEXEC).build()
     }
 

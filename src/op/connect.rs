@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::recv::is_interrupted;
 use super::{Operation, Step};
 use crate::sys::address::RawAddress;
 use crate::sys::errno::ECANCELED;
@@ -48,9 +47,6 @@ unsafe impl Operation for Connect {
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
         let limited = self.target.limit.is_some();
         Step::Done(match completion.result() {
             Ok(_) => Ok(self.fd),

@@ -92,6 +92,13 @@ impl<O: Operation> Op<O> {
         Self { driver: Rc::clone(driver), operation: Some(operation), key: None }
     }
 
+    /// Asks the kernel to end the operation, if it is in flight. Its outcome still comes here.
+    pub(crate) fn cancel(&self) {
+        if let Some(key) = self.key {
+            self.driver.cancel(key);
+        }
+    }
+
     fn submit(&mut self, context: &Context<'_>) -> Option<Key> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let (entry, timeout) = (operation.entry(), operation.linked_timeout());

@@ -32,6 +32,13 @@ impl Multishot {
         Some(Self { driver: Rc::clone(driver), key: Some(key), orphan: Some(orphan) })
     }
 
+    /// Asks the kernel to end the operation. What it has brought and still brings comes here.
+    pub(super) fn cancel(&self) {
+        if let Some(key) = self.key {
+            self.driver.cancel(key);
+        }
+    }
+
     /// The next completion, or `None` after the last.
     pub(super) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
         let Some(key) = self.key else { return Poll::Ready(None) };

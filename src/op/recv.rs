@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
 use crate::error::{Describe, describe};
-use crate::sys::errno::{ECANCELED, EINTR};
+use crate::sys::errno::{EINTR, is_cancellation};
 use crate::sys::socket::MSG_WAITALL;
 use crate::sys::{Completion, Submission, opcode};
 
@@ -124,7 +124,7 @@ fn settle(socket: &Socket, buffer: &mut impl IoBufMut, filled: usize, completion
         Ok(count) => count as usize,
         Err(error) => {
             // Cancelled and interrupted ones have brought nothing; other errors are the stream's.
-            if !matches!(error.raw_os_error(), Some(ECANCELED | EINTR)) {
+            if !is_cancellation(&error) {
                 socket.put_back_error(describe("recv", error));
             }
             0

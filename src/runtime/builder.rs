@@ -1,19 +1,22 @@
 //! Configuring a runtime.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use slab::Slab;
 
 use super::Runtime;
 use super::context::Shared;
 use crate::driver::Driver;
-use crate::error::{Incident, IncidentHook, SetupError};
+use crate::error::{Describe, Incident, IncidentHook, SetupError};
 use crate::sys::eventfd::EventFd;
-use crate::sys::setup::{Size, kernel_ring};
+use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
 use crate::task::Shard;
 
 /// Makes a [`Runtime`] with other than the default configuration.
@@ -41,7 +44,10 @@ impl Builder {
             size: Size { submissions: 1024, completions: 8192 },
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
-            incidents: Arc::new(|incident| eprintln!("annulus: {incident}")),
+            incidents: Arc::new(|incident| {
+                // Unlike `eprintln!`, this does not panic when nobody can be told.
+                let _ = writeln!(io::stderr(), "annulus: {incident}");
+            }),
         }
     }
 
@@ -81,7 +87,8 @@ impl Builder {
     }
 
     /// Calls `hook` for what nobody would hear of otherwise, such as the panic of a task that
-    /// nobody joins. The default prints one line to standard error. The hook must not panic.
+    /// nobody joins. The default prints one line to standard error. A panic in the hook is
+    /// swallowed: there is nobody left to tell.
     ///
     /// # Example
     ///
@@ -99,7 +106,11 @@ impl Builder {
     /// ```
     #[doc(alias = "asyncio.loop.set_exception_handler")]
     pub fn on_incident(mut self, hook: impl Fn(&Incident) + Send + Sync + 'static) -> Self {
-        self.incidents = Arc::new(hook);
+        self.incidents = Arc::new(move |incident| {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(incident))) {
+                mem::forget(payload);
+            }
+        });
         self
     }
 
@@ -109,8 +120,13 @@ impl Builder {
     ///
     /// If io_uring cannot be used here; see [`SetupError`].
     pub fn build(self) -> Result<Runtime, SetupError> {
-        let (ring, capabilities) = kernel_ring(self.size)?;
-        let bell = Arc::new(EventFd::new().map_err(SetupError::Other)?);
+        let NewRing { ring, capabilities, submissions: got } = kernel_ring(self.size)?;
+        let asked = self.size.submissions;
+        if got < asked.min(MOST_SUBMISSIONS) {
+            (self.incidents)(&Incident::SmallerRing { asked, got });
+        }
+        let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
+        let bell = Arc::new(bell);
         let driver = Driver::new(ring, capabilities, bell.as_raw_fd(), Arc::clone(&self.incidents));
         let shared = Shared {
             driver: Rc::new(driver),
@@ -131,8 +147,8 @@ impl Default for Builder {
     }
 }
 
-impl std::fmt::Debug for Builder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("submissions", &self.size.submissions)
             .field("completions", &self.size.completions)

@@ -31,15 +31,17 @@ pub(super) struct Entered {
     outer: Option<Rc<Shared>>,
 }
 
+/// While a thread ends its thread-locals are gone: a runtime that is dropped then has no context.
 pub(super) fn enter(shared: &Rc<Shared>) -> Entered {
-    let outer = CURRENT.with(|current| current.borrow_mut().replace(Rc::clone(shared)));
-    Entered { outer }
+    let entered = CURRENT.try_with(|current| current.borrow_mut().replace(Rc::clone(shared)));
+    Entered { outer: entered.unwrap_or_default() }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let inner =
-            CURRENT.with(|current| mem::replace(&mut *current.borrow_mut(), self.outer.take()));
+        let outer = self.outer.take();
+        // Dropped only when the cell is not borrowed any more.
+        let inner = CURRENT.try_with(|current| mem::replace(&mut *current.borrow_mut(), outer));
         drop(inner);
     }
 }
@@ -51,8 +53,11 @@ impl Drop for Entered {
 /// If there is none.
 #[track_caller]
 pub(crate) fn current() -> Rc<Shared> {
-    let current = CURRENT.with(|current| current.borrow().clone());
-    current.expect("there is no runtime on this thread: call this inside annulus::run or block_on")
+    let current = CURRENT.try_with(|current| current.borrow().clone());
+    current
+        .ok()
+        .flatten()
+        .expect("there is no runtime on this thread: call this inside annulus::run or block_on")
 }
 
 /// The driver of this thread's runtime.

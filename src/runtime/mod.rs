@@ -51,6 +51,19 @@ use context::Shared;
 /// assert_eq!(answer, 42);
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+///
+/// A `main` whose future can fail too:
+///
+/// ```
+/// async fn serve() -> std::io::Result<()> {
+///     Ok(())
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     // The error of `run` converts to the future's.
+///     annulus::run(serve())?
+/// }
+/// ```
 #[doc(alias = "asyncio.run")]
 pub fn run<F: Future>(future: F) -> Result<F::Output, SetupError> {
     Ok(Runtime::new()?.block_on(future))

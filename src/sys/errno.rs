@@ -6,6 +6,15 @@ pub(crate) use libc::{
     EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOMEM, ENOSYS, ENOTCONN, EPERM, ETIME,
 };
 
+/// What the kernel calls a system call that is to begin again. User space never sees it, but the
+/// completion of a cancelled operation on a kernel worker carries it.
+const ERESTARTSYS: i32 = 512;
+
+/// Whether an operation ended because it was cancelled or interrupted, and so did nothing.
+pub(crate) fn is_cancellation(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR | ERESTARTSYS))
+}
+
 /// Whether an accept failed because this process or machine is out of something that comes back
 /// when a descriptor is closed or memory is freed. The connection itself stays in the backlog.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {

@@ -6,6 +6,7 @@ use std::fs;
 use io_uring::register::Probe as Opcodes;
 use io_uring::{IoUring, opcode};
 
+use super::errno::EINVAL;
 use super::setup::{self, Flag, Size};
 use crate::error::SetupError;
 
@@ -35,9 +36,10 @@ pub(super) fn opcodes(ring: &IoUring) -> Result<Opcodes, SetupError> {
     let mut opcodes = Opcodes::new();
     match ring.submitter().register_probe(&mut opcodes) {
         Ok(()) => Ok(opcodes),
-        Err(_) => {
+        Err(error) if error.raw_os_error() == Some(EINVAL) => {
             Err(SetupError::TooOld { feature: "a way to probe its operations", since: "5.6" })
         }
+        Err(error) => Err(setup::diagnose(error)),
     }
 }
 
@@ -57,6 +59,9 @@ fn required(ring: &IoUring, opcodes: &Opcodes) -> impl Iterator<Item = Facility>
         must("entries stable once submitted", "5.5", parameters.is_feature_submit_stable()),
         must("waiting for sockets without a thread", "5.7", parameters.is_feature_fast_poll()),
         must("waiting with a timeout", "5.11", parameters.is_feature_ext_arg()),
+        // Multishot poll, by which other threads wake this one, cannot be probed; resource tags
+        // came with the same release.
+        must("multishot poll", "5.13", parameters.is_feature_resource_tagging()),
         must("accept", "5.5", opcodes.is_supported(opcode::Accept::CODE)),
         must("connect", "5.5", opcodes.is_supported(opcode::Connect::CODE)),
         must("recv", "5.6", opcodes.is_supported(opcode::Recv::CODE)),

@@ -1,18 +1,23 @@
 //! Making a ring: the flags that make it fast, given up one by one where a kernel lacks them, and
 //! a diagnosis where there is no ring to be had.
 
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use io_uring::{Builder, IoUring};
+use io_uring::{Builder, EnterFlags, IoUring};
 
 use super::KernelRing;
+use super::enter::enter;
 use super::errno::{EINVAL, ENOMEM, ENOSYS, EPERM};
 use super::probe::{self, Capabilities};
 use crate::error::SetupError;
 
 /// The fewest submission entries that a ring is tried with when locked memory is short.
 const SMALLEST: u32 = 8;
+
+/// The most submission entries that a kernel gives; more is cut down to it.
+pub(crate) const MOST_SUBMISSIONS: u32 = 32_768;
 
 /// How large a ring to make.
 #[derive(Clone, Copy, Debug)]
@@ -55,17 +60,26 @@ const STEPS: &[&[Flag]] = {
     ]
 };
 
-/// Makes a ring for the calling thread, and says what can be done with it.
+/// A ring, and what is known of it.
+pub(crate) struct NewRing {
+    pub(crate) ring: KernelRing,
+    pub(crate) capabilities: Capabilities,
+    /// Submission entries that it has; fewer than were asked for if locked memory is short.
+    pub(crate) submissions: u32,
+}
+
+/// Makes a ring for the calling thread.
 ///
 /// # Errors
 ///
 /// The diagnosis of why the kernel refuses.
-pub(crate) fn kernel_ring(size: Size) -> Result<(KernelRing, Capabilities), SetupError> {
+pub(crate) fn kernel_ring(size: Size) -> Result<NewRing, SetupError> {
     let (ring, _) = raw_ring(size)?;
     let opcodes = probe::opcodes(&ring)?;
     probe::require(&ring, &opcodes)?;
     let capabilities = Capabilities::of(&opcodes);
-    Ok((KernelRing::new(ring), capabilities))
+    let submissions = ring.params().sq_entries();
+    Ok(NewRing { ring: KernelRing::new(ring), capabilities, submissions })
 }
 
 /// Makes a ring with the best flags that the kernel takes, and says which.
@@ -73,7 +87,11 @@ pub(super) fn raw_ring(size: Size) -> Result<(IoUring, &'static [Flag]), SetupEr
     let mut last = None;
     for flags in STEPS {
         match fitting_ring(size, flags) {
-            Ok(ring) => return Ok((ring, flags)),
+            Ok(ring) => {
+                // A filter may allow the set-up and forbid the rest: better found out now.
+                enter(ring.as_raw_fd(), 0, 0, EnterFlags::empty(), None).map_err(diagnose)?;
+                return Ok((ring, flags));
+            }
             Err(error) if error.raw_os_error() == Some(EINVAL) => last = Some(error),
             Err(error) => return Err(diagnose(error)),
         }

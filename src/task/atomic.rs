@@ -1,6 +1,6 @@
 //! The atomics that cross threads: the standard library's, or loom's when a model is checked.
 
-#[cfg(loom)]
+#[cfg(annulus_loom)]
 pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(annulus_loom))]
 pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};

@@ -1,32 +1,42 @@
 //! The task that is being polled on this thread.
 
-use std::cell::RefCell;
-use std::mem;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::TaskId;
 use super::cell::Task;
+use super::header::Header;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Task>> = const { RefCell::new(None) };
+    // No reference is counted for it, and no destructor run: whoever sets it holds the task.
+    static CURRENT: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
 }
 
 /// Until this is dropped, the task it was made for is the current one.
-pub(super) struct Entered {
-    outer: Option<Task>,
+pub(super) struct Entered<'a> {
+    outer: Option<NonNull<Header>>,
+    _task: PhantomData<&'a Task>,
 }
 
-pub(super) fn enter(task: &Task) -> Entered {
-    let outer = CURRENT.with(|current| current.borrow_mut().replace(task.clone()));
-    Entered { outer }
+/// The guard must be dropped, and not forgotten, while the task is held.
+pub(super) fn enter(task: &Task) -> Entered<'_> {
+    let outer = CURRENT.replace(Some(NonNull::from(task.header())));
+    Entered { outer, _task: PhantomData }
 }
 
-impl Drop for Entered {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let inner =
-            CURRENT.with(|current| mem::replace(&mut *current.borrow_mut(), self.outer.take()));
-        drop(inner);
+        CURRENT.set(self.outer);
     }
+}
+
+/// Asks something of the current task's header.
+fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
+    // SAFETY: the header is valid: `Task::run`, which alone enters, holds the task until the guard
+    // is dropped. It is the owner's thread: a `Task` never leaves it.
+    CURRENT.get().map(|header| ask(unsafe { header.as_ref() }))
 }
 
 /// What a task can know of itself; made by [`current_task`].
@@ -71,14 +81,14 @@ impl CurrentTask {
 /// ```
 #[doc(alias = "asyncio.current_task")]
 pub fn current_task() -> Option<CurrentTask> {
-    CURRENT.with(|current| {
-        let current = current.borrow();
-        let header = current.as_ref()?.header();
-        Some(CurrentTask { id: header.id, name: header.name.clone(), parent: header.parent })
+    with_current(|header| CurrentTask {
+        id: header.id,
+        name: header.name.clone(),
+        parent: header.parent,
     })
 }
 
 /// The number of the running task.
 pub(crate) fn current_id() -> Option<TaskId> {
-    CURRENT.with(|current| current.borrow().as_ref().map(Task::id))
+    with_current(|header| header.id)
 }

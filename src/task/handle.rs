@@ -30,6 +30,23 @@ use super::{JoinError, TaskId, budget};
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+///
+/// A handle is not itself a future, since awaiting it by value and by `&mut` differ. Where a future
+/// is asked for, as by `select!` or `FuturesUnordered`, say which: `handle.into_future()` or
+/// `(&mut handle).into_future()`.
+///
+/// ```
+/// use std::future::IntoFuture;
+/// use futures_util::StreamExt;
+/// use futures_util::stream::FuturesUnordered;
+///
+/// annulus::run(async {
+///     let tasks = (1..=3).map(|n| annulus::spawn(async move { n }).into_future());
+///     let tasks: FuturesUnordered<_> = tasks.collect();
+///     assert_eq!(tasks.fold(0, |sum, n| async move { sum + n.unwrap() }).await, 6);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
 #[doc(alias = "asyncio.Task")]
 pub struct JoinHandle<T> {
     task: Task,

@@ -28,13 +28,13 @@ impl ThreadId {
 }
 
 // A constant initialiser and no destructor: it can be read while a thread ends.
-#[cfg(not(loom))]
+#[cfg(not(annulus_loom))]
 thread_local! {
     static OWN: Cell<Option<ThreadId>> = const { Cell::new(None) };
 }
 
 // A model's threads all run on one real one.
-#[cfg(loom)]
+#[cfg(annulus_loom)]
 loom::thread_local! {
     static OWN: Cell<Option<ThreadId>> = Cell::new(None);
 }

@@ -9,7 +9,7 @@ use crate::runtime::context;
 /// Waits for `duration` by an entry of its own in the ring, counted from when the entry is
 /// submitted, at the end of this turn.
 ///
-/// [`sleep`](super::sleep) is cheaper, and far cheaper when many sleep: the kernel keeps its
+/// [`sleep`](fn@super::sleep) is cheaper, and far cheaper when many sleep: the kernel keeps its
 /// timeouts in a list. This one holds even while the loop is busy elsewhere.
 ///
 /// # Errors

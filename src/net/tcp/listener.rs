@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -69,8 +69,9 @@ impl Default for ListenOptions {
 /// backlog meanwhile, and [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the
 /// pauses.
 ///
-/// Dropped, the listener stops listening at once; its port is free for others when the kernel has
-/// let go of the accept in flight, in the next turn of the loop. [`close`](Self::close) waits for it.
+/// Dropped, the listener stops listening when the kernel has let go of the accept in flight, in the
+/// next turn of the loop; [`close`](Self::close) waits for it. Connections that nobody accepted are
+/// closed.
 pub struct TcpListener {
     acceptor: Acceptor,
     pause: Pause,
@@ -201,15 +202,19 @@ impl TcpListener {
     }
 
     /// Stops listening, and waits until the kernel has let go of the socket: its port is free then.
-    /// Connections that had arrived and were not accepted are closed.
+    /// Gives the connections that had been taken from the backlog and not been accepted, so that a
+    /// server that ends gracefully can still serve those clients.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the listener is closed all the same, a little later.
+    /// Dropped, the listener is closed all the same, a little later, and so are those connections.
     #[doc(alias = "asyncio.Server.wait_closed")]
-    pub async fn close(mut self) {
-        self.acceptor.stop();
-        poll_fn(|context| self.acceptor.poll_stopped(context)).await;
+    pub async fn close(mut self) -> Vec<(TcpStream, SocketAddr)> {
+        let mut rest = Vec::new();
+        while let Some(fd) = poll_fn(|context| self.acceptor.poll_rest(context)).await {
+            rest.extend(self.introduce(fd));
+        }
+        rest
     }
 
     /// The address that it listens on.
@@ -269,13 +274,6 @@ impl Pause {
             self.sleep = None;
         }
         Poll::Ready(())
-    }
-}
-
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        // Whoever connects from here on is refused, and not left waiting for nobody.
-        let _ = socket::shutdown(self.acceptor.fd(), Shutdown::Both);
     }
 }
 

@@ -1,9 +1,9 @@
 //! TCP.
 //!
-//! - [`listener`] takes connections, [`stream`] is one; [`split`] makes two halves of a stream for
+//! - `listener` takes connections, `stream` is one; `split` makes two halves of a stream for
 //!   two tasks.
-//! - [`transfer`] is how bytes go either way, for streams and halves alike.
-//! - [`options`] are the socket options.
+//! - `transfer` is how bytes go either way, for streams and halves alike.
+//! - `options` are the socket options.
 
 mod connect;
 mod listener;

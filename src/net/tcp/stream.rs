@@ -81,7 +81,8 @@ impl TcpStream {
     }
 
     /// [`connect`](Self::connect), giving each address no more than `limit` to answer. The limit
-    /// holds inside the kernel, even while the loop is busy elsewhere.
+    /// holds inside the kernel, even while the loop is busy elsewhere. It does not bound the look-up
+    /// of a name; [`timeout`](crate::time::timeout) around the whole does.
     ///
     /// # Errors
     ///

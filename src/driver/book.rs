@@ -1,0 +1,116 @@
+//! What is known of the entries in flight, and what reaping has recorded.
+//!
+//! Nothing here runs foreign code: whom to wake and what to settle stands on lists, for later.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::slot::{Abandoned, Effect, Key, Slot, State};
+use crate::sys::Completion;
+
+/// User data of the poll that reports the bell. No slot has this index.
+pub(super) const BELL: Key = Key { index: u32::MAX, generation: 0 };
+/// User data of entries whose completion says nothing: cancels and link timeouts.
+pub(super) const UNATTENDED: Key = Key { index: u32::MAX - 1, generation: 0 };
+
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) slots: Slab<Slot>,
+    generation: u32,
+    /// Entries in flight that have a slot.
+    attended: usize,
+    /// Entries in flight that have none.
+    pub(super) unattended: usize,
+    pub(super) bell_armed: bool,
+    pub(super) woken: Vec<Waker>,
+    pub(super) settling: Vec<Abandoned>,
+    /// Multishot operations to cancel, because nobody keeps up with them.
+    pub(super) stopping: Vec<Key>,
+    /// Entries pushed, taken by the kernel, and completed for the last time.
+    pub(super) pushed: u64,
+    pub(super) submitted: u64,
+    pub(super) completed: u64,
+    pub(super) overflows: u64,
+    pub(super) enters: u64,
+}
+
+impl Book {
+    /// Opens a slot for an entry that is about to be pushed.
+    pub(super) fn open(&mut self, state: State) -> Key {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = u32::try_from(self.slots.insert(Slot { generation, state })).ok();
+        let index = index.filter(|&index| index < UNATTENDED.index);
+        self.attended += 1;
+        Key { index: index.expect("fewer than 2^32 operations"), generation }
+    }
+
+    /// The state of an operation, which must not have been freed.
+    pub(super) fn state(&mut self, key: Key) -> &mut State {
+        let slot = self.slots.get_mut(key.index as usize);
+        let slot = slot.filter(|slot| slot.generation == key.generation);
+        &mut slot.expect("a slot lives until its last completion has been taken").state
+    }
+
+    /// Frees a slot that is not in flight.
+    pub(super) fn free(&mut self, key: Key) -> State {
+        debug_assert!(!self.state(key).in_flight());
+        self.slots.remove(key.index as usize).state
+    }
+
+    /// How many entries the kernel has not completed for the last time.
+    pub(super) fn in_flight(&self) -> usize {
+        self.attended + self.unattended
+    }
+
+    pub(super) fn has_aftermath(&self) -> bool {
+        !self.woken.is_empty() || !self.settling.is_empty()
+    }
+
+    /// Takes note of one completion.
+    pub(super) fn record(&mut self, completion: Completion) {
+        let last = !completion.more();
+        self.completed += u64::from(last);
+        let key = Key::from_user_data(completion.user_data);
+        if key == BELL || key == UNATTENDED {
+            self.unattended -= usize::from(last);
+            self.bell_armed &= !(key == BELL && last);
+            return;
+        }
+        self.attended -= usize::from(last);
+        match self.state(key).complete(completion) {
+            Effect::None => {}
+            Effect::Wake(waker) => self.woken.push(waker),
+            Effect::Stop(waker) => {
+                self.stopping.push(key);
+                self.woken.extend(waker);
+            }
+            Effect::Settle => {
+                if let State::Abandoned(abandoned) = self.slots.remove(key.index as usize).state {
+                    self.settling.push(*abandoned);
+                }
+            }
+        }
+    }
+
+    /// Leaks what the kernel may still touch.
+    pub(super) fn leak_abandoned(&mut self) {
+        let slots = self.slots.iter();
+        let abandoned = slots.filter(|(_, slot)| matches!(slot.state, State::Abandoned(_)));
+        for index in abandoned.map(|(index, _)| index).collect::<Vec<_>>() {
+            if let State::Abandoned(abandoned) = self.slots.remove(index).state {
+                abandoned.leak();
+            }
+        }
+    }
+
+    /// Checks that what was pushed, what is queued, what the kernel has and what it completed add
+    /// up. A mistake here is a future that hangs or memory that is freed too early.
+    pub(super) fn audit(&self, queued: usize) {
+        let accounted = queued as u64 + self.submitted;
+        debug_assert_eq!(self.pushed, accounted, "entries pushed, and queued or submitted");
+        let in_flight = self.in_flight() as u64;
+        debug_assert_eq!(self.pushed - self.completed, in_flight, "entries open, and expected");
+    }
+}

@@ -1,0 +1,128 @@
+//! Entries on their way to the kernel: in the ring, or behind it for want of room there.
+//!
+//! Order is kept: as long as anything waits behind the ring, everything newer does too.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::sys::{Completion, Full, Ring, Submission, SubmissionFlags, Wait};
+
+/// One entry, or two that are linked and must be submitted together.
+pub(super) struct Chain {
+    first: Submission,
+    second: Option<Submission>,
+}
+
+impl Chain {
+    pub(super) fn single(entry: Submission) -> Self {
+        Self { first: entry, second: None }
+    }
+
+    pub(super) fn linked(first: Submission, second: Submission) -> Self {
+        Self { first: first.flags(SubmissionFlags::IO_LINK), second: Some(second) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        1 + usize::from(self.second.is_some())
+    }
+}
+
+pub(super) struct Queue<R> {
+    ring: R,
+    /// What waits for room in the ring. Whoever put it here promised to keep its memory.
+    backlog: VecDeque<Chain>,
+}
+
+impl<R: Ring> Queue<R> {
+    pub(super) fn new(ring: R) -> Self {
+        Self { ring, backlog: VecDeque::new() }
+    }
+
+    /// Puts an entry into the ring, if nothing is before it and there is room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::push`].
+    pub(super) unsafe fn offer(&mut self, entry: &Submission) -> Result<(), Full> {
+        if self.has_backlog() {
+            return Err(Full);
+        }
+        // SAFETY: passed on by the caller.
+        unsafe { self.ring.push(entry) }
+    }
+
+    /// Puts a whole chain into the ring, if nothing is before it and there is room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::push`], for each entry.
+    pub(super) unsafe fn offer_chain(&mut self, chain: &Chain) -> Result<(), Full> {
+        if self.has_backlog() {
+            return Err(Full);
+        }
+        // SAFETY: passed on by the caller.
+        unsafe { push_chain(&mut self.ring, chain) }
+    }
+
+    /// Lets a chain wait for room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::push`], for each entry.
+    pub(super) unsafe fn defer(&mut self, chain: Chain) {
+        self.backlog.push_back(chain);
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Moves what waits for room into the ring.
+    pub(super) fn feed(&mut self) {
+        while let Some(chain) = self.backlog.front() {
+            // SAFETY: whoever deferred the chain promised to keep its memory.
+            if unsafe { push_chain(&mut self.ring, chain) }.is_err() {
+                return;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    /// How many entries have not reached the kernel.
+    pub(super) fn len(&mut self) -> usize {
+        self.ring.queued() + self.backlog.iter().map(Chain::len).sum::<usize>()
+    }
+
+    /// Whether an enter would submit or bring something.
+    pub(super) fn is_worth_entering(&mut self) -> bool {
+        self.ring.queued() > 0 || self.ring.has_deferred() || self.ring.is_overflown()
+    }
+
+    pub(super) fn is_overflown(&mut self) -> bool {
+        self.ring.is_overflown()
+    }
+
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+        self.ring.enter(wait)
+    }
+
+    pub(super) fn reap(&mut self, sink: impl FnMut(Completion)) {
+        self.ring.reap(sink);
+    }
+}
+
+/// Pushes a chain as a whole or not at all.
+///
+/// # Safety
+///
+/// As for [`Ring::push`], for each entry.
+unsafe fn push_chain(ring: &mut impl Ring, chain: &Chain) -> Result<(), Full> {
+    if ring.room() < chain.len() {
+        return Err(Full);
+    }
+    for entry in std::iter::once(&chain.first).chain(&chain.second) {
+        // SAFETY: passed on by the caller.
+        unsafe { ring.push(entry) }?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! A ring that does what a test tells it to, behind the same seam as the kernel's.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use crate::sys::{Completion, Full, Ring, Submission, Wait, opcode};
+
+/// What has happened to the ring, and what it is to do next.
+#[derive(Default)]
+pub(super) struct Script {
+    capacity: usize,
+    queue: VecDeque<Submission>,
+    /// User data and opcode of the entries taken, in order.
+    pub(super) taken: Vec<(u64, u32)>,
+    /// What the next reaping finds.
+    pub(super) completions: VecDeque<Completion>,
+    /// The waits asked for, one an enter.
+    pub(super) enters: Vec<Wait>,
+    /// Errors for the next enters, which then take nothing.
+    pub(super) refusals: VecDeque<i32>,
+    pub(super) overflown: bool,
+    pub(super) deferred: bool,
+    /// Whether cancels complete as soon as they are taken.
+    pub(super) answers_cancels: bool,
+}
+
+/// The driver's side; clones are the test's.
+#[derive(Clone)]
+pub(super) struct ScriptedRing(Rc<RefCell<Script>>);
+
+impl ScriptedRing {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self(Rc::new(RefCell::new(Script { capacity, ..Script::default() })))
+    }
+
+    pub(super) fn script(&self) -> RefMut<'_, Script> {
+        self.0.borrow_mut()
+    }
+
+    /// Lets the nth entry that was taken complete.
+    pub(super) fn complete(&self, nth: usize, result: i32, more: bool) {
+        const MORE: u32 = 2;
+        let (user_data, _) = self.script().taken[nth];
+        let completion = Completion::new(user_data, result, if more { MORE } else { 0 });
+        self.script().completions.push_back(completion);
+    }
+}
+
+impl Ring for ScriptedRing {
+    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+        if self.room() == 0 {
+            return Err(Full);
+        }
+        self.script().queue.push_back(entry.clone());
+        Ok(())
+    }
+
+    fn room(&mut self) -> usize {
+        let script = self.script();
+        script.capacity - script.queue.len()
+    }
+
+    fn queued(&mut self) -> usize {
+        self.script().queue.len()
+    }
+
+    fn has_deferred(&mut self) -> bool {
+        self.script().deferred
+    }
+
+    fn is_overflown(&mut self) -> bool {
+        self.script().overflown
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+        let mut script = self.script();
+        script.enters.push(wait);
+        if let Some(errno) = script.refusals.pop_front() {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let entries: Vec<_> = script.queue.drain(..).collect();
+        for entry in &entries {
+            let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
+            script.taken.push((user_data, opcode));
+            if script.answers_cancels && opcode == u32::from(opcode::AsyncCancel::CODE) {
+                script.completions.push_back(Completion::new(user_data, 0, 0));
+            }
+        }
+        Ok(entries.len())
+    }
+
+    fn reap(&mut self, mut sink: impl FnMut(Completion)) {
+        let completions: Vec<_> = self.script().completions.drain(..).collect();
+        completions.into_iter().for_each(&mut sink);
+    }
+}

@@ -1,0 +1,182 @@
+//! Models of what crosses threads, checked by loom in every order that the memory model allows.
+//!
+//! Run with `LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg annulus_loom" \
+//! cargo test --release --lib model`.
+
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Poll, Waker};
+
+use loom::sync::Notify;
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use loom::thread;
+
+use super::{JoinHandle, Origin, Progress, Shard, Task, make};
+
+/// The owner's side of a loop that sleeps when it has nothing to do.
+struct Owner {
+    shard: Arc<Shard>,
+    bell: Arc<Notify>,
+    rings: Arc<AtomicUsize>,
+}
+
+impl Owner {
+    fn new() -> Self {
+        let bell = Arc::new(Notify::new());
+        let rings = Arc::new(AtomicUsize::new(0));
+        let (its_bell, its_rings) = (Arc::clone(&bell), Arc::clone(&rings));
+        let ring = move || {
+            its_rings.fetch_add(1, Relaxed);
+            its_bell.notify();
+        };
+        Self { shard: Shard::new(Box::new(ring), Arc::new(|_| {})), bell, rings }
+    }
+
+    fn spawn<F: Future + 'static>(&self, future: F) -> (Task, JoinHandle<F::Output>) {
+        let origin = Origin { name: None, parent: None, spawned_at: Location::caller() };
+        let (task, handle) = make::new(future, &self.shard, origin);
+        task.make_ready();
+        (task, handle)
+    }
+
+    /// Turns until the task has ended, sleeping whenever the hand-shake allows it.
+    fn run(&self, task: &Task) {
+        while !task.is_finished() {
+            while let Some(ready) = self.shard.pop() {
+                if ready.run() == Progress::Finished && task.is_finished() {
+                    return;
+                }
+            }
+            if self.shard.park() {
+                // A wake-up that is lost shows as a model that never ends here.
+                self.bell.wait();
+            }
+            self.shard.receive();
+        }
+    }
+}
+
+/// A future that gives its waker to `publish` once, and ends when `flag` is set.
+fn until_set(
+    flag: Arc<AtomicBool>,
+    publish: impl FnOnce(Waker) + 'static,
+) -> impl Future<Output = ()> {
+    let mut publish = Some(publish);
+    poll_fn(move |context| {
+        if let Some(publish) = publish.take() {
+            publish(context.waker().clone());
+        }
+        // Relaxed: it is the wake that must make the flag visible.
+        if flag.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+/// Whatever was done before a wake is seen by the poll that follows, and the wake is not lost
+/// however it meets the owner's going to sleep.
+#[test]
+fn a_wake_from_another_thread_is_never_lost() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&flag);
+        let (task, _handle) = owner.spawn(until_set(flag, move |waker| {
+            thread::spawn(move || {
+                set.store(true, Relaxed);
+                waker.wake();
+            });
+        }));
+        owner.run(&task);
+        owner.shard.close();
+    });
+}
+
+/// Two threads wake the same task; the second to come may find it in the inbox already, and then
+/// relies on the first one's place there.
+#[test]
+fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let count = Arc::new(AtomicUsize::new(0));
+        let (counted, mut publish) = (Arc::clone(&count), true);
+        let (task, _handle) = owner.spawn(poll_fn(move |context| {
+            if std::mem::take(&mut publish) {
+                for _ in 0..2 {
+                    let (count, waker) = (Arc::clone(&counted), context.waker().clone());
+                    thread::spawn(move || {
+                        count.fetch_add(1, Relaxed);
+                        waker.wake();
+                    });
+                }
+            }
+            if counted.load(Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        owner.run(&task);
+        owner.shard.close();
+    });
+}
+
+/// The memory is freed once, by whoever lets go last, and not while anyone holds it.
+#[test]
+fn the_last_reference_frees_the_task_on_whatever_thread() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (sent, received) = std::sync::mpsc::channel();
+        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
+        owner.shard.pop().unwrap().run();
+        let waker = received.recv().unwrap();
+        let other = thread::spawn(move || {
+            let clone = waker.clone();
+            waker.wake();
+            drop(clone);
+        });
+        task.end();
+        drop((task, handle));
+        owner.shard.receive();
+        other.join().unwrap();
+        owner.shard.close();
+        // Each task holds the shard: one that was not freed would show here.
+        assert_eq!(Arc::strong_count(&owner.shard), 1);
+    });
+}
+
+/// A runtime that ends while other threads wake its tasks lets go of every one of them.
+#[test]
+fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (sent, received) = std::sync::mpsc::channel();
+        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
+        owner.shard.pop().unwrap().run();
+        let waker = received.recv().unwrap();
+        let other = thread::spawn(move || waker.wake());
+        task.end();
+        owner.shard.close();
+        drop((task, handle));
+        other.join().unwrap();
+        assert_eq!(Arc::strong_count(&owner.shard), 1);
+    });
+}
+
+/// An owner that is awake is never rung for: that would cost a system call a wake.
+#[test]
+fn nobody_rings_for_an_owner_that_is_awake() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (sent, received) = std::sync::mpsc::channel();
+        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
+        owner.shard.pop().unwrap().run();
+        let waker = received.recv().unwrap();
+        let other = thread::spawn(move || waker.wake());
+        owner.shard.receive();
+        other.join().unwrap();
+        assert_eq!(owner.rings.load(Relaxed), 0);
+        task.end();
+        owner.shard.close();
+        drop((task, handle));
+    });
+}
