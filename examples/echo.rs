@@ -1,0 +1,183 @@
+//! An echo server: it sends back what it receives.
+//!
+//! It shows a task for each connection, half-close, errors that stay with their connection, and a
+//! graceful end.
+//!
+//! ```sh
+//! cargo run --example echo                    # on 127.0.0.1:7000
+//! cargo run --example echo -- '[::1]:7000'    # on another address
+//! ```
+//!
+//! In another terminal type `nc 127.0.0.1 7000`, then some lines: each comes back. Ctrl-C stops the
+//! server, which gives open connections a few seconds to finish:
+//!
+//! ```text
+//! listening on 127.0.0.1:7000; type `nc 127.0.0.1 7000` to see it answer, ctrl-c to stop
+//! ^Cstopping: connections have 5 s to finish, ctrl-c again cancels them now (2 open)
+//! stopped: 1 finished, 1 cancelled
+//! ```
+
+use std::ffi::OsString;
+use std::future::IntoFuture;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, thread};
+
+use annulus::net::{TcpListener, TcpStream};
+use annulus::task::{Join, JoinError};
+use annulus::time::sleep;
+use async_channel::Receiver;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, select};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+const USAGE: &str = "\
+An echo server: it sends back what it receives.
+
+Usage: echo [ADDRESS]
+
+ADDRESS is where to listen, like 127.0.0.1:7000 (the default), [::1]:7000 or localhost:7000.";
+
+/// How long connections may go on after the server was asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+// Messages are written with `writeln!`, and a failure ignored: `println!` would panic when nobody
+// reads them any more (`echo | head -1`), and a server should live on without its log.
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).map(OsString::into_string).collect();
+    let address = match arguments.as_slice() {
+        [] => "127.0.0.1:7000",
+        [Ok(help)] if help == "-h" || help == "--help" => {
+            let _ = writeln!(io::stdout(), "{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [Ok(address)] if is_address(address) => address,
+        _ => {
+            let text = "echo: expected one address, like 127.0.0.1:7000; --help says more";
+            let _ = writeln!(io::stderr(), "{text}");
+            return ExitCode::from(2);
+        }
+    };
+    // The outer error is that of making the runtime, the inner one the server's.
+    match annulus::run(serve(address)).unwrap_or_else(|error| Err(error.into())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the text has the form `host:port`.
+fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+type Connections = FuturesUnordered<Join<()>>;
+
+async fn serve(address: &str) -> io::Result<()> {
+    let mut listener = TcpListener::bind(address).await.map_err(with_remedy)?;
+    let here = listener.local_addr()?;
+    let stop = stop_requests()?;
+    let nc = format!("nc {} {}", here.ip(), here.port());
+    let hint = format!("type `{nc}` to see it answer, ctrl-c to stop");
+    let _ = writeln!(io::stdout(), "listening on {here}; {hint}");
+
+    let mut connections = Connections::new();
+    loop {
+        // What comes first; the others are dropped, and lose nothing by it. A connection that has
+        // arrived meanwhile is what the next `accept` returns.
+        select! {
+            accepted = listener.accept().fuse() => {
+                let (stream, peer) = accepted?;
+                connections.push(annulus::spawn(converse(stream, peer)).into_future());
+            }
+            ended = connections.select_next_some() => report_panic(ended),
+            _ = stop.recv().fuse() => break,
+        }
+    }
+    for (stream, peer) in listener.close().await {
+        connections.push(annulus::spawn(converse(stream, peer)).into_future());
+    }
+    finish(connections, &stop).await;
+    Ok(())
+}
+
+/// Waits for connections to end, until the time is up or it is asked again to stop.
+async fn finish(mut connections: Connections, stop: &Receiver<()>) {
+    let open = connections.len();
+    if open > 0 {
+        let hint = format!("have {} s to finish, ctrl-c again cancels them now", GRACE.as_secs());
+        let _ = writeln!(io::stdout(), "stopping: connections {hint} ({open} open)");
+    }
+    let all_ended = connections.by_ref().map(report_panic).collect::<()>();
+    select! {
+        () = all_ended.fuse() => {}
+        () = sleep(GRACE).fuse() => {}
+        _ = stop.recv().fuse() => {}
+    }
+    let cancelled = connections.len();
+    let finished = open - cancelled;
+    let _ = writeln!(io::stdout(), "stopped: {finished} finished, {cancelled} cancelled");
+    // Dropping the joins of the others cancels their tasks.
+}
+
+/// Serves one connection to its end.
+async fn converse(stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = echo(stream).await {
+        let _ = writeln!(io::stderr(), "{peer}: {error}");
+    }
+}
+
+/// Sends back what comes, until the peer has sent all. That may be a half-close: the connection is
+/// closed, by dropping the stream, when the last byte has been given back.
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    loop {
+        // An operation takes the buffer, and gives it back beside its result.
+        let (received, filled) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, returned) = stream.write_all(filled).await;
+        sent?;
+        buffer = returned;
+    }
+}
+
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        let _ = writeln!(io::stderr(), "a connection's {error}");
+    }
+}
+
+/// Receives a message for each ctrl-c or SIGTERM. A thread waits for the signals; its message wakes
+/// the loop.
+fn stop_requests() -> io::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = async_channel::bounded(1);
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            if sender.send_blocking(()).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// Adds what to do about it to an error of listening.
+fn with_remedy(error: io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there, or give another port",
+        io::ErrorKind::AddrNotAvailable => "give an address of this machine, or 0.0.0.0 for all",
+        io::ErrorKind::PermissionDenied => "give a port above 1023, or run it with privileges",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}; {remedy}"))
+}

@@ -1,0 +1,21 @@
+//! Running one test of this binary in a process of its own.
+
+use std::env;
+use std::process::{Command, Stdio};
+
+/// Its value says what the child is to do.
+const ROLE: &str = "ANNULUS_TEST_ROLE";
+
+/// What this process is to do, if it is a child.
+pub(crate) fn role() -> Option<String> {
+    env::var(ROLE).ok()
+}
+
+/// A command that runs only the test `name` of this binary, in `role`.
+pub(crate) fn command(name: &str, role: &str) -> Command {
+    let this = env::current_exe().expect("the path of this binary");
+    let mut command = Command::new(this);
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+    command.env(ROLE, role).stdin(Stdio::null());
+    command
+}

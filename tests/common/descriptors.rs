@@ -1,0 +1,34 @@
+//! Counting this process's open descriptors.
+
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Held by every test of a file that counts, since the tests of a file share a process.
+#[must_use]
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed says nothing about the next one.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many descriptors are open.
+pub(crate) fn open() -> usize {
+    // The directory's own descriptor is among those that it lists.
+    listed() - 1
+}
+
+fn listed() -> usize {
+    fs::read_dir("/proc/self/fd").expect("/proc is there").count()
+}
+
+/// Waits until as many descriptors are open as there were `before`. They may take a moment where
+/// another thread, or the kernel, closes the last of them.
+#[track_caller]
+pub(crate) fn assert_back_to(before: usize) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while open() != before {
+        assert!(Instant::now() < deadline, "{} descriptors, but {before} before", open());
+        std::thread::yield_now();
+    }
+}

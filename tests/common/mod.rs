@@ -1,0 +1,18 @@
+//! What the integration tests share, one subject a file.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+pub(crate) mod bounded;
+pub(crate) mod child;
+pub(crate) mod conditions;
+pub(crate) mod descriptors;
+pub(crate) mod drops;
+pub(crate) mod incidents;
+pub(crate) mod memory;
+pub(crate) mod net;
+pub(crate) mod pair;
+pub(crate) mod panics;
+pub(crate) mod poll;
+pub(crate) mod program;
+pub(crate) mod random;
+pub(crate) mod seccomp;
+pub(crate) mod watchdog;

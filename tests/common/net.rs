@@ -1,0 +1,26 @@
+//! Connections over the loopback interface, with the standard library's sockets at the far end.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+/// Two ends of one connection, both blocking.
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    // Whoever writes many small pieces means each to arrive.
+    near.set_nodelay(true).unwrap();
+    far.set_nodelay(true).unwrap();
+    (near, far)
+}
+
+/// The near end as a stream of this thread's runtime, and the far end.
+pub(crate) fn connected() -> (annulus::net::TcpStream, TcpStream) {
+    let (near, far) = pair();
+    (annulus::net::TcpStream::from_std(near), far)
+}
+
+/// Closes a connection so that the peer finds it reset.
+pub(crate) fn reset(stream: TcpStream) {
+    let stream = socket2::Socket::from(stream);
+    stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+}

@@ -1,0 +1,40 @@
+//! Futures that are polled a few times and then dropped or kept.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+/// Polls a future once, as part of the calling task.
+pub(crate) async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// Polls a future `polls` times, with the other tasks between, and drops it right after the last.
+/// `None` if it has not ended. Where [`polls_a_turn`](annulus::Builder::polls_a_turn) is one and the
+/// calling task is alone, the kernel has its turn between, too.
+pub(crate) async fn times<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for poll in 0..polls {
+        if poll > 0 {
+            annulus::yield_now().await;
+        }
+        if let Poll::Ready(output) = once(future.as_mut()).await {
+            return Some(output);
+        }
+    }
+    None
+}
+
+/// Lets the other tasks, and the kernel as above, have so many turns.
+pub(crate) async fn yield_times(turns: usize) {
+    for _ in 0..turns {
+        annulus::yield_now().await;
+    }
+}
+
+/// Lets the loop turn until something has come about.
+pub(crate) async fn until(mut come_about: impl FnMut() -> bool) {
+    while !come_about() {
+        annulus::yield_now().await;
+    }
+}

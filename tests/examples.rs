@@ -1,0 +1,385 @@
+//! The examples, run as a visitor runs them: with good and bad arguments, with ctrl-c, with peers
+//! and readers that vanish, and where io_uring is forbidden.
+
+mod common;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libc::{SIGINT, SIGTERM};
+use socket2::{Domain, Socket, Type};
+
+use common::program::{
+    Echo, Ended, Guarded, LIMIT, Program, connect, example, exchange, listening_address,
+};
+
+const EXAMPLES: [&str; 3] = ["echo", "client", "doctor"];
+
+/// Runs an example to its end.
+fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
+    Program::start(example(name).args(arguments)).ended()
+}
+
+/// Asserts that an example has ended with `status` and one line of explanation, and gives the line.
+#[track_caller]
+fn complaint(name: &str, ended: &Ended, status: i32) -> String {
+    assert_eq!(ended.status.code(), Some(status), "{ended:?}");
+    assert_eq!(ended.stdout, [""; 0], "{ended:?}");
+    let [line] = ended.stderr.as_slice() else { panic!("not one line: {ended:?}") };
+    assert!(line.starts_with(&format!("{name}: ")), "it does not say who speaks: {line}");
+    line.clone()
+}
+
+/// An address of the loopback interface that refuses connections for as long as the socket lives.
+fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+mod arguments {
+    use super::*;
+
+    #[test]
+    fn help_is_an_answer_and_no_error() {
+        for name in EXAMPLES {
+            for help in ["-h", "--help"] {
+                let ended = run(name, &[help]);
+                assert!(ended.status.success(), "{ended:?}");
+                assert_eq!(ended.stderr, [""; 0]);
+                let usage = format!("Usage: {name}");
+                assert!(ended.stdout.iter().any(|line| line.starts_with(&usage)), "{ended:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_argument_is_explained_in_one_line() {
+        let wrong =
+            ["", "nonsense", "127.0.0.1", ":7000", "127.0.0.1:", "127.0.0.1:65536", "--port"];
+        for name in EXAMPLES {
+            for argument in wrong {
+                assert!(complaint(name, &run(name, &[argument]), 2).contains("--help"));
+            }
+            let two = ["127.0.0.1:7000", "127.0.0.1:7001"];
+            assert!(complaint(name, &run(name, &two), 2).contains("--help"));
+            let not_unicode = OsString::from_vec(vec![0xff, b':', b'1']);
+            assert!(complaint(name, &run(name, &[not_unicode]), 2).contains("--help"));
+        }
+    }
+}
+
+mod without_io_uring {
+    use super::common::seccomp::forbid;
+    use super::*;
+
+    fn complaint_of(name: &str, errno: i32) -> String {
+        let mut command = example(name);
+        forbid(&mut command, libc::SYS_io_uring_setup, errno);
+        complaint(name, &Program::start(&mut command).ended(), 1)
+    }
+
+    #[test]
+    fn a_seccomp_profile_that_forbids_it_is_named_with_the_remedy() {
+        for name in EXAMPLES {
+            let line = complaint_of(name, libc::EPERM);
+            assert!(line.contains("seccomp") && line.contains("io_uring_setup"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_lacks_it_is_named_with_the_remedy() {
+        for name in EXAMPLES {
+            let line = complaint_of(name, libc::ENOSYS);
+            assert!(line.contains("ENOSYS") && line.contains("Linux 6.1"), "{line}");
+        }
+    }
+}
+
+mod echo {
+    use super::*;
+
+    /// What echo prints when it is asked to stop with connections open.
+    fn stopping(open: usize) -> String {
+        let hint = "connections have 5 s to finish, ctrl-c again cancels them now";
+        format!("stopping: {hint} ({open} open)")
+    }
+
+    #[track_caller]
+    fn assert_stopped(ended: &Ended, finished: usize, cancelled: usize) {
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(
+            ended.stdout.last().map(String::as_str),
+            Some(format!("stopped: {finished} finished, {cancelled} cancelled").as_str())
+        );
+        assert_eq!(ended.stderr, [""; 0]);
+    }
+
+    #[test]
+    fn a_port_in_use_is_explained() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = holder.local_addr().unwrap().to_string();
+        let line = complaint("echo", &run("echo", &[&address]), 1);
+        assert!(line.contains(&format!("listen on {address}: Address already in use")), "{line}");
+        assert!(line.ends_with("give another port"), "{line}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_explained() {
+        // Reserved for documentation, so that it is nobody's.
+        let line = complaint("echo", &run("echo", &["192.0.2.1:7000"]), 1);
+        assert!(line.contains("give an address of this machine"), "{line}");
+    }
+
+    #[test]
+    fn a_name_may_stand_for_the_address() {
+        let echo = Echo::on("localhost:0");
+        assert!(echo.address.ip().is_loopback());
+        exchange(&mut echo.connect());
+    }
+
+    #[test]
+    fn the_end_of_the_client_ends_the_connection_after_the_last_byte() {
+        let echo = Echo::start();
+        let mut client = echo.connect();
+        client.write_all(b"all of it").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "all of it");
+    }
+
+    #[test]
+    fn ctrl_c_and_sigterm_end_a_server_without_connections_at_once() {
+        for signal in [SIGINT, SIGTERM] {
+            let mut echo = Echo::start();
+            echo.program.child.signal(signal);
+            let ended = echo.program.ended();
+            assert_stopped(&ended, 0, 0);
+            assert_eq!(ended.stdout.len(), 1);
+        }
+    }
+
+    #[test]
+    fn ctrl_c_refuses_new_connections_and_lets_the_open_ones_finish() {
+        let mut echo = Echo::start();
+        let mut open = [echo.connect(), echo.connect()];
+        open.iter_mut().for_each(exchange);
+        echo.program.child.signal(SIGINT);
+        assert_eq!(echo.program.stdout.next(), Some(stopping(2)));
+
+        let refused = TcpStream::connect_timeout(&echo.address, LIMIT).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        open.iter_mut().for_each(exchange);
+        drop(open);
+        assert_stopped(&echo.program.ended(), 2, 0);
+    }
+
+    #[test]
+    fn a_second_ctrl_c_cancels_what_is_open() {
+        let mut echo = Echo::start();
+        let mut open = echo.connect();
+        exchange(&mut open);
+        echo.program.child.signal(SIGINT);
+        assert_eq!(echo.program.stdout.next(), Some(stopping(1)));
+        let second = Instant::now();
+        echo.program.child.signal(SIGINT);
+        assert_stopped(&echo.program.ended(), 0, 1);
+        assert!(second.elapsed() < Duration::from_secs(5), "it waited for its time to be up");
+        assert_eq!(open.read(&mut [0]).unwrap(), 0, "the connection was closed");
+    }
+
+    #[test]
+    fn a_connection_that_does_not_finish_is_cancelled_when_the_time_is_up() {
+        let mut echo = Echo::start();
+        let mut open = echo.connect();
+        exchange(&mut open);
+        let asked = Instant::now();
+        echo.program.child.signal(SIGINT);
+        assert_eq!(echo.program.stdout.next(), Some(stopping(1)));
+        assert_stopped(&echo.program.ended(), 0, 1);
+        assert!(asked.elapsed() >= Duration::from_secs(5), "it did not wait");
+    }
+
+    #[test]
+    fn an_error_is_told_with_the_peer_and_ends_only_its_connection() {
+        let mut echo = Echo::start();
+        let mut good = echo.connect();
+        exchange(&mut good);
+        let mut bad = echo.connect();
+        exchange(&mut bad);
+        let peer = bad.local_addr().unwrap();
+        reset(bad);
+        let line = echo.program.stderr.next().unwrap();
+        assert!(line.starts_with(&format!("{peer}: ")), "{line}");
+        assert!(line.contains("Connection reset by peer"), "{line}");
+        exchange(&mut good);
+    }
+
+    #[test]
+    fn it_serves_on_when_nobody_reads_its_messages() {
+        let mut command = example("echo");
+        command.arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = Guarded::start(&mut command);
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        drop(server.stderr.take());
+        let address = listening_address(line.trim_end());
+
+        let mut bad = connect(address);
+        exchange(&mut bad);
+        reset(bad);
+        exchange(&mut connect(address));
+        server.signal(SIGINT);
+        assert!(server.wait().unwrap().success());
+    }
+
+    fn reset(stream: TcpStream) {
+        let stream = Socket::from(stream);
+        stream.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+mod client {
+    use super::*;
+
+    fn start(address: SocketAddr) -> Program {
+        Program::start(example("client").arg(address.to_string()).stdin(Stdio::piped()))
+    }
+
+    #[track_caller]
+    fn assert_printed(ended: &Ended, lines: &[&str]) {
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(ended.stdout, lines);
+        assert_eq!(ended.stderr, [""; 0]);
+    }
+
+    #[test]
+    fn an_answer_is_printed_when_it_comes_and_not_only_at_the_end() {
+        let echo = Echo::start();
+        let mut client = start(echo.address);
+        for line in ["first", "second"] {
+            client.type_in(&format!("{line}\n"));
+            assert_eq!(client.stdout.next().as_deref(), Some(line));
+        }
+        client.end_input();
+        assert_printed(&client.ended(), &[]);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_of_the_input_is_printed() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = start(server.local_addr().unwrap());
+        let (mut peer, _) = server.accept().unwrap();
+        peer.set_read_timeout(Some(LIMIT)).unwrap();
+        client.type_in("no line end");
+        client.end_input();
+        let mut input = String::new();
+        peer.read_to_string(&mut input).unwrap();
+        assert_eq!(input, "no line end");
+        peer.write_all(b"late answer").unwrap();
+        drop(peer);
+        assert_printed(&client.ended(), &["late answer"]);
+    }
+
+    /// More than the sockets' buffers hold, so that who sends all before receiving is stuck.
+    #[test]
+    fn much_input_in_huge_lines_comes_back_whole() {
+        let echo = Echo::start();
+        let mut client = start(echo.address);
+        let lines: Vec<String> = ('a'..='p').map(|c| String::from(c).repeat(1 << 20)).collect();
+        let mut input = client.child.stdin.take().unwrap();
+        let mut text = String::new();
+        for line in &lines {
+            writeln!(text, "{line}").unwrap();
+        }
+        let feeder = thread::spawn(move || input.write_all(text.as_bytes()));
+        let ended = client.ended();
+        feeder.join().unwrap().unwrap();
+        assert!(ended.status.success(), "{:?}", ended.stderr);
+        assert!(ended.stdout == lines, "the echo differs");
+    }
+
+    #[test]
+    fn a_server_that_leaves_early_is_reported_while_the_input_is_open() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = start(server.local_addr().unwrap());
+        drop(server.accept().unwrap());
+        let line = complaint("client", &client.ended(), 1);
+        assert!(line.contains("the server closed the connection"), "{line}");
+    }
+
+    #[test]
+    fn a_refusal_is_reported_with_the_address() {
+        let (_held, address) = refusing();
+        let line = complaint("client", &run("client", &[address.to_string()]), 1);
+        assert!(line.contains(&format!("connect to {address}: Connection refused")), "{line}");
+    }
+
+    /// When the queue of a listener is full, Linux drops the packets that would open a connection.
+    #[test]
+    fn an_address_that_does_not_answer_is_given_up() {
+        let (listener, address) = refusing();
+        listener.listen(0).unwrap();
+        let _queued = connect(address);
+        let started = Instant::now();
+        let line = complaint("client", &run("client", &[address.to_string()]), 1);
+        assert!(line.contains(&format!("connect to {address}: timed out")), "{line}");
+        assert!(started.elapsed() >= Duration::from_secs(5), "it gave up early");
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_is_reported() {
+        let echo = Echo::start();
+        let directory = std::fs::File::open("/").unwrap();
+        let mut command = example("client");
+        command.arg(echo.address.to_string()).stdin(directory);
+        let line = complaint("client", &Program::start(&mut command).ended(), 1);
+        assert!(line.contains("standard input: Is a directory"), "{line}");
+    }
+}
+
+mod doctor {
+    use super::*;
+
+    #[test]
+    fn it_lists_what_the_library_probes_in_columns_and_gives_a_verdict() {
+        let probe = annulus::probe().unwrap();
+        let ended = run("doctor", &[""; 0]);
+        assert_eq!(ended.status.success(), probe.is_sufficient());
+        assert_eq!(ended.stderr, [""; 0]);
+
+        let [title, lines @ .., blank, verdict] = ended.stdout.as_slice() else {
+            panic!("too short: {ended:?}");
+        };
+        let column = title.find("since").unwrap();
+        assert_eq!(lines.len(), probe.facilities().len());
+        for (line, facility) in lines.iter().zip(probe.facilities()) {
+            let (name, rest) = line.split_at(column);
+            assert_eq!(name.trim_end(), facility.name);
+            assert!(rest.starts_with(facility.since), "out of column: {line}");
+        }
+        assert_eq!(blank, "");
+        let runs = if probe.is_sufficient() { "Annulus runs here" } else { "does not run here" };
+        assert!(verdict.contains(runs) && verdict.contains(probe.kernel()), "{verdict}");
+    }
+
+    #[test]
+    fn it_does_not_panic_when_nobody_reads() {
+        let (output, reader) = UnixStream::pair().unwrap();
+        drop(reader);
+        let mut command = example("doctor");
+        let output = command.stdout(OwnedFd::from(output)).stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
