@@ -14,6 +14,8 @@ pub(super) struct Script {
     queue: VecDeque<Submission>,
     /// User data and opcode of the entries taken, in order.
     pub(super) taken: Vec<(u64, u32)>,
+    /// How many entries each enter took.
+    pub(super) batches: Vec<usize>,
     /// What the next reaping finds.
     pub(super) completions: VecDeque<Completion>,
     /// The waits asked for, one an enter.
@@ -81,6 +83,7 @@ impl Ring for ScriptedRing {
             return Err(io::Error::from_raw_os_error(errno));
         }
         let entries: Vec<_> = script.queue.drain(..).collect();
+        script.batches.push(entries.len());
         for entry in &entries {
             let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
             script.taken.push((user_data, opcode));

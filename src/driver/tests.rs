@@ -173,6 +173,27 @@ fn a_full_queue_submits_early_and_keeps_the_order() {
 }
 
 #[test]
+fn an_operation_and_its_link_timeout_are_submitted_together() {
+    let bench = Bench::with_capacity(2);
+    let linked = || {
+        let (nop, timeout) = (opcode::Nop::new().build(), opcode::Nop::new().build());
+        // SAFETY: no-ops point to no memory.
+        unsafe { bench.driver.submit_with_timeout(nop, timeout, &bench.waker()) }.unwrap()
+    };
+    bench.submit();
+    linked();
+    // There was room for one of the two only.
+    assert_eq!(bench.ring.script().batches, [1]);
+    bench.ring.script().refusals.extend([EBUSY; 2]);
+    bench.submit();
+    linked();
+    while bench.ring.script().taken.len() < 6 {
+        bench.driver.turn(false);
+    }
+    assert_eq!(bench.ring.script().batches, [1, 2, 1, 2]);
+}
+
+#[test]
 fn a_kernel_that_takes_nothing_loses_no_entry_and_no_cancel() {
     let bench = Bench::with_capacity(2);
     bench.ring.script().refusals.extend([EBUSY; 3]);

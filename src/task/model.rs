@@ -117,6 +117,29 @@ fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
     });
 }
 
+/// Tasks that two threads put into the inbox at once are both found there: the owner sees the link
+/// from the newer to the older.
+#[test]
+fn tasks_woken_at_once_are_all_received() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let tasks = [(); 2].map(|()| {
+            let flag = Arc::new(AtomicBool::new(false));
+            let set = Arc::clone(&flag);
+            owner.spawn(until_set(flag, move |waker| {
+                thread::spawn(move || {
+                    set.store(true, Relaxed);
+                    waker.wake();
+                });
+            }))
+        });
+        for (task, _handle) in &tasks {
+            owner.run(task);
+        }
+        owner.shard.close();
+    });
+}
+
 /// The memory is freed once, by whoever lets go last, and not while anyone holds it.
 #[test]
 fn the_last_reference_frees_the_task_on_whatever_thread() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::sleep::sleep_until;
+use super::sleep::{later, sleep_until};
 
 /// Ticks every `period`, for the first time at once.
 ///
@@ -62,7 +62,7 @@ impl Interval {
         // Whole periods that have gone by since it was due.
         let missed = late.as_nanos() / self.period.as_nanos();
         let missed = u32::try_from(missed).unwrap_or(u32::MAX - 1);
-        self.next = due + self.period * (missed + 1);
+        self.next = later(due, self.period.saturating_mul(missed + 1));
         due
     }
 

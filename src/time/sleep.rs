@@ -32,10 +32,13 @@ use crate::runtime::context;
 /// ```
 #[doc(alias = "asyncio.sleep")]
 pub fn sleep(duration: Duration) -> Sleep {
-    // A duration beyond what an instant can hold is as good as for ever.
-    let now = Instant::now();
+    sleep_until(later(Instant::now(), duration))
+}
+
+/// The instant that is `duration` after another. What an instant cannot hold is as good as for ever.
+pub(super) fn later(instant: Instant, duration: Duration) -> Instant {
     const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
-    sleep_until(now.checked_add(duration).unwrap_or_else(|| now + DECADES))
+    instant.checked_add(duration).unwrap_or_else(|| instant + DECADES)
 }
 
 /// Waits until `deadline`; see [`sleep`].
