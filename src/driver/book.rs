@@ -8,11 +8,7 @@ use slab::Slab;
 
 use super::slot::{Abandoned, Effect, Key, Slot, State};
 use crate::sys::Completion;
-
-/// User data of the poll that reports the bell. No slot has this index.
-pub(super) const BELL: Key = Key { index: u32::MAX, generation: 0 };
-/// User data of entries whose completion says nothing: cancels and link timeouts.
-pub(super) const UNATTENDED: Key = Key { index: u32::MAX - 1, generation: 0 };
+use crate::sys::errno::ENOENT;
 
 #[derive(Default)]
 pub(super) struct Book {
@@ -25,8 +21,9 @@ pub(super) struct Book {
     pub(super) bell_armed: bool,
     pub(super) woken: Vec<Waker>,
     pub(super) settling: Vec<Abandoned>,
-    /// Multishot operations to cancel, because nobody keeps up with them.
-    pub(super) stopping: Vec<Key>,
+    /// Operations to cancel: multishot ones that nobody keeps up with, and those that a cancel did
+    /// not find although they are in flight.
+    pub(super) to_cancel: Vec<Key>,
     /// Entries pushed, taken by the kernel, and completed for the last time.
     pub(super) pushed: u64,
     pub(super) submitted: u64,
@@ -41,9 +38,9 @@ impl Book {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let index = u32::try_from(self.slots.insert(Slot { generation, state })).ok();
-        let index = index.filter(|&index| index < UNATTENDED.index);
+        let index = index.filter(|&index| index < Key::SLOTS);
         self.attended += 1;
-        Key { index: index.expect("fewer than 2^32 operations"), generation }
+        Key { index: index.expect("fewer than 2^31 operations"), generation }
     }
 
     /// The state of an operation, which must not have been freed.
@@ -73,9 +70,13 @@ impl Book {
         let last = !completion.more();
         self.completed += u64::from(last);
         let key = Key::from_user_data(completion.user_data);
-        if key == BELL || key == UNATTENDED {
+        if let Some(target) = key.cancelled() {
             self.unattended -= usize::from(last);
-            self.bell_armed &= !(key == BELL && last);
+            return self.record_cancel(target, completion);
+        }
+        if key == Key::BELL || key == Key::UNATTENDED {
+            self.unattended -= usize::from(last);
+            self.bell_armed &= !(key == Key::BELL && last);
             return;
         }
         self.attended -= usize::from(last);
@@ -83,7 +84,7 @@ impl Book {
             Effect::None => {}
             Effect::Wake(waker) => self.woken.push(waker),
             Effect::Stop(waker) => {
-                self.stopping.push(key);
+                self.to_cancel.push(key);
                 self.woken.extend(waker);
             }
             Effect::Settle => {
@@ -92,6 +93,22 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// A cancel's word is advice, but for one case: it may miss an operation that is in flight, when
+    /// that stood between two tries (its socket had room, and it was about to go on). Then the
+    /// operation waits again as if nothing had been asked, so it must be asked again.
+    fn record_cancel(&mut self, target: Key, completion: Completion) {
+        let missed = completion.result().is_err_and(|error| error.raw_os_error() == Some(ENOENT));
+        if missed && self.is_in_flight(target) {
+            self.to_cancel.push(target);
+        }
+    }
+
+    /// Whether the kernel will complete the operation once more.
+    pub(super) fn is_in_flight(&self, key: Key) -> bool {
+        let slot = self.slots.get(key.index as usize);
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
     }
 
     /// Leaks what the kernel may still touch.

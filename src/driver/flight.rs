@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::{mem, thread};
 
 use super::Metrics;
-use super::book::{BELL, Book, UNATTENDED};
+use super::book::Book;
 use super::queue::{Chain, Queue};
 use super::slot::{Abandoned, Key, Orphan, State};
 use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
@@ -70,7 +70,7 @@ impl<R: Ring> Flight<R> {
         let key = self.book.open(state);
         self.book.unattended += 1;
         self.book.pushed += 2;
-        let timeout = timeout.user_data(UNATTENDED.user_data());
+        let timeout = timeout.user_data(Key::UNATTENDED.user_data());
         // SAFETY: the caller keeps the entries' memory.
         unsafe { self.push_chain(Chain::linked(entry.user_data(key.user_data()), timeout)) };
         Some(key)
@@ -84,7 +84,8 @@ impl<R: Ring> Flight<R> {
     }
 
     fn push_cancel(&mut self, key: Key) {
-        self.push_unattended(opcode::AsyncCancel::new(key.user_data()).build(), UNATTENDED);
+        let cancel = opcode::AsyncCancel::new(key.user_data()).build();
+        self.push_unattended(cancel, key.to_cancel());
     }
 
     /// Queues an entry.
@@ -155,7 +156,7 @@ impl<R: Ring> Flight<R> {
         if !self.book.bell_armed && !self.closing {
             self.book.bell_armed = true;
             let poll = opcode::PollAdd::new(Fd(self.bell), READABLE).multi(true).build();
-            self.push_unattended(poll, BELL);
+            self.push_unattended(poll, Key::BELL);
         }
     }
 
@@ -196,8 +197,8 @@ impl<R: Ring> Flight<R> {
             count += 1;
             self.book.record(completion);
         });
-        while let Some(key) = self.book.stopping.pop() {
-            self.push_cancel(key);
+        while let Some(key) = self.book.to_cancel.pop() {
+            self.cancel(key);
         }
         count
     }
@@ -231,7 +232,7 @@ impl<R: Ring> Flight<R> {
 
     /// Asks the kernel to end an operation, if it is in flight.
     pub(super) fn cancel(&mut self, key: Key) {
-        if self.queue.is_some() && self.book.state(key).in_flight() {
+        if self.queue.is_some() && self.book.is_in_flight(key) {
             self.push_cancel(key);
         }
     }
@@ -284,7 +285,8 @@ impl<R: Ring> Flight<R> {
     pub(super) fn cancel_everything(&mut self, at_once: bool) {
         if at_once {
             let everything = CancelBuilder::any().all();
-            self.push_unattended(opcode::AsyncCancel2::new(everything).build(), UNATTENDED);
+            let cancel = opcode::AsyncCancel2::new(everything).build();
+            self.push_unattended(cancel, Key::UNATTENDED);
             return;
         }
         let slots = self.book.slots.iter().filter(|(_, slot)| slot.state.in_flight());
@@ -294,7 +296,7 @@ impl<R: Ring> Flight<R> {
             self.push_cancel(key);
         }
         if self.book.bell_armed {
-            self.push_cancel(BELL);
+            self.push_cancel(Key::BELL);
         }
     }
 

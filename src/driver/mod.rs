@@ -54,15 +54,15 @@ use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
 
-/// How many timers may fire in one turn, so that a million at once do not keep the rest waiting.
-const TIMERS_A_TURN: usize = 1024;
-
 /// A ring and all that is in flight on it. Belongs to one thread.
 pub(crate) struct Driver<R = KernelRing> {
     flight: RefCell<Flight<R>>,
     wheel: RefCell<Wheel>,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
     spare_wakers: Cell<Vec<Waker>>,
+    /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
+    /// would pile up in front of the tasks that wait for the kernel.
+    timers_a_turn: usize,
     capabilities: Capabilities,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
@@ -74,12 +74,14 @@ impl<R: Ring> Driver<R> {
         ring: R,
         capabilities: Capabilities,
         bell: RawFd,
+        timers_a_turn: usize,
         incidents: IncidentHook,
     ) -> Self {
         Self {
             flight: RefCell::new(Flight::new(ring, bell)),
             wheel: RefCell::new(Wheel::new(Instant::now())),
             spare_wakers: Cell::default(),
+            timers_a_turn,
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -256,7 +258,7 @@ impl<R: Ring> Driver<R> {
         let mut wheel = self.wheel.borrow_mut();
         if !wheel.is_empty() {
             let mut flight = self.flight.borrow_mut();
-            wheel.expire(Instant::now(), TIMERS_A_TURN, |waker| flight.record_wake(waker));
+            wheel.expire(Instant::now(), self.timers_a_turn, |waker| flight.record_wake(waker));
         }
     }
 

@@ -38,7 +38,27 @@ pub(crate) struct Key {
     pub(super) generation: u32,
 }
 
+/// Set in the index of the user data of an entry that cancels the operation of that name.
+const CANCEL: u32 = 1 << 31;
+
 impl Key {
+    /// The poll that reports the bell. No slot has this index.
+    pub(super) const BELL: Self = Self { index: CANCEL - 1, generation: 0 };
+    /// Entries whose completion says nothing. No slot has this index.
+    pub(super) const UNATTENDED: Self = Self { index: CANCEL - 2, generation: 0 };
+    /// Slots have indices below this.
+    pub(super) const SLOTS: u32 = CANCEL - 2;
+
+    /// The name of the entry that cancels this one.
+    pub(super) fn to_cancel(self) -> Self {
+        Self { index: self.index | CANCEL, ..self }
+    }
+
+    /// If this is the name of an entry that cancels: which one it cancels.
+    pub(super) fn cancelled(self) -> Option<Self> {
+        (self.index & CANCEL != 0).then_some(Self { index: self.index & !CANCEL, ..self })
+    }
+
     pub(super) fn user_data(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::scripted_ring::ScriptedRing;
 use super::{Driver, Key, Orphan};
 use crate::error::Incident;
-use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ETIME};
+use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ENOENT, ETIME};
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, Wait, opcode};
 
@@ -43,7 +43,7 @@ impl Bench {
             counter.fetch_add(1, Relaxed);
         });
         let capabilities = Capabilities { multishot_accept: true, cancel_any: false };
-        let driver = Driver::new(ring.clone(), capabilities, -1, hook);
+        let driver = Driver::new(ring.clone(), capabilities, -1, 128, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
 
@@ -259,6 +259,26 @@ fn what_an_abandoned_operation_leaves_is_kept_until_its_completion() {
     assert_eq!(late.settled(), [42]);
     assert!(!late.is_kept());
     assert_eq!(bench.woken(), 0);
+}
+
+/// The operation stands between two tries when the cancel looks for it, and then waits again.
+#[test]
+fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
+    let bench = Bench::with_capacity(8);
+    let key = bench.submit();
+    bench.driver.turn(false);
+    let late = bench.abandon(key);
+    bench.driver.turn(false);
+    bench.ring.complete(1, -ENOENT, false);
+    bench.driver.turn(false);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP, CANCEL, CANCEL]);
+    bench.ring.complete(0, -ECANCELED, false);
+    bench.ring.complete(2, -ENOENT, false);
+    bench.driver.turn(false);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken().len(), 3, "its target has ended");
+    assert_eq!(late.settled(), [-ECANCELED]);
 }
 
 #[test]

@@ -46,6 +46,13 @@ struct Timer {
     next: u32,
 }
 
+impl Timer {
+    /// The first tick at which the deadline has passed.
+    fn tick(&self) -> u64 {
+        self.deadline.div_ceil(1 << TICK_BITS)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct List {
     first: u32,
@@ -180,19 +187,24 @@ impl Wheel {
             batch.push(self.lists[list].first);
             self.unlink(self.lists[list].first);
         }
-        if level == 0 {
-            batch.sort_by_key(|&index| self.timers[index as usize].deadline);
-        }
+        // What is due keeps the order of the exact deadlines, which a tick does not tell apart.
+        batch.retain(|&index| {
+            let due = self.timers[index as usize].tick() <= self.now;
+            if !due {
+                self.place(index);
+            }
+            due
+        });
+        batch.sort_by_key(|&index| self.timers[index as usize].deadline);
         for index in batch.drain(..) {
-            self.place(index);
+            self.append(index, DUE);
         }
         self.batch = batch;
     }
 
     /// Puts a timer that stands in no list where it belongs.
     fn place(&mut self, index: u32) {
-        let deadline = self.timers[index as usize].deadline;
-        let tick = deadline.div_ceil(1 << TICK_BITS).min(self.now + REACH);
+        let tick = self.timers[index as usize].tick().min(self.now + REACH);
         if tick <= self.now {
             self.append(index, DUE);
             return;
@@ -336,6 +348,27 @@ mod tests {
             bench.wheel.remove(keys[*order.last().unwrap()]);
         }
         assert_eq!(order, [1, 4, 2, 0, 3]);
+    }
+
+    /// They stand on a higher level, in the first slot of a lower one, and in between.
+    #[test]
+    fn timers_of_one_tick_fire_in_the_order_of_their_deadlines() {
+        let mut bench = Bench::new();
+        let tick = 1 << TICK_BITS;
+        for start in [3 * tick, 64 * tick, 4096 * tick] {
+            for back in 1..100 {
+                bench.start_timer(Duration::from_nanos(start - back * 100));
+            }
+        }
+        let mut last = 0;
+        while !bench.wheel.is_empty() {
+            bench.wheel.expire(bench.start + Duration::from_secs(1), 0, drop);
+            let first = bench.wheel.lists[DUE].first as usize;
+            let deadline = bench.wheel.timers[first].deadline;
+            assert!(deadline >= last, "{deadline} after {last}");
+            last = deadline;
+            bench.wheel.remove(TimerKey(first as u32));
+        }
     }
 
     #[test]

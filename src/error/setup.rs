@@ -2,6 +2,11 @@
 
 use std::{fmt, io};
 
+use super::os_code;
+
+/// The process has as many descriptors as it may; the number is the same on every architecture.
+const EMFILE: i32 = 24;
+
 /// Why io_uring cannot be used here. Each message is one line that names the remedy.
 ///
 /// # Example
@@ -77,7 +82,13 @@ impl fmt::Display for SetupError {
                 f,
                 "this kernel's io_uring lacks {feature} (Linux {since}): use Linux 6.1 or later",
             ),
-            Self::Other(error) => write!(f, "cannot set up the ring: {error}"),
+            Self::Other(error) => {
+                write!(f, "cannot set up the ring: {error}")?;
+                match os_code(error) {
+                    Some(EMFILE) => f.write_str("; raise the limit of open files with `ulimit -n`"),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Operation, Step};
 use crate::sys::address::RawAddress;
 use crate::sys::errno::ECANCELED;
 use crate::sys::types::{Fd, Timespec};
-use crate::sys::{Completion, Submission, opcode};
+use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Connects a socket and gives it back.
 pub(crate) struct Connect {
@@ -27,7 +27,7 @@ impl Connect {
     /// With a limit, the kernel gives up after it by itself; the outcome is `TimedOut` then.
     pub(crate) fn new(fd: OwnedFd, address: SocketAddr, limit: Option<Duration>) -> Self {
         let address = RawAddress::from(address);
-        Self { fd, target: Box::new(Target { address, limit: limit.map(Timespec::from) }) }
+        Self { fd, target: Box::new(Target { address, limit: limit.map(timespec) }) }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Looking at received bytes without taking them. Dropped in flight it loses nothing, since it
-//! takes nothing.
+//! Looking at received bytes without taking them. Dropped in flight it takes no bytes; an error,
+//! which the kernel would not report again, goes to the socket.
 
 use std::rc::Rc;
 
-use super::recv::is_interrupted;
+use super::recv::{is_interrupted, keep_error};
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
 use crate::error::Describe;
@@ -44,5 +44,12 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
         Step::Done((result, self.buffer))
     }
 
-    fn settle(self, _completion: Completion) {}
+    fn leave(&mut self) {
+        self.socket.reading.begin();
+    }
+
+    fn settle(self, completion: Completion) {
+        keep_error(&self.socket, completion);
+        self.socket.reading.end();
+    }
 }

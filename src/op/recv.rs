@@ -10,7 +10,6 @@ use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
 use crate::error::{Describe, describe};
 use crate::sys::errno::{EINTR, is_cancellation};
-use crate::sys::socket::MSG_WAITALL;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Receives what is there, at least one byte, at most the buffer's total; nothing at the end.
@@ -78,8 +77,9 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
         let length = entry_length(self.buffer.bytes_total() - self.filled);
         // SAFETY: `filled` is at most the buffer's total.
         let target = unsafe { self.buffer.write_ptr().add(self.filled) };
-        // The kernel goes on by itself until the length is reached.
-        opcode::Recv::new(self.socket.entry_fd(), target, length).flags(MSG_WAITALL).build()
+        // Not with MSG_WAITALL: if the connection is reset after some bytes, the kernel then reports
+        // the bytes, forgets the error, and the next receive looks like the end of the stream.
+        opcode::Recv::new(self.socket.entry_fd(), target, length).build()
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
@@ -117,19 +117,18 @@ pub(super) fn is_interrupted(completion: Completion) -> bool {
     completion.result().is_err_and(|error| error.raw_os_error() == Some(EINTR))
 }
 
+/// Keeps the error that a dropped operation met. Cancelled and interrupted ones have met none.
+pub(super) fn keep_error(socket: &Socket, completion: Completion) {
+    if let Some(error) = completion.result().err().filter(|error| !is_cancellation(error)) {
+        socket.put_back_error(describe("recv", error));
+    }
+}
+
 /// Gives what a dropped receive brought back to the socket: the `filled` bytes of its earlier
 /// steps, and those of its last.
 fn settle(socket: &Socket, buffer: &mut impl IoBufMut, filled: usize, completion: Completion) {
-    let count = match completion.result() {
-        Ok(count) => count as usize,
-        Err(error) => {
-            // Cancelled and interrupted ones have brought nothing; other errors are the stream's.
-            if !is_cancellation(&error) {
-                socket.put_back_error(describe("recv", error));
-            }
-            0
-        }
-    };
+    keep_error(socket, completion);
+    let count = completion.result().map_or(0, |count| count as usize);
     // SAFETY: so many bytes were filled before, or have been written by the kernel.
     unsafe { buffer.set_init(filled + count) };
     socket.put_back(&buffer.as_bytes()[..filled + count]);

@@ -7,7 +7,7 @@ use super::{Operation, Step};
 use crate::error::Describe;
 use crate::sys::errno::ETIME;
 use crate::sys::types::Timespec;
-use crate::sys::{Completion, Submission, opcode};
+use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Completes after a duration.
 pub(crate) struct KernelTimeout {
@@ -16,7 +16,7 @@ pub(crate) struct KernelTimeout {
 
 impl KernelTimeout {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit: Box::new(Timespec::from(limit)) }
+        Self { limit: Box::new(timespec(limit)) }
     }
 }
 

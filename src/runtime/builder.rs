@@ -127,7 +127,8 @@ impl Builder {
         }
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);
-        let driver = Driver::new(ring, capabilities, bell.as_raw_fd(), Arc::clone(&self.incidents));
+        let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&self.incidents));
+        let driver = Driver::new(ring, capabilities, fd, self.polls_a_turn, hook);
         let shared = Shared {
             driver: Rc::new(driver),
             // The shard keeps the eventfd open for as long as anyone could ring it.

@@ -41,7 +41,7 @@ impl Shared {
     fn run_ready(&self, root: &Task) {
         for _ in 0..self.polls_a_turn {
             let Some(task) = self.shard.pop() else { return };
-            if task.run() == Progress::Finished {
+            if task.run() == Progress::Ended {
                 self.dismiss(&task);
                 if root.is_finished() {
                     return;

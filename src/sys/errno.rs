@@ -3,7 +3,7 @@
 use std::io;
 
 pub(crate) use libc::{
-    EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOMEM, ENOSYS, ENOTCONN, EPERM, ETIME,
+    EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOENT, ENOMEM, ENOSYS, ENOTCONN, EPERM, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the

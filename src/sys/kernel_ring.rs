@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use io_uring::types::Timespec;
 use io_uring::{EnterFlags, IoUring};
 
+use super::duration::timespec;
 use super::enter::{enter, register_ring_fd};
 use super::{Completion, Full, Ring, Submission, Wait};
 
@@ -67,7 +67,7 @@ impl Ring for KernelRing {
         let (wanted, timeout) = match wait {
             Wait::No => (0, None),
             Wait::Forever => (1, None),
-            Wait::AtMost(limit) => (1, Some(Timespec::from(limit))),
+            Wait::AtMost(limit) => (1, Some(timespec(limit))),
         };
         enter(self.handle, to_submit, wanted, self.flags, timeout.as_ref())
     }

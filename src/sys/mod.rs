@@ -13,6 +13,7 @@
 
 pub(crate) mod address;
 mod completion;
+mod duration;
 mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
@@ -24,6 +25,7 @@ pub(crate) mod setup;
 pub(crate) mod socket;
 
 pub(crate) use completion::Completion;
+pub(crate) use duration::timespec;
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use kernel_ring::KernelRing;

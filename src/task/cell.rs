@@ -172,7 +172,9 @@ pub(crate) enum Progress {
     /// It waits for a wake.
     Waiting,
     /// It has ended.
-    Finished,
+    Ended,
+    /// It had ended before.
+    EndedBefore,
 }
 
 /// A reference to a task on its own thread.
@@ -265,7 +267,8 @@ impl Task {
     pub(crate) fn run(&self) -> Progress {
         let header = self.header();
         if header.finished.get() {
-            return Progress::Finished;
+            // It was woken by the poll that ended it, and stood in the queue since.
+            return Progress::EndedBefore;
         }
         let _current = current::enter(self);
         let ended = if header.cancelled.get() {
@@ -284,7 +287,7 @@ impl Task {
             return Progress::Waiting;
         }
         self.settle();
-        Progress::Finished
+        Progress::Ended
     }
 
     /// Ends the task now, whatever it was doing, if it has not ended.

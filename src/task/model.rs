@@ -45,7 +45,7 @@ impl Owner {
     fn run(&self, task: &Task) {
         while !task.is_finished() {
             while let Some(ready) = self.shard.pop() {
-                if ready.run() == Progress::Finished && task.is_finished() {
+                if ready.run() == Progress::Ended && task.is_finished() {
                     return;
                 }
             }

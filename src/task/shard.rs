@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+// Not one of a model's: it orders nothing.
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::TaskId;
 use super::atomic::Ordering;
@@ -14,8 +16,11 @@ use super::inbox::{Inbox, Pushed, Taken};
 use super::thread_id::ThreadId;
 use crate::error::{Incident, IncidentHook};
 
-/// How many tasks a thread can number: 2^40. The rest of the number is the thread's.
+/// How many tasks a shard can number: 2^40. The rest of the number is the shard's.
 const TASK_BITS: u32 = 40;
+
+/// Shards made so far, which numbers them.
+static SHARDS: AtomicU64 = AtomicU64::new(0);
 
 /// Where a task comes from, which it knows all its life.
 pub(crate) struct Origin {
@@ -32,6 +37,7 @@ pub(crate) struct Shard {
     bell: Box<dyn Fn() + Send + Sync>,
     incidents: IncidentHook,
     ready: ReadyQueue,
+    /// The number of the newest task; it begins with the shard's.
     last_id: Cell<u64>,
 }
 
@@ -58,7 +64,7 @@ impl Shard {
             bell,
             incidents,
             ready: ReadyQueue::default(),
-            last_id: Cell::new(0),
+            last_id: Cell::new((SHARDS.fetch_add(1, Relaxed) + 1) << TASK_BITS),
         })
     }
 
@@ -78,8 +84,7 @@ impl Shard {
         self.assert_owner();
         let number = self.last_id.get() + 1;
         self.last_id.set(number);
-        let number = self.owner.get() << TASK_BITS | number;
-        TaskId(NonZeroU64::new(number).expect("thread numbers start at one"))
+        TaskId(NonZeroU64::new(number).expect("shards are numbered from one"))
     }
 
     /// Puts a task at the end of the ready queue, unless it stands there or has finished.

@@ -21,10 +21,6 @@ impl ThreadId {
             })
         })
     }
-
-    pub(super) fn get(self) -> u64 {
-        self.0.get()
-    }
 }
 
 // A constant initialiser and no destructor: it can be read while a thread ends.

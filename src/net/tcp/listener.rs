@@ -51,7 +51,9 @@ pub struct ListenOptions {
     pub only_v6: Option<bool>,
     /// Connections that may be taken from the backlog before someone awaits them. When so many are
     /// there the listener stops taking more, so that a flood of clients cannot use up the
-    /// descriptors of a server that is busy. 64 by default; at least one.
+    /// descriptors of a server that is busy. The kernel takes connections in batches, of which the
+    /// last may be as large as the backlog: at most `ahead + backlog` are held. 64 by default; at
+    /// least one.
     pub ahead: usize,
 }
 

@@ -114,7 +114,9 @@ impl TcpStream {
     pub async fn into_std(self) -> io::Result<(std::net::TcpStream, Vec<u8>)> {
         transfer::settled(&self.socket).await;
         let unread = self.socket.drain_unread();
-        Ok((self.socket.into_fd()?.into(), unread))
+        let stream = std::net::TcpStream::from(self.socket.into_fd()?);
+        stream.set_nonblocking(false)?;
+        Ok((stream, unread))
     }
 
     /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the
