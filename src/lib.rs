@@ -46,6 +46,10 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("annulus is built on io_uring, which only Linux has");
 
+// So that test support can be shared between the unit tests and those in `tests/`.
+#[cfg(test)]
+extern crate self as annulus;
+
 pub mod buf;
 mod driver;
 mod error;

@@ -19,6 +19,8 @@ mod close;
 mod connect;
 mod ending;
 mod multishot;
+#[cfg(test)]
+mod on_workers;
 mod peek;
 mod recv;
 mod send;

@@ -16,6 +16,7 @@ pub(crate) fn command(name: &str, role: &str) -> Command {
     let this = env::current_exe().expect("the path of this binary");
     let mut command = Command::new(this);
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
-    command.env(ROLE, role).stdin(Stdio::null());
+    // What it has to say is on standard error; the rest is the test harness talking.
+    command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }

@@ -1,6 +1,7 @@
 //! A runtime whose incidents are kept instead of printed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annulus::{Incident, Runtime};
 
@@ -22,7 +23,7 @@ impl Incidents {
 
     /// All that have been reported since the last call.
     pub(crate) fn take(&self) -> Vec<Incident> {
-        std::mem::take(&mut *self.list())
+        mem::take(&mut *self.list())
     }
 
     /// The messages of [`take`](Self::take).
@@ -35,7 +36,7 @@ impl Incidents {
         self.take().into_iter().map(message).collect()
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Incident>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Incident>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

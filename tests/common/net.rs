@@ -24,3 +24,13 @@ pub(crate) fn reset(stream: TcpStream) {
     let stream = socket2::Socket::from(stream);
     stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
+
+/// A listener whose backlog is full, and what fills it: whoever connects waits.
+pub(crate) fn full_listener() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    // A smaller backlog than it has; the kernel keeps one connection more than it says.
+    socket2::SockRef::from(&listener).listen(0).unwrap();
+    let waiting = TcpStream::connect(address).unwrap();
+    (listener, vec![waiting])
+}

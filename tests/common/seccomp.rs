@@ -70,16 +70,39 @@ pub(crate) fn lacking<T: Send + 'static>(
     lacking: Lacking,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> T {
+    let mut calls = vec![libc::SYS_io_uring_setup.into()];
+    calls.extend(lacking.operation.map(|_| Calls {
+        number: libc::SYS_io_uring_register,
+        second_argument: Some(REGISTER_PROBE),
+    }));
+    supervised(calls, move |call| decide(call, lacking), body)
+}
+
+/// Runs `body` on a thread for which every third of the calls fails with `errno`.
+pub(crate) fn failing_at_times<T: Send + 'static>(
+    calls: impl Into<Calls>,
+    errno: i32,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let mut count = 0;
+    let decide = move |_: &seccomp_data| {
+        count += 1;
+        if count % 3 == 0 { Verdict::Answer(errno) } else { Verdict::Continue }
+    };
+    supervised(vec![calls.into()], decide, body)
+}
+
+/// Runs `body` on a thread for whose calls `decide` does.
+fn supervised<T: Send + 'static>(
+    calls: Vec<Calls>,
+    decide: impl FnMut(&seccomp_data) -> Verdict + Send + 'static,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let (sender, listeners) = mpsc::channel();
     // Started first, or the filter would hold for it as well.
-    let supervisor = thread::spawn(move || supervise(listeners.recv().unwrap(), lacking));
+    let supervisor = thread::spawn(move || supervise(listeners.recv().unwrap(), decide));
     let supervised = thread::spawn(move || {
-        let probe = Calls {
-            number: libc::SYS_io_uring_register,
-            second_argument: lacking.operation.map(|_| REGISTER_PROBE).or(Some(u32::MAX)),
-        };
-        let filter =
-            filter(&[libc::SYS_io_uring_setup.into(), probe], libc::SECCOMP_RET_USER_NOTIF);
+        let filter = filter(&calls, libc::SECCOMP_RET_USER_NOTIF);
         sender.send(install(&filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)).unwrap();
         body()
     });
@@ -133,7 +156,7 @@ const NOTIFY_SEND: c_ulong = 0xc018_2101;
 const NOTIFY_CONTINUE: u32 = 1;
 
 /// Decides on the calls of the supervised thread until it has ended.
-fn supervise(listener: i32, lacking: Lacking) {
+fn supervise(listener: i32, mut decide: impl FnMut(&seccomp_data) -> Verdict) {
     loop {
         let mut ready = libc::pollfd { fd: listener, events: libc::POLLIN, revents: 0 };
         // SAFETY: the call reads and writes one `pollfd`.
@@ -147,7 +170,7 @@ fn supervise(listener: i32, lacking: Lacking) {
         let mut call: seccomp_notif = unsafe { zeroed() };
         // SAFETY: the call writes one notification.
         assert_eq!(unsafe { libc::ioctl(listener, NOTIFY_RECEIVE, &mut call) }, 0);
-        let (error, flags) = match decide(&call.data, lacking) {
+        let (error, flags) = match decide(&call.data) {
             Verdict::Continue => (0, NOTIFY_CONTINUE),
             Verdict::Answer(errno) => (-errno, 0),
         };

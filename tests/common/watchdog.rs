@@ -1,6 +1,5 @@
 //! A bound in time for whatever could hang: the process is aborted, with the test's name.
 
-use std::future::Future;
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;

@@ -1,0 +1,274 @@
+//! Once a connection is established and everything has grown to its size, nothing is allocated.
+//!
+//! The allocator counts for each thread. A test runs on a thread of its own, with both ends of its
+//! connections on one loop, so it counts its own allocations and no others.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::mem;
+use std::net;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use annulus::net::{TcpListener, TcpStream};
+use annulus::time::{interval, kernel_sleep, sleep, timeout};
+use annulus::{metrics, spawn, yield_now};
+
+use common::conditions::until;
+use common::pair::{echo, pair};
+use common::watchdog::run;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts what each thread asks it for.
+struct Counting;
+
+// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counter
+// is initialised by a constant and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: passed on by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: passed on by the caller.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: passed on by the caller.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often this thread allocates while it does something once, after it has done it a few times.
+async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
+    for _ in 0..20 {
+        something().await;
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        something().await;
+    }
+    let allocations = ALLOCATIONS.get() - before;
+    assert_eq!(allocations % 100, 0, "the same each time");
+    allocations / 100
+}
+
+/// A connection whose far end echoes, and a buffer for it.
+async fn connection() -> (TcpStream, Vec<u8>) {
+    let (near, far) = pair().await;
+    spawn(echo(far));
+    (near, b"a message of some length".to_vec())
+}
+
+/// Sends a buffer, and reads the echo into it.
+async fn ask(stream: &mut TcpStream, message: &mut Vec<u8>) {
+    let (result, sent) = stream.write_all(mem::take(message)).await;
+    result.unwrap();
+    let (result, reply) = stream.read_exact(sent).await;
+    result.unwrap();
+    *message = reply;
+}
+
+#[test]
+fn the_allocator_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(vec![1]));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn an_established_connection_allocates_nothing() {
+    run(async {
+        let (mut stream, mut message) = connection().await;
+        assert_eq!(allocations_of(async || ask(&mut stream, &mut message).await).await, 0);
+    });
+}
+
+#[test]
+fn many_established_connections_allocate_nothing() {
+    const CONNECTIONS: usize = 50;
+    run(async {
+        for _ in 0..CONNECTIONS {
+            let (mut stream, mut message) = connection().await;
+            spawn(async move {
+                loop {
+                    ask(&mut stream, &mut message).await;
+                }
+            });
+        }
+        // Each operation is one completion.
+        let completed = metrics().completed;
+        until(|| metrics().completed - completed >= 100 * 4 * CONNECTIONS as u64).await;
+        let (before, completed) = (ALLOCATIONS.get(), metrics().completed);
+        until(|| metrics().completed - completed >= 100 * 4 * CONNECTIONS as u64).await;
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+    });
+}
+
+#[test]
+fn a_timeout_around_a_read_that_ends_in_time_allocates_nothing() {
+    run(async {
+        let (mut stream, mut message) = connection().await;
+        let asking = async || {
+            let asked = timeout(Duration::from_secs(3600), ask(&mut stream, &mut message));
+            asked.await.unwrap();
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+    });
+}
+
+#[test]
+fn a_vectored_write_of_a_vector_that_is_used_again_allocates_nothing() {
+    run(async {
+        let (mut stream, mut reply) = connection().await;
+        let (head, tail) = reply.split_at(9);
+        let mut parts = vec![head.to_vec(), tail.to_vec()];
+        let asking = async || {
+            let (result, sent) = stream.write_vectored(mem::take(&mut parts)).await;
+            assert_eq!(result.unwrap(), reply.len());
+            parts = sent;
+            let (result, filled) = stream.read_exact(mem::take(&mut reply)).await;
+            result.unwrap();
+            reply = filled;
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+    });
+}
+
+#[test]
+fn a_peek_and_a_write_of_a_part_allocate_nothing() {
+    run(async {
+        let (mut stream, mut message) = connection().await;
+        let asking = async || {
+            let (result, sent) = stream.write(mem::take(&mut message)).await;
+            assert_eq!(result.unwrap(), sent.len());
+            let (result, peeked) = stream.peek(sent).await;
+            result.unwrap();
+            message = stream.read(peeked).await.1;
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+    });
+}
+
+#[test]
+fn sleeping_and_yielding_allocate_nothing() {
+    run(async {
+        assert_eq!(allocations_of(async || yield_now().await).await, 0);
+        assert_eq!(allocations_of(async || sleep(Duration::from_micros(10)).await).await, 0);
+        let elapses = async || {
+            timeout(Duration::from_micros(10), pending::<()>()).await.unwrap_err();
+        };
+        assert_eq!(allocations_of(elapses).await, 0);
+        let mut interval = interval(Duration::from_micros(10));
+        let tick = async || {
+            interval.tick().await;
+        };
+        assert_eq!(allocations_of(tick).await, 0);
+    });
+}
+
+#[test]
+fn a_task_is_one_allocation() {
+    run(async {
+        assert_eq!(allocations_of(async || spawn(async {}).await.unwrap()).await, 1);
+        let detached = async || {
+            drop(spawn(async {}));
+            yield_now().await;
+        };
+        assert_eq!(allocations_of(detached).await, 1);
+        // However large it is, and whatever it does.
+        let large = async || {
+            let content = [7_u8; 4096];
+            let task = spawn(async move {
+                yield_now().await;
+                content
+            });
+            assert_eq!(task.await.unwrap(), content);
+        };
+        assert_eq!(allocations_of(large).await, 1);
+    });
+}
+
+#[test]
+fn a_wake_from_another_thread_allocates_nothing() {
+    run(async {
+        let (sender, wakers) = mpsc::sync_channel(1);
+        let waking = thread::spawn(move || wakers.iter().for_each(Waker::wake));
+        let asking = async || {
+            let mut asked = false;
+            poll_fn(|context| {
+                if asked {
+                    return Poll::Ready(());
+                }
+                asked = true;
+                sender.send(context.waker().clone()).unwrap();
+                Poll::Pending
+            })
+            .await;
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+        drop(sender);
+        waking.join().unwrap();
+    });
+}
+
+// What is kept for each connection, and nothing for having accepted it.
+#[test]
+fn an_accepted_connection_is_one_allocation() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // The clients' thread connects when it is told to.
+        let (tell, told) = mpsc::sync_channel::<()>(1);
+        let connecting = thread::spawn(move || {
+            let connect = |()| net::TcpStream::connect(address).unwrap();
+            told.iter().map(connect).for_each(drop);
+        });
+        let accepting = async || {
+            tell.send(()).unwrap();
+            drop(listener.accept().await.unwrap());
+        };
+        assert_eq!(allocations_of(accepting).await, 1);
+        drop(tell);
+        connecting.join().unwrap();
+    });
+}
+
+// It leaves its buffer and its bookkeeping until the kernel has let go of it.
+#[test]
+fn a_dropped_read_is_a_few_allocations() {
+    run(async {
+        let (mut stream, _far) = pair().await;
+        let dropping = async || {
+            let buffer = Vec::with_capacity(64);
+            timeout(Duration::ZERO, stream.read(buffer)).await.unwrap_err();
+            until(|| metrics().in_kernel <= 1).await;
+        };
+        // One of them is the buffer.
+        let allocations = allocations_of(dropping).await;
+        assert!(allocations <= 5, "{allocations} allocations");
+    });
+}
+
+#[test]
+fn a_sleep_in_the_kernel_is_one_allocation() {
+    run(async {
+        let sleeping = async || kernel_sleep(Duration::from_micros(10)).await.unwrap();
+        assert_eq!(allocations_of(sleeping).await, 1);
+    });
+}

@@ -1,0 +1,152 @@
+//! Promise 2: reads that are dropped again and again lose no byte and change no order.
+//!
+//! The race: a read's time is up, its future is dropped, and the kernel is asked to cancel it; but
+//! bytes arrive first, and the kernel has taken them off the socket for a buffer that nobody holds
+//! any more. They must be what the next read returns, before anything that came after them. A read
+//! of an exact length may have been filled in part, over several steps, when it is dropped.
+//!
+//! Debug builds move 64 MiB, or 256 MiB with `ANNULUS_FULL=1`; release builds always 256 MiB.
+
+mod common;
+
+use std::env;
+use std::io::Write;
+use std::net::TcpStream as Peer;
+use std::thread;
+use std::time::Duration;
+
+use annulus::buf::{IoBuf, IoBufMut};
+use annulus::net::TcpStream;
+use annulus::time::timeout;
+use blake3::{Hash, Hasher};
+use bytes::BytesMut;
+use common::bounded::bounded;
+use common::net::connected;
+use common::random::seeded;
+
+fn length() -> usize {
+    let full = !cfg!(debug_assertions) || env::var_os("ANNULUS_FULL").is_some();
+    if full { 256 << 20 } else { 64 << 20 }
+}
+
+#[test]
+fn a_stream_read_by_reads_that_are_dropped_again_and_again_arrives_whole() {
+    bounded(|| {
+        let mut random = seeded();
+        let (received, dropped) = annulus::run(async {
+            let (stream, peer) = connected();
+            let sender = {
+                let random = random.fork();
+                thread::spawn(move || send(peer, random))
+            };
+            let mut receiver = Receiver::new(stream);
+            while receiver.remaining > 0 {
+                receiver.receive_something(&mut random).await;
+            }
+            let (end, _) = receiver.stream.read(vec![0]).await;
+            assert_eq!(end.unwrap(), 0, "nothing follows");
+            assert_eq!(receiver.hash.finalize(), sender.join().unwrap());
+            (receiver.received, receiver.dropped_in_flight)
+        })
+        .unwrap();
+        println!("{received} transfers, {dropped} dropped in flight");
+        assert!(dropped > 1000, "only {dropped} were dropped in flight");
+    });
+}
+
+/// Sends random bytes in random pieces, and is slow now and then so that reads have to wait.
+fn send(mut peer: Peer, mut random: fastrand::Rng) -> Hash {
+    let mut hash = Hasher::new();
+    let mut remaining = length();
+    let mut piece = vec![0; 16 << 10];
+    while remaining > 0 {
+        let count = random.usize(1..=piece.len()).min(remaining);
+        random.fill(&mut piece[..count]);
+        peer.write_all(&piece[..count]).unwrap();
+        hash.update(&piece[..count]);
+        remaining -= count;
+        if random.u8(0..4) > 0 {
+            thread::sleep(Duration::from_micros(random.u64(1..100)));
+        }
+    }
+    hash.finalize()
+}
+
+struct Receiver {
+    stream: TcpStream,
+    hash: Hasher,
+    remaining: usize,
+    /// What was last looked at and not yet read.
+    peeked: Vec<u8>,
+    received: usize,
+    dropped_in_flight: usize,
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Read,
+    Exactly,
+    Peek,
+}
+
+impl Receiver {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            hash: Hasher::new(),
+            remaining: length(),
+            peeked: Vec::new(),
+            received: 0,
+            dropped_in_flight: 0,
+        }
+    }
+
+    /// Receives in a random way, into a buffer of a random type and size, and gives up after a random
+    /// time.
+    async fn receive_something(&mut self, random: &mut fastrand::Rng) {
+        let how =
+            random.choice([How::Read, How::Read, How::Exactly, How::Exactly, How::Peek]).unwrap();
+        let most = random.choice([16, 4096, 256 << 10]).unwrap();
+        let size = random.usize(1..=most).min(self.remaining);
+        let limit = Duration::from_micros(random.u64(0..300));
+        match random.u8(0..5) {
+            0 => self.receive(how, limit, Vec::with_capacity(size)).await,
+            1 => self.receive(how, limit, vec![0; size].into_boxed_slice()).await,
+            2 => self.receive(how, limit, BytesMut::with_capacity(size)).await,
+            3 => self.receive(how, limit, vec![0; size + 9].slice(4..size + 4)).await,
+            _ => {
+                let mut appended = Vec::with_capacity(size + 4);
+                appended.extend_from_slice(b"head");
+                self.receive(how, limit, appended.slice(4..)).await;
+            }
+        }
+    }
+
+    async fn receive(&mut self, how: How, limit: Duration, buffer: impl IoBufMut) {
+        let stream = &mut self.stream;
+        let outcome = match how {
+            How::Read => timeout(limit, stream.read(buffer)).await,
+            How::Peek => timeout(limit, stream.peek(buffer)).await,
+            How::Exactly => timeout(limit, stream.read_exact(buffer))
+                .await
+                .map(|(result, buffer)| (result.map(|()| buffer.bytes_total()), buffer)),
+        };
+        let Ok((count, buffer)) = outcome else {
+            // Nothing but the cancel of a read in flight is queued at this moment.
+            self.dropped_in_flight += usize::from(annulus::metrics().queued > 0);
+            return;
+        };
+        let bytes = &buffer.as_bytes()[..count.unwrap()];
+        assert!(!bytes.is_empty(), "the stream ended early");
+        let known = self.peeked.len().min(bytes.len());
+        assert!(bytes[..known] == self.peeked[..known], "what was peeked is not what came");
+        if let How::Peek = how {
+            self.peeked = bytes.to_vec();
+            return;
+        }
+        self.peeked.drain(..known);
+        self.hash.update(bytes);
+        self.remaining -= bytes.len();
+        self.received += 1;
+    }
+}

@@ -1,0 +1,282 @@
+//! Where io_uring is missing, forbidden, short of memory or old, set-up says so, and what to do.
+//!
+//! The kernels are simulated by seccomp filters, which hold for one thread only.
+
+mod common;
+
+use std::future::{pending, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use annulus::net::TcpListener;
+use annulus::time::{sleep, timeout};
+use annulus::{Probe, Runtime, SetupError, metrics, probe, spawn, yield_now};
+
+use common::conditions::until;
+use common::drops::Drops;
+use common::pair::{ask, echo, pair};
+use common::seccomp::{Calls, Lacking, REGISTER_PROBE, REGISTER_RING_FDS, lacking, refusing};
+use common::watchdog::{block_on, run};
+
+const SETUP: libc::c_long = libc::SYS_io_uring_setup;
+const ENTER: libc::c_long = libc::SYS_io_uring_enter;
+const REGISTER: libc::c_long = libc::SYS_io_uring_register;
+
+/// What set-up says of a kernel that refuses some calls.
+fn error_when_refused(calls: impl Into<Calls>, errno: i32) -> SetupError {
+    let calls = calls.into();
+    refusing(calls, errno, || Runtime::new().expect_err("a refusal"))
+}
+
+/// Checks that an error is one line, names all of `remedies`, and is of the right kind.
+fn assert_helpful(error: SetupError, kind: ErrorKind, remedies: &[&str]) {
+    let message = error.to_string();
+    assert!(!message.contains('\n'), "one line: {message}");
+    assert_eq!(format!("{error:?}"), message, "what a `main` that fails shows");
+    for remedy in remedies {
+        assert!(message.contains(remedy), "{remedy} is missing in: {message}");
+    }
+    let error = io::Error::from(error);
+    assert_eq!((error.kind(), error.to_string()), (kind, message));
+}
+
+// Refusals
+
+#[test]
+fn a_kernel_without_io_uring() {
+    let error = error_when_refused(SETUP, libc::ENOSYS);
+    assert!(matches!(error, SetupError::NotInKernel), "{error}");
+    let remedies = ["ENOSYS", "Linux 6.1", "CONFIG_IO_URING", "sysctl kernel.io_uring_disabled=0"];
+    assert_helpful(error, ErrorKind::Unsupported, &remedies);
+}
+
+#[test]
+fn a_seccomp_profile_that_forbids_io_uring() {
+    let error = error_when_refused(SETUP, libc::EPERM);
+    assert!(matches!(error, SetupError::Forbidden), "{error}");
+    let calls = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
+    let remedies = [&calls[..], &["EPERM", "--security-opt seccomp=unconfined"]].concat();
+    assert_helpful(error, ErrorKind::PermissionDenied, &remedies);
+}
+
+// A profile may allow to set up a ring and forbid what comes next.
+#[test]
+fn a_seccomp_profile_that_forbids_io_uring_register() {
+    let error = error_when_refused(REGISTER, libc::EPERM);
+    assert!(matches!(error, SetupError::Forbidden), "{error}");
+}
+
+#[test]
+fn a_seccomp_profile_that_forbids_io_uring_enter() {
+    let error = error_when_refused(ENTER, libc::EPERM);
+    assert!(matches!(error, SetupError::Forbidden), "{error}");
+}
+
+#[test]
+fn a_sysctl_that_switches_io_uring_off() {
+    let remedies = ["kernel.io_uring_disabled = 1", "sysctl kernel.io_uring_disabled=0", "group"];
+    assert_helpful(SetupError::Disabled { level: 1 }, ErrorKind::PermissionDenied, &remedies);
+    let remedies = ["kernel.io_uring_disabled = 2", "sysctl kernel.io_uring_disabled=0"];
+    assert_helpful(SetupError::Disabled { level: 2 }, ErrorKind::PermissionDenied, &remedies);
+}
+
+#[test]
+fn no_locked_memory_for_the_smallest_ring() {
+    let error = error_when_refused(SETUP, libc::ENOMEM);
+    assert!(matches!(error, SetupError::LockedMemory { .. }), "{error}");
+    assert_helpful(error, ErrorKind::OutOfMemory, &["ENOMEM", "ulimit -l", "LimitMEMLOCK="]);
+    let error = SetupError::LockedMemory { limit: Some(65_536) };
+    assert_helpful(error, ErrorKind::OutOfMemory, &["limit of 64 KiB", "ulimit -l"]);
+}
+
+#[test]
+fn a_kernel_that_knows_none_of_the_set_up_flags() {
+    let error = error_when_refused(SETUP, libc::EINVAL);
+    assert!(matches!(error, SetupError::TooOld { since: "5.5", .. }), "{error}");
+    assert_helpful(error, ErrorKind::Unsupported, &["Linux 5.5", "use Linux 6.1 or later"]);
+}
+
+#[test]
+fn a_kernel_that_cannot_be_probed() {
+    let probe = Calls { number: REGISTER, second_argument: Some(REGISTER_PROBE) };
+    let error = error_when_refused(probe, libc::EINVAL);
+    assert!(matches!(error, SetupError::TooOld { since: "5.6", .. }), "{error}");
+    assert_helpful(error, ErrorKind::Unsupported, &["probe", "Linux 5.6", "use Linux 6.1"]);
+}
+
+#[test]
+fn no_descriptors_left() {
+    let error = error_when_refused(SETUP, libc::EMFILE);
+    assert!(matches!(error, SetupError::Other(_)), "{error}");
+    let kind = io::Error::from_raw_os_error(libc::EMFILE).kind();
+    assert_helpful(error, kind, &["Too many open files", "ulimit -n"]);
+}
+
+#[test]
+fn a_probe_says_the_same_as_a_runtime() {
+    for errno in [libc::ENOSYS, libc::EPERM, libc::ENOMEM, libc::EINVAL, libc::EMFILE] {
+        let runtime = error_when_refused(SETUP, errno).to_string();
+        let probe = refusing(SETUP, errno, || probe().unwrap_err().to_string());
+        assert_eq!(probe, runtime);
+    }
+}
+
+// What can be done without
+
+/// Everything that depends on how a ring was set up: connections, cancels, wake-ups, teardown.
+fn use_everything() {
+    let drops = Drops::default();
+    let runtime = Runtime::new().unwrap();
+    block_on(&runtime, async {
+        let (mut near, far) = pair().await;
+        let server = spawn(echo(far));
+        for _ in 0..10 {
+            ask(&mut near, b"message").await;
+        }
+        timeout(Duration::from_millis(1), near.read(Vec::with_capacity(16))).await.unwrap_err();
+        ask(&mut near, b"and on").await;
+
+        let mut woken = false;
+        poll_fn(|context| {
+            if woken {
+                return Poll::Ready(());
+            }
+            woken = true;
+            let waker = context.waker().clone();
+            // Woken while the loop sleeps, as well as that can be known.
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(2));
+                waker.wake();
+            });
+            Poll::Pending
+        })
+        .await;
+
+        drop(near);
+        server.await.unwrap();
+        until(|| metrics().in_kernel <= 1 && metrics().queued == 0).await;
+        let ((mut near, far), guard) = (pair().await, drops.guard());
+        spawn(async move {
+            let _held = (guard, far);
+            let _ = near.read(Vec::with_capacity(16)).await;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        sleep(Duration::from_micros(100)).await;
+    });
+    drop(runtime);
+    assert_eq!(drops.count(), 1);
+}
+
+#[test]
+fn a_ring_whose_descriptor_cannot_be_registered_works() {
+    let ring_fds = Calls { number: REGISTER, second_argument: Some(REGISTER_RING_FDS) };
+    for errno in [libc::EINVAL, libc::EBUSY] {
+        refusing(ring_fds, errno, use_everything);
+    }
+}
+
+const SUBMIT_ALL: u32 = 1 << 7;
+const COOP_TASKRUN: u32 = 1 << 8;
+const TASKRUN_FLAG: u32 = 1 << 9;
+const SINGLE_ISSUER: u32 = 1 << 12;
+const DEFER_TASKRUN: u32 = 1 << 13;
+const NO_SUBMISSION_ARRAY: u32 = 1 << 16;
+/// The operation that tells 5.19.
+const SOCKET: u8 = 45;
+
+/// The names of what a probe does not find.
+fn missing(probe: &Probe) -> Vec<&'static str> {
+    let missing = probe.facilities().iter().filter(|facility| !facility.supported);
+    missing.map(|facility| facility.name).collect()
+}
+
+#[test]
+fn older_kernels_serve_with_fewer_flags_and_a_probe_says_which() {
+    let mut lacks = Lacking { flags: 0, operation: None };
+    let mut expected = Vec::<&str>::new();
+    for (flags, operation, names) in [
+        (0, None, &[][..]),
+        (NO_SUBMISSION_ARRAY, None, &["submission without an array"]),
+        (DEFER_TASKRUN, None, &["deferred task-run"]),
+        (SINGLE_ISSUER, None, &["single issuer"]),
+        (
+            COOP_TASKRUN | TASKRUN_FLAG,
+            Some(SOCKET),
+            &["task-run flag", "multishot accept", "cancel everything at once"],
+        ),
+        (SUBMIT_ALL, Some(SOCKET), &["submit all"]),
+    ] {
+        lacks = Lacking { flags: lacks.flags | flags, operation };
+        expected.extend(names);
+        let mut found = lacking(lacks, || {
+            use_everything();
+            let probe = probe().unwrap();
+            assert!(probe.is_sufficient());
+            assert_eq!(probe.is_full(), missing(&probe).is_empty());
+            missing(&probe)
+        });
+        found.retain(|&name| name != "no I/O-wait accounting");
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
+
+/// How many entries the ring takes to accept ten connections.
+fn entries_for_ten_connections() -> u64 {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let before = metrics().submitted;
+        for _ in 0..10 {
+            let client = net::TcpStream::connect(address).unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            drop(stream);
+        }
+        metrics().submitted - before
+    })
+}
+
+#[test]
+fn one_entry_accepts_many_connections_where_the_kernel_can_and_else_one_each() {
+    let flags = DEFER_TASKRUN | SINGLE_ISSUER;
+    let linux_5_18 = Lacking { flags, operation: Some(SOCKET) };
+    assert!(lacking(linux_5_18, entries_for_ten_connections) >= 10);
+    if probe().unwrap().is_full() {
+        assert!(entries_for_ten_connections() <= 2, "one accept, and the poll of the bell");
+    }
+}
+
+// This kernel
+
+#[test]
+fn a_probe_lists_what_is_there_and_what_the_lack_of_the_rest_means() {
+    let probe = probe().unwrap();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(probe.kernel(), release.trim());
+    assert!(probe.is_sufficient());
+    assert_eq!(probe.is_full(), missing(&probe).is_empty());
+    for facility in probe.facilities() {
+        assert!(!facility.name.is_empty() && facility.since.contains('.'), "{facility:?}");
+        if !facility.supported {
+            println!("this kernel lacks {}: {:?}", facility.name, facility.without);
+        }
+    }
+    // What cannot be done without comes first.
+    let optional = probe.facilities().iter().map(|facility| facility.without.is_some());
+    assert!(optional.is_sorted());
+}
+
+#[test]
+fn a_probe_needs_no_runtime_and_disturbs_none() {
+    run(async {
+        let before = metrics();
+        assert!(probe().unwrap().is_sufficient());
+        assert_eq!(metrics(), before);
+    });
+}

@@ -1,0 +1,219 @@
+//! Nothing that is always ready keeps the rest waiting: not a task, not a peer, not a crowd of
+//! timers.
+//!
+//! Where it can be counted instead of measured, it is: how many turns others had while the greedy
+//! one did its work. Times are bounded generously; a loop that starves does not come near them.
+
+mod common;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::Write;
+use std::net;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annulus::net::{ListenOptions, TcpListener, TcpStream};
+use annulus::time::{interval, sleep, sleep_until};
+use annulus::{JoinHandle, metrics, spawn, yield_now};
+
+use common::conditions::until;
+use common::pair::{ask, echo, pair};
+use common::watchdog::run;
+
+const CONNECTIONS: usize = 100;
+const ECHOES: usize = 30;
+
+/// Has many connections echo, and says how often an interval of 5 ms ticked meanwhile.
+async fn echo_on_many_connections() {
+    let start = Instant::now();
+    let ticks = Rc::new(Cell::new(0));
+    let its = Rc::clone(&ticks);
+    let ticking = spawn(async move {
+        let mut interval = interval(Duration::from_millis(5));
+        loop {
+            interval.tick().await;
+            its.set(its.get() + 1);
+        }
+    });
+    let mut clients = Vec::new();
+    for number in 0..CONNECTIONS {
+        let (mut near, far) = pair().await;
+        spawn(echo(far));
+        clients.push(spawn(async move {
+            for round in 0..ECHOES {
+                ask(&mut near, format!("{number}: {round}").as_bytes()).await;
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    let periods = start.elapsed().as_millis() / 5;
+    ticking.cancel();
+    // Ticks are missed where a turn, or another process, takes longer than a period. Under a loop that
+    // starves them, there are none.
+    assert!(ticks.get() >= periods / 10, "{} ticks in {periods} periods", ticks.get());
+}
+
+/// A counter of how often other tasks have their turn.
+fn count_turns() -> (Rc<Cell<usize>>, JoinHandle<()>) {
+    let turns = Rc::new(Cell::new(0));
+    let its = Rc::clone(&turns);
+    let counting = spawn(async move {
+        loop {
+            its.set(its.get() + 1);
+            yield_now().await;
+        }
+    });
+    (turns, counting)
+}
+
+#[test]
+fn a_task_that_always_yields_starves_neither_connections_nor_timers() {
+    run(async {
+        let (turns, yielding) = count_turns();
+        echo_on_many_connections().await;
+        assert!(turns.get() > 1000, "it was not starved either");
+        yielding.cancel();
+    });
+}
+
+#[test]
+fn a_task_whose_timers_are_always_due_starves_neither_connections_nor_timers() {
+    run(async {
+        spawn(async {
+            loop {
+                sleep(Duration::ZERO).await;
+            }
+        });
+        echo_on_many_connections().await;
+    });
+}
+
+#[test]
+fn a_task_that_is_always_woken_from_another_thread_starves_neither_connections_nor_timers() {
+    run(async {
+        let woken = Rc::new(Cell::new(0));
+        let its = Rc::clone(&woken);
+        let (sender, wakers) = mpsc::channel();
+        let waking = thread::spawn(move || wakers.iter().for_each(Waker::wake));
+        let always_woken = spawn(poll_fn(move |context| {
+            its.set(its.get() + 1);
+            sender.send(context.waker().clone()).unwrap();
+            Poll::<()>::Pending
+        }));
+        echo_on_many_connections().await;
+        assert!(woken.get() > 100, "it was not starved either: {}", woken.get());
+        always_woken.cancel();
+        always_woken.await.unwrap_err();
+        waking.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_joins_finished_tasks_lets_others_have_their_turns() {
+    const TASKS: usize = 20_000;
+    run(async {
+        let tasks: Vec<_> = (0..TASKS).map(|number| spawn(async move { number })).collect();
+        until(|| tasks.iter().all(JoinHandle::is_finished)).await;
+        let (turns, counting) = count_turns();
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.await.unwrap(), number);
+        }
+        assert!(turns.get() >= TASKS / 256, "{} turns beside {TASKS} joins", turns.get());
+        counting.cancel();
+    });
+}
+
+#[test]
+fn a_task_that_accepts_connections_that_are_there_lets_others_have_their_turns() {
+    const CLIENTS: usize = 512;
+    run(async {
+        let options = ListenOptions { ahead: CLIENTS, ..ListenOptions::default() };
+        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| net::TcpStream::connect(address).unwrap();
+        let mut clients = vec![connect(0)];
+        let mut accepted = vec![listener.accept().await.unwrap()];
+        clients.extend((1..CLIENTS).map(connect));
+        // By the end of this turn, the multishot accept has brought them all.
+        sleep(Duration::from_millis(1)).await;
+        let (turns, counting) = count_turns();
+        while accepted.len() < CLIENTS {
+            accepted.push(listener.accept().await.unwrap());
+        }
+        assert!(turns.get() >= CLIENTS / 256, "{} turns beside {CLIENTS} accepts", turns.get());
+        counting.cancel();
+    });
+}
+
+#[test]
+fn a_peer_that_never_stops_sending_starves_neither_connections_nor_timers() {
+    run(async {
+        let (flooding, mut flooded) = std_pair().await;
+        let flood = thread::spawn(move || {
+            let bytes = vec![7; 1 << 16];
+            while (&flooding).write_all(&bytes).is_ok() {}
+        });
+        let received = Rc::new(Cell::new(0));
+        let its = Rc::clone(&received);
+        let sink = spawn(async move {
+            let mut buffer = Vec::with_capacity(512);
+            loop {
+                let (count, filled) = flooded.read(buffer).await;
+                its.set(its.get() + count.unwrap());
+                buffer = filled;
+            }
+        });
+        echo_on_many_connections().await;
+        assert!(received.get() > 1 << 16, "it was not starved either: {} bytes", received.get());
+        // With the stream, the connection is gone, and so the flood ends.
+        sink.cancel();
+        sink.await.unwrap_err();
+        until(|| flood.is_finished()).await;
+        flood.join().unwrap();
+    });
+}
+
+/// A connection whose near end is the standard library's.
+async fn std_pair() -> (net::TcpStream, TcpStream) {
+    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().await.unwrap().0)
+}
+
+// All tasks become ready at one time. Were they all woken and run in one turn, the connection would
+// wait for all of them; a turn is bounded, so it goes on in between.
+#[test]
+fn ten_thousand_timers_that_fire_at_once_do_not_hold_up_a_connection() {
+    const TIMERS: usize = 10_000;
+    run(async {
+        let (mut near, far) = pair().await;
+        spawn(echo(far));
+        let fired = Rc::new(Cell::new(0));
+        // Long after all of them have started.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let sleeping = (0..TIMERS).map(|_| {
+            let fired = Rc::clone(&fired);
+            spawn(async move {
+                sleep_until(deadline).await;
+                fired.set(fired.get() + 1);
+            })
+        });
+        let sleeping: Vec<_> = sleeping.collect();
+        until(|| metrics().timers >= TIMERS || fired.get() > 0).await;
+        let mut echoes_meanwhile = 0;
+        while fired.get() < TIMERS {
+            ask(&mut near, b"are you there?").await;
+            echoes_meanwhile += usize::from((1..TIMERS).contains(&fired.get()));
+        }
+        assert!(echoes_meanwhile >= 5, "{echoes_meanwhile} echoes while {TIMERS} timers fired");
+        for task in sleeping {
+            task.await.unwrap();
+        }
+    });
+}

@@ -1,0 +1,642 @@
+//! The whole of `annulus::net`, against the standard library's sockets.
+
+mod common;
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
+use std::os::fd::{AsRawFd, RawFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annulus::buf::IoBuf;
+use annulus::net::{TcpListener, TcpStream, lookup};
+use annulus::{Runtime, metrics, os_code, spawn};
+use blake3::Hasher;
+use bytes::{Bytes, BytesMut};
+use common::bounded::bounded;
+use common::child;
+use common::net::{connected, full_listener, pair, reset};
+use common::pair::{ask, echo};
+use common::poll::{once, times, until};
+use common::random::seeded;
+use common::watchdog::run;
+use futures_util::StreamExt;
+
+/// An address where nobody listens.
+fn refusing() -> SocketAddr {
+    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn listening() -> (StdListener, SocketAddr) {
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+// Connecting
+
+#[test]
+fn connect_tries_the_addresses_in_turn() {
+    run(async {
+        let (listener, address) = listening();
+        let stream = TcpStream::connect(vec![refusing(), refusing(), address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        let (_, from) = listener.accept().unwrap();
+        assert_eq!(stream.local_addr().unwrap(), from);
+    });
+}
+
+#[test]
+fn a_refused_connect_says_to_which_address() {
+    run(async {
+        let address = refusing();
+        let error = TcpStream::connect(&[refusing(), address][..]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(os_code(&error), Some(libc::ECONNREFUSED));
+        assert!(error.to_string().starts_with(&format!("connect to {address}: ")), "{error}");
+    });
+}
+
+#[test]
+fn every_form_of_an_address_can_be_connected_to() {
+    run(async {
+        let (_listener, address) = listening();
+        let (ip, port) = (address.ip(), address.port());
+        let named = format!("localhost:{port}");
+        let streams = [
+            TcpStream::connect(address).await,
+            TcpStream::connect((ip, port)).await,
+            TcpStream::connect(address.to_string()).await,
+            TcpStream::connect(named.as_str()).await,
+            TcpStream::connect(&named).await,
+            TcpStream::connect(&vec![address]).await,
+        ];
+        for stream in streams {
+            assert_eq!(stream.unwrap().peer_addr().unwrap(), address);
+        }
+    });
+}
+
+#[test]
+fn a_look_up_that_fails_says_of_what() {
+    run(async {
+        let error = lookup("a name without a port").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().starts_with("look up a name without a port: "), "{error}");
+        let error = TcpStream::connect(Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn ipv6_works_as_ipv4_does() {
+    run(async {
+        let mut listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let (served, from) = listener.accept().await.unwrap();
+        assert!(address.is_ipv6() && from.is_ipv6());
+        assert_eq!(stream.local_addr().unwrap(), from);
+        spawn(echo(served));
+        ask(&mut stream, b"over IPv6").await;
+    });
+}
+
+#[test]
+fn a_connect_that_nobody_answers_times_out() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    run(async {
+        let (full, _filled) = full_listener();
+        let address = full.local_addr().unwrap();
+        let start = Instant::now();
+        let error = TcpStream::connect_timeout(address, LIMIT).await.unwrap_err();
+        assert!(start.elapsed() >= LIMIT);
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().starts_with(&format!("connect to {address}: ")), "{error}");
+        // The limit is each address's own: the next one has its turn.
+        let (_listener, other) = listening();
+        let stream = TcpStream::connect_timeout(vec![address, other], LIMIT).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), other);
+    });
+}
+
+// Reading
+
+#[test]
+fn a_read_takes_what_is_there_and_zero_at_the_end() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"hello").unwrap();
+        let (result, buffer) = stream.read(Vec::with_capacity(3)).await;
+        assert_eq!((result.unwrap(), &buffer[..]), (3, &b"hel"[..]));
+        // It fills from the start, whatever the length was.
+        let (result, buffer) = stream.read(buffer).await;
+        assert_eq!((result.unwrap(), &buffer[..]), (2, &b"lo"[..]));
+        drop(peer);
+        for _ in 0..2 {
+            let (result, buffer) = stream.read(vec![1; 3]).await;
+            assert_eq!((result.unwrap(), buffer.len()), (0, 0));
+            assert_eq!(stream.peek(vec![1; 3]).await.0.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_read_into_no_room_nor_written_from_it() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        // Nothing is there, and nothing has ended; none of these waits.
+        assert_eq!(stream.read(Vec::new()).await.0.unwrap(), 0);
+        assert_eq!(stream.peek(BytesMut::new()).await.0.unwrap(), 0);
+        stream.read_exact(Box::new([])).await.0.unwrap();
+        assert_eq!(stream.write("").await.0.unwrap(), 0);
+        stream.write_all(Bytes::new()).await.0.unwrap();
+        assert_eq!(stream.write_vectored(vec!["", ""]).await.0.unwrap(), 0);
+        assert_eq!(stream.write_vectored(Vec::<String>::new()).await.0.unwrap(), 0);
+        // Nor does a read of nothing take something.
+        peer.write_all(b"x").unwrap();
+        assert_eq!(stream.read(Vec::new()).await.0.unwrap(), 0);
+        assert_eq!(stream.read(vec![0]).await.1, b"x");
+    });
+}
+
+#[test]
+fn read_exact_waits_for_all_and_gives_what_came_before_an_early_end() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let sender = thread::spawn(move || {
+            for byte in b"exactly, and more" {
+                peer.write_all(&[*byte]).unwrap();
+            }
+        });
+        let (result, buffer) = stream.read_exact(Box::new([0; 7])).await;
+        result.unwrap();
+        assert_eq!(&*buffer, b"exactly");
+        let (result, buffer) = stream.read_exact(Vec::with_capacity(64)).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert!(error.to_string().starts_with("recv: "), "{error}");
+        assert_eq!(buffer, b", and more");
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn peek_leaves_what_it_shows() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"look").unwrap();
+        for _ in 0..2 {
+            let (result, buffer) = stream.peek(Vec::with_capacity(3)).await;
+            assert_eq!((result.unwrap(), &buffer[..]), (3, &b"loo"[..]));
+        }
+        let (result, buffer) = stream.read_exact(Box::new([0; 4])).await;
+        result.unwrap();
+        assert_eq!(&*buffer, b"look");
+    });
+}
+
+#[test]
+fn slices_are_read_into_and_written_from_where_they_lie() {
+    const LENGTH: usize = 8 << 20;
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let mut content = vec![0; LENGTH];
+        seeded().fill(&mut content);
+        let sent = content.clone();
+        let sender = thread::spawn(move || {
+            peer.write_all(&sent).unwrap();
+            let mut echoed = vec![0; LENGTH];
+            peer.read_exact(&mut echoed).unwrap();
+            assert!(echoed == sent);
+        });
+        // Behind a length, with room left over at the end.
+        let mut buffer = Vec::with_capacity(LENGTH + 100);
+        buffer.extend_from_slice(b"head");
+        let (result, slice) = stream.read_exact(buffer.slice(4..4 + LENGTH)).await;
+        result.unwrap();
+        let buffer = slice.into_inner();
+        assert!(buffer[..4] == *b"head" && buffer[4..] == content);
+        let (result, slice) = stream.write_all(buffer.slice(4..)).await;
+        result.unwrap();
+        assert_eq!(slice.into_inner().len(), 4 + LENGTH);
+        sender.join().unwrap();
+    });
+}
+
+// Writing
+
+#[test]
+fn sixteen_mebibytes_are_written_whole() {
+    const LENGTH: usize = 16 << 20;
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let receiver = thread::spawn(move || {
+            let mut hash = Hasher::new();
+            std::io::copy(&mut peer, &mut hash).unwrap();
+            hash.finalize()
+        });
+        let mut content = vec![0; LENGTH];
+        seeded().fill(&mut content);
+        let (result, content) = stream.write_all(content).await;
+        result.unwrap();
+        // A write may take less.
+        let (result, content) = stream.write(Bytes::from(content)).await;
+        let more = result.unwrap();
+        assert!((1..=LENGTH).contains(&more));
+        drop(stream);
+        let mut hash = Hasher::new();
+        hash.update(&content).update(&content[..more]);
+        assert_eq!(receiver.join().unwrap(), hash.finalize());
+    });
+}
+
+#[test]
+fn a_vectored_write_sends_its_buffers_in_order() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        for _ in 0..2 {
+            let (result, buffers) = stream.write_vectored(vec!["one ", "", "two ", "three"]).await;
+            assert_eq!(result.unwrap(), 13);
+            assert_eq!(buffers.len(), 4, "they come back");
+            let mut received = [0; 13];
+            peer.read_exact(&mut received).unwrap();
+            assert_eq!(&received, b"one two three");
+        }
+        assert_eq!(stream.write_vectored(vec!["x"; 1024]).await.0.unwrap(), 1024);
+        let error = stream.write_vectored(vec!["x"; 1025]).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn each_direction_can_be_shut_down_alone() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        stream.write_all("request").await.0.unwrap();
+        stream.shutdown(Shutdown::Write).await.unwrap();
+        let mut request = String::new();
+        peer.read_to_string(&mut request).unwrap();
+        assert_eq!(request, "request");
+        assert_eq!(stream.write("more").await.0.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        peer.write_all(b"reply").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read_exact(vec![0; 5]).await.1, b"reply");
+        assert_eq!(stream.read(vec![0]).await.0.unwrap(), 0);
+
+        let (mut stream, mut peer) = connected();
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read(vec![0]).await.0.unwrap(), 0);
+        stream.write_all("still writing").await.0.unwrap();
+        stream.shutdown(Shutdown::Both).await.unwrap();
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "still writing");
+    });
+}
+
+#[test]
+fn a_shutdown_ends_a_read_that_waits_in_the_other_half() {
+    run(async {
+        let (stream, _peer) = connected();
+        let descriptor = socket2::SockRef::from(&stream).try_clone().unwrap();
+        let (mut read, _write) = stream.into_split();
+        let reading = spawn(async move { read.read(vec![0]).await.0.unwrap() });
+        until(|| metrics().in_kernel > 0).await;
+        descriptor.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(reading.await.unwrap(), 0);
+    });
+}
+
+// Splitting, and the standard library
+
+#[test]
+fn halves_work_in_two_tasks_and_make_a_whole_again() {
+    run(async {
+        let (stream, peer) = connected();
+        let (mut read, mut write) = stream.into_split();
+        assert_eq!(read.peer_addr().unwrap(), write.peer_addr().unwrap());
+        assert_eq!(read.local_addr().unwrap(), write.local_addr().unwrap());
+        let echoing = thread::spawn(move || std::io::copy(&mut &peer, &mut &peer).unwrap());
+        // More than the connection can hold: neither half may wait for the other.
+        let writing = spawn(async move {
+            write.write_all(vec![7; 16 << 20]).await.0.unwrap();
+            write
+        });
+        let (result, received) = read.read_exact(vec![0; 16 << 20]).await;
+        result.unwrap();
+        assert!(received.iter().all(|&byte| byte == 7));
+        let mut stream = read.reunite(writing.await.unwrap()).unwrap();
+        ask(&mut stream, b"whole").await;
+        drop(stream);
+        echoing.join().unwrap();
+    });
+}
+
+#[test]
+fn halves_of_different_streams_stay_apart() {
+    run(async {
+        let (mut first, mut second) = (connected(), connected());
+        let ((read, write), (other_read, other_write)) =
+            (first.0.into_split(), second.0.into_split());
+        let error = read.reunite(other_write).unwrap_err();
+        let mut stream = error.read.reunite(write).unwrap();
+        let mut other = other_read.reunite(error.write).unwrap();
+        stream.write_all("1").await.0.unwrap();
+        other.write_all("2").await.0.unwrap();
+        let mut received = [0];
+        first.1.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"1");
+        second.1.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"2");
+    });
+}
+
+#[test]
+fn a_dropped_writing_half_ends_the_peers_reading_and_a_forgotten_one_does_not() {
+    run(async {
+        let (stream, mut peer) = connected();
+        let (mut read, mut write) = stream.into_split();
+        write.write_all("last").await.0.unwrap();
+        drop(write);
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "last");
+        peer.write_all(b"x").unwrap();
+        assert_eq!(read.read(vec![0]).await.0.unwrap(), 1);
+
+        let (stream, mut peer) = connected();
+        let (read, write) = stream.into_split();
+        write.forget();
+        peer.set_nonblocking(true).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(read);
+        peer.set_nonblocking(false).unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"received by nobody").unwrap();
+        // Dropped before the kernel has seen it; it receives all the same.
+        assert!(times(1, stream.read(Vec::with_capacity(8))).await.is_none());
+        let (mut stream, unread) = stream.into_std().await.unwrap();
+        assert_eq!(unread, b"received");
+        let mut rest = [0; 10];
+        stream.read_exact(&mut rest).unwrap();
+        assert_eq!(&rest, b" by nobody");
+        // And back.
+        let mut stream = TcpStream::from_std(stream);
+        peer.write_all(b"again").unwrap();
+        assert_eq!(stream.read(Vec::with_capacity(9)).await.1, b"again");
+    });
+}
+
+/// The standard library's sockets may be set to be non-blocking.
+#[test]
+fn non_blocking_sockets_wait_as_others_do() {
+    run(async {
+        let (near, mut far) = pair();
+        near.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(near);
+        let reading = spawn(async move {
+            let (result, _) = stream.read_exact(vec![0; 2]).await;
+            result.map(|()| stream)
+        });
+        until(|| metrics().in_kernel > 0).await;
+        far.write_all(b"a").unwrap();
+        annulus::time::sleep(Duration::from_millis(1)).await;
+        far.write_all(b"b").unwrap();
+        let mut stream = reading.await.unwrap().unwrap();
+        let echoing = thread::spawn(move || far.read_exact(&mut vec![0; 8 << 20]));
+        stream.write_all(vec![0; 8 << 20]).await.0.unwrap();
+        echoing.join().unwrap().unwrap();
+
+        let (listener, address) = listening();
+        listener.set_nonblocking(true).unwrap();
+        let mut listener = TcpListener::from_std(listener);
+        let accepting = spawn(async move { listener.accept().await.map(|(_, from)| from) });
+        until(|| metrics().in_kernel > 0).await;
+        let peer = Peer::connect(address).unwrap();
+        assert_eq!(accepting.await.unwrap().unwrap(), peer.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_stream_given_to_the_standard_library_is_blocking() {
+    run(async {
+        let (near, _far) = pair();
+        near.set_nonblocking(true).unwrap();
+        let (stream, _) = TcpStream::from_std(near).into_std().await.unwrap();
+        // SAFETY: the call takes no pointers.
+        let flags = unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_GETFL) };
+        assert_eq!(flags & libc::O_NONBLOCK, 0);
+    });
+}
+
+/// What `into_std` waits for is every dropped operation, so that the descriptor is the only one.
+#[test]
+fn a_stream_given_to_the_standard_library_keeps_its_descriptor() {
+    run(async {
+        for operation in 0..3 {
+            let (mut stream, _peer) = connected();
+            let before = stream.as_raw_fd();
+            let dropped = match operation {
+                0 => times(1, stream.read(vec![0])).await.is_none(),
+                1 => times(1, stream.read_exact(vec![0])).await.is_none(),
+                _ => times(1, stream.peek(vec![0])).await.is_none(),
+            };
+            assert!(dropped);
+            let (stream, _) = stream.into_std().await.unwrap();
+            assert_eq!(stream.as_raw_fd(), before, "operation {operation}");
+        }
+    });
+}
+
+// Accepting
+
+#[test]
+fn connections_come_as_a_stream() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peers: Vec<_> = (0..300).map(|_| Peer::connect(address).unwrap()).collect();
+        let incoming: Vec<_> = listener.incoming().take(peers.len()).collect().await;
+        for (peer, connection) in peers.iter().zip(incoming) {
+            let (stream, from) = connection.unwrap();
+            assert_eq!(from, peer.local_addr().unwrap());
+            assert_eq!(stream.peer_addr().unwrap(), from);
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_was_reset_in_the_backlog_does_not_disturb_the_listener() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        reset(Peer::connect(address).unwrap());
+        let peer = Peer::connect(address).unwrap();
+        let (mut stream, from) = listener.accept().await.unwrap();
+        assert_eq!(from, "0.0.0.0:0".parse().unwrap());
+        assert_eq!(stream.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+        let error = stream.read(vec![0]).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert_eq!(listener.accept().await.unwrap().1, peer.local_addr().unwrap());
+    });
+}
+
+// Broken connections
+
+#[test]
+fn a_reset_is_told_once_to_whoever_reads() {
+    run(async {
+        let (mut stream, peer) = connected();
+        reset(peer);
+        let error = stream.read(vec![0]).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(error.to_string().starts_with("recv: "), "{error}");
+        assert_eq!(stream.read(vec![0]).await.0.unwrap(), 0);
+
+        let (mut stream, peer) = connected();
+        reset(peer);
+        let error = stream.peek(vec![0]).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+/// The kernel reports an error once: to a read that was dropped, if that is what it meets.
+#[test]
+fn a_reset_that_a_dropped_read_met_is_told_to_the_next() {
+    drop_a_read_that_meets_a_reset(b"");
+}
+
+/// A reset that passes for the end of the stream would pass off what came as the whole.
+#[test]
+fn a_reset_that_a_dropped_read_met_behind_some_bytes_is_told_to_the_next() {
+    drop_a_read_that_meets_a_reset(b"abc");
+}
+
+fn drop_a_read_that_meets_a_reset(bytes: &[u8]) {
+    bounded(|| {
+        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+            let (mut stream, mut peer) = connected();
+            let mut read = Box::pin(stream.read_exact(vec![0; 8]));
+            assert!(once(read.as_mut()).await.is_pending());
+            until(|| metrics().in_kernel > 0).await;
+            peer.write_all(bytes).unwrap();
+            reset(peer);
+            until(|| metrics().in_kernel == 0).await;
+            drop(read);
+            if !bytes.is_empty() {
+                assert_eq!(stream.read(vec![0; 8]).await.1, bytes);
+            }
+            let error = stream.read(vec![0]).await.0.expect_err("the stream has no proper end");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        });
+    });
+}
+
+#[test]
+fn a_reset_that_a_dropped_peek_met_is_told_to_the_next_read() {
+    bounded(|| {
+        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+            let (mut stream, peer) = connected();
+            let mut peek = Box::pin(stream.peek(vec![0; 8]));
+            assert!(once(peek.as_mut()).await.is_pending());
+            until(|| metrics().in_kernel > 0).await;
+            reset(peer);
+            until(|| metrics().in_kernel == 0).await;
+            drop(peek);
+            let error = stream.read(vec![0]).await.0.expect_err("the stream has no proper end");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        });
+    });
+}
+
+#[test]
+fn a_reset_in_the_middle_of_read_exact_is_no_early_end() {
+    bounded(|| {
+        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+            let (mut stream, mut peer) = connected();
+            let mut read = Box::pin(stream.read_exact(vec![0; 8]));
+            assert!(once(read.as_mut()).await.is_pending());
+            until(|| metrics().in_kernel > 0).await;
+            peer.write_all(b"abc").unwrap();
+            reset(peer);
+            let (result, buffer) = read.await;
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            assert_eq!(&buffer[..3], b"abc");
+        });
+    });
+}
+
+/// In a child, because test harnesses may ignore the signal, as the standard library does.
+#[test]
+fn a_write_to_a_closed_peer_is_an_error_and_no_signal() {
+    if child::role().is_none() {
+        let name = "a_write_to_a_closed_peer_is_an_error_and_no_signal";
+        let output = child::command(name, "child").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    // SAFETY: the default action is no function of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    run(async {
+        for how in 0..3 {
+            let (mut stream, peer) = connected();
+            reset(peer);
+            // The first finds the reset, the others a pipe that is broken.
+            for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::BrokenPipe] {
+                let error = match how {
+                    0 => stream.write("x").await.0.unwrap_err(),
+                    1 => stream.write_all("x").await.0.unwrap_err(),
+                    _ => stream.write_vectored(vec!["x", "y"]).await.0.unwrap_err(),
+                };
+                assert_eq!(error.kind(), kind, "{error}");
+            }
+        }
+    });
+}
+
+// Descriptors
+
+#[test]
+fn every_descriptor_is_closed_on_exec() {
+    if child::role().is_none() {
+        let name = "every_descriptor_is_closed_on_exec";
+        let output = child::command(name, "child").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    let before = descriptors();
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connected = TcpStream::connect(address).await.unwrap();
+        let accepted = listener.accept().await.unwrap();
+        // The bell and the ring's own descriptor are there once the loop has slept.
+        annulus::time::sleep(Duration::from_millis(1)).await;
+        let new: Vec<_> = descriptors().into_iter().filter(|fd| !before.contains(fd)).collect();
+        assert!(new.len() >= 5, "a ring, a bell, a listener and two streams, but {new:?}");
+        for fd in new {
+            // SAFETY: the call takes no pointers.
+            let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+            assert_eq!(flags, libc::FD_CLOEXEC, "descriptor {fd}");
+        }
+        drop((connected, accepted));
+    });
+}
+
+/// The open descriptors, less the one that lists them.
+fn descriptors() -> Vec<RawFd> {
+    let listed = fs::read_dir("/proc/self/fd").unwrap();
+    let listed: Vec<RawFd> =
+        listed.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    // SAFETY: the call takes no pointers.
+    listed.into_iter().filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0).collect()
+}

@@ -1,0 +1,289 @@
+//! Socket options are set and read back, on IPv4 and on IPv6, and listening options do what they
+//! say.
+
+mod common;
+
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Peer};
+use std::time::{Duration, Instant};
+
+use annulus::net::tcp::Keepalive;
+use annulus::net::{ListenOptions, TcpListener, TcpStream};
+use annulus::os_code;
+use annulus::time::{sleep, timeout};
+use common::net::{connected, reset};
+use common::watchdog::run;
+use socket2::SockRef;
+
+/// A connection over each family.
+async fn both_families() -> [(TcpStream, TcpStream); 2] {
+    let mut connections = Vec::new();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let mut listener = TcpListener::bind(address).await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        connections.push((near, listener.accept().await.unwrap().0));
+    }
+    connections.try_into().unwrap()
+}
+
+#[test]
+fn nodelay_is_set_and_read_back() {
+    run(async {
+        for (stream, _peer) in both_families().await {
+            for on in [true, false] {
+                stream.set_nodelay(on).unwrap();
+                assert_eq!(stream.nodelay().unwrap(), on);
+                assert_eq!(SockRef::from(&stream).tcp_nodelay().unwrap(), on);
+            }
+        }
+    });
+}
+
+#[test]
+fn keepalive_is_set_and_read_back() {
+    run(async {
+        let keepalive = Keepalive {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(5),
+            probes: 3,
+        };
+        for (stream, _peer) in both_families().await {
+            assert_eq!(stream.keepalive().unwrap(), None);
+            stream.set_keepalive(Some(keepalive)).unwrap();
+            assert_eq!(stream.keepalive().unwrap(), Some(keepalive));
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), keepalive.idle);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), keepalive.interval);
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), keepalive.probes);
+            stream.set_keepalive(None).unwrap();
+            assert_eq!(stream.keepalive().unwrap(), None);
+            // The kernel keeps the times in seconds, and at most some hours of them.
+            let idle = Duration::from_secs(1 << 20);
+            let error = stream.set_keepalive(Some(Keepalive { idle, ..keepalive })).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().starts_with("set keepalive's idle time: "), "{error}");
+            assert_eq!(stream.keepalive().unwrap(), None, "it is not set by halves");
+        }
+    });
+}
+
+#[test]
+fn linger_is_set_and_read_back() {
+    run(async {
+        for (stream, _peer) in both_families().await {
+            assert_eq!(stream.linger().unwrap(), None);
+            for linger in [Some(Duration::from_secs(7)), Some(Duration::ZERO), None] {
+                stream.set_linger(linger).unwrap();
+                assert_eq!(stream.linger().unwrap(), linger);
+                assert_eq!(SockRef::from(&stream).linger().unwrap(), linger);
+            }
+        }
+    });
+}
+
+#[test]
+fn ttl_is_set_and_read_back() {
+    run(async {
+        for (stream, _peer) in both_families().await {
+            stream.set_ttl(5).unwrap();
+            assert_eq!(stream.ttl().unwrap(), 5);
+            let socket = SockRef::from(&stream);
+            let hops = match stream.local_addr().unwrap() {
+                SocketAddr::V4(_) => socket.ttl_v4(),
+                SocketAddr::V6(_) => socket.unicast_hops_v6(),
+            };
+            assert_eq!(hops.unwrap(), 5);
+            for ttl in [256, u32::MAX] {
+                assert_eq!(stream.set_ttl(ttl).unwrap_err().kind(), ErrorKind::InvalidInput);
+            }
+        }
+    });
+}
+
+#[test]
+fn buffer_sizes_are_set_and_read_back() {
+    run(async {
+        for (stream, _peer) in both_families().await {
+            stream.set_recv_buffer_size(40_000).unwrap();
+            stream.set_send_buffer_size(50_000).unwrap();
+            // The kernel doubles them, to have room for what it keeps beside the bytes.
+            assert_eq!(stream.recv_buffer_size().unwrap(), 80_000);
+            assert_eq!(stream.send_buffer_size().unwrap(), 100_000);
+            assert_eq!(SockRef::from(&stream).recv_buffer_size().unwrap(), 80_000);
+            assert_eq!(SockRef::from(&stream).send_buffer_size().unwrap(), 100_000);
+        }
+    });
+}
+
+#[test]
+fn a_pending_error_can_be_taken_once() {
+    run(async {
+        let (stream, peer) = connected();
+        assert!(stream.take_error().unwrap().is_none());
+        reset(peer);
+        let error = stream.take_error().unwrap().unwrap();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(stream.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_stream_that_lingers_not_at_all_resets_its_connection() {
+    run(async {
+        let (stream, mut peer) = connected();
+        stream.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        let error = peer.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+/// The close waits until the peer has taken everything; it must not be this thread that does.
+#[test]
+fn a_lingering_close_does_not_keep_the_loop_waiting() {
+    const LINGER: Duration = Duration::from_secs(5);
+    run(async {
+        for taken_over in [false, true] {
+            let (mut stream, mut peer) = connected();
+            if taken_over {
+                // The option may come with a socket of the standard library's.
+                let (socket, _) = stream.into_std().await.unwrap();
+                SockRef::from(&socket).set_linger(Some(LINGER)).unwrap();
+                stream = TcpStream::from_std(socket);
+            } else {
+                stream.set_linger(Some(LINGER)).unwrap();
+            }
+            let mut sent = 0;
+            while let Ok((result, _)) =
+                timeout(Duration::from_millis(1), stream.write(vec![1; 64 << 10])).await
+            {
+                sent += result.unwrap();
+            }
+            let start = Instant::now();
+            drop(stream);
+            sleep(Duration::from_millis(1)).await;
+            assert!(start.elapsed() < LINGER / 5);
+            let mut received = Vec::new();
+            peer.read_to_end(&mut received).unwrap();
+            assert!(received.len() >= sent, "the close waited for all that had been sent");
+        }
+    });
+}
+
+// Listening
+
+#[test]
+fn a_port_in_use_says_which() {
+    run(async {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).await.unwrap();
+            let taken = listener.local_addr().unwrap();
+            let error = TcpListener::bind(taken).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrInUse);
+            assert_eq!(os_code(&error), Some(libc::EADDRINUSE));
+            assert!(error.to_string().starts_with(&format!("listen on {taken}: ")), "{error}");
+            // The first of several that is free.
+            let free = SocketAddr::new(taken.ip(), 0);
+            let other = TcpListener::bind(vec![taken, free]).await.unwrap();
+            assert_ne!(other.local_addr().unwrap(), taken);
+        }
+    });
+}
+
+#[test]
+fn reuse_addr_takes_a_port_of_which_old_connections_linger() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut peer = Peer::connect(address).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        listener.close().await;
+        // Closed at this end first, the connection is remembered here for a minute.
+        drop(stream);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        drop(peer);
+        let strict = ListenOptions { reuse_addr: false, ..ListenOptions::default() };
+        let error = TcpListener::bind_with(address, &strict).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        TcpListener::bind(address).await.unwrap();
+    });
+}
+
+#[test]
+fn reuse_port_spreads_connections_over_listeners() {
+    const CLIENTS: usize = 200;
+    run(async {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let options = ListenOptions { reuse_port: true, ..ListenOptions::default() };
+            let mut first = TcpListener::bind_with(address, &options).await.unwrap();
+            let address = first.local_addr().unwrap();
+            let mut second = TcpListener::bind_with(address, &options).await.unwrap();
+            let error = TcpListener::bind(address).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrInUse, "all have to ask for it");
+            let peers: Vec<_> = (0..CLIENTS).map(|_| Peer::connect(address).unwrap()).collect();
+            let mut accepted = [0, 0];
+            for (listener, count) in [&mut first, &mut second].into_iter().zip(&mut accepted) {
+                // All have arrived, at one or the other.
+                while timeout(Duration::from_millis(20), listener.accept()).await.is_ok() {
+                    *count += 1;
+                }
+            }
+            assert_eq!(accepted[0] + accepted[1], peers.len());
+            assert!(accepted.iter().all(|&count| count > CLIENTS / 8), "{accepted:?}");
+        }
+    });
+}
+
+#[test]
+fn only_v6_decides_whether_ipv4_is_taken() {
+    run(async {
+        let v4 = |listener: &TcpListener| {
+            let port = listener.local_addr().unwrap().port();
+            Peer::connect((Ipv4Addr::LOCALHOST, port))
+        };
+        let anywhere = (Ipv6Addr::UNSPECIFIED, 0);
+        let only = ListenOptions { only_v6: Some(true), ..ListenOptions::default() };
+        let listener = TcpListener::bind_with(anywhere, &only).await.unwrap();
+        assert_eq!(v4(&listener).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let both = ListenOptions { only_v6: Some(false), ..ListenOptions::default() };
+        let mut listener = TcpListener::bind_with(anywhere, &both).await.unwrap();
+        let peer = v4(&listener).unwrap();
+        let (_, from) = listener.accept().await.unwrap();
+        assert_eq!(from.ip().to_canonical(), peer.local_addr().unwrap().ip());
+        assert_eq!(from.port(), peer.local_addr().unwrap().port());
+        // It says nothing about IPv4 addresses.
+        TcpListener::bind_with("127.0.0.1:0", &only).await.unwrap();
+    });
+}
+
+#[test]
+fn the_backlog_is_as_long_as_it_was_asked_for() {
+    const LIMIT: Duration = Duration::from_millis(20);
+    run(async {
+        for backlog in [0_u32, 5] {
+            let options = ListenOptions { backlog, ..ListenOptions::default() };
+            let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            // The kernel keeps one more than it was told.
+            let fitting: Vec<_> =
+                (0..=backlog).map(|_| Peer::connect_timeout(&address, LIMIT).unwrap()).collect();
+            let error = Peer::connect_timeout(&address, LIMIT).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+            drop(fitting);
+        }
+    });
+}
+
+#[test]
+fn a_listener_takes_one_ahead_at_least() {
+    run(async {
+        let options = ListenOptions { ahead: 0, ..ListenOptions::default() };
+        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..10 {
+            let peer = Peer::connect(address).unwrap();
+            assert_eq!(listener.accept().await.unwrap().1, peer.local_addr().unwrap());
+        }
+    });
+}

@@ -1,0 +1,401 @@
+//! Dropping a runtime ends all that it does, at whatever moment: nothing leaks, nothing hangs, and
+//! what outlives it says so when it is used.
+
+mod common;
+
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use std::{mem, thread};
+
+use annulus::net::{TcpListener, TcpStream};
+use annulus::time::{kernel_sleep, sleep, timeout};
+use annulus::{JoinHandle, Runtime, metrics, os_code, spawn, yield_now};
+use common::bounded::bounded;
+use common::child;
+use common::descriptors::{alone, assert_back_to, open};
+use common::drops::{Drops, OnDrop};
+use common::incidents::Incidents;
+use common::memory::Pool;
+use common::net::{connected, full_listener, pair};
+use common::poll::{once, times, until};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Tasks that are in the middle of everything that there is to wait for.
+fn spawn_everything(full: SocketAddr) -> Vec<JoinHandle<()>> {
+    let (mut reading, far) = connected();
+    let (mut writing, near) = connected();
+    vec![
+        spawn(async move { drop((reading.read(Vec::with_capacity(64)).await, far)) }),
+        spawn(async move { drop((writing.write_all(vec![1; 8 << 20]).await, near)) }),
+        spawn(async {
+            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            drop(listener.accept().await);
+        }),
+        spawn(async move { drop(TcpStream::connect(full).await) }),
+        spawn(async move { drop(TcpStream::connect_timeout(full, HOUR).await) }),
+        spawn(async { kernel_sleep(HOUR).await.unwrap() }),
+        spawn(sleep(HOUR)),
+        spawn(async {
+            let held = connected();
+            pending::<()>().await;
+            drop(held);
+        }),
+        spawn(async { drop(timeout(HOUR, spawn(pending::<()>())).await) }),
+    ]
+}
+
+/// How many of those operations are the kernel's. The limit of a connect is one more.
+const IN_KERNEL: u64 = 7;
+
+#[test]
+fn a_runtime_dropped_with_everything_in_flight_leaves_nothing() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let incidents = Incidents::default();
+        let before = open();
+        for _ in 0..20 {
+            let runtime = incidents.runtime();
+            runtime.block_on(async {
+                spawn_everything(full);
+                until(|| metrics().in_kernel >= IN_KERNEL).await;
+            });
+            assert!(open() > before);
+            let start = Instant::now();
+            drop(runtime);
+            assert!(start.elapsed() < Duration::from_secs(1), "it waited for what never comes");
+            assert_back_to(before);
+        }
+        assert_eq!(incidents.count(), 0, "{:?}", incidents.take());
+    });
+}
+
+#[test]
+fn a_runtime_dropped_before_anything_was_submitted_leaves_nothing() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let incidents = Incidents::default();
+        let before = open();
+        let runtime = incidents.runtime();
+        runtime.block_on(async {
+            spawn_everything(full);
+            // Each has its first turn, but the kernel has none.
+            yield_now().await;
+        });
+        assert_eq!(runtime.metrics().submitted, 0);
+        assert!(runtime.metrics().queued >= IN_KERNEL);
+        drop(runtime);
+        assert_back_to(before);
+        assert_eq!(incidents.count(), 0, "{:?}", incidents.take());
+    });
+}
+
+#[test]
+fn handles_that_outlive_the_runtime_say_cancelled() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let handles = runtime.block_on(async {
+            let handles = spawn_everything(full);
+            until(|| metrics().in_kernel >= IN_KERNEL).await;
+            handles
+        });
+        drop(runtime);
+        annulus::run(async {
+            for handle in handles {
+                assert!(handle.is_finished());
+                assert!(handle.await.unwrap_err().is_cancelled());
+            }
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_destructor_that_runs_in_the_teardown_can_spawn_and_join_and_use_the_net() {
+    let _alone = alone();
+    bounded(|| {
+        let before = open();
+        let incidents = Incidents::default();
+        let runtime = incidents.runtime();
+        let drops = Drops::default();
+        runtime.block_on(async {
+            let (mut stream, far) = connected();
+            let other = spawn(pending::<()>());
+            let guard = drops.guard();
+            let mut other = Some(other);
+            let use_everything = OnDrop(move || {
+                let _ = (&guard, &far);
+                // A task that is spawned now is cancelled before its first turn.
+                let spawned = spawn(async { unreachable!("it never runs") });
+                assert!(spawned.is_finished());
+                assert!(is_cancelled(spawned));
+                // One that was there before may be torn down already, or not yet.
+                drop(other.take());
+                // An operation may be begun; it is dropped in flight, as any other is now.
+                let mut context = Context::from_waker(Waker::noop());
+                let address = stream.peer_addr().unwrap();
+                let _ = pin!(stream.read(Vec::with_capacity(1))).poll(&mut context);
+                let _ = pin!(TcpStream::connect(address)).poll(&mut context);
+                let _ = pin!(sleep(HOUR)).poll(&mut context);
+            });
+            spawn(async move {
+                pending::<()>().await;
+                drop(use_everything);
+            });
+            yield_now().await;
+        });
+        drop(runtime);
+        assert_eq!(drops.count(), 1);
+        assert_eq!(incidents.take_messages(), [""; 0]);
+        assert_back_to(before);
+    });
+}
+
+/// The output of a future that has to be ready at once.
+fn ready<F: Future>(future: F) -> F::Output {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits, but nothing would wake it"),
+    }
+}
+
+fn is_cancelled<T>(handle: JoinHandle<T>) -> bool {
+    ready(handle.into_future()).is_err_and(|error| error.is_cancelled())
+}
+
+#[test]
+fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
+    let _alone = alone();
+    bounded(|| {
+        let before = open();
+        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let (mut stream, mut far, mut listener) = runtime.block_on(async {
+            let (mut stream, mut far) = connected();
+            // A read that is dropped after the kernel has received for it.
+            far.write_all(b"unread").unwrap();
+            assert!(times(1, stream.read(Vec::with_capacity(64))).await.is_none());
+            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            assert!(times(2, listener.accept()).await.is_none());
+            (stream, far, listener)
+        });
+        drop(runtime);
+        annulus::run(async {
+            let (result, _) = stream.write_all("never sent").await;
+            assert_eq!(os_code(&result.unwrap_err()), Some(libc::ECANCELED));
+            let accepted = listener.accept().await;
+            assert_eq!(os_code(&accepted.unwrap_err()), Some(libc::ECANCELED));
+            listener.close().await;
+            // What was received is there, and then nothing more can be.
+            let (result, buffer) = stream.peek(Vec::with_capacity(2)).await;
+            assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
+            let (result, buffer) = stream.read(Vec::with_capacity(2)).await;
+            assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
+            let (stream, unread) = stream.into_std().await.unwrap();
+            assert_eq!(unread, b"read");
+            // The connection itself has not been touched.
+            (&stream).write_all(b"sent").unwrap();
+            let mut received = [0; 4];
+            far.read_exact(&mut received).unwrap();
+            assert_eq!(&received, b"sent");
+            far.shutdown(Shutdown::Both).unwrap();
+        })
+        .unwrap();
+        drop(far);
+        assert_back_to(before);
+    });
+}
+
+#[test]
+fn a_read_that_outlives_the_runtime_ends() {
+    let _alone = alone();
+    bounded(|| {
+        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let (mut stream, _far) = runtime.block_on(async { connected() });
+        let mut read = Box::pin(stream.read(Vec::with_capacity(64)));
+        runtime.block_on(async {
+            assert!(once(read.as_mut()).await.is_pending());
+            until(|| metrics().in_kernel == 1).await;
+        });
+        drop(runtime);
+        let (result, buffer) = ready(read);
+        assert_eq!(os_code(&result.unwrap_err()), Some(libc::ECANCELED));
+        assert_eq!(buffer.capacity(), 64, "the buffer comes back");
+    });
+}
+
+#[test]
+fn a_panic_in_block_on_leaves_a_runtime_that_works_and_tears_down() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let incidents = Incidents::default();
+        let before = open();
+        let runtime = incidents.runtime();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let (mut stream, _far) = connected();
+                let mut read = Box::pin(stream.read(Vec::with_capacity(64)));
+                assert!(once(read.as_mut()).await.is_pending());
+                spawn_everything(full);
+                until(|| metrics().in_kernel >= IN_KERNEL).await;
+                panic!("in the middle of everything");
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(runtime.block_on(async { spawn(async { 5 }).await.unwrap() }), 5);
+        drop(runtime);
+        assert_back_to(before);
+        assert_eq!(incidents.take_messages(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_runtime_can_be_dropped_inside_another() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let before = open();
+        annulus::run(async {
+            let inner = Runtime::new().unwrap();
+            let ends_with_inner = inner.spawn(pending::<()>());
+            let (mut stream, mut far) = connected();
+            let outer_before = metrics().submitted;
+            drop(inner);
+            assert!(is_cancelled(ends_with_inner));
+            // The outer one is this thread's again.
+            far.write_all(b"x").unwrap();
+            assert_eq!(stream.read(vec![0]).await.0.unwrap(), 1);
+            assert!(metrics().submitted > outer_before);
+            spawn_everything(full);
+        })
+        .unwrap();
+        assert_back_to(before);
+    });
+}
+
+/// Leaked, a runtime goes on existing: also what its operations point to, also after its thread.
+#[test]
+fn a_leaked_runtime_leaves_freed_memory_alone() {
+    let _alone = alone();
+    bounded(|| {
+        thread::spawn(|| {
+            let pool = Pool::new(16);
+            let (near, mut far) = pair();
+            let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+            runtime.block_on(async {
+                let mut stream = TcpStream::from_std(near);
+                let buffer = pool.take(64);
+                spawn(async move { drop(stream.read(buffer).await) });
+                until(|| metrics().in_kernel == 1).await;
+            });
+            mem::forget(runtime);
+            far.write_all(b"late").unwrap();
+            pool.verify();
+            assert_eq!(pool.alive(), 1);
+            // The pool itself is kept by the buffer.
+        })
+        .join()
+        .unwrap();
+    });
+}
+
+#[test]
+fn wakers_that_outlive_the_runtime_do_no_harm_on_any_thread() {
+    let _alone = alone();
+    bounded(|| {
+        for _ in 0..200 {
+            let drops = Drops::default();
+            let stopping = Arc::new(AtomicBool::new(false));
+            let runtime = Runtime::new().unwrap();
+            let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+            runtime.block_on(async {
+                for _ in 0..8 {
+                    let (guard, wakers) = (drops.guard(), Rc::clone(&wakers));
+                    spawn(async move {
+                        let _guard = guard;
+                        poll_fn(|context| {
+                            wakers.borrow_mut().push(context.waker().clone());
+                            Poll::<()>::Pending
+                        })
+                        .await;
+                    });
+                }
+                yield_now().await;
+            });
+            let foreign = wakers.borrow().clone();
+            let stop = Arc::clone(&stopping);
+            let waking = thread::spawn(move || {
+                // Before, while and after the runtime ends.
+                while !stop.load(Ordering::Relaxed) {
+                    foreign.iter().for_each(Waker::wake_by_ref);
+                }
+                foreign.into_iter().for_each(Waker::wake);
+            });
+            drop(runtime);
+            assert_eq!(drops.count(), 8, "the futures end here, and not with their last waker");
+            wakers.borrow().iter().for_each(Waker::wake_by_ref);
+            stopping.store(true, Ordering::Relaxed);
+            waking.join().unwrap();
+            wakers.take().into_iter().for_each(Waker::wake);
+        }
+    });
+}
+
+/// The destructors of a thread's variables run in an order that nobody chooses.
+#[test]
+fn a_runtime_in_a_thread_local_variable_tears_down_with_its_thread() {
+    let _alone = alone();
+    thread_local! {
+        static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    }
+    if child::role().is_none() {
+        let name = "a_runtime_in_a_thread_local_variable_tears_down_with_its_thread";
+        let output = child::command(name, "child").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let before = open();
+        for variable_first in [true, false] {
+            let work = move |runtime: &Runtime| {
+                runtime.block_on(async {
+                    spawn_everything(full);
+                    until(|| metrics().in_kernel >= IN_KERNEL).await;
+                });
+            };
+            let thread = thread::spawn(move || {
+                if variable_first {
+                    RUNTIME.set(Some(Runtime::new().unwrap()));
+                    RUNTIME.with_borrow(|runtime| work(runtime.as_ref().unwrap()));
+                } else {
+                    let runtime = Runtime::new().unwrap();
+                    work(&runtime);
+                    RUNTIME.set(Some(runtime));
+                }
+            });
+            thread.join().unwrap();
+            assert_back_to(before);
+        }
+    });
+}

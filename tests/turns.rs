@@ -1,0 +1,247 @@
+//! What a turn of the loop costs: one system call at most, and none if there is nothing to say.
+
+mod common;
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use annulus::time::{kernel_sleep, sleep};
+use annulus::{Metrics, Runtime, metrics, spawn, yield_now};
+
+use common::conditions::{poll_once, until};
+use common::drops::Drops;
+use common::pair::{ask, echo, pair};
+use common::seccomp::failing_at_times;
+use common::watchdog::{block_on, run};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many system calls were made while `f` ran.
+async fn enters(f: impl Future) -> u64 {
+    let before = metrics().enters;
+    f.await;
+    metrics().enters - before
+}
+
+/// Lets everything that is under way end, but for the poll of the bell, which begins with the first
+/// wait.
+async fn settle() -> Metrics {
+    sleep(Duration::from_micros(100)).await;
+    until(|| metrics().queued == 0 && metrics().in_kernel <= 1).await;
+    metrics()
+}
+
+#[test]
+fn tasks_that_only_yield_enter_the_kernel_never() {
+    run(async {
+        spawn(sleep(HOUR));
+        settle().await;
+        let yielding = async {
+            let yielding = || async {
+                for _ in 0..10_000 {
+                    yield_now().await;
+                }
+            };
+            let other = spawn(yielding());
+            yielding().await;
+            other.await.unwrap();
+        };
+        assert_eq!(enters(yielding).await, 0);
+    });
+}
+
+#[test]
+fn tasks_that_only_spawn_and_join_enter_the_kernel_never() {
+    run(async {
+        settle().await;
+        let spawning = async {
+            for _ in 0..1000 {
+                spawn(async {}).await.unwrap();
+            }
+        };
+        assert_eq!(enters(spawning).await, 0);
+    });
+}
+
+/// Sleeps for a while and checks that the loop does, too.
+async fn assert_sleeps() {
+    settle().await;
+    let before = processor_time();
+    // The wheel may wake a few times on the way, once for each of its levels.
+    assert!(enters(sleep(Duration::from_millis(100))).await <= 4);
+    let busy = processor_time() - before;
+    assert!(busy < Duration::from_millis(30), "it was busy for {busy:?}");
+}
+
+/// What this thread has used.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one `timespec`.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[test]
+fn an_idle_loop_sleeps() {
+    run(assert_sleeps());
+}
+
+// What ends a sleep from another thread must not end the next one too.
+#[test]
+fn a_loop_that_was_woken_from_another_thread_sleeps_again() {
+    run(async {
+        for _ in 0..10 {
+            let mut woken = false;
+            poll_fn(|context| {
+                if woken {
+                    return Poll::Ready(());
+                }
+                woken = true;
+                let waker = context.waker().clone();
+                thread::spawn(move || waker.wake());
+                Poll::Pending
+            })
+            .await;
+        }
+        assert_sleeps().await;
+    });
+}
+
+#[test]
+fn all_operations_of_a_turn_go_to_the_kernel_in_one_call() {
+    const OPERATIONS: u64 = 500;
+    run(async {
+        let before = settle().await;
+        for _ in 0..OPERATIONS {
+            spawn(async { kernel_sleep(HOUR).await.unwrap() });
+        }
+        // All of them have been polled when this goes on; a turn of the loop may end in between.
+        while metrics().queued + metrics().in_kernel < OPERATIONS {
+            yield_now().await;
+        }
+        let turns = OPERATIONS.div_ceil(128);
+        until(|| metrics().queued == 0).await;
+        let after = metrics();
+        assert_eq!(after.submitted - before.submitted, OPERATIONS);
+        // One for each turn, and those of waiting until nothing was queued.
+        let calls = after.enters - before.enters;
+        assert!(calls <= turns + 2, "{calls} calls in {turns} turns");
+    });
+}
+
+#[test]
+fn many_connections_share_each_call() {
+    const CONNECTIONS: u64 = 64;
+    const ECHOES: u64 = 50;
+    run(async {
+        let mut pairs = Vec::new();
+        for _ in 0..CONNECTIONS {
+            pairs.push(pair().await);
+        }
+        let mut clients = Vec::new();
+        let before = settle().await;
+        for (mut near, far) in pairs {
+            spawn(echo(far));
+            clients.push(spawn(async move {
+                for _ in 0..ECHOES {
+                    ask(&mut near, b"message").await;
+                }
+            }));
+        }
+        for client in clients {
+            client.await.unwrap();
+        }
+        let after = settle().await;
+        // Two sends and two receives each.
+        let (calls, operations) = (after.enters - before.enters, 4 * CONNECTIONS * ECHOES);
+        assert!(after.completed - before.completed >= operations);
+        assert!(calls <= operations / 8, "{calls} calls for {operations} operations");
+    });
+}
+
+#[test]
+fn a_full_submission_queue_is_submitted_before_the_turn_ends() {
+    let runtime = Runtime::builder().submissions(8).build().unwrap();
+    block_on(&runtime, async {
+        let before = settle().await;
+        let mut sleeping: Vec<_> = (0..100).map(|_| Box::pin(kernel_sleep(HOUR))).collect();
+        assert!(sleeping.iter_mut().all(|sleep| poll_once(sleep).is_pending()));
+        let now = metrics();
+        assert_eq!(now.queued + now.in_kernel - before.in_kernel, 100);
+        assert!(now.queued <= 8, "{now:?}");
+    });
+}
+
+#[test]
+fn more_operations_than_the_queues_hold_all_complete() {
+    const OPERATIONS: u64 = 1000;
+    let runtime = Runtime::builder().submissions(8).completions(16).build().unwrap();
+    block_on(&runtime, async {
+        let before = settle().await;
+        let sleep = || spawn(kernel_sleep(Duration::from_millis(1)));
+        let sleeping: Vec<_> = (0..OPERATIONS).map(|_| sleep()).collect();
+        for task in sleeping {
+            task.await.unwrap().unwrap();
+        }
+        let after = settle().await;
+        assert_eq!(after.completed - before.completed, OPERATIONS);
+        assert!(after.enters - before.enters >= OPERATIONS / 8);
+    });
+}
+
+#[test]
+fn the_counters_add_up_and_nothing_stays_in_the_kernel_but_the_bell() {
+    let runtime = Runtime::new().unwrap();
+    assert_eq!(runtime.metrics(), Metrics::default());
+    block_on(&runtime, async {
+        let (mut near, far) = pair().await;
+        let server = spawn(echo(far));
+        for _ in 0..100 {
+            ask(&mut near, b"message").await;
+            let now = metrics();
+            assert_eq!(now.submitted, now.completed + now.in_kernel);
+        }
+        drop(near);
+        server.await.unwrap();
+        settle().await;
+    });
+    let end = runtime.metrics();
+    assert_eq!((end.queued, end.in_kernel, end.timers), (0, 1, 0));
+    assert_eq!((end.submitted, end.overflows, end.accept_stalls), (end.completed + 1, 0, 0));
+    assert!(end.enters < end.submitted + 10, "{end:?}");
+}
+
+// The kernel may refuse an entry into it at any time: a signal came, memory is short, or its own
+// backlog of completions is full. What was queued stays queued then, with little room left.
+#[test]
+fn an_entry_that_fails_at_times_loses_nothing() {
+    for errno in [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM] {
+        failing_at_times(libc::SYS_io_uring_enter, errno, || {
+            let (drops, runtime) = (Drops::default(), Runtime::builder().submissions(8));
+            let runtime = runtime.completions(16).build().unwrap();
+            block_on(&runtime, async {
+                let (mut near, far) = pair().await;
+                spawn(echo(far));
+                let sleep = || spawn(kernel_sleep(Duration::from_millis(1)));
+                let sleeping: Vec<_> = (0..200).map(|_| sleep()).collect();
+                for _ in 0..20 {
+                    ask(&mut near, b"message").await;
+                }
+                for task in sleeping {
+                    task.await.unwrap().unwrap();
+                }
+                for guard in (0..50).map(|_| drops.guard()) {
+                    spawn(async move {
+                        let _guard = guard;
+                        kernel_sleep(HOUR).await.unwrap();
+                    });
+                }
+                yield_now().await;
+            });
+            drop(runtime);
+            assert_eq!(drops.count(), 50);
+        });
+    }
+}
