@@ -2,10 +2,12 @@
 
 mod incident;
 mod operation;
+mod panic;
 mod setup;
 
 pub use incident::Incident;
-pub(crate) use incident::{IncidentHook, panic_message};
+pub(crate) use incident::IncidentHook;
 pub(crate) use operation::{Describe, describe};
 pub use operation::{OperationError, os_code};
+pub(crate) use panic::{discard, panic_message, shielded};
 pub use setup::SetupError;

@@ -37,7 +37,6 @@ mod wheel;
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -49,7 +48,7 @@ use flight::Flight;
 use slot::State;
 use wheel::Wheel;
 
-use crate::error::{Incident, IncidentHook, panic_message};
+use crate::error::{Incident, IncidentHook, shielded};
 use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
@@ -277,10 +276,8 @@ impl<R: Ring> Driver<R> {
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
     fn shielded(&self, foreign: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
-            let message = panic_message(&*payload);
+        if let Some(message) = shielded(foreign) {
             (self.incidents)(&Incident::CallbackPanicked { message });
-            drop_payload(payload);
         }
     }
 
@@ -320,12 +317,5 @@ impl<R: Ring> Driver<R> {
         metrics.timers = self.wheel.borrow().len();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
-    }
-}
-
-/// Drops a panic's payload, whose own destructor may panic once more: then it is forgotten.
-fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
-    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(worse);
     }
 }

@@ -1,6 +1,5 @@
 //! What nobody would hear of otherwise: it goes to a hook.
 
-use std::any::Any;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -71,10 +70,3 @@ impl fmt::Display for Incident {
 
 /// Receives incidents. It may be called while a runtime is torn down.
 pub(crate) type IncidentHook = Arc<dyn Fn(&Incident) + Send + Sync>;
-
-/// The text of a panic's payload.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is no message").to_owned()
-}

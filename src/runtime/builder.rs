@@ -1,20 +1,19 @@
 //! Configuring a runtime.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, mem};
 
 use slab::Slab;
 
 use super::Runtime;
 use super::context::Shared;
 use crate::driver::Driver;
-use crate::error::{Describe, Incident, IncidentHook, SetupError};
+use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
 use crate::task::Shard;
@@ -107,9 +106,7 @@ impl Builder {
     #[doc(alias = "asyncio.loop.set_exception_handler")]
     pub fn on_incident(mut self, hook: impl Fn(&Incident) + Send + Sync + 'static) -> Self {
         self.incidents = Arc::new(move |incident| {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(incident))) {
-                mem::forget(payload);
-            }
+            let _ = shielded(|| hook(incident));
         });
         self
     }

@@ -20,7 +20,7 @@ mod turn;
 mod yield_now;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::rc::Rc;
 
 pub use builder::Builder;
@@ -65,7 +65,8 @@ use context::Shared;
 /// }
 /// ```
 #[doc(alias = "asyncio.run")]
-pub fn run<F: Future>(future: F) -> Result<F::Output, SetupError> {
+#[track_caller]
+pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
     Ok(Runtime::new()?.block_on(future))
 }
 
@@ -110,8 +111,8 @@ impl Runtime {
     /// ```
     #[doc(alias = "asyncio.Runner.run")]
     #[track_caller]
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        block_on::block_on(&self.shared, future)
+    pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.shared, future.into_future())
     }
 
     /// Spawns a task, which runs in this and the following calls of [`block_on`](Self::block_on).

@@ -28,7 +28,7 @@ use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use super::header::{Header, release};
 use super::shard::{Origin, Shard};
 use super::{JoinError, TaskId, budget, current, waker};
-use crate::error::{Incident, panic_message};
+use crate::error::{Incident, discard, panic_message, shielded};
 
 enum Stage<F: Future> {
     Running(ManuallyDrop<F>),
@@ -153,14 +153,12 @@ fn first_panic<T>(
 ) -> Box<dyn Any + Send> {
     match outcome {
         Err(JoinError::Panicked(first)) => {
-            // Destructors of payloads may panic too; nothing is lost by not running this one.
-            mem::forget(later);
+            discard(later);
             first
         }
         outcome => {
-            if let Err(third) = catch_unwind(AssertUnwindSafe(|| drop(outcome))) {
-                mem::forget(third);
-            }
+            // A third panic is heard of by nobody; the later one it comes behind is.
+            let _ = shielded(|| drop(outcome));
             later
         }
     }
@@ -360,11 +358,8 @@ impl Task {
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
     fn shielded(&self, foreign: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
-            let message = panic_message(&*payload);
+        if let Some(message) = shielded(foreign) {
             self.header().shard.report(&Incident::CallbackPanicked { message });
-            // Its destructor may panic once more; nothing is lost by not running it.
-            mem::forget(payload);
         }
     }
 }

@@ -1,0 +1,48 @@
+//! Panics of foreign code that must go no further: wakers, destructors, hooks.
+
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The text of a panic's payload.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no message").to_owned()
+}
+
+/// Runs foreign code, and gives its panic's message if it panics.
+pub(crate) fn shielded(foreign: impl FnOnce()) -> Option<String> {
+    let payload = catch_unwind(AssertUnwindSafe(foreign)).err()?;
+    let message = panic_message(&*payload);
+    discard(payload);
+    Some(message)
+}
+
+/// Drops a panic's payload. If its own destructor panics, what that threw is forgotten.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(worse);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicsWhenDropped;
+
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            std::panic::panic_any(Self);
+        }
+    }
+
+    #[test]
+    fn a_panic_goes_no_further_whatever_it_throws() {
+        assert_eq!(shielded(|| {}), None);
+        assert_eq!(shielded(|| panic!("{}", 1)).as_deref(), Some("1"));
+        let thrown = shielded(|| std::panic::panic_any(PanicsWhenDropped));
+        assert_eq!(thrown.as_deref(), Some("a value that is no message"));
+    }
+}
