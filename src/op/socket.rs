@@ -98,18 +98,18 @@ impl Socket {
         if unread.bytes.is_empty() { unread.error.take() } else { None }
     }
 
-    /// Moves unread bytes into the buffer, from `filled` on, and says how far it is filled then.
-    pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut, filled: usize) -> usize {
+    /// Moves unread bytes into the buffer, and says how many.
+    pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut) -> usize {
         let mut unread = self.unread.borrow_mut();
-        let reached = fill(buffer, filled, &unread.bytes);
-        unread.bytes.drain(..reached - filled);
-        reached
+        let count = fill(buffer, &unread.bytes);
+        unread.bytes.drain(..count);
+        count
     }
 
-    /// Copies unread bytes into the buffer, from its start on, and leaves them unread.
+    /// Copies unread bytes into the buffer, leaves them unread, and says how many.
     pub(crate) fn peek_unread(&self, buffer: &mut impl IoBufMut) -> usize {
         let unread = self.unread.borrow();
-        fill(buffer, 0, &unread.bytes)
+        fill(buffer, &unread.bytes)
     }
 
     /// All that is unread, for someone who takes the descriptor away.
@@ -150,22 +150,21 @@ impl Drop for Socket {
     }
 }
 
-/// Copies bytes into the buffer, from `filled` on, as far as they go or it has room. Says how far it
-/// is filled then.
-fn fill(buffer: &mut impl IoBufMut, filled: usize, bytes: &VecDeque<u8>) -> usize {
-    let mut reached = filled;
+/// Copies bytes into the buffer, as far as they go or it has room, and says how many.
+fn fill(buffer: &mut impl IoBufMut, bytes: &VecDeque<u8>) -> usize {
+    let mut filled = 0;
     let (head, tail) = bytes.as_slices();
     for part in [head, tail] {
-        let count = part.len().min(buffer.bytes_total() - reached);
-        // SAFETY: `reached + count` is at most the buffer's total, and a unique buffer does not
+        let count = part.len().min(buffer.bytes_total() - filled);
+        // SAFETY: `filled + count` is at most the buffer's total, and a unique buffer does not
         // overlap the queue.
         unsafe {
-            let target = buffer.write_ptr().add(reached);
+            let target = buffer.write_ptr().add(filled);
             target.copy_from_nonoverlapping(part.as_ptr(), count);
         }
-        reached += count;
+        filled += count;
     }
-    // SAFETY: the first `filled` bytes were initialised, the others have been written here.
-    unsafe { buffer.set_init(reached) };
-    reached
+    // SAFETY: so many bytes have been written here.
+    unsafe { buffer.set_init(filled) };
+    filled
 }

@@ -41,6 +41,15 @@ impl Owner {
         (task, handle)
     }
 
+    /// A task that has had its first turn and waits for ever, and its waker.
+    fn spawn_waiting(&self) -> (Task, JoinHandle<()>, Waker) {
+        let (sent, received) = std::sync::mpsc::channel();
+        let never = Arc::new(AtomicBool::new(false));
+        let (task, handle) = self.spawn(until_set(never, move |waker| sent.send(waker).unwrap()));
+        self.shard.pop().expect("it is ready").run();
+        (task, handle, received.recv().expect("its first poll sent it"))
+    }
+
     /// Turns until the task has ended, sleeping whenever the hand-shake allows it.
     fn run(&self, task: &Task) {
         while !task.is_finished() {
@@ -145,11 +154,7 @@ fn tasks_woken_at_once_are_all_received() {
 fn the_last_reference_frees_the_task_on_whatever_thread() {
     loom::model(|| {
         let owner = Owner::new();
-        let flag = Arc::new(AtomicBool::new(false));
-        let (sent, received) = std::sync::mpsc::channel();
-        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
-        owner.shard.pop().unwrap().run();
-        let waker = received.recv().unwrap();
+        let (task, handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || {
             let clone = waker.clone();
             waker.wake();
@@ -170,11 +175,7 @@ fn the_last_reference_frees_the_task_on_whatever_thread() {
 fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
     loom::model(|| {
         let owner = Owner::new();
-        let flag = Arc::new(AtomicBool::new(false));
-        let (sent, received) = std::sync::mpsc::channel();
-        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
-        owner.shard.pop().unwrap().run();
-        let waker = received.recv().unwrap();
+        let (task, handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
         task.end();
         owner.shard.close();
@@ -189,11 +190,7 @@ fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
 fn nobody_rings_for_an_owner_that_is_awake() {
     loom::model(|| {
         let owner = Owner::new();
-        let flag = Arc::new(AtomicBool::new(false));
-        let (sent, received) = std::sync::mpsc::channel();
-        let (task, handle) = owner.spawn(until_set(flag, move |waker| sent.send(waker).unwrap()));
-        owner.shard.pop().unwrap().run();
-        let waker = received.recv().unwrap();
+        let (task, handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
         owner.shard.receive();
         other.join().unwrap();

@@ -35,56 +35,58 @@ pub(super) async fn settled(socket: &Socket) {
     writes_ended(socket).await;
 }
 
-pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+/// What can be said without asking the kernel, once no dropped read is ending: that an empty buffer
+/// is full, what those have left, by `serve`, or the error that they met.
+async fn at_hand<B: IoBufMut>(
+    socket: &Socket,
+    buffer: &mut B,
+    serve: impl FnOnce(&Socket, &mut B) -> usize,
+) -> Option<io::Result<usize>> {
     if buffer.bytes_total() == 0 {
-        return (Ok(0), buffer);
+        return Some(Ok(0));
     }
     reads_ended(socket).await;
     if let Some(error) = socket.take_unread_error() {
-        return (Err(error), buffer);
+        return Some(Err(error));
     }
-    if socket.has_unread() {
-        let count = socket.take_unread(&mut buffer, 0);
-        return (Ok(count), buffer);
+    socket.has_unread().then(|| Ok(serve(socket, buffer)))
+}
+
+pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+    let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
+    match at_hand(socket, &mut buffer, take).await {
+        Some(result) => (result, buffer),
+        None => Op::new(socket.driver(), Recv::new(socket, buffer)).await,
     }
-    Op::new(socket.driver(), Recv::new(socket, buffer)).await
 }
 
 pub(super) async fn read_exact<B: IoBufMut>(
     socket: &Rc<Socket>,
     mut buffer: B,
 ) -> BufResult<(), B> {
-    if buffer.bytes_total() == 0 {
+    let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
+    let filled = match at_hand(socket, &mut buffer, take).await {
+        Some(Ok(filled)) => filled,
+        Some(Err(error)) => return (Err(error), buffer),
+        None => 0,
+    };
+    if filled == buffer.bytes_total() {
         return (Ok(()), buffer);
     }
-    reads_ended(socket).await;
-    // From here to the operation there is no await, so what is taken cannot be lost.
-    let mut filled = 0;
-    if socket.has_unread() {
-        filled = socket.take_unread(&mut buffer, 0);
-        if filled == buffer.bytes_total() {
-            return (Ok(()), buffer);
-        }
-        if let Some(error) = socket.take_unread_error() {
-            return (Err(error), buffer);
-        }
+    // Only some bytes were left; the error behind them, if there is one, ends it here.
+    if let Some(error) = socket.take_unread_error() {
+        return (Err(error), buffer);
     }
+    // Since they were taken there was no await, so they cannot be lost.
     Op::new(socket.driver(), RecvExact::new(socket, buffer, filled)).await
 }
 
 pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
-    if buffer.bytes_total() == 0 {
-        return (Ok(0), buffer);
+    let copy = |socket: &Socket, buffer: &mut B| socket.peek_unread(buffer);
+    match at_hand(socket, &mut buffer, copy).await {
+        Some(result) => (result, buffer),
+        None => Op::new(socket.driver(), Peek::new(socket, buffer)).await,
     }
-    reads_ended(socket).await;
-    if let Some(error) = socket.take_unread_error() {
-        return (Err(error), buffer);
-    }
-    if socket.has_unread() {
-        let count = socket.peek_unread(&mut buffer);
-        return (Ok(count), buffer);
-    }
-    Op::new(socket.driver(), Peek::new(socket, buffer)).await
 }
 
 pub(super) async fn write<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufResult<usize, B> {
