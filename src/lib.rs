@@ -52,6 +52,7 @@ extern crate self as annulus;
 
 pub mod buf;
 mod driver;
+#[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
 pub mod net;

@@ -14,10 +14,10 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use annulus::Runtime;
 use annulus::buf::IoBuf;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
+use annulus::{Runtime, metrics};
 use common::bounded::bounded;
 use common::net::pair;
 use common::poll::{once, times};
@@ -61,7 +61,7 @@ fn the_peer_sees_a_prefix_of_each_dropped_write_and_then_the_next_write() {
             for number in 0..WRITES {
                 let outcome = write_record(&mut stream, number, &mut random).await;
                 // Nothing but the cancel of a write in flight is queued at this moment.
-                dropped_in_flight += usize::from(annulus::metrics().queued > 0);
+                dropped_in_flight += usize::from(metrics().queued > 0);
                 sent.push(outcome);
             }
             stream.shutdown(Shutdown::Write).await.unwrap();
@@ -138,6 +138,33 @@ fn small_connection() -> (Peer, Peer) {
     let (near, far) = pair();
     socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
     (near, far)
+}
+
+/// Submitted together, both writes would find room for a part of their bytes.
+#[test]
+fn a_write_right_behind_one_that_was_dropped_as_it_was_submitted_is_sent_whole() {
+    bounded(|| {
+        annulus::run(async {
+            for _ in 0..20 {
+                let (near, far) = small_connection();
+                let peer = thread::spawn(move || receive_records(far));
+                let mut stream = TcpStream::from_std(near);
+                assert!(times(1, stream.write_all(record(0, 1 << 20))).await.is_none());
+                let queued = metrics().queued;
+                {
+                    let mut next = pin!(stream.write_all(record(1, LONGEST)));
+                    assert!(once(next.as_mut()).await.is_pending());
+                    assert_eq!(metrics().queued, queued, "it waits for the other's end");
+                    next.await.0.unwrap();
+                }
+                drop(stream);
+                let received = peer.join().unwrap();
+                assert!(received[0] < 1 << 20, "the first was cancelled");
+                assert_eq!(received[1], LONGEST);
+            }
+        })
+        .unwrap();
+    });
 }
 
 #[test]

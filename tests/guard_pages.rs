@@ -7,32 +7,39 @@
 //! The buffers here come from a pool that sees late accesses; [`common::memory`] says how. Peers
 //! feed and drain the connections without pause, so that operations complete at all moments.
 //!
-//! Operations that kernel workers carry out are dropped in `src/op/on_workers.rs`, which can ask for
-//! workers.
+//! Sockets do not go to the kernel's workers unless they are sent there, or the kernel has tried an
+//! operation 128 times in vain: then it gives it to a worker, which blocks in it. Here, a thief with
+//! a copy of the socket takes away each byte that the kernel has been woken for. A worker is a
+//! thread of its own that no close of a ring stops, and so the one that touches memory late.
+//! (`src/op/on_workers.rs` asks for workers outright.)
 
 mod common;
 
+use std::fs;
 use std::future::Future;
 use std::io::{Read, Write};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::net::TcpStream as Peer;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annulus::net::TcpStream;
-use annulus::{Builder, Incident, Runtime, spawn, yield_now};
+use annulus::{Builder, Incident, Runtime, metrics, spawn, yield_now};
 use common::bounded::bounded;
 use common::memory::{LARGEST, POISON, Pool};
 use common::net::pair;
-use common::poll::{once, yield_times};
+use common::poll::{once, until, yield_times};
 use common::random::seeded;
+use socket2::SockRef;
 
 /// What all payload consists of.
 const PAYLOAD: u8 = 0x5a;
+/// Rounds of the tests on kernel workers.
+const ROUNDS: usize = 300;
 
 const CONNECTIONS: usize = 50;
 const OPERATIONS: usize = 100_000;
@@ -116,6 +123,82 @@ async fn is_dropped_in_flight(
 }
 
 #[test]
+fn operations_dropped_while_a_kernel_worker_runs_them_leave_freed_memory_alone() {
+    bounded(|| {
+        let mut random = seeded();
+        rounds_on_workers(|| {
+            let (delay, turns) = (random.u64(0..100), random.usize(0..20));
+            move || drop_on_a_worker(delay, turns)
+        });
+    });
+}
+
+/// Drops a read in flight. Says whether a worker ran it.
+fn drop_on_a_worker(delay: u64, turns: usize) -> bool {
+    let pool = Pool::new(2);
+    let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+    let on_worker = runtime.block_on(async {
+        let (near, mut far) = pair();
+        let thief = near.try_clone().unwrap();
+        let mut stream = TcpStream::from_std(near);
+        let mut read = Box::pin(stream.read(pool.take(LARGEST)));
+        let on_worker = drive_to_a_worker(read.as_mut(), &mut far, &thief).await;
+        let feeder = feed_after(delay, far);
+        yield_times(turns).await;
+        drop(read);
+        feeder.join().unwrap();
+        until(|| metrics().in_kernel == 0).await;
+        on_worker
+    });
+    pool.verify();
+    assert_eq!(pool.alive(), 0);
+    on_worker
+}
+
+#[test]
+fn runtimes_dropped_while_a_kernel_worker_runs_an_operation_leave_freed_memory_alone() {
+    bounded(|| {
+        let mut random = seeded();
+        rounds_on_workers(|| {
+            let delay = random.u64(0..200);
+            move || drop_a_runtime_with_a_worker(delay)
+        });
+    });
+}
+
+/// Drops a runtime with a read in flight. Says whether a worker ran it.
+fn drop_a_runtime_with_a_worker(delay: u64) -> bool {
+    let pool = Pool::new(2);
+    let (near, mut far) = pair();
+    // It outlives the runtime, so that what that might have left in flight could go on.
+    let thief = near.try_clone().unwrap();
+    let kept_open = near.try_clone().unwrap();
+    let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+    let (on_worker, feeder) = runtime.block_on(async {
+        let (mut stream, buffer) = (TcpStream::from_std(near), pool.take(LARGEST));
+        let mut read = Box::pin(async move { drop(stream.read(buffer).await) });
+        let on_worker = drive_to_a_worker(read.as_mut(), &mut far, &thief).await;
+        spawn(read);
+        (on_worker, feed_after(delay, far))
+    });
+    drop(runtime);
+    feeder.join().unwrap();
+    // What a late worker would do, it would do now.
+    thread::sleep(Duration::from_micros(100));
+    pool.verify();
+    assert_eq!(pool.alive(), 0);
+    drop(kept_open);
+    on_worker
+}
+
+/// Runs rounds, each on a thread of its own, which has workers of its own.
+fn rounds_on_workers<F: FnOnce() -> bool + Send + 'static>(mut round: impl FnMut() -> F) {
+    let rounds = (0..ROUNDS).filter(|_| thread::spawn(round()).join().unwrap());
+    let on_workers = rounds.count();
+    assert!(on_workers > ROUNDS / 2, "a worker ran no more than {on_workers} of {ROUNDS}");
+}
+
+#[test]
 fn runtimes_dropped_with_operations_in_flight_leave_freed_memory_alone() {
     bounded(|| {
         let pool = Pool::new(1024);
@@ -136,6 +219,7 @@ fn runtimes_dropped_without_patience_leave_freed_memory_alone() {
         let pool = Pool::new(1024);
         let mut random = seeded();
         let leaked = Arc::new(AtomicUsize::new(0));
+        let mut forgotten = 0;
         for _ in 0..50 {
             let leaked = Arc::clone(&leaked);
             let builder = Runtime::builder().submissions(64).teardown_limit(Duration::ZERO);
@@ -143,12 +227,12 @@ fn runtimes_dropped_without_patience_leave_freed_memory_alone() {
                 assert!(matches!(incident, Incident::OperationsLeaked { .. }), "{incident}");
                 leaked.fetch_add(1, Ordering::Relaxed);
             });
-            drop_a_runtime(builder, &pool, &mut random);
+            forgotten += drop_a_runtime(builder, &pool, &mut random);
         }
         pool.verify();
         // By chance the kernel may have let go of everything already.
         assert!(leaked.load(Ordering::Relaxed) > 25, "a runtime says so if it leaks");
-        assert!(pool.alive() > 0);
+        assert!(pool.alive() > forgotten, "what the kernel may touch is kept");
     });
 }
 
@@ -194,6 +278,48 @@ async fn transfer_for_ever(mut stream: TcpStream, pool: Rc<Pool>, reads: bool) {
         };
         result.unwrap();
     }
+}
+
+/// Lets the kernel try a read in vain until a worker goes on with it. Says whether one does: it may
+/// have taken a byte before the thief and have ended the read so.
+async fn drive_to_a_worker<F: Future>(mut read: Pin<&mut F>, far: &mut Peer, thief: &Peer) -> bool {
+    /// It never comes sooner, and it costs time to look.
+    const FEWEST: usize = 120;
+    assert!(once(read.as_mut()).await.is_pending());
+    for attempt in 0.. {
+        yield_now().await;
+        if attempt >= FEWEST && has_worker() {
+            return true;
+        }
+        far.write_all(&[PAYLOAD]).unwrap();
+        let mut stolen = [MaybeUninit::uninit()];
+        // Not by making it non-blocking, which it would share with the stream.
+        if SockRef::from(thief).recv_with_flags(&mut stolen, libc::MSG_DONTWAIT).is_err() {
+            return false;
+        }
+    }
+    unreachable!("the attempts never end")
+}
+
+/// Whether the kernel has made a worker for this thread.
+fn has_worker() -> bool {
+    // SAFETY: the call takes no pointers.
+    let name = format!("iou-wrk-{}", unsafe { libc::gettid() });
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let mut names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+    names.any(|found| found.is_ok_and(|found| found.trim_end() == name))
+}
+
+/// Sends some bytes after some microseconds.
+fn feed_after(microseconds: u64, mut far: Peer) -> JoinHandle<Peer> {
+    thread::spawn(move || {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(microseconds) {
+            std::hint::spin_loop();
+        }
+        far.write_all(&[PAYLOAD; LARGEST]).unwrap();
+        far
+    })
 }
 
 /// Feeds and drains the far ends of connections on a thread, until it is stopped.

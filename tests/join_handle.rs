@@ -347,6 +347,23 @@ fn a_handle_that_outlives_its_runtime_says_that_the_task_was_cancelled() {
 // Odd places for a handle
 
 #[test]
+fn a_task_that_awaits_itself_panics_and_does_not_hang() {
+    let incidents = Incidents::default();
+    block_on(&incidents.runtime(), async {
+        let own = Own::default();
+        let its = Rc::clone(&own);
+        *own.borrow_mut() = Some(spawn(async move {
+            let own: JoinHandle<()> = its.take().unwrap();
+            let _ = own.await;
+        }));
+        yield_now().await;
+        yield_now().await;
+    });
+    let heard = incidents.take();
+    assert!(heard[0].to_string().contains("its own end"), "{heard:?}");
+}
+
+#[test]
 fn a_task_may_own_its_own_handle() {
     let drops = Drops::default();
     run(async {

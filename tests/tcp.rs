@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::buf::IoBuf;
+use annulus::net::tcp::Detached;
 use annulus::net::{TcpListener, TcpStream, lookup};
 use annulus::{Runtime, metrics, os_code, spawn};
 use blake3::Hasher;
@@ -384,7 +385,8 @@ fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
         peer.write_all(b"received by nobody").unwrap();
         // Dropped before the kernel has seen it; it receives all the same.
         assert!(times(1, stream.read(Vec::with_capacity(8))).await.is_none());
-        let (mut stream, unread) = stream.into_std().await.unwrap();
+        let Detached { mut stream, unread, error } = stream.into_std().await.unwrap();
+        assert!(error.is_none());
         assert_eq!(unread, b"received");
         let mut rest = [0; 10];
         stream.read_exact(&mut rest).unwrap();
@@ -431,7 +433,7 @@ fn a_stream_given_to_the_standard_library_is_blocking() {
     run(async {
         let (near, _far) = pair();
         near.set_nonblocking(true).unwrap();
-        let (stream, _) = TcpStream::from_std(near).into_std().await.unwrap();
+        let stream = TcpStream::from_std(near).into_std().await.unwrap().stream;
         // SAFETY: the call takes no pointers.
         let flags = unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
@@ -451,7 +453,7 @@ fn a_stream_given_to_the_standard_library_keeps_its_descriptor() {
                 _ => times(1, stream.peek(vec![0])).await.is_none(),
             };
             assert!(dropped);
-            let (stream, _) = stream.into_std().await.unwrap();
+            let stream = stream.into_std().await.unwrap().stream;
             assert_eq!(stream.as_raw_fd(), before, "operation {operation}");
         }
     });

@@ -148,7 +148,7 @@ fn a_lingering_close_does_not_keep_the_loop_waiting() {
             let (mut stream, mut peer) = connected();
             if taken_over {
                 // The option may come with a socket of the standard library's.
-                let (socket, _) = stream.into_std().await.unwrap();
+                let socket = stream.into_std().await.unwrap().stream;
                 SockRef::from(&socket).set_linger(Some(LINGER)).unwrap();
                 stream = TcpStream::from_std(socket);
             } else {

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
+use annulus::net::tcp::Detached;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
 use annulus::{JoinHandle, Runtime, metrics, os_code, spawn, yield_now};
@@ -207,7 +208,7 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
             let (result, buffer) = stream.read(Vec::with_capacity(2)).await;
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
-            let (stream, unread) = stream.into_std().await.unwrap();
+            let Detached { stream, unread, .. } = stream.into_std().await.unwrap();
             assert_eq!(unread, b"read");
             // The connection itself has not been touched.
             (&stream).write_all(b"sent").unwrap();
@@ -322,6 +323,7 @@ fn a_leaked_runtime_leaves_freed_memory_alone() {
 fn wakers_that_outlive_the_runtime_do_no_harm_on_any_thread() {
     let _alone = alone();
     bounded(|| {
+        let before = open();
         for _ in 0..200 {
             let drops = Drops::default();
             let stopping = Arc::new(AtomicBool::new(false));
@@ -357,6 +359,8 @@ fn wakers_that_outlive_the_runtime_do_no_harm_on_any_thread() {
             waking.join().unwrap();
             wakers.take().into_iter().for_each(Waker::wake);
         }
+        // The last waker of all has let go of what rings the runtime.
+        assert_back_to(before);
     });
 }
 

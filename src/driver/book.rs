@@ -99,8 +99,7 @@ impl Book {
     /// that stood between two tries (its socket had room, and it was about to go on). Then the
     /// operation waits again as if nothing had been asked, so it must be asked again.
     fn record_cancel(&mut self, target: Key, completion: Completion) {
-        let missed = completion.result().is_err_and(|error| error.raw_os_error() == Some(ENOENT));
-        if missed && self.is_in_flight(target) {
+        if completion.failed_with(ENOENT) && self.is_in_flight(target) {
             self.to_cancel.push(target);
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Driver;
 use crate::error::Incident;
-use crate::sys::{Ring, Wait};
+use crate::sys::{Ring, Wait, later};
 
 /// How long one wait for cancelled operations lasts before they are cancelled again.
 const ROUND: Duration = Duration::from_millis(50);
@@ -19,7 +19,7 @@ impl<R: Ring> Driver<R> {
     /// closes it all the same: what the kernel may still touch is then leaked, and reported.
     pub(crate) fn close(&self, patience: Duration) {
         self.refuse();
-        let deadline = Instant::now() + patience;
+        let deadline = later(Instant::now(), patience);
         while self.flight.borrow().in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.flight.borrow().is_broken() {

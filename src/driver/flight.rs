@@ -134,11 +134,12 @@ impl<R: Ring> Flight<R> {
     pub(super) fn turn(&mut self, wait: Wait) {
         let Some(queue) = &mut self.queue else { return };
         queue.feed();
-        let at_hand = queue.has_backlog() || self.book.has_aftermath();
-        let wait = if at_hand { Wait::No } else { wait };
         if wait != Wait::No {
+            // It may have to enter to make room, and so bring something to hand.
             self.arm_bell();
         }
+        let at_hand = self.queue_mut().has_backlog() || self.book.has_aftermath();
+        let wait = if at_hand { Wait::No } else { wait };
         let queue = self.queue_mut();
         if wait != Wait::No || queue.is_worth_entering() {
             self.enter(wait);
@@ -304,5 +305,13 @@ impl<R: Ring> Flight<R> {
     pub(super) fn shut(&mut self) {
         self.book.leak_abandoned();
         self.queue = None;
+    }
+}
+
+impl<R> Drop for Flight<R> {
+    fn drop(&mut self) {
+        // If it was not shut, because something panicked on the way there, the kernel may still
+        // touch what abandoned operations left.
+        self.book.leak_abandoned();
     }
 }

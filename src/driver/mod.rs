@@ -87,6 +87,11 @@ impl<R: Ring> Driver<R> {
         }
     }
 
+    /// Whether nothing new is taken any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.flight.borrow().is_closing()
+    }
+
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.capabilities
     }

@@ -26,6 +26,8 @@ pub(super) struct Script {
     pub(super) deferred: bool,
     /// Whether cancels complete as soon as they are taken.
     pub(super) answers_cancels: bool,
+    /// Whether everything else but polls does.
+    pub(super) completes_at_once: bool,
 }
 
 /// The driver's side; clones are the test's.
@@ -87,7 +89,12 @@ impl Ring for ScriptedRing {
         for entry in &entries {
             let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
             script.taken.push((user_data, opcode));
-            if script.answers_cancels && opcode == u32::from(opcode::AsyncCancel::CODE) {
+            let completes = match opcode as u8 {
+                opcode::AsyncCancel::CODE => script.answers_cancels,
+                opcode::PollAdd::CODE => false,
+                _ => script.completes_at_once,
+            };
+            if completes {
                 script.completions.push_back(Completion::new(user_data, 0, 0));
             }
         }

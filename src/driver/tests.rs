@@ -162,6 +162,18 @@ fn a_turn_does_not_wait_over_a_wake_that_is_at_hand() {
     assert_eq!(bench.poll(first), Poll::Ready(1));
 }
 
+/// Arming the bell enters the kernel when the queue is full, and that enter may bring all there is.
+#[test]
+fn a_turn_does_not_wait_over_what_arming_the_bell_has_brought() {
+    let bench = Bench::with_capacity(1);
+    bench.ring.script().completes_at_once = true;
+    let key = bench.submit();
+    bench.driver.turn(true);
+    assert_eq!(bench.ring.script().enters, [Wait::No, Wait::No]);
+    assert_eq!(bench.woken(), 1);
+    assert_eq!(bench.poll(key), Poll::Ready(0));
+}
+
 #[test]
 fn a_full_queue_submits_early_and_keeps_the_order() {
     let bench = Bench::with_capacity(2);

@@ -11,7 +11,7 @@ use crate::error::{Describe, describe};
 
 /// Socket addresses, or a name that stands for some.
 ///
-/// Implemented for socket addresses, pairs of an IP address and a port, slices and vectors of socket
+/// Implemented for socket addresses, pairs of an IP address or a name and a port, slices and vectors of socket
 /// addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"` or `"name:80"`. A name is looked up on a
 /// thread of its own, so that the loop goes on meanwhile.
 pub trait ToAddresses: sealed::Sealed {}
@@ -58,12 +58,21 @@ addresses! {
     (IpAddr, u16): |pair| SocketAddr::from(pair).into(),
     (Ipv4Addr, u16): |pair| SocketAddr::from(pair).into(),
     (Ipv6Addr, u16): |pair| SocketAddr::from(pair).into(),
+    (&str, u16): |pair| host_and_port(pair.0, pair.1),
+    (String, u16): |pair| host_and_port(&pair.0, pair.1),
     &[SocketAddr]: |addresses| Target::Known(addresses.to_vec()),
     Vec<SocketAddr>: |addresses| Target::Known(addresses),
     &Vec<SocketAddr>: |addresses| Target::Known(addresses.clone()),
     &str: |text| text.parse().map_or_else(|_| Target::Name(text.to_owned()), SocketAddr::into),
     String: |text| text.as_str().target(),
     &String: |text| text.as_str().target(),
+}
+
+fn host_and_port(host: &str, port: u16) -> Target {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::from((ip, port)).into(),
+        Err(_) => Target::Name(format!("{host}:{port}")),
+    }
 }
 
 /// The addresses that something stands for, in the order in which the system prefers them.

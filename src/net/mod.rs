@@ -18,5 +18,6 @@ pub mod tcp;
 
 pub use address::{ToAddresses, lookup};
 pub use tcp::{
-    Incoming, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener, TcpStream,
+    Detached, Incoming, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener,
+    TcpStream,
 };

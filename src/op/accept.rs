@@ -68,7 +68,7 @@ impl Acceptor {
                 }
                 InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {
                     // Stopped for having brought enough; now there is room again.
-                    Some(last) if is_cancelled(last) => {}
+                    Some(last) if last.failed_with(ECANCELED) => {}
                     Some(completion) => return Poll::Ready(connection(completion)),
                     None => self.in_flight = InFlight::None,
                 },
@@ -120,10 +120,6 @@ impl Acceptor {
             }
         }
     }
-}
-
-fn is_cancelled(completion: Completion) -> bool {
-    completion.result().is_err_and(|error| error.raw_os_error() == Some(ECANCELED))
 }
 
 /// One accept in flight, of one connection or of many.

@@ -3,6 +3,8 @@
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use crate::driver::{Driver, Orphan};
+use crate::sys::errno::ECANCELED;
+use crate::sys::socket::set_linger;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, SubmissionFlags, opcode};
 
@@ -18,12 +20,13 @@ struct Closing(Option<OwnedFd>);
 
 impl Orphan for Closing {
     fn settle(&mut self, completion: Completion) {
-        // Cancelled by the runtime's end before it was begun: dropped, and so closed, here. In all
-        // other cases the kernel has released the number, whatever error it reports.
-        let cancelled = completion
-            .result()
-            .is_err_and(|error| error.raw_os_error() == Some(crate::sys::errno::ECANCELED));
-        if let Some(fd) = self.0.take().filter(|_| !cancelled) {
+        let Some(fd) = self.0.take() else { return };
+        if completion.failed_with(ECANCELED) {
+            // The runtime's end cancelled it before it was begun. Closed here, it must not make this
+            // thread wait: without lingering the kernel sends the rest afterwards.
+            let _ = set_linger(&fd, None);
+        } else {
+            // The kernel has released the number, whatever error it reports.
             let _ = fd.into_raw_fd();
         }
     }

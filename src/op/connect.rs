@@ -48,12 +48,10 @@ unsafe impl Operation for Connect {
 
     fn complete(self, completion: Completion) -> Step<Self> {
         let limited = self.target.limit.is_some();
-        Step::Done(match completion.result() {
-            Ok(_) => Ok(self.fd),
-            Err(error) if limited && error.raw_os_error() == Some(ECANCELED) => {
-                Err(io::ErrorKind::TimedOut.into())
-            }
-            Err(error) => Err(error),
+        Step::Done(if limited && completion.failed_with(ECANCELED) {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            completion.result().map(|_| self.fd)
         })
     }
 

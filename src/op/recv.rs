@@ -114,7 +114,7 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
 
 /// A signal can interrupt an operation on a kernel worker; the operation has done nothing then.
 pub(super) fn is_interrupted(completion: Completion) -> bool {
-    completion.result().is_err_and(|error| error.raw_os_error() == Some(EINTR))
+    completion.failed_with(EINTR)
 }
 
 /// Keeps the error that a dropped operation met. Cancelled and interrupted ones have met none.

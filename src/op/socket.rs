@@ -18,6 +18,9 @@ use crate::driver::Driver;
 use crate::sys::memory::MessageHeader;
 use crate::sys::types::Fd;
 
+/// How much memory an empty queue of unread bytes may keep.
+const KEPT_CAPACITY: usize = 4096;
+
 /// A connected socket.
 pub(crate) struct Socket {
     driver: Rc<Driver>,
@@ -103,6 +106,10 @@ impl Socket {
         let mut unread = self.unread.borrow_mut();
         let count = fill(buffer, &unread.bytes);
         unread.bytes.drain(..count);
+        if unread.bytes.is_empty() && unread.bytes.capacity() > KEPT_CAPACITY {
+            // An idle connection does not keep the memory of a large read.
+            unread.bytes = VecDeque::new();
+        }
         count
     }
 
@@ -113,8 +120,9 @@ impl Socket {
     }
 
     /// All that is unread, for someone who takes the descriptor away.
-    pub(crate) fn drain_unread(&self) -> Vec<u8> {
-        self.unread.borrow_mut().bytes.drain(..).collect()
+    pub(crate) fn drain_unread(&self) -> (Vec<u8>, Option<io::Error>) {
+        let Unread { bytes, error } = self.unread.take();
+        (bytes.into(), error)
     }
 
     /// The message header to use for a vectored send. It comes back with

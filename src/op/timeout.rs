@@ -29,10 +29,11 @@ unsafe impl Operation for KernelTimeout {
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        Step::Done(match completion.result() {
-            // The kernel calls a timeout that has passed an error.
-            Err(error) if error.raw_os_error() == Some(ETIME) => Ok(()),
-            other => other.map(drop).describe("timeout"),
+        // The kernel calls a timeout that has passed an error.
+        Step::Done(if completion.failed_with(ETIME) {
+            Ok(())
+        } else {
+            completion.result().map(drop).describe("timeout")
         })
     }
 

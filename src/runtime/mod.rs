@@ -22,6 +22,7 @@ mod yield_now;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub use builder::Builder;
 pub use context::metrics;
@@ -119,6 +120,15 @@ impl Runtime {
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         spawn::spawn_on(&self.shared, None, future)
+    }
+
+    /// [`spawn`](Self::spawn) with a name for the task.
+    #[track_caller]
+    pub fn spawn_named<F>(&self, name: impl Into<Arc<str>>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        spawn::spawn_on(&self.shared, Some(name.into()), future)
     }
 
     /// What the runtime's ring has done so far.

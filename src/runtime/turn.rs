@@ -54,8 +54,9 @@ impl Shared {
     pub(super) fn close(&self) {
         self.closing.set(true);
         // A task that is spawned by a destructor from here on ends in `admit`.
-        for task in mem::take(&mut *self.tasks.borrow_mut()) {
-            task.1.end();
+        let tasks = mem::take(&mut *self.tasks.borrow_mut());
+        for (_, task) in tasks {
+            task.end();
         }
         self.driver.close(self.teardown_limit);
         self.shard.close();

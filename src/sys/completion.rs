@@ -29,6 +29,11 @@ impl Completion {
         u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 
+    /// Whether the operation failed with this errno.
+    pub(crate) fn failed_with(self, errno: i32) -> bool {
+        self.result == -errno
+    }
+
     /// Whether the same entry will complete again (multishot operations).
     pub(crate) fn more(self) -> bool {
         cqueue::more(self.flags)

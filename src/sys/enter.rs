@@ -10,6 +10,7 @@ use io_uring::EnterFlags;
 use io_uring::types::{SubmitArgs, Timespec};
 
 const REGISTER_RING_FDS: libc::c_uint = 20;
+const UNREGISTER_RING_FDS: libc::c_uint = 21;
 
 /// `struct io_uring_rsrc_update`, as `IORING_REGISTER_RING_FDS` takes it.
 #[repr(C)]
@@ -58,18 +59,23 @@ fn call(
 /// kernel a descriptor look-up at every enter (5.18).
 pub(super) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
     let mut update = RegisterRingFd { offset: u32::MAX, reserved: 0, data: ring as u64 };
+    register_call(ring, REGISTER_RING_FDS, &mut update)?;
+    Ok(update.offset as RawFd)
+}
+
+/// Gives the index back. A registered descriptor keeps its ring alive until the thread ends, however
+/// many other descriptors of it are closed.
+pub(super) fn unregister_ring_fd(ring: RawFd, index: RawFd) {
+    let mut update = RegisterRingFd { offset: index as u32, reserved: 0, data: 0 };
+    // It fails only on another thread, whose index it is not; then the ring stays.
+    let _ = register_call(ring, UNREGISTER_RING_FDS, &mut update);
+}
+
+fn register_call(ring: RawFd, opcode: u32, update: &mut RegisterRingFd) -> io::Result<()> {
+    let number = libc::SYS_io_uring_register;
     // SAFETY: the call reads and writes one `io_uring_rsrc_update`, which `update` is.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            ring,
-            REGISTER_RING_FDS,
-            ptr::from_mut(&mut update),
-            1,
-        )
-    };
-    match result {
-        1 => Ok(update.offset as RawFd),
+    match unsafe { libc::syscall(number, ring, opcode, ptr::from_mut(update), 1) } {
+        1 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use io_uring::{EnterFlags, IoUring};
 
 use super::duration::timespec;
-use super::enter::{enter, register_ring_fd};
+use super::enter::{enter, register_ring_fd, unregister_ring_fd};
 use super::{Completion, Full, Ring, Submission, Wait};
 
 /// A ring of the kernel, owned by the thread that made it.
@@ -36,6 +36,14 @@ impl KernelRing {
             Err(_) => fd,
         };
         Self { ring, handle, flags }
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        if self.flags.contains(EnterFlags::REGISTERED_RING) {
+            unregister_ring_fd(self.ring.as_raw_fd(), self.handle);
+        }
     }
 }
 
@@ -76,5 +84,24 @@ impl Ring for KernelRing {
         for entry in &mut self.ring.completion() {
             sink(Completion::from(&entry));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io_uring::EnterFlags;
+
+    use crate::sys::setup::{Size, kernel_ring};
+
+    /// A place that is not given back keeps the ring, its memory and what is charged for it, until
+    /// the thread ends; and a thread has sixteen.
+    #[test]
+    fn a_dropped_ring_gives_its_registered_place_back() {
+        let is_registered = || {
+            let ring = kernel_ring(Size { submissions: 8, completions: 16 }).unwrap().ring;
+            ring.flags.contains(EnterFlags::REGISTERED_RING)
+        };
+        let first = is_registered();
+        assert!((0..20).all(|_| is_registered() == first));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) mod setup;
 pub(crate) mod socket;
 
 pub(crate) use completion::Completion;
-pub(crate) use duration::timespec;
+pub(crate) use duration::{later, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use kernel_ring::KernelRing;

@@ -76,7 +76,11 @@ pub(crate) fn option(socket: &OwnedFd, level: i32, name: i32) -> io::Result<i32>
 
 /// Sets how long a close waits for unsent bytes; `None` is the default, to send them afterwards.
 pub(crate) fn set_linger(socket: &OwnedFd, linger: Option<Duration>) -> io::Result<()> {
-    let seconds = linger.map_or(0, |d| i32::try_from(d.as_secs()).unwrap_or(i32::MAX));
+    // Rounded up: a part of a second must not become zero, which resets the connection.
+    let seconds = linger.map_or(0, |linger| {
+        let seconds = linger.as_secs() + u64::from(linger.subsec_nanos() > 0);
+        i32::try_from(seconds).unwrap_or(i32::MAX)
+    });
     let value = libc::linger { l_onoff: linger.is_some().into(), l_linger: seconds };
     set_raw_option(socket, SOL_SOCKET, libc::SO_LINGER, &value)
 }
@@ -85,6 +89,11 @@ pub(crate) fn linger(socket: &OwnedFd) -> io::Result<Option<Duration>> {
     let none = libc::linger { l_onoff: 0, l_linger: 0 };
     let value = raw_option(socket, SOL_SOCKET, libc::SO_LINGER, none)?;
     Ok((value.l_onoff != 0).then(|| Duration::from_secs(value.l_linger.unsigned_abs().into())))
+}
+
+/// Whether closing the socket waits for unsent bytes.
+pub(crate) fn lingers(socket: &OwnedFd) -> bool {
+    linger(socket).is_ok_and(|linger| linger.is_some_and(|linger| !linger.is_zero()))
 }
 
 fn set_raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, value: &T) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::cell::Task;
-use super::{JoinError, TaskId, budget};
+use super::{JoinError, TaskId, budget, current_id};
 
 /// A task, as seen by whoever spawned it.
 ///
@@ -18,6 +18,8 @@ use super::{JoinError, TaskId, budget};
 ///   the task is *cancelled*;
 /// - awaited by `&mut` (`(&mut handle).await`), and that await dropped, nothing happens to the
 ///   task, and the handle can be awaited again.
+///
+/// A task that awaits its own handle panics, as it would wait for ever.
 ///
 /// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident).
 ///
@@ -113,6 +115,7 @@ impl<T> JoinHandle<T> {
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "the outcome of this task has been taken already");
         if !self.task.is_finished() {
+            assert!(current_id() != Some(self.id()), "a task cannot wait for its own end");
             self.task.set_joiner(context.waker());
             return Poll::Pending;
         }

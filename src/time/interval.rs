@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::sleep::{later, sleep_until};
+use super::sleep::sleep_until;
+use crate::sys::later;
 
 /// Ticks every `period`, for the first time at once.
 ///

@@ -10,7 +10,7 @@ use crate::runtime::context;
 /// submitted, at the end of this turn.
 ///
 /// [`sleep`](fn@super::sleep) is cheaper, and far cheaper when many sleep: the kernel keeps its
-/// timeouts in a list. This one holds even while the loop is busy elsewhere.
+/// timeouts in a list. This one is as precise as the kernel's timers, and not rounded up to a tick.
 ///
 /// # Errors
 ///

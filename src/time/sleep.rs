@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, TimerKey};
 use crate::runtime::context;
+use crate::sys::later;
 
 /// Waits for `duration`, counted from this call. Dropped, it leaves nothing behind.
 ///
@@ -33,12 +34,6 @@ use crate::runtime::context;
 #[doc(alias = "asyncio.sleep")]
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(later(Instant::now(), duration))
-}
-
-/// The instant that is `duration` after another. What an instant cannot hold is as good as for ever.
-pub(super) fn later(instant: Instant, duration: Duration) -> Instant {
-    const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
-    instant.checked_add(duration).unwrap_or_else(|| instant + DECADES)
 }
 
 /// Waits until `deadline`; see [`sleep`].
@@ -75,6 +70,10 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.timer.as_ref().is_some_and(|(driver, _)| driver.is_closing()) {
+            // Its runtime has ended, and would never fire it: this thread's present one will.
+            self.stop();
+        }
         match &self.timer {
             Some((driver, key)) => {
                 ready!(driver.poll_timer(*key, context.waker()));

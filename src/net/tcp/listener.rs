@@ -76,6 +76,8 @@ impl Default for ListenOptions {
 /// closed.
 pub struct TcpListener {
     acceptor: Acceptor,
+    /// Whether its connections inherit that closing them may take time.
+    lingers: bool,
     pause: Pause,
 }
 
@@ -124,8 +126,9 @@ impl TcpListener {
     }
 
     fn from_fd(fd: OwnedFd, ahead: usize) -> Self {
+        let lingers = socket::lingers(&fd);
         let acceptor = Acceptor::new(context::driver(), fd, ahead.max(1));
-        Self { acceptor, pause: Pause::default() }
+        Self { acceptor, lingers, pause: Pause::default() }
     }
 
     /// Waits for a connection and gives it with its peer's address. If the peer has reset the
@@ -177,7 +180,8 @@ impl TcpListener {
             }
             Err(error) => return Err(describe("getpeername", error)),
         };
-        Ok((TcpStream::from_fd(Rc::clone(self.acceptor.driver()), fd), peer))
+        let stream = TcpStream::from_fd(Rc::clone(self.acceptor.driver()), fd, self.lingers);
+        Ok((stream, peer))
     }
 
     /// The connections as a stream, which never ends; see [`accept`](Self::accept).

@@ -15,4 +15,4 @@ mod transfer;
 pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
-pub use stream::TcpStream;
+pub use stream::{Detached, TcpStream};

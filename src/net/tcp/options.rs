@@ -99,15 +99,17 @@ impl TcpStream {
     }
 
     /// What closing does with bytes that are not sent yet. `None`, the default, sends them
-    /// afterwards; zero discards them and resets the connection; a duration (whole seconds) waits
-    /// so long. The waiting is done by a kernel worker, not by this thread.
+    /// afterwards; zero discards them and resets the connection; a duration, rounded up to whole
+    /// seconds, waits so long. The waiting is done by a kernel worker, not by this thread; but if the
+    /// option is set by other means, through the descriptor, it is this thread that waits. A runtime
+    /// that ends waits for no lingering close: the kernel sends the rest by itself.
     ///
     /// # Errors
     ///
     /// The kernel's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         socket::set_linger(self.socket().fd(), linger).describe("set linger")?;
-        self.socket().set_lingers(linger.is_some_and(|linger| !linger.is_zero()));
+        self.socket().set_lingers(socket::lingers(self.socket().fd()));
         Ok(())
     }
 

@@ -55,8 +55,10 @@ impl TcpStream {
         Self { socket }
     }
 
-    pub(super) fn from_fd(driver: Rc<Driver>, fd: OwnedFd) -> Self {
-        Self { socket: Rc::new(Socket::new(driver, fd)) }
+    pub(super) fn from_fd(driver: Rc<Driver>, fd: OwnedFd, lingers: bool) -> Self {
+        let socket = Socket::new(driver, fd);
+        socket.set_lingers(lingers);
+        Self { socket: Rc::new(socket) }
     }
 
     pub(super) fn socket(&self) -> &Rc<Socket> {
@@ -97,26 +99,29 @@ impl TcpStream {
     ///
     /// If there is no runtime on this thread.
     pub fn from_std(stream: std::net::TcpStream) -> Self {
-        let stream = Self::from_fd(context::driver(), stream.into());
-        let lingers = stream.linger().is_ok_and(|linger| linger.is_some_and(|l| !l.is_zero()));
-        stream.socket.set_lingers(lingers);
-        stream
+        let fd = OwnedFd::from(stream);
+        let lingers = socket::lingers(&fd);
+        Self::from_fd(context::driver(), fd, lingers)
     }
 
-    /// Gives the connection to the standard library, and with it the bytes that dropped reads had
-    /// received and nobody has read. The connection is a blocking one.
+    /// Gives the connection to the standard library, and with it what dropped reads had received and
+    /// nobody has read. The connection is a blocking one.
     ///
     /// Waits for dropped operations to end.
     ///
     /// # Errors
     ///
     /// If operations that were forgotten still use the descriptor and it cannot be duplicated.
-    pub async fn into_std(self) -> io::Result<(std::net::TcpStream, Vec<u8>)> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the connection is closed.
+    pub async fn into_std(self) -> io::Result<Detached> {
         transfer::settled(&self.socket).await;
-        let unread = self.socket.drain_unread();
+        let (unread, error) = self.socket.drain_unread();
         let stream = std::net::TcpStream::from(self.socket.into_fd()?);
         stream.set_nonblocking(false)?;
-        Ok((stream, unread))
+        Ok(Detached { stream, unread, error })
     }
 
     /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the
@@ -236,6 +241,18 @@ impl TcpStream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         socket::peer_address(self.socket.fd()).describe("getpeername")
     }
+}
+
+/// A connection that has left its runtime; made by [`TcpStream::into_std`].
+#[derive(Debug)]
+pub struct Detached {
+    /// The connection, a blocking one.
+    pub stream: std::net::TcpStream,
+    /// What dropped reads had received: it comes before what the stream will read.
+    pub unread: Vec<u8>,
+    /// An error that a dropped read met behind those bytes. The kernel does not report it again: the
+    /// stream will look as if its peer had ended it.
+    pub error: Option<io::Error>,
 }
 
 impl AsFd for TcpStream {
