@@ -543,6 +543,25 @@ fn drop_a_read_that_meets_a_reset(bytes: &[u8]) {
     });
 }
 
+/// The kernel does not report it again, so the standard library could not tell it from an end.
+#[test]
+fn a_reset_that_a_dropped_read_met_goes_with_the_stream_to_the_standard_library() {
+    bounded(|| {
+        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+            let (mut stream, peer) = connected();
+            let mut read = Box::pin(stream.read(vec![0; 8]));
+            assert!(once(read.as_mut()).await.is_pending());
+            until(|| metrics().in_kernel > 0).await;
+            reset(peer);
+            until(|| metrics().in_kernel == 0).await;
+            drop(read);
+            let Detached { unread, error, .. } = stream.into_std().await.unwrap();
+            assert_eq!(unread, [0; 0]);
+            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
+        });
+    });
+}
+
 #[test]
 fn a_reset_that_a_dropped_peek_met_is_told_to_the_next_read() {
     bounded(|| {

@@ -82,6 +82,32 @@ fn linger_is_set_and_read_back() {
     });
 }
 
+/// Cut down to whole seconds it would be zero, which means to reset the connection.
+#[test]
+fn a_part_of_a_second_to_linger_is_rounded_up() {
+    run(async {
+        let (stream, _peer) = connected();
+        stream.set_linger(Some(Duration::from_millis(500))).unwrap();
+        assert_eq!(stream.linger().unwrap(), Some(Duration::from_secs(1)));
+    });
+}
+
+/// Connections inherit the option, and with it that closing them must not keep the loop waiting.
+#[test]
+fn a_connection_lingers_as_its_listener_does() {
+    run(async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_linger(Some(Duration::from_secs(5))).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut listener = TcpListener::from_std(listener);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while timeout(Duration::from_millis(1), stream.write(vec![1; 64 << 10])).await.is_ok() {}
+        let start = Instant::now();
+        drop(stream);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    });
+}
+
 #[test]
 fn ttl_is_set_and_read_back() {
     run(async {

@@ -104,6 +104,54 @@ fn a_runtime_dropped_before_anything_was_submitted_leaves_nothing() {
     });
 }
 
+/// What is not sent yet is sent by the kernel afterwards.
+#[test]
+fn a_runtime_that_is_dropped_does_not_linger() {
+    let _alone = alone();
+    bounded(|| {
+        let runtime = Runtime::new().unwrap();
+        let far = runtime.block_on(async {
+            let (mut stream, far) = connected();
+            stream.set_linger(Some(Duration::from_secs(30))).unwrap();
+            let fill = stream.write_all(vec![1; 32 << 20]);
+            assert!(timeout(Duration::from_millis(50), fill).await.is_err());
+            far
+        });
+        let start = Instant::now();
+        drop(runtime);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        drop(far);
+    });
+}
+
+#[test]
+fn any_teardown_limit_will_do() {
+    let _alone = alone();
+    bounded(|| {
+        let (full, _filled) = full_listener();
+        let full = full.local_addr().unwrap();
+        let runtime = Runtime::builder().teardown_limit(Duration::MAX).build().unwrap();
+        runtime.block_on(async {
+            spawn_everything(full);
+            until(|| metrics().in_kernel >= IN_KERNEL).await;
+        });
+        drop(runtime);
+    });
+}
+
+/// It moves to the runtime that polls it next.
+#[test]
+fn a_sleep_that_outlives_its_runtime_ends_all_the_same() {
+    let _alone = alone();
+    bounded(|| {
+        let first = Runtime::new().unwrap();
+        let mut sleep = Box::pin(sleep(Duration::from_millis(10)));
+        assert!(first.block_on(times(1, sleep.as_mut())).is_none());
+        drop(first);
+        annulus::run(sleep).unwrap();
+    });
+}
+
 #[test]
 fn handles_that_outlive_the_runtime_say_cancelled() {
     let _alone = alone();

@@ -19,11 +19,13 @@ use std::task::{Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use annulus::net::TcpStream;
 use annulus::time::sleep;
 use annulus::{Runtime, spawn, yield_now};
 
 use common::conditions::poll_once;
 use common::drops::{Drops, OnDrop};
+use common::net::pair as connection;
 use common::pair::pair;
 use common::watchdog::{block_on, run};
 
@@ -409,4 +411,22 @@ fn a_waker_that_is_dropped_by_the_destructor_of_its_own_task() {
         yield_now().await;
     });
     assert_eq!(drops.count(), 1);
+}
+
+/// The first wait arms the poll that reports the bell. If the submission queue is full just then, that
+/// takes an enter, which may bring all that there is to wait for: then the loop must not sleep.
+#[test]
+fn a_loop_that_enters_to_arm_its_bell_does_not_sleep_over_what_that_brings() {
+    const ENTRIES: u32 = 4;
+    let runtime = Runtime::builder().submissions(ENTRIES).build().unwrap();
+    let (near, _far): (Vec<_>, Vec<_>) = (0..ENTRIES).map(|_| connection()).unzip();
+    block_on(&runtime, async {
+        let writes = near.into_iter().map(|near| {
+            let mut stream = TcpStream::from_std(near);
+            spawn(async move { stream.write("x").await.0 })
+        });
+        for write in writes.collect::<Vec<_>>() {
+            assert_eq!(write.await.unwrap().unwrap(), 1);
+        }
+    });
 }
