@@ -1,6 +1,31 @@
-//! The benchmark harness: not built yet. It only says so, so that nobody takes silence for a result.
+//! Compares annulus with hand-written epoll and io_uring servers and with its peers, on this machine,
+//! in interleaved rounds. `README.md` says how to read what it prints.
 
-fn main() {
-    eprintln!("annulus-bench has no scenarios yet");
-    std::process::exit(2);
+mod cli;
+mod compare;
+mod contenders;
+mod load;
+mod machine;
+mod os;
+mod page;
+mod plot;
+mod results;
+mod scenarios;
+mod server;
+mod summary;
+mod table;
+mod workloads;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("annulus-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

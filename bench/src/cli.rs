@@ -1,0 +1,301 @@
+//! The command line.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::compare::{self, Cell, Settings};
+use crate::contenders::{self, Contender};
+use crate::machine::Machine;
+use crate::os::{affinity, limits};
+use crate::results::Results;
+use crate::scenarios::{self, Churn, Echo, Idle, Latency, Proxy, Tasks, stream, tasks, timers};
+use crate::server::host::{Serve, Work};
+use crate::{page, plot, table};
+
+/// Compares annulus with epoll, hand-written rings and its peers on this machine.
+#[derive(Parser, Debug)]
+#[command(name = "annulus-bench", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Debug)]
+struct With<T: Args> {
+    #[command(flatten)]
+    options: T,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// The headline of echo and tasks, in a few minutes.
+    Quick(Common),
+    /// Messages sent back: throughput, latency and CPU a message.
+    Echo(With<Echo>),
+    /// Echo at a fixed rate; latency counts from when a message was due.
+    Latency(With<Latency>),
+    /// Echo through a TCP proxy.
+    Proxy(With<Proxy>),
+    /// Connect, one message, close.
+    Churn(With<Churn>),
+    /// Bulk through one connection, in both directions.
+    Stream(Common),
+    /// Memory of an idle connection.
+    Idle(With<Idle>),
+    /// Spawn, join, yield and wake, without any I/O.
+    Tasks(With<Tasks>),
+    /// Many sleeps, start and cancel, lateness.
+    Timers(Common),
+    /// Makes one page of a folder of results, with tables and plots.
+    Report(Report),
+    /// Says who is compared, by what, and what is missing.
+    List,
+    #[command(hide = true)]
+    Serve(Serve),
+    #[command(hide = true)]
+    Work(Work),
+}
+
+/// What all scenarios understand.
+#[derive(Args, Debug)]
+struct Common {
+    /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named.
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<String>,
+    /// The contender that ratios are to. Without it: raw-epoll, or else tokio.
+    #[arg(long)]
+    reference: Option<String>,
+    /// How often each contender takes its turn; 5, and 3 with `quick`.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
+    /// How many seconds a turn measures; 1, and 0.5 with `quick`.
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<f64>,
+    /// How many seconds a turn runs before it measures; 0.3, and 0.2 with `quick`.
+    #[arg(long, value_parser = seconds)]
+    warm_up: Option<f64>,
+    /// The core of the server; the first that this process may use, if not given.
+    #[arg(long)]
+    server_core: Option<usize>,
+    /// The core of the load; the first other one, if not given.
+    #[arg(long)]
+    load_core: Option<usize>,
+    /// The folder for the results.
+    #[arg(long, default_value = "results")]
+    results: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Report {
+    /// The folder of the results.
+    #[arg(long, default_value = "results")]
+    results: PathBuf,
+    /// The page; `report.html` in that folder, if not given.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+impl Report {
+    fn run(&self) -> Result<(), Box<dyn Error>> {
+        let runs = Results::read_all(&self.results)?;
+        let output = self.output.clone().unwrap_or_else(|| self.results.join("report.html"));
+        fs::write(&output, page::html(&runs)?)?;
+        println!("{} with {} runs", output.display(), runs.len());
+        Ok(())
+    }
+}
+
+/// A time that a run may take for one turn.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a time is between 0.01 and 60 seconds".to_owned()),
+    }
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        match self.command {
+            Command::Serve(serve) => Ok(serve.run()?),
+            Command::Work(work) => Ok(work.run()?),
+            Command::Report(report) => report.run(),
+            Command::List => {
+                list();
+                Ok(())
+            }
+            Command::Quick(mut common) => {
+                common.rounds.get_or_insert(3);
+                common.seconds.get_or_insert(0.5);
+                common.warm_up.get_or_insert(0.2);
+                Bench::new("quick", common)?.run(&quick())
+            }
+            Command::Echo(with) => Bench::new("echo", with.common)?.run(&with.options.cells()),
+            Command::Latency(with) => {
+                let bench = Bench::new("latency", with.common)?;
+                bench.run(&with.options.cells(&bench.contenders, &bench.settings)?)
+            }
+            Command::Proxy(with) => {
+                let bench = Bench::new("proxy", with.common)?;
+                bench.run(&with.options.cells(bench.load_core))
+            }
+            Command::Churn(with) => Bench::new("churn", with.common)?.run(&with.options.cells()),
+            Command::Stream(common) => Bench::new("stream", common)?.run(&stream()),
+            Command::Idle(with) => Bench::new("idle", with.common)?.run(&with.options.cells()),
+            Command::Tasks(with) => {
+                Bench::new("tasks", with.common)?.run(&tasks(with.options.instructions))
+            }
+            Command::Timers(common) => Bench::new("timers", common)?.run(&timers()),
+        }
+    }
+}
+
+/// The cells of the headline.
+fn quick() -> Vec<Cell> {
+    let few = Echo { connections: vec![64], sizes: vec![64], depths: vec![1] };
+    let many = Echo { connections: vec![1000], sizes: vec![1024], depths: vec![1] };
+    few.cells().into_iter().chain(many.cells()).chain(tasks(false).into_iter().take(1)).collect()
+}
+
+fn list() {
+    println!("scenarios:");
+    for (name, what) in scenarios::ALL {
+        println!("  {name:<18} {what}");
+    }
+    println!("\nnot there yet:");
+    for (name, what) in scenarios::MISSING {
+        println!("  {name:<18} {what}");
+    }
+    println!("\ncontenders:");
+    for contender in contenders::all() {
+        println!("  {:<18} {}", contender.name(), contender.form());
+    }
+    for name in contenders::left_out() {
+        println!("  {name:<18} left out: built without the feature {name}");
+    }
+}
+
+/// Who is compared, where, and for how long.
+struct Bench {
+    scenario: &'static str,
+    contenders: Vec<Box<dyn Contender>>,
+    settings: Settings,
+    load_core: usize,
+    common: Common,
+}
+
+impl Bench {
+    fn new(scenario: &'static str, common: Common) -> io::Result<Self> {
+        let contenders = chosen(&common.contenders)?;
+        let reference = common.reference.as_deref();
+        if let Some(name) = reference.filter(|name| contenders::by_name(name).is_none()) {
+            return Err(unknown(name));
+        }
+        limits::raise_descriptors()?;
+        let allowed = affinity::allowed()?;
+        let first = *allowed.first().ok_or_else(|| io::Error::other("there is no core"))?;
+        let server_core = common.server_core.unwrap_or(first);
+        let other = allowed.iter().copied().find(|&core| core != server_core);
+        let load_core = common.load_core.or(other).unwrap_or(server_core);
+        if load_core == server_core {
+            eprintln!("server and load share core {server_core}: throughput says little here");
+        }
+        let settings = Settings {
+            server_core,
+            warm_up: Duration::from_secs_f64(common.warm_up.unwrap_or(0.3)),
+            window: Duration::from_secs_f64(common.seconds.unwrap_or(1.0)),
+            rounds: usize::from(common.rounds.unwrap_or(5)),
+        };
+        Ok(Self { scenario, contenders, settings, load_core, common })
+    }
+
+    /// Measures the cells, prints each as soon as it is done, and keeps all.
+    fn run(&self, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
+        // The machine is looked at before this process keeps to one core.
+        let machine = Machine::this();
+        affinity::pin(self.load_core)?;
+        let arguments: Vec<_> = std::env::args().skip(1).collect();
+        let mut results = Results {
+            scenario: self.scenario.to_owned(),
+            command: arguments.join(" "),
+            machine,
+            server_core: self.settings.server_core,
+            load_core: self.load_core,
+            rounds: self.settings.rounds,
+            window: self.settings.window.as_secs_f64(),
+            cells: Vec::new(),
+        };
+        println!("{}", table::head(&results));
+        for cell in cells {
+            let reference = self.common.reference.as_deref();
+            let done = compare::run(cell, &self.contenders, &self.settings, reference);
+            println!("{}", table::cell(&done));
+            results.cells.push(done);
+        }
+        let path = results.write(&self.common.results)?;
+        let drawing = path.with_extension("svg");
+        fs::write(&drawing, plot::svg(&results)?)?;
+        println!("\nkept in {} and {}", path.display(), drawing.display());
+        Ok(())
+    }
+}
+
+/// The contenders of these names, in the order of the tables.
+fn chosen(names: &[String]) -> io::Result<Vec<Box<dyn Contender>>> {
+    let mut all = contenders::all();
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|one| is_meant(name, one.name())))
+    {
+        return Err(unknown(name));
+    }
+    if !names.is_empty() {
+        all.retain(|one| names.iter().any(|name| is_meant(name, one.name())));
+    }
+    Ok(all)
+}
+
+/// A contender is meant by its own name; the hand-written rings are a family, and have a name
+/// together.
+fn is_meant(asked: &str, name: &str) -> bool {
+    asked == name || (asked == "raw-uring" && name.starts_with("raw-uring-"))
+}
+
+fn unknown(name: &str) -> io::Error {
+    let text = if contenders::left_out().contains(&name) {
+        format!("{name} was left out when this program was built; it is a feature of its name")
+    } else {
+        format!("there is no contender called {name}; `list` tells who there is")
+    };
+    io::Error::new(io::ErrorKind::NotFound, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_rings_are_meant_by_their_family() {
+        assert!(is_meant("raw-uring", "raw-uring-4k"));
+        assert!(is_meant("tokio", "tokio"));
+        assert!(!is_meant("tokio", "tokio-uring"));
+    }
+
+    #[test]
+    fn times_are_bounded() {
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        for text in ["0", "-1", "61", "NaN", "x"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Interleaved rounds: in each round all contenders take their turn, so that what the machine does
+//! meanwhile meets all alike.
+
+use std::io;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::contenders::{self, Contender};
+use crate::results::{self, Column, Entry, Sample, Skipped};
+use crate::summary::Better;
+
+/// Where and how long to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) server_core: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+    pub(crate) rounds: usize,
+}
+
+/// Conditions under which contenders are compared.
+pub(crate) struct Cell {
+    pub(crate) name: String,
+    /// The figures of a sample. The first is what contenders are compared by.
+    pub(crate) columns: &'static [(&'static str, Better)],
+    /// Why a contender has no place here, if it has none.
+    pub(crate) objection: Box<Objection>,
+    pub(crate) measure: Box<Measure>,
+}
+
+pub(crate) type Objection = dyn Fn(&dyn Contender) -> Option<String>;
+type Measure = dyn Fn(&dyn Contender, &Settings) -> io::Result<Sample>;
+
+/// Measures a cell. A contender that fails in a round is left out from there on, with the reason.
+pub(crate) fn run(
+    cell: &Cell,
+    contenders: &[Box<dyn Contender>],
+    settings: &Settings,
+    reference: Option<&str>,
+) -> results::Cell {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut skipped = Vec::new();
+    for contender in contenders {
+        match (cell.objection)(contender.as_ref()) {
+            None => entries.push(entry(contender.as_ref())),
+            Some(reason) => skipped.push(skip(contender.as_ref(), reason)),
+        }
+    }
+    let bar = progress(&cell.name, entries.len() * settings.rounds);
+    for _ in 0..settings.rounds {
+        for contender in contenders {
+            let Some(entry) = entries.iter_mut().find(|one| one.contender == contender.name())
+            else {
+                continue;
+            };
+            bar.set_message(contender.name());
+            match (cell.measure)(contender.as_ref(), settings) {
+                Ok(sample) => entry.samples.push(sample),
+                Err(error) => {
+                    skipped.push(skip(contender.as_ref(), error.to_string()));
+                    entries.retain(|one| one.contender != contender.name());
+                }
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let columns = cell.columns.iter();
+    let columns = columns.map(|&(name, better)| Column { name: name.to_owned(), better });
+    let mut done = results::Cell {
+        name: cell.name.clone(),
+        columns: columns.collect(),
+        entries,
+        skipped,
+        reference: None,
+    };
+    done.summarise(reference);
+    done
+}
+
+fn entry(contender: &dyn Contender) -> Entry {
+    Entry {
+        contender: contender.name().to_owned(),
+        form: contender.form().to_owned(),
+        is_limit: contenders::is_limit(contender.name()),
+        samples: Vec::new(),
+        summary: Default::default(),
+        ratio: None,
+    }
+}
+
+fn skip(contender: &dyn Contender, reason: String) -> Skipped {
+    Skipped { contender: contender.name().to_owned(), reason }
+}
+
+/// A bar on a terminal; nothing elsewhere.
+fn progress(cell: &str, steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix}: {wide_bar} {pos}/{len} {msg}");
+    let bar = ProgressBar::new(steps as u64).with_prefix(cell.to_owned());
+    bar.with_style(style.expect("the template is well-formed"))
+}

@@ -1,0 +1,180 @@
+//! Who is compared: a contender is one file here.
+//!
+//! Each is written the way its own project's examples write it, in its best form, and is given the
+//! same as all others: a listening socket whose connections have `TCP_NODELAY`, one core, and, where
+//! it needs a buffer for each connection, one of [`BUFFER`] bytes. Nothing is tuned to the size of
+//! the messages or the number of connections.
+
+mod annulus;
+#[cfg(feature = "compio")]
+mod compio;
+#[cfg(feature = "glommio")]
+mod glommio;
+#[cfg(feature = "monoio")]
+mod monoio;
+mod python;
+mod raw_epoll;
+mod raw_threads;
+mod raw_uring;
+#[cfg(feature = "smol")]
+mod smol;
+#[cfg(feature = "tokio")]
+mod tokio;
+#[cfg(feature = "tokio-uring")]
+mod tokio_uring;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::str::FromStr;
+
+use crate::server::Calls;
+use crate::workloads::{Measured, Workload};
+
+/// The buffer of a connection, for those servers whose connections have one each.
+const BUFFER: usize = 16 * 1024;
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Sends back what it receives.
+    Echo,
+    /// Receives to the end, then says how many bytes there were: eight bytes, the lowest first.
+    Sink,
+    /// Sends [`source_block`] over and over.
+    Source,
+    /// Passes on bytes, in both directions, to and from another server.
+    Proxy(SocketAddrV4),
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Echo => f.write_str("echo"),
+            Self::Sink => f.write_str("sink"),
+            Self::Source => f.write_str("source"),
+            Self::Proxy(upstream) => write!(f, "proxy={upstream}"),
+        }
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            None if text == "echo" => Ok(Self::Echo),
+            None if text == "sink" => Ok(Self::Sink),
+            None if text == "source" => Ok(Self::Source),
+            Some(("proxy", upstream)) => {
+                upstream.parse().map(Self::Proxy).map_err(|error| error.to_string())
+            }
+            _ => Err(format!("no service is called {text}")),
+        }
+    }
+}
+
+/// What a source sends: 64 KiB in which no two places look alike.
+pub(crate) fn source_block() -> Vec<u8> {
+    (0..32 * 1024_u16).flat_map(u16::to_le_bytes).collect()
+}
+
+/// One of those who are compared.
+pub(crate) trait Contender {
+    /// The name on the command line and in the tables.
+    fn name(&self) -> &'static str;
+
+    /// In a few words, what it is and in which form.
+    fn form(&self) -> &'static str;
+
+    /// Whether it has a server for this service.
+    fn serves(&self, service: Service) -> bool;
+
+    /// Serves connections until the process ends, and returns only with an error. An error of one
+    /// connection ends only that one.
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        calls: &'static Calls,
+    ) -> io::Result<()>;
+
+    /// Does so many operations of a workload.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it has no tasks or timers of its own.
+    fn work(&self, _workload: Workload, _operations: u64) -> io::Result<Measured> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no tasks and timers of its own"))
+    }
+
+    /// Whether [`work`](Self::work) has something to measure.
+    fn works(&self) -> bool {
+        false
+    }
+}
+
+/// All that this program was built with, in the order of the tables.
+pub(crate) fn all() -> Vec<Box<dyn Contender>> {
+    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(annulus::Annulus)];
+    all.push(Box::new(raw_epoll::RawEpoll));
+    all.extend(raw_uring::forms());
+    all.push(Box::new(raw_threads::RawThreads));
+    #[cfg(feature = "tokio")]
+    all.extend(tokio::forms());
+    #[cfg(feature = "monoio")]
+    all.push(Box::new(monoio::Monoio));
+    #[cfg(feature = "glommio")]
+    all.push(Box::new(glommio::Glommio));
+    #[cfg(feature = "compio")]
+    all.push(Box::new(compio::Compio));
+    #[cfg(feature = "tokio-uring")]
+    all.push(Box::new(tokio_uring::TokioUring));
+    #[cfg(feature = "smol")]
+    all.push(Box::new(smol::Smol));
+    all.extend(python::loops());
+    all
+}
+
+/// The peers that were left out when this program was built.
+pub(crate) fn left_out() -> Vec<&'static str> {
+    let peers = [
+        ("tokio", cfg!(feature = "tokio")),
+        ("monoio", cfg!(feature = "monoio")),
+        ("glommio", cfg!(feature = "glommio")),
+        ("compio", cfg!(feature = "compio")),
+        ("tokio-uring", cfg!(feature = "tokio-uring")),
+        ("smol", cfg!(feature = "smol")),
+    ];
+    peers.into_iter().filter(|(_, built)| !built).map(|(name, _)| name).collect()
+}
+
+/// Whether a contender is one of the hand-written servers that say what the machine can do.
+pub(crate) fn is_limit(name: &str) -> bool {
+    name == "raw-epoll" || raw_uring::is_a_form(name)
+}
+
+pub(crate) fn by_name(name: &str) -> Option<Box<dyn Contender>> {
+    all().into_iter().find(|contender| contender.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_read_as_they_are_written() {
+        let upstream = "127.0.0.1:7000".parse().unwrap();
+        for service in [Service::Echo, Service::Sink, Service::Source, Service::Proxy(upstream)] {
+            assert_eq!(service.to_string().parse(), Ok(service));
+        }
+        assert!("proxy=nowhere".parse::<Service>().is_err());
+        assert!("ech".parse::<Service>().is_err());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = all().iter().map(|one| one.name()).collect();
+        assert_eq!(names.len(), all().len());
+    }
+}

@@ -1,0 +1,156 @@
+//! Compio on io_uring, as in its `examples/net.rs`.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::time::Duration;
+
+use compio::BufResult;
+use compio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+use crate::workloads::yield_once;
+use crate::workloads::{self, Measured, Runtime, Workload};
+
+pub(super) struct Compio;
+
+impl Contender for Compio {
+    fn name(&self) -> &'static str {
+        "compio"
+    }
+
+    fn form(&self) -> &'static str {
+        "compio, io_uring driver, owned buffers"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        Self::run(async move {
+            let listener = compio::net::TcpListener::from_std(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                match service {
+                    Service::Echo => compio::runtime::spawn(echo(stream)).detach(),
+                    Service::Sink => compio::runtime::spawn(sink(stream)).detach(),
+                    Service::Source => compio::runtime::spawn(source(stream)).detach(),
+                    Service::Proxy(upstream) => {
+                        compio::runtime::spawn(proxy(stream, upstream)).detach();
+                    }
+                }
+            }
+        })?
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let BufResult(received, filled) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let BufResult(sent, mut returned) = stream.write_all(filled).await;
+        sent?;
+        returned.clear();
+        buffer = returned;
+    }
+}
+
+async fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut total = 0_u64;
+    loop {
+        let BufResult(received, mut filled) = stream.read(buffer).await;
+        match received? {
+            0 => return stream.write_all(total.to_le_bytes()).await.0,
+            count => total += count as u64,
+        }
+        filled.clear();
+        buffer = filled;
+    }
+}
+
+async fn source(mut stream: TcpStream) -> io::Result<()> {
+    let mut block = source_block();
+    loop {
+        let BufResult(sent, returned) = stream.write_all(block).await;
+        sent?;
+        block = returned;
+    }
+}
+
+async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = TcpStream::connect(upstream).await?;
+    let (from_client, to_client) = client.into_split();
+    let (from_upstream, to_upstream) = upstream.into_split();
+    let back = compio::runtime::spawn(copy(from_upstream, to_client));
+    copy(from_client, to_upstream).await?;
+    back.await.expect("the task does not panic")
+}
+
+async fn copy(
+    mut from: OwnedReadHalf<TcpStream>,
+    mut to: OwnedWriteHalf<TcpStream>,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let BufResult(received, filled) = from.read(buffer).await;
+        if received? == 0 {
+            return to.shutdown().await;
+        }
+        let BufResult(sent, mut returned) = to.write_all(filled).await;
+        sent?;
+        returned.clear();
+        buffer = returned;
+    }
+}
+
+impl Runtime for Compio {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(compio::runtime::Runtime::new()?.block_on(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let handle = compio::runtime::spawn(future);
+        async { handle.await.expect("the task does not panic") }
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        yield_once()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        compio::runtime::time::sleep(duration)
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        let handle = compio::runtime::spawn(compio::runtime::time::sleep(duration));
+        async { handle.await.expect("the task does not panic") }
+    }
+}

@@ -1,0 +1,142 @@
+//! Glommio, as in its `examples/echo.rs`: one executor, a detached task a connection.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::time::Duration;
+
+use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
+use futures_util::{AsyncRead, AsyncWrite, try_join};
+use glommio::net::TcpStream;
+use glommio::{LocalExecutorBuilder, Placement};
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+use crate::workloads::yield_once;
+use crate::workloads::{self, Measured, Runtime, Workload};
+
+/// Memory that the executor locks for its own buffers. The default of 10 MiB is more than many
+/// machines allow, and none of it is used here.
+const LOCKED_MEMORY: usize = 1024 * 1024;
+
+pub(super) struct Glommio;
+
+impl Contender for Glommio {
+    fn name(&self) -> &'static str {
+        "glommio"
+    }
+
+    fn form(&self) -> &'static str {
+        "glommio, one executor, futures' I/O traits"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        Self::run(async move {
+            // SAFETY: the descriptor is a listening socket's, and given away.
+            let listener =
+                unsafe { glommio::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
+            loop {
+                let stream = listener.accept().await?;
+                match service {
+                    Service::Echo => glommio::spawn_local(echo(stream)).detach(),
+                    Service::Sink => glommio::spawn_local(sink(stream)).detach(),
+                    Service::Source => glommio::spawn_local(source(stream)).detach(),
+                    Service::Proxy(upstream) => {
+                        glommio::spawn_local(proxy(stream, upstream)).detach()
+                    }
+                };
+            }
+        })?
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0_u64;
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return stream.write_all(&total.to_le_bytes()).await,
+            count => total += count as u64,
+        }
+    }
+}
+
+async fn source(mut stream: TcpStream) -> io::Result<()> {
+    let block = source_block();
+    loop {
+        stream.write_all(&block).await?;
+    }
+}
+
+async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = TcpStream::connect(upstream).await?;
+    let (from_client, to_client) = client.split();
+    let (from_upstream, to_upstream) = upstream.split();
+    try_join!(pass(from_client, to_upstream), pass(from_upstream, to_client))?;
+    Ok(())
+}
+
+async fn pass(from: impl AsyncRead, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    copy(from, &mut to).await?;
+    to.close().await
+}
+
+impl Runtime for Glommio {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(LOCKED_MEMORY);
+        Ok(builder.make()?.run(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        glommio::spawn_local(future)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        yield_once()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        glommio::timer::sleep(duration)
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(glommio::timer::sleep(duration))
+    }
+}

@@ -1,0 +1,151 @@
+//! Monoio on io_uring, as in the echo server of its README.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::time::Duration;
+
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+};
+use monoio::net::TcpStream;
+use monoio::{IoUringDriver, RuntimeBuilder};
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+use crate::workloads::yield_once;
+use crate::workloads::{self, Measured, Runtime, Workload};
+
+pub(super) struct Monoio;
+
+impl Contender for Monoio {
+    fn name(&self) -> &'static str {
+        "monoio"
+    }
+
+    fn form(&self) -> &'static str {
+        "monoio, io_uring driver, owned buffers"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        Self::run(async move {
+            let listener = monoio::net::TcpListener::from_std(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                match service {
+                    Service::Echo => drop(monoio::spawn(echo(stream))),
+                    Service::Sink => drop(monoio::spawn(sink(stream))),
+                    Service::Source => drop(monoio::spawn(source(stream))),
+                    Service::Proxy(upstream) => drop(monoio::spawn(proxy(stream, upstream))),
+                }
+            }
+        })?
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (received, filled) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, returned) = stream.write_all(filled).await;
+        sent?;
+        buffer = returned;
+    }
+}
+
+async fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut total = 0_u64;
+    loop {
+        let (received, filled) = stream.read(buffer).await;
+        match received? {
+            0 => return stream.write_all(total.to_le_bytes().to_vec()).await.0.map(drop),
+            count => total += count as u64,
+        }
+        buffer = filled;
+    }
+}
+
+async fn source(mut stream: TcpStream) -> io::Result<()> {
+    let mut block = source_block();
+    loop {
+        let (sent, returned) = stream.write_all(block).await;
+        sent?;
+        block = returned;
+    }
+}
+
+async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = TcpStream::connect(upstream).await?;
+    let (from_client, to_client) = client.into_split();
+    let (from_upstream, to_upstream) = upstream.into_split();
+    let back = monoio::spawn(copy(from_upstream, to_client));
+    copy(from_client, to_upstream).await?;
+    back.await
+}
+
+async fn copy(
+    mut from: OwnedReadHalf<TcpStream>,
+    mut to: OwnedWriteHalf<TcpStream>,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        if received? == 0 {
+            return to.shutdown().await;
+        }
+        let (sent, returned) = to.write_all(filled).await;
+        sent?;
+        buffer = returned;
+    }
+}
+
+impl Runtime for Monoio {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(RuntimeBuilder::<IoUringDriver>::new().enable_timer().build()?.block_on(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        monoio::spawn(future)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        yield_once()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        monoio::time::sleep(duration)
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(monoio::time::sleep(duration))
+    }
+}

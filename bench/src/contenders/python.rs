@@ -1,0 +1,57 @@
+//! Python's asyncio, on its own loop and on uvloop: the model's original. A protocol class, which is
+//! what asyncio offers for speed.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::IntoRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::{Contender, Service};
+use crate::os::descriptor;
+use crate::server::Calls;
+
+const SCRIPT: &str = include_str!("python/server.py");
+
+pub(super) fn loops() -> [Box<dyn Contender>; 2] {
+    [
+        Box::new(Python { module: "asyncio", form: "Python's asyncio, protocol class" }),
+        Box::new(Python { module: "uvloop", form: "Python's asyncio on uvloop, protocol class" }),
+    ]
+}
+
+struct Python {
+    module: &'static str,
+    form: &'static str,
+}
+
+impl Contender for Python {
+    fn name(&self) -> &'static str {
+        self.module
+    }
+
+    fn form(&self) -> &'static str {
+        self.form
+    }
+
+    fn serves(&self, service: Service) -> bool {
+        matches!(service, Service::Echo | Service::Sink)
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = listener.into_raw_fd();
+        descriptor::inherit(listener)?;
+        let service = service.to_string();
+        // This process becomes the interpreter; it returns only if there is none.
+        let error = Command::new("python3")
+            .args(["-c", SCRIPT, self.module, &service, &listener.to_string()])
+            .exec();
+        Err(io::Error::new(error.kind(), format!("python3: {error}")))
+    }
+}

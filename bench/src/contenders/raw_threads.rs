@@ -1,0 +1,98 @@
+//! Blocking sockets, a thread a connection: the yardstick that needs no explanation.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+
+/// What a thread here needs of a stack; the default of 2 MiB is address space for nothing.
+const STACK: usize = 64 * 1024;
+
+pub(super) struct RawThreads;
+
+impl Contender for RawThreads {
+    fn name(&self) -> &'static str {
+        "raw-threads"
+    }
+
+    fn form(&self) -> &'static str {
+        "standard library, blocking, a thread a connection"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept()?;
+            // An error is the connection's alone.
+            spawn(move || match service {
+                Service::Echo => echo(stream),
+                Service::Sink => sink(stream),
+                Service::Source => source(stream),
+                Service::Proxy(upstream) => proxy(&stream, upstream),
+            })?;
+        }
+    }
+}
+
+fn spawn(
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<thread::JoinHandle<io::Result<()>>> {
+    thread::Builder::new().stack_size(STACK).spawn(work)
+}
+
+fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count])?;
+    }
+}
+
+fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0_u64;
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return stream.write_all(&total.to_le_bytes()),
+            count => total += count as u64,
+        }
+    }
+}
+
+fn source(mut stream: TcpStream) -> io::Result<()> {
+    let block = source_block();
+    loop {
+        stream.write_all(&block)?;
+    }
+}
+
+fn proxy(client: &TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = TcpStream::connect(upstream)?;
+    let (other_client, other_upstream) = (client.try_clone()?, upstream.try_clone()?);
+    spawn(move || copy(&other_upstream, &other_client))?;
+    copy(client, &upstream)
+}
+
+fn copy(mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return to.shutdown(Shutdown::Write);
+        }
+        to.write_all(&buffer[..count])?;
+    }
+}

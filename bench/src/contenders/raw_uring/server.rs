@@ -1,0 +1,489 @@
+//! The loop of the hand-written ring server.
+//!
+//! One submit-and-wait a turn. The answer to all that came on a connection by the time its socket is
+//! free goes out as one send: a plain one for one buffer, a vectored one for several, with
+//! `MSG_WAITALL`, so that it is one completion. A connection is closed when nothing of it is with the
+//! kernel any more, so that its place can be used again at once.
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::{io, mem, ptr};
+
+use io_uring::squeue::Entry;
+use io_uring::types::{Fd, Fixed};
+use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
+
+use super::buffers::{Buffers, GROUP};
+use super::{Form, Receiving};
+use crate::contenders::{BUFFER, Service, source_block};
+use crate::server::Calls;
+
+const SUBMISSIONS: u32 = 1024;
+const COMPLETIONS: u32 = 32 * 1024;
+
+/// Places of the ring's table of files.
+const TABLE: u32 = 16 * 1024;
+
+/// How many buffers go into one send at most.
+const AT_ONCE: usize = 64;
+
+/// What an operation is, in the upper half of its user data. The lower is the connection.
+const ACCEPT: u64 = 0;
+const RECEIVE: u64 = 1;
+const SEND: u64 = 2;
+const CLOSE: u64 = 3;
+
+pub(super) struct Server {
+    submitter: Submitter<'static>,
+    submissions: SubmissionQueue<'static>,
+    service: Service,
+    receiving: Receiving,
+    direct: bool,
+    listener: TcpListener,
+    calls: &'static Calls,
+    buffers: Option<Buffers>,
+    connections: Vec<Option<Connection>>,
+    vacant: Vec<usize>,
+    /// Connections whose receive ended for want of buffers.
+    starved: Vec<usize>,
+    block: &'static [u8],
+}
+
+impl Server {
+    pub(super) fn new(
+        form: &Form,
+        service: Service,
+        listener: TcpListener,
+        calls: &'static Calls,
+    ) -> io::Result<(Self, CompletionQueue<'static>)> {
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
+        // The server ends with its process.
+        let (mut submitter, submissions, completions) = Box::leak(Box::new(ring)).split();
+        // An older kernel looks the descriptor up at each call instead.
+        let _ = submitter.register_ring_fd();
+        if form.direct {
+            submitter.register_files_sparse(TABLE)?;
+        }
+        let buffers = match form.receiving {
+            Receiving::OneShot => None,
+            Receiving::Provided { size, count, .. } => {
+                Some(Buffers::register(&submitter, size, count)?)
+            }
+        };
+        let server = Self {
+            submitter,
+            submissions,
+            service,
+            receiving: form.receiving,
+            direct: form.direct,
+            listener,
+            calls,
+            buffers,
+            connections: Vec::new(),
+            vacant: Vec::new(),
+            starved: Vec::new(),
+            block: source_block().leak(),
+        };
+        Ok((server, completions))
+    }
+
+    pub(super) fn run(&mut self, mut completions: CompletionQueue<'static>) -> io::Result<()> {
+        self.accept()?;
+        loop {
+            self.enter(1)?;
+            completions.sync();
+            for completion in &mut completions {
+                self.complete(&completion)?;
+            }
+            self.feed()?;
+        }
+    }
+
+    /// Submits what is queued and waits for so many completions.
+    fn enter(&mut self, wanted: usize) -> io::Result<()> {
+        self.calls.add(1);
+        self.submissions.sync();
+        let entered = self.submitter.submit_and_wait(wanted);
+        self.submissions.sync();
+        match entered {
+            Err(error) if !is_passing(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn complete(&mut self, completion: &cqueue::Entry) -> io::Result<()> {
+        let place = (completion.user_data() & u64::from(u32::MAX)) as usize;
+        match completion.user_data() >> 32 {
+            ACCEPT => self.accepted(completion),
+            RECEIVE => self.received(place, completion),
+            SEND => self.sent(place, completion.result()),
+            _ => Ok(()),
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let fd = Fd(self.listener.as_raw_fd());
+        let flags = if self.direct { 0 } else { libc::SOCK_CLOEXEC };
+        let accept = opcode::AcceptMulti::new(fd).allocate_file_index(self.direct).flags(flags);
+        self.push(accept.build(), ACCEPT, 0)
+    }
+
+    fn accepted(&mut self, completion: &cqueue::Entry) -> io::Result<()> {
+        let result = completion.result();
+        if result >= 0 {
+            let place = self.vacant.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            let own = match (self.receiving, self.service) {
+                (Receiving::OneShot, Service::Echo | Service::Sink) => vec![0; BUFFER],
+                _ => Vec::new(),
+            };
+            self.connections[place] = Some(Connection::new(result, own));
+            match self.service {
+                Service::Source => self.produce(place)?,
+                _ => self.receive(place)?,
+            }
+        } else if result != -libc::ECONNABORTED {
+            return Err(io::Error::from_raw_os_error(-result));
+        }
+        if cqueue::more(completion.flags()) { Ok(()) } else { self.accept() }
+    }
+
+    fn receive(&mut self, place: usize) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        connection.receiving = true;
+        let socket = connection.socket;
+        let (own, length) = (connection.own.as_mut_ptr(), connection.own.len() as u32);
+        let direct = self.direct;
+        let entry = match self.receiving {
+            Receiving::OneShot if direct => {
+                opcode::Recv::new(Fixed(socket as u32), own, length).build()
+            }
+            Receiving::OneShot => opcode::Recv::new(Fd(socket), own, length).build(),
+            Receiving::Provided { bundles: true, .. } if direct => {
+                opcode::RecvMultiBundle::new(Fixed(socket as u32), GROUP).build()
+            }
+            Receiving::Provided { bundles: true, .. } => {
+                opcode::RecvMultiBundle::new(Fd(socket), GROUP).build()
+            }
+            Receiving::Provided { .. } if direct => {
+                opcode::RecvMulti::new(Fixed(socket as u32), GROUP).build()
+            }
+            Receiving::Provided { .. } => opcode::RecvMulti::new(Fd(socket), GROUP).build(),
+        };
+        self.push(entry, RECEIVE, place)
+    }
+
+    fn received(&mut self, place: usize, completion: &cqueue::Entry) -> io::Result<()> {
+        let (result, flags) = (completion.result(), completion.flags());
+        let connection = connection(&mut self.connections, place);
+        connection.receiving = cqueue::more(flags);
+        if result == -libc::ENOBUFS {
+            self.starved.push(place);
+            return Ok(());
+        }
+        if result <= 0 {
+            connection.ended = true;
+            connection.broken |= result < 0;
+            // A buffer may come with an end.
+            if let (Some(buffers), Some(buffer)) = (&mut self.buffers, cqueue::buffer_select(flags))
+            {
+                buffers.put(buffer);
+            }
+            if let Service::Sink = self.service {
+                let total = connection.total.to_le_bytes();
+                connection.outgoing.count = total;
+                connection.queue.push_back(Piece::Count);
+            }
+        } else {
+            connection.total += result as u64;
+            let echoes = self.service == Service::Echo;
+            match (&mut self.buffers, cqueue::buffer_select(flags)) {
+                (Some(buffers), Some(first)) => {
+                    take(buffers, first, result as usize, |buffer, length, buffers| {
+                        if echoes {
+                            connection.queue.push_back(Piece::Provided { buffer, length });
+                        } else {
+                            buffers.put(buffer);
+                        }
+                    });
+                }
+                _ if echoes => {
+                    connection.queue.push_back(Piece::Own { length: result as usize });
+                }
+                _ => {}
+            }
+        }
+        self.advance(place)
+    }
+
+    /// Sends what waits, receives on, or closes: whatever a connection has come to.
+    fn advance(&mut self, place: usize) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        if connection.sending == 0 && !connection.queue.is_empty() && !connection.broken {
+            self.send(place)?;
+            return self.receive_if_due(place);
+        }
+        if connection.ended && connection.sending == 0 && !connection.receiving {
+            return self.close(place);
+        }
+        self.receive_if_due(place)
+    }
+
+    /// Receives on, unless the kernel still does, or the connection's own buffer is being sent.
+    fn receive_if_due(&mut self, place: usize) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        let one_shot = matches!(self.receiving, Receiving::OneShot);
+        let occupied = one_shot && connection.sending > 0;
+        if connection.receiving || connection.ended || occupied {
+            return Ok(());
+        }
+        self.receive(place)
+    }
+
+    fn send(&mut self, place: usize) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        let pieces = connection.queue.len().min(AT_ONCE);
+        connection.sending = pieces;
+        let (own, outgoing) = (connection.own.as_mut_ptr(), &mut *connection.outgoing);
+        let count = outgoing.count.as_mut_ptr();
+        for (piece, slice) in connection.queue.iter().zip(&mut outgoing.slices) {
+            let (address, length) = match *piece {
+                Piece::Own { length } => (own, length),
+                Piece::Count => (count, size_of::<u64>()),
+                Piece::Provided { buffer, length } => {
+                    let buffers = self.buffers.as_ref().expect("the buffer is of this ring");
+                    (buffers.address(buffer), length)
+                }
+            };
+            *slice = libc::iovec { iov_base: address.cast(), iov_len: length };
+        }
+        outgoing.message.msg_iov = outgoing.slices.as_mut_ptr();
+        outgoing.message.msg_iovlen = pieces;
+        let message = &raw const outgoing.message;
+        let (address, length) = (outgoing.slices[0].iov_base.cast(), outgoing.slices[0].iov_len);
+        let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+        let socket = connection.socket;
+        let entry = match (pieces, self.direct) {
+            (1, true) => {
+                opcode::Send::new(Fixed(socket as u32), address, length as u32).flags(flags).build()
+            }
+            (1, false) => {
+                opcode::Send::new(Fd(socket), address, length as u32).flags(flags).build()
+            }
+            (_, true) => {
+                opcode::SendMsg::new(Fixed(socket as u32), message).flags(flags as u32).build()
+            }
+            (_, false) => opcode::SendMsg::new(Fd(socket), message).flags(flags as u32).build(),
+        };
+        self.push(entry, SEND, place)
+    }
+
+    /// Sends the source's block.
+    fn produce(&mut self, place: usize) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        connection.sending = 1;
+        let (address, length) = (self.block.as_ptr(), self.block.len() as u32);
+        let flags = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+        let socket = connection.socket;
+        let entry = if self.direct {
+            opcode::Send::new(Fixed(socket as u32), address, length).flags(flags).build()
+        } else {
+            opcode::Send::new(Fd(socket), address, length).flags(flags).build()
+        };
+        self.push(entry, SEND, place)
+    }
+
+    fn sent(&mut self, place: usize, result: i32) -> io::Result<()> {
+        let connection = connection(&mut self.connections, place);
+        let pieces = mem::take(&mut connection.sending);
+        if let Service::Source = self.service {
+            if result == self.block.len() as i32 {
+                return self.produce(place);
+            }
+            connection.ended = true;
+            return self.close(place);
+        }
+        let mut expected = 0;
+        for piece in connection.queue.drain(..pieces) {
+            expected += piece.length();
+            if let (Some(buffers), Piece::Provided { buffer, .. }) = (&mut self.buffers, piece) {
+                buffers.put(buffer);
+            }
+        }
+        // With `MSG_WAITALL` a short send is an error that came midway.
+        if result != expected as i32 {
+            connection.broken = true;
+            connection.ended = true;
+            if connection.receiving {
+                // The receive ends with the connection, and then the place is free.
+                return self.shut_down(place);
+            }
+        }
+        self.advance(place)
+    }
+
+    /// Ends both directions of a broken connection, so that its receive completes.
+    fn shut_down(&mut self, place: usize) -> io::Result<()> {
+        let socket = connection(&mut self.connections, place).socket;
+        let entry = if self.direct {
+            opcode::Shutdown::new(Fixed(socket as u32), libc::SHUT_RDWR).build()
+        } else {
+            opcode::Shutdown::new(Fd(socket), libc::SHUT_RDWR).build()
+        };
+        self.push(entry, CLOSE, place)
+    }
+
+    fn close(&mut self, place: usize) -> io::Result<()> {
+        let connection = self.connections[place].take().expect("only what is open is closed");
+        self.vacant.push(place);
+        if let Some(buffers) = &mut self.buffers {
+            for piece in connection.queue {
+                if let Piece::Provided { buffer, .. } = piece {
+                    buffers.put(buffer);
+                }
+            }
+        }
+        if self.direct {
+            return self.push(
+                opcode::Close::new(Fixed(connection.socket as u32)).build(),
+                CLOSE,
+                place,
+            );
+        }
+        self.calls.add(1);
+        // SAFETY: the descriptor is this connection's, and nothing of it is with the kernel.
+        unsafe { libc::close(connection.socket) };
+        Ok(())
+    }
+
+    /// Shows the kernel what buffers have come back, and receives on where there were none.
+    fn feed(&mut self) -> io::Result<()> {
+        let Some(buffers) = &mut self.buffers else { return Ok(()) };
+        buffers.publish();
+        for place in mem::take(&mut self.starved) {
+            let waits = self.connections[place].as_ref().is_some_and(|one| !one.receiving);
+            if waits {
+                self.advance(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: Entry, kind: u64, place: usize) -> io::Result<()> {
+        let entry = entry.user_data(kind << 32 | place as u64);
+        // SAFETY: what an entry points to lives in its connection, which is kept until the last
+        // completion of its operations, or in memory that is never freed.
+        while unsafe { self.submissions.push(&entry) }.is_err() {
+            self.enter(0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error of entering the ring is over at the next try.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN))
+}
+
+fn connection(connections: &mut [Option<Connection>], place: usize) -> &mut Connection {
+    connections[place].as_mut().expect("it is kept until its last completion")
+}
+
+/// Calls `each` with the buffers that an arrival of so many bytes fills, and how much is in them.
+fn take(
+    buffers: &mut Buffers,
+    first: u16,
+    bytes: usize,
+    mut each: impl FnMut(u16, usize, &mut Buffers),
+) {
+    let (mut buffer, mut rest) = (first, bytes);
+    loop {
+        let length = rest.min(buffers.size());
+        // Found first: a buffer that is put back takes another place.
+        let following = buffers.following(buffer);
+        each(buffer, length, buffers);
+        rest -= length;
+        if rest == 0 {
+            return;
+        }
+        buffer = following;
+    }
+}
+
+struct Connection {
+    /// A descriptor, or an index into the ring's table.
+    socket: i32,
+    own: Vec<u8>,
+    /// What waits to be sent; of the first `sending` pieces a send is with the kernel.
+    queue: VecDeque<Piece>,
+    sending: usize,
+    /// A receive is with the kernel.
+    receiving: bool,
+    /// The peer has sent all.
+    ended: bool,
+    /// Nothing can be sent any more.
+    broken: bool,
+    total: u64,
+    outgoing: Box<Outgoing>,
+}
+
+/// What a send points to, at an address that stays.
+struct Outgoing {
+    slices: [libc::iovec; AT_ONCE],
+    message: libc::msghdr,
+    count: [u8; 8],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    /// The beginning of the connection's own buffer.
+    Own {
+        length: usize,
+    },
+    Provided {
+        buffer: u16,
+        length: usize,
+    },
+    /// How many bytes a sink has received.
+    Count,
+}
+
+impl Piece {
+    fn length(self) -> usize {
+        match self {
+            Self::Own { length } | Self::Provided { length, .. } => length,
+            Self::Count => size_of::<u64>(),
+        }
+    }
+}
+
+impl Connection {
+    fn new(socket: i32, own: Vec<u8>) -> Self {
+        let slice = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        let outgoing = Box::new(Outgoing {
+            slices: [slice; AT_ONCE],
+            // SAFETY: a message header of zeroes is one that points to nothing.
+            message: unsafe { mem::zeroed() },
+            count: [0; 8],
+        });
+        Self {
+            socket,
+            own,
+            queue: VecDeque::new(),
+            sending: 0,
+            receiving: false,
+            ended: false,
+            broken: false,
+            total: 0,
+            outgoing,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Smol, as in its `examples/tcp-server.rs`, on one `LocalExecutor`: its global executor would run
+//! on a thread of its own.
+
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::time::Duration;
+
+use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
+use smol::{Async, LocalExecutor, Timer, future};
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+use crate::workloads::{self, Measured, Runtime, Workload};
+
+thread_local! {
+    static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
+}
+
+pub(super) struct Smol;
+
+impl Contender for Smol {
+    fn name(&self) -> &'static str {
+        "smol"
+    }
+
+    fn form(&self) -> &'static str {
+        "smol, one LocalExecutor, Async<TcpStream>"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        Self::run(async move {
+            let listener = Async::new(listener)?;
+            let executor = EXECUTOR.with(|executor| *executor);
+            loop {
+                let (stream, _) = listener.accept().await?;
+                match service {
+                    Service::Echo => executor.spawn(echo(stream)).detach(),
+                    Service::Sink => executor.spawn(sink(stream)).detach(),
+                    Service::Source => executor.spawn(source(stream)).detach(),
+                    Service::Proxy(upstream) => executor.spawn(proxy(stream, upstream)).detach(),
+                }
+            }
+        })?
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+async fn echo(mut stream: Async<TcpStream>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn sink(mut stream: Async<TcpStream>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0_u64;
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return stream.write_all(&total.to_le_bytes()).await,
+            count => total += count as u64,
+        }
+    }
+}
+
+async fn source(mut stream: Async<TcpStream>) -> io::Result<()> {
+    let block = source_block();
+    loop {
+        stream.write_all(&block).await?;
+    }
+}
+
+async fn proxy(client: Async<TcpStream>, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = Async::<TcpStream>::connect(upstream).await?;
+    future::try_zip(pass(&client, &upstream), pass(&upstream, &client)).await?;
+    Ok(())
+}
+
+async fn pass(from: &Async<TcpStream>, mut to: &Async<TcpStream>) -> io::Result<()> {
+    copy(from, &mut to).await?;
+    to.get_ref().shutdown(Shutdown::Write)
+}
+
+impl Runtime for Smol {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(smol::block_on(EXECUTOR.with(|executor| executor.run(future))))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        EXECUTOR.with(|executor| executor.spawn(future))
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        future::yield_now()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        let timer = Timer::after(duration);
+        async {
+            timer.await;
+        }
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        let timer = Timer::after(duration);
+        Self::spawn(async {
+            timer.await;
+        })
+    }
+}

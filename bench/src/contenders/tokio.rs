@@ -1,0 +1,189 @@
+//! Tokio, in its two flavours, as in its `examples/echo-tcp.rs` and `examples/proxy.rs`.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+use crate::workloads::{self, Measured, Runtime, Workload};
+
+pub(super) fn forms() -> [Box<dyn Contender>; 2] {
+    [Box::new(CurrentThread), Box::new(MultiThread)]
+}
+
+struct CurrentThread;
+
+impl Contender for CurrentThread {
+    fn name(&self) -> &'static str {
+        "tokio"
+    }
+
+    fn form(&self) -> &'static str {
+        "tokio, current_thread"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        Self::builder().build()?.block_on(serve(service, listener))
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+struct MultiThread;
+
+impl Contender for MultiThread {
+    fn name(&self) -> &'static str {
+        "tokio-multi"
+    }
+
+    fn form(&self) -> &'static str {
+        "tokio, multi_thread, a worker for each core it is given"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        // The future of `block_on` does not run on a worker: as `#[tokio::main]` users are told to,
+        // the accepting goes to one.
+        let runtime = Self::builder().build()?;
+        runtime.block_on(async { tokio::spawn(serve(service, listener)).await? })
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run::<Self>(workload, operations)
+    }
+
+    fn works(&self) -> bool {
+        true
+    }
+}
+
+async fn serve(service: Service, listener: TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        match service {
+            Service::Echo => drop(tokio::spawn(echo(stream))),
+            Service::Sink => drop(tokio::spawn(sink(stream))),
+            Service::Source => drop(tokio::spawn(source(stream))),
+            Service::Proxy(upstream) => drop(tokio::spawn(proxy(stream, upstream))),
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0_u64;
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return stream.write_all(&total.to_le_bytes()).await,
+            count => total += count as u64,
+        }
+    }
+}
+
+async fn source(mut stream: TcpStream) -> io::Result<()> {
+    let block = source_block();
+    loop {
+        stream.write_all(&block).await?;
+    }
+}
+
+async fn proxy(mut client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let mut upstream = TcpStream::connect(upstream).await?;
+    copy_bidirectional(&mut client, &mut upstream).await?;
+    Ok(())
+}
+
+/// The two flavours differ only in their builder.
+trait Flavour: 'static {
+    fn builder() -> Builder;
+}
+
+impl Flavour for CurrentThread {
+    fn builder() -> Builder {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all();
+        builder
+    }
+}
+
+impl Flavour for MultiThread {
+    fn builder() -> Builder {
+        // The number of workers follows the cores that the process may use.
+        let mut builder = Builder::new_multi_thread();
+        builder.enable_all();
+        builder
+    }
+}
+
+impl<T: Flavour> Runtime for T {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(T::builder().build()?.block_on(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let handle = tokio::spawn(future);
+        async { handle.await.expect("the task does not panic") }
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        tokio::task::yield_now()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(duration)
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        Self::spawn(tokio::time::sleep(duration))
+    }
+}

@@ -1,0 +1,105 @@
+//! Tokio-uring, as in its `examples/tcp_listener.rs`.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener};
+use std::rc::Rc;
+
+use tokio_uring::buf::BoundedBuf;
+use tokio_uring::net::TcpStream;
+
+use super::{BUFFER, Contender, Service, source_block};
+use crate::server::Calls;
+
+pub(super) struct TokioUring;
+
+impl Contender for TokioUring {
+    fn name(&self) -> &'static str {
+        "tokio-uring"
+    }
+
+    fn form(&self) -> &'static str {
+        "tokio-uring, owned buffers"
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        true
+    }
+
+    fn serve(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _calls: &'static Calls,
+    ) -> io::Result<()> {
+        tokio_uring::start(async move {
+            let listener = tokio_uring::net::TcpListener::from_std(listener);
+            loop {
+                let (stream, _) = listener.accept().await?;
+                match service {
+                    Service::Echo => drop(tokio_uring::spawn(echo(stream))),
+                    Service::Sink => drop(tokio_uring::spawn(sink(stream))),
+                    Service::Source => drop(tokio_uring::spawn(source(stream))),
+                    Service::Proxy(upstream) => drop(tokio_uring::spawn(proxy(stream, upstream))),
+                }
+            }
+        })
+    }
+}
+
+async fn echo(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let (received, filled) = stream.read(buffer).await;
+        let count = received?;
+        if count == 0 {
+            return Ok(());
+        }
+        let (sent, slice) = stream.write_all(filled.slice(..count)).await;
+        sent?;
+        buffer = slice.into_inner();
+    }
+}
+
+async fn sink(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0_u64;
+    loop {
+        let (received, filled) = stream.read(buffer).await;
+        match received? {
+            0 => return stream.write_all(total.to_le_bytes().to_vec()).await.0,
+            count => total += count as u64,
+        }
+        buffer = filled;
+    }
+}
+
+async fn source(stream: TcpStream) -> io::Result<()> {
+    let mut block = source_block();
+    loop {
+        let (sent, returned) = stream.write_all(block).await;
+        sent?;
+        block = returned;
+    }
+}
+
+async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+    let upstream = Rc::new(TcpStream::connect(SocketAddr::V4(upstream)).await?);
+    let client = Rc::new(client);
+    let back = tokio_uring::spawn(copy(Rc::clone(&upstream), Rc::clone(&client)));
+    copy(client, upstream).await?;
+    back.await?
+}
+
+async fn copy(from: Rc<TcpStream>, to: Rc<TcpStream>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        let count = received?;
+        if count == 0 {
+            return to.shutdown(Shutdown::Write);
+        }
+        let (sent, slice) = to.write_all(filled.slice(..count)).await;
+        sent?;
+        buffer = slice.into_inner();
+    }
+}

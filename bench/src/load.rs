@@ -1,0 +1,49 @@
+//! The load: clients of the server under test, on one thread, on epoll.
+//!
+//! - [`pattern`] is what is sent, so that what comes back can be compared byte for byte.
+//! - [`connection`] is one connection that sends messages and checks their echo.
+//! - [`clients`] is many of them, and the loop that serves them.
+//! - [`closed_loop`] keeps a number of messages under way and measures throughput and latency.
+//! - [`open_loop`] sends at a fixed rate, whatever the server does, and measures from the moment at
+//!   which each message was due.
+//! - [`churn`] connects, exchanges one message, and closes, over and over.
+//! - [`bulk`] sends or receives as much as goes through one connection.
+//! - [`watch`] is the measured window: who used how much processor time in it.
+
+pub(crate) mod bulk;
+pub(crate) mod churn;
+pub(crate) mod clients;
+pub(crate) mod closed_loop;
+mod connection;
+pub(crate) mod open_loop;
+mod pattern;
+pub(crate) mod watch;
+
+use std::io;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// A server that answers nothing for so long is taken for stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many events are taken from epoll at once.
+const BATCH: usize = 512;
+
+/// A histogram of nanoseconds, from one to a minute, in three digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are right")
+}
+
+fn record(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn stuck() -> io::Error {
+    let seconds = PATIENCE.as_secs();
+    io::Error::new(io::ErrorKind::TimedOut, format!("the server said nothing for {seconds} s"))
+}
+
+fn hung_up() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection")
+}

@@ -1,0 +1,22 @@
+//! How long a process may live.
+
+use std::io;
+use std::os::unix::process::parent_id;
+use std::time::Duration;
+
+use super::check;
+
+/// Has the kernel kill this process when `parent` ends, or after `limit` at the latest. Both outlive
+/// an `exec`.
+pub(crate) fn bound(parent: u32, limit: Duration) -> io::Result<()> {
+    // SAFETY: the calls take no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+    let seconds = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX);
+    // SAFETY: as above.
+    unsafe { libc::alarm(seconds) };
+    if parent_id() == parent {
+        Ok(())
+    } else {
+        Err(io::Error::other("the parent has ended already"))
+    }
+}

@@ -1,0 +1,134 @@
+//! What is measured: each scenario makes cells, which [`compare`](crate::compare) runs.
+
+mod churn;
+mod echo;
+mod idle;
+mod latency;
+mod stream;
+mod work;
+
+pub(crate) use churn::Churn;
+pub(crate) use echo::{Echo, Proxy};
+pub(crate) use idle::Idle;
+pub(crate) use latency::Latency;
+pub(crate) use stream::stream;
+pub(crate) use work::{Tasks, tasks, timers};
+
+use std::io;
+
+use hdrhistogram::Histogram;
+
+use crate::compare::Objection;
+use crate::contenders::{Contender, Service};
+use crate::load::watch::Window;
+use crate::results::Sample;
+use crate::server::Server;
+
+/// A scenario's name and what it measures, for `list`.
+pub(crate) const ALL: [(&str, &str); 9] = [
+    ("quick", "the headline of echo and tasks, in a few minutes"),
+    ("echo", "messages sent back: throughput, latency and CPU a message"),
+    ("latency", "echo at a fixed rate, latency counted from when a message was due"),
+    ("proxy", "echo through a TCP proxy; the echo server behind it shares the load's core"),
+    ("churn", "connect, one message, close"),
+    ("stream", "bulk through one connection, in both directions"),
+    ("idle", "memory of an idle connection"),
+    ("tasks", "spawn, join, yield and wake, without any I/O"),
+    ("timers", "many sleeps, start and cancel, lateness"),
+];
+
+/// What is not measured yet, for `list`.
+pub(crate) const MISSING: [(&str, &str); 3] = [
+    ("fanout", "one writer to many readers"),
+    ("file", "reads and writes of files, beside fio"),
+    ("scale", "echo on several cores"),
+];
+
+/// Objects to contenders that have no server for a service.
+fn unless_serves(service: Service) -> Box<Objection> {
+    Box::new(move |contender| {
+        (!contender.serves(service)).then(|| "it has no such server here".to_owned())
+    })
+}
+
+/// Starts a contender and measures it; puts its last words to an error.
+fn with_server<T>(
+    contender: &dyn Contender,
+    service: Service,
+    core: usize,
+    measure: impl FnOnce(&Server) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut server = Server::start(contender.name(), service, core)?;
+    measure(&server).map_err(|error| server.explain(error))
+}
+
+/// What the server used, for each of so many operations.
+fn add_usage(sample: &mut Sample, window: &Window, operations: f64) {
+    let microseconds = |time: std::time::Duration| time.as_secs_f64() * 1e6 / operations;
+    sample.set("cpu us", microseconds(window.server.cpu));
+    sample.set("user us", microseconds(window.server.user));
+    sample.set("sys us", microseconds(window.server.system));
+    if window.calls > 0 {
+        sample.set("calls", window.calls as f64 / operations);
+    }
+    sample.set("switches", window.server.switches as f64 / operations);
+    sample.set("server %", window.server_share() * 100.0);
+    let waited = window.server.waited.as_secs_f64() / window.elapsed.as_secs_f64();
+    sample.set("waited %", waited * 100.0);
+    sample.set("load %", window.load_share() * 100.0);
+    sample.load_bound = window.load_was_the_bottleneck();
+}
+
+/// Latencies in microseconds.
+fn add_latency(sample: &mut Sample, latency: &Histogram<u64>) {
+    let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+    for (name, quantile) in [("p50 us", 0.5), ("p99 us", 0.99), ("p99.9 us", 0.999)] {
+        sample.set(name, microseconds(latency.value_at_quantile(quantile)));
+    }
+    sample.set("max us", microseconds(latency.max()));
+}
+
+/// A number of bytes, as it is written on the command line.
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.trim_end_matches(['i', 'B']) {
+        trimmed if trimmed.ends_with(['k', 'K']) => (&trimmed[..trimmed.len() - 1], 1024),
+        trimmed if trimmed.ends_with('M') => (&trimmed[..trimmed.len() - 1], 1024 * 1024),
+        trimmed => (trimmed, 1),
+    };
+    let number: usize = digits.trim().parse().map_err(|_| format!("{text} is no size"))?;
+    match number.checked_mul(unit) {
+        Some(size) if (1..=16 * 1024 * 1024).contains(&size) => Ok(size),
+        _ => Err("a size is between 1 and 16M".to_owned()),
+    }
+}
+
+/// A number of bytes, for people.
+fn size_name(size: usize) -> String {
+    if size >= 1024 && size % 1024 == 0 {
+        format!("{} KiB", size / 1024)
+    } else {
+        format!("{size} B")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(bytes("64"), Ok(64));
+        assert_eq!(bytes("64B"), Ok(64));
+        assert_eq!(bytes("16k"), Ok(16 * 1024));
+        assert_eq!(bytes("256KiB"), Ok(256 * 1024));
+        assert!(bytes("0").is_err());
+        assert!(bytes("17M").is_err());
+        assert!(bytes("many").is_err());
+    }
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        assert_eq!(size_name(64), "64 B");
+        assert_eq!(size_name(16 * 1024), "16 KiB");
+    }
+}

@@ -1,0 +1,73 @@
+//! `idle`: what a connection costs that does nothing.
+
+use std::io;
+use std::time::Instant;
+use std::{fs, thread};
+
+use clap::Args;
+
+use super::{unless_serves, with_server};
+use crate::compare::{Cell, Settings};
+use crate::contenders::{Contender, Service};
+use crate::load::clients::Clients;
+use crate::results::Sample;
+use crate::server::{Server, kilobytes_of};
+use crate::summary::Better::{self, Lower};
+
+const COLUMNS: &[(&str, Better)] = &[("user bytes", Lower), ("kernel bytes", Lower)];
+
+/// The size of the one message by which a connection is known to be served.
+const SIZE: usize = 64;
+
+/// Memory of an idle connection.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Idle {
+    /// Numbers of connections.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000])]
+    connections: Vec<usize>,
+}
+
+impl Idle {
+    /// A cell for each number of connections.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
+        let cells = self.connections.iter().map(|&connections| Cell {
+            name: format!("{connections} idle connections, memory of each"),
+            columns: COLUMNS,
+            objection: unless_serves(Service::Echo),
+            measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
+                with_server(contender, Service::Echo, settings.server_core, |server| {
+                    measure(server, connections, settings)
+                })
+            }),
+        });
+        cells.collect()
+    }
+}
+
+/// What the server's own memory and the kernel's grow by with the connections. The kernel's is the
+/// machine's, and so holds the load's end of each connection too.
+fn measure(server: &Server, connections: usize, settings: &Settings) -> io::Result<Sample> {
+    let (own, kernels) = (server.private_memory()?, kernel_memory()?);
+    let mut clients = Clients::connect(server, connections, SIZE)?;
+    for connection in 0..connections {
+        clients.send(connection, 1, Instant::now())?;
+    }
+    clients.drain(|_| ())?;
+    thread::sleep(settings.warm_up);
+    let own = server.private_memory()?.saturating_sub(own);
+    let kernels = kernel_memory()?.saturating_sub(kernels);
+    let mut sample = Sample::default();
+    sample.set("user bytes", own as f64 / connections as f64);
+    sample.set("kernel bytes", kernels as f64 / connections as f64);
+    Ok(sample)
+}
+
+/// The kernel's objects and stacks, in bytes.
+fn kernel_memory() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let kilobytes = |key| {
+        kilobytes_of(&text, key)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no {key} is told")))
+    };
+    Ok((kilobytes("Slab:")? + kilobytes("KernelStack:")?) * 1024)
+}

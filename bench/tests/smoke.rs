@@ -1,0 +1,77 @@
+//! The program end to end, as briefly as it goes: servers start, what comes back is compared, the
+//! children end, and the results can be read.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs, process};
+
+/// Runs the program; the results go to a folder of the test's own, which is returned too.
+fn run(name: &str, arguments: &[&str]) -> (Output, PathBuf) {
+    let folder = env::temp_dir().join(format!("annulus-bench-{name}-{}", process::id()));
+    let output = Command::new(env!("CARGO_BIN_EXE_annulus-bench"))
+        .args(arguments)
+        .args(["--rounds", "2", "--seconds", "0.05", "--warm-up", "0.02", "--results"])
+        .arg(&folder)
+        .output()
+        .expect("the program starts");
+    (output, folder)
+}
+
+/// How many samples each contender of each cell has.
+fn samples(folder: &Path, scenario: &str) -> Vec<(String, usize)> {
+    let text = fs::read_to_string(folder.join(scenario).with_extension("json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let cells = results["cells"].as_array().unwrap();
+    let entries = cells.iter().flat_map(|cell| cell["entries"].as_array().unwrap());
+    let entry = |entry: &serde_json::Value| {
+        let name = entry["contender"].as_str().unwrap().to_owned();
+        (name, entry["samples"].as_array().unwrap().len())
+    };
+    entries.map(entry).collect()
+}
+
+#[test]
+fn echo_compares_by_round() {
+    let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
+    let shape = ["--connections", "4", "--sizes", "64,256k", "--depths", "1,16"];
+    let arguments = [&["echo", "--contenders", contenders], &shape[..]].concat();
+    let (output, folder) = run("echo", &arguments);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("to raw-epoll"), "{printed}");
+    let samples = samples(&folder, "echo");
+    // Four contenders in four cells, each with both rounds.
+    assert_eq!(samples.len(), 16, "{printed}");
+    assert!(samples.iter().all(|(_, rounds)| *rounds == 2), "{printed}");
+    make_a_page(&folder);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Makes the page of a folder, which has nothing that comes from elsewhere.
+fn make_a_page(folder: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annulus-bench"));
+    let output = command.args(["report", "--results"]).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("4 connections x 64 B, depth 16"));
+    assert!(!page.contains("src=") && !page.contains("href="));
+}
+
+#[test]
+fn tasks_run_without_a_server() {
+    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A hand-written server has no tasks, and is left out by name.
+    assert!(String::from_utf8_lossy(&output.stdout).contains("without raw-epoll"));
+    let samples = samples(&folder, "tasks");
+    assert!(!samples.is_empty());
+    assert!(samples.iter().all(|(name, rounds)| name == "annulus" && *rounds == 2));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn an_unknown_contender_is_refused_by_name() {
+    let (output, _) = run("unknown", &["echo", "--contenders", "nobody"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nobody"));
+}
