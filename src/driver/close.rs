@@ -10,15 +10,10 @@ use crate::sys::{Ring, Wait, later};
 const ROUND: Duration = Duration::from_millis(50);
 
 impl<R: Ring> Driver<R> {
-    /// Refuses new operations from here on.
-    pub(crate) fn refuse(&self) {
-        self.flight.borrow_mut().refuse();
-    }
-
     /// Cancels everything and closes the ring once the kernel has let go. After `patience` it
     /// closes it all the same: what the kernel may still touch is then leaked, and reported.
     pub(crate) fn close(&self, patience: Duration) {
-        self.refuse();
+        self.flight.borrow_mut().refuse();
         let deadline = later(Instant::now(), patience);
         while self.flight.borrow().in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());

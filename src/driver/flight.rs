@@ -219,6 +219,22 @@ impl<R: Ring> Flight<R> {
         Some(completion)
     }
 
+    /// Takes the oldest completion of a multishot operation; `Some(None)` after the last one, which
+    /// frees the slot.
+    pub(super) fn take_next(&mut self, key: Key) -> Option<Option<Completion>> {
+        let State::Streaming(stream) = self.book.state(key) else {
+            unreachable!("only a multishot operation has a next completion");
+        };
+        if let Some(completion) = stream.take() {
+            return Some(Some(completion));
+        }
+        if !stream.is_exhausted() {
+            return None;
+        }
+        self.book.free(key);
+        Some(None)
+    }
+
     /// The future of an operation in flight is gone. Returns the waker it had left.
     pub(super) fn abandon(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<Waker> {
         if self.queue.is_none() {

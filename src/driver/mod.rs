@@ -35,7 +35,6 @@ mod tests;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
-use std::mem;
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -154,64 +153,43 @@ impl<R: Ring> Driver<R> {
 
     /// Asks for the completion of a one-shot operation; a result frees the slot.
     pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Poll<Completion> {
-        let mut fresh = None;
-        loop {
-            let mut flight = self.flight.borrow_mut();
-            let State::Waiting(present) = flight.state(key) else {
-                let completion = flight.take_completed(key).expect("polled after its end");
-                drop(flight);
-                return Poll::Ready(completion);
-            };
-            if present.will_wake(waker) {
-                return Poll::Pending;
-            }
-            // Cloning and dropping wakers is foreign code: never while the flight is borrowed.
-            match fresh.take() {
-                Some(clone) => {
-                    let old = mem::replace(present, clone);
-                    drop(flight);
-                    drop(old);
-                    return Poll::Pending;
-                }
-                None => {
-                    drop(flight);
-                    fresh = Some(waker.clone());
-                }
-            }
-        }
+        self.poll_slot(key, waker, |flight| flight.take_completed(key))
     }
 
     /// Asks for the next completion of a multishot operation; `None` after the last one, which
     /// frees the slot.
     pub(crate) fn poll_next(&self, key: Key, waker: &Waker) -> Poll<Option<Completion>> {
+        self.poll_slot(key, waker, |flight| flight.take_next(key))
+    }
+
+    /// Takes what a slot has by `take`, or leaves `waker` in it.
+    fn poll_slot<T>(
+        &self,
+        key: Key,
+        waker: &Waker,
+        take: impl Fn(&mut Flight<R>) -> Option<T>,
+    ) -> Poll<T> {
         let mut fresh = None;
         loop {
             let mut flight = self.flight.borrow_mut();
-            let State::Streaming(stream) = flight.state(key) else {
-                unreachable!("only a multishot operation has a next completion");
-            };
-            if let Some(completion) = stream.take() {
-                return Poll::Ready(Some(completion));
+            if let Some(taken) = take(&mut flight) {
+                return Poll::Ready(taken);
             }
-            if stream.is_exhausted() {
-                flight.free(key);
-                return Poll::Ready(None);
-            }
-            if !stream.needs_waker(waker) {
+            let state = flight.state(key);
+            if state.waker().is_some_and(|present| present.will_wake(waker)) {
                 return Poll::Pending;
             }
-            match fresh.take() {
-                Some(clone) => {
-                    let old = stream.set_waker(clone);
-                    drop(flight);
-                    drop(old);
-                    return Poll::Pending;
-                }
-                None => {
-                    drop(flight);
-                    fresh = Some(waker.clone());
-                }
-            }
+            // Cloning and dropping wakers is foreign code: never while the flight is borrowed. What
+            // it calls may bring the completion, so look once more.
+            let Some(clone) = fresh.take() else {
+                drop(flight);
+                fresh = Some(waker.clone());
+                continue;
+            };
+            let old = state.set_waker(clone);
+            drop(flight);
+            drop(old);
+            return Poll::Pending;
         }
     }
 

@@ -19,6 +19,7 @@
 //! the operation, which then ends, and whoever reads the stream starts it again.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::task::Waker;
 
 use crate::sys::Completion;
@@ -94,7 +95,7 @@ impl Abandoned {
 
     /// Keeps from ever being freed what the kernel may still touch.
     pub(super) fn leak(self) {
-        std::mem::forget(self.orphan);
+        mem::forget(self.orphan);
     }
 }
 
@@ -152,12 +153,29 @@ impl State {
         }
     }
 
+    /// Whom the next completion wakes, if anyone.
+    pub(super) fn waker(&self) -> Option<&Waker> {
+        match self {
+            Self::Waiting(waker) => Some(waker),
+            Self::Streaming(stream) => stream.waker.as_ref(),
+            Self::Completed(_) | Self::Abandoned(_) => None,
+        }
+    }
+
+    /// Replaces the waker and returns the old one, to be dropped where foreign code may run.
+    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
+        match self {
+            Self::Waiting(present) => Some(mem::replace(present, waker)),
+            Self::Streaming(stream) => stream.waker.replace(waker),
+            Self::Completed(_) | Self::Abandoned(_) => unreachable!("nobody waits for this slot"),
+        }
+    }
+
     /// The kernel has completed the entry, perhaps not for the last time.
     pub(super) fn complete(&mut self, completion: Completion) -> Effect {
         match self {
             Self::Waiting(_) => {
-                let Self::Waiting(waker) = std::mem::replace(self, Self::Completed(completion))
-                else {
+                let Self::Waiting(waker) = mem::replace(self, Self::Completed(completion)) else {
                     unreachable!("the state was Waiting");
                 };
                 Effect::Wake(waker)
@@ -178,7 +196,7 @@ impl State {
     /// dropped where foreign code may run.
     pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<Waker> {
         let vacant = Self::Completed(Completion::failed(ECANCELED));
-        let (waker, completions) = match std::mem::replace(self, vacant) {
+        let (waker, completions) = match mem::replace(self, vacant) {
             Self::Waiting(waker) => (Some(waker), VecDeque::new()),
             Self::Streaming(stream) => (stream.waker, stream.untaken),
             Self::Completed(_) | Self::Abandoned(_) => {
@@ -220,15 +238,5 @@ impl Stream {
     /// Whether nothing will come any more.
     pub(super) fn is_exhausted(&self) -> bool {
         self.ended && self.untaken.is_empty()
-    }
-
-    /// Whether a reader would have to be woken by the next completion with `waker`.
-    pub(super) fn needs_waker(&self, waker: &Waker) -> bool {
-        !self.waker.as_ref().is_some_and(|present| present.will_wake(waker))
-    }
-
-    /// Replaces the waker and returns the old one, to be dropped where foreign code may run.
-    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
-        self.waker.replace(waker)
     }
 }
