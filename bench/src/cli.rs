@@ -165,18 +165,18 @@ fn quick() -> Vec<Cell> {
 fn list() {
     println!("scenarios:");
     for (name, what) in scenarios::ALL {
-        println!("  {name:<18} {what}");
+        println!("  {name:<21} {what}");
     }
     println!("\nnot there yet:");
     for (name, what) in scenarios::MISSING {
-        println!("  {name:<18} {what}");
+        println!("  {name:<21} {what}");
     }
     println!("\ncontenders:");
     for contender in contenders::all() {
-        println!("  {:<18} {}", contender.name(), contender.form());
+        println!("  {:<21} {}", contender.name(), contender.form());
     }
     for name in contenders::left_out() {
-        println!("  {name:<18} left out: built without the feature {name}");
+        println!("  {name:<21} left out: built without the feature {name}");
     }
 }
 
