@@ -2,13 +2,12 @@
 //!
 //! Nothing here runs foreign code: whom to wake and what to settle stands on lists, for later.
 
-use std::task::Waker;
-
 use slab::Slab;
 
 use super::slot::{Abandoned, Effect, Key, Slot, State};
 use crate::sys::Completion;
 use crate::sys::errno::ENOENT;
+use crate::task::LocalWaker;
 
 #[derive(Default)]
 pub(super) struct Book {
@@ -19,7 +18,7 @@ pub(super) struct Book {
     /// Entries in flight that have none.
     pub(super) unattended: usize,
     pub(super) bell_armed: bool,
-    pub(super) woken: Vec<Waker>,
+    pub(super) woken: Vec<LocalWaker>,
     pub(super) settling: Vec<Abandoned>,
     /// Operations to cancel: multishot ones that nobody keeps up with, and those that a cancel did
     /// not find although they are in flight.

@@ -9,7 +9,6 @@
 //! user space, before anything newer. A cancel can never be dropped for want of room.
 
 use std::os::fd::RawFd;
-use std::task::Waker;
 use std::time::Duration;
 use std::{mem, thread};
 
@@ -21,6 +20,7 @@ use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
 use crate::sys::eventfd::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Completion, Ring, Submission, Wait, opcode};
+use crate::task::LocalWaker;
 
 pub(super) struct Flight<R> {
     /// `None` once closed.
@@ -236,7 +236,7 @@ impl<R: Ring> Flight<R> {
     }
 
     /// The future of an operation in flight is gone. Returns the waker it had left.
-    pub(super) fn abandon(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<Waker> {
+    pub(super) fn abandon(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
         if self.queue.is_none() {
             // The ring was closed over an operation that the kernel would not let go of.
             mem::forget(orphan);
@@ -254,12 +254,12 @@ impl<R: Ring> Flight<R> {
         }
     }
 
-    pub(super) fn record_wake(&mut self, waker: Waker) {
+    pub(super) fn record_wake(&mut self, waker: LocalWaker) {
         self.book.woken.push(waker);
     }
 
     /// Takes the lists of what reaping recorded; `wakers` is empty and is left as the next list.
-    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<Waker>) -> Vec<Abandoned> {
+    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
         mem::swap(wakers, &mut self.book.woken);
         mem::take(&mut self.book.settling)
     }

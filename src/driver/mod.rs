@@ -51,13 +51,14 @@ use crate::error::{Incident, IncidentHook, shielded};
 use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
+use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
 pub(crate) struct Driver<R = KernelRing> {
     flight: RefCell<Flight<R>>,
     wheel: RefCell<Wheel>,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
-    spare_wakers: Cell<Vec<Waker>>,
+    spare_wakers: Cell<Vec<LocalWaker>>,
     /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
     /// would pile up in front of the tasks that wait for the kernel.
     timers_a_turn: usize,
@@ -102,7 +103,7 @@ impl<R: Ring> Driver<R> {
     /// What the entry points to stays valid and untouched until the operation's completion has been
     /// taken from the slot, or is handed over with [`abandon`](Self::abandon).
     pub(crate) unsafe fn submit(&self, entry: Submission, waker: &Waker) -> Option<Key> {
-        let state = State::waiting(waker.clone());
+        let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entry's memory.
         unsafe { self.flight.borrow_mut().submit(entry, state) }
     }
@@ -118,7 +119,7 @@ impl<R: Ring> Driver<R> {
         timeout: Submission,
         waker: &Waker,
     ) -> Option<Key> {
-        let state = State::waiting(waker.clone());
+        let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entries' memory.
         unsafe { self.flight.borrow_mut().submit_with_timeout(entry, timeout, state) }
     }
@@ -183,7 +184,7 @@ impl<R: Ring> Driver<R> {
             // it calls may bring the completion, so look once more.
             let Some(clone) = fresh.take() else {
                 drop(flight);
-                fresh = Some(waker.clone());
+                fresh = Some(LocalWaker::new(waker));
                 continue;
             };
             let old = state.set_waker(clone);
@@ -249,24 +250,24 @@ impl<R: Ring> Driver<R> {
         let mut wakers = self.spare_wakers.take();
         let settling = self.flight.borrow_mut().take_aftermath(&mut wakers);
         for abandoned in settling {
-            self.shielded(|| abandoned.settle());
+            self.report_panic(shielded(|| abandoned.settle()));
         }
         for waker in wakers.drain(..) {
-            self.shielded(|| waker.wake());
+            self.report_panic(waker.wake_shielded());
         }
         self.spare_wakers.set(wakers);
     }
 
-    /// Runs foreign code; a panic in it becomes an incident and goes no further.
-    fn shielded(&self, foreign: impl FnOnce()) {
-        if let Some(message) = shielded(foreign) {
+    /// Foreign code has panicked, if there is a message: that becomes an incident.
+    fn report_panic(&self, message: Option<String>) {
+        if let Some(message) = message {
             (self.incidents)(&Incident::CallbackPanicked { message });
         }
     }
 
     /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
     pub(crate) fn start_timer(&self, deadline: Instant, waker: &Waker) -> TimerKey {
-        let waker = waker.clone();
+        let waker = LocalWaker::new(waker);
         self.wheel.borrow_mut().insert(deadline, waker)
     }
 
@@ -278,8 +279,8 @@ impl<R: Ring> Driver<R> {
         if self.wheel.borrow().will_wake(key, waker) {
             return Poll::Pending;
         }
-        let clone = waker.clone();
-        let old = self.wheel.borrow_mut().replace_waker(key, clone);
+        let fresh = LocalWaker::new(waker);
+        let old = self.wheel.borrow_mut().replace_waker(key, fresh);
         drop(old);
         Poll::Pending
     }

@@ -20,10 +20,10 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::task::Waker;
 
 use crate::sys::Completion;
 use crate::sys::errno::ECANCELED;
+use crate::task::LocalWaker;
 
 /// What a future leaves behind when it is dropped with its operation in flight: everything the
 /// kernel may still touch, and what is to become of a result that comes too late.
@@ -71,7 +71,7 @@ impl Key {
 
 /// A multishot operation whose future (a stream) is alive.
 pub(super) struct Stream {
-    waker: Option<Waker>,
+    waker: Option<LocalWaker>,
     untaken: VecDeque<Completion>,
     /// How many untaken completions are enough.
     bound: usize,
@@ -100,7 +100,7 @@ impl Abandoned {
 }
 
 pub(super) enum State {
-    Waiting(Waker),
+    Waiting(LocalWaker),
     Completed(Completion),
     Streaming(Box<Stream>),
     Abandoned(Box<Abandoned>),
@@ -116,15 +116,15 @@ pub(super) enum Effect {
     /// Nothing.
     None,
     /// Wake whoever waits.
-    Wake(Waker),
+    Wake(LocalWaker),
     /// Ask the kernel to stop a stream that nobody keeps up with, and wake its reader, if one waits.
-    Stop(Option<Waker>),
+    Stop(Option<LocalWaker>),
     /// Free the slot and, once reaping is over, settle.
     Settle,
 }
 
 impl State {
-    pub(super) fn waiting(waker: Waker) -> Self {
+    pub(super) fn waiting(waker: LocalWaker) -> Self {
         Self::Waiting(waker)
     }
 
@@ -154,7 +154,7 @@ impl State {
     }
 
     /// Whom the next completion wakes, if anyone.
-    pub(super) fn waker(&self) -> Option<&Waker> {
+    pub(super) fn waker(&self) -> Option<&LocalWaker> {
         match self {
             Self::Waiting(waker) => Some(waker),
             Self::Streaming(stream) => stream.waker.as_ref(),
@@ -163,7 +163,7 @@ impl State {
     }
 
     /// Replaces the waker and returns the old one, to be dropped where foreign code may run.
-    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
+    pub(super) fn set_waker(&mut self, waker: LocalWaker) -> Option<LocalWaker> {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
             Self::Streaming(stream) => stream.waker.replace(waker),
@@ -194,7 +194,7 @@ impl State {
 
     /// The future is gone while the kernel still works. Returns the waker it had left, to be
     /// dropped where foreign code may run.
-    pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<Waker> {
+    pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
         let vacant = Self::Completed(Completion::failed(ECANCELED));
         let (waker, completions) = match mem::replace(self, vacant) {
             Self::Waiting(waker) => (Some(waker), VecDeque::new()),

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use crate::task::LocalWaker;
+
 /// A tick is 2^16 nanoseconds.
 const TICK_BITS: u32 = 16;
 const SLOT_BITS: u32 = 6;
@@ -39,7 +41,7 @@ pub(crate) struct TimerKey(u32);
 struct Timer {
     /// Nanoseconds from the wheel's start.
     deadline: u64,
-    waker: Option<Waker>,
+    waker: Option<LocalWaker>,
     /// The index of the list that this stands in, or [`FIRED`].
     place: u16,
     previous: u32,
@@ -98,7 +100,7 @@ impl Wheel {
     }
 
     /// Adds a timer that wakes `waker` once `deadline` has passed.
-    pub(super) fn insert(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
+    pub(super) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
         let deadline = self.nanoseconds(deadline);
         let timer =
             Timer { deadline, waker: Some(waker), place: FIRED as u16, previous: NONE, next: NONE };
@@ -118,12 +120,12 @@ impl Wheel {
         present.as_ref().is_some_and(|present| present.will_wake(waker))
     }
 
-    pub(super) fn replace_waker(&mut self, key: TimerKey, waker: Waker) -> Option<Waker> {
+    pub(super) fn replace_waker(&mut self, key: TimerKey, waker: LocalWaker) -> Option<LocalWaker> {
         self.timers[key.0 as usize].waker.replace(waker)
     }
 
     /// Removes a timer; its waker, if it still had one, is the caller's to drop.
-    pub(super) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
+    pub(super) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
         if !self.has_fired(key) {
             self.unlink(key.0);
             self.running -= 1;
@@ -140,7 +142,7 @@ impl Wheel {
     }
 
     /// Fires at most `limit` of the timers whose deadline has passed, the earliest first.
-    pub(super) fn expire(&mut self, now: Instant, limit: usize, mut fire: impl FnMut(Waker)) {
+    pub(super) fn expire(&mut self, now: Instant, limit: usize, mut fire: impl FnMut(LocalWaker)) {
         // Rounded down, as deadlines are rounded up: what fires has passed.
         self.advance(self.nanoseconds(now) >> TICK_BITS);
         for _ in 0..limit {
@@ -291,7 +293,9 @@ mod tests {
 
         fn start_timer(&mut self, after: Duration) -> (TimerKey, Arc<Counter>) {
             let counter = Arc::new(Counter::default());
-            let key = self.wheel.insert(self.start + after, Waker::from(Arc::clone(&counter)));
+            let key = self
+                .wheel
+                .insert(self.start + after, LocalWaker::new(&Waker::from(Arc::clone(&counter))));
             (key, counter)
         }
 

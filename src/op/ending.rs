@@ -1,14 +1,16 @@
 //! Operations whose futures are gone and that the kernel has not let go of.
 
 use std::cell::Cell;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
+
+use crate::task::LocalWaker;
 
 /// Counts operations on their way out, and lets one task wait for the last. The next operation in
 /// the same direction of a stream waits so, or bytes would overtake each other.
 #[derive(Default)]
 pub(super) struct Ending {
     count: Cell<usize>,
-    waiter: Cell<Option<Waker>>,
+    waiter: Cell<Option<LocalWaker>>,
 }
 
 impl Ending {
@@ -29,7 +31,7 @@ impl Ending {
         if self.count.get() == 0 {
             return Poll::Ready(());
         }
-        let waker = context.waker().clone();
+        let waker = LocalWaker::new(context.waker());
         drop(self.waiter.replace(Some(waker)));
         Poll::Pending
     }

@@ -6,7 +6,7 @@ use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 
 use super::context::{self, Shared};
-use crate::task::{JoinError, Origin, make};
+use crate::task::{JoinError, Origin};
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -38,7 +38,7 @@ pub(super) fn block_on<F: Future>(shared: &Rc<Shared>, future: F) -> F::Output {
     let _running = Running::begin();
     let _entered = context::enter(shared);
     let origin = Origin { name: Some("main".into()), parent: None, spawned_at: Location::caller() };
-    let outcome = make::scoped(future, &shared.shard, origin, |root| shared.run_until_ended(root));
+    let outcome = shared.tasks.scoped(future, origin, |root| shared.run_until_ended(root));
     match outcome {
         Some(Ok(output)) => output,
         Some(Err(JoinError::Panicked(payload))) => resume_unwind(payload),

@@ -1,6 +1,5 @@
 //! Configuring a runtime.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -8,15 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
-
 use super::Runtime;
 use super::context::Shared;
 use crate::driver::Driver;
 use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
-use crate::task::Shard;
+use crate::task::Tasks;
 
 /// Makes a [`Runtime`] with other than the default configuration.
 ///
@@ -128,10 +125,8 @@ impl Builder {
         let driver = Driver::new(ring, capabilities, fd, self.polls_a_turn, hook);
         let shared = Shared {
             driver: Rc::new(driver),
-            // The shard keeps the eventfd open for as long as anyone could ring it.
-            shard: Shard::new(Box::new(move || bell.ring()), self.incidents),
-            tasks: RefCell::new(Slab::new()),
-            closing: Cell::new(false),
+            // The tasks keep the eventfd open for as long as anyone could ring it.
+            tasks: Tasks::new(Box::new(move || bell.ring()), self.incidents),
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
         };

@@ -1,23 +1,17 @@
 //! The runtime of this thread, for the code that runs in it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
-
 use crate::driver::{Driver, Metrics};
-use crate::task::{Shard, Task};
+use crate::task::Tasks;
 
 /// What the handle of a runtime and the code that runs in it share.
 pub(crate) struct Shared {
     pub(crate) driver: Rc<Driver>,
-    pub(super) shard: Arc<Shard>,
-    /// Every task that has not ended.
-    pub(super) tasks: RefCell<Slab<Task>>,
-    pub(super) closing: Cell<bool>,
+    pub(super) tasks: Tasks,
     pub(super) polls_a_turn: usize,
     pub(super) teardown_limit: Duration,
 }

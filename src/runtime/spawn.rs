@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::context::{self, Shared};
-use crate::task::{JoinHandle, Origin, current_id, make};
+use crate::task::{JoinHandle, Origin, current_id, is_in_task, spawn_child};
 
 /// Starts a task on this thread's runtime. The caller goes on; the task has its first turn after
 /// the tasks that are ready already.
@@ -30,7 +30,7 @@ use crate::task::{JoinHandle, Origin, current_id, make};
 #[doc(alias = "asyncio.create_task")]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    spawn_on(&context::current(), None, future)
+    spawn_here(None, future)
 }
 
 /// [`spawn`] with a name for the task, which shows where the task is reported.
@@ -43,7 +43,21 @@ pub fn spawn_named<F>(name: impl Into<Arc<str>>, future: F) -> JoinHandle<F::Out
 where
     F: Future + 'static,
 {
-    spawn_on(&context::current(), Some(name.into()), future)
+    spawn_here(Some(name.into()), future)
+}
+
+/// A task starts another without looking for the runtime: it stands beside it.
+#[track_caller]
+#[inline]
+fn spawn_here<F>(name: Option<Arc<str>>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    if is_in_task() {
+        spawn_child(future, name, Location::caller())
+    } else {
+        spawn_on(&context::current(), name, future)
+    }
 }
 
 #[track_caller]
@@ -56,7 +70,5 @@ where
     F: Future + 'static,
 {
     let origin = Origin { name, parent: current_id(), spawned_at: Location::caller() };
-    let (task, handle) = make::new(future, &shared.shard, origin);
-    shared.admit(&task);
-    handle
+    shared.tasks.spawn(future, origin)
 }

@@ -9,30 +9,43 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
+use super::current::with_budget;
+
 /// How many operations may complete at once in one poll.
 const ALLOWANCE: u8 = 128;
 
-thread_local! {
-    static LEFT: Cell<u8> = const { Cell::new(ALLOWANCE) };
-}
+/// What is left of the allowance.
+pub(super) struct Budget(Cell<u8>);
 
-/// A task begins its turn.
-pub(super) fn refill() {
-    LEFT.set(ALLOWANCE);
+impl Budget {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(ALLOWANCE))
+    }
+
+    /// A task begins its turn.
+    #[inline]
+    pub(super) fn refill(&self) {
+        self.0.set(ALLOWANCE);
+    }
+
+    /// Takes a unit. If none is left there is a new allowance, since whoever polls outside of a
+    /// task, such as a foreign executor, gets one too.
+    #[inline]
+    fn spend(&self) -> bool {
+        match self.0.get().checked_sub(1) {
+            Some(left) => self.0.set(left),
+            None => self.refill(),
+        }
+        self.0.get() < ALLOWANCE
+    }
 }
 
 /// Takes a unit, or makes the task yield. Call it when something is ready, before taking it.
+#[inline]
 pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
-    match LEFT.get().checked_sub(1) {
-        Some(left) => {
-            LEFT.set(left);
-            Poll::Ready(())
-        }
-        None => {
-            // Whoever polls outside of a task, such as a foreign executor, gets a new allowance too.
-            refill();
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
+    if with_budget(Budget::spend) {
+        return Poll::Ready(());
     }
+    context.waker().wake_by_ref();
+    Poll::Pending
 }

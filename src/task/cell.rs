@@ -9,9 +9,11 @@
 //! | `Consumed` | nothing              | never                                                |
 //!
 //! `header.finished` is set once the stage is no longer `Running`, and only then do handles look at
-//! the stage. The future is dropped in place while `finished` is not set yet, so nothing that its
-//! destructor calls can reach the stage. An outcome is moved out before it is dropped.
+//! the stage. The future is dropped in place while `finished` is not set yet and the task has its
+//! turn, so nothing that its destructor calls can reach the stage. An outcome is moved out before it
+//! is dropped.
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
@@ -21,13 +23,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
-use super::header::{Header, release};
-use super::shard::{Origin, Shard};
-use super::{JoinError, TaskId, budget, current, waker};
+use super::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use super::header::{Header, hold, let_go};
+use super::pool::Class;
+use super::shard::Shard;
+use super::tasks::Origin;
+use super::{JoinError, LocalWaker, TaskId, current, waker};
 use crate::error::{Incident, discard, panic_message, shielded};
 
 enum Stage<F: Future> {
@@ -43,8 +46,8 @@ struct TaskCell<F: Future> {
     stage: UnsafeCell<Stage<F>>,
 }
 
-/// What can be done with a cell without knowing its future's type. All but `free` are for the
-/// owner's thread only.
+/// What can be done with a cell without knowing its future's type. The functions are for the owner's
+/// thread only.
 pub(super) struct Vtable {
     /// Polls the future; at its end the outcome takes its place. Returns whether it has ended.
     poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
@@ -54,8 +57,8 @@ pub(super) struct Vtable {
     take: unsafe fn(NonNull<Header>, *mut ()),
     /// Drops the outcome, and gives the panic if that is what it was.
     discard: unsafe fn(NonNull<Header>) -> Option<Box<dyn Any + Send>>,
-    /// Frees the memory, from any thread. The stage holds nothing by then.
-    pub(super) free: unsafe fn(NonNull<Header>),
+    /// That of the memory.
+    pub(super) class: Class,
 }
 
 impl<F: Future> TaskCell<F> {
@@ -64,30 +67,47 @@ impl<F: Future> TaskCell<F> {
         cancel: Self::cancel,
         take: Self::take,
         discard: Self::discard,
-        free: Self::free,
+        class: Class::of(Layout::new::<Self>()),
     };
 
     /// # Safety
     ///
     /// `task` is the header of a cell of this type.
+    #[inline]
     unsafe fn stage(task: NonNull<Header>) -> *mut Stage<F> {
         // SAFETY: the header is the cell's first field.
         unsafe { (*task.cast::<Self>().as_ptr()).stage.get() }
     }
 
     unsafe fn poll(task: NonNull<Header>, context: &mut Context<'_>) -> bool {
+        let mut output = None;
         // SAFETY: this is the owner's thread, which alone reaches the stage, and the stage is not
         // reached again while it is `Running` (see the module's text).
-        let Stage::Running(future) = (unsafe { &mut *Self::stage(task) }) else { return true };
-        // SAFETY: the future stays where it is until it is dropped in place.
-        let future = unsafe { Pin::new_unchecked(&mut **future) };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
-            Ok(Poll::Pending) => return false,
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(JoinError::Panicked(payload)),
-        };
-        // SAFETY: the future runs no more.
-        unsafe { Self::finish(task, outcome) };
+        let polled = catch_unwind(AssertUnwindSafe(|| unsafe {
+            let Stage::Running(future) = &mut *Self::stage(task) else { return true };
+            // The future stays where it is until it is dropped in place.
+            match Pin::new_unchecked(&mut **future).poll(context) {
+                Poll::Pending => return false,
+                Poll::Ready(value) => output = Some(value),
+            }
+            ManuallyDrop::drop(future);
+            true
+        }));
+        match (polled, output) {
+            (Ok(false), _) => return false,
+            // SAFETY: as above; the future has been dropped.
+            (Ok(true), Some(output)) => unsafe { Self::put(task, Ok(output)) },
+            (Ok(true), None) => {}
+            // SAFETY: as above; its own destructor has panicked.
+            (Err(payload), Some(output)) => unsafe {
+                let payload = first_panic(Ok(output), payload);
+                Self::put(task, Err(JoinError::Panicked(payload)));
+            },
+            // SAFETY: as above; the poll has panicked, and the future runs no more.
+            (Err(payload), None) => unsafe {
+                Self::finish(task, Err(JoinError::Panicked(payload)));
+            },
+        }
         true
     }
 
@@ -96,21 +116,25 @@ impl<F: Future> TaskCell<F> {
         unsafe { Self::finish(task, Err(JoinError::Cancelled)) };
     }
 
-    /// Puts the outcome in the future's place. If the future's destructor panics, that is the
+    /// Drops the future and puts the outcome in its place. If its destructor panics, that is the
     /// outcome of a task that had not failed before.
     unsafe fn finish(task: NonNull<Header>, outcome: Result<F::Output, JoinError>) {
         // SAFETY: as in `poll`.
         let Stage::Running(future) = (unsafe { &mut *Self::stage(task) }) else { return };
         // SAFETY: the future is dropped once: the stage is replaced right below.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(future) }));
-        // SAFETY: as in `poll`. The old stage has no drop glue left to run: the future in it is
-        // `ManuallyDrop`.
-        unsafe { Self::stage(task).write(Stage::Consumed) };
         let outcome = match dropped {
             Ok(()) => outcome,
             Err(payload) => Err(JoinError::Panicked(first_panic(outcome, payload))),
         };
-        // SAFETY: as above.
+        // SAFETY: as in `poll`; the future has been dropped.
+        unsafe { Self::put(task, outcome) };
+    }
+
+    /// Puts the outcome where the future was.
+    unsafe fn put(task: NonNull<Header>, outcome: Result<F::Output, JoinError>) {
+        // SAFETY: as in `poll`. The old stage has no drop glue left to run: the future in it is
+        // `ManuallyDrop`.
         unsafe { Self::stage(task).write(Stage::Finished(outcome)) };
     }
 
@@ -137,13 +161,6 @@ impl<F: Future> TaskCell<F> {
             outcome => catch_unwind(AssertUnwindSafe(|| drop(outcome))).err(),
         }
     }
-
-    unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: the memory came from a box of this type and has no other reference. Nothing of
-        // the future is dropped here: the stage is `Consumed`, or the owner's references would not
-        // all be gone.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
-    }
 }
 
 /// The panic that counts, when a future's destructor panicked after its poll had ended in some way.
@@ -164,17 +181,6 @@ fn first_panic<T>(
     }
 }
 
-/// What a turn brought a task to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// It waits for a wake.
-    Waiting,
-    /// It has ended.
-    Ended,
-    /// It had ended before.
-    EndedBefore,
-}
-
 /// A reference to a task on its own thread.
 pub(crate) struct Task {
     header: NonNull<Header>,
@@ -183,46 +189,83 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Makes a task, with one reference that is returned.
+    /// Makes a task, which stands in the list of all and in the ready queue.
     ///
     /// # Safety
     ///
-    /// The future may borrow: then whoever calls sees to it that [`cancel`](Self::cancel) and
-    /// [`discard`](Self::discard), or their like, have emptied the cell before the borrow ends.
-    pub(super) unsafe fn new<F: Future>(future: F, shard: &Arc<Shard>, origin: Origin) -> Self {
-        let header = Header {
-            references: AtomicUsize::new(1),
-            in_inbox: AtomicBool::new(false),
-            inbox_next: AtomicPtr::new(std::ptr::null_mut()),
-            vtable: TaskCell::<F>::VTABLE,
-            shard: Arc::clone(shard),
-            id: shard.next_id(),
-            parent: origin.parent,
-            name: origin.name,
-            spawned_at: origin.spawned_at,
-            held: Cell::new(1),
-            place: Cell::new(usize::MAX),
-            queued: Cell::new(false),
-            ready_next: Cell::new(None),
-            cancelled: Cell::new(false),
-            finished: Cell::new(false),
-            joinable: Cell::new(true),
-            joiner: Cell::new(None),
-        };
-        let stage = UnsafeCell::new(Stage::Running(ManuallyDrop::new(future)));
-        let cell = NonNull::from(Box::leak(Box::new(TaskCell { header, stage })));
-        Self { header: cell.cast(), _local: PhantomData }
+    /// The shard came from an `Arc` that is alive, and this is its owner. The future may borrow: then
+    /// whoever calls sees to it that [`end`](Self::end) and [`discard`](Self::discard), or their
+    /// like, have emptied the cell before the borrow ends.
+    #[inline]
+    pub(super) unsafe fn new<F: Future>(future: F, shard: NonNull<Shard>, origin: Origin) -> Self {
+        // SAFETY: passed on by the caller.
+        let owner = unsafe { shard.as_ref() };
+        let memory = owner.pool.take(TaskCell::<F>::VTABLE.class).cast::<TaskCell<F>>();
+        let header = memory.cast::<Header>();
+        // SAFETY: this is the owner's thread. The memory has the cell's layout, but for a size that is
+        // rounded up; the parts are written one by one, each where it is to stand.
+        unsafe {
+            header.write(Header {
+                references: AtomicU32::new(1),
+                // The list's, the ready queue's, and the one that is returned.
+                held: Cell::new(3),
+                queued: Cell::new(true),
+                cancelled: Cell::new(false),
+                finished: Cell::new(false),
+                joinable: Cell::new(true),
+                keeps_shard: Cell::new(false),
+                in_inbox: AtomicBool::new(false),
+                vtable: TaskCell::<F>::VTABLE,
+                shard: Shard::enter(shard),
+                ready_next: Cell::new(None),
+                list_before: Cell::new(None),
+                list_after: Cell::new(None),
+                joiner: Cell::new(None),
+                inbox_next: AtomicPtr::new(std::ptr::null_mut()),
+                id: owner.next_id(),
+                parent: origin.parent,
+                spawned_at: origin.spawned_at,
+                name: origin.name.map(Box::new),
+            });
+            TaskCell::<F>::stage(header).write(Stage::Running(ManuallyDrop::new(future)));
+        }
+        // SAFETY: two of the holds are given away, and the task stands nowhere yet.
+        unsafe {
+            owner.listed.push(header);
+            owner.ready.push(header);
+        }
+        Self { header, _local: PhantomData }
     }
 
-    /// Takes over a reference that is counted in `held`.
+    /// Takes over one of the owner's holds.
     ///
     /// # Safety
     ///
-    /// This is the owner's thread, and the reference is the caller's to give.
+    /// This is the owner's thread, and the hold is the caller's to give.
+    #[inline]
     pub(super) unsafe fn from_held(header: NonNull<Header>) -> Self {
         Self { header, _local: PhantomData }
     }
 
+    /// Gives the hold to the caller.
+    #[inline]
+    pub(super) fn into_held(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).header
+    }
+
+    /// Adds a hold.
+    ///
+    /// # Safety
+    ///
+    /// This is the owner's thread, which holds the task.
+    #[inline]
+    pub(super) unsafe fn hold(header: NonNull<Header>) -> Self {
+        // SAFETY: passed on by the caller.
+        unsafe { hold(header) };
+        Self { header, _local: PhantomData }
+    }
+
+    #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: this is a reference.
         unsafe { self.header.as_ref() }
@@ -232,23 +275,24 @@ impl Task {
         self.header().id
     }
 
+    #[inline]
     pub(crate) fn is_finished(&self) -> bool {
         self.header().finished.get()
     }
 
-    /// Where the runtime's list keeps the task; `usize::MAX` before it was set.
-    pub(crate) fn place(&self) -> usize {
-        self.header().place.get()
-    }
-
-    pub(crate) fn set_place(&self, place: usize) {
-        self.header().place.set(place);
-    }
-
     /// Puts the task at the end of the ready queue.
+    #[inline]
     pub(crate) fn make_ready(&self) {
         // SAFETY: a `Task` exists only on the owner's thread.
-        unsafe { self.header().shard.make_ready(self.header) };
+        unsafe { self.header().shard().make_ready(self.header) };
+    }
+
+    /// Puts the task at the end of the ready queue, and this hold with it.
+    #[inline]
+    pub(super) fn into_ready(self) {
+        let header = self.into_held();
+        // SAFETY: a `Task` exists only on the owner's thread, and is a hold, which is given away.
+        unsafe { header.as_ref().shard().make_ready_held(header) };
     }
 
     /// Asks for the task's end at its next turn. Returns whether it has not ended yet.
@@ -262,30 +306,28 @@ impl Task {
     }
 
     /// Gives the task its turn: polls it, or ends it if it was cancelled.
-    pub(crate) fn run(&self) -> Progress {
+    #[inline]
+    pub(crate) fn run(&self) {
         let header = self.header();
         if header.finished.get() {
             // It was woken by the poll that ended it, and stood in the queue since.
-            return Progress::EndedBefore;
+            return;
         }
-        let _current = current::enter(self);
-        let ended = if header.cancelled.get() {
-            // SAFETY: this is the owner's thread; the runtime runs one task at a time, so the
-            // future is not being polled.
-            unsafe { (header.vtable.cancel)(self.header) };
-            true
-        } else {
-            budget::refill();
+        let ended = current::with_turn(self, || {
+            if header.cancelled.get() {
+                // SAFETY: this is the owner's thread; one task has its turn at a time, so the future
+                // is not being polled.
+                unsafe { (header.vtable.cancel)(self.header) };
+                return true;
+            }
             // SAFETY: `self` is a reference for as long as the waker is used.
             let waker = unsafe { waker::borrowed(self.header) };
             // SAFETY: as above.
             unsafe { (header.vtable.poll)(self.header, &mut Context::from_waker(&waker)) }
-        };
-        if !ended {
-            return Progress::Waiting;
+        });
+        if ended {
+            self.settle();
         }
-        self.settle();
-        Progress::Ended
     }
 
     /// Ends the task now, whatever it was doing, if it has not ended.
@@ -295,32 +337,42 @@ impl Task {
     }
 
     /// The outcome is there: tell whoever waits for it, or nobody will ever.
+    #[inline]
     fn settle(&self) {
         let header = self.header();
         header.finished.set(true);
+        // SAFETY: this is the owner's thread; an unfinished task stands in its shard's list, whose
+        // hold is given up here. `self` is another.
+        unsafe {
+            header.shard().listed.remove(self.header);
+            let_go(self.header);
+        }
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {
-            self.shielded(|| joiner.wake());
+            self.report_panic(joiner.wake_shielded());
         }
     }
 
     /// Keeps the waker of whoever waits for the end. The newest counts.
+    #[inline]
     pub(super) fn set_joiner(&self, waker: &Waker) {
         let joiner = &self.header().joiner;
-        let present = joiner.take();
-        if present.as_ref().is_some_and(|present| present.will_wake(waker)) {
-            joiner.set(present);
+        // Dropped, which may be foreign code, when the new one is in its place.
+        let old = joiner.take();
+        if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            joiner.set(old);
         } else {
-            joiner.set(Some(waker.clone()));
+            joiner.set(Some(LocalWaker::new(waker)));
         }
     }
 
     /// Nobody will take the outcome; if it is there already, it is dropped.
     pub(super) fn detach(&self) {
         self.header().joinable.set(false);
-        let joiner = self.header().joiner.take();
-        self.shielded(|| drop(joiner));
+        if let Some(joiner) = self.header().joiner.take() {
+            self.shielded(|| drop(joiner));
+        }
         if self.is_finished() {
             self.discard();
         }
@@ -347,8 +399,8 @@ impl Task {
         let header = self.header();
         // SAFETY: this is the owner's thread, and the future has ended.
         if let Some(payload) = unsafe { (header.vtable.discard)(self.header) } {
-            header.shard.report(&Incident::TaskPanicked {
-                task: header.name.clone(),
+            header.shard().report(&Incident::TaskPanicked {
+                task: header.name.as_deref().cloned(),
                 spawned_at: header.spawned_at,
                 message: panic_message(&*payload),
             });
@@ -358,27 +410,27 @@ impl Task {
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
     fn shielded(&self, foreign: impl FnOnce()) {
-        if let Some(message) = shielded(foreign) {
-            self.header().shard.report(&Incident::CallbackPanicked { message });
+        self.report_panic(shielded(foreign));
+    }
+
+    fn report_panic(&self, message: Option<String>) {
+        if let Some(message) = message {
+            self.header().shard().report(&Incident::CallbackPanicked { message });
         }
     }
 }
 
 impl Clone for Task {
     fn clone(&self) -> Self {
-        let held = &self.header().held;
-        held.set(held.get() + 1);
-        Self { header: self.header, _local: PhantomData }
+        // SAFETY: a `Task` is a hold, and exists only on the owner's thread.
+        unsafe { Self::hold(self.header) }
     }
 }
 
 impl Drop for Task {
+    #[inline]
     fn drop(&mut self) {
-        let held = &self.header().held;
-        held.set(held.get() - 1);
-        if held.get() == 0 {
-            // SAFETY: the owner's thread holds nothing more, so its one counted reference goes.
-            unsafe { release(self.header) };
-        }
+        // SAFETY: as above; this hold is given up here.
+        unsafe { let_go(self.header) };
     }
 }

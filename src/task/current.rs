@@ -1,42 +1,78 @@
 //! The task that is being polled on this thread.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
+use std::future::Future;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 
-use super::TaskId;
+use super::budget::Budget;
 use super::cell::Task;
 use super::header::Header;
+use super::{JoinHandle, Origin, TaskId};
+use super::{tasks, waker};
 
 thread_local! {
+    static TURN: Turn = const { Turn { task: Cell::new(None), budget: Budget::new() } };
+}
+
+/// What belongs to whoever has its turn. One thread-local, since finding one takes time.
+struct Turn {
     // No reference is counted for it, and no destructor run: whoever sets it holds the task.
-    static CURRENT: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
+    task: Cell<Option<NonNull<Header>>>,
+    budget: Budget,
 }
 
-/// Until this is dropped, the task it was made for is the current one.
-pub(super) struct Entered<'a> {
+/// Runs `body` with this task as the current one, and with a new budget.
+#[inline]
+pub(super) fn with_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
+    TURN.with(|turn| {
+        let outer = turn.task.replace(Some(NonNull::from(task.header())));
+        let _restore = Restore { turn, outer };
+        turn.budget.refill();
+        body()
+    })
+}
+
+struct Restore<'a> {
+    turn: &'a Turn,
     outer: Option<NonNull<Header>>,
-    _task: PhantomData<&'a Task>,
 }
 
-/// The guard must be dropped, and not forgotten, while the task is held.
-pub(super) fn enter(task: &Task) -> Entered<'_> {
-    let outer = CURRENT.replace(Some(NonNull::from(task.header())));
-    Entered { outer, _task: PhantomData }
-}
-
-impl Drop for Entered<'_> {
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.outer);
+        self.turn.task.set(self.outer);
     }
 }
 
+/// The budget of whoever has its turn.
+#[inline]
+pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
+    TURN.with(|turn| ask(&turn.budget))
+}
+
+/// Whether a task is the current one.
+#[inline]
+pub(super) fn is(task: &Task) -> bool {
+    TURN.with(|turn| turn.task.get()) == Some(NonNull::from(task.header()))
+}
+
+/// A hold of the current task, if that is what this waker wakes.
+#[inline]
+pub(super) fn hold_if_woken_by(waker: &Waker) -> Option<Task> {
+    let task = TURN.with(|turn| turn.task.get()).filter(|&task| waker::is_of(waker, task))?;
+    // SAFETY: `with_turn` borrows the `Task`, a hold, until the header stands here no more. It is the
+    // owner's thread: a `Task` never leaves it.
+    Some(unsafe { Task::hold(task) })
+}
+
 /// Asks something of the current task's header.
+#[inline]
 fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
-    // SAFETY: the header is valid: `Task::run`, which alone enters, holds the task until the guard
-    // is dropped. It is the owner's thread: a `Task` never leaves it.
-    CURRENT.get().map(|header| ask(unsafe { header.as_ref() }))
+    // SAFETY: the header is valid: `with_turn` borrows the `Task`, a hold, until the header stands
+    // here no more. It is the owner's thread: a `Task` never leaves it.
+    TURN.with(|turn| turn.task.get()).map(|header| ask(unsafe { header.as_ref() }))
 }
 
 /// What a task can know of itself; made by [`current_task`].
@@ -83,12 +119,37 @@ impl CurrentTask {
 pub fn current_task() -> Option<CurrentTask> {
     with_current(|header| CurrentTask {
         id: header.id,
-        name: header.name.clone(),
+        name: header.name.as_deref().cloned(),
         parent: header.parent,
     })
 }
 
+/// Makes a task on the running one's shard, as its child.
+///
+/// # Panics
+///
+/// Outside of a task.
+#[inline]
+pub(crate) fn spawn_child<F: Future + 'static>(
+    future: F,
+    name: Option<Arc<str>>,
+    spawned_at: &'static Location<'static>,
+) -> JoinHandle<F::Output> {
+    let running = TURN.with(|turn| turn.task.get()).expect("a task has its turn");
+    // SAFETY: as in `with_current`.
+    let (shard, id) = unsafe { (running.as_ref().shard, running.as_ref().id) };
+    // SAFETY: the running task keeps its shard, and this is the owner's thread.
+    unsafe { tasks::spawn(shard, future, Origin { name, parent: Some(id), spawned_at }) }
+}
+
+/// Whether a task has its turn on this thread.
+#[inline]
+pub(crate) fn is_in_task() -> bool {
+    TURN.with(|turn| turn.task.get()).is_some()
+}
+
 /// The number of the running task.
+#[inline]
 pub(crate) fn current_id() -> Option<TaskId> {
     with_current(|header| header.id)
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::cell::Task;
-use super::{JoinError, TaskId, budget, current_id};
+use super::{JoinError, TaskId, budget, current};
 
 /// A task, as seen by whoever spawned it.
 ///
@@ -99,10 +99,11 @@ impl<T> JoinHandle<T> {
     /// The task's name, if it was given one.
     #[doc(alias = "asyncio.Task.get_name")]
     pub fn name(&self) -> Option<&str> {
-        self.task.header().name.as_deref()
+        self.task.header().name.as_deref().map(|name| &**name)
     }
 
     /// The outcome, if the task has ended and it was not taken before.
+    #[inline]
     pub(super) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
         if self.taken || !self.task.is_finished() {
             return None;
@@ -112,10 +113,11 @@ impl<T> JoinHandle<T> {
         Some(unsafe { self.task.take() })
     }
 
+    #[inline]
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "the outcome of this task has been taken already");
         if !self.task.is_finished() {
-            assert!(current_id() != Some(self.id()), "a task cannot wait for its own end");
+            assert!(!current::is(&self.task), "a task cannot wait for its own end");
             self.task.set_joiner(context.waker());
             return Poll::Pending;
         }

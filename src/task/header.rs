@@ -3,9 +3,16 @@
 //! # References
 //!
 //! `references` counts, atomically: each waker; a place in the inbox; and one for the owner's
-//! thread as long as it holds any reference at all. The owner's own (the runtime's list of tasks,
-//! the handle, a place in the ready queue) are counted in `held`, with no atomics. While a task is
-//! not finished the runtime's list holds it, so `held > 0`.
+//! thread as long as it holds any reference at all. The owner's own (the list of tasks, the handle,
+//! a place in the ready queue, a [`LocalWaker`](super::LocalWaker)) are counted in `held`, with no
+//! atomics. While a task is not finished its list holds it, so `held > 0`.
+//!
+//! # The shard
+//!
+//! A header points to its shard. As long as the owner holds any task, the tasks together keep one
+//! reference to the shard (`Shard::enter`, `Shard::leave`), so that to make and to free a task costs
+//! no atomic read-modify-write. A header that outlives the owner's holds, because a waker is left,
+//! gets a reference of its own (`keeps_shard`).
 //!
 //! # Being queued
 //!
@@ -21,39 +28,55 @@ use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::task::Waker;
 
-use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+use super::LocalWaker;
+use super::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 use super::cell::Vtable;
 use super::id::TaskId;
 use super::shard::Shard;
 
-/// More wakers than memory could hold: somebody forgets clones in a loop.
-const MOST_REFERENCES: usize = usize::MAX / 2;
+/// More references than memory could hold: somebody forgets clones in a loop.
+const MOST_REFERENCES: u32 = u32::MAX / 2;
 
+/// Laid out for the cache: what each turn of a task touches comes first and fits one line.
+#[repr(C)]
 pub(super) struct Header {
     // Any thread:
-    pub(super) references: AtomicUsize,
-    pub(super) in_inbox: AtomicBool,
-    pub(super) inbox_next: AtomicPtr<Header>,
-    // Any thread, never changed:
-    pub(super) vtable: &'static Vtable,
-    pub(super) shard: Arc<Shard>,
-    pub(super) id: TaskId,
-    pub(super) parent: Option<TaskId>,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) references: AtomicU32,
     // The owner's thread only:
-    pub(super) held: Cell<usize>,
-    /// Where the runtime's list keeps the task.
-    pub(super) place: Cell<usize>,
+    pub(super) held: Cell<u32>,
     pub(super) queued: Cell<bool>,
-    pub(super) ready_next: Cell<Option<NonNull<Header>>>,
     pub(super) cancelled: Cell<bool>,
     pub(super) finished: Cell<bool>,
     /// Whether a handle may still take the outcome.
     pub(super) joinable: Cell<bool>,
-    pub(super) joiner: Cell<Option<Waker>>,
+    /// Changed by the owner's thread only, and read by whoever frees the memory after it.
+    pub(super) keeps_shard: Cell<bool>,
+    // Any thread:
+    pub(super) in_inbox: AtomicBool,
+    // Any thread, never changed:
+    pub(super) vtable: &'static Vtable,
+    pub(super) shard: NonNull<Shard>,
+    // The owner's thread only:
+    pub(super) ready_next: Cell<Option<NonNull<Header>>>,
+    pub(super) list_before: Cell<Option<NonNull<Header>>>,
+    pub(super) list_after: Cell<Option<NonNull<Header>>>,
+    pub(super) joiner: Cell<Option<LocalWaker>>,
+    // Any thread:
+    pub(super) inbox_next: AtomicPtr<Header>,
+    // Any thread, never changed:
+    pub(super) id: TaskId,
+    pub(super) parent: Option<TaskId>,
+    pub(super) spawned_at: &'static Location<'static>,
+    /// Boxed, since few tasks have one.
+    pub(super) name: Option<Box<Arc<str>>>,
+}
+
+impl Header {
+    pub(super) fn shard(&self) -> &Shard {
+        // SAFETY: whoever has a reference to the header keeps the shard, see the module's text.
+        unsafe { self.shard.as_ref() }
+    }
 }
 
 /// Adds a reference, from any thread.
@@ -83,8 +106,89 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
         fence(Ordering::Acquire);
         // SAFETY: it was the last reference. The owner's thread has given up its own, which it
         // does only after it has dropped the future and the output.
-        unsafe { (task.as_ref().vtable.free)(task) };
+        unsafe { free(task) };
     }
+}
+
+/// Frees the memory and, if the header had a reference to the shard, lets go of that.
+///
+/// # Safety
+///
+/// There is no reference left, and the caller sees what was done by each.
+unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: the memory is valid until it is freed here.
+    let header = unsafe { task.as_ref() };
+    let (class, shard) = (header.vtable.class, header.keeps_shard.get().then_some(header.shard));
+    // SAFETY: there is no reference left. The stage holds nothing to drop.
+    unsafe {
+        task.drop_in_place();
+        class.free(task.cast());
+    }
+    if let Some(shard) = shard {
+        // SAFETY: `let_go` has made this reference.
+        drop(unsafe { Arc::from_raw(shard.as_ptr()) });
+    }
+}
+
+/// Adds to what the owner's thread holds.
+///
+/// # Safety
+///
+/// This is the owner's thread, which holds the task already.
+#[inline]
+pub(super) unsafe fn hold(task: NonNull<Header>) {
+    // SAFETY: what is held is valid.
+    let held = unsafe { &task.as_ref().held };
+    debug_assert!(held.get() > 0, "the owner holds the task");
+    if held.get() > MOST_REFERENCES {
+        std::process::abort();
+    }
+    held.set(held.get() + 1);
+}
+
+/// Gives up one of the owner's holds; with the last, its one counted reference.
+///
+/// # Safety
+///
+/// This is the owner's thread, and the caller has a hold and uses it no more.
+#[inline]
+pub(super) unsafe fn let_go(task: NonNull<Header>) {
+    // SAFETY: what is held is valid.
+    let held = unsafe { &task.as_ref().held };
+    held.set(held.get() - 1);
+    if held.get() == 0 {
+        // SAFETY: it was the last hold.
+        unsafe { leave(task) };
+    }
+}
+
+/// Gives up the owner's counted reference.
+///
+/// # Safety
+///
+/// This is the owner's thread, which holds the task no more.
+unsafe fn leave(task: NonNull<Header>) {
+    // SAFETY: the owner's reference keeps the header valid up to here.
+    let header = unsafe { task.as_ref() };
+    let shard = header.shard;
+    // Acquire: what was done by references that are gone happens before the memory is freed.
+    if header.references.load(Ordering::Acquire) == 1 {
+        // SAFETY: only the owner's reference is left, so nobody can make another, and the stage
+        // holds nothing to drop.
+        unsafe {
+            let class = header.vtable.class;
+            task.drop_in_place();
+            shard.as_ref().pool.give_back(task.cast(), class);
+        }
+    } else {
+        // SAFETY: the shard came from an `Arc`, which is alive: this task has entered it.
+        unsafe { Arc::increment_strong_count(shard.as_ptr()) };
+        header.keeps_shard.set(true);
+        // SAFETY: this is the owner's reference.
+        unsafe { release(task) };
+    }
+    // SAFETY: each task has entered once, when it was made.
+    unsafe { Shard::leave(shard) };
 }
 
 /// Wakes a task, from any thread.
@@ -95,13 +199,13 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
 pub(super) unsafe fn wake(task: NonNull<Header>) {
     // SAFETY: the caller's reference keeps the header valid.
     let header = unsafe { task.as_ref() };
-    if header.shard.is_owned_by_this_thread() {
+    if header.shard().is_owned_by_this_thread() {
         // SAFETY: this is the owner's thread.
-        unsafe { header.shard.make_ready(task) };
+        unsafe { header.shard().make_ready(task) };
     } else if !header.in_inbox.swap(true, Ordering::AcqRel) {
         // SAFETY: the caller has a reference, from which the inbox's is made.
         unsafe { retain(task) };
         // SAFETY: the reference is given away, and `in_inbox` was set here.
-        unsafe { header.shard.deliver(task) };
+        unsafe { header.shard().deliver(task) };
     }
 }

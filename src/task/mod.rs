@@ -2,10 +2,11 @@
 //!
 //! - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
 //!   the owner touches.
-//! - `shard` is what a thread's tasks share: the queue of those that are ready, and the `inbox`
-//!   where other threads put the ones they wake.
-//! - `waker` makes a [`std::task::Waker`] of a header.
-//! - `make` makes tasks, also of futures that borrow; `handle` is how an outcome is waited for.
+//! - `shard` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
+//!   ended, and the `inbox` where other threads put the ones they wake.
+//! - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
+//!   their turns, and ends them. `handle` is how an outcome is waited for.
+//! - `waker` makes a [`std::task::Waker`] of a header; a `local_waker` keeps one without counting.
 //! - `current` and `budget` belong to the task that is being polled.
 //!
 //! This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
@@ -14,7 +15,7 @@
 //! # Why this is sound
 //!
 //! *Who touches the future.* The future and its output live in the cell behind an `UnsafeCell` that
-//! only `Task`, [`JoinHandle`] and `make` reach. All are `!Send`, are made on the owner's
+//! only `Task`, [`JoinHandle`] and `Tasks` reach. All are `!Send`, are made on the owner's
 //! thread, and never leave it. Wakers hold the header alone.
 //!
 //! *Who may be in it twice.* A poll or a destructor of the future can call anything, also things
@@ -36,17 +37,22 @@ mod header;
 mod id;
 mod inbox;
 mod join_error;
-pub(crate) mod make;
+mod list;
+mod local_waker;
 #[cfg(all(test, annulus_loom))]
 mod model;
+mod pool;
+mod ready;
 mod shard;
+mod tasks;
 mod thread_id;
 mod waker;
 
-pub(crate) use cell::{Progress, Task};
-pub(crate) use current::current_id;
+pub(crate) use cell::Task;
 pub use current::{CurrentTask, current_task};
+pub(crate) use current::{current_id, is_in_task, spawn_child};
 pub use handle::{Join, JoinHandle, JoinMut};
 pub use id::TaskId;
 pub use join_error::JoinError;
-pub(crate) use shard::{Origin, Shard};
+pub(crate) use local_waker::LocalWaker;
+pub(crate) use tasks::{Origin, Tasks};

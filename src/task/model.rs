@@ -13,11 +13,11 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
-use super::{JoinHandle, Origin, Progress, Shard, Task, make};
+use super::{JoinHandle, Origin, Tasks};
 
 /// The owner's side of a loop that sleeps when it has nothing to do.
 struct Owner {
-    shard: Arc<Shard>,
+    tasks: Tasks,
     bell: Arc<Notify>,
     rings: Arc<AtomicUsize>,
 }
@@ -31,38 +31,37 @@ impl Owner {
             its_rings.fetch_add(1, Relaxed);
             its_bell.notify();
         };
-        Self { shard: Shard::new(Box::new(ring), Arc::new(|_| {})), bell, rings }
+        Self { tasks: Tasks::new(Box::new(ring), Arc::new(|_| {})), bell, rings }
     }
 
-    fn spawn<F: Future + 'static>(&self, future: F) -> (Task, JoinHandle<F::Output>) {
+    fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let origin = Origin { name: None, parent: None, spawned_at: Location::caller() };
-        let (task, handle) = make::new(future, &self.shard, origin);
-        task.make_ready();
-        (task, handle)
+        self.tasks.spawn(future, origin)
     }
 
     /// A task that has had its first turn and waits for ever, and its waker.
-    fn spawn_waiting(&self) -> (Task, JoinHandle<()>, Waker) {
+    fn spawn_waiting(&self) -> (JoinHandle<()>, Waker) {
         let (sent, received) = std::sync::mpsc::channel();
         let never = Arc::new(AtomicBool::new(false));
-        let (task, handle) = self.spawn(until_set(never, move |waker| sent.send(waker).unwrap()));
-        self.shard.pop().expect("it is ready").run();
-        (task, handle, received.recv().expect("its first poll sent it"))
+        let handle = self.spawn(until_set(never, move |waker| sent.send(waker).unwrap()));
+        self.tasks.pop().expect("it is ready").run();
+        (handle, received.recv().expect("its first poll sent it"))
     }
 
     /// Turns until the task has ended, sleeping whenever the hand-shake allows it.
-    fn run(&self, task: &Task) {
+    fn run<T>(&self, task: &JoinHandle<T>) {
         while !task.is_finished() {
-            while let Some(ready) = self.shard.pop() {
-                if ready.run() == Progress::Ended && task.is_finished() {
+            while let Some(ready) = self.tasks.pop() {
+                ready.run();
+                if task.is_finished() {
                     return;
                 }
             }
-            if self.shard.park() {
+            if self.tasks.park() {
                 // A wake-up that is lost shows as a model that never ends here.
                 self.bell.wait();
             }
-            self.shard.receive();
+            self.tasks.receive();
         }
     }
 }
@@ -90,14 +89,14 @@ fn a_wake_from_another_thread_is_never_lost() {
         let owner = Owner::new();
         let flag = Arc::new(AtomicBool::new(false));
         let set = Arc::clone(&flag);
-        let (task, _handle) = owner.spawn(until_set(flag, move |waker| {
+        let task = owner.spawn(until_set(flag, move |waker| {
             thread::spawn(move || {
                 set.store(true, Relaxed);
                 waker.wake();
             });
         }));
         owner.run(&task);
-        owner.shard.close();
+        owner.tasks.close();
     });
 }
 
@@ -109,7 +108,7 @@ fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
         let owner = Owner::new();
         let count = Arc::new(AtomicUsize::new(0));
         let (counted, mut publish) = (Arc::clone(&count), true);
-        let (task, _handle) = owner.spawn(poll_fn(move |context| {
+        let task = owner.spawn(poll_fn(move |context| {
             if std::mem::take(&mut publish) {
                 for _ in 0..2 {
                     let (count, waker) = (Arc::clone(&counted), context.waker().clone());
@@ -122,7 +121,7 @@ fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
             if counted.load(Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
         }));
         owner.run(&task);
-        owner.shard.close();
+        owner.tasks.close();
     });
 }
 
@@ -142,10 +141,10 @@ fn tasks_woken_at_once_are_all_received() {
                 });
             }))
         });
-        for (task, _handle) in &tasks {
+        for task in &tasks {
             owner.run(task);
         }
-        owner.shard.close();
+        owner.tasks.close();
     });
 }
 
@@ -154,19 +153,19 @@ fn tasks_woken_at_once_are_all_received() {
 fn the_last_reference_frees_the_task_on_whatever_thread() {
     loom::model(|| {
         let owner = Owner::new();
-        let (task, handle, waker) = owner.spawn_waiting();
+        let (handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || {
             let clone = waker.clone();
             waker.wake();
             drop(clone);
         });
-        task.end();
-        drop((task, handle));
-        owner.shard.receive();
+        owner.tasks.end_all();
+        drop(handle);
+        owner.tasks.receive();
         other.join().unwrap();
-        owner.shard.close();
-        // Each task holds the shard: one that was not freed would show here.
-        assert_eq!(Arc::strong_count(&owner.shard), 1);
+        owner.tasks.close();
+        // A task that was not freed holds the shard, and would show here.
+        assert_eq!(owner.tasks.shard_references(), 1);
     });
 }
 
@@ -175,13 +174,13 @@ fn the_last_reference_frees_the_task_on_whatever_thread() {
 fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
     loom::model(|| {
         let owner = Owner::new();
-        let (task, handle, waker) = owner.spawn_waiting();
+        let (handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
-        task.end();
-        owner.shard.close();
-        drop((task, handle));
+        owner.tasks.end_all();
+        owner.tasks.close();
+        drop(handle);
         other.join().unwrap();
-        assert_eq!(Arc::strong_count(&owner.shard), 1);
+        assert_eq!(owner.tasks.shard_references(), 1);
     });
 }
 
@@ -190,13 +189,13 @@ fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
 fn nobody_rings_for_an_owner_that_is_awake() {
     loom::model(|| {
         let owner = Owner::new();
-        let (task, handle, waker) = owner.spawn_waiting();
+        let (handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
-        owner.shard.receive();
+        owner.tasks.receive();
         other.join().unwrap();
         assert_eq!(owner.rings.load(Relaxed), 0);
-        task.end();
-        owner.shard.close();
-        drop((task, handle));
+        owner.tasks.end_all();
+        owner.tasks.close();
+        drop(handle);
     });
 }

@@ -10,6 +10,7 @@ pub(super) struct ThreadId(NonZeroU64);
 
 impl ThreadId {
     /// The calling thread's.
+    #[inline]
     pub(super) fn current() -> Self {
         OWN.with(|own| {
             own.get().unwrap_or_else(|| {

@@ -1,7 +1,7 @@
 //! Wakers: references to a task's header that may go to any thread.
 
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::header::{Header, release, retain, wake};
@@ -19,6 +19,12 @@ pub(super) unsafe fn borrowed(task: NonNull<Header>) -> ManuallyDrop<Waker> {
     // SAFETY: the functions of the table keep the contract of `RawWaker`: each is safe on any
     // thread, and clones count their own references.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
+}
+
+/// Whether a waker wakes this task.
+#[inline]
+pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
+    ptr::eq(waker.data(), task.as_ptr().cast()) && ptr::eq(waker.vtable(), &VTABLE)
 }
 
 /// The header behind a waker's data pointer.

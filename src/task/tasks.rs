@@ -1,0 +1,161 @@
+//! A thread's tasks, as their owner sees them: it makes them, gives them their turns, and ends them.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::atomic::Ordering;
+use super::cell::Task;
+use super::header::release;
+use super::inbox::Taken;
+use super::shard::Shard;
+use super::{JoinError, JoinHandle, TaskId};
+use crate::error::IncidentHook;
+
+/// Where a task comes from, which it knows all its life.
+pub(crate) struct Origin {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) parent: Option<TaskId>,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+/// The owner's end of a shard. It never leaves the thread that made it.
+pub(crate) struct Tasks {
+    shard: Arc<Shard>,
+    _local: PhantomData<Rc<()>>,
+}
+
+/// Makes a task and gives it a place in the ready queue. Once the shard's tasks are being ended it
+/// is ended at once.
+///
+/// # Safety
+///
+/// The shard came from an `Arc` that is alive, and this is its owner.
+#[inline]
+pub(super) unsafe fn spawn<F>(
+    shard: NonNull<Shard>,
+    future: F,
+    origin: Origin,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    // SAFETY: passed on by the caller. The future borrows nothing that could end.
+    let (task, ending) = unsafe { (Task::new(future, shard, origin), shard.as_ref().ending.get()) };
+    if ending {
+        task.end();
+    }
+    // SAFETY: the type is that of the future's output, and this is the only handle.
+    unsafe { JoinHandle::new(task) }
+}
+
+impl Tasks {
+    /// No tasks yet, owned by the calling thread. The bell ends this thread's sleep, from any other.
+    pub(crate) fn new(bell: Box<dyn Fn() + Send + Sync>, incidents: IncidentHook) -> Self {
+        Self { shard: Shard::new(bell, incidents), _local: PhantomData }
+    }
+
+    fn shard(&self) -> NonNull<Shard> {
+        NonNull::new(Arc::as_ptr(&self.shard).cast_mut()).expect("an Arc is not null")
+    }
+
+    /// Makes a task and gives it a place in the ready queue. Once the tasks are being ended it is
+    /// ended at once.
+    pub(crate) fn spawn<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        // SAFETY: this is the owner's thread, and the shard is alive.
+        unsafe { spawn(self.shard(), future, origin) }
+    }
+
+    /// Runs `body` with a task whose future may borrow, and gives what the task ended with, or
+    /// `None` if `body` returned before that. The future is gone when this returns or unwinds.
+    pub(crate) fn scoped<F: Future>(
+        &self,
+        future: F,
+        origin: Origin,
+        body: impl FnOnce(&Task),
+    ) -> Option<Result<F::Output, JoinError>> {
+        // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties its cell, before this
+        // function returns or unwinds; what others keep of it, its header, borrows nothing.
+        let task = unsafe { Task::new(future, self.shard(), origin) };
+        // SAFETY: the type is that of the future's output, and this is the only handle.
+        let mut handle = unsafe { JoinHandle::<F::Output>::new(task.clone()) };
+        let guard = EndOnDrop(&task);
+        body(&task);
+        drop(guard);
+        handle.take_outcome()
+    }
+
+    /// Takes the task that has been ready the longest.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Task> {
+        let header = self.shard.ready.pop()?;
+        // SAFETY: the place's hold becomes the `Task`'s, on the owner's thread.
+        let task = unsafe { Task::from_held(header) };
+        task.header().queued.set(false);
+        Some(task)
+    }
+
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.shard.ready.is_empty()
+    }
+
+    /// Says that this thread is going to sleep. If not, tasks have come in.
+    pub(crate) fn park(&self) -> bool {
+        self.shard.inbox.park()
+    }
+
+    /// Makes ready what other threads have woken. Ends being parked.
+    pub(crate) fn receive(&self) {
+        self.admit(self.shard.inbox.take());
+    }
+
+    /// Ends every task, the oldest first, and from here on every new one at once.
+    pub(crate) fn end_all(&self) {
+        self.shard.ending.set(true);
+        while let Some(header) = self.shard.listed.first() {
+            // SAFETY: the list holds the task, on the owner's thread.
+            unsafe { Task::hold(header) }.end();
+        }
+    }
+
+    /// Takes nothing more from other threads, and lets go of what was ready.
+    pub(crate) fn close(&self) {
+        self.admit(self.shard.inbox.close());
+        while self.pop().is_some() {}
+    }
+
+    /// How many references to the shard there are.
+    #[cfg(all(test, annulus_loom))]
+    pub(super) fn shard_references(&self) -> usize {
+        Arc::strong_count(&self.shard)
+    }
+
+    fn admit(&self, taken: Taken) {
+        for task in taken {
+            // SAFETY: the place in the inbox was a reference.
+            let header = unsafe { task.as_ref() };
+            // Acquire: the poll to come sees what happened before each wake that found this set.
+            header.in_inbox.swap(false, Ordering::AcqRel);
+            // SAFETY: this is the owner's thread, and the reference is given up only afterwards.
+            unsafe {
+                self.shard.make_ready(task);
+                release(task);
+            }
+        }
+    }
+}
+
+struct EndOnDrop<'a>(&'a Task);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
