@@ -46,6 +46,7 @@ fn a_stream_read_by_reads_that_are_dropped_again_and_again_arrives_whole() {
             let (end, _) = receiver.stream.read(vec![0]).await;
             assert_eq!(end.unwrap(), 0, "nothing follows");
             assert_eq!(receiver.hash.finalize(), sender.join().unwrap());
+            assert!(annulus::metrics().direct > 0, "reads past the ring are among them");
             (receiver.received, receiver.dropped_in_flight)
         })
         .unwrap();

@@ -285,6 +285,10 @@ impl<R: Ring> Flight<R> {
         self.closing = true;
     }
 
+    pub(super) fn is_queue_empty(&mut self) -> bool {
+        self.queue.as_mut().is_none_or(|queue| queue.len() == 0)
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.closing
     }

@@ -18,6 +18,9 @@ pub struct Metrics {
     pub overflows: u64,
     /// Times the kernel was entered.
     pub enters: u64,
+    /// Sends and receives that were done by a system call of their own, because they need not wait:
+    /// they are no entries.
+    pub direct: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Timers that are running, or have fired and not been looked at.

@@ -6,6 +6,7 @@
 //! - [`flight`] pushes, enters and reaps: the [`queue`] holds what goes to the kernel, the [`book`]
 //!   what is known of the entries there.
 //! - [`wheel`] holds the deadlines.
+//! - [`direct`] bounds what is done past the ring.
 //! - [`metrics`] counts.
 //!
 //! # One turn
@@ -24,6 +25,7 @@
 
 mod book;
 mod close;
+mod direct;
 mod flight;
 mod metrics;
 mod queue;
@@ -43,6 +45,7 @@ pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
 pub(crate) use wheel::TimerKey;
 
+use direct::Direct;
 use flight::Flight;
 use slot::State;
 use wheel::Wheel;
@@ -62,6 +65,7 @@ pub(crate) struct Driver<R = KernelRing> {
     /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
     /// would pile up in front of the tasks that wait for the kernel.
     timers_a_turn: usize,
+    direct: Direct,
     capabilities: Capabilities,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
@@ -81,6 +85,7 @@ impl<R: Ring> Driver<R> {
             wheel: RefCell::new(Wheel::new(Instant::now())),
             spare_wakers: Cell::default(),
             timers_a_turn,
+            direct: Direct::new(),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -219,8 +224,29 @@ impl<R: Ring> Driver<R> {
         self.flight.borrow_mut().cancel(key);
     }
 
+    /// Whether an operation may be done by a system call now instead of an entry.
+    pub(crate) fn may_go_direct(&self) -> bool {
+        !self.direct.is_spent() && !self.is_closing()
+    }
+
+    /// Whether the next entry would be the first of this turn's.
+    pub(crate) fn is_queue_empty(&self) -> bool {
+        self.flight.borrow_mut().is_queue_empty()
+    }
+
+    /// Counts an operation that was done by a system call.
+    pub(crate) fn note_direct(&self, bytes: usize) {
+        self.direct.spend(bytes);
+    }
+
+    /// Whether so much has been done past the ring that the turn should end.
+    pub(crate) fn is_turn_spent(&self) -> bool {
+        self.direct.is_spent()
+    }
+
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
     pub(crate) fn turn(&self, may_wait: bool) {
+        self.direct.refill();
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
         self.flight.borrow_mut().turn(wait);
         self.fire_timers();
@@ -299,6 +325,7 @@ impl<R: Ring> Driver<R> {
     pub(crate) fn metrics(&self) -> Metrics {
         let mut metrics = self.flight.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();
+        metrics.direct = self.direct.count();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
     }

@@ -6,7 +6,8 @@
 //! 1. [`Op::new`] holds the operation, and with it every resource the kernel will use: the buffer,
 //!    the descriptor, an address.
 //! 2. The first poll writes the entry and submits it. The kernel may now use the resources; the
-//!    future still holds them. It may move: what the entry points to stands on the heap.
+//!    future still holds them. It may move: what the entry points to stands on the heap. (Or a system
+//!    call does the work at once, if it can be expected not to wait; see `driver::direct`.)
 //! 3. The completion comes: the operation turns it into the output, giving the resources back.
 //! 4. Or the future is dropped first: the operation moves into the driver's slot, the kernel is
 //!    asked to cancel, and when the last completion comes the operation *settles* it: bytes go to
@@ -43,6 +44,7 @@ pub(crate) use timeout::KernelTimeout;
 use crate::driver::{Driver, Key, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::{Completion, Submission};
+use crate::task::budget;
 
 /// What a completion leads to.
 pub(crate) enum Step<O: Operation> {
@@ -66,6 +68,16 @@ pub(crate) unsafe trait Operation: Sized + 'static {
 
     /// A timeout to link to the entry, if it is to be cancelled in the kernel.
     fn linked_timeout(&self) -> Option<Submission> {
+        None
+    }
+
+    /// Whether the next step can be expected not to wait, and is cheaper done by a system call.
+    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+        false
+    }
+
+    /// Does the next step by a system call; `None` if it would have to wait.
+    fn attempt(&mut self) -> Option<Completion> {
         None
     }
 
@@ -101,6 +113,20 @@ impl<O: Operation> Op<O> {
         }
     }
 
+    /// Does the next step past the ring, if that is likely to succeed and cheaper.
+    fn attempt(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
+        let operation = self.operation.as_mut().expect("an operation was polled after its end");
+        if !operation.is_worth_attempting(&self.driver) || !self.driver.may_go_direct() {
+            return Poll::Ready(None);
+        }
+        ready!(budget::poll_spend(context));
+        let completion = operation.attempt();
+        if let Some(completion) = completion {
+            self.driver.note_direct(completion.result().unwrap_or(0) as usize);
+        }
+        Poll::Ready(completion)
+    }
+
     fn submit(&mut self, context: &Context<'_>) -> Option<Key> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let (entry, timeout) = (operation.entry(), operation.linked_timeout());
@@ -129,12 +155,15 @@ impl<O: Operation> Future for Op<O> {
                     self.key = None;
                     completion
                 }
-                None => match self.submit(context) {
-                    Some(key) => {
-                        self.key = Some(key);
-                        return Poll::Pending;
+                None => match ready!(self.attempt(context)) {
+                    Some(completion) => completion,
+                    None => {
+                        self.key = self.submit(context);
+                        if self.key.is_some() {
+                            return Poll::Pending;
+                        }
+                        Completion::failed(ECANCELED)
                     }
-                    None => Completion::failed(ECANCELED),
                 },
             };
             let operation = self.operation.take().expect("an operation in flight is not over");

@@ -4,12 +4,15 @@
 //! error, which the kernel would not report again.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
+use crate::driver::Driver;
 use crate::error::{Describe, describe};
 use crate::sys::errno::{EINTR, is_cancellation};
+use crate::sys::transfer::receive;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Receives what is there, at least one byte, at most the buffer's total; nothing at the end.
@@ -34,7 +37,19 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
         opcode::Recv::new(self.socket.entry_fd(), self.buffer.write_ptr(), length).build()
     }
 
+    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+        self.socket.has_more.get()
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        let length = self.buffer.bytes_total();
+        // SAFETY: the buffer has room for so many bytes.
+        let done = unsafe { receive(self.socket.as_raw_fd(), self.buffer.write_ptr(), length) };
+        self.socket.note_attempt(done)
+    }
+
     fn complete(mut self, completion: Completion) -> Step<Self> {
+        self.socket.has_more.set(completion.has_more());
         if is_interrupted(completion) {
             return Step::Again(self);
         }
@@ -82,7 +97,22 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
         opcode::Recv::new(self.socket.entry_fd(), target, length).build()
     }
 
+    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+        self.socket.has_more.get()
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        let length = self.buffer.bytes_total() - self.filled;
+        // SAFETY: `filled` is at most the buffer's total, so there is room for so many bytes.
+        let done = unsafe {
+            let target = self.buffer.write_ptr().add(self.filled);
+            receive(self.socket.as_raw_fd(), target, length)
+        };
+        self.socket.note_attempt(done)
+    }
+
     fn complete(mut self, completion: Completion) -> Step<Self> {
+        self.socket.has_more.set(completion.has_more());
         if is_interrupted(completion) {
             return Step::Again(self);
         }

@@ -3,14 +3,17 @@
 //! Dropped in flight, a send may have sent a part. Nobody learns how much; the next send on the
 //! socket waits for the end of the dropped one.
 
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use super::recv::is_interrupted;
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBuf};
+use crate::driver::Driver;
 use crate::error::{Describe, describe};
 use crate::sys::memory::MessageHeader;
 use crate::sys::socket::{MSG_NOSIGNAL, MSG_WAITALL};
+use crate::sys::transfer::{send, send_message};
 use crate::sys::{Completion, Submission, opcode};
 
 /// Sends as much as the socket takes, at least one byte.
@@ -35,6 +38,16 @@ unsafe impl<B: IoBuf> Operation for SendOnce<B> {
         opcode::Send::new(self.socket.entry_fd(), self.buffer.read_ptr(), length)
             .flags(MSG_NOSIGNAL)
             .build()
+    }
+
+    fn is_worth_attempting(&self, driver: &Driver) -> bool {
+        self.socket.prefers_direct_sends(driver)
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        let length = self.buffer.bytes_init();
+        // SAFETY: the buffer has so many bytes.
+        unsafe { send(self.socket.as_raw_fd(), self.buffer.read_ptr(), length) }
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
@@ -81,6 +94,19 @@ unsafe impl<B: IoBuf> Operation for SendAll<B> {
             .build()
     }
 
+    fn is_worth_attempting(&self, driver: &Driver) -> bool {
+        self.socket.prefers_direct_sends(driver)
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        let length = self.buffer.bytes_init() - self.sent;
+        // SAFETY: `sent` is at most the number of initialised bytes.
+        unsafe {
+            let source = self.buffer.read_ptr().add(self.sent);
+            send(self.socket.as_raw_fd(), source, length)
+        }
+    }
+
     fn complete(mut self, completion: Completion) -> Step<Self> {
         if is_interrupted(completion) {
             return Step::Again(self);
@@ -116,6 +142,11 @@ impl<B: IoBuf> SendVectored<B> {
     pub(crate) fn new(socket: &Rc<Socket>, buffers: Vec<B>) -> Self {
         Self { socket: Rc::clone(socket), buffers, message: socket.message() }
     }
+
+    fn set_segments(&mut self) {
+        let segments = self.buffers.iter().map(|buffer| (buffer.read_ptr(), buffer.bytes_init()));
+        self.message.set_segments(segments);
+    }
 }
 
 // SAFETY: the entry points to the message header, which stands in a box, and that to the buffers'
@@ -124,11 +155,20 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = BufResult<usize, Vec<B>>;
 
     fn entry(&mut self) -> Submission {
-        let segments = self.buffers.iter().map(|buffer| (buffer.read_ptr(), buffer.bytes_init()));
-        self.message.set_segments(segments);
+        self.set_segments();
         opcode::SendMsg::new(self.socket.entry_fd(), self.message.as_ptr())
             .flags(MSG_NOSIGNAL as u32)
             .build()
+    }
+
+    fn is_worth_attempting(&self, driver: &Driver) -> bool {
+        self.socket.prefers_direct_sends(driver)
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        self.set_segments();
+        // SAFETY: the segments are the buffers'.
+        unsafe { send_message(self.socket.as_raw_fd(), &self.message) }
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {

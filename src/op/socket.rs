@@ -15,6 +15,7 @@ use super::close::close_off_the_loop;
 use super::ending::Ending;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
+use crate::sys::Completion;
 use crate::sys::memory::MessageHeader;
 use crate::sys::types::Fd;
 
@@ -28,6 +29,8 @@ pub(crate) struct Socket {
     fd: Option<OwnedFd>,
     lingers: Cell<bool>,
     unread: RefCell<Unread>,
+    /// Whether the last receive left bytes in the socket.
+    pub(super) has_more: Cell<bool>,
     pub(super) reading: Ending,
     pub(super) writing: Ending,
     message: Cell<Option<Box<MessageHeader>>>,
@@ -48,6 +51,7 @@ impl Socket {
             fd: Some(fd),
             lingers: Cell::new(false),
             unread: RefCell::default(),
+            has_more: Cell::new(false),
             reading: Ending::default(),
             writing: Ending::default(),
             message: Cell::default(),
@@ -79,6 +83,18 @@ impl Socket {
     /// Waits until no dropped write is still ending.
     pub(crate) fn poll_writes_ended(&self, context: &Context<'_>) -> Poll<()> {
         self.writing.poll_ended(context)
+    }
+
+    /// Takes note that a receive found nothing, if that is what became of an attempt.
+    pub(super) fn note_attempt(&self, done: Option<Completion>) -> Option<Completion> {
+        self.has_more.set(done.is_some_and(Completion::has_more));
+        done
+    }
+
+    /// Whether a send is better done at once: when the socket has bytes to read, so that its memory
+    /// is worth keeping in the cache, or when an entry would be alone in its enter.
+    pub(super) fn prefers_direct_sends(&self, driver: &Driver) -> bool {
+        self.has_more.get() || driver.is_queue_empty()
     }
 
     /// Keeps what a dropped read brought for the next one.

@@ -17,12 +17,13 @@ impl Shared {
         }
     }
 
-    /// Gives ready tasks their turn, until none is ready, enough have run, or `root` has ended.
+    /// Gives ready tasks their turn, until none is ready, enough have run or done enough past the
+    /// ring, or `root` has ended.
     fn run_ready(&self, root: &Task) {
         for _ in 0..self.polls_a_turn {
             let Some(task) = self.tasks.pop() else { return };
             task.run();
-            if root.is_finished() {
+            if root.is_finished() || self.driver.is_turn_spent() {
                 return;
             }
         }

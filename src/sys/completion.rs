@@ -4,6 +4,9 @@ use std::io;
 
 use io_uring::cqueue;
 
+/// `IORING_CQE_F_SOCK_NONEMPTY`, which the crate can test but not set.
+const SOCK_NONEMPTY: u32 = 1 << 2;
+
 /// One completion, copied out of the completion queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
@@ -21,6 +24,16 @@ impl Completion {
     /// The completion of an entry that never reached a kernel, failing with `errno`.
     pub(crate) fn failed(errno: i32) -> Self {
         Self::new(0, -errno, 0)
+    }
+
+    /// What a system call did at once; `more` is [`has_more`](Self::has_more).
+    pub(super) fn of_call(result: i32, more: bool) -> Self {
+        Self::new(0, result, if more { SOCK_NONEMPTY } else { 0 })
+    }
+
+    /// Whether the socket, after a receive, had more bytes.
+    pub(crate) fn has_more(self) -> bool {
+        self.flags & SOCK_NONEMPTY != 0
     }
 
     /// The operation's result: a count, a descriptor or zero, as the operation defines it.

@@ -7,7 +7,7 @@
 //! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
 //! - [`probe`] finds out, once, what a kernel can do.
 //! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block.
+//!   no place in a ring: they never block. [`transfer`] sends and receives without waiting.
 //!
 //! Operations write their entries with the builders in [`opcode`].
 
@@ -23,6 +23,7 @@ pub(crate) mod probe;
 mod ring;
 pub(crate) mod setup;
 pub(crate) mod socket;
+pub(crate) mod transfer;
 
 pub(crate) use completion::Completion;
 pub(crate) use duration::{later, timespec};

@@ -1,0 +1,153 @@
+//! What is done past the ring, by system calls that never wait: it saves entries, moves the same
+//! bytes, and holds the loop no longer than its allowance.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::thread;
+
+use annulus::{metrics, spawn, yield_now};
+use common::net::connected;
+use common::poll::once;
+use common::watchdog::run;
+
+#[test]
+fn a_send_that_would_be_alone_in_its_enter_is_no_entry() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let before = metrics();
+        stream.write_all("alone").await.0.unwrap();
+        let after = metrics();
+        assert_eq!(after.direct, before.direct + 1);
+        assert_eq!((after.submitted, after.queued), (before.submitted, before.queued));
+        let mut received = [0; 5];
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"alone");
+    });
+}
+
+#[test]
+fn a_send_beside_others_goes_with_them() {
+    run(async {
+        let (mut first, _first_peer) = connected();
+        let (mut second, _second_peer) = connected();
+        let before = metrics();
+        let reading = spawn(async move { first.read(vec![0; 8]).await.0 });
+        yield_now().await;
+        // The read's entry may have been submitted with the yield; queue another in this turn.
+        let (mut third, _third_peer) = connected();
+        let mut waiting = Box::pin(third.read(vec![0; 8]));
+        assert!(once(waiting.as_mut()).await.is_pending());
+        second.write_all("together").await.0.unwrap();
+        assert_eq!(metrics().direct, before.direct);
+        reading.cancel();
+    });
+}
+
+#[test]
+fn bytes_that_are_known_to_be_there_are_received_at_once_and_in_order() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let sent: Vec<u8> = (0..64 * 1024_u32).map(|n| (n % 251) as u8).collect();
+        peer.write_all(&sent).unwrap();
+        let before = metrics();
+        let mut received = Vec::new();
+        let mut buffer = Vec::with_capacity(4096);
+        while received.len() < sent.len() {
+            let (count, filled) = stream.read(buffer).await;
+            assert!(count.unwrap() > 0);
+            received.extend_from_slice(&filled);
+            buffer = filled;
+        }
+        assert_eq!(received, sent);
+        let after = metrics();
+        assert!(after.direct > before.direct + 8, "{} direct", after.direct - before.direct);
+        // The first receive could not know, and went to the ring.
+        assert!(after.submitted > before.submitted);
+    });
+}
+
+#[test]
+fn a_receive_at_once_that_finds_nothing_waits_in_the_ring() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(&[1; 8192]).unwrap();
+        for _ in 0..2 {
+            stream.read_exact(Box::new([0; 4096])).await.0.unwrap();
+        }
+        // The second has filled its buffer, so the third takes it that there may be more.
+        let before = metrics();
+        let mut third = Box::pin(stream.read(vec![0; 4096]));
+        assert!(once(third.as_mut()).await.is_pending());
+        assert_eq!(metrics().queued, before.queued + 1);
+        peer.write_all(b"more").unwrap();
+        let (count, buffer) = third.await;
+        assert_eq!(&buffer[..count.unwrap()], b"more");
+    });
+}
+
+#[test]
+fn the_end_and_an_error_are_told_past_the_ring_as_well() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(&[1; 8192]).unwrap();
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        for _ in 0..2 {
+            stream.read_exact(Box::new([0; 4096])).await.0.unwrap();
+        }
+        assert_eq!(stream.read(vec![0; 16]).await.0.unwrap(), 0);
+        drop(peer);
+        // The socket takes some until it has heard the reset that answers the first.
+        let error = loop {
+            if let Err(error) = stream.write_all("nobody hears this").await.0 {
+                break error;
+            }
+        };
+        assert!(error.to_string().contains("send"), "{error}");
+    });
+}
+
+#[test]
+fn a_socket_that_is_full_is_waited_for_in_the_ring() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let sent: Vec<u8> = (0..8 << 20_u32).map(|n| (n % 253) as u8).collect();
+        let expected = sent.clone();
+        let reader = thread::spawn(move || {
+            let mut received = Vec::new();
+            peer.read_to_end(&mut received).unwrap();
+            received
+        });
+        stream.write_all(sent).await.0.unwrap();
+        drop(stream);
+        assert!(reader.join().unwrap() == expected, "what was received is what was sent");
+    });
+}
+
+/// A connection that always has bytes to give, read by a task that wants no more than that: the
+/// kernel and the timers have their turn after every few megabytes all the same.
+#[test]
+fn a_busy_connection_lets_the_loop_go_on() {
+    /// As in `driver::direct`, and what one task may do beyond it.
+    const A_TURN: u64 = (4 << 20) + 128 * 64 * 1024;
+    const LENGTH: u64 = 256 << 20;
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let flood = thread::spawn(move || {
+            let block = vec![0; 1 << 20];
+            while peer.write_all(&block).is_ok() {}
+        });
+        let before = metrics();
+        let (mut received, mut buffer) = (0, Vec::with_capacity(64 * 1024));
+        while received < LENGTH {
+            let (count, filled) = stream.read(buffer).await;
+            received += count.unwrap() as u64;
+            buffer = filled;
+        }
+        let after = metrics();
+        drop(stream);
+        flood.join().unwrap();
+        let turns = after.enters - before.enters;
+        assert!(turns >= LENGTH / A_TURN, "{turns} turns for {LENGTH} bytes");
+    });
+}
