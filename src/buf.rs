@@ -16,6 +16,7 @@
 //!   the owned byte containers of the standard library and of the `bytes` crate.
 //! - [`Slice`] is a range of a buffer, made by [`IoBuf::slice`]; it gives the whole back with
 //!   [`Slice::into_inner`].
+//! - [`Lease`] is memory of the runtime's that received bytes are in, lent out until it is dropped.
 //!
 //! # How much is read, and what a buffer's length is afterwards
 //!
@@ -28,11 +29,14 @@
 //! kernel has said it wrote.
 
 mod containers;
+mod lease;
 mod slice;
 mod traits;
 
 use std::io;
 
+pub use lease::Lease;
+pub(crate) use lease::LeaseMemory;
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};
 

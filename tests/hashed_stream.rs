@@ -88,6 +88,8 @@ enum How {
     Read,
     Exactly,
     Peek,
+    /// On lease, with no buffer.
+    Lease,
 }
 
 impl Receiver {
@@ -106,7 +108,7 @@ impl Receiver {
     /// time.
     async fn receive_something(&mut self, random: &mut fastrand::Rng) {
         let how =
-            random.choice([How::Read, How::Read, How::Exactly, How::Exactly, How::Peek]).unwrap();
+            random.choice([How::Read, How::Lease, How::Exactly, How::Exactly, How::Peek]).unwrap();
         let most = random.choice([16, 4096, 256 << 10]).unwrap();
         let size = random.usize(1..=most).min(self.remaining);
         let limit = Duration::from_micros(random.u64(0..300));
@@ -127,17 +129,33 @@ impl Receiver {
         let stream = &mut self.stream;
         let outcome = match how {
             How::Read => timeout(limit, stream.read(buffer)).await,
+            How::Lease => return self.receive_lease(limit).await,
             How::Peek => timeout(limit, stream.peek(buffer)).await,
             How::Exactly => timeout(limit, stream.read_exact(buffer))
                 .await
                 .map(|(result, buffer)| (result.map(|()| buffer.bytes_total()), buffer)),
         };
-        let Ok((count, buffer)) = outcome else {
-            // Nothing but the cancel of a read in flight is queued at this moment.
-            self.dropped_in_flight += usize::from(annulus::metrics().queued > 0);
-            return;
-        };
-        let bytes = &buffer.as_bytes()[..count.unwrap()];
+        match outcome {
+            Ok((count, buffer)) => {
+                self.take_note(how, &buffer.as_bytes()[..count.unwrap()]);
+            }
+            Err(_) => self.note_dropped(),
+        }
+    }
+
+    async fn receive_lease(&mut self, limit: Duration) {
+        match timeout(limit, self.stream.recv()).await {
+            Ok(lease) => self.take_note(How::Lease, &lease.unwrap()),
+            Err(_) => self.note_dropped(),
+        }
+    }
+
+    fn note_dropped(&mut self) {
+        // Nothing but the cancel of a read in flight is queued at this moment.
+        self.dropped_in_flight += usize::from(annulus::metrics().queued > 0);
+    }
+
+    fn take_note(&mut self, how: How, bytes: &[u8]) {
         assert!(!bytes.is_empty(), "the stream ended early");
         let known = self.peeked.len().min(bytes.len());
         assert!(bytes[..known] == self.peeked[..known], "what was peeked is not what came");

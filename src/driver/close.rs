@@ -25,7 +25,19 @@ impl<R: Ring> Driver<R> {
             self.cancel_round(left.min(ROUND));
         }
         self.run_aftermath();
+        self.close_leases();
         self.flight.borrow_mut().shut();
+    }
+
+    /// Takes the buffers back from the kernel, or leaks them if it may still write to them.
+    fn close_leases(&self) {
+        let Some(Some(leases)) = self.leases.get() else { return };
+        let mut flight = self.flight.borrow_mut();
+        if flight.in_flight() == 0 {
+            flight.release_buffers();
+        } else {
+            leases.borrow_mut().leak();
+        }
     }
 
     /// Cancels what is in flight and waits a while for it to end.

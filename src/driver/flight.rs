@@ -14,6 +14,7 @@ use std::{mem, thread};
 
 use super::Metrics;
 use super::book::Book;
+use super::leases::{LeaseSize, Leases};
 use super::queue::{Chain, Queue};
 use super::slot::{Abandoned, Key, Orphan, State};
 use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
@@ -283,6 +284,16 @@ impl<R: Ring> Flight<R> {
     /// From here on nothing new is taken.
     pub(super) fn refuse(&mut self) {
         self.closing = true;
+    }
+
+    /// Makes buffers for the kernel to pick from. `None` if it has no such thing.
+    pub(super) fn make_leases(&mut self, size: LeaseSize) -> Option<Leases> {
+        Leases::new(size, self.queue.as_mut()?.ring()).ok()
+    }
+
+    /// Takes the buffers back. Nothing may be in flight.
+    pub(super) fn release_buffers(&mut self) {
+        self.queue_mut().ring().release_buffers();
     }
 
     pub(super) fn is_queue_empty(&mut self) -> bool {

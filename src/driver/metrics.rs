@@ -21,6 +21,9 @@ pub struct Metrics {
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.
     pub direct: u64,
+    /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
+    /// them more with [`Builder::leases`](crate::Builder::leases).
+    pub lease_misses: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Timers that are running, or have fired and not been looked at.

@@ -7,6 +7,7 @@
 //!   what is known of the entries there.
 //! - [`wheel`] holds the deadlines.
 //! - [`direct`] bounds what is done past the ring.
+//! - [`leases`] is who has which of the buffers that the kernel picks from.
 //! - [`metrics`] counts.
 //!
 //! # One turn
@@ -27,6 +28,7 @@ mod book;
 mod close;
 mod direct;
 mod flight;
+mod leases;
 mod metrics;
 mod queue;
 #[cfg(test)]
@@ -36,17 +38,19 @@ mod slot;
 mod tests;
 mod wheel;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+pub(crate) use leases::{LeaseSize, Taken};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
 pub(crate) use wheel::TimerKey;
 
 use direct::Direct;
 use flight::Flight;
+use leases::Leases;
 use slot::State;
 use wheel::Wheel;
 
@@ -66,6 +70,10 @@ pub(crate) struct Driver<R = KernelRing> {
     /// would pile up in front of the tasks that wait for the kernel.
     timers_a_turn: usize,
     direct: Direct,
+    lease_size: LeaseSize,
+    /// Made when the first is wanted; `None` inside if the kernel has no such thing.
+    leases: OnceCell<Option<RefCell<Leases>>>,
+    lease_misses: Cell<u64>,
     capabilities: Capabilities,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
@@ -78,6 +86,7 @@ impl<R: Ring> Driver<R> {
         capabilities: Capabilities,
         bell: RawFd,
         timers_a_turn: usize,
+        lease_size: LeaseSize,
         incidents: IncidentHook,
     ) -> Self {
         Self {
@@ -86,6 +95,9 @@ impl<R: Ring> Driver<R> {
             spare_wakers: Cell::default(),
             timers_a_turn,
             direct: Direct::new(),
+            lease_size,
+            leases: OnceCell::new(),
+            lease_misses: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -244,9 +256,41 @@ impl<R: Ring> Driver<R> {
         self.direct.is_spent()
     }
 
+    /// Whether there are buffers for the kernel to pick from. Makes them if nobody has asked before.
+    pub(crate) fn has_leases(&self) -> bool {
+        self.leases().is_some()
+    }
+
+    fn leases(&self) -> Option<&RefCell<Leases>> {
+        let make = || self.flight.borrow_mut().make_leases(self.lease_size).map(RefCell::new);
+        self.leases.get_or_init(make).as_ref()
+    }
+
+    /// A buffer to receive into past the ring, if one is at hand.
+    pub(crate) fn take_lease(&self) -> Option<Taken> {
+        self.leases()?.borrow_mut().take()
+    }
+
+    /// The buffer that a completion has named.
+    ///
+    /// # Panics
+    ///
+    /// If this driver has no buffers.
+    pub(crate) fn reported_lease(&self, buffer: u16) -> Taken {
+        self.leases().expect("only registered buffers are reported").borrow().reported(buffer)
+    }
+
+    /// Counts a receive that found all buffers lent out.
+    pub(crate) fn note_lease_miss(&self) {
+        self.lease_misses.set(self.lease_misses.get() + 1);
+    }
+
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
     pub(crate) fn turn(&self, may_wait: bool) {
         self.direct.refill();
+        if let Some(Some(leases)) = self.leases.get() {
+            leases.borrow_mut().collect();
+        }
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
         self.flight.borrow_mut().turn(wait);
         self.fire_timers();
@@ -326,6 +370,7 @@ impl<R: Ring> Driver<R> {
         let mut metrics = self.flight.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();
         metrics.direct = self.direct.count();
+        metrics.lease_misses = self.lease_misses.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
     }

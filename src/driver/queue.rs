@@ -98,6 +98,10 @@ impl<R: Ring> Queue<R> {
         self.ring.queued() > 0 || self.ring.has_deferred() || self.ring.is_overflown()
     }
 
+    pub(super) fn ring(&mut self) -> &mut R {
+        &mut self.ring
+    }
+
     pub(super) fn is_overflown(&mut self) -> bool {
         self.ring.is_overflown()
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-use crate::sys::{Completion, Full, Ring, Submission, Wait, opcode};
+use crate::sys::{BufferRing, Completion, Full, Ring, Submission, Wait, opcode};
 
 /// What has happened to the ring, and what it is to do next.
 #[derive(Default)]
@@ -100,6 +100,12 @@ impl Ring for ScriptedRing {
         }
         Ok(entries.len())
     }
+
+    unsafe fn register_buffers(&mut self, _buffers: &BufferRing) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn release_buffers(&mut self) {}
 
     fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         let completions: Vec<_> = self.script().completions.drain(..).collect();

@@ -8,7 +8,7 @@ use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::scripted_ring::ScriptedRing;
-use super::{Driver, Key, Orphan};
+use super::{Driver, Key, LeaseSize, Orphan};
 use crate::error::Incident;
 use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ENOENT, ETIME};
 use crate::sys::probe::Capabilities;
@@ -43,7 +43,14 @@ impl Bench {
             counter.fetch_add(1, Relaxed);
         });
         let capabilities = Capabilities { multishot_accept: true, cancel_any: false };
-        let driver = Driver::new(ring.clone(), capabilities, -1, 128, hook);
+        let driver = Driver::new(
+            ring.clone(),
+            capabilities,
+            -1,
+            128,
+            LeaseSize { count: 4, bytes: 64 },
+            hook,
+        );
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
 

@@ -129,6 +129,11 @@ impl Socket {
         count
     }
 
+    /// Takes all unread bytes.
+    pub(crate) fn take_all_unread(&self) -> Vec<u8> {
+        std::mem::take(&mut self.unread.borrow_mut().bytes).into()
+    }
+
     /// Copies unread bytes into the buffer, leaves them unread, and says how many.
     pub(crate) fn peek_unread(&self, buffer: &mut impl IoBufMut) -> usize {
         let unread = self.unread.borrow();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::context::Shared;
-use crate::driver::Driver;
+use crate::driver::{Driver, LeaseSize};
 use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
@@ -28,6 +28,7 @@ use crate::task::Tasks;
 #[derive(Clone)]
 pub struct Builder {
     size: Size,
+    leases: LeaseSize,
     polls_a_turn: usize,
     teardown_limit: Duration,
     incidents: IncidentHook,
@@ -38,6 +39,7 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             size: Size { submissions: 1024, completions: 8192 },
+            leases: LeaseSize { count: 64, bytes: 64 * 1024 },
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
             incidents: Arc::new(|incident| {
@@ -60,6 +62,24 @@ impl Builder {
     /// by default.
     pub fn completions(mut self, entries: u32) -> Self {
         self.size.completions = entries.max(2);
+        self
+    }
+
+    /// How many buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has to receive into, and how
+    /// many bytes each has: 64 of 64 KiB by default. Rounded up to a power of two. The memory is
+    /// reserved when the first is wanted, and takes pages as they are used.
+    ///
+    /// Many large buffers leave the cache; few run out, and then receives take memory of their own
+    /// ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
+    ///
+    /// # Panics
+    ///
+    /// If either is zero, or there are more than 32,768 buffers, or one has more than 1 GiB.
+    pub fn leases(mut self, count: u16, bytes: usize) -> Self {
+        assert!(count > 0 && bytes > 0, "leases need buffers, and those a size");
+        assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");
+        assert!(bytes <= 1 << 30, "a buffer has at most 1 GiB");
+        self.leases = LeaseSize { count: count.next_power_of_two(), bytes };
         self
     }
 
@@ -122,7 +142,7 @@ impl Builder {
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&self.incidents));
-        let driver = Driver::new(ring, capabilities, fd, self.polls_a_turn, hook);
+        let driver = Driver::new(ring, capabilities, fd, self.polls_a_turn, self.leases, hook);
         let shared = Shared {
             driver: Rc::new(driver),
             // The tasks keep the eventfd open for as long as anyone could ring it.
@@ -145,6 +165,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("submissions", &self.size.submissions)
             .field("completions", &self.size.completions)
+            .field("leases", &self.leases)
             .field("polls_a_turn", &self.polls_a_turn)
             .field("teardown_limit", &self.teardown_limit)
             .finish_non_exhaustive()

@@ -36,6 +36,11 @@ impl Completion {
         self.flags & SOCK_NONEMPTY != 0
     }
 
+    /// The buffer that the kernel has picked, if it has.
+    pub(crate) fn buffer(self) -> Option<u16> {
+        cqueue::buffer_select(self.flags)
+    }
+
     /// The operation's result: a count, a descriptor or zero, as the operation defines it.
     pub(crate) fn result(self) -> io::Result<u32> {
         // A negative result is an errno, so the conversion fails exactly for errors.

@@ -7,7 +7,7 @@ use io_uring::{EnterFlags, IoUring};
 
 use super::duration::timespec;
 use super::enter::{enter, register_ring_fd, unregister_ring_fd};
-use super::{Completion, Full, Ring, Submission, Wait};
+use super::{BUFFER_GROUP, BufferRing, Completion, Full, Ring, Submission, Wait};
 
 /// A ring of the kernel, owned by the thread that made it.
 pub(crate) struct KernelRing {
@@ -78,6 +78,18 @@ impl Ring for KernelRing {
             Wait::AtMost(limit) => (1, Some(timespec(limit))),
         };
         enter(self.handle, to_submit, wanted, self.flags, timeout.as_ref())
+    }
+
+    unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+        let (address, count) = (buffers.address(), buffers.count());
+        let submitter = self.ring.submitter();
+        // SAFETY: the caller keeps the memory, which is page-aligned and has so many places.
+        unsafe { submitter.register_buf_ring_with_flags(address, count, BUFFER_GROUP, 0) }
+    }
+
+    fn release_buffers(&mut self) {
+        // It fails only if there are none.
+        let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
     }
 
     fn reap(&mut self, mut sink: impl FnMut(Completion)) {

@@ -12,6 +12,7 @@
 //! Operations write their entries with the builders in [`opcode`].
 
 pub(crate) mod address;
+mod buffer_ring;
 mod completion;
 mod duration;
 mod enter;
@@ -25,9 +26,10 @@ pub(crate) mod setup;
 pub(crate) mod socket;
 pub(crate) mod transfer;
 
+pub(crate) use buffer_ring::BufferRing;
 pub(crate) use completion::Completion;
 pub(crate) use duration::{later, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use kernel_ring::KernelRing;
-pub(crate) use ring::{Full, Ring, Wait};
+pub(crate) use ring::{BUFFER_GROUP, Full, Ring, Wait};

@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Completion, Submission};
+use super::{BufferRing, Completion, Submission};
 
 /// How long [`Ring::enter`] may stay away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub(crate) enum Wait {
     /// Wait until something completes.
     Forever,
 }
+
+/// The name of the buffers of a ring, in entries that let the kernel pick one.
+pub(crate) const BUFFER_GROUP: u16 = 0;
 
 /// The submission queue has no room: enter first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,21 @@ pub(crate) trait Ring {
     ///
     /// As `io_uring_enter(2)`; entries that were not taken stay queued.
     fn enter(&mut self, wait: Wait) -> io::Result<usize>;
+
+    /// Lets the ring put received bytes into the buffers of this one, for entries that name
+    /// [`BUFFER_GROUP`]. At most once.
+    ///
+    /// # Safety
+    ///
+    /// The buffer ring lives until [`release_buffers`](Self::release_buffers), or for ever.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such thing, or no memory for it.
+    unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()>;
+
+    /// Takes the buffers back, when no entry that names them is in flight any more.
+    fn release_buffers(&mut self);
 
     /// Hands every completion in the completion queue to `sink` and frees its place.
     fn reap(&mut self, sink: impl FnMut(Completion));

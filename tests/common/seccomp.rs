@@ -14,6 +14,8 @@ use libc::{c_long, c_ulong, seccomp_data, seccomp_notif, seccomp_notif_resp, soc
 
 /// The opcode of `io_uring_register` that asks which operations there are.
 pub(crate) const REGISTER_PROBE: u32 = 8;
+/// The opcode of `io_uring_register` that registers a ring of buffers.
+pub(crate) const REGISTER_BUFFER_RING: u32 = 22;
 /// The opcode of `io_uring_register` that registers a ring's own descriptor.
 pub(crate) const REGISTER_RING_FDS: u32 = 20;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::{error, fmt, io, mem};
 
 use super::{TcpStream, transfer};
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::Describe;
 use crate::op::Socket;
 use crate::sys::socket;
@@ -20,6 +20,15 @@ pub struct OwnedReadHalf {
 impl OwnedReadHalf {
     pub(super) fn new(socket: Rc<Socket>) -> Self {
         Self { socket }
+    }
+
+    /// See [`TcpStream::recv`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn recv(&mut self) -> io::Result<Lease> {
+        transfer::recv(&self.socket).await
     }
 
     /// See [`TcpStream::read`].

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use super::{connect, transfer};
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::driver::Driver;
 use crate::error::Describe;
 use crate::net::ToAddresses;
@@ -122,6 +122,42 @@ impl TcpStream {
         let stream = std::net::TcpStream::from(self.socket.into_fd()?);
         stream.set_nonblocking(false)?;
         Ok(Detached { stream, unread, error })
+    }
+
+    /// Receives what is there into a buffer of the runtime's, and lends it out; no bytes mean the end
+    /// of the stream.
+    ///
+    /// The kernel picks the buffer when bytes have arrived, so a connection that waits holds none:
+    /// a server with many connections needs little memory, and what it needs stays in the cache. See
+    /// [`Lease`] and [`Builder::leases`](crate::Builder::leases).
+    ///
+    /// Before Linux 5.19, and while all buffers are lent out, the bytes come in memory of their own.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, such as `ConnectionReset`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it loses nothing: what had arrived is what the next read returns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use annulus::net::{TcpListener, TcpStream};
+    /// # annulus::run(async {
+    /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (mut stream, _) = listener.accept().await?;
+    /// peer.write_all("hello").await.0?;
+    /// let lease = stream.recv().await?;
+    /// assert_eq!(&*lease, b"hello");
+    /// # std::io::Result::Ok(())
+    /// # })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn recv(&mut self) -> io::Result<Lease> {
+        transfer::recv(&self.socket).await
     }
 
     /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the

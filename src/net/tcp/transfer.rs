@@ -9,9 +9,9 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Poll, ready};
 
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::{Describe, describe};
-use crate::op::{Op, Peek, Recv, RecvExact, SendAll, SendOnce, SendVectored, Socket};
+use crate::op::{Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, Socket};
 use crate::sys::socket;
 use crate::task::budget;
 
@@ -79,6 +79,17 @@ pub(super) async fn read_exact<B: IoBufMut>(
     }
     // Since they were taken there was no await, so they cannot be lost.
     Op::new(socket.driver(), RecvExact::new(socket, buffer, filled)).await
+}
+
+pub(super) async fn recv(socket: &Rc<Socket>) -> io::Result<Lease> {
+    reads_ended(socket).await;
+    if let Some(error) = socket.take_unread_error() {
+        return Err(error);
+    }
+    if socket.has_unread() {
+        return Ok(socket.take_all_unread().into());
+    }
+    Op::new(socket.driver(), RecvLease::new(socket)).await
 }
 
 pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {

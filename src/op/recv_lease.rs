@@ -1,0 +1,126 @@
+//! Receiving into a buffer of the runtime's, which the kernel picks when bytes have arrived.
+//!
+//! Dropped in flight, what was received goes to the socket's unread bytes, in order, and the buffer
+//! back. If all buffers are lent out, the bytes are still there, and come into memory of their own.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use super::recv::{is_interrupted, keep_error};
+use super::{Operation, Socket, Step, entry_length};
+use crate::buf::Lease;
+use crate::driver::{Driver, Taken};
+use crate::error::describe;
+use crate::sys::errno::ENOBUFS;
+use crate::sys::transfer::receive;
+use crate::sys::{BUFFER_GROUP, Completion, Submission, SubmissionFlags, opcode};
+
+/// Receives what is there: nothing at the end.
+pub(crate) struct RecvLease {
+    socket: Rc<Socket>,
+    target: Target,
+}
+
+enum Target {
+    /// Whichever the kernel picks.
+    Picked,
+    /// One that was at hand, for an attempt.
+    AtHand(Taken),
+    /// Memory of its own.
+    Own(Vec<u8>),
+}
+
+/// How much is received into memory of its own.
+const OWN: usize = 16 * 1024;
+
+impl RecvLease {
+    pub(crate) fn new(socket: &Rc<Socket>) -> Self {
+        let target = if socket.driver().has_leases() { Target::Picked } else { own() };
+        Self { socket: Rc::clone(socket), target }
+    }
+
+    /// What a completion has brought: nothing if it failed.
+    fn received(&mut self, completion: Completion) -> Lease {
+        let count = completion.result().map_or(0, |count| count as usize);
+        let picked = completion.buffer().map(|buffer| self.socket.driver().reported_lease(buffer));
+        match (picked, std::mem::replace(&mut self.target, Target::Picked)) {
+            (Some(taken), _) | (None, Target::AtHand(taken)) => taken.lend(count),
+            (None, Target::Own(mut memory)) => {
+                // SAFETY: the kernel has written so many bytes, of no more than there is room for.
+                unsafe { memory.set_len(count) };
+                Lease::from(memory)
+            }
+            (None, Target::Picked) => Lease::default(),
+        }
+    }
+}
+
+fn own() -> Target {
+    Target::Own(Vec::with_capacity(OWN))
+}
+
+// SAFETY: the entry points to memory of the vector's, which does not move with it, or to none: the
+// kernel picks one of the buffers that the driver has given it, and nobody touches those meanwhile.
+unsafe impl Operation for RecvLease {
+    type Output = io::Result<Lease>;
+
+    fn entry(&mut self) -> Submission {
+        let fd = self.socket.entry_fd();
+        match &mut self.target {
+            Target::Own(memory) => {
+                opcode::Recv::new(fd, memory.as_mut_ptr(), entry_length(memory.capacity())).build()
+            }
+            Target::Picked | Target::AtHand(_) => opcode::Recv::new(fd, std::ptr::null_mut(), 0)
+                .buf_group(BUFFER_GROUP)
+                .build()
+                .flags(SubmissionFlags::BUFFER_SELECT),
+        }
+    }
+
+    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+        self.socket.has_more.get()
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        let mut taken = self.socket.driver().take_lease()?;
+        let length = taken.size();
+        // SAFETY: the buffer has so many bytes, and nobody else touches them.
+        let done = unsafe { receive(self.socket.as_raw_fd(), taken.start(), length) };
+        self.target = Target::AtHand(taken);
+        if done.is_none() {
+            self.target = Target::Picked;
+        }
+        self.socket.note_attempt(done)
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        self.socket.has_more.set(completion.has_more());
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        if completion.failed_with(ENOBUFS) && matches!(self.target, Target::Picked) {
+            self.socket.driver().note_lease_miss();
+            self.target = own();
+            return Step::Again(self);
+        }
+        let lease = self.received(completion);
+        Step::Done(match completion.result() {
+            Ok(_) => Ok(lease),
+            Err(error) => Err(describe("recv", error)),
+        })
+    }
+
+    fn leave(&mut self) {
+        self.socket.reading.begin();
+    }
+
+    fn settle(mut self, completion: Completion) {
+        if !completion.failed_with(ENOBUFS) {
+            keep_error(&self.socket, completion);
+        }
+        let lease = self.received(completion);
+        self.socket.put_back(&lease);
+        self.socket.reading.end();
+    }
+}

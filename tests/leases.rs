@@ -1,0 +1,275 @@
+//! Received bytes on lease: whole and in order, however few buffers there are, wherever the leases
+//! go, and whatever becomes of the runtime.
+
+mod common;
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream as Peer};
+use std::thread;
+
+use annulus::buf::Lease;
+use annulus::net::TcpStream;
+use annulus::{Runtime, metrics, spawn};
+use bytes::Bytes;
+use common::bounded::bounded;
+use common::net::connected;
+use common::poll::{once, until};
+use common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
+use common::watchdog::run;
+
+/// Runs on a runtime with so many buffers of a size.
+fn run_with<T: Send + 'static>(
+    count: u16,
+    bytes: usize,
+    body: impl AsyncFnOnce() -> T + Send + 'static,
+) -> T {
+    bounded(move || Runtime::builder().leases(count, bytes).build().unwrap().block_on(body()))
+}
+
+/// `length` bytes that begin with `seed` and in which no two places near each other look alike.
+fn pattern(seed: u8, length: usize) -> Vec<u8> {
+    (0..length).map(|n| seed.wrapping_add((n % 251) as u8)).collect()
+}
+
+async fn receive_all(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut received = Vec::new();
+    while received.len() < length {
+        let lease = stream.recv().await.unwrap();
+        assert!(!lease.is_empty(), "the stream ended early");
+        received.extend_from_slice(&lease);
+    }
+    received
+}
+
+#[test]
+fn what_is_there_is_received_and_no_bytes_at_the_end() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(&*stream.recv().await.unwrap(), b"hello");
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert!(stream.recv().await.unwrap().is_empty());
+        assert!(stream.recv().await.unwrap().is_empty(), "and the end stays the end");
+    });
+}
+
+#[test]
+fn a_lease_is_written_as_it_is() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"there and back").unwrap();
+        let lease = stream.recv().await.unwrap();
+        let (result, lease) = stream.write_all(lease).await;
+        result.unwrap();
+        let mut back = [0; 14];
+        std::io::Read::read_exact(&mut peer, &mut back).unwrap();
+        assert_eq!((&back[..], &*lease), (&b"there and back"[..], &b"there and back"[..]));
+    });
+}
+
+#[test]
+fn received_bytes_stay_as_they_are_while_others_arrive() {
+    run_with(4, 1024, async || {
+        let (mut stream, mut peer) = connected();
+        let mut kept = Vec::new();
+        for seed in 0..100 {
+            peer.write_all(&pattern(seed, 512)).unwrap();
+            let received = receive_all(&mut stream, 512).await;
+            assert_eq!(received, pattern(seed, 512));
+            peer.write_all(&pattern(seed, 64)).unwrap();
+            kept.push(stream.recv().await.unwrap());
+        }
+        for (seed, lease) in kept.iter().enumerate() {
+            assert_eq!(lease[..], pattern(seed as u8, 64), "lease {seed}");
+        }
+    });
+}
+
+#[test]
+fn buffers_that_come_back_are_used_again() {
+    run_with(4, 4096, async || {
+        let (mut stream, mut peer) = connected();
+        for seed in 0..200_u8 {
+            peer.write_all(&[seed; 100]).unwrap();
+            assert_eq!(*stream.recv().await.unwrap(), [seed; 100]);
+        }
+        assert_eq!(metrics().lease_misses, 0);
+    });
+}
+
+#[test]
+fn buffers_come_back_from_another_thread() {
+    run_with(4, 4096, async || {
+        let (mut stream, mut peer) = connected();
+        let (leases, taken) = std::sync::mpsc::channel::<Lease>();
+        let reader =
+            thread::spawn(move || taken.into_iter().map(|lease| lease.len()).sum::<usize>());
+        for seed in 0..200_u8 {
+            peer.write_all(&[seed; 100]).unwrap();
+            leases.send(stream.recv().await.unwrap()).unwrap();
+        }
+        drop(leases);
+        assert_eq!(reader.join().unwrap(), 200 * 100);
+    });
+}
+
+#[test]
+fn leases_outlive_their_stream_and_their_runtime() {
+    let (lease, bytes) = run_with(4, 4096, async || {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"lease").unwrap();
+        let lease = stream.recv().await.unwrap();
+        peer.write_all(b"bytes").unwrap();
+        (lease, Bytes::from(stream.recv().await.unwrap()))
+    });
+    // Another runtime's buffers are elsewhere.
+    run_with(4, 4096, async || {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(b"other").unwrap();
+        assert_eq!(&*stream.recv().await.unwrap(), b"other");
+    });
+    let (lease, bytes) = thread::spawn(move || (lease.clone(), bytes)).join().unwrap();
+    assert_eq!((&*lease, &bytes[..]), (&b"lease"[..], &b"bytes"[..]));
+}
+
+#[test]
+fn connections_that_wait_hold_no_buffer() {
+    run_with(2, 4096, async || {
+        let mut pairs: Vec<_> = (0..50).map(|_| connected()).collect();
+        let waiting = pairs.iter_mut().map(|(stream, _)| Box::pin(stream.recv()));
+        let mut waiting: Vec<_> = waiting.collect();
+        for receive in &mut waiting {
+            assert!(once(receive.as_mut()).await.is_pending());
+        }
+        drop(waiting);
+        for (seed, (stream, peer)) in pairs.iter_mut().enumerate() {
+            peer.write_all(&[seed as u8; 10]).unwrap();
+            assert_eq!(*stream.recv().await.unwrap(), [seed as u8; 10]);
+        }
+        assert_eq!(metrics().lease_misses, 0);
+    });
+}
+
+/// A thousand streams, each of which keeps what it has received, on four buffers: every byte arrives,
+/// in memory of its own where there is no buffer left.
+#[test]
+fn with_all_buffers_lent_out_every_byte_arrives_all_the_same() {
+    const STREAMS: usize = 1000;
+    run_with(4, 1024, async || {
+        let mut peers = Vec::new();
+        let tasks: Vec<_> = (0..STREAMS)
+            .map(|seed| {
+                let (mut stream, peer) = connected();
+                peers.push(peer);
+                spawn(async move {
+                    let (mut kept, mut length) = (Vec::<Lease>::new(), 0);
+                    while length < 3000 {
+                        let lease = stream.recv().await.unwrap();
+                        assert!(!lease.is_empty(), "the stream ended early");
+                        length += lease.len();
+                        kept.push(lease);
+                    }
+                    assert_eq!(kept.concat_bytes(), pattern(seed as u8, 3000));
+                })
+            })
+            .collect();
+        let senders = thread::spawn(move || {
+            for (seed, peer) in peers.iter_mut().enumerate() {
+                peer.write_all(&pattern(seed as u8, 3000)).unwrap();
+            }
+            peers
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+        senders.join().unwrap();
+        assert!(metrics().lease_misses > 0, "the buffers did run out");
+    });
+}
+
+trait ConcatBytes {
+    fn concat_bytes(&self) -> Vec<u8>;
+}
+
+impl ConcatBytes for Vec<Lease> {
+    fn concat_bytes(&self) -> Vec<u8> {
+        self.iter().flat_map(|lease| lease.iter().copied()).collect()
+    }
+}
+
+#[test]
+fn a_burst_is_received_past_the_ring_into_buffers_at_hand() {
+    run_with(8, 1024, async || {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(&pattern(0, 64 * 1024)).unwrap();
+        let before = metrics();
+        assert_eq!(receive_all(&mut stream, 64 * 1024).await, pattern(0, 64 * 1024));
+        let after = metrics();
+        assert!(after.direct > before.direct + 30, "{} direct", after.direct - before.direct);
+    });
+}
+
+#[test]
+fn what_a_dropped_receive_brought_is_the_next_ones() {
+    run_with(4, 1024, async || {
+        let (mut stream, mut peer) = connected();
+        let mut dropped = Box::pin(stream.recv());
+        assert!(once(dropped.as_mut()).await.is_pending());
+        let submitted = metrics().submitted;
+        until(|| metrics().submitted > submitted).await;
+        peer.write_all(b"late").unwrap();
+        drop(dropped);
+        assert_eq!(&*stream.recv().await.unwrap(), b"late");
+        // And for those who read into a buffer of their own.
+        let mut dropped = Box::pin(stream.recv());
+        assert!(once(dropped.as_mut()).await.is_pending());
+        until(|| metrics().queued == 0).await;
+        peer.write_all(b"again").unwrap();
+        drop(dropped);
+        let (count, buffer) = stream.read(vec![0; 16]).await;
+        assert_eq!(&buffer[..count.unwrap()], b"again");
+    });
+}
+
+#[test]
+fn a_kernel_without_buffer_rings_serves_memory_of_its_own() {
+    let register =
+        Calls { number: libc::SYS_io_uring_register, second_argument: Some(REGISTER_BUFFER_RING) };
+    refusing(register, libc::EINVAL, || {
+        annulus::run(async {
+            let (mut stream, mut peer): (_, Peer) = connected();
+            for seed in 0..10 {
+                peer.write_all(&pattern(seed, 100_000)).unwrap();
+                assert_eq!(receive_all(&mut stream, 100_000).await, pattern(seed, 100_000));
+            }
+        })
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_with_receives_in_flight_lets_go_of_its_buffers() {
+    bounded(|| {
+        for _ in 0..20 {
+            let runtime = Runtime::builder().leases(4, 4096).build().unwrap();
+            let mut peers = Vec::new();
+            let lease = runtime.block_on(async {
+                let (mut stream, mut peer) = connected();
+                peer.write_all(b"held").unwrap();
+                let lease = stream.recv().await.unwrap();
+                for _ in 0..10 {
+                    let (mut stream, peer) = connected();
+                    peers.push(peer);
+                    drop(spawn(async move { stream.recv().await }));
+                }
+                annulus::yield_now().await;
+                lease
+            });
+            for peer in &mut peers {
+                peer.write_all(b"nobody reads this").unwrap();
+            }
+            drop(runtime);
+            assert_eq!(&*lease, b"held");
+        }
+    });
+}
