@@ -1,0 +1,170 @@
+//! One future's wait for its turn.
+//!
+//! Cloning, waking and dropping a waker is foreign code: it may call the very primitive that is at
+//! work, or panic. So the state of a primitive is only ever [lent](Lend) for a moment in which no
+//! such code runs, and what it may have changed is looked at again afterwards.
+//!
+//! A first poll takes a unit of the task's budget before it looks, whether it then waits or not: a
+//! wait ends the task's poll anyway.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use super::waiters::{Left, Place, Standing, Waiters};
+use super::wake::wake_all;
+use crate::task::budget;
+
+/// The state of a primitive, with the queue of those that wait for it to change.
+pub(super) trait Waited {
+    type Note;
+
+    fn waiters(&mut self) -> &mut Waiters<Self::Note>;
+}
+
+impl<N> Waited for Waiters<N> {
+    type Note = N;
+
+    fn waiters(&mut self) -> &mut Self {
+        self
+    }
+}
+
+/// Where such a state is kept.
+pub(super) trait Lend {
+    type State: Waited;
+
+    /// Lends the state. `work` runs no foreign code.
+    fn lend<R>(&self, work: impl FnOnce(&mut Self::State) -> R) -> R;
+}
+
+impl<S: Waited> Lend for RefCell<S> {
+    type State = S;
+
+    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
+        work(&mut self.borrow_mut())
+    }
+}
+
+impl<S: Waited> Lend for Mutex<S> {
+    type State = S;
+
+    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
+        // Nothing that panics runs in there.
+        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+type Note<L> = <<L as Lend>::State as Waited>::Note;
+
+/// How something has come.
+pub(super) enum Came<T, N> {
+    /// It was there.
+    AtOnce(T),
+    /// It was waited for. This is the waiter's note.
+    Called(N),
+}
+
+/// A future's turn. Dropped, it leaves the queue.
+pub(super) struct Turn<'a, L: Lend> {
+    lender: &'a L,
+    place: Option<Place>,
+}
+
+impl<'a, L: Lend> Turn<'a, L> {
+    pub(super) fn new(lender: &'a L) -> Self {
+        Self { lender, place: None }
+    }
+
+    /// Takes what is there at once, or joins the queue and waits to be called.
+    pub(super) fn poll<T>(
+        &mut self,
+        context: &Context<'_>,
+        mut take: impl FnMut(&mut L::State) -> Option<T>,
+        note: Note<L>,
+    ) -> Poll<Came<T, Note<L>>> {
+        if self.place.is_some() {
+            ready!(self.poll_called(context));
+            let left = self.leave().expect("a waiter that was called has a place");
+            return Poll::Ready(Came::Called(left.note));
+        }
+        ready!(budget::poll_spend(context));
+        if let Some(taken) = self.lender.lend(&mut take) {
+            return Poll::Ready(Came::AtOnce(taken));
+        }
+        match self.take_or_join(context, take, note) {
+            Some(taken) => Poll::Ready(Came::AtOnce(taken)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Joins the queue, unless cloning the waker has brought what is wanted.
+    #[cold]
+    fn take_or_join<T>(
+        &mut self,
+        context: &Context<'_>,
+        mut take: impl FnMut(&mut L::State) -> Option<T>,
+        note: Note<L>,
+    ) -> Option<T> {
+        let mut waker = Some(context.waker().clone());
+        let (taken, place) = self.lender.lend(|state| {
+            let taken = take(state);
+            let waker = if taken.is_none() { waker.take() } else { None };
+            (taken, waker.map(|waker| state.waiters().join(waker, note)))
+        });
+        self.place = place;
+        taken
+    }
+
+    /// Joins the queue.
+    pub(super) fn join(&mut self, context: &Context<'_>, note: Note<L>) {
+        let waker = context.waker().clone();
+        self.place = Some(self.lender.lend(|state| state.waiters().join(waker, note)));
+    }
+
+    /// Waits to be called, without leaving then.
+    pub(super) fn poll_called(&self, context: &Context<'_>) -> Poll<()> {
+        let place = self.place.as_ref().expect("it has joined");
+        match self.lender.lend(|state| state.waiters().standing(place, context.waker())) {
+            Standing::Called => return Poll::Ready(()),
+            Standing::Waiting => return Poll::Pending,
+            Standing::WaitingElsewhere => {}
+        }
+        let waker = context.waker().clone();
+        let (superfluous, called) = self.lender.lend(|state| {
+            let waiters = state.waiters();
+            (waiters.replace_waker(place, waker), waiters.is_called(place))
+        });
+        drop(superfluous);
+        if called { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Leaves the queue. `None` if it had not joined, or has left.
+    pub(super) fn leave(&mut self) -> Option<Left<Note<L>>> {
+        let place = self.place.take()?;
+        Some(self.lender.lend(|state| state.waiters().leave(place)))
+    }
+
+    pub(super) fn lender(&self) -> &'a L {
+        self.lender
+    }
+}
+
+impl<L: Lend> Drop for Turn<'_, L> {
+    fn drop(&mut self) {
+        drop(self.leave());
+    }
+}
+
+/// Waits until something holds, or a call of all waiters says that it did.
+pub(super) async fn wait_until(queue: &RefCell<Waiters<()>>, holds: impl Fn() -> bool) {
+    let mut turn = Turn::new(queue);
+    poll_fn(|context| turn.poll(context, |_| holds().then_some(()), ())).await;
+}
+
+/// Calls up to `count` of those that wait.
+pub(super) fn call(queue: &RefCell<Waiters<()>>, count: usize) {
+    let called = queue.borrow_mut().call(count, |()| {});
+    wake_all(queue, called);
+}
