@@ -106,7 +106,7 @@ fn a_wait_for_something_looks_again_after_each_notification() {
     assert!(!wait.is_woken());
     guarded.changed.notify_one();
     assert!(*wait.now());
-    now(guarded.changed.wait_for(now(guarded.lock.lock()), |is_so| *is_so));
+    drop(now(guarded.changed.wait_for(now(guarded.lock.lock()), |is_so| *is_so)));
 }
 
 #[test]

@@ -321,23 +321,28 @@ fn a_stream_keeps_its_turn_and_gives_it_on_when_it_is_dropped() {
 // Work that is done, and shutting down: the same for each order
 
 macro_rules! for_each_order {
-    ($($name:ident($new:ident) $test:block)*) => {$(
-        #[test]
-        fn $name() {
-            {
-                macro_rules! $new { ($call:ident($value:tt)) => { Queue::$call($value) }; ($call:ident()) => { Queue::$call() } }
-                $test
-            }
-            {
-                macro_rules! $new { ($call:ident($value:tt)) => { PriorityQueue::$call($value) }; ($call:ident()) => { PriorityQueue::$call() } }
-                $test
-            }
-            {
-                macro_rules! $new { ($call:ident($value:tt)) => { LifoQueue::$call($value) }; ($call:ident()) => { LifoQueue::$call() } }
-                $test
-            }
+    ($($name:ident($new:ident) $test:block)*) => {
+        for_each_order! { fifo Queue $($name($new) $test)* }
+        for_each_order! { priority PriorityQueue $($name($new) $test)* }
+        for_each_order! { lifo LifoQueue $($name($new) $test)* }
+    };
+    ($order:ident $queue:ident $($name:ident($new:ident) $test:block)*) => {
+        mod $order {
+            use super::*;
+
+            $(
+                #[test]
+                fn $name() {
+                    /// A queue of this order.
+                    macro_rules! $new {
+                        ($call:ident($value:tt)) => { $queue::$call($value) };
+                        ($call:ident()) => { $queue::$call() };
+                    }
+                    $test
+                }
+            )*
         }
-    )*};
+    };
 }
 
 for_each_order! {

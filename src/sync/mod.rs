@@ -1,6 +1,15 @@
 //! Synchronisation for the tasks of one thread, with the behaviour of asyncio's; and [`remote`]
 //! channels that cross threads.
 //!
+//! | | |
+//! |---|---|
+//! | [`Lock`], [`RwLock`] | a value for one task at a time, or many readers |
+//! | [`Semaphore`], [`BoundedSemaphore`] | a number of permits |
+//! | [`Event`], [`Condition`], [`Barrier`] | waiting for something to come about |
+//! | [`Queue`], [`PriorityQueue`], [`LifoQueue`] | items from producers to consumers |
+//! | [`oneshot`], [`watch`], [`broadcast`] | one value; the latest of a value; every value to all |
+//! | [`remote`] | a channel and a oneshot between threads |
+//!
 //! Nothing here knows the kernel or the runtime: these are data structures and wakers, and work on
 //! any executor. What two tasks share goes into an [`Rc`](std::rc::Rc).
 //!
@@ -35,16 +44,22 @@
 
 mod barrier;
 mod bounded_semaphore;
+pub mod broadcast;
 mod condition;
 mod event;
+mod lend;
 mod lock;
+pub mod oneshot;
 mod permits;
 mod queue;
+pub mod remote;
 mod rw_lock;
 mod semaphore;
+mod single;
 mod turn;
 mod waiters;
 mod wake;
+pub mod watch;
 
 pub use barrier::{Barrier, Broken};
 pub use bounded_semaphore::{BoundedSemaphore, ReleasedTooOften};

@@ -10,7 +10,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::turn::{Came, Lend, Turn, Waited};
+use super::lend::Lend;
+use super::turn::{Came, Turn, Waited};
 use super::waiters::Waiters;
 use super::wake::wake_each;
 

@@ -1,22 +1,18 @@
 //! One future's wait for its turn.
 //!
-//! Cloning, waking and dropping a waker is foreign code: it may call the very primitive that is at
-//! work, or panic. So the state of a primitive is only ever [lent](Lend) for a moment in which no
-//! such code runs, and what it may have changed is looked at again afterwards.
-//!
 //! A first poll takes a unit of the task's budget before it looks, whether it then waits or not: a
 //! wait ends the task's poll anyway.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use super::lend::Lend;
 use super::waiters::{Left, Place, Standing, Waiters};
 use super::wake::wake_all;
 use crate::task::budget;
 
-/// The state of a primitive, with the queue of those that wait for it to change.
+/// A state with a queue of those that wait for it to change.
 pub(super) trait Waited {
     type Note;
 
@@ -31,31 +27,6 @@ impl<N> Waited for Waiters<N> {
     }
 }
 
-/// Where such a state is kept.
-pub(super) trait Lend {
-    type State: Waited;
-
-    /// Lends the state. `work` runs no foreign code.
-    fn lend<R>(&self, work: impl FnOnce(&mut Self::State) -> R) -> R;
-}
-
-impl<S: Waited> Lend for RefCell<S> {
-    type State = S;
-
-    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
-        work(&mut self.borrow_mut())
-    }
-}
-
-impl<S: Waited> Lend for Mutex<S> {
-    type State = S;
-
-    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
-        // Nothing that panics runs in there.
-        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 type Note<L> = <<L as Lend>::State as Waited>::Note;
 
 /// How something has come.
@@ -67,12 +38,12 @@ pub(super) enum Came<T, N> {
 }
 
 /// A future's turn. Dropped, it leaves the queue.
-pub(super) struct Turn<'a, L: Lend> {
+pub(super) struct Turn<'a, L: Lend<State: Waited>> {
     lender: &'a L,
     place: Option<Place>,
 }
 
-impl<'a, L: Lend> Turn<'a, L> {
+impl<'a, L: Lend<State: Waited>> Turn<'a, L> {
     pub(super) fn new(lender: &'a L) -> Self {
         Self { lender, place: None }
     }
@@ -151,7 +122,7 @@ impl<'a, L: Lend> Turn<'a, L> {
     }
 }
 
-impl<L: Lend> Drop for Turn<'_, L> {
+impl<L: Lend<State: Waited>> Drop for Turn<'_, L> {
     fn drop(&mut self) {
         drop(self.leave());
     }

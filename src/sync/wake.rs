@@ -5,7 +5,8 @@
 
 use std::task::Waker;
 
-use super::turn::{Lend, Waited};
+use super::lend::Lend;
+use super::turn::Waited;
 use crate::error::shielded;
 
 /// Wakes one waker after another, as `next` hands them out. Nothing is borrowed while one is woken.
@@ -16,7 +17,7 @@ pub(super) fn wake_each(mut next: impl FnMut() -> Option<Waker>) {
 }
 
 /// Wakes waiters that were called together.
-pub(super) fn wake_all<L: Lend>(lender: &L, mut called: Vec<Waker>) {
+pub(super) fn wake_all<L: Lend<State: Waited>>(lender: &L, mut called: Vec<Waker>) {
     let mut wakers = called.drain(..);
     wake_each(|| wakers.next());
     drop(wakers);
