@@ -41,7 +41,7 @@ fn a_slow_receiver_is_told_how_many_it_has_lost_and_goes_on_with_the_oldest_that
     assert_eq!((slow.len(), sender.len(), quick.is_empty()), (5, 2, true));
     assert_eq!(now(slow.recv()), Err(RecvError::Lagged(3)));
     assert_eq!([now(slow.recv()), now(slow.recv())], [Ok(3), Ok(4)]);
-    (0..3).for_each(|value| drop(sender.send(value)));
+    (0..3).for_each(|value| assert_eq!(sender.send(value), Ok(2)));
     assert_eq!(slow.try_recv(), Err(TryRecvError::Lagged(1)));
 }
 
@@ -73,7 +73,7 @@ fn without_receivers_a_value_is_handed_back() {
 #[test]
 fn a_clone_receives_what_its_original_has_still_to_receive() {
     let (sender, mut receiver) = broadcast::channel(4);
-    (1..=3).for_each(|value| drop(sender.send(value)));
+    (1..=3).for_each(|value| assert_eq!(sender.send(value), Ok(1)));
     now(receiver.recv()).unwrap();
     let mut clone = receiver.clone();
     assert_eq!((receiver.len(), clone.len()), (2, 2));

@@ -138,8 +138,8 @@ for_both! {
         let (sender, receiver) = channel::<OnDrop<Box<dyn FnMut()>>>();
         let (other, mut other_receiver) = channel();
         let mut other = Some(other);
-        let value = OnDrop(Box::new(move || drop(other.take().map(|end| end.send(1)))) as Box<dyn FnMut()>);
-        assert!(sender.send(value).is_ok());
+        let when_dropped = move || other.take().unwrap().send(1).unwrap();
+        assert!(sender.send(OnDrop(Box::new(when_dropped))).is_ok());
         drop(receiver);
         assert_eq!(other_receiver.try_recv(), Ok(1));
     }
@@ -163,7 +163,9 @@ for_both! {
                     1 => drop(sender.take()),
                     2 => drop(receiver.take()),
                     3 => {
-                        receiver.iter_mut().for_each(|receiver| receiver.close());
+                        if let Some(receiver) = &mut receiver {
+                            receiver.close();
+                        }
                         closed = true;
                     }
                     _ => {

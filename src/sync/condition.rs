@@ -123,7 +123,8 @@ impl Default for Condition {
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Condition").field("waiting", &self.waiters.borrow().len()).finish()
+        let waiting = self.waiters.borrow().len();
+        f.debug_struct("Condition").field("waiting", &waiting).finish()
     }
 }
 

@@ -75,9 +75,7 @@ impl Default for Event {
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event")
-            .field("set", &self.is_set())
-            .field("waiting", &self.waiters.borrow().len())
-            .finish()
+        let waiting = self.waiters.borrow().len();
+        f.debug_struct("Event").field("set", &self.is_set()).field("waiting", &waiting).finish()
     }
 }
