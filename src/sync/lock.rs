@@ -10,6 +10,9 @@ use std::rc::Rc;
 
 use super::permits::Permits;
 
+/// Nobody ends it.
+const PERMIT: &str = "a lock's permit is always there";
+
 /// A value that one task at a time has access to.
 ///
 /// Where asyncio enters a lock with `async with`, a guard is held here: its end unlocks. Use a lock
@@ -64,7 +67,7 @@ impl<T> Lock<T> {
     /// Dropped, it has not locked: the lock goes to the next who waits.
     #[doc(alias = "asyncio.Lock.acquire")]
     pub async fn lock(&self) -> LockGuard<'_, T> {
-        self.acquire().await;
+        self.permits.acquire(1).await.expect(PERMIT);
         LockGuard(Held::new(self))
     }
 
@@ -89,7 +92,7 @@ impl<T> Lock<T> {
     /// # Ok::<(), annulus::SetupError>(())
     /// ```
     pub async fn lock_owned(self: Rc<Self>) -> OwnedLockGuard<T> {
-        self.acquire().await;
+        self.permits.acquire(1).await.expect(PERMIT);
         OwnedLockGuard(Held::new(self))
     }
 
@@ -126,10 +129,6 @@ impl<T> Lock<T> {
     /// If a guard was forgotten, and the value with it.
     pub fn into_inner(self) -> T {
         *self.value.into_inner().expect("no guard of this lock was forgotten")
-    }
-
-    async fn acquire(&self) {
-        self.permits.acquire(1).await.expect("a lock's permit does not end");
     }
 }
 

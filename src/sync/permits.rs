@@ -39,6 +39,7 @@ impl Ledger {
     }
 
     /// Takes permits if they are there and nobody waits. `None` if they have to be waited for.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Option<Result<(), Ended>> {
         if self.claims.is_empty() && count <= self.available {
             self.available -= count;
@@ -60,6 +61,7 @@ impl Ledger {
     }
 
     /// Adds permits. [`Ledger::call_next`] is to follow until there is nobody to call.
+    #[inline]
     pub(super) fn add(&mut self, count: usize) {
         self.available = self.available.saturating_add(count);
     }
@@ -77,7 +79,12 @@ impl Ledger {
     }
 
     /// Calls the first waiter if it can be served, or must be refused.
+    #[inline]
     pub(super) fn call_next(&mut self) -> Option<Waker> {
+        if self.claims.is_empty() { None } else { self.call_first() }
+    }
+
+    fn call_first(&mut self) -> Option<Waker> {
         let Self { available, ended, claims } = self;
         claims.call_first(|claim| {
             claim.granted = !*ended && claim.count <= *available;
@@ -109,6 +116,7 @@ impl Issue for Ledger {
 }
 
 /// Changes a ledger, and calls those that can be served then.
+#[inline]
 pub(super) fn change<L: Lend<State: Issue>>(lender: &L, change: impl FnOnce(&mut Ledger)) {
     let first = lender.lend(|state| {
         let ledger = state.ledger();
@@ -134,16 +142,19 @@ impl Permits {
     }
 
     /// Takes permits if they are there and nobody waits.
+    #[inline]
     pub(super) fn try_take(&self, count: usize) -> bool {
         matches!(self.0.borrow_mut().take(count), Some(Ok(())))
     }
 
     /// Waits for permits. They are to be given back.
+    #[inline]
     pub(super) fn acquire(&self, count: usize) -> Acquire<'_, RefCell<Ledger>> {
         Acquire::new(&self.0, count)
     }
 
     /// Adds permits, or gives them back.
+    #[inline]
     pub(super) fn add(&self, count: usize) {
         change(&self.0, |ledger| ledger.add(count));
     }
@@ -158,6 +169,7 @@ impl Permits {
         change(&self.0, Ledger::end);
     }
 
+    #[inline]
     pub(super) fn is_ended(&self) -> bool {
         self.0.borrow().is_ended()
     }
@@ -193,6 +205,7 @@ impl<'a, L: Lend<State: Issue>> Acquire<'a, L> {
 impl<L: Lend<State: Issue>> Future for Acquire<'_, L> {
     type Output = Result<(), Ended>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let count = self.count;
         let claim = Claim { count, granted: false };
@@ -206,8 +219,18 @@ impl<L: Lend<State: Issue>> Future for Acquire<'_, L> {
 }
 
 impl<L: Lend<State: Issue>> Drop for Acquire<'_, L> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(left) = self.turn.leave() else { return };
+        if self.turn.has_joined() {
+            self.abandon();
+        }
+    }
+}
+
+impl<L: Lend<State: Issue>> Acquire<'_, L> {
+    #[cold]
+    fn abandon(&mut self) {
+        let left = self.turn.leave().expect("it has joined");
         let given = if left.note.granted { left.note.count } else { 0 };
         // Also if it was given nothing: those behind it may be content with less.
         change(self.turn.lender(), |ledger| ledger.add(given));

@@ -49,25 +49,29 @@ impl<'a, L: Lend<State: Waited>> Turn<'a, L> {
     }
 
     /// Takes what is there at once, or joins the queue and waits to be called.
+    #[inline]
     pub(super) fn poll<T>(
         &mut self,
         context: &Context<'_>,
         mut take: impl FnMut(&mut L::State) -> Option<T>,
         note: Note<L>,
     ) -> Poll<Came<T, Note<L>>> {
-        if self.place.is_some() {
-            ready!(self.poll_called(context));
-            let left = self.leave().expect("a waiter that was called has a place");
-            return Poll::Ready(Came::Called(left.note));
+        if self.has_joined() {
+            return self.poll_left(context).map(Came::Called);
         }
         ready!(budget::poll_spend(context));
-        if let Some(taken) = self.lender.lend(&mut take) {
-            return Poll::Ready(Came::AtOnce(taken));
-        }
-        match self.take_or_join(context, take, note) {
+        let taken = self.lender.lend(&mut take);
+        match taken.or_else(|| self.take_or_join(context, take, note)) {
             Some(taken) => Poll::Ready(Came::AtOnce(taken)),
             None => Poll::Pending,
         }
+    }
+
+    /// Waits to be called, and leaves then.
+    #[cold]
+    fn poll_left(&mut self, context: &Context<'_>) -> Poll<Note<L>> {
+        ready!(self.poll_called(context));
+        Poll::Ready(self.leave().expect("a waiter that was called has a place").note)
     }
 
     /// Joins the queue, unless cloning the waker has brought what is wanted.
@@ -117,14 +121,23 @@ impl<'a, L: Lend<State: Waited>> Turn<'a, L> {
         Some(self.lender.lend(|state| state.waiters().leave(place)))
     }
 
+    /// Whether it has a place in the queue, which it waits in or was called in.
+    #[inline]
+    pub(super) fn has_joined(&self) -> bool {
+        self.place.is_some()
+    }
+
     pub(super) fn lender(&self) -> &'a L {
         self.lender
     }
 }
 
 impl<L: Lend<State: Waited>> Drop for Turn<'_, L> {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.leave());
+        if self.has_joined() {
+            drop(self.leave());
+        }
     }
 }
 

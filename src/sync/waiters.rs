@@ -71,6 +71,7 @@ impl<N> Waiters<N> {
         self.waiting
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }

@@ -22,6 +22,7 @@ pub(super) fn refill() {
 }
 
 /// Takes a unit, or makes the task yield. Call it when something is ready, before taking it.
+#[inline]
 pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
     match LEFT.get().checked_sub(1) {
         Some(left) => {
