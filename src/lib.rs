@@ -59,6 +59,8 @@ pub mod net;
 mod op;
 #[forbid(unsafe_code)]
 mod runtime;
+#[forbid(unsafe_code)]
+pub mod sync;
 mod sys;
 pub mod task;
 #[forbid(unsafe_code)]

@@ -10,12 +10,14 @@ use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::mem;
 use std::net;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use annulus::net::{TcpListener, TcpStream};
+use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{metrics, spawn, yield_now};
 
@@ -279,5 +281,93 @@ fn a_sleep_in_the_kernel_is_one_allocation() {
     run(async {
         let sleeping = async || kernel_sleep(Duration::from_micros(10)).await.unwrap();
         assert_eq!(allocations_of(sleeping).await, 1);
+    });
+}
+
+#[test]
+fn waiting_for_a_lock_or_a_permit_that_another_task_has_allocates_nothing() {
+    run(async {
+        let shared = Rc::new((Lock::new(0), Semaphore::new(1)));
+        let its = Rc::clone(&shared);
+        spawn(async move {
+            loop {
+                let held = (its.0.lock().await, its.1.acquire().await);
+                yield_now().await;
+                drop(held);
+            }
+        });
+        let locking = async || *shared.0.lock().await += 1;
+        assert_eq!(allocations_of(locking).await, 0);
+        let acquiring = async || drop(shared.1.acquire().await.unwrap());
+        assert_eq!(allocations_of(acquiring).await, 0);
+    });
+}
+
+#[test]
+fn items_that_go_back_and_forth_allocate_nothing() {
+    run(async {
+        let shared = Rc::new((Queue::bounded(1), Queue::bounded(1)));
+        let its = Rc::clone(&shared);
+        spawn(async move {
+            loop {
+                its.1.put(its.0.get().await.unwrap()).await.unwrap();
+            }
+        });
+        let asking = async || {
+            shared.0.put(1).await.unwrap();
+            assert_eq!(shared.1.get().await, Ok(1));
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+        let (sender, mut asked) = remote::channel(1);
+        let (answering, mut receiver) = remote::channel(1);
+        spawn(async move {
+            while let Some(item) = asked.recv().await {
+                answering.send(item).await.unwrap();
+            }
+        });
+        let asking = async || {
+            sender.send(1).await.unwrap();
+            assert_eq!(receiver.recv().await, Some(1));
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+    });
+}
+
+#[test]
+fn waiting_for_an_event_or_a_condition_allocates_nothing() {
+    run(async {
+        let shared = Rc::new((Event::new(), Lock::new(0), Condition::new()));
+        let its = Rc::clone(&shared);
+        spawn(async move {
+            loop {
+                yield_now().await;
+                its.0.set();
+                its.0.clear();
+                *its.1.lock().await += 1;
+                its.2.notify_all();
+            }
+        });
+        assert_eq!(allocations_of(async || shared.0.wait().await).await, 0);
+        let waiting = async || drop(shared.2.wait(shared.1.lock().await).await);
+        assert_eq!(allocations_of(waiting).await, 0);
+    });
+}
+
+#[test]
+fn a_watched_value_allocates_nothing_and_a_broadcast_one_once() {
+    run(async {
+        let (sender, mut receiver) = watch::channel(0);
+        let changing = async || {
+            sender.send(1).unwrap();
+            receiver.changed().await.unwrap();
+        };
+        assert_eq!(allocations_of(changing).await, 0);
+        let (sender, mut receiver) = broadcast::channel(4);
+        let mut second = receiver.clone();
+        let sending = async || {
+            sender.send(1).unwrap();
+            assert_eq!((receiver.recv().await, second.recv().await), (Ok(1), Ok(1)));
+        };
+        assert_eq!(allocations_of(sending).await, 1);
     });
 }

@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod conditions;
 pub(crate) mod descriptors;
 pub(crate) mod drops;
+pub(crate) mod harness;
 pub(crate) mod incidents;
 pub(crate) mod memory;
 pub(crate) mod net;

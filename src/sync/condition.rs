@@ -1,0 +1,147 @@
+//! Waiting for a change of what a lock guards.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+
+use super::lock::{Lock, LockGuard};
+use super::turn::{Turn, call};
+use super::waiters::Waiters;
+
+/// Lets tasks wait, without a [`Lock`] that they hold, until another task notifies them of a change.
+///
+/// A condition goes with one lock, as asyncio's does; here it does not own it. A wait takes the guard
+/// and gives a new one back. asyncio's `notify` demands that the lock is held; here nobody checks it,
+/// but whoever changes the value holds it anyway.
+///
+/// # Example
+///
+/// ```
+/// use std::rc::Rc;
+/// use annulus::spawn;
+/// use annulus::sync::{Condition, Lock};
+///
+/// annulus::run(async {
+///     let shared = Rc::new((Lock::new(0), Condition::new()));
+///     let its = Rc::clone(&shared);
+///     let consumer = spawn(async move {
+///         let (stock, changed) = &*its;
+///         let mut stock = changed.wait_for(stock.lock().await, |stock| *stock >= 3).await;
+///         *stock -= 3;
+///     });
+///     let (stock, changed) = &*shared;
+///     for _ in 0..4 {
+///         *stock.lock().await += 1;
+///         changed.notify_one();
+///     }
+///     consumer.await.unwrap();
+///     assert_eq!(*stock.lock().await, 1);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.Condition")]
+pub struct Condition {
+    waiters: RefCell<Waiters<()>>,
+}
+
+impl Condition {
+    /// A condition that nobody waits for.
+    pub const fn new() -> Self {
+        Self { waiters: RefCell::new(Waiters::new()) }
+    }
+
+    /// Unlocks, waits to be notified, and locks again.
+    ///
+    /// It may return though nothing is as hoped for, since others can have the lock first: look
+    /// again, or use [`Condition::wait_for`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the lock is not held: the guard is gone, where asyncio locks once more to raise the
+    /// cancellation with the lock held. A notification that this wait had received goes to the next.
+    #[doc(alias = "asyncio.Condition.wait")]
+    pub async fn wait<'a, T>(&self, guard: LockGuard<'a, T>) -> LockGuard<'a, T> {
+        let lock: &'a Lock<T> = LockGuard::lock_of(&guard);
+        let mut guard = Some(guard);
+        let mut notified = Notified(Turn::new(&self.waiters));
+        poll_fn(|context| {
+            if guard.is_some() {
+                notified.0.join(context, ());
+                // It waits before anybody else has the lock, and can notify.
+                guard = None;
+            }
+            notified.0.poll_called(context)
+        })
+        .await;
+        // Until the lock is held, the notification can still go to somebody else.
+        let guard = lock.lock().await;
+        notified.take();
+        guard
+    }
+
+    /// Waits until the value is as `is_so` wants it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Condition::wait`].
+    #[doc(alias = "asyncio.Condition.wait_for")]
+    pub async fn wait_for<'a, T>(
+        &self,
+        mut guard: LockGuard<'a, T>,
+        mut is_so: impl FnMut(&mut T) -> bool,
+    ) -> LockGuard<'a, T> {
+        while !is_so(&mut guard) {
+            guard = self.wait(guard).await;
+        }
+        guard
+    }
+
+    /// Notifies the one that has waited longest.
+    #[doc(alias = "asyncio.Condition.notify")]
+    pub fn notify_one(&self) {
+        self.notify(1);
+    }
+
+    /// Notifies so many, those that have waited longest; all, if there are fewer.
+    #[doc(alias = "asyncio.Condition.notify")]
+    pub fn notify(&self, count: usize) {
+        call(&self.waiters, count);
+    }
+
+    /// Notifies all that wait.
+    #[doc(alias = "asyncio.Condition.notify_all")]
+    pub fn notify_all(&self) {
+        self.notify(usize::MAX);
+    }
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.waiters.borrow().len();
+        f.debug_struct("Condition").field("waiting", &waiting).finish()
+    }
+}
+
+/// A wait for a notification. Dropped with one that was not taken, it passes it on.
+struct Notified<'a>(Turn<'a, RefCell<Waiters<()>>>);
+
+impl Notified<'_> {
+    fn take(mut self) {
+        drop(self.0.leave());
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        let Some(left) = self.0.leave() else { return };
+        if left.called {
+            call(self.0.lender(), 1);
+        }
+    }
+}

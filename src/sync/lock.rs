@@ -1,0 +1,246 @@
+//! Exclusive access to a value.
+//!
+//! The value stands in a box that the holder of the guard takes out and puts back. So a guard can
+//! give access to it without a borrow of the lock, and an owned guard without unsafe code.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+use super::permits::Permits;
+
+/// Nobody ends it.
+const PERMIT: &str = "a lock's permit is always there";
+
+/// A value that one task at a time has access to.
+///
+/// Where asyncio enters a lock with `async with`, a guard is held here: its end unlocks. Use a lock
+/// for what must not be disturbed across an `.await`; within one turn of a task nobody disturbs, and a
+/// [`Cell`] or [`RefCell`](std::cell::RefCell) will do.
+///
+/// It is fair, as [the module](crate::sync#fairness) says, and not reentrant: a task that locks it
+/// twice waits for ever.
+///
+/// # Example
+///
+/// ```
+/// use std::rc::Rc;
+/// use annulus::sync::Lock;
+/// use annulus::{spawn, yield_now};
+///
+/// annulus::run(async {
+///     let account = Rc::new(Lock::new(100));
+///     let tasks = [30, 50].map(|amount| {
+///         let account = Rc::clone(&account);
+///         spawn(async move {
+///             let mut balance = account.lock().await;
+///             let before = *balance;
+///             yield_now().await; // Ask somebody else; the balance stays as it is meanwhile.
+///             *balance = before - amount;
+///         })
+///     });
+///     for task in tasks {
+///         task.await.unwrap();
+///     }
+///     assert_eq!(*account.lock().await, 20);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.Lock")]
+pub struct Lock<T> {
+    permits: Permits,
+    /// `None` while a guard has it.
+    value: Cell<Option<Box<T>>>,
+}
+
+impl<T> Lock<T> {
+    /// An unlocked lock.
+    pub fn new(value: T) -> Self {
+        Self { permits: Permits::new(1), value: Cell::new(Some(Box::new(value))) }
+    }
+
+    /// Locks, and unlocks when the guard is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has not locked: the lock goes to the next who waits.
+    #[doc(alias = "asyncio.Lock.acquire")]
+    pub async fn lock(&self) -> LockGuard<'_, T> {
+        self.permits.acquire(1).await.expect(PERMIT);
+        LockGuard(Held::new(self))
+    }
+
+    /// Locks, and keeps the lock alive.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lock::lock`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use annulus::sync::Lock;
+    ///
+    /// annulus::run(async {
+    ///     let lock = Rc::new(Lock::new(String::new()));
+    ///     let mut guard = Rc::clone(&lock).lock_owned().await;
+    ///     annulus::spawn(async move { guard.push_str("from another task") });
+    ///     assert_eq!(*lock.lock().await, "from another task");
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    pub async fn lock_owned(self: Rc<Self>) -> OwnedLockGuard<T> {
+        self.permits.acquire(1).await.expect(PERMIT);
+        OwnedLockGuard(Held::new(self))
+    }
+
+    /// Locks if the lock is free. It is not if anybody waits for it.
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        self.permits.try_take(1).then(|| LockGuard(Held::new(self)))
+    }
+
+    /// As [`Lock::try_lock`], and keeps the lock alive.
+    pub fn try_lock_owned(self: Rc<Self>) -> Option<OwnedLockGuard<T>> {
+        self.permits.try_take(1).then(|| OwnedLockGuard(Held::new(self)))
+    }
+
+    /// Whether [`Lock::try_lock`] would fail. From the moment when a guard is dropped, the lock is the
+    /// next waiter's, also before that one runs.
+    #[doc(alias = "asyncio.Lock.locked")]
+    pub fn is_locked(&self) -> bool {
+        self.permits.must_wait(1)
+    }
+
+    /// The value, without locking: nobody else has the lock.
+    ///
+    /// # Panics
+    ///
+    /// If a guard was forgotten, and the value with it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut().as_mut().expect("no guard of this lock was forgotten")
+    }
+
+    /// The value.
+    ///
+    /// # Panics
+    ///
+    /// If a guard was forgotten, and the value with it.
+    pub fn into_inner(self) -> T {
+        *self.value.into_inner().expect("no guard of this lock was forgotten")
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Lock<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("locked", &self.is_locked())
+            .field("waiting", &self.permits.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The value of a lock, and its permit, until it is dropped.
+struct Held<T, L: Deref<Target = Lock<T>>> {
+    lock: L,
+    /// Its end puts it back.
+    value: Option<Box<T>>,
+}
+
+impl<T, L: Deref<Target = Lock<T>>> Held<T, L> {
+    /// The caller has the lock's permit.
+    fn new(lock: L) -> Self {
+        let value = lock.value.take();
+        Self { lock, value }
+    }
+
+    fn value(&self) -> &T {
+        self.value.as_ref().expect("whoever has the permit has the value")
+    }
+
+    fn value_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("whoever has the permit has the value")
+    }
+}
+
+impl<T, L: Deref<Target = Lock<T>>> Drop for Held<T, L> {
+    fn drop(&mut self) {
+        self.lock.value.set(self.value.take());
+        self.lock.permits.add(1);
+    }
+}
+
+/// Access to a [`Lock`]'s value. Dropped, it unlocks.
+#[must_use = "a guard that is not kept unlocks at once"]
+pub struct LockGuard<'a, T>(Held<T, &'a Lock<T>>);
+
+impl<'a, T> LockGuard<'a, T> {
+    /// The lock that this guard holds.
+    pub fn lock_of(guard: &Self) -> &'a Lock<T> {
+        guard.0.lock
+    }
+}
+
+/// Access to a [`Lock`]'s value that keeps the lock alive. Dropped, it unlocks.
+#[must_use = "a guard that is not kept unlocks at once"]
+pub struct OwnedLockGuard<T>(Held<T, Rc<Lock<T>>>);
+
+impl<T> OwnedLockGuard<T> {
+    /// The lock that this guard holds.
+    pub fn lock_of(guard: &Self) -> &Rc<Lock<T>> {
+        &guard.0.lock
+    }
+}
+
+impl<T> Deref for LockGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.value()
+    }
+}
+
+impl<T> DerefMut for LockGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.value_mut()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for LockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T> Deref for OwnedLockGuard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.value()
+    }
+}
+
+impl<T> DerefMut for OwnedLockGuard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.value_mut()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OwnedLockGuard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,31 @@
+//! One value, sent once, from any thread to any other.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use crate::sync::lend::Lend;
+use crate::sync::oneshot::{RecvError, TryRecvError};
+use crate::sync::single::{self, Single, ends};
+
+ends! {
+    /// The two ends of a channel for one value.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::thread;
+    /// use annulus::sync::remote::oneshot;
+    ///
+    /// annulus::run(async {
+    ///     let (sender, receiver) = oneshot::channel();
+    ///     let computing = thread::spawn(move || sender.send(6 * 7));
+    ///     assert_eq!(receiver.await, Ok(42));
+    ///     computing.join().unwrap().unwrap();
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    in Arc<Mutex>
+}

@@ -1,0 +1,195 @@
+//! One value from one end to another: what the two kinds of `oneshot` do.
+
+use std::task::{Context, Poll, Waker, ready};
+
+use super::lend::{Lend, poll_alone};
+use super::wake::wake_each;
+use crate::task::budget;
+
+/// What the two ends share.
+pub(super) struct Single<T> {
+    value: Option<T>,
+    sender_is_gone: bool,
+    is_closed: bool,
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+}
+
+impl<T> Single<T> {
+    pub(super) const fn new() -> Self {
+        Self { value: None, sender_is_gone: false, is_closed: false, receiver: None, sender: None }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// The value, or `Err` if there will be none.
+    fn take(&mut self) -> Option<Result<T, ()>> {
+        match self.value.take() {
+            Some(value) => Some(Ok(value)),
+            None if self.sender_is_gone || self.is_closed => Some(Err(())),
+            None => None,
+        }
+    }
+}
+
+/// Sends the value, or gives it back. [`end_sending`] is to follow.
+pub(super) fn send<T>(shared: &impl Lend<State = Single<T>>, value: T) -> Result<(), T> {
+    shared.lend(|single| {
+        if single.is_closed {
+            return Err(value);
+        }
+        single.value = Some(value);
+        Ok(())
+    })
+}
+
+pub(super) fn end_sending<T>(shared: &impl Lend<State = Single<T>>) {
+    let mut receiver = shared.lend(|single| {
+        single.sender_is_gone = true;
+        single.receiver.take()
+    });
+    wake_each(|| receiver.take());
+}
+
+/// No value can be sent any more. One that was sent can still be received.
+pub(super) fn close<T>(shared: &impl Lend<State = Single<T>>) {
+    let mut sender = shared.lend(|single| {
+        single.is_closed = true;
+        single.sender.take()
+    });
+    wake_each(|| sender.take());
+}
+
+/// The value that was sent, if there is one and it was not taken.
+pub(super) fn try_receive<T>(shared: &impl Lend<State = Single<T>>) -> Option<Result<T, ()>> {
+    shared.lend(Single::take)
+}
+
+pub(super) fn poll_receive<T>(
+    shared: &impl Lend<State = Single<T>>,
+    context: &Context<'_>,
+) -> Poll<Result<T, ()>> {
+    ready!(budget::poll_spend(context));
+    poll_alone(shared, context, |single| &mut single.receiver, Single::take)
+}
+
+pub(super) fn poll_closed<T>(
+    shared: &impl Lend<State = Single<T>>,
+    context: &Context<'_>,
+) -> Poll<()> {
+    ready!(budget::poll_spend(context));
+    let look = |single: &mut Single<T>| single.is_closed.then_some(());
+    poll_alone(shared, context, |single| &mut single.sender, look)
+}
+
+/// The two ends, which share the value in `$shared<$cell<_>>`.
+macro_rules! ends {
+    ($(#[$about:meta])* in $shared:ident<$cell:ident>) => {
+        $(#[$about])*
+        pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+            let shared = $shared::new($cell::new(Single::new()));
+            (Sender { shared: $shared::clone(&shared) }, Receiver { shared })
+        }
+
+        /// Where the value is put. Dropped without, it tells the receiver that there will be none.
+        pub struct Sender<T> {
+            shared: $shared<$cell<Single<T>>>,
+        }
+
+        impl<T> Sender<T> {
+            /// Sends the value. This never waits.
+            ///
+            /// # Errors
+            ///
+            /// The value, if nobody will receive it.
+            #[doc(alias = "asyncio.Future.set_result")]
+            pub fn send(self, value: T) -> Result<(), T> {
+                single::send(&*self.shared, value)
+            }
+
+            /// Waits until nobody will receive a value: the receiver was dropped, or closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, nothing happens.
+            pub async fn closed(&mut self) {
+                poll_fn(|context| single::poll_closed(&*self.shared, context)).await;
+            }
+
+            /// Whether nobody will receive a value.
+            pub fn is_closed(&self) -> bool {
+                self.shared.lend(|single| single.is_closed())
+            }
+        }
+
+        impl<T> Drop for Sender<T> {
+            fn drop(&mut self) {
+                single::end_sending(&*self.shared);
+            }
+        }
+
+        impl<T> fmt::Debug for Sender<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct("Sender").field("closed", &self.is_closed()).finish_non_exhaustive()
+            }
+        }
+
+        /// Where the value comes out: a future.
+        ///
+        /// Awaiting it fails with [`RecvError`] if the sender is dropped without a value. It is given out
+        /// once; after that, awaiting by `&mut` again fails, too.
+        ///
+        /// # Cancel safety
+        ///
+        /// Awaited by `&mut`, it loses nothing when the await is dropped.
+        #[must_use = "futures do nothing unless awaited"]
+        pub struct Receiver<T> {
+            shared: $shared<$cell<Single<T>>>,
+        }
+
+        impl<T> Receiver<T> {
+            /// The value, if it is there.
+            ///
+            /// # Errors
+            ///
+            /// Says whether it can still come.
+            pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+                match single::try_receive(&*self.shared) {
+                    None => Err(TryRecvError::Empty),
+                    Some(outcome) => outcome.map_err(|()| TryRecvError::Closed),
+                }
+            }
+
+            /// Takes no value any more, except one that has been sent.
+            pub fn close(&mut self) {
+                single::close(&*self.shared);
+            }
+        }
+
+        impl<T> Future for Receiver<T> {
+            type Output = Result<T, RecvError>;
+
+            fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+                single::poll_receive(&*self.shared, context).map_err(|()| RecvError)
+            }
+        }
+
+        impl<T> Drop for Receiver<T> {
+            fn drop(&mut self) {
+                self.close();
+                // A value that nobody receives goes here and not with the sender.
+                drop(single::try_receive(&*self.shared));
+            }
+        }
+
+        impl<T> fmt::Debug for Receiver<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("Receiver")
+            }
+        }
+    };
+}
+
+pub(super) use ends;
