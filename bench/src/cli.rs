@@ -12,7 +12,10 @@ use crate::contenders::{self, Contender};
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
 use crate::results::Results;
-use crate::scenarios::{self, Churn, Echo, Idle, Latency, Proxy, Tasks, stream, tasks, timers};
+use crate::scenarios::{
+    self, Churn, Echo, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+};
+use crate::server::SHARDS;
 use crate::server::host::{Serve, Work};
 use crate::{page, plot, table};
 
@@ -48,6 +51,8 @@ enum Command {
     Stream(Common),
     /// Memory of an idle connection.
     Idle(With<Idle>),
+    /// Echo on one core, on two, and so on.
+    Scale(With<Scale>),
     /// Spawn, join, yield and wake, without any I/O.
     Tasks(With<Tasks>),
     /// Many sleeps, start and cancel, lateness.
@@ -80,12 +85,14 @@ struct Common {
     /// How many seconds a turn runs before it measures; 0.3, and 0.2 with `quick`.
     #[arg(long, value_parser = seconds)]
     warm_up: Option<f64>,
-    /// The core of the server; the first that this process may use, if not given.
-    #[arg(long)]
-    server_core: Option<usize>,
-    /// The core of the load; the first other one, if not given.
-    #[arg(long)]
-    load_core: Option<usize>,
+    /// The cores of the server. Only `scale` uses more than the first; with a core named twice, two
+    /// threads share it. All but the load's, if not given.
+    #[arg(long, value_delimiter = ',', alias = "server-core")]
+    server_cores: Vec<usize>,
+    /// The cores of the load, of which only echo, proxy and scale use more than the first. One that
+    /// the server does not use, if not given.
+    #[arg(long, value_delimiter = ',', alias = "load-core")]
+    load_cores: Vec<usize>,
     /// The folder for the results.
     #[arg(long, default_value = "results")]
     results: PathBuf,
@@ -142,11 +149,15 @@ impl Cli {
             }
             Command::Proxy(with) => {
                 let bench = Bench::new("proxy", with.common)?;
-                bench.run(&with.options.cells(bench.load_core))
+                bench.run(&with.options.cells(bench.settings.load_cores[0]))
             }
             Command::Churn(with) => Bench::new("churn", with.common)?.run(&with.options.cells()),
             Command::Stream(common) => Bench::new("stream", common)?.run(&stream()),
             Command::Idle(with) => Bench::new("idle", with.common)?.run(&with.options.cells()),
+            Command::Scale(with) => {
+                let bench = Bench::new("scale", with.common)?;
+                bench.run(&with.options.cells(bench.settings.server_cores.len()))
+            }
             Command::Tasks(with) => {
                 Bench::new("tasks", with.common)?.run(&tasks(with.options.instructions))
             }
@@ -185,7 +196,6 @@ struct Bench {
     scenario: &'static str,
     contenders: Vec<Box<dyn Contender>>,
     settings: Settings,
-    load_core: usize,
     common: Common,
 }
 
@@ -197,35 +207,33 @@ impl Bench {
             return Err(unknown(name));
         }
         limits::raise_descriptors()?;
-        let allowed = affinity::allowed()?;
-        let first = *allowed.first().ok_or_else(|| io::Error::other("there is no core"))?;
-        let server_core = common.server_core.unwrap_or(first);
-        let other = allowed.iter().copied().find(|&core| core != server_core);
-        let load_core = common.load_core.or(other).unwrap_or(server_core);
-        if load_core == server_core {
-            eprintln!("server and load share core {server_core}: throughput says little here");
+        let (server_cores, load_cores) =
+            share_out(&affinity::allowed()?, &common.server_cores, &common.load_cores)?;
+        if let Some(core) = load_cores.iter().find(|core| server_cores.contains(core)) {
+            eprintln!("server and load share core {core}: throughput says little here");
         }
         let settings = Settings {
-            server_core,
+            server_cores,
+            load_cores,
             warm_up: Duration::from_secs_f64(common.warm_up.unwrap_or(0.3)),
             window: Duration::from_secs_f64(common.seconds.unwrap_or(1.0)),
             rounds: usize::from(common.rounds.unwrap_or(5)),
         };
-        Ok(Self { scenario, contenders, settings, load_core, common })
+        Ok(Self { scenario, contenders, settings, common })
     }
 
     /// Measures the cells, prints each as soon as it is done, and keeps all.
     fn run(&self, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
         // The machine is looked at before this process keeps to one core.
         let machine = Machine::this();
-        affinity::pin(self.load_core)?;
+        affinity::pin(&self.settings.load_cores[..1])?;
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let mut results = Results {
             scenario: self.scenario.to_owned(),
             command: arguments.join(" "),
             machine,
-            server_core: self.settings.server_core,
-            load_core: self.load_core,
+            server_cores: self.settings.server_cores.clone(),
+            load_cores: self.settings.load_cores.clone(),
             rounds: self.settings.rounds,
             window: self.settings.window.as_secs_f64(),
             cells: Vec::new(),
@@ -243,6 +251,34 @@ impl Bench {
         println!("\nkept in {} and {}", path.display(), drawing.display());
         Ok(())
     }
+}
+
+/// The cores of the server and of the load, of those that may be used. Where nothing else was asked
+/// for, the load has one, which is the second, and the server all others.
+fn share_out(
+    allowed: &[usize],
+    server: &[usize],
+    load: &[usize],
+) -> io::Result<(Vec<usize>, Vec<usize>)> {
+    let last = *allowed.last().ok_or_else(|| io::Error::other("there is no core"))?;
+    let load = if load.is_empty() {
+        let mut others = allowed.iter().filter(|core| !server.contains(core));
+        let first = if server.is_empty() { others.nth(1) } else { others.next() };
+        vec![*first.unwrap_or(&last)]
+    } else {
+        load.to_vec()
+    };
+    let server = if server.is_empty() {
+        let others: Vec<_> = allowed.iter().copied().filter(|core| !load.contains(core)).collect();
+        if others.is_empty() { vec![last] } else { others }
+    } else {
+        server.to_vec()
+    };
+    if server.len() > SHARDS {
+        let text = format!("a server can have {SHARDS} cores at most");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok((server, load))
 }
 
 /// The contenders of these names, in the order of the tables.
@@ -289,6 +325,18 @@ mod tests {
         assert!(is_meant("raw-uring", "raw-uring-4k"));
         assert!(is_meant("tokio", "tokio"));
         assert!(!is_meant("tokio", "tokio-uring"));
+    }
+
+    #[test]
+    fn cores_are_shared_out() {
+        let shared =
+            |server: &[usize], load: &[usize]| share_out(&[0, 1, 2, 3], server, load).unwrap();
+        assert_eq!(shared(&[], &[]), (vec![0, 2, 3], vec![1]));
+        assert_eq!(shared(&[1], &[]), (vec![1], vec![0]));
+        assert_eq!(shared(&[], &[2, 3]), (vec![0, 1], vec![2, 3]));
+        assert_eq!(shared(&[0, 0], &[1]), (vec![0, 0], vec![1]));
+        assert_eq!(share_out(&[5], &[], &[]).unwrap(), (vec![5], vec![5]));
+        assert!(share_out(&[0], &[0; SHARDS + 1], &[]).is_err());
     }
 
     #[test]

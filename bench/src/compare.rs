@@ -11,12 +11,27 @@ use crate::results::{self, Column, Entry, Sample, Skipped};
 use crate::summary::Better;
 
 /// Where and how long to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) server_core: usize,
+    /// One or more. Only a server that is to use several gets more than the first.
+    pub(crate) server_cores: Vec<usize>,
+    /// One or more. The load's own thread is on the first.
+    pub(crate) load_cores: Vec<usize>,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
     pub(crate) rounds: usize,
+}
+
+impl Settings {
+    /// The core of a server that is given only one.
+    pub(crate) fn one_core(&self) -> &[usize] {
+        &self.server_cores[..1]
+    }
+
+    /// The cores of a load beside its first.
+    pub(crate) fn helpers(&self) -> &[usize] {
+        &self.load_cores[1..]
+    }
 }
 
 /// Conditions under which contenders are compared.

@@ -79,6 +79,17 @@ pub(crate) fn source_block() -> Vec<u8> {
     (0..32 * 1024_u16).flat_map(u16::to_le_bytes).collect()
 }
 
+/// How a contender uses several cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scaling {
+    /// A thread a core, each with a server and a listener of its own, that share nothing.
+    Shards,
+    /// One server whose own threads share the work.
+    Workers,
+    /// It does not, for this reason.
+    None(&'static str),
+}
+
 /// One of those who are compared.
 pub(crate) trait Contender {
     /// The name on the command line and in the tables.
@@ -98,6 +109,25 @@ pub(crate) trait Contender {
         listener: TcpListener,
         calls: &'static Calls,
     ) -> io::Result<()>;
+
+    /// How it uses several cores.
+    fn scaling(&self) -> Scaling {
+        Scaling::Shards
+    }
+
+    /// Serves as [`serve`](Self::serve) does, with so many threads.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if its [`scaling`](Self::scaling) is not by workers.
+    fn serve_with_workers(
+        &self,
+        _service: Service,
+        _listener: TcpListener,
+        _workers: usize,
+    ) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no workers"))
+    }
 
     /// Does so many operations of a workload.
     ///

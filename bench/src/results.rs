@@ -17,8 +17,8 @@ pub(crate) struct Results {
     /// The arguments that made it.
     pub(crate) command: String,
     pub(crate) machine: Machine,
-    pub(crate) server_core: usize,
-    pub(crate) load_core: usize,
+    pub(crate) server_cores: Vec<usize>,
+    pub(crate) load_cores: Vec<usize>,
     pub(crate) rounds: usize,
     /// How long a round measured, in seconds.
     pub(crate) window: f64,

@@ -4,6 +4,7 @@ mod churn;
 mod echo;
 mod idle;
 mod latency;
+mod scale;
 mod stream;
 mod work;
 
@@ -11,6 +12,7 @@ pub(crate) use churn::Churn;
 pub(crate) use echo::{Echo, Proxy};
 pub(crate) use idle::Idle;
 pub(crate) use latency::Latency;
+pub(crate) use scale::Scale;
 pub(crate) use stream::stream;
 pub(crate) use work::{Tasks, tasks, timers};
 
@@ -25,7 +27,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 9] = [
+pub(crate) const ALL: [(&str, &str); 10] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -33,16 +35,14 @@ pub(crate) const ALL: [(&str, &str); 9] = [
     ("churn", "connect, one message, close"),
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
+    ("scale", "echo on one core, on two, and so on"),
     ("tasks", "spawn, join, yield and wake, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
 ];
 
 /// What is not measured yet, for `list`.
-pub(crate) const MISSING: [(&str, &str); 3] = [
-    ("fanout", "one writer to many readers"),
-    ("file", "reads and writes of files, beside fio"),
-    ("scale", "echo on several cores"),
-];
+pub(crate) const MISSING: [(&str, &str); 2] =
+    [("fanout", "one writer to many readers"), ("file", "reads and writes of files, beside fio")];
 
 /// Objects to contenders that have no server for a service.
 fn unless_serves(service: Service) -> Box<Objection> {
@@ -51,14 +51,14 @@ fn unless_serves(service: Service) -> Box<Objection> {
     })
 }
 
-/// Starts a contender and measures it; puts its last words to an error.
+/// Starts a contender on these cores and measures it; puts its last words to an error.
 fn with_server<T>(
     contender: &dyn Contender,
     service: Service,
-    core: usize,
+    cores: &[usize],
     measure: impl FnOnce(&Server) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut server = Server::start(contender.name(), service, core)?;
+    let mut server = Server::start(contender.name(), service, cores)?;
     measure(&server).map_err(|error| server.explain(error))
 }
 

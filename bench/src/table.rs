@@ -6,16 +6,22 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
 use crate::results::{Cell, Entry, Results, Skipped};
+use crate::server::list;
 use crate::summary::Spread;
 
 /// The machine and how it was measured.
 pub(crate) fn head(results: &Results) -> String {
-    let Results { scenario, machine, server_core, load_core, rounds, window, .. } = results;
+    let Results { scenario, machine, server_cores, load_cores, rounds, window, .. } = results;
     let how = format!(
-        "{rounds} rounds of {window} s, interleaved; server on core {server_core}, load on core \
-         {load_core}"
+        "{rounds} rounds of {window} s, interleaved; server on {}, load on {}",
+        cores(server_cores),
+        cores(load_cores)
     );
     format!("{scenario}: {how}\n{}", machine.line())
+}
+
+fn cores(cores: &[usize]) -> String {
+    format!("core{} {}", if cores.len() == 1 { "" } else { "s" }, list(cores))
 }
 
 /// A cell as a table, with what there is to say about it.

@@ -69,6 +69,37 @@ fn tasks_run_without_a_server() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// A core that this process may use.
+fn some_core() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    line.trim().split([',', '-']).next().unwrap().to_owned()
+}
+
+#[test]
+fn scale_serves_with_several_threads() {
+    let core = some_core();
+    let cores = format!("{core},{core}");
+    let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-threads,tokio,tokio-multi,monoio,\
+                      glommio,compio,tokio-uring,smol,asyncio";
+    let shape = ["--connections", "16", "--sizes", "64", "--server-cores", &cores];
+    let load = ["--load-cores", &cores];
+    let arguments = [&["scale", "--contenders", contenders], &shape[..], &load].concat();
+    let (output, folder) = run("scale", &arguments);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("1 core: ") && printed.contains("2 cores: "), "{printed}");
+    assert!(printed.contains("without asyncio: its interpreter"), "{printed}");
+    let samples = samples(&folder, "scale");
+    // What a machine does not allow is left out by name; these two need nothing special.
+    for name in ["annulus", "tokio-multi"] {
+        let rounds: Vec<_> = samples.iter().filter(|(one, _)| one == name).collect();
+        assert_eq!(rounds.len(), 2, "{printed}");
+        assert!(rounds.iter().all(|(_, rounds)| *rounds == 2), "{printed}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn an_unknown_contender_is_refused_by_name() {
     let (output, _) = run("unknown", &["echo", "--contenders", "nobody"]);

@@ -7,7 +7,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::{Contender, Service};
+use super::{Contender, Scaling, Service};
 use crate::os::descriptor;
 use crate::server::Calls;
 
@@ -36,6 +36,10 @@ impl Contender for Python {
 
     fn serves(&self, service: Service) -> bool {
         matches!(service, Service::Echo | Service::Sink)
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::None("its interpreter runs one thread at a time")
     }
 
     fn serve(

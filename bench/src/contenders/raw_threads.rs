@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::{BUFFER, Contender, Scaling, Service, source_block};
 use crate::server::Calls;
 
 /// What a thread here needs of a stack; the default of 2 MiB is address space for nothing.
@@ -30,6 +30,20 @@ impl Contender for RawThreads {
         service: Service,
         listener: TcpListener,
         _calls: &'static Calls,
+    ) -> io::Result<()> {
+        self.serve_with_workers(service, listener, 1)
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::Workers
+    }
+
+    /// There is a thread for each connection anyway.
+    fn serve_with_workers(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        _workers: usize,
     ) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept()?;

@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
-use smol::{Async, LocalExecutor, Timer, future};
+use smol::{Async, Executor, LocalExecutor, Timer, future};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::{BUFFER, Contender, Scaling, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -51,6 +52,33 @@ impl Contender for Smol {
                 }
             }
         })?
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::Workers
+    }
+
+    /// An executor that several threads run, as smol's own does with `SMOL_THREADS`.
+    fn serve_with_workers(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        workers: usize,
+    ) -> io::Result<()> {
+        if service != Service::Echo {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "it only echoes with workers"));
+        }
+        let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+        for _ in 1..workers {
+            thread::spawn(|| smol::block_on(executor.run(future::pending::<()>())));
+        }
+        smol::block_on(executor.run(async {
+            let listener = Async::new(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                executor.spawn(echo(stream)).detach();
+            }
+        }))
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {

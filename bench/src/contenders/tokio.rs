@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::{BUFFER, Contender, Scaling, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -71,9 +71,22 @@ impl Contender for MultiThread {
         listener: TcpListener,
         _calls: &'static Calls,
     ) -> io::Result<()> {
+        self.serve_with_workers(service, listener, 1)
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::Workers
+    }
+
+    fn serve_with_workers(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        workers: usize,
+    ) -> io::Result<()> {
         // The future of `block_on` does not run on a worker: as `#[tokio::main]` users are told to,
         // the accepting goes to one.
-        let runtime = Self::builder().build()?;
+        let runtime = Self::builder().worker_threads(workers).build()?;
         runtime.block_on(async { tokio::spawn(serve(service, listener)).await? })
     }
 

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::compare::{Cell, Settings};
 use crate::contenders::Contender;
 use crate::results::Sample;
-use crate::server::run_to_end;
+use crate::server::{list, run_to_end};
 use crate::summary::Better::{self, Lower};
 use crate::workloads::{Measured, Workload};
 
@@ -124,7 +124,7 @@ fn arguments(
     settings: &Settings,
 ) -> Vec<String> {
     let mut arguments = ["work", contender.name(), &workload.name()].map(str::to_owned).to_vec();
-    arguments.extend(["--core".to_owned(), settings.server_core.to_string()]);
+    arguments.extend(["--cores".to_owned(), list(settings.one_core())]);
     arguments.extend(["--seconds".to_owned(), settings.window.as_secs_f64().to_string()]);
     if let Some(operations) = operations {
         arguments.extend(["--operations".to_owned(), operations.to_string()]);
