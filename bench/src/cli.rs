@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::os::{affinity, limits};
 use crate::results::Results;
 use crate::scenarios::{
-    self, Churn, Echo, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+    self, Churn, Echo, FanOut, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
 use crate::server::SHARDS;
 use crate::server::host::{Serve, Work};
@@ -45,6 +45,9 @@ enum Command {
     Latency(With<Latency>),
     /// Echo through a TCP proxy.
     Proxy(With<Proxy>),
+    /// One writer, whose messages reach many readers.
+    #[command(name = "fanout")]
+    FanOut(With<FanOut>),
     /// Connect, one message, close.
     Churn(With<Churn>),
     /// Bulk through one connection, in both directions.
@@ -151,6 +154,7 @@ impl Cli {
                 let bench = Bench::new("proxy", with.common)?;
                 bench.run(&with.options.cells(bench.settings.load_cores[0]))
             }
+            Command::FanOut(with) => Bench::new("fanout", with.common)?.run(&with.options.cells()),
             Command::Churn(with) => Bench::new("churn", with.common)?.run(&with.options.cells()),
             Command::Stream(common) => Bench::new("stream", common)?.run(&stream()),
             Command::Idle(with) => Bench::new("idle", with.common)?.run(&with.options.cells()),

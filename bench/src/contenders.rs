@@ -10,6 +10,7 @@ mod annulus;
 mod compio;
 #[cfg(feature = "glommio")]
 mod glommio;
+mod hub;
 #[cfg(feature = "monoio")]
 mod monoio;
 mod python;
@@ -45,6 +46,8 @@ pub(crate) enum Service {
     Source,
     /// Passes on bytes, in both directions, to and from another server.
     Proxy(SocketAddrV4),
+    /// Sends [`GREETING`] on a new connection, which from then on gets what comes on any other.
+    FanOut,
 }
 
 impl fmt::Display for Service {
@@ -54,6 +57,7 @@ impl fmt::Display for Service {
             Self::Sink => f.write_str("sink"),
             Self::Source => f.write_str("source"),
             Self::Proxy(upstream) => write!(f, "proxy={upstream}"),
+            Self::FanOut => f.write_str("fan-out"),
         }
     }
 }
@@ -66,6 +70,7 @@ impl FromStr for Service {
             None if text == "echo" => Ok(Self::Echo),
             None if text == "sink" => Ok(Self::Sink),
             None if text == "source" => Ok(Self::Source),
+            None if text == "fan-out" => Ok(Self::FanOut),
             Some(("proxy", upstream)) => {
                 upstream.parse().map(Self::Proxy).map_err(|error| error.to_string())
             }
@@ -73,6 +78,9 @@ impl FromStr for Service {
         }
     }
 }
+
+/// What a fan-out says to a new connection.
+pub(crate) const GREETING: [u8; 1] = *b"+";
 
 /// What a source sends: 64 KiB in which no two places look alike.
 pub(crate) fn source_block() -> Vec<u8> {
@@ -190,16 +198,56 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Contender>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
+    use crate::os::socket;
 
     #[test]
     fn services_are_read_as_they_are_written() {
         let upstream = "127.0.0.1:7000".parse().unwrap();
-        for service in [Service::Echo, Service::Sink, Service::Source, Service::Proxy(upstream)] {
+        for service in [
+            Service::Echo,
+            Service::Sink,
+            Service::Source,
+            Service::Proxy(upstream),
+            Service::FanOut,
+        ] {
             assert_eq!(service.to_string().parse(), Ok(service));
         }
         assert!("proxy=nowhere".parse::<Service>().is_err());
         assert!("ech".parse::<Service>().is_err());
+    }
+
+    fn start(contender: &'static str, service: Service) -> SocketAddrV4 {
+        let listener = socket::listen().unwrap();
+        let address = listener.local_addr().unwrap();
+        let calls = Box::leak(Box::new(Calls::new().unwrap()));
+        // It serves until this process ends.
+        thread::spawn(move || by_name(contender).unwrap().serve(service, listener, calls));
+        address.to_string().parse().unwrap()
+    }
+
+    #[test]
+    fn a_proxy_passes_on_the_end_of_each_direction() {
+        let sink = start("raw-threads", Service::Sink);
+        let ours = all().into_iter().map(|one| one.name());
+        for name in ours.filter(|name| is_limit(name) || *name == "annulus") {
+            let proxy = start(name, Service::Proxy(sink));
+            // One after the other, so that places are used again.
+            for length in [0, 1, 300_000] {
+                let mut stream = TcpStream::connect(proxy).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                stream.write_all(&vec![7; length]).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer).expect(name);
+                assert_eq!(answer, (length as u64).to_le_bytes(), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - [`open_loop`] sends at a fixed rate, whatever the server does, and measures from the moment at
 //!   which each message was due.
 //! - [`churn`] connects, exchanges one message, and closes, over and over.
+//! - [`fanout`] sends on one connection, and receives the same on many.
 //! - [`bulk`] sends or receives as much as goes through one connection.
 //! - [`watch`] is the measured window: who used how much processor time in it.
 
@@ -15,6 +16,7 @@ pub(crate) mod churn;
 pub(crate) mod clients;
 pub(crate) mod closed_loop;
 mod connection;
+pub(crate) mod fanout;
 pub(crate) mod open_loop;
 mod pattern;
 pub(crate) mod watch;

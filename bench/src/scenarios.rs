@@ -2,6 +2,7 @@
 
 mod churn;
 mod echo;
+mod fanout;
 mod idle;
 mod latency;
 mod scale;
@@ -10,6 +11,7 @@ mod work;
 
 pub(crate) use churn::Churn;
 pub(crate) use echo::{Echo, Proxy};
+pub(crate) use fanout::FanOut;
 pub(crate) use idle::Idle;
 pub(crate) use latency::Latency;
 pub(crate) use scale::Scale;
@@ -27,11 +29,12 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 10] = [
+pub(crate) const ALL: [(&str, &str); 11] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
     ("proxy", "echo through a TCP proxy; the echo server behind it shares the load's core"),
+    ("fanout", "one writer, whose messages reach many readers"),
     ("churn", "connect, one message, close"),
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
@@ -41,8 +44,7 @@ pub(crate) const ALL: [(&str, &str); 10] = [
 ];
 
 /// What is not measured yet, for `list`.
-pub(crate) const MISSING: [(&str, &str); 2] =
-    [("fanout", "one writer to many readers"), ("file", "reads and writes of files, beside fio")];
+pub(crate) const MISSING: [(&str, &str); 1] = [("file", "reads and writes of files, beside fio")];
 
 /// Objects to contenders that have no server for a service.
 fn unless_serves(service: Service) -> Box<Objection> {

@@ -100,6 +100,40 @@ fn scale_serves_with_several_threads() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Runs a scenario with everybody, and says who has both rounds in each of its cells.
+fn run_with_all(scenario: &str, shape: &[&str], cells: usize) -> Vec<String> {
+    let (output, folder) = run(scenario, &[&[scenario], shape].concat());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{printed}");
+    let mut names: Vec<_> = samples(&folder, scenario).into_iter().collect();
+    names.retain(|(_, rounds)| *rounds == 2);
+    let mut whole: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    whole.sort_unstable();
+    whole.dedup();
+    whole.retain(|name| names.iter().filter(|(one, _)| one == name).count() == cells);
+    fs::remove_dir_all(&folder).unwrap();
+    whole
+}
+
+#[test]
+fn a_fan_out_reaches_every_reader() {
+    let shape = ["--readers", "20", "--sizes", "64,20k", "--depths", "4"];
+    let whole = run_with_all("fanout", &shape, 2);
+    for name in ["annulus", "raw-epoll", "raw-uring-4k", "raw-uring-bundle", "raw-threads", "tokio"]
+    {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
+#[test]
+fn proxies_pass_on_both_ways() {
+    let whole = run_with_all("proxy", &["--connections", "4", "--sizes", "64,256k"], 2);
+    for name in ["annulus", "raw-epoll", "raw-uring-oneshot", "raw-uring-16k", "raw-uring-bundle"] {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
 #[test]
 fn an_unknown_contender_is_refused_by_name() {
     let (output, _) = run("unknown", &["echo", "--contenders", "nobody"]);

@@ -3,13 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
+use async_channel::{Receiver, Sender, unbounded};
+use bytes::Bytes;
 use compio::BufResult;
 use compio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -36,6 +40,7 @@ impl Contender for Compio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             let listener = compio::net::TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -45,6 +50,9 @@ impl Contender for Compio {
                     Service::Source => compio::runtime::spawn(source(stream)).detach(),
                     Service::Proxy(upstream) => {
                         compio::runtime::spawn(proxy(stream, upstream)).detach();
+                    }
+                    Service::FanOut => {
+                        compio::runtime::spawn(fan_out(stream, Rc::clone(&hub))).detach();
                     }
                 }
             }
@@ -120,6 +128,43 @@ async fn copy(
         sent?;
         returned.clear();
         buffer = returned;
+    }
+}
+
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded();
+    let place = hub.join(sender);
+    let (from, to) = stream.into_split();
+    compio::runtime::spawn(deliver(messages, to)).detach();
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -> io::Result<()> {
+    to.write_all(GREETING).await.0?;
+    while let Ok(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf<TcpStream>,
+    hub: &Hub<Sender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let BufResult(received, mut filled) = from.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+        filled.clear();
+        buffer = filled;
     }
 }
 

@@ -4,14 +4,18 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
 use futures_util::{AsyncRead, AsyncWrite, try_join};
+use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_unbounded};
 use glommio::net::TcpStream;
 use glommio::{LocalExecutorBuilder, Placement};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -42,6 +46,7 @@ impl Contender for Glommio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             // SAFETY: the descriptor is a listening socket's, and given away.
             let listener =
                 unsafe { glommio::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
@@ -53,6 +58,9 @@ impl Contender for Glommio {
                     Service::Source => glommio::spawn_local(source(stream)).detach(),
                     Service::Proxy(upstream) => {
                         glommio::spawn_local(proxy(stream, upstream)).detach()
+                    }
+                    Service::FanOut => {
+                        glommio::spawn_local(fan_out(stream, Rc::clone(&hub))).detach()
                     }
                 };
             }
@@ -108,6 +116,44 @@ async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
 async fn pass(from: impl AsyncRead, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
     copy(from, &mut to).await?;
     to.close().await
+}
+
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<LocalSender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = new_unbounded();
+    let place = hub.join(sender);
+    let (from, to) = stream.split();
+    glommio::spawn_local(deliver(messages, to)).detach();
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(
+    messages: LocalReceiver<Bytes>,
+    mut to: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    to.write_all(&GREETING).await?;
+    while let Some(message) = messages.recv().await {
+        to.write_all(&message).await?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: impl AsyncRead + Unpin,
+    hub: &Hub<LocalSender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&buffer[..count]);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
 }
 
 impl Runtime for Glommio {

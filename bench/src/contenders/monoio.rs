@@ -3,15 +3,19 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use local_sync::mpsc::unbounded::{Rx, Tx, channel};
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
 use monoio::{IoUringDriver, RuntimeBuilder};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -38,6 +42,7 @@ impl Contender for Monoio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             let listener = monoio::net::TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -46,6 +51,7 @@ impl Contender for Monoio {
                     Service::Sink => drop(monoio::spawn(sink(stream))),
                     Service::Source => drop(monoio::spawn(source(stream))),
                     Service::Proxy(upstream) => drop(monoio::spawn(proxy(stream, upstream))),
+                    Service::FanOut => drop(monoio::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
         })?
@@ -117,6 +123,44 @@ async fn copy(
         let (sent, returned) = to.write_all(filled).await;
         sent?;
         buffer = returned;
+    }
+}
+
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Tx<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = channel();
+    let place = hub.join(sender);
+    let (from, to) = stream.into_split();
+    monoio::spawn(deliver(messages, to));
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(mut messages: Rx<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -> io::Result<()> {
+    to.write_all(Bytes::from_static(&GREETING)).await.0?;
+    while let Some(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf<TcpStream>,
+    hub: &Hub<Tx<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| {
+            let _ = member.send(message.clone());
+        });
+        buffer = filled;
     }
 }
 

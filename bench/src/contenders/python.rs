@@ -35,7 +35,7 @@ impl Contender for Python {
     }
 
     fn serves(&self, service: Service) -> bool {
-        matches!(service, Service::Echo | Service::Sink)
+        matches!(service, Service::Echo | Service::Sink | Service::FanOut)
     }
 
     fn scaling(&self) -> Scaling {

@@ -2,9 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::{BUFFER, Contender, Scaling, Service, source_block};
+use slab::Slab;
+
+use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
 use crate::server::Calls;
 
 /// What a thread here needs of a stack; the default of 2 MiB is address space for nothing.
@@ -45,14 +48,17 @@ impl Contender for RawThreads {
         listener: TcpListener,
         _workers: usize,
     ) -> io::Result<()> {
+        let members = Arc::new(Members::default());
         loop {
             let (stream, _) = listener.accept()?;
+            let members = Arc::clone(&members);
             // An error is the connection's alone.
             spawn(move || match service {
                 Service::Echo => echo(stream),
                 Service::Sink => sink(stream),
                 Service::Source => source(stream),
                 Service::Proxy(upstream) => proxy(&stream, upstream),
+                Service::FanOut => fan_out(stream, &members),
             })?;
         }
     }
@@ -108,5 +114,38 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
             return to.shutdown(Shutdown::Write);
         }
         to.write_all(&buffer[..count])?;
+    }
+}
+
+/// The connections of a fan-out.
+#[derive(Default)]
+struct Members(Mutex<Slab<Arc<TcpStream>>>);
+
+fn fan_out(stream: TcpStream, members: &Members) -> io::Result<()> {
+    let stream = Arc::new(stream);
+    let place = {
+        // Under the lock, so that no message comes before the greeting.
+        let mut members = members.0.lock().expect("nobody panics under the lock");
+        (&*stream).write_all(&GREETING)?;
+        members.insert(Arc::clone(&stream))
+    };
+    let published = publish_from(&stream, members, place);
+    members.0.lock().expect("nobody panics under the lock").remove(place);
+    published
+}
+
+/// The thread of the one that publishes writes to all others itself.
+fn publish_from(mut from: &TcpStream, members: &Members, place: usize) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let members = members.0.lock().expect("nobody panics under the lock");
+        for (_, member) in members.iter().filter(|&(other, _)| other != place) {
+            // One that has gone is about to leave.
+            let _ = (&**member).write_all(&buffer[..count]);
+        }
     }
 }

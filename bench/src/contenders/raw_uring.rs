@@ -99,7 +99,8 @@ impl Contender for Form {
     }
 
     fn serves(&self, service: Service) -> bool {
-        !matches!(service, Service::Proxy(_))
+        // A buffer of one connection is not what many others can send from.
+        service != Service::FanOut || !matches!(self.receiving, Receiving::OneShot)
     }
 
     fn serve(

@@ -4,13 +4,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+use smol::channel::{Receiver, Sender, unbounded};
 use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
 use smol::{Async, Executor, LocalExecutor, Timer, future};
 
-use super::{BUFFER, Contender, Scaling, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -41,6 +45,7 @@ impl Contender for Smol {
     ) -> io::Result<()> {
         Self::run(async move {
             let listener = Async::new(listener)?;
+            let hub = Rc::new(Hub::new());
             let executor = EXECUTOR.with(|executor| *executor);
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -49,6 +54,7 @@ impl Contender for Smol {
                     Service::Sink => executor.spawn(sink(stream)).detach(),
                     Service::Source => executor.spawn(source(stream)).detach(),
                     Service::Proxy(upstream) => executor.spawn(proxy(stream, upstream)).detach(),
+                    Service::FanOut => executor.spawn(fan_out(stream, Rc::clone(&hub))).detach(),
                 }
             }
         })?
@@ -128,6 +134,42 @@ async fn proxy(client: Async<TcpStream>, upstream: SocketAddrV4) -> io::Result<(
 async fn pass(from: &Async<TcpStream>, mut to: &Async<TcpStream>) -> io::Result<()> {
     copy(from, &mut to).await?;
     to.get_ref().shutdown(Shutdown::Write)
+}
+
+async fn fan_out(stream: Async<TcpStream>, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded();
+    let place = hub.join(sender);
+    let stream = Rc::new(stream);
+    EXECUTOR.with(|executor| executor.spawn(deliver(messages, Rc::clone(&stream))).detach());
+    let published = publish_from(&stream, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(messages: Receiver<Bytes>, to: Rc<Async<TcpStream>>) -> io::Result<()> {
+    let mut to = &*to;
+    to.write_all(&GREETING).await?;
+    while let Ok(message) = messages.recv().await {
+        to.write_all(&message).await?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: &Async<TcpStream>,
+    hub: &Hub<Sender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&buffer[..count]);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
 }
 
 impl Runtime for Smol {

@@ -5,11 +5,14 @@ use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
+use tokio::sync::broadcast;
 
-use super::{BUFFER, Contender, Scaling, Service, source_block};
+use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -102,15 +105,18 @@ impl Contender for MultiThread {
 async fn serve(service: Service, listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
+    let (messages, _) = broadcast::channel(BACKLOG);
+    for place in 0.. {
         let (stream, _) = listener.accept().await?;
         match service {
             Service::Echo => drop(tokio::spawn(echo(stream))),
             Service::Sink => drop(tokio::spawn(sink(stream))),
             Service::Source => drop(tokio::spawn(source(stream))),
             Service::Proxy(upstream) => drop(tokio::spawn(proxy(stream, upstream))),
+            Service::FanOut => drop(tokio::spawn(fan_out(stream, messages.clone(), place))),
         }
     }
+    unreachable!("there are not so many connections")
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
@@ -146,6 +152,52 @@ async fn proxy(mut client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> 
     let mut upstream = TcpStream::connect(upstream).await?;
     copy_bidirectional(&mut client, &mut upstream).await?;
     Ok(())
+}
+
+/// What is published, and by whom.
+type Message = (u64, Bytes);
+
+/// So many messages may wait for the slowest member of a fan-out.
+const BACKLOG: usize = 1024;
+
+async fn fan_out(
+    stream: TcpStream,
+    messages: broadcast::Sender<Message>,
+    place: u64,
+) -> io::Result<()> {
+    let (from, to) = stream.into_split();
+    tokio::spawn(deliver(messages.subscribe(), to, place));
+    publish_from(from, messages, place).await
+}
+
+async fn deliver(
+    mut messages: broadcast::Receiver<Message>,
+    mut to: OwnedWriteHalf,
+    place: u64,
+) -> io::Result<()> {
+    to.write_all(&GREETING).await?;
+    while let Ok((from, message)) = messages.recv().await {
+        if from != place {
+            to.write_all(&message).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf,
+    messages: broadcast::Sender<Message>,
+    place: u64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        // Its own receiver listens at least.
+        let _ = messages.send((place, Bytes::copy_from_slice(&buffer[..count])));
+    }
 }
 
 /// The two flavours differ only in their builder.

@@ -4,10 +4,13 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener};
 use std::rc::Rc;
 
+use bytes::Bytes;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::TcpStream;
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::server::Calls;
 
 pub(super) struct TokioUring;
@@ -32,6 +35,7 @@ impl Contender for TokioUring {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         tokio_uring::start(async move {
+            let hub = Rc::new(Hub::new());
             let listener = tokio_uring::net::TcpListener::from_std(listener);
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -40,6 +44,7 @@ impl Contender for TokioUring {
                     Service::Sink => drop(tokio_uring::spawn(sink(stream))),
                     Service::Source => drop(tokio_uring::spawn(source(stream))),
                     Service::Proxy(upstream) => drop(tokio_uring::spawn(proxy(stream, upstream))),
+                    Service::FanOut => drop(tokio_uring::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
         })
@@ -101,5 +106,42 @@ async fn copy(from: Rc<TcpStream>, to: Rc<TcpStream>) -> io::Result<()> {
         let (sent, slice) = to.write_all(filled.slice(..count)).await;
         sent?;
         buffer = slice.into_inner();
+    }
+}
+
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<UnboundedSender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded_channel();
+    let place = hub.join(sender);
+    let stream = Rc::new(stream);
+    tokio_uring::spawn(deliver(messages, Rc::clone(&stream)));
+    let published = publish_from(&stream, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(mut messages: UnboundedReceiver<Bytes>, to: Rc<TcpStream>) -> io::Result<()> {
+    to.write_all(Bytes::from_static(&GREETING)).await.0?;
+    while let Some(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    from: &TcpStream,
+    hub: &Hub<UnboundedSender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        let count = received?;
+        if count == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled[..count]);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.send(message.clone())));
+        buffer = filled;
     }
 }

@@ -82,7 +82,8 @@ pub(crate) fn start_connect(from: Ipv4Addr, to: SocketAddrV4) -> io::Result<TcpS
     }
 }
 
-fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
+/// An address as the kernel reads it.
+pub(crate) fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
     // SAFETY: the structure is plain numbers, for which all zeroes are a value.
     let mut raw: libc::sockaddr_in = unsafe { mem::zeroed() };
     raw.sin_family = libc::AF_INET as libc::sa_family_t;
