@@ -13,10 +13,10 @@ use crate::machine::Machine;
 use crate::os::{affinity, limits};
 use crate::results::Results;
 use crate::scenarios::{
-    self, Churn, Echo, FanOut, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+    self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
 use crate::server::SHARDS;
-use crate::server::host::{Serve, Work};
+use crate::server::host::{Serve, Work, WorkFile};
 use crate::{page, plot, table};
 
 /// Compares annulus with epoll, hand-written rings and its peers on this machine.
@@ -56,6 +56,8 @@ enum Command {
     Idle(With<Idle>),
     /// Echo on one core, on two, and so on.
     Scale(With<Scale>),
+    /// Reads, writes and syncs of a file.
+    File(With<Files>),
     /// Spawn, join, yield and wake, without any I/O.
     Tasks(With<Tasks>),
     /// Many sleeps, start and cancel, lateness.
@@ -68,6 +70,8 @@ enum Command {
     Serve(Serve),
     #[command(hide = true)]
     Work(Work),
+    #[command(hide = true)]
+    WorkFile(WorkFile),
 }
 
 /// What all scenarios understand.
@@ -134,6 +138,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => Ok(serve.run()?),
             Command::Work(work) => Ok(work.run()?),
+            Command::WorkFile(work) => Ok(work.run()?),
             Command::Report(report) => report.run(),
             Command::List => {
                 list();
@@ -162,6 +167,11 @@ impl Cli {
                 let bench = Bench::new("scale", with.common)?;
                 bench.run(&with.options.cells(bench.settings.server_cores.len()))
             }
+            Command::File(with) => {
+                let bench = Bench::new("file", with.common)?;
+                let (_place, cells) = with.options.cells()?;
+                bench.run(&cells)
+            }
             Command::Tasks(with) => {
                 Bench::new("tasks", with.common)?.run(&tasks(with.options.instructions))
             }
@@ -180,10 +190,6 @@ fn quick() -> Vec<Cell> {
 fn list() {
     println!("scenarios:");
     for (name, what) in scenarios::ALL {
-        println!("  {name:<21} {what}");
-    }
-    println!("\nnot there yet:");
-    for (name, what) in scenarios::MISSING {
         println!("  {name:<21} {what}");
     }
     println!("\ncontenders:");
@@ -205,7 +211,10 @@ struct Bench {
 
 impl Bench {
     fn new(scenario: &'static str, common: Common) -> io::Result<Self> {
-        let contenders = chosen(&common.contenders)?;
+        let mut contenders = chosen(&common.contenders)?;
+        if scenario != "file" {
+            contenders.retain(|one| !one.only_files());
+        }
         let reference = common.reference.as_deref();
         if let Some(name) = reference.filter(|name| contenders::by_name(name).is_none()) {
             return Err(unknown(name));

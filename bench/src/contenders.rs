@@ -8,6 +8,7 @@
 mod annulus;
 #[cfg(feature = "compio")]
 mod compio;
+mod fio;
 #[cfg(feature = "glommio")]
 mod glommio;
 mod hub;
@@ -29,6 +30,7 @@ use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::str::FromStr;
 
+use crate::files::{Job, Report};
 use crate::server::Calls;
 use crate::workloads::{Measured, Workload};
 
@@ -146,11 +148,33 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no tasks and timers of its own"))
     }
 
+    /// Why it cannot do a job with a file, if it cannot.
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        Some("it has no files of its own")
+    }
+
+    /// Does a job with a file.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it [lacks](Self::lacks_files) that.
+    fn file(&self, _job: &Job) -> io::Result<Report> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no files of its own"))
+    }
+
+    /// Whether it is there for files alone.
+    fn only_files(&self) -> bool {
+        false
+    }
+
     /// Whether [`work`](Self::work) has something to measure.
     fn works(&self) -> bool {
         false
     }
 }
+
+/// Why those that copy through a buffer of their own cannot go past the kernel's cache.
+const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT does not take";
 
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
@@ -171,6 +195,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     #[cfg(feature = "smol")]
     all.push(Box::new(smol::Smol));
     all.extend(python::loops());
+    all.push(Box::new(fio::Fio));
     all
 }
 

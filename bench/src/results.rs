@@ -81,7 +81,7 @@ impl Cell {
     /// Works out the summaries and ratios from the samples.
     pub(crate) fn summarise(&mut self, wanted: Option<&str>) {
         let present = |name: &str| self.entries.iter().any(|entry| entry.contender == name);
-        let choices = wanted.into_iter().chain(["raw-epoll", "tokio", "annulus"]);
+        let choices = wanted.into_iter().chain(["raw-epoll", "raw-threads", "tokio", "annulus"]);
         self.reference = choices.into_iter().find(|name| present(name)).map(str::to_owned);
         let Some(first) = self.columns.first().cloned() else { return };
         let reference = self.reference.as_ref().and_then(|name| {

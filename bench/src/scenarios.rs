@@ -3,6 +3,7 @@
 mod churn;
 mod echo;
 mod fanout;
+mod file;
 mod idle;
 mod latency;
 mod scale;
@@ -12,6 +13,7 @@ mod work;
 pub(crate) use churn::Churn;
 pub(crate) use echo::{Echo, Proxy};
 pub(crate) use fanout::FanOut;
+pub(crate) use file::Files;
 pub(crate) use idle::Idle;
 pub(crate) use latency::Latency;
 pub(crate) use scale::Scale;
@@ -29,7 +31,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 11] = [
+pub(crate) const ALL: [(&str, &str); 12] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -39,12 +41,10 @@ pub(crate) const ALL: [(&str, &str); 11] = [
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
     ("scale", "echo on one core, on two, and so on"),
+    ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, yield and wake, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
 ];
-
-/// What is not measured yet, for `list`.
-pub(crate) const MISSING: [(&str, &str); 1] = [("file", "reads and writes of files, beside fio")];
 
 /// Objects to contenders that have no server for a service.
 fn unless_serves(service: Service) -> Box<Objection> {
@@ -104,6 +104,21 @@ fn bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The size of a file: whole blocks of the largest kind.
+fn bytes_of_file(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1024 * 1024;
+    let trimmed = text.trim_end_matches(['i', 'B']);
+    let (digits, unit) = match trimmed.strip_suffix('G') {
+        Some(digits) => (digits, 1024 * LEAST),
+        None => (trimmed.strip_suffix('M').unwrap_or("no number"), LEAST),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is no size like 128M or 1G"))?;
+    match number.checked_mul(unit) {
+        Some(size) if (LEAST..=1024 * 1024 * LEAST).contains(&size) => Ok(size),
+        _ => Err("a file has between 1M and 1024G".to_owned()),
+    }
+}
+
 /// A number of bytes, for people.
 fn size_name(size: usize) -> String {
     if size >= 1024 && size % 1024 == 0 {
@@ -126,6 +141,15 @@ mod tests {
         assert!(bytes("0").is_err());
         assert!(bytes("17M").is_err());
         assert!(bytes("many").is_err());
+    }
+
+    #[test]
+    fn sizes_of_files_are_whole_megabytes() {
+        assert_eq!(bytes_of_file("3M"), Ok(3 * 1024 * 1024));
+        assert_eq!(bytes_of_file("2GiB"), Ok(2 * 1024 * 1024 * 1024));
+        for text in ["0M", "4096", "1025G", "M", "x"] {
+            assert!(bytes_of_file(text).is_err(), "{text}");
+        }
     }
 
     #[test]

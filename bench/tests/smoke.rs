@@ -127,6 +127,35 @@ fn a_fan_out_reaches_every_reader() {
 }
 
 #[test]
+fn files_hold_what_was_written() {
+    // A megabyte, so that each block is read and written often.
+    let kinds = "random-read,random-write,sequential-read,sequential-write,sync";
+    let shape = ["--kinds", kinds, "--modes", "buffered", "--depths", "8", "--file-size", "1M"];
+    let whole = run_with_all("file", &shape, 5);
+    let names = ["raw-threads", "raw-uring-oneshot", "raw-uring-direct", "tokio", "smol", "monoio"];
+    for name in names {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
+#[test]
+fn direct_files_are_read_or_left_out_in_one_line() {
+    let shape = ["--modes", "direct", "--depths", "2", "--file-size", "1M"];
+    let contenders = ["--contenders", "raw-threads,tokio", "--kinds", "random-read,sync"];
+    let (output, folder) = run("file", &[&["file"], &shape[..], &contenders].concat());
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let samples = samples(&folder, "file");
+    if complaints.contains("O_DIRECT is left out") {
+        println!("skipped: the folder for temporary files has no O_DIRECT");
+        assert!(samples.is_empty());
+    } else {
+        assert_eq!(samples, [("raw-threads".to_owned(), 2), ("raw-threads".to_owned(), 2)]);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn proxies_pass_on_both_ways() {
     let whole = run_with_all("proxy", &["--connections", "4", "--sizes", "64,256k"], 2);
     for name in ["annulus", "raw-epoll", "raw-uring-oneshot", "raw-uring-16k", "raw-uring-bundle"] {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::Job;
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -58,6 +59,10 @@ impl Contender for Annulus {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        Some("the library has no files yet")
     }
 
     fn works(&self) -> bool {

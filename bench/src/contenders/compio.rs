@@ -9,11 +9,13 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender, unbounded};
 use bytes::Bytes;
 use compio::BufResult;
-use compio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use compio::fs::{File, OpenOptions};
+use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt};
 use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -61,6 +63,28 @@ impl Contender for Compio {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let (reads, path, flags) = (job.kind.reads(), job.path.clone(), job.flags());
+            Self::run(async move {
+                let mut options = OpenOptions::new();
+                let options = options.read(true).write(!reads).custom_flags(flags);
+                let file = options.open(path).await?;
+                let work = |worker| files::work::<Self>(file.clone(), worker);
+                let spawn = |worker| compio::runtime::spawn(work(worker));
+                let tasks: Vec<_> = workers.into_iter().map(spawn).collect();
+                for task in tasks {
+                    task.await.expect("the task does not panic")?;
+                }
+                Ok(())
+            })?
+        })
     }
 
     fn works(&self) -> bool {
@@ -165,6 +189,44 @@ async fn publish_from(
         hub.publish(place, |member| drop(member.try_send(message.clone())));
         filled.clear();
         buffer = filled;
+    }
+}
+
+impl Files for Compio {
+    type Buffer = Option<Block>;
+    type File = File;
+
+    fn buffer(size: usize) -> Self::Buffer {
+        Some(Block::new(size))
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = buffer.take().expect("it was put back");
+        let BufResult(read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.insert(own);
+        check(&own[..read?])
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().expect("it was put back");
+        fill(&mut own);
+        let BufResult(written, own) = file.write_at(own, block.offset).await;
+        *buffer = Some(own);
+        files::whole(block, written?)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

@@ -11,11 +11,13 @@ use bytes::Bytes;
 use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
 use futures_util::{AsyncRead, AsyncWrite, try_join};
 use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_unbounded};
+use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::net::TcpStream;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -69,6 +71,35 @@ impl Contender for Glommio {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let (reads, direct, path) = (job.kind.reads(), job.direct, job.path.clone());
+            Self::run(async move {
+                let mut options = OpenOptions::new();
+                options.read(true).write(!reads);
+                let file = Rc::new(if direct {
+                    File::Direct(options.dma_open(path).await?)
+                } else {
+                    File::Buffered(options.buffered_open(path).await?)
+                });
+                let work = |worker| files::work::<Self>(Rc::clone(&file), worker);
+                let spawn = |worker| glommio::spawn_local(work(worker));
+                let tasks: Vec<_> = workers.into_iter().map(spawn).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                match Rc::into_inner(file).expect("the workers have ended") {
+                    File::Direct(file) => Ok(file.close().await?),
+                    File::Buffered(file) => Ok(file.close().await?),
+                }
+            })?
+        })
     }
 
     fn works(&self) -> bool {
@@ -153,6 +184,60 @@ async fn publish_from(
         let message = Bytes::copy_from_slice(&buffer[..count]);
         // A member that is about to leave may listen no more.
         hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
+}
+
+/// The two kinds of files have nothing in common.
+pub(super) enum File {
+    Direct(DmaFile),
+    Buffered(BufferedFile),
+}
+
+/// A read makes its own buffer, and a write takes one.
+impl Files for Glommio {
+    type Buffer = ();
+    type File = Rc<File>;
+
+    fn buffer(_size: usize) {}
+
+    async fn read(
+        file: &mut Rc<File>,
+        (): &mut (),
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &**file {
+            File::Direct(file) => check(&file.read_at_aligned(block.offset, block.size).await?),
+            File::Buffered(file) => check(&file.read_at(block.offset, block.size).await?),
+        }
+    }
+
+    async fn write(
+        file: &mut Rc<File>,
+        (): &mut (),
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let written = match &**file {
+            File::Direct(file) => {
+                let mut buffer = file.alloc_dma_buffer(block.size);
+                fill(buffer.as_bytes_mut());
+                file.write_at(buffer, block.offset).await?
+            }
+            File::Buffered(file) => {
+                let mut buffer = vec![0; block.size];
+                fill(&mut buffer);
+                file.write_at(buffer, block.offset).await?
+            }
+        };
+        files::whole(block, written)
+    }
+
+    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
+        match &**file {
+            File::Direct(file) => Ok(file.fdatasync().await?),
+            File::Buffered(file) => Ok(file.fdatasync().await?),
+        }
     }
 }
 

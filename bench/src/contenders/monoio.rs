@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use local_sync::mpsc::unbounded::{Rx, Tx, channel};
+use monoio::fs::File;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
@@ -16,6 +17,7 @@ use monoio::{IoUringDriver, RuntimeBuilder};
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -59,6 +61,26 @@ impl Contender for Monoio {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let file = job.open()?;
+            Self::run(async move {
+                let file = Rc::new(File::from_std(file)?);
+                let work = |worker| files::work::<Self>(Rc::clone(&file), worker);
+                let tasks: Vec<_> =
+                    workers.into_iter().map(|worker| monoio::spawn(work(worker))).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                Ok(())
+            })?
+        })
     }
 
     fn works(&self) -> bool {
@@ -161,6 +183,44 @@ async fn publish_from(
             let _ = member.send(message.clone());
         });
         buffer = filled;
+    }
+}
+
+impl Files for Monoio {
+    type Buffer = Option<Block>;
+    type File = Rc<File>;
+
+    fn buffer(size: usize) -> Self::Buffer {
+        Some(Block::new(size))
+    }
+
+    async fn read(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = buffer.take().expect("it was put back");
+        let (read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.insert(own);
+        check(&own[..read?])
+    }
+
+    async fn write(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().expect("it was put back");
+        fill(&mut own);
+        let (written, own) = file.write_at(own, block.offset).await;
+        *buffer = Some(own);
+        files::whole(block, written?)
+    }
+
+    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

@@ -1,13 +1,17 @@
 //! Blocking sockets, a thread a connection: the yardstick that needs no explanation.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use futures_util::FutureExt;
 use slab::Slab;
 
 use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 
 /// What a thread here needs of a stack; the default of 2 MiB is address space for nothing.
@@ -35,6 +39,22 @@ impl Contender for RawThreads {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         self.serve_with_workers(service, listener, 1)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let file = Arc::new(job.open()?);
+            let mut threads = Vec::with_capacity(workers.len());
+            for worker in workers {
+                let work = files::work::<Self>(Arc::clone(&file), worker);
+                threads.push(spawn(|| work.now_or_never().expect("it never waits"))?);
+            }
+            threads.into_iter().try_for_each(|one| one.join().expect("no thread panics"))
+        })
     }
 
     fn scaling(&self) -> Scaling {
@@ -147,5 +167,39 @@ fn publish_from(mut from: &TcpStream, members: &Members, place: usize) -> io::Re
             // One that has gone is about to leave.
             let _ = (&**member).write_all(&buffer[..count]);
         }
+    }
+}
+
+/// Blocking calls, a thread for each operation that is to be under way.
+impl Files for RawThreads {
+    type Buffer = Block;
+    type File = Arc<File>;
+
+    fn buffer(size: usize) -> Block {
+        Block::new(size)
+    }
+
+    async fn read(
+        file: &mut Arc<File>,
+        buffer: &mut Block,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        file.read_exact_at(buffer, block.offset)?;
+        check(buffer)
+    }
+
+    async fn write(
+        file: &mut Arc<File>,
+        buffer: &mut Block,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        fill(buffer);
+        file.write_all_at(buffer, block.offset)
+    }
+
+    async fn sync(file: &mut Arc<File>) -> io::Result<()> {
+        file.sync_data()
     }
 }

@@ -2,7 +2,7 @@
 //! on a thread of its own.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::thread;
@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smol::channel::{Receiver, Sender, unbounded};
-use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
+use smol::fs::File;
+use smol::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy};
 use smol::{Async, Executor, LocalExecutor, Timer, future};
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
+use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -89,6 +91,25 @@ impl Contender for Smol {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let files = workers.iter().map(|_| job.open()).collect::<io::Result<Vec<_>>>()?;
+            Self::run(async move {
+                let work = |(file, worker)| files::work::<Self>(File::from(file), worker);
+                let spawn = |pair| EXECUTOR.with(|executor| executor.spawn(work(pair)));
+                let tasks: Vec<_> = files.into_iter().zip(workers).map(spawn).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                Ok(())
+            })?
+        })
     }
 
     fn works(&self) -> bool {
@@ -169,6 +190,44 @@ async fn publish_from(
         let message = Bytes::copy_from_slice(&buffer[..count]);
         // A member that is about to leave may listen no more.
         hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
+}
+
+/// A file has one position, so that each worker opens it for itself.
+impl Files for Smol {
+    type Buffer = Vec<u8>;
+    type File = File;
+
+    fn buffer(size: usize) -> Vec<u8> {
+        vec![0; size]
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.read_exact(buffer).await?;
+        check(buffer)
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        fill(buffer);
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.write_all(buffer).await?;
+        // Until then the data may be in the file's own buffer.
+        file.flush().await
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

@@ -1,18 +1,20 @@
 //! Tokio, in its two flavours, as in its `examples/echo-tcp.rs` and `examples/proxy.rs`.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net::{SocketAddrV4, TcpListener};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
 use tokio::sync::broadcast;
 
-use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
+use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -46,6 +48,15 @@ impl Contender for CurrentThread {
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
         workloads::run::<Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
     }
 
     fn works(&self) -> bool {
@@ -97,8 +108,70 @@ impl Contender for MultiThread {
         workloads::run::<Self>(workload, operations)
     }
 
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
+    }
+
     fn works(&self) -> bool {
         true
+    }
+}
+
+/// A file has one position, so that each worker opens it for itself.
+async fn work_with_files(job: &Job, workers: Vec<Worker>) -> io::Result<()> {
+    let mut tasks = Vec::with_capacity(workers.len());
+    for worker in workers {
+        let file = File::from_std(job.open()?);
+        tasks.push(tokio::spawn(files::work::<OwnFile>(file, worker)));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+/// A `tokio::fs::File` for each worker.
+struct OwnFile;
+
+impl Files for OwnFile {
+    type Buffer = Vec<u8>;
+    type File = File;
+
+    fn buffer(size: usize) -> Vec<u8> {
+        vec![0; size]
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.read_exact(buffer).await?;
+        check(buffer)
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        fill(buffer);
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.write_all(buffer).await?;
+        // Until then the data may be in the file's own buffer.
+        file.flush().await
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

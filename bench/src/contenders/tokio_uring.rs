@@ -7,10 +7,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_uring::buf::BoundedBuf;
+use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 
 pub(super) struct TokioUring;
@@ -48,6 +50,64 @@ impl Contender for TokioUring {
                 }
             }
         })
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let file = job.open()?;
+            tokio_uring::start(async move {
+                let file = Rc::new(File::from_std(file));
+                let work = |worker| files::work::<Self>(Rc::clone(&file), worker);
+                let tasks: Vec<_> =
+                    workers.into_iter().map(|worker| tokio_uring::spawn(work(worker))).collect();
+                for task in tasks {
+                    task.await.expect("the task does not panic")?;
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+impl Files for TokioUring {
+    type Buffer = Option<Block>;
+    type File = Rc<File>;
+
+    fn buffer(size: usize) -> Self::Buffer {
+        Some(Block::new(size))
+    }
+
+    async fn read(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = buffer.take().expect("it was put back");
+        let (read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.insert(own);
+        check(&own[..read?])
+    }
+
+    async fn write(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().expect("it was put back");
+        fill(&mut own);
+        let (written, own) = file.write_at(own, block.offset).submit().await;
+        *buffer = Some(own);
+        files::whole(block, written?)
+    }
+
+    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

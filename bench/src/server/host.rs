@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::{Calls, LIFETIME};
 use crate::contenders::{self, Contender, Scaling, Service};
+use crate::files::Job;
 use crate::os::{affinity, lifetime, socket};
 use crate::workloads::Workload;
 
@@ -120,6 +121,25 @@ impl Work {
         };
         let measured = contender.work(self.workload, operations)?;
         println!("{}", serde_json::to_string(&measured)?);
+        Ok(())
+    }
+}
+
+/// Does a job with a file, and says what was measured.
+#[derive(Args, Debug)]
+pub(crate) struct WorkFile {
+    contender: String,
+    #[command(flatten)]
+    job: Job,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+impl WorkFile {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.origin.settle()?;
+        let report = find(&self.contender)?.file(&self.job)?;
+        println!("{}", serde_json::to_string(&report)?);
         Ok(())
     }
 }

@@ -40,6 +40,7 @@ const SEND: u64 = 2;
 const CLOSE: u64 = 3;
 const SOCKET: u64 = 4;
 const CONNECT: u64 = 5;
+const SHUTDOWN: u64 = 6;
 
 pub(super) struct Server {
     submitter: Submitter<'static>,
@@ -142,6 +143,10 @@ impl Server {
             SEND => self.sent(place, completion.result()),
             SOCKET => self.connect(place, completion.result()),
             CONNECT => self.connected(place, completion.result()),
+            SHUTDOWN => {
+                connection(&mut self.connections, place).shutting -= 1;
+                self.advance(place)
+            }
             _ => Ok(()),
         }
     }
@@ -350,7 +355,8 @@ impl Server {
         if let Some(partner) = connection.partner {
             return self.advance_pair(place, partner);
         }
-        if connection.ended && connection.sending == 0 && !connection.receiving {
+        let idle = connection.sending == 0 && !connection.receiving && connection.shutting == 0;
+        if connection.ended && idle {
             return self.close(place);
         }
         self.receive_if_due(place)
@@ -506,13 +512,15 @@ impl Server {
 
     /// Ends one direction, or both, so that a receive completes.
     fn shut_down(&mut self, place: usize, how: i32) -> io::Result<()> {
-        let socket = connection(&mut self.connections, place).socket;
+        let connection = connection(&mut self.connections, place);
+        connection.shutting += 1;
+        let socket = connection.socket;
         let entry = if self.direct {
             opcode::Shutdown::new(Fixed(socket as u32), how).build()
         } else {
             opcode::Shutdown::new(Fd(socket), how).build()
         };
-        self.push(entry, CLOSE, place)
+        self.push(entry, SHUTDOWN, place)
     }
 
     fn close(&mut self, place: usize) -> io::Result<()> {
@@ -531,10 +539,6 @@ impl Server {
                 CLOSE,
                 place,
             );
-        }
-        if connection.partner.is_some() {
-            // Behind the shutdown, which may not have been submitted yet.
-            return self.push(opcode::Close::new(Fd(connection.socket)).build(), CLOSE, place);
         }
         self.calls.add(1);
         // SAFETY: the descriptor is this connection's, and nothing of it is with the kernel.
@@ -604,6 +608,9 @@ struct Connection {
     partner: Option<usize>,
     /// The peer was told that there is no more.
     told: bool,
+    /// Shutdowns that are with the kernel, which finds the socket late: it must not be another's by
+    /// then.
+    shutting: u32,
     /// The peer has sent all.
     ended: bool,
     /// Nothing can be sent any more.
@@ -650,7 +657,8 @@ impl Connection {
     /// Nothing of it is with the kernel, and nothing can come or go any more.
     fn is_over(&self) -> bool {
         let nothing_to_send = self.told || self.broken;
-        self.ended && nothing_to_send && self.sending == 0 && !self.receiving
+        let idle = self.sending == 0 && !self.receiving && self.shutting == 0;
+        self.ended && nothing_to_send && idle
     }
 
     fn new(socket: i32, own: Vec<u8>) -> Self {
@@ -670,6 +678,7 @@ impl Connection {
             lent: false,
             partner: None,
             told: false,
+            shutting: 0,
             ended: false,
             broken: false,
             total: 0,
