@@ -11,7 +11,7 @@ use crate::compare::{self, Cell, Settings};
 use crate::contenders::{self, Contender};
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
-use crate::results::Results;
+use crate::results::{LIMIT, RINGS, Results, Wanted};
 use crate::scenarios::{
     self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
@@ -80,9 +80,16 @@ struct Common {
     /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
-    /// The contender that ratios are to. Without it: raw-epoll, or else tokio.
+    /// The contender that ratios are to; `raw-uring` is the best form of it in each cell, and `limit`
+    /// the best of all that are written by hand. Without it: raw-epoll, or else raw-threads or tokio.
     #[arg(long)]
     reference: Option<String>,
+    /// The contender whose rounds ahead of each other are counted; annulus, if not given.
+    #[arg(long)]
+    against: Option<String>,
+    /// Prints the results as JSON, and no tables.
+    #[arg(long)]
+    json: bool,
     /// How often each contender takes its turn; 5, and 3 with `quick`.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
@@ -215,8 +222,9 @@ impl Bench {
         if scenario != "file" {
             contenders.retain(|one| !one.only_files());
         }
-        let reference = common.reference.as_deref();
-        if let Some(name) = reference.filter(|name| contenders::by_name(name).is_none()) {
+        let reference = common.reference.iter().filter(|name| ![LIMIT, RINGS].contains(&&***name));
+        let mut named = reference.chain(&common.against);
+        if let Some(name) = named.find(|name| contenders::by_name(name).is_none()) {
             return Err(unknown(name));
         }
         limits::raise_descriptors()?;
@@ -251,17 +259,26 @@ impl Bench {
             window: self.settings.window.as_secs_f64(),
             cells: Vec::new(),
         };
-        println!("{}", table::head(&results));
+        let Common { reference, against, json, .. } = &self.common;
+        let wanted = Wanted { reference: reference.clone(), against: against.clone() };
+        let print = |text: String| {
+            if !json {
+                println!("{text}");
+            }
+        };
+        print(table::head(&results));
         for cell in cells {
-            let reference = self.common.reference.as_deref();
-            let done = compare::run(cell, &self.contenders, &self.settings, reference);
-            println!("{}", table::cell(&done));
+            let done = compare::run(cell, &self.contenders, &self.settings, &wanted);
+            print(table::cell(&done));
             results.cells.push(done);
         }
         let path = results.write(&self.common.results)?;
         let drawing = path.with_extension("svg");
         fs::write(&drawing, plot::svg(&results)?)?;
-        println!("\nkept in {} and {}", path.display(), drawing.display());
+        print(format!("\nkept in {} and {}", path.display(), drawing.display()));
+        if *json {
+            println!("{}", serde_json::to_string(&results)?);
+        }
         Ok(())
     }
 }
@@ -310,7 +327,7 @@ fn chosen(names: &[String]) -> io::Result<Vec<Box<dyn Contender>>> {
 /// A contender is meant by its own name; the hand-written rings are a family, and have a name
 /// together.
 fn is_meant(asked: &str, name: &str) -> bool {
-    asked == name || (asked == "raw-uring" && name.starts_with("raw-uring-"))
+    asked == name || (asked == RINGS && name.starts_with("raw-uring-"))
 }
 
 fn unknown(name: &str) -> io::Error {

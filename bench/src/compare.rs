@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::contenders::{self, Contender};
-use crate::results::{self, Column, Entry, Sample, Skipped};
+use crate::results::{self, Column, Entry, Sample, Skipped, Wanted};
 use crate::summary::Better;
 
 /// Where and how long to measure.
@@ -52,7 +52,7 @@ pub(crate) fn run(
     cell: &Cell,
     contenders: &[Box<dyn Contender>],
     settings: &Settings,
-    reference: Option<&str>,
+    wanted: &Wanted,
 ) -> results::Cell {
     let mut entries: Vec<Entry> = Vec::new();
     let mut skipped = Vec::new();
@@ -89,8 +89,10 @@ pub(crate) fn run(
         entries,
         skipped,
         reference: None,
+        limit: None,
+        against: None,
     };
-    done.summarise(reference);
+    done.summarise(wanted);
     done
 }
 
@@ -102,6 +104,10 @@ fn entry(contender: &dyn Contender) -> Entry {
         samples: Vec::new(),
         summary: Default::default(),
         ratio: None,
+        to_limit: None,
+        cpu_ratio: None,
+        behind: None,
+        cpu_behind: None,
     }
 }
 

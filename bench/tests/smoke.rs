@@ -34,11 +34,13 @@ fn samples(folder: &Path, scenario: &str) -> Vec<(String, usize)> {
 fn echo_compares_by_round() {
     let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
     let shape = ["--connections", "4", "--sizes", "64,256k", "--depths", "1,16"];
+    let shape = [&shape[..], &["--reference", "raw-uring"]].concat();
     let arguments = [&["echo", "--contenders", contenders], &shape[..]].concat();
     let (output, folder) = run("echo", &arguments);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains("to raw-epoll"), "{printed}");
+    assert!(printed.contains("to raw-uring-") && printed.contains("annulus ahead"), "{printed}");
+    assert!(printed.contains("cpu to raw-uring-"), "{printed}");
     let samples = samples(&folder, "echo");
     // Four contenders in four cells, each with both rounds.
     assert_eq!(samples.len(), 16, "{printed}");
@@ -55,6 +57,17 @@ fn make_a_page(folder: &Path) {
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("4 connections x 64 B, depth 16"));
     assert!(!page.contains("src=") && !page.contains("href="));
+}
+
+#[test]
+fn results_are_all_that_is_said_if_that_is_asked_for() {
+    let shape = ["--connections", "2", "--sizes", "64", "--depths", "1", "--json"];
+    let (output, folder) =
+        run("json", &[&["echo", "--contenders", "raw-epoll"], &shape[..]].concat());
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["cells"].as_array().unwrap().len(), 1);
+    assert_eq!(said["cells"][0]["limit"], "raw-epoll");
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
