@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::{self, Cell, Settings};
-use crate::contenders::{self, Contender};
+use crate::contenders::{self, Contender, Scaling};
+use crate::files::{Job, Kind};
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
-use crate::results::{LIMIT, RINGS, Results, Wanted};
+use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
 use crate::scenarios::{
     self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
 use crate::server::SHARDS;
 use crate::server::host::{Serve, Work, WorkFile};
+use crate::workloads::Workload;
 use crate::{page, plot, table};
 
 /// Compares annulus with epoll, hand-written rings and its peers on this machine.
@@ -206,6 +208,45 @@ fn list() {
     for name in contenders::left_out() {
         println!("  {name:<21} left out: built without the feature {name}");
     }
+    println!("\nmissing:");
+    for line in table::absent(&missing()) {
+        println!("  {line}");
+    }
+}
+
+/// What contenders cannot do, and why.
+fn missing() -> Vec<Skipped> {
+    let all = contenders::all();
+    let mut missing = Vec::new();
+    let mut note = |scenario: &str, contender: &dyn Contender, reason: Option<&str>| {
+        missing.extend(reason.map(|reason| Skipped {
+            contender: contender.name().to_owned(),
+            reason: format!("{scenario}: {reason}"),
+        }));
+    };
+    for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files()) {
+        for (scenario, service) in scenarios::SERVICES {
+            note(scenario, one, (!one.serves(service)).then_some(scenarios::NO_SERVER));
+        }
+        if let Scaling::None(reason) = one.scaling() {
+            note("scale", one, Some(reason));
+        }
+        for workload in Workload::value_variants() {
+            note(workload.scenario(), one, one.lacks_work(*workload));
+        }
+    }
+    for one in &all {
+        for kind in Kind::value_variants() {
+            for direct in [false, true] {
+                note("file", one.as_ref(), one.lacks_files(&Job::example(*kind, direct)));
+            }
+        }
+    }
+    missing.sort_by(|one, other| {
+        (&one.reason, &one.contender).cmp(&(&other.reason, &other.contender))
+    });
+    missing.dedup_by(|one, other| one.reason == other.reason && one.contender == other.contender);
+    missing
 }
 
 /// Who is compared, where, and for how long.

@@ -148,6 +148,11 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no tasks and timers of its own"))
     }
 
+    /// Whether it does its workloads in the process that is asked for them.
+    fn works_itself(&self) -> bool {
+        true
+    }
+
     /// Why it cannot do a job with a file, if it cannot.
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
         Some("it has no files of its own")
@@ -167,9 +172,9 @@ pub(crate) trait Contender {
         false
     }
 
-    /// Whether [`work`](Self::work) has something to measure.
-    fn works(&self) -> bool {
-        false
+    /// Why it cannot do a workload, if it cannot.
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        Some("it has no tasks and timers of its own")
     }
 }
 

@@ -90,6 +90,12 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// A job of this kind, to ask whether a contender can do it.
+    pub(crate) fn example(kind: Kind, direct: bool) -> Self {
+        let (path, size) = (PathBuf::new(), kind.block_size() as u64);
+        Self { kind, path, direct, depth: 1, size, warm_up: 0.0, seconds: 0.0 }
+    }
+
     /// As a child is told.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let Self { kind, path, direct, depth, size, warm_up, seconds } = self;

@@ -21,6 +21,7 @@ pub(crate) use stream::stream;
 pub(crate) use work::{Tasks, tasks, timers};
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use hdrhistogram::Histogram;
 
@@ -42,15 +43,24 @@ pub(crate) const ALL: [(&str, &str); 12] = [
     ("idle", "memory of an idle connection"),
     ("scale", "echo on one core, on two, and so on"),
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
-    ("tasks", "spawn, join, yield and wake, without any I/O"),
+    ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
 ];
 
+/// The scenarios in which servers differ in what they can do, with what that is, for `list`.
+pub(crate) const SERVICES: [(&str, Service); 4] = [
+    ("echo", Service::Echo),
+    ("proxy", Service::Proxy(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))),
+    ("stream", Service::Source),
+    ("fanout", Service::FanOut),
+];
+
+/// Why a contender is not there that does not serve.
+pub(crate) const NO_SERVER: &str = "it has no such server here";
+
 /// Objects to contenders that have no server for a service.
 fn unless_serves(service: Service) -> Box<Objection> {
-    Box::new(move |contender| {
-        (!contender.serves(service)).then(|| "it has no such server here".to_owned())
-    })
+    Box::new(move |contender| (!contender.serves(service)).then(|| NO_SERVER.to_owned()))
 }
 
 /// Starts a contender on these cores and measures it; puts its last words to an error.

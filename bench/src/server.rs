@@ -17,4 +17,4 @@ pub(crate) use usage::{Usage, kilobytes_of};
 use std::time::Duration;
 
 /// No child lives longer than this, whatever happens to the harness.
-const LIFETIME: Duration = Duration::from_secs(600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);

@@ -122,7 +122,7 @@ pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
 }
 
 /// Who is missing, and why: a line for each reason.
-fn absent(skipped: &[Skipped]) -> Vec<String> {
+pub(crate) fn absent(skipped: &[Skipped]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for one in skipped {
         match reasons.iter_mut().find(|(reason, _)| *reason == one.reason) {

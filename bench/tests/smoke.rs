@@ -60,6 +60,20 @@ fn make_a_page(folder: &Path) {
 }
 
 #[test]
+fn what_is_missing_is_listed_with_its_reason() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annulus-bench"));
+    let output = command.arg("list").output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        "without annulus: file: the library has no files yet",
+        "without asyncio, uvloop: proxy: it has no such server here",
+        "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
+#[test]
 fn results_are_all_that_is_said_if_that_is_asked_for() {
     let shape = ["--connections", "2", "--sizes", "64", "--depths", "1", "--json"];
     let (output, folder) =
@@ -72,13 +86,16 @@ fn results_are_all_that_is_said_if_that_is_asked_for() {
 
 #[test]
 fn tasks_run_without_a_server() {
-    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll"]);
+    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll,tokio"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // A hand-written server has no tasks, and is left out by name.
     assert!(String::from_utf8_lossy(&output.stdout).contains("without raw-epoll"));
     let samples = samples(&folder, "tasks");
     assert!(!samples.is_empty());
-    assert!(samples.iter().all(|(name, rounds)| name == "annulus" && *rounds == 2));
+    assert!(samples.iter().all(|(_, rounds)| *rounds == 2));
+    // All workloads, of which the library's locks, semaphore and queue are not there yet.
+    let count = |name: &str| samples.iter().filter(|(one, _)| one == name).count();
+    assert_eq!((count("tokio"), count("annulus")), (12, 7));
     fs::remove_dir_all(&folder).unwrap();
 }
 

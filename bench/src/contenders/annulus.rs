@@ -9,6 +9,7 @@ use std::time::Duration;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use async_channel::{Receiver, Sender, unbounded};
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
@@ -65,8 +66,8 @@ impl Contender for Annulus {
         Some("the library has no files yet")
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        workload.needs_primitives().then_some("the library has no locks, semaphores and queues yet")
     }
 }
 
@@ -187,6 +188,15 @@ impl Runtime for Annulus {
     {
         let handle = annulus::spawn(future);
         async { handle.await.expect("the task does not panic") }
+    }
+
+    // To become the library's own gather.
+    fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        join_all(futures)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

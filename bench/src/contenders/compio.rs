@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, unbounded};
+use async_channel::{Receiver, Sender, bounded, unbounded};
+use async_lock::{Mutex, Semaphore};
 use bytes::Bytes;
 use compio::BufResult;
 use compio::fs::{File, OpenOptions};
@@ -17,8 +19,9 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) struct Compio;
 
@@ -62,7 +65,7 @@ impl Contender for Compio {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
@@ -87,8 +90,8 @@ impl Contender for Compio {
         })
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -260,4 +263,64 @@ impl Runtime for Compio {
         let handle = compio::runtime::spawn(compio::runtime::time::sleep(duration));
         async { handle.await.expect("the task does not panic") }
     }
+}
+
+impl Primitives for Compio {
+    type Getter = Receiver<u64>;
+    type Lock = Rc<Mutex<u64>>;
+    type Putter = Sender<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::getter::<Self>(getter, values))
+    }
+}
+
+fn spawn_local<F: Future<Output = ()> + 'static>(future: F) -> impl Future<Output = ()> + 'static {
+    let handle = compio::runtime::spawn(future);
+    async { handle.await.expect("the task does not panic") }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,17 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
 use futures_util::{AsyncRead, AsyncWrite, try_join};
-use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_unbounded};
+use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_bounded, new_unbounded};
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::net::TcpStream;
+use glommio::sync::{RwLock, Semaphore};
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 /// Memory that the executor locks for its own buffers. The default of 10 MiB is more than many
 /// machines allow, and none of it is used here.
@@ -70,7 +73,7 @@ impl Contender for Glommio {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
@@ -102,8 +105,8 @@ impl Contender for Glommio {
         })
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -269,5 +272,60 @@ impl Runtime for Glommio {
 
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         glommio::spawn_local(glommio::timer::sleep(duration))
+    }
+}
+
+impl Primitives for Glommio {
+    type Getter = LocalReceiver<u64>;
+    type Lock = Rc<RwLock<u64>>;
+    type Putter = LocalSender<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(RwLock::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits as u64))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        new_bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.write().await.expect("nobody closes it")
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire_permit(1).await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::getter::<Self>(getter, values))
     }
 }

@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
+use async_lock::Mutex;
 use bytes::Bytes;
+use local_sync::mpsc::bounded;
 use local_sync::mpsc::unbounded::{Rx, Tx, channel};
+use local_sync::semaphore::Semaphore;
 use monoio::fs::File;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
@@ -19,8 +23,9 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) struct Monoio;
 
@@ -60,7 +65,7 @@ impl Contender for Monoio {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
@@ -83,8 +88,8 @@ impl Contender for Monoio {
         })
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -251,5 +256,60 @@ impl Runtime for Monoio {
 
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         monoio::spawn(monoio::time::sleep(duration))
+    }
+}
+
+impl Primitives for Monoio {
+    type Getter = bounded::Rx<u64>;
+    type Lock = Rc<Mutex<u64>>;
+    type Putter = bounded::Tx<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded::channel(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::getter::<Self>(getter, values))
     }
 }

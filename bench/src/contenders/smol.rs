@@ -4,21 +4,25 @@
 use std::future::Future;
 use std::io::{self, SeekFrom};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::ops::DerefMut;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use smol::channel::{Receiver, Sender, unbounded};
+use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::fs::File;
 use smol::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy};
+use smol::lock::{Mutex, Semaphore};
 use smol::{Async, Executor, LocalExecutor, Timer, future};
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::sync::{self, Holders};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 thread_local! {
     static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
@@ -90,7 +94,7 @@ impl Contender for Smol {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
     fn lacks_files(&self, job: &Job) -> Option<&'static str> {
@@ -112,8 +116,8 @@ impl Contender for Smol {
         })
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -264,5 +268,60 @@ impl Runtime for Smol {
         Self::spawn(async {
             timer.await;
         })
+    }
+}
+
+impl Primitives for Smol {
+    type Getter = Receiver<u64>;
+    type Lock = Arc<Mutex<u64>>;
+    type Putter = Sender<u64>;
+    type Semaphore = Arc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Arc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Arc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::getter::<Self>(getter, values))
     }
 }

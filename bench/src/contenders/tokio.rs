@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::io::{self, SeekFrom};
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
+use tokio::task::JoinSet;
 
 use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
 use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::server::Calls;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::sync::{self, Holders};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) fn forms() -> [Box<dyn Contender>; 2] {
     [Box::new(CurrentThread), Box::new(MultiThread)]
@@ -47,7 +51,7 @@ impl Contender for CurrentThread {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
     fn lacks_files(&self, job: &Job) -> Option<&'static str> {
@@ -59,8 +63,8 @@ impl Contender for CurrentThread {
         job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -105,7 +109,7 @@ impl Contender for MultiThread {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
     fn lacks_files(&self, job: &Job) -> Option<&'static str> {
@@ -117,8 +121,8 @@ impl Contender for MultiThread {
         job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -309,8 +313,15 @@ impl<T: Flavour> Runtime for T {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let handle = tokio::spawn(future);
-        async { handle.await.expect("the task does not panic") }
+        spawn(future)
+    }
+
+    fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        futures.into_iter().collect::<JoinSet<_>>().join_all()
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
@@ -324,4 +335,71 @@ impl<T: Flavour> Runtime for T {
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         Self::spawn(tokio::time::sleep(duration))
     }
+}
+
+/// What `tokio::sync` has, for tasks of either flavour.
+struct TokioSync;
+
+impl Primitives for TokioSync {
+    type Getter = mpsc::Receiver<u64>;
+    type Lock = Arc<Mutex<u64>>;
+    type Putter = mpsc::Sender<u64>;
+    type Semaphore = Arc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Arc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Arc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        mpsc::channel(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::getter::<Self>(getter, values))
+    }
+}
+
+fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let handle = tokio::spawn(future);
+    async { handle.await.expect("the task does not panic") }
 }

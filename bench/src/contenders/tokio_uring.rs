@@ -1,11 +1,15 @@
 //! Tokio-uring, as in its `examples/tcp_listener.rs`.
 
+use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, Semaphore};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
@@ -14,6 +18,8 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) struct TokioUring;
 
@@ -50,6 +56,14 @@ impl Contender for TokioUring {
                 }
             }
         })
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run_all::<Self, Self>(workload, operations)
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
@@ -203,5 +217,99 @@ async fn publish_from(
         // A member that is about to leave may listen no more.
         hub.publish(place, |member| drop(member.send(message.clone())));
         buffer = filled;
+    }
+}
+
+impl Runtime for TokioUring {
+    fn run<F>(future: F) -> io::Result<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(tokio_uring::start(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn_local(future)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        tokio::task::yield_now()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(duration)
+    }
+
+    fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        spawn_local(tokio::time::sleep(duration))
+    }
+}
+
+fn spawn_local<F>(future: F) -> impl Future<Output = F::Output> + 'static
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let handle = tokio_uring::spawn(future);
+    async { handle.await.expect("the task does not panic") }
+}
+
+impl Primitives for TokioUring {
+    type Getter = mpsc::Receiver<u64>;
+    type Lock = Rc<Mutex<u64>>;
+    type Putter = mpsc::Sender<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        mpsc::channel(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::getter::<Self>(getter, values))
     }
 }

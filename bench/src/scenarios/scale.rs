@@ -5,7 +5,7 @@ use std::io;
 use clap::Args;
 
 use super::echo::{COLUMNS, Shape};
-use super::{bytes, with_server};
+use super::{NO_SERVER, bytes, with_server};
 use crate::compare::{Cell, Settings};
 use crate::contenders::{Contender, Scaling, Service};
 
@@ -49,7 +49,7 @@ fn cell(cores: usize, shape: Shape) -> Cell {
 
 fn objection(contender: &dyn Contender, cores: usize) -> Option<String> {
     match contender.scaling() {
-        _ if !contender.serves(Service::Echo) => Some("it has no such server here".to_owned()),
+        _ if !contender.serves(Service::Echo) => Some(NO_SERVER.to_owned()),
         Scaling::None(reason) if cores > 1 => Some(reason.to_owned()),
         _ => None,
     }
