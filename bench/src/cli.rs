@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::{self, Cell, Settings};
-use crate::contenders::{self, Contender};
+use crate::contenders::{self, Contender, Scaling};
+use crate::files::{Job, Kind};
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
-use crate::results::Results;
-use crate::scenarios::{self, Churn, Echo, Idle, Latency, Proxy, Tasks, stream, tasks, timers};
-use crate::server::host::{Serve, Work};
+use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
+use crate::scenarios::{
+    self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+};
+use crate::server::SHARDS;
+use crate::server::host::{Serve, Work, WorkFile};
+use crate::workloads::Workload;
 use crate::{page, plot, table};
 
 /// Compares annulus with epoll, hand-written rings and its peers on this machine.
@@ -42,12 +47,19 @@ enum Command {
     Latency(With<Latency>),
     /// Echo through a TCP proxy.
     Proxy(With<Proxy>),
+    /// One writer, whose messages reach many readers.
+    #[command(name = "fanout")]
+    FanOut(With<FanOut>),
     /// Connect, one message, close.
     Churn(With<Churn>),
     /// Bulk through one connection, in both directions.
     Stream(Common),
     /// Memory of an idle connection.
     Idle(With<Idle>),
+    /// Echo on one core, on two, and so on.
+    Scale(With<Scale>),
+    /// Reads, writes and syncs of a file.
+    File(With<Files>),
     /// Spawn, join, yield and wake, without any I/O.
     Tasks(With<Tasks>),
     /// Many sleeps, start and cancel, lateness.
@@ -60,6 +72,8 @@ enum Command {
     Serve(Serve),
     #[command(hide = true)]
     Work(Work),
+    #[command(hide = true)]
+    WorkFile(WorkFile),
 }
 
 /// What all scenarios understand.
@@ -68,9 +82,16 @@ struct Common {
     /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
-    /// The contender that ratios are to. Without it: raw-epoll, or else tokio.
+    /// The contender that ratios are to; `raw-uring` is the best form of it in each cell, and `limit`
+    /// the best of all that are written by hand. Without it: raw-epoll, or else raw-threads or tokio.
     #[arg(long)]
     reference: Option<String>,
+    /// The contender whose rounds ahead of each other are counted; annulus, if not given.
+    #[arg(long)]
+    against: Option<String>,
+    /// Prints the results as JSON, and no tables.
+    #[arg(long)]
+    json: bool,
     /// How often each contender takes its turn; 5, and 3 with `quick`.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
@@ -80,12 +101,14 @@ struct Common {
     /// How many seconds a turn runs before it measures; 0.3, and 0.2 with `quick`.
     #[arg(long, value_parser = seconds)]
     warm_up: Option<f64>,
-    /// The core of the server; the first that this process may use, if not given.
-    #[arg(long)]
-    server_core: Option<usize>,
-    /// The core of the load; the first other one, if not given.
-    #[arg(long)]
-    load_core: Option<usize>,
+    /// The cores of the server. Only `scale` uses more than the first; with a core named twice, two
+    /// threads share it. All but the load's, if not given.
+    #[arg(long, value_delimiter = ',', alias = "server-core")]
+    server_cores: Vec<usize>,
+    /// The cores of the load, of which only echo, proxy and scale use more than the first. One that
+    /// the server does not use, if not given.
+    #[arg(long, value_delimiter = ',', alias = "load-core")]
+    load_cores: Vec<usize>,
     /// The folder for the results.
     #[arg(long, default_value = "results")]
     results: PathBuf,
@@ -124,6 +147,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => Ok(serve.run()?),
             Command::Work(work) => Ok(work.run()?),
+            Command::WorkFile(work) => Ok(work.run()?),
             Command::Report(report) => report.run(),
             Command::List => {
                 list();
@@ -142,11 +166,21 @@ impl Cli {
             }
             Command::Proxy(with) => {
                 let bench = Bench::new("proxy", with.common)?;
-                bench.run(&with.options.cells(bench.load_core))
+                bench.run(&with.options.cells(bench.settings.load_cores[0]))
             }
+            Command::FanOut(with) => Bench::new("fanout", with.common)?.run(&with.options.cells()),
             Command::Churn(with) => Bench::new("churn", with.common)?.run(&with.options.cells()),
             Command::Stream(common) => Bench::new("stream", common)?.run(&stream()),
             Command::Idle(with) => Bench::new("idle", with.common)?.run(&with.options.cells()),
+            Command::Scale(with) => {
+                let bench = Bench::new("scale", with.common)?;
+                bench.run(&with.options.cells(bench.settings.server_cores.len()))
+            }
+            Command::File(with) => {
+                let bench = Bench::new("file", with.common)?;
+                let (_place, cells) = with.options.cells()?;
+                bench.run(&cells)
+            }
             Command::Tasks(with) => {
                 Bench::new("tasks", with.common)?.run(&tasks(with.options.instructions))
             }
@@ -167,10 +201,6 @@ fn list() {
     for (name, what) in scenarios::ALL {
         println!("  {name:<21} {what}");
     }
-    println!("\nnot there yet:");
-    for (name, what) in scenarios::MISSING {
-        println!("  {name:<21} {what}");
-    }
     println!("\ncontenders:");
     for contender in contenders::all() {
         println!("  {:<21} {}", contender.name(), contender.form());
@@ -178,6 +208,45 @@ fn list() {
     for name in contenders::left_out() {
         println!("  {name:<21} left out: built without the feature {name}");
     }
+    println!("\nmissing:");
+    for line in table::absent(&missing()) {
+        println!("  {line}");
+    }
+}
+
+/// What contenders cannot do, and why.
+fn missing() -> Vec<Skipped> {
+    let all = contenders::all();
+    let mut missing = Vec::new();
+    let mut note = |scenario: &str, contender: &dyn Contender, reason: Option<&str>| {
+        missing.extend(reason.map(|reason| Skipped {
+            contender: contender.name().to_owned(),
+            reason: format!("{scenario}: {reason}"),
+        }));
+    };
+    for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files()) {
+        for (scenario, service) in scenarios::SERVICES {
+            note(scenario, one, (!one.serves(service)).then_some(scenarios::NO_SERVER));
+        }
+        if let Scaling::None(reason) = one.scaling() {
+            note("scale", one, Some(reason));
+        }
+        for workload in Workload::value_variants() {
+            note(workload.scenario(), one, one.lacks_work(*workload));
+        }
+    }
+    for one in &all {
+        for kind in Kind::value_variants() {
+            for direct in [false, true] {
+                note("file", one.as_ref(), one.lacks_files(&Job::example(*kind, direct)));
+            }
+        }
+    }
+    missing.sort_by(|one, other| {
+        (&one.reason, &one.contender).cmp(&(&other.reason, &other.contender))
+    });
+    missing.dedup_by(|one, other| one.reason == other.reason && one.contender == other.contender);
+    missing
 }
 
 /// Who is compared, where, and for how long.
@@ -185,64 +254,102 @@ struct Bench {
     scenario: &'static str,
     contenders: Vec<Box<dyn Contender>>,
     settings: Settings,
-    load_core: usize,
     common: Common,
 }
 
 impl Bench {
     fn new(scenario: &'static str, common: Common) -> io::Result<Self> {
-        let contenders = chosen(&common.contenders)?;
-        let reference = common.reference.as_deref();
-        if let Some(name) = reference.filter(|name| contenders::by_name(name).is_none()) {
+        let mut contenders = chosen(&common.contenders)?;
+        if scenario != "file" {
+            contenders.retain(|one| !one.only_files());
+        }
+        let reference = common.reference.iter().filter(|name| ![LIMIT, RINGS].contains(&&***name));
+        let mut named = reference.chain(&common.against);
+        if let Some(name) = named.find(|name| contenders::by_name(name).is_none()) {
             return Err(unknown(name));
         }
         limits::raise_descriptors()?;
-        let allowed = affinity::allowed()?;
-        let first = *allowed.first().ok_or_else(|| io::Error::other("there is no core"))?;
-        let server_core = common.server_core.unwrap_or(first);
-        let other = allowed.iter().copied().find(|&core| core != server_core);
-        let load_core = common.load_core.or(other).unwrap_or(server_core);
-        if load_core == server_core {
-            eprintln!("server and load share core {server_core}: throughput says little here");
+        let (server_cores, load_cores) =
+            share_out(&affinity::allowed()?, &common.server_cores, &common.load_cores)?;
+        if let Some(core) = load_cores.iter().find(|core| server_cores.contains(core)) {
+            eprintln!("server and load share core {core}: throughput says little here");
         }
         let settings = Settings {
-            server_core,
+            server_cores,
+            load_cores,
             warm_up: Duration::from_secs_f64(common.warm_up.unwrap_or(0.3)),
             window: Duration::from_secs_f64(common.seconds.unwrap_or(1.0)),
             rounds: usize::from(common.rounds.unwrap_or(5)),
         };
-        Ok(Self { scenario, contenders, settings, load_core, common })
+        Ok(Self { scenario, contenders, settings, common })
     }
 
     /// Measures the cells, prints each as soon as it is done, and keeps all.
     fn run(&self, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
         // The machine is looked at before this process keeps to one core.
         let machine = Machine::this();
-        affinity::pin(self.load_core)?;
+        affinity::pin(&self.settings.load_cores[..1])?;
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let mut results = Results {
             scenario: self.scenario.to_owned(),
             command: arguments.join(" "),
             machine,
-            server_core: self.settings.server_core,
-            load_core: self.load_core,
+            server_cores: self.settings.server_cores.clone(),
+            load_cores: self.settings.load_cores.clone(),
             rounds: self.settings.rounds,
             window: self.settings.window.as_secs_f64(),
             cells: Vec::new(),
         };
-        println!("{}", table::head(&results));
+        let Common { reference, against, json, .. } = &self.common;
+        let wanted = Wanted { reference: reference.clone(), against: against.clone() };
+        let print = |text: String| {
+            if !json {
+                println!("{text}");
+            }
+        };
+        print(table::head(&results));
         for cell in cells {
-            let reference = self.common.reference.as_deref();
-            let done = compare::run(cell, &self.contenders, &self.settings, reference);
-            println!("{}", table::cell(&done));
+            let done = compare::run(cell, &self.contenders, &self.settings, &wanted);
+            print(table::cell(&done));
             results.cells.push(done);
         }
         let path = results.write(&self.common.results)?;
         let drawing = path.with_extension("svg");
         fs::write(&drawing, plot::svg(&results)?)?;
-        println!("\nkept in {} and {}", path.display(), drawing.display());
+        print(format!("\nkept in {} and {}", path.display(), drawing.display()));
+        if *json {
+            println!("{}", serde_json::to_string(&results)?);
+        }
         Ok(())
     }
+}
+
+/// The cores of the server and of the load, of those that may be used. Where nothing else was asked
+/// for, the load has one, which is the second, and the server all others.
+fn share_out(
+    allowed: &[usize],
+    server: &[usize],
+    load: &[usize],
+) -> io::Result<(Vec<usize>, Vec<usize>)> {
+    let last = *allowed.last().ok_or_else(|| io::Error::other("there is no core"))?;
+    let load = if load.is_empty() {
+        let mut others = allowed.iter().filter(|core| !server.contains(core));
+        let first = if server.is_empty() { others.nth(1) } else { others.next() };
+        vec![*first.unwrap_or(&last)]
+    } else {
+        load.to_vec()
+    };
+    let server = if server.is_empty() {
+        let others: Vec<_> = allowed.iter().copied().filter(|core| !load.contains(core)).collect();
+        if others.is_empty() { vec![last] } else { others }
+    } else {
+        server.to_vec()
+    };
+    if server.len() > SHARDS {
+        let text = format!("a server can have {SHARDS} cores at most");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok((server, load))
 }
 
 /// The contenders of these names, in the order of the tables.
@@ -261,7 +368,7 @@ fn chosen(names: &[String]) -> io::Result<Vec<Box<dyn Contender>>> {
 /// A contender is meant by its own name; the hand-written rings are a family, and have a name
 /// together.
 fn is_meant(asked: &str, name: &str) -> bool {
-    asked == name || (asked == "raw-uring" && name.starts_with("raw-uring-"))
+    asked == name || (asked == RINGS && name.starts_with("raw-uring-"))
 }
 
 fn unknown(name: &str) -> io::Error {
@@ -289,6 +396,18 @@ mod tests {
         assert!(is_meant("raw-uring", "raw-uring-4k"));
         assert!(is_meant("tokio", "tokio"));
         assert!(!is_meant("tokio", "tokio-uring"));
+    }
+
+    #[test]
+    fn cores_are_shared_out() {
+        let shared =
+            |server: &[usize], load: &[usize]| share_out(&[0, 1, 2, 3], server, load).unwrap();
+        assert_eq!(shared(&[], &[]), (vec![0, 2, 3], vec![1]));
+        assert_eq!(shared(&[1], &[]), (vec![1], vec![0]));
+        assert_eq!(shared(&[], &[2, 3]), (vec![0, 1], vec![2, 3]));
+        assert_eq!(shared(&[0, 0], &[1]), (vec![0, 0], vec![1]));
+        assert_eq!(share_out(&[5], &[], &[]).unwrap(), (vec![5], vec![5]));
+        assert!(share_out(&[0], &[0; SHARDS + 1], &[]).is_err());
     }
 
     #[test]

@@ -7,16 +7,31 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::contenders::{self, Contender};
-use crate::results::{self, Column, Entry, Sample, Skipped};
+use crate::results::{self, Column, Entry, Sample, Skipped, Wanted};
 use crate::summary::Better;
 
 /// Where and how long to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) server_core: usize,
+    /// One or more. Only a server that is to use several gets more than the first.
+    pub(crate) server_cores: Vec<usize>,
+    /// One or more. The load's own thread is on the first.
+    pub(crate) load_cores: Vec<usize>,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
     pub(crate) rounds: usize,
+}
+
+impl Settings {
+    /// The core of a server that is given only one.
+    pub(crate) fn one_core(&self) -> &[usize] {
+        &self.server_cores[..1]
+    }
+
+    /// The cores of a load beside its first.
+    pub(crate) fn helpers(&self) -> &[usize] {
+        &self.load_cores[1..]
+    }
 }
 
 /// Conditions under which contenders are compared.
@@ -37,7 +52,7 @@ pub(crate) fn run(
     cell: &Cell,
     contenders: &[Box<dyn Contender>],
     settings: &Settings,
-    reference: Option<&str>,
+    wanted: &Wanted,
 ) -> results::Cell {
     let mut entries: Vec<Entry> = Vec::new();
     let mut skipped = Vec::new();
@@ -74,8 +89,10 @@ pub(crate) fn run(
         entries,
         skipped,
         reference: None,
+        limit: None,
+        against: None,
     };
-    done.summarise(reference);
+    done.summarise(wanted);
     done
 }
 
@@ -87,6 +104,10 @@ fn entry(contender: &dyn Contender) -> Entry {
         samples: Vec::new(),
         summary: Default::default(),
         ratio: None,
+        to_limit: None,
+        cpu_ratio: None,
+        behind: None,
+        cpu_behind: None,
     }
 }
 

@@ -8,8 +8,10 @@
 mod annulus;
 #[cfg(feature = "compio")]
 mod compio;
+mod fio;
 #[cfg(feature = "glommio")]
 mod glommio;
+mod hub;
 #[cfg(feature = "monoio")]
 mod monoio;
 mod python;
@@ -28,6 +30,7 @@ use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::str::FromStr;
 
+use crate::files::{Job, Report};
 use crate::server::Calls;
 use crate::workloads::{Measured, Workload};
 
@@ -45,6 +48,8 @@ pub(crate) enum Service {
     Source,
     /// Passes on bytes, in both directions, to and from another server.
     Proxy(SocketAddrV4),
+    /// Sends [`GREETING`] on a new connection, which from then on gets what comes on any other.
+    FanOut,
 }
 
 impl fmt::Display for Service {
@@ -54,6 +59,7 @@ impl fmt::Display for Service {
             Self::Sink => f.write_str("sink"),
             Self::Source => f.write_str("source"),
             Self::Proxy(upstream) => write!(f, "proxy={upstream}"),
+            Self::FanOut => f.write_str("fan-out"),
         }
     }
 }
@@ -66,6 +72,7 @@ impl FromStr for Service {
             None if text == "echo" => Ok(Self::Echo),
             None if text == "sink" => Ok(Self::Sink),
             None if text == "source" => Ok(Self::Source),
+            None if text == "fan-out" => Ok(Self::FanOut),
             Some(("proxy", upstream)) => {
                 upstream.parse().map(Self::Proxy).map_err(|error| error.to_string())
             }
@@ -74,9 +81,23 @@ impl FromStr for Service {
     }
 }
 
+/// What a fan-out says to a new connection.
+pub(crate) const GREETING: [u8; 1] = *b"+";
+
 /// What a source sends: 64 KiB in which no two places look alike.
 pub(crate) fn source_block() -> Vec<u8> {
     (0..32 * 1024_u16).flat_map(u16::to_le_bytes).collect()
+}
+
+/// How a contender uses several cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scaling {
+    /// A thread a core, each with a server and a listener of its own, that share nothing.
+    Shards,
+    /// One server whose own threads share the work.
+    Workers,
+    /// It does not, for this reason.
+    None(&'static str),
 }
 
 /// One of those who are compared.
@@ -99,6 +120,25 @@ pub(crate) trait Contender {
         calls: &'static Calls,
     ) -> io::Result<()>;
 
+    /// How it uses several cores.
+    fn scaling(&self) -> Scaling {
+        Scaling::Shards
+    }
+
+    /// Serves as [`serve`](Self::serve) does, with so many threads.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if its [`scaling`](Self::scaling) is not by workers.
+    fn serve_with_workers(
+        &self,
+        _service: Service,
+        _listener: TcpListener,
+        _workers: usize,
+    ) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no workers"))
+    }
+
     /// Does so many operations of a workload.
     ///
     /// # Errors
@@ -108,11 +148,38 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no tasks and timers of its own"))
     }
 
-    /// Whether [`work`](Self::work) has something to measure.
-    fn works(&self) -> bool {
+    /// Whether it does its workloads in the process that is asked for them.
+    fn works_itself(&self) -> bool {
+        true
+    }
+
+    /// Why it cannot do a job with a file, if it cannot.
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        Some("it has no files of its own")
+    }
+
+    /// Does a job with a file.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it [lacks](Self::lacks_files) that.
+    fn file(&self, _job: &Job) -> io::Result<Report> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no files of its own"))
+    }
+
+    /// Whether it is there for files alone.
+    fn only_files(&self) -> bool {
         false
     }
+
+    /// Why it cannot do a workload, if it cannot.
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        Some("it has no tasks and timers of its own")
+    }
 }
+
+/// Why those that copy through a buffer of their own cannot go past the kernel's cache.
+const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT does not take";
 
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
@@ -133,6 +200,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     #[cfg(feature = "smol")]
     all.push(Box::new(smol::Smol));
     all.extend(python::loops());
+    all.push(Box::new(fio::Fio));
     all
 }
 
@@ -160,16 +228,56 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Contender>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
+    use crate::os::socket;
 
     #[test]
     fn services_are_read_as_they_are_written() {
         let upstream = "127.0.0.1:7000".parse().unwrap();
-        for service in [Service::Echo, Service::Sink, Service::Source, Service::Proxy(upstream)] {
+        for service in [
+            Service::Echo,
+            Service::Sink,
+            Service::Source,
+            Service::Proxy(upstream),
+            Service::FanOut,
+        ] {
             assert_eq!(service.to_string().parse(), Ok(service));
         }
         assert!("proxy=nowhere".parse::<Service>().is_err());
         assert!("ech".parse::<Service>().is_err());
+    }
+
+    fn start(contender: &'static str, service: Service) -> SocketAddrV4 {
+        let listener = socket::listen().unwrap();
+        let address = listener.local_addr().unwrap();
+        let calls = Box::leak(Box::new(Calls::new().unwrap()));
+        // It serves until this process ends.
+        thread::spawn(move || by_name(contender).unwrap().serve(service, listener, calls));
+        address.to_string().parse().unwrap()
+    }
+
+    #[test]
+    fn a_proxy_passes_on_the_end_of_each_direction() {
+        let sink = start("raw-threads", Service::Sink);
+        let ours = all().into_iter().map(|one| one.name());
+        for name in ours.filter(|name| is_limit(name) || *name == "annulus") {
+            let proxy = start(name, Service::Proxy(sink));
+            // One after the other, so that places are used again.
+            for length in [0, 1, 300_000] {
+                let mut stream = TcpStream::connect(proxy).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                stream.write_all(&vec![7; length]).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer).expect(name);
+                assert_eq!(answer, (length as u64).to_le_bytes(), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - [`open_loop`] sends at a fixed rate, whatever the server does, and measures from the moment at
 //!   which each message was due.
 //! - [`churn`] connects, exchanges one message, and closes, over and over.
+//! - [`fanout`] sends on one connection, and receives the same on many.
 //! - [`bulk`] sends or receives as much as goes through one connection.
 //! - [`watch`] is the measured window: who used how much processor time in it.
 
@@ -15,8 +16,9 @@ pub(crate) mod churn;
 pub(crate) mod clients;
 pub(crate) mod closed_loop;
 mod connection;
+pub(crate) mod fanout;
 pub(crate) mod open_loop;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod watch;
 
 use std::io;
@@ -31,11 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BATCH: usize = 512;
 
 /// A histogram of nanoseconds, from one to a minute, in three digits.
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are right")
 }
 
-fn record(histogram: &mut Histogram<u64>, latency: Duration) {
+pub(crate) fn record(histogram: &mut Histogram<u64>, latency: Duration) {
     histogram.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
 }
 

@@ -4,6 +4,7 @@
 mod cli;
 mod compare;
 mod contenders;
+mod files;
 mod load;
 mod machine;
 mod os;

@@ -2,19 +2,26 @@
 
 mod churn;
 mod echo;
+mod fanout;
+mod file;
 mod idle;
 mod latency;
+mod scale;
 mod stream;
 mod work;
 
 pub(crate) use churn::Churn;
 pub(crate) use echo::{Echo, Proxy};
+pub(crate) use fanout::FanOut;
+pub(crate) use file::Files;
 pub(crate) use idle::Idle;
 pub(crate) use latency::Latency;
+pub(crate) use scale::Scale;
 pub(crate) use stream::stream;
 pub(crate) use work::{Tasks, tasks, timers};
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use hdrhistogram::Histogram;
 
@@ -25,40 +32,45 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 9] = [
+pub(crate) const ALL: [(&str, &str); 12] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
     ("proxy", "echo through a TCP proxy; the echo server behind it shares the load's core"),
+    ("fanout", "one writer, whose messages reach many readers"),
     ("churn", "connect, one message, close"),
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
-    ("tasks", "spawn, join, yield and wake, without any I/O"),
+    ("scale", "echo on one core, on two, and so on"),
+    ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
+    ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
 ];
 
-/// What is not measured yet, for `list`.
-pub(crate) const MISSING: [(&str, &str); 3] = [
-    ("fanout", "one writer to many readers"),
-    ("file", "reads and writes of files, beside fio"),
-    ("scale", "echo on several cores"),
+/// The scenarios in which servers differ in what they can do, with what that is, for `list`.
+pub(crate) const SERVICES: [(&str, Service); 4] = [
+    ("echo", Service::Echo),
+    ("proxy", Service::Proxy(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))),
+    ("stream", Service::Source),
+    ("fanout", Service::FanOut),
 ];
+
+/// Why a contender is not there that does not serve.
+pub(crate) const NO_SERVER: &str = "it has no such server here";
 
 /// Objects to contenders that have no server for a service.
 fn unless_serves(service: Service) -> Box<Objection> {
-    Box::new(move |contender| {
-        (!contender.serves(service)).then(|| "it has no such server here".to_owned())
-    })
+    Box::new(move |contender| (!contender.serves(service)).then(|| NO_SERVER.to_owned()))
 }
 
-/// Starts a contender and measures it; puts its last words to an error.
+/// Starts a contender on these cores and measures it; puts its last words to an error.
 fn with_server<T>(
     contender: &dyn Contender,
     service: Service,
-    core: usize,
+    cores: &[usize],
     measure: impl FnOnce(&Server) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut server = Server::start(contender.name(), service, core)?;
+    let mut server = Server::start(contender.name(), service, cores)?;
     measure(&server).map_err(|error| server.explain(error))
 }
 
@@ -102,6 +114,21 @@ fn bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The size of a file: whole blocks of the largest kind.
+fn bytes_of_file(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1024 * 1024;
+    let trimmed = text.trim_end_matches(['i', 'B']);
+    let (digits, unit) = match trimmed.strip_suffix('G') {
+        Some(digits) => (digits, 1024 * LEAST),
+        None => (trimmed.strip_suffix('M').unwrap_or("no number"), LEAST),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is no size like 128M or 1G"))?;
+    match number.checked_mul(unit) {
+        Some(size) if (LEAST..=1024 * 1024 * LEAST).contains(&size) => Ok(size),
+        _ => Err("a file has between 1M and 1024G".to_owned()),
+    }
+}
+
 /// A number of bytes, for people.
 fn size_name(size: usize) -> String {
     if size >= 1024 && size % 1024 == 0 {
@@ -124,6 +151,15 @@ mod tests {
         assert!(bytes("0").is_err());
         assert!(bytes("17M").is_err());
         assert!(bytes("many").is_err());
+    }
+
+    #[test]
+    fn sizes_of_files_are_whole_megabytes() {
+        assert_eq!(bytes_of_file("3M"), Ok(3 * 1024 * 1024));
+        assert_eq!(bytes_of_file("2GiB"), Ok(2 * 1024 * 1024 * 1024));
+        for text in ["0M", "4096", "1025G", "M", "x"] {
+            assert!(bytes_of_file(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,11 +10,11 @@ pub(crate) mod host;
 mod process;
 mod usage;
 
-pub(crate) use calls::Calls;
-pub(crate) use process::{Server, run_to_end};
+pub(crate) use calls::{Calls, SHARDS};
+pub(crate) use process::{Server, list, run_to_end};
 pub(crate) use usage::{Usage, kilobytes_of};
 
 use std::time::Duration;
 
 /// No child lives longer than this, whatever happens to the harness.
-const LIFETIME: Duration = Duration::from_secs(600);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(600);

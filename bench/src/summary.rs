@@ -45,6 +45,42 @@ pub(crate) fn ratios(
     Spread::of(ratios.filter(|ratio| ratio.is_finite()))
 }
 
+/// In how many rounds one was ahead of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Score {
+    pub(crate) ahead: usize,
+    /// Rounds in which the two differed.
+    pub(crate) rounds: usize,
+}
+
+/// Counts the rounds in which `one` was better than `other`. Rounds that one of the two lacks are left
+/// out, and so are those in which they are equal.
+pub(crate) fn score(one: &[Option<f64>], other: &[Option<f64>], better: Better) -> Option<Score> {
+    let pairs = one.iter().zip(other).filter_map(|(one, other)| Some(((*one)?, (*other)?)));
+    let mut score = Score { ahead: 0, rounds: 0 };
+    for (one, other) in pairs.filter(|(one, other)| one != other) {
+        score.rounds += 1;
+        score.ahead += usize::from((one > other) == (better == Better::Higher));
+    }
+    (score.rounds > 0).then_some(score)
+}
+
+impl Score {
+    /// The sign test: how likely a score is, to either side, that is at least so one-sided, if the two
+    /// are equally good.
+    pub(crate) fn chance(self) -> f64 {
+        let least = self.ahead.min(self.rounds - self.ahead);
+        // The terms of the binomial distribution, each from the one before.
+        let mut term = 0.5_f64.powi(self.rounds as i32);
+        let mut tail = term;
+        for successes in 1..=least {
+            term *= (self.rounds - successes + 1) as f64 / successes as f64;
+            tail += term;
+        }
+        (2.0 * tail).min(1.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +102,28 @@ mod tests {
         assert_eq!(spread, Spread { median: 2.0, minimum: 2.0, maximum: 2.0 });
         let spread = ratios(&values, &reference, Better::Lower).unwrap();
         assert_eq!(spread.median, 0.5);
+    }
+
+    #[test]
+    fn the_chance_of_a_score_is_that_of_a_coin() {
+        let chance = |ahead, rounds| Score { ahead, rounds }.chance();
+        assert_eq!(chance(5, 5), 2.0 / 32.0);
+        assert_eq!(chance(0, 5), 2.0 / 32.0);
+        assert_eq!(chance(4, 5), 12.0 / 32.0);
+        assert_eq!(chance(2, 4), 1.0);
+        assert_eq!(chance(9, 10), 22.0 / 1024.0);
+        assert!(chance(1000, 1000) < 1e-100);
+    }
+
+    #[test]
+    fn a_score_counts_the_rounds_in_which_two_differ() {
+        let one = [Some(2.0), Some(1.0), Some(3.0), None, Some(5.0)];
+        let other = [Some(1.0), Some(1.0), Some(4.0), Some(1.0), Some(4.0)];
+        let expected = |ahead| Some(Score { ahead, rounds: 3 });
+        assert_eq!(score(&one, &other, Better::Higher), expected(2));
+        assert_eq!(score(&one, &other, Better::Lower), expected(1));
+        assert_eq!(score(&[None], &[Some(1.0)], Better::Higher), None);
+        assert_eq!(score(&[Some(1.0)], &[Some(1.0)], Better::Higher), None);
     }
 
     #[test]

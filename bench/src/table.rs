@@ -6,16 +6,22 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
 use crate::results::{Cell, Entry, Results, Skipped};
-use crate::summary::Spread;
+use crate::server::list;
+use crate::summary::{Score, Spread};
 
 /// The machine and how it was measured.
 pub(crate) fn head(results: &Results) -> String {
-    let Results { scenario, machine, server_core, load_core, rounds, window, .. } = results;
+    let Results { scenario, machine, server_cores, load_cores, rounds, window, .. } = results;
     let how = format!(
-        "{rounds} rounds of {window} s, interleaved; server on core {server_core}, load on core \
-         {load_core}"
+        "{rounds} rounds of {window} s, interleaved; server on {}, load on {}",
+        cores(server_cores),
+        cores(load_cores)
     );
     format!("{scenario}: {how}\n{}", machine.line())
+}
+
+fn cores(cores: &[usize]) -> String {
+    format!("core{} {}", if cores.len() == 1 { "" } else { "s" }, list(cores))
 }
 
 /// A cell as a table, with what there is to say about it.
@@ -44,21 +50,58 @@ pub(crate) fn rows(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
         .iter()
         .filter(|column| cell.entries.iter().any(|one| one.summary.contains_key(&column.name)))
         .collect();
-    let ratio = cell.reference.as_ref().map(|name| format!("to {name}"));
+    let comparisons = comparisons(cell);
     let mut header = vec!["contender".to_owned(), first.name.clone(), "min..max".to_owned()];
-    header.extend([ratio.unwrap_or_else(|| "ratio".to_owned()), "min..max".to_owned()]);
+    header.extend(comparisons.iter().map(|(name, _)| name.clone()));
     header.extend(others.iter().map(|column| column.name.clone()));
     let rows = cell.entries.iter().map(|entry| {
         let mark = if entry.is_load_bound() { " *" } else { "" };
         let mut row = vec![format!("{}{mark}", entry.contender)];
         row.extend(spread(entry.summary.get(&first.name)));
-        row.extend(ratio_of(entry));
+        row.extend(comparisons.iter().map(|(_, show)| show(entry)));
         row.extend(others.iter().map(|column| {
             entry.summary.get(&column.name).map_or_else(String::new, |one| number(one.median))
         }));
         row
     });
     Some((header, rows.collect()))
+}
+
+/// A column that says how an entry compares with another.
+type Comparison = (String, fn(&Entry) -> String);
+
+/// The columns of ratios and scores that a cell has.
+fn comparisons(cell: &Cell) -> Vec<Comparison> {
+    let mut columns: Vec<Comparison> = Vec::new();
+    if let Some(name) = &cell.reference {
+        columns.push((format!("to {name}"), |entry| median(entry.ratio)));
+        columns.push(("min..max".to_owned(), |entry| range(entry.ratio)));
+    }
+    if cell.limit.is_some() && cell.limit != cell.reference {
+        columns.push(("to limit".to_owned(), |entry| median(entry.to_limit)));
+    }
+    if let Some(name) = &cell.against {
+        columns.push((format!("{name} ahead"), |entry| odds(entry.behind)));
+    }
+    if cell.entries.iter().any(|entry| entry.cpu_ratio.is_some()) {
+        let name = cell.reference.as_deref().unwrap_or_default();
+        columns.push((format!("cpu to {name}"), |entry| median(entry.cpu_ratio)));
+    }
+    if let Some(name) = &cell.against {
+        if cell.entries.iter().any(|entry| entry.cpu_behind.is_some()) {
+            columns.push((format!("{name} ahead by cpu"), |entry| odds(entry.cpu_behind)));
+        }
+    }
+    columns
+}
+
+/// The rounds, and how likely a coin would be so one-sided.
+fn odds(score: Option<Score>) -> String {
+    score.map_or_else(String::new, |score| {
+        let percent = score.chance() * 100.0;
+        let percent = if percent < 0.1 { "<0.1".to_owned() } else { number(percent) };
+        format!("{}/{} ({percent} %)", score.ahead, score.rounds)
+    })
 }
 
 /// What stands below a table: the limit, what the marks mean, and who is missing.
@@ -79,7 +122,7 @@ pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
 }
 
 /// Who is missing, and why: a line for each reason.
-fn absent(skipped: &[Skipped]) -> Vec<String> {
+pub(crate) fn absent(skipped: &[Skipped]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for one in skipped {
         match reasons.iter_mut().find(|(reason, _)| *reason == one.reason) {
@@ -99,13 +142,23 @@ fn spread(spread: Option<&Spread>) -> [String; 2] {
     })
 }
 
-fn ratio_of(entry: &Entry) -> [String; 2] {
-    entry.ratio.map_or_else(Default::default, |ratio| {
-        let Spread { median, minimum, maximum } = ratio;
-        // Where the reference is far ahead, two decimals would leave nothing.
-        let decimals = if minimum < 0.1 { 3 } else { 2 };
-        [format!("{median:.decimals$}"), format!("{minimum:.decimals$}..{maximum:.decimals$}")]
+fn median(ratio: Option<Spread>) -> String {
+    ratio.map_or_else(String::new, |Spread { median, minimum, .. }| {
+        let decimals = decimals(minimum);
+        format!("{median:.decimals$}")
     })
+}
+
+fn range(ratio: Option<Spread>) -> String {
+    ratio.map_or_else(String::new, |Spread { minimum, maximum, .. }| {
+        let decimals = decimals(minimum);
+        format!("{minimum:.decimals$}..{maximum:.decimals$}")
+    })
+}
+
+/// Where the reference is far ahead, two decimals would leave nothing.
+fn decimals(minimum: f64) -> usize {
+    if minimum < 0.1 { 3 } else { 2 }
 }
 
 /// Three digits or more, and no more than tell something.
@@ -131,6 +184,14 @@ mod tests {
         };
         let lines = absent(&[skip("a", "late"), skip("b", "ill"), skip("c", "late")]);
         assert_eq!(lines, ["without a, c: late", "without b: ill"]);
+    }
+
+    #[test]
+    fn a_score_says_how_sure_it_is() {
+        let odds = |ahead, rounds| odds(Some(Score { ahead, rounds }));
+        assert_eq!(odds(5, 5), "5/5 (6.25 %)");
+        assert_eq!(odds(2, 4), "2/4 (100 %)");
+        assert_eq!(odds(20, 20), "20/20 (<0.1 %)");
     }
 
     #[test]

@@ -5,12 +5,12 @@
 
 mod remote;
 mod signal;
+pub(crate) mod sync;
 mod tasks;
 mod timers;
-#[cfg(any(feature = "compio", feature = "glommio", feature = "monoio"))]
 mod yield_once;
 
-#[cfg(any(feature = "compio", feature = "glommio", feature = "monoio"))]
+pub(crate) use sync::Primitives;
 pub(crate) use yield_once::yield_once;
 
 use std::future::Future;
@@ -18,6 +18,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 /// What a runtime must offer to be measured.
@@ -33,6 +34,15 @@ pub(crate) trait Runtime: 'static {
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static;
+
+    /// Runs futures side by side, and returns what they come to, in whatever order is its way.
+    fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        join_all(futures)
+    }
 
     /// Lets other tasks run.
     fn yield_now() -> impl Future<Output = ()> + Send;
@@ -50,6 +60,8 @@ pub(crate) enum Workload {
     /// Spawn an empty task and join it.
     SpawnJoin,
     /// Spawn a thousand empty tasks, then join them all.
+    SpawnMany,
+    /// Run a thousand futures side by side, each of which yields once.
     Gather,
     /// One task yields.
     Yield,
@@ -59,6 +71,16 @@ pub(crate) enum Workload {
     Ring,
     /// A task and another thread wake each other in turn, both asleep in between.
     RemoteWake,
+    /// Lock and unlock, alone.
+    Lock,
+    /// Many tasks lock in turn, and yield meanwhile.
+    ContendedLock,
+    /// Acquire and release, alone.
+    Semaphore,
+    /// Many tasks acquire a permit, and yield meanwhile.
+    ContendedSemaphore,
+    /// One task puts, another gets.
+    Queue,
     /// Start a timer and drop it, with many others running.
     StartCancel,
     /// Tasks that sleep, all at once; a task is an operation.
@@ -68,6 +90,20 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
+    /// The scenario that it is part of.
+    pub(crate) fn scenario(self) -> &'static str {
+        match self {
+            Self::StartCancel | Self::SleepMany | Self::Lateness => "timers",
+            _ => "tasks",
+        }
+    }
+
+    /// Whether it is done with a runtime's [`Primitives`].
+    pub(crate) fn needs_primitives(self) -> bool {
+        use Workload::{ContendedLock, ContendedSemaphore, Lock, Queue, Semaphore};
+        matches!(self, Lock | ContendedLock | Semaphore | ContendedSemaphore | Queue)
+    }
+
     /// The name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()
@@ -108,6 +144,7 @@ impl Measured {
 pub(crate) fn run<R: Runtime>(workload: Workload, operations: u64) -> io::Result<Measured> {
     match workload {
         Workload::SpawnJoin => R::run(tasks::spawn_join::<R>(operations)),
+        Workload::SpawnMany => R::run(tasks::spawn_many::<R>(operations)),
         Workload::Gather => R::run(tasks::gather::<R>(operations)),
         Workload::Yield => R::run(tasks::yielding::<R>(operations)),
         Workload::Wake => R::run(tasks::ring::<R>(operations, 2)),
@@ -116,5 +153,20 @@ pub(crate) fn run<R: Runtime>(workload: Workload, operations: u64) -> io::Result
         Workload::StartCancel => R::run(timers::start_cancel::<R>(operations)),
         Workload::SleepMany => R::run(timers::sleep_many::<R>(operations)),
         Workload::Lateness => R::run(timers::lateness::<R>(operations)),
+        Workload::Lock
+        | Workload::ContendedLock
+        | Workload::Semaphore
+        | Workload::ContendedSemaphore
+        | Workload::Queue => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "it has no such thing"))
+        }
     }
+}
+
+/// Does any workload on a runtime, with what its users guard and pass things with.
+pub(crate) fn run_all<R: Runtime, P: Primitives>(
+    workload: Workload,
+    operations: u64,
+) -> io::Result<Measured> {
+    sync::run::<R, P>(workload, operations)
 }

@@ -34,11 +34,13 @@ fn samples(folder: &Path, scenario: &str) -> Vec<(String, usize)> {
 fn echo_compares_by_round() {
     let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
     let shape = ["--connections", "4", "--sizes", "64,256k", "--depths", "1,16"];
+    let shape = [&shape[..], &["--reference", "raw-uring"]].concat();
     let arguments = [&["echo", "--contenders", contenders], &shape[..]].concat();
     let (output, folder) = run("echo", &arguments);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(printed.contains("to raw-epoll"), "{printed}");
+    assert!(printed.contains("to raw-uring-") && printed.contains("annulus ahead"), "{printed}");
+    assert!(printed.contains("cpu to raw-uring-"), "{printed}");
     let samples = samples(&folder, "echo");
     // Four contenders in four cells, each with both rounds.
     assert_eq!(samples.len(), 16, "{printed}");
@@ -58,15 +60,137 @@ fn make_a_page(folder: &Path) {
 }
 
 #[test]
+fn what_is_missing_is_listed_with_its_reason() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annulus-bench"));
+    let output = command.arg("list").output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        "without annulus: file: the library has no files yet",
+        "without asyncio, uvloop: proxy: it has no such server here",
+        "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
+#[test]
+fn results_are_all_that_is_said_if_that_is_asked_for() {
+    let shape = ["--connections", "2", "--sizes", "64", "--depths", "1", "--json"];
+    let (output, folder) =
+        run("json", &[&["echo", "--contenders", "raw-epoll"], &shape[..]].concat());
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["cells"].as_array().unwrap().len(), 1);
+    assert_eq!(said["cells"][0]["limit"], "raw-epoll");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn tasks_run_without_a_server() {
-    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll"]);
+    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll,tokio"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // A hand-written server has no tasks, and is left out by name.
     assert!(String::from_utf8_lossy(&output.stdout).contains("without raw-epoll"));
     let samples = samples(&folder, "tasks");
     assert!(!samples.is_empty());
-    assert!(samples.iter().all(|(name, rounds)| name == "annulus" && *rounds == 2));
+    assert!(samples.iter().all(|(_, rounds)| *rounds == 2));
+    // All workloads, of which the library's locks, semaphore and queue are not there yet.
+    let count = |name: &str| samples.iter().filter(|(one, _)| one == name).count();
+    assert_eq!((count("tokio"), count("annulus")), (12, 7));
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A core that this process may use.
+fn some_core() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    line.trim().split([',', '-']).next().unwrap().to_owned()
+}
+
+#[test]
+fn scale_serves_with_several_threads() {
+    let core = some_core();
+    let cores = format!("{core},{core}");
+    let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-threads,tokio,tokio-multi,monoio,\
+                      glommio,compio,tokio-uring,smol,asyncio";
+    let shape = ["--connections", "16", "--sizes", "64", "--server-cores", &cores];
+    let load = ["--load-cores", &cores];
+    let arguments = [&["scale", "--contenders", contenders], &shape[..], &load].concat();
+    let (output, folder) = run("scale", &arguments);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("1 core: ") && printed.contains("2 cores: "), "{printed}");
+    assert!(printed.contains("without asyncio: its interpreter"), "{printed}");
+    let samples = samples(&folder, "scale");
+    // What a machine does not allow is left out by name; these two need nothing special.
+    for name in ["annulus", "tokio-multi"] {
+        let rounds: Vec<_> = samples.iter().filter(|(one, _)| one == name).collect();
+        assert_eq!(rounds.len(), 2, "{printed}");
+        assert!(rounds.iter().all(|(_, rounds)| *rounds == 2), "{printed}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Runs a scenario with everybody, and says who has both rounds in each of its cells.
+fn run_with_all(scenario: &str, shape: &[&str], cells: usize) -> Vec<String> {
+    let (output, folder) = run(scenario, &[&[scenario], shape].concat());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{printed}");
+    let mut names: Vec<_> = samples(&folder, scenario).into_iter().collect();
+    names.retain(|(_, rounds)| *rounds == 2);
+    let mut whole: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    whole.sort_unstable();
+    whole.dedup();
+    whole.retain(|name| names.iter().filter(|(one, _)| one == name).count() == cells);
+    fs::remove_dir_all(&folder).unwrap();
+    whole
+}
+
+#[test]
+fn a_fan_out_reaches_every_reader() {
+    let shape = ["--readers", "20", "--sizes", "64,20k", "--depths", "4"];
+    let whole = run_with_all("fanout", &shape, 2);
+    for name in ["annulus", "raw-epoll", "raw-uring-4k", "raw-uring-bundle", "raw-threads", "tokio"]
+    {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
+#[test]
+fn files_hold_what_was_written() {
+    // A megabyte, so that each block is read and written often.
+    let kinds = "random-read,random-write,sequential-read,sequential-write,sync";
+    let shape = ["--kinds", kinds, "--modes", "buffered", "--depths", "8", "--file-size", "1M"];
+    let whole = run_with_all("file", &shape, 5);
+    let names = ["raw-threads", "raw-uring-oneshot", "raw-uring-direct", "tokio", "smol", "monoio"];
+    for name in names {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
+#[test]
+fn direct_files_are_read_or_left_out_in_one_line() {
+    let shape = ["--modes", "direct", "--depths", "2", "--file-size", "1M"];
+    let contenders = ["--contenders", "raw-threads,tokio", "--kinds", "random-read,sync"];
+    let (output, folder) = run("file", &[&["file"], &shape[..], &contenders].concat());
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let samples = samples(&folder, "file");
+    if complaints.contains("O_DIRECT is left out") {
+        println!("skipped: the folder for temporary files has no O_DIRECT");
+        assert!(samples.is_empty());
+    } else {
+        assert_eq!(samples, [("raw-threads".to_owned(), 2), ("raw-threads".to_owned(), 2)]);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn proxies_pass_on_both_ways() {
+    let whole = run_with_all("proxy", &["--connections", "4", "--sizes", "64,256k"], 2);
+    for name in ["annulus", "raw-epoll", "raw-uring-oneshot", "raw-uring-16k", "raw-uring-bundle"] {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
 }
 
 #[test]

@@ -3,11 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use async_channel::{Receiver, Sender, unbounded};
+use bytes::Bytes;
+use futures_util::future::join_all;
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::Job;
 use crate::server::Calls;
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -37,6 +43,7 @@ impl Contender for Annulus {
     ) -> io::Result<()> {
         annulus::run(async move {
             annulus::spawn(publish(calls));
+            let hub = Rc::new(Hub::new());
             let mut listener = annulus::net::TcpListener::from_std(listener);
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -45,6 +52,7 @@ impl Contender for Annulus {
                     Service::Sink => drop(annulus::spawn(sink(stream))),
                     Service::Source => drop(annulus::spawn(source(stream))),
                     Service::Proxy(upstream) => drop(annulus::spawn(proxy(stream, upstream))),
+                    Service::FanOut => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
         })?
@@ -54,8 +62,12 @@ impl Contender for Annulus {
         workloads::run::<Self>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        Some("the library has no files yet")
+    }
+
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        workload.needs_primitives().then_some("the library has no locks, semaphores and queues yet")
     }
 }
 
@@ -125,6 +137,42 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()>
     }
 }
 
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded();
+    let place = hub.join(sender);
+    let (from, to) = stream.into_split();
+    annulus::spawn(deliver(messages, to));
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf) -> io::Result<()> {
+    to.write_all(Bytes::from_static(&GREETING)).await.0?;
+    while let Ok(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf,
+    hub: &Hub<Sender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+        buffer = filled;
+    }
+}
+
 impl Runtime for Annulus {
     fn run<F>(future: F) -> io::Result<F::Output>
     where
@@ -141,6 +189,15 @@ impl Runtime for Annulus {
     {
         let handle = annulus::spawn(future);
         async { handle.await.expect("the task does not panic") }
+    }
+
+    // To become the library's own gather.
+    fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        join_all(futures)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

@@ -3,16 +3,25 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
+use std::rc::Rc;
 use std::time::Duration;
 
+use async_channel::{Receiver, Sender, bounded, unbounded};
+use async_lock::{Mutex, Semaphore};
+use bytes::Bytes;
 use compio::BufResult;
-use compio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use compio::fs::{File, OpenOptions};
+use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt};
 use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) struct Compio;
 
@@ -36,6 +45,7 @@ impl Contender for Compio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             let listener = compio::net::TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -46,17 +56,42 @@ impl Contender for Compio {
                     Service::Proxy(upstream) => {
                         compio::runtime::spawn(proxy(stream, upstream)).detach();
                     }
+                    Service::FanOut => {
+                        compio::runtime::spawn(fan_out(stream, Rc::clone(&hub))).detach();
+                    }
                 }
             }
         })?
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let (reads, path, flags) = (job.kind.reads(), job.path.clone(), job.flags());
+            Self::run(async move {
+                let mut options = OpenOptions::new();
+                let options = options.read(true).write(!reads).custom_flags(flags);
+                let file = options.open(path).await?;
+                let work = |worker| files::work::<Self>(file.clone(), worker);
+                let spawn = |worker| compio::runtime::spawn(work(worker));
+                let tasks: Vec<_> = workers.into_iter().map(spawn).collect();
+                for task in tasks {
+                    task.await.expect("the task does not panic")?;
+                }
+                Ok(())
+            })?
+        })
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -123,6 +158,81 @@ async fn copy(
     }
 }
 
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded();
+    let place = hub.join(sender);
+    let (from, to) = stream.into_split();
+    compio::runtime::spawn(deliver(messages, to)).detach();
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -> io::Result<()> {
+    to.write_all(GREETING).await.0?;
+    while let Ok(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf<TcpStream>,
+    hub: &Hub<Sender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let BufResult(received, mut filled) = from.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+        filled.clear();
+        buffer = filled;
+    }
+}
+
+impl Files for Compio {
+    type Buffer = Option<Block>;
+    type File = File;
+
+    fn buffer(size: usize) -> Self::Buffer {
+        Some(Block::new(size))
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = buffer.take().expect("it was put back");
+        let BufResult(read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.insert(own);
+        check(&own[..read?])
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().expect("it was put back");
+        fill(&mut own);
+        let BufResult(written, own) = file.write_at(own, block.offset).await;
+        *buffer = Some(own);
+        files::whole(block, written?)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
+    }
+}
+
 impl Runtime for Compio {
     fn run<F>(future: F) -> io::Result<F::Output>
     where
@@ -153,4 +263,64 @@ impl Runtime for Compio {
         let handle = compio::runtime::spawn(compio::runtime::time::sleep(duration));
         async { handle.await.expect("the task does not panic") }
     }
+}
+
+impl Primitives for Compio {
+    type Getter = Receiver<u64>;
+    type Lock = Rc<Mutex<u64>>;
+    type Putter = Sender<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::getter::<Self>(getter, values))
+    }
+}
+
+fn spawn_local<F: Future<Output = ()> + 'static>(future: F) -> impl Future<Output = ()> + 'static {
+    let handle = compio::runtime::spawn(future);
+    async { handle.await.expect("the task does not panic") }
 }

@@ -3,18 +3,27 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
 use futures_util::{AsyncRead, AsyncWrite, try_join};
+use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_bounded, new_unbounded};
+use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::net::TcpStream;
+use glommio::sync::{RwLock, Semaphore};
 use glommio::{LocalExecutorBuilder, Placement};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 /// Memory that the executor locks for its own buffers. The default of 10 MiB is more than many
 /// machines allow, and none of it is used here.
@@ -42,6 +51,7 @@ impl Contender for Glommio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             // SAFETY: the descriptor is a listening socket's, and given away.
             let listener =
                 unsafe { glommio::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
@@ -54,17 +64,49 @@ impl Contender for Glommio {
                     Service::Proxy(upstream) => {
                         glommio::spawn_local(proxy(stream, upstream)).detach()
                     }
+                    Service::FanOut => {
+                        glommio::spawn_local(fan_out(stream, Rc::clone(&hub))).detach()
+                    }
                 };
             }
         })?
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let (reads, direct, path) = (job.kind.reads(), job.direct, job.path.clone());
+            Self::run(async move {
+                let mut options = OpenOptions::new();
+                options.read(true).write(!reads);
+                let file = Rc::new(if direct {
+                    File::Direct(options.dma_open(path).await?)
+                } else {
+                    File::Buffered(options.buffered_open(path).await?)
+                });
+                let work = |worker| files::work::<Self>(Rc::clone(&file), worker);
+                let spawn = |worker| glommio::spawn_local(work(worker));
+                let tasks: Vec<_> = workers.into_iter().map(spawn).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                match Rc::into_inner(file).expect("the workers have ended") {
+                    File::Direct(file) => Ok(file.close().await?),
+                    File::Buffered(file) => Ok(file.close().await?),
+                }
+            })?
+        })
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -110,6 +152,98 @@ async fn pass(from: impl AsyncRead, mut to: impl AsyncWrite + Unpin) -> io::Resu
     to.close().await
 }
 
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<LocalSender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = new_unbounded();
+    let place = hub.join(sender);
+    let (from, to) = stream.split();
+    glommio::spawn_local(deliver(messages, to)).detach();
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(
+    messages: LocalReceiver<Bytes>,
+    mut to: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    to.write_all(&GREETING).await?;
+    while let Some(message) = messages.recv().await {
+        to.write_all(&message).await?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: impl AsyncRead + Unpin,
+    hub: &Hub<LocalSender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&buffer[..count]);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
+}
+
+/// The two kinds of files have nothing in common.
+pub(super) enum File {
+    Direct(DmaFile),
+    Buffered(BufferedFile),
+}
+
+/// A read makes its own buffer, and a write takes one.
+impl Files for Glommio {
+    type Buffer = ();
+    type File = Rc<File>;
+
+    fn buffer(_size: usize) {}
+
+    async fn read(
+        file: &mut Rc<File>,
+        (): &mut (),
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &**file {
+            File::Direct(file) => check(&file.read_at_aligned(block.offset, block.size).await?),
+            File::Buffered(file) => check(&file.read_at(block.offset, block.size).await?),
+        }
+    }
+
+    async fn write(
+        file: &mut Rc<File>,
+        (): &mut (),
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let written = match &**file {
+            File::Direct(file) => {
+                let mut buffer = file.alloc_dma_buffer(block.size);
+                fill(buffer.as_bytes_mut());
+                file.write_at(buffer, block.offset).await?
+            }
+            File::Buffered(file) => {
+                let mut buffer = vec![0; block.size];
+                fill(&mut buffer);
+                file.write_at(buffer, block.offset).await?
+            }
+        };
+        files::whole(block, written)
+    }
+
+    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
+        match &**file {
+            File::Direct(file) => Ok(file.fdatasync().await?),
+            File::Buffered(file) => Ok(file.fdatasync().await?),
+        }
+    }
+}
+
 impl Runtime for Glommio {
     fn run<F>(future: F) -> io::Result<F::Output>
     where
@@ -138,5 +272,60 @@ impl Runtime for Glommio {
 
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         glommio::spawn_local(glommio::timer::sleep(duration))
+    }
+}
+
+impl Primitives for Glommio {
+    type Getter = LocalReceiver<u64>;
+    type Lock = Rc<RwLock<u64>>;
+    type Putter = LocalSender<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(RwLock::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits as u64))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        new_bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.write().await.expect("nobody closes it")
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire_permit(1).await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        glommio::spawn_local(sync::getter::<Self>(getter, values))
     }
 }

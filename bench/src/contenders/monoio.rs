@@ -3,18 +3,29 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
+use std::rc::Rc;
 use std::time::Duration;
 
+use async_lock::Mutex;
+use bytes::Bytes;
+use local_sync::mpsc::bounded;
+use local_sync::mpsc::unbounded::{Rx, Tx, channel};
+use local_sync::semaphore::Semaphore;
+use monoio::fs::File;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
 use monoio::{IoUringDriver, RuntimeBuilder};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, Service, source_block};
+use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders};
 use crate::workloads::yield_once;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) struct Monoio;
 
@@ -38,6 +49,7 @@ impl Contender for Monoio {
         _calls: &'static Calls,
     ) -> io::Result<()> {
         Self::run(async move {
+            let hub = Rc::new(Hub::new());
             let listener = monoio::net::TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -46,17 +58,38 @@ impl Contender for Monoio {
                     Service::Sink => drop(monoio::spawn(sink(stream))),
                     Service::Source => drop(monoio::spawn(source(stream))),
                     Service::Proxy(upstream) => drop(monoio::spawn(proxy(stream, upstream))),
+                    Service::FanOut => drop(monoio::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
         })?
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        None
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let file = job.open()?;
+            Self::run(async move {
+                let file = Rc::new(File::from_std(file)?);
+                let work = |worker| files::work::<Self>(Rc::clone(&file), worker);
+                let tasks: Vec<_> =
+                    workers.into_iter().map(|worker| monoio::spawn(work(worker))).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                Ok(())
+            })?
+        })
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -120,6 +153,82 @@ async fn copy(
     }
 }
 
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Tx<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = channel();
+    let place = hub.join(sender);
+    let (from, to) = stream.into_split();
+    monoio::spawn(deliver(messages, to));
+    let published = publish_from(from, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(mut messages: Rx<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -> io::Result<()> {
+    to.write_all(Bytes::from_static(&GREETING)).await.0?;
+    while let Some(message) = messages.recv().await {
+        to.write_all(message).await.0?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf<TcpStream>,
+    hub: &Hub<Tx<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (received, filled) = from.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&filled);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| {
+            let _ = member.send(message.clone());
+        });
+        buffer = filled;
+    }
+}
+
+impl Files for Monoio {
+    type Buffer = Option<Block>;
+    type File = Rc<File>;
+
+    fn buffer(size: usize) -> Self::Buffer {
+        Some(Block::new(size))
+    }
+
+    async fn read(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = buffer.take().expect("it was put back");
+        let (read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.insert(own);
+        check(&own[..read?])
+    }
+
+    async fn write(
+        file: &mut Rc<File>,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().expect("it was put back");
+        fill(&mut own);
+        let (written, own) = file.write_at(own, block.offset).await;
+        *buffer = Some(own);
+        files::whole(block, written?)
+    }
+
+    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
+        file.sync_data().await
+    }
+}
+
 impl Runtime for Monoio {
     fn run<F>(future: F) -> io::Result<F::Output>
     where
@@ -147,5 +256,60 @@ impl Runtime for Monoio {
 
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         monoio::spawn(monoio::time::sleep(duration))
+    }
+}
+
+impl Primitives for Monoio {
+    type Getter = bounded::Rx<u64>;
+    type Lock = Rc<Mutex<u64>>;
+    type Putter = bounded::Tx<u64>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded::channel(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        monoio::spawn(sync::getter::<Self>(getter, values))
     }
 }

@@ -5,13 +5,16 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::{Contender, Service};
-use crate::os::descriptor;
-use crate::server::Calls;
+use super::{Contender, Scaling, Service};
+use crate::os::{descriptor, lifetime};
+use crate::server::{Calls, LIFETIME};
+use crate::workloads::{Measured, Workload};
 
 const SCRIPT: &str = include_str!("python/server.py");
+
+const WORK: &str = include_str!("python/work.py");
 
 pub(super) fn loops() -> [Box<dyn Contender>; 2] {
     [
@@ -35,7 +38,11 @@ impl Contender for Python {
     }
 
     fn serves(&self, service: Service) -> bool {
-        matches!(service, Service::Echo | Service::Sink)
+        matches!(service, Service::Echo | Service::Sink | Service::FanOut)
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::None("its interpreter runs one thread at a time")
     }
 
     fn serve(
@@ -53,5 +60,31 @@ impl Contender for Python {
             .args(["-c", SCRIPT, self.module, &service, &listener.to_string()])
             .exec();
         Err(io::Error::new(error.kind(), format!("python3: {error}")))
+    }
+
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        (workload == Workload::SleepMany)
+            .then_some("a million of its tasks take more than a gigabyte")
+    }
+
+    fn works_itself(&self) -> bool {
+        false
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        let mut command = Command::new("python3");
+        command.args(["-c", WORK, self.module, &workload.name(), &operations.to_string()]);
+        lifetime::tie(&mut command, LIFETIME);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| io::Error::new(error.kind(), format!("python3: {error}")))?;
+        if !output.status.success() {
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(
+                complaints.lines().last().unwrap_or("it failed").to_owned(),
+            ));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 }

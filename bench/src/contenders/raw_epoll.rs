@@ -4,10 +4,12 @@
 //! All connections share one buffer to read into; what a socket does not take at once waits in a
 //! buffer of its connection, which is not read from meanwhile.
 
+mod proxy;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use super::{Contender, Service, source_block};
+use super::{Contender, GREETING, Service, source_block};
 use crate::os::epoll::{Epoll, Event};
 use crate::os::socket;
 use crate::server::Calls;
@@ -32,8 +34,8 @@ impl Contender for RawEpoll {
         "by hand, one thread, edge-triggered epoll"
     }
 
-    fn serves(&self, service: Service) -> bool {
-        !matches!(service, Service::Proxy(_))
+    fn serves(&self, _service: Service) -> bool {
+        true
     }
 
     fn serve(
@@ -43,6 +45,9 @@ impl Contender for RawEpoll {
         calls: &'static Calls,
     ) -> io::Result<()> {
         listener.set_nonblocking(true)?;
+        if let Service::Proxy(upstream) = service {
+            return proxy::serve(upstream, &listener, calls);
+        }
         let mut epoll = Epoll::new(BATCH)?;
         epoll.add(&listener, LISTENER)?;
         let mut connections = Connections::default();
@@ -64,22 +69,35 @@ impl Contender for RawEpoll {
     }
 }
 
-/// Takes all connections that wait. What a new one has sent already is an event of its own.
 fn accept(
     listener: &TcpListener,
     epoll: &Epoll,
     connections: &mut Connections,
     tools: &mut Tools,
 ) -> io::Result<()> {
-    loop {
+    accept_all(listener, tools.calls, |stream| {
         tools.calls.add(1);
+        let place = connections.vacant_place();
+        epoll.add(&stream, place as u64)?;
+        let mut connection = Connection::new(stream);
+        if let Service::FanOut = tools.service {
+            connection.send(&GREETING, tools.calls)?;
+        }
+        connections.places[place] = Some(connection);
+        Ok(())
+    })
+}
+
+/// Takes all connections that wait. What a new one has sent already is an event of its own.
+fn accept_all(
+    listener: &TcpListener,
+    calls: &Calls,
+    mut accepted: impl FnMut(TcpStream) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        calls.add(1);
         match socket::accept(listener) {
-            Ok(stream) => {
-                tools.calls.add(1);
-                let place = connections.vacant_place();
-                epoll.add(&stream, place as u64)?;
-                connections.places[place] = Some(Connection::new(stream));
-            }
+            Ok(stream) => accepted(stream)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error),
@@ -113,11 +131,54 @@ impl Connections {
     fn serve(&mut self, event: &Event, tools: &mut Tools) {
         let place = event.token as usize;
         let Some(connection) = &mut self.places[place] else { return };
+        let served = match tools.service {
+            Service::FanOut => self.fan_out(place, event, tools),
+            _ => connection.serve(event, tools),
+        };
         // An error is the connection's alone, and ends it.
-        if !connection.serve(event, tools).unwrap_or(false) {
-            self.places[place] = None;
-            self.vacant.push(place);
+        if !served.unwrap_or(false) {
+            self.close(place, tools);
+        }
+    }
+
+    fn close(&mut self, place: usize, tools: &Tools) {
+        self.places[place] = None;
+        self.vacant.push(place);
+        tools.calls.add(1);
+    }
+
+    /// Hands what has come on a connection to all others; says whether it goes on.
+    fn fan_out(&mut self, place: usize, event: &Event, tools: &mut Tools) -> io::Result<bool> {
+        let own = self.places[place].as_mut().expect("the event is of an open connection");
+        if event.writable && !own.unsent.is_empty() {
+            own.send_rest(tools)?;
+        }
+        if !event.readable {
+            return Ok(true);
+        }
+        loop {
+            let own = self.places[place].as_mut().expect("it is open until this returns");
             tools.calls.add(1);
+            let count = match own.stream.read(&mut tools.buffer) {
+                Ok(0) => return Ok(false),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            };
+            self.publish(place, &tools.buffer[..count], tools);
+            // A read that does not fill the buffer has emptied the socket, but for an end.
+            if count < tools.buffer.len() && !event.ended {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn publish(&mut self, from: usize, message: &[u8], tools: &Tools) {
+        for place in (0..self.places.len()).filter(|&place| place != from) {
+            let Some(connection) = &mut self.places[place] else { continue };
+            if connection.send(message, tools.calls).is_err() {
+                self.close(place, tools);
+            }
         }
     }
 }
@@ -181,6 +242,11 @@ impl Connection {
 
     /// Sends what the socket takes, and keeps the rest.
     fn send(&mut self, mut bytes: &[u8], calls: &Calls) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            // It waits behind what waits already.
+            self.unsent.extend_from_slice(bytes);
+            return Ok(());
+        }
         while !bytes.is_empty() {
             calls.add(1);
             match self.stream.write(bytes) {

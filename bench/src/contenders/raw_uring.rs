@@ -2,9 +2,11 @@
 //! forms, since none is the fastest everywhere.
 //!
 //! - [`server`] is the loop and the connections.
+//! - [`files`] is the loop for files, in two forms.
 //! - [`buffers`] is the ring of buffers from which the kernel takes one for each arrival.
 
 mod buffers;
+mod files;
 mod server;
 
 use std::io;
@@ -12,7 +14,14 @@ use std::net::TcpListener;
 
 use self::server::Server;
 use super::{Contender, Service};
+use crate::files::{Job, Report};
 use crate::server::Calls;
+
+/// The plain form; for files, too.
+const ONE_SHOT: &str = "raw-uring-oneshot";
+
+/// The form with what is registered: for files that is the file and the buffers.
+const DIRECT: &str = "raw-uring-direct";
 
 pub(super) fn forms() -> Vec<Box<dyn Contender>> {
     let small = Receiving::Provided { size: 4 * 1024, count: 4096, bundles: false };
@@ -23,7 +32,7 @@ pub(super) fn forms() -> Vec<Box<dyn Contender>> {
     let large_bundles = Receiving::Provided { size: 16 * 1024, count: 128, bundles: true };
     vec![
         Box::new(Form {
-            name: "raw-uring-oneshot",
+            name: ONE_SHOT,
             form: "by hand, one-shot receive into a buffer of the connection",
             receiving: Receiving::OneShot,
             direct: false,
@@ -41,7 +50,7 @@ pub(super) fn forms() -> Vec<Box<dyn Contender>> {
             direct: false,
         }),
         Box::new(Form {
-            name: "raw-uring-direct",
+            name: DIRECT,
             form: "as raw-uring-16k, with direct descriptors",
             receiving: large,
             direct: true,
@@ -99,7 +108,8 @@ impl Contender for Form {
     }
 
     fn serves(&self, service: Service) -> bool {
-        !matches!(service, Service::Proxy(_))
+        // A buffer of one connection is not what many others can send from.
+        service != Service::FanOut || !matches!(self.receiving, Receiving::OneShot)
     }
 
     fn serve(
@@ -110,5 +120,14 @@ impl Contender for Form {
     ) -> io::Result<()> {
         let (mut server, completions) = Server::new(self, service, listener, calls)?;
         server.run(completions)
+    }
+
+    fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
+        (!matches!(self.name, ONE_SHOT | DIRECT))
+            .then_some("its way to receive means nothing to a file")
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        files::run(job, self.direct)
     }
 }

@@ -2,16 +2,27 @@
 //! on a thread of its own.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net::{Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::ops::DerefMut;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
-use smol::{Async, LocalExecutor, Timer, future};
+use bytes::Bytes;
+use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::fs::File;
+use smol::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy};
+use smol::lock::{Mutex, Semaphore};
+use smol::{Async, Executor, LocalExecutor, Timer, future};
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::hub::Hub;
+use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::sync::{self, Holders};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 thread_local! {
     static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
@@ -40,6 +51,7 @@ impl Contender for Smol {
     ) -> io::Result<()> {
         Self::run(async move {
             let listener = Async::new(listener)?;
+            let hub = Rc::new(Hub::new());
             let executor = EXECUTOR.with(|executor| *executor);
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -48,17 +60,64 @@ impl Contender for Smol {
                     Service::Sink => executor.spawn(sink(stream)).detach(),
                     Service::Source => executor.spawn(source(stream)).detach(),
                     Service::Proxy(upstream) => executor.spawn(proxy(stream, upstream)).detach(),
+                    Service::FanOut => executor.spawn(fan_out(stream, Rc::clone(&hub))).detach(),
                 }
             }
         })?
     }
 
-    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+    fn scaling(&self) -> Scaling {
+        Scaling::Workers
     }
 
-    fn works(&self) -> bool {
-        true
+    /// An executor that several threads run, as smol's own does with `SMOL_THREADS`.
+    fn serve_with_workers(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        workers: usize,
+    ) -> io::Result<()> {
+        if service != Service::Echo {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "it only echoes with workers"));
+        }
+        let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+        for _ in 1..workers {
+            thread::spawn(|| smol::block_on(executor.run(future::pending::<()>())));
+        }
+        smol::block_on(executor.run(async {
+            let listener = Async::new(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                executor.spawn(echo(stream)).detach();
+            }
+        }))
+    }
+
+    fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        workloads::run_all::<Self, Self>(workload, operations)
+    }
+
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        job.measure(|workers| {
+            let files = workers.iter().map(|_| job.open()).collect::<io::Result<Vec<_>>>()?;
+            Self::run(async move {
+                let work = |(file, worker)| files::work::<Self>(File::from(file), worker);
+                let spawn = |pair| EXECUTOR.with(|executor| executor.spawn(work(pair)));
+                let tasks: Vec<_> = files.into_iter().zip(workers).map(spawn).collect();
+                for task in tasks {
+                    task.await?;
+                }
+                Ok(())
+            })?
+        })
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -102,6 +161,80 @@ async fn pass(from: &Async<TcpStream>, mut to: &Async<TcpStream>) -> io::Result<
     to.get_ref().shutdown(Shutdown::Write)
 }
 
+async fn fan_out(stream: Async<TcpStream>, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
+    let (sender, messages) = unbounded();
+    let place = hub.join(sender);
+    let stream = Rc::new(stream);
+    EXECUTOR.with(|executor| executor.spawn(deliver(messages, Rc::clone(&stream))).detach());
+    let published = publish_from(&stream, &hub, place).await;
+    hub.leave(place);
+    published
+}
+
+async fn deliver(messages: Receiver<Bytes>, to: Rc<Async<TcpStream>>) -> io::Result<()> {
+    let mut to = &*to;
+    to.write_all(&GREETING).await?;
+    while let Ok(message) = messages.recv().await {
+        to.write_all(&message).await?;
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: &Async<TcpStream>,
+    hub: &Hub<Sender<Bytes>>,
+    place: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let message = Bytes::copy_from_slice(&buffer[..count]);
+        // A member that is about to leave may listen no more.
+        hub.publish(place, |member| drop(member.try_send(message.clone())));
+    }
+}
+
+/// A file has one position, so that each worker opens it for itself.
+impl Files for Smol {
+    type Buffer = Vec<u8>;
+    type File = File;
+
+    fn buffer(size: usize) -> Vec<u8> {
+        vec![0; size]
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.read_exact(buffer).await?;
+        check(buffer)
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        fill(buffer);
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.write_all(buffer).await?;
+        // Until then the data may be in the file's own buffer.
+        file.flush().await
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
+    }
+}
+
 impl Runtime for Smol {
     fn run<F>(future: F) -> io::Result<F::Output>
     where
@@ -135,5 +268,60 @@ impl Runtime for Smol {
         Self::spawn(async {
             timer.await;
         })
+    }
+}
+
+impl Primitives for Smol {
+    type Getter = Receiver<u64>;
+    type Lock = Arc<Mutex<u64>>;
+    type Putter = Sender<u64>;
+    type Semaphore = Arc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Arc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Arc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        bounded(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        Self::spawn(sync::getter::<Self>(getter, values))
     }
 }

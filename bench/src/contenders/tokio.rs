@@ -1,17 +1,26 @@
 //! Tokio, in its two flavours, as in its `examples/echo-tcp.rs` and `examples/proxy.rs`.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use bytes::Bytes;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
+use tokio::task::JoinSet;
 
-use super::{BUFFER, Contender, Service, source_block};
+use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::server::Calls;
-use crate::workloads::{self, Measured, Runtime, Workload};
+use crate::workloads::sync::{self, Holders};
+use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) fn forms() -> [Box<dyn Contender>; 2] {
     [Box::new(CurrentThread), Box::new(MultiThread)]
@@ -42,11 +51,20 @@ impl Contender for CurrentThread {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
     }
 }
 
@@ -71,33 +89,111 @@ impl Contender for MultiThread {
         listener: TcpListener,
         _calls: &'static Calls,
     ) -> io::Result<()> {
+        self.serve_with_workers(service, listener, 1)
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::Workers
+    }
+
+    fn serve_with_workers(
+        &self,
+        service: Service,
+        listener: TcpListener,
+        workers: usize,
+    ) -> io::Result<()> {
         // The future of `block_on` does not run on a worker: as `#[tokio::main]` users are told to,
         // the accepting goes to one.
-        let runtime = Self::builder().build()?;
+        let runtime = Self::builder().worker_threads(workers).build()?;
         runtime.block_on(async { tokio::spawn(serve(service, listener)).await? })
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
-    fn works(&self) -> bool {
-        true
+    fn lacks_files(&self, job: &Job) -> Option<&'static str> {
+        job.direct.then_some(NOT_ALIGNED)
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
+    }
+
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A file has one position, so that each worker opens it for itself.
+async fn work_with_files(job: &Job, workers: Vec<Worker>) -> io::Result<()> {
+    let mut tasks = Vec::with_capacity(workers.len());
+    for worker in workers {
+        let file = File::from_std(job.open()?);
+        tasks.push(tokio::spawn(files::work::<OwnFile>(file, worker)));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+/// A `tokio::fs::File` for each worker.
+struct OwnFile;
+
+impl Files for OwnFile {
+    type Buffer = Vec<u8>;
+    type File = File;
+
+    fn buffer(size: usize) -> Vec<u8> {
+        vec![0; size]
+    }
+
+    async fn read(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        check: impl FnOnce(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.read_exact(buffer).await?;
+        check(buffer)
+    }
+
+    async fn write(
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        fill(buffer);
+        file.seek(SeekFrom::Start(block.offset)).await?;
+        file.write_all(buffer).await?;
+        // Until then the data may be in the file's own buffer.
+        file.flush().await
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 
 async fn serve(service: Service, listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
+    let (messages, _) = broadcast::channel(BACKLOG);
+    for place in 0.. {
         let (stream, _) = listener.accept().await?;
         match service {
             Service::Echo => drop(tokio::spawn(echo(stream))),
             Service::Sink => drop(tokio::spawn(sink(stream))),
             Service::Source => drop(tokio::spawn(source(stream))),
             Service::Proxy(upstream) => drop(tokio::spawn(proxy(stream, upstream))),
+            Service::FanOut => drop(tokio::spawn(fan_out(stream, messages.clone(), place))),
         }
     }
+    unreachable!("there are not so many connections")
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
@@ -133,6 +229,52 @@ async fn proxy(mut client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> 
     let mut upstream = TcpStream::connect(upstream).await?;
     copy_bidirectional(&mut client, &mut upstream).await?;
     Ok(())
+}
+
+/// What is published, and by whom.
+type Message = (u64, Bytes);
+
+/// So many messages may wait for the slowest member of a fan-out.
+const BACKLOG: usize = 1024;
+
+async fn fan_out(
+    stream: TcpStream,
+    messages: broadcast::Sender<Message>,
+    place: u64,
+) -> io::Result<()> {
+    let (from, to) = stream.into_split();
+    tokio::spawn(deliver(messages.subscribe(), to, place));
+    publish_from(from, messages, place).await
+}
+
+async fn deliver(
+    mut messages: broadcast::Receiver<Message>,
+    mut to: OwnedWriteHalf,
+    place: u64,
+) -> io::Result<()> {
+    to.write_all(&GREETING).await?;
+    while let Ok((from, message)) = messages.recv().await {
+        if from != place {
+            to.write_all(&message).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn publish_from(
+    mut from: OwnedReadHalf,
+    messages: broadcast::Sender<Message>,
+    place: u64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        // Its own receiver listens at least.
+        let _ = messages.send((place, Bytes::copy_from_slice(&buffer[..count])));
+    }
 }
 
 /// The two flavours differ only in their builder.
@@ -171,8 +313,15 @@ impl<T: Flavour> Runtime for T {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let handle = tokio::spawn(future);
-        async { handle.await.expect("the task does not panic") }
+        spawn(future)
+    }
+
+    fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        futures.into_iter().collect::<JoinSet<_>>().join_all()
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
@@ -186,4 +335,71 @@ impl<T: Flavour> Runtime for T {
     fn spawn_sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         Self::spawn(tokio::time::sleep(duration))
     }
+}
+
+/// What `tokio::sync` has, for tasks of either flavour.
+struct TokioSync;
+
+impl Primitives for TokioSync {
+    type Getter = mpsc::Receiver<u64>;
+    type Lock = Arc<Mutex<u64>>;
+    type Putter = mpsc::Sender<u64>;
+    type Semaphore = Arc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Arc::new(Mutex::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Arc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        mpsc::channel(capacity)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.send(value).await.expect("the other end listens");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.recv().await.expect("the other end puts")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn(sync::getter::<Self>(getter, values))
+    }
+}
+
+fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let handle = tokio::spawn(future);
+    async { handle.await.expect("the task does not panic") }
 }

@@ -15,6 +15,8 @@ const DRAINING: Duration = Duration::from_secs(30);
 /// Many connections to one server.
 pub(crate) struct Clients {
     epoll: Epoll,
+    /// The number of the first connection.
+    first: usize,
     connections: Vec<Connection>,
     pattern: Pattern,
     scratch: Vec<u8>,
@@ -33,13 +35,23 @@ pub(crate) struct Arrival {
 impl Clients {
     /// Connects, one after the other, for messages of `size` bytes.
     pub(crate) fn connect(server: &Server, connections: usize, size: usize) -> io::Result<Self> {
+        Self::connect_from(server, 0, connections, size)
+    }
+
+    /// Connects likewise, with numbers from `first` on: no two connections of a number send the same.
+    pub(crate) fn connect_from(
+        server: &Server,
+        first: usize,
+        connections: usize,
+        size: usize,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(BATCH)?;
-        let connections = 0..connections;
-        let connections =
-            connections.map(|number| Connection::open(server.address(), number, &epoll));
+        let numbers = first..first + connections;
+        let connections = numbers.map(|number| Connection::open(server.address(), number, &epoll));
         Ok(Self {
             connections: connections.collect::<io::Result<_>>()?,
             epoll,
+            first,
             pattern: Pattern::new(size),
             scratch: vec![0; 256 * 1024],
             started: 0,
@@ -79,7 +91,7 @@ impl Clients {
         let mut any = false;
         for event in self.epoll.wait(Some(limit))? {
             any = true;
-            let connection = &mut self.connections[event.token as usize];
+            let connection = &mut self.connections[event.token as usize - self.first];
             let mut following = 0;
             // One moment serves as the arrival of these messages and the departure of the next.
             let mut now = None;

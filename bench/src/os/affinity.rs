@@ -4,15 +4,17 @@ use std::{io, mem};
 
 use super::check;
 
-/// Binds the calling thread, and those it starts from here on, to one core.
-pub(crate) fn pin(core: usize) -> io::Result<()> {
+/// Binds the calling thread, and those it starts from here on, to these cores.
+pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     // SAFETY: a set of cores is plain bits, for which all zeroes are a value.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    if core >= libc::CPU_SETSIZE as usize {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no core {core}")));
+    for &core in cores {
+        if core >= libc::CPU_SETSIZE as usize {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no core {core}")));
+        }
+        // SAFETY: the number was checked to lie within the set.
+        unsafe { libc::CPU_SET(core, &mut set) };
     }
-    // SAFETY: the number was checked to lie within the set.
-    unsafe { libc::CPU_SET(core, &mut set) };
     // SAFETY: the set is valid for reads of the size given; 0 is the calling thread.
     check(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })?;
     Ok(())

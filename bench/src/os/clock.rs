@@ -11,6 +11,16 @@ pub(crate) fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// The processor time that all threads of this process have used, in user space and in the kernel.
+pub(crate) fn process_times() -> (Duration, Duration) {
+    // SAFETY: the structure is plain numbers, for which all zeroes are a value.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: the structure is valid for writes. The call cannot fail: it asks for this process.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    (time(usage.ru_utime), time(usage.ru_stime))
+}
+
 /// The moment in universal time, like `2026-01-31 23:59:59 UTC`.
 pub(crate) fn utc_now() -> String {
     // SAFETY: a null pointer says that the result is wanted only as a value.

@@ -13,7 +13,38 @@ const BACKLOG: i32 = 16 * 1024;
 /// Listens on a free port of the loopback. Accepted connections inherit the `TCP_NODELAY` that is
 /// set here, so that no server has to spend a system call on it.
 pub(crate) fn listen() -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    queue(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+}
+
+/// Listens several times on one free port of the loopback: the kernel spreads connections among the
+/// listeners, by their addresses.
+pub(crate) fn listen_together(listeners: usize) -> io::Result<Vec<TcpListener>> {
+    let mut all = Vec::with_capacity(listeners);
+    let mut port = 0;
+    for _ in 0..listeners {
+        let listener = bind_together(port)?;
+        port = listener.local_addr()?.port();
+        all.push(queue(listener)?);
+    }
+    Ok(all)
+}
+
+fn bind_together(port: u16) -> io::Result<TcpListener> {
+    // SAFETY: the call takes no pointer.
+    let fd =
+        check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    let address = raw_address(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+    let length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address is valid for reads of its length.
+    check(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
+    Ok(socket.into())
+}
+
+/// Has a bound socket listen, with a queue that is long enough.
+fn queue(listener: TcpListener) -> io::Result<TcpListener> {
     set_option(&listener, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     // SAFETY: the call takes no pointer. A second `listen` changes the length of the queue.
     check(unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) })?;
@@ -51,7 +82,8 @@ pub(crate) fn start_connect(from: Ipv4Addr, to: SocketAddrV4) -> io::Result<TcpS
     }
 }
 
-fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
+/// An address as the kernel reads it.
+pub(crate) fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
     // SAFETY: the structure is plain numbers, for which all zeroes are a value.
     let mut raw: libc::sockaddr_in = unsafe { mem::zeroed() };
     raw.sin_family = libc::AF_INET as libc::sa_family_t;

@@ -47,7 +47,7 @@ impl Churn {
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
                 let Settings { warm_up, window, .. } = *settings;
                 let plan = Plan { concurrent, size, warm_up, window };
-                with_server(contender, Service::Echo, settings.server_core, |server| {
+                with_server(contender, Service::Echo, settings.one_core(), |server| {
                     let outcome = churn::run(&plan, server)?;
                     let mut sample = Sample::default();
                     let connections = outcome.connections as f64;

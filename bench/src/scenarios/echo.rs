@@ -77,9 +77,9 @@ impl Proxy {
         let shapes = echo.combinations();
         let cells = shapes.map(|shape| Cell {
             measure: Box::new(move |contender, settings| {
-                let upstream = Server::start("raw-epoll", Service::Echo, load_core)?;
+                let upstream = Server::start("raw-epoll", Service::Echo, &[load_core])?;
                 let service = Service::Proxy(upstream.address());
-                with_server(contender, service, settings.server_core, |server| {
+                with_server(contender, service, settings.one_core(), |server| {
                     shape.measure(server, settings)
                 })
             }),
@@ -93,34 +93,40 @@ impl Proxy {
     }
 }
 
+/// How many messages of which size are under way.
 #[derive(Clone, Copy)]
-struct Shape {
-    connections: usize,
-    size: usize,
-    depth: usize,
+pub(super) struct Shape {
+    pub(super) connections: usize,
+    pub(super) size: usize,
+    pub(super) depth: usize,
 }
 
 impl Shape {
     fn cell(self) -> Cell {
-        let Self { connections, size, depth } = self;
-        let plural = if connections == 1 { "" } else { "s" };
         Cell {
-            name: format!("{connections} connection{plural} x {}, depth {depth}", size_name(size)),
+            name: self.name(),
             columns: COLUMNS,
             objection: unless_serves(Service::Echo),
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
-                with_server(contender, Service::Echo, settings.server_core, |server| {
+                with_server(contender, Service::Echo, settings.one_core(), |server| {
                     self.measure(server, settings)
                 })
             }),
         }
     }
 
-    fn measure(self, server: &Server, settings: &Settings) -> io::Result<Sample> {
+    pub(super) fn name(self) -> String {
+        let Self { connections, size, depth } = self;
+        let plural = if connections == 1 { "" } else { "s" };
+        format!("{connections} connection{plural} x {}, depth {depth}", size_name(size))
+    }
+
+    pub(super) fn measure(self, server: &Server, settings: &Settings) -> io::Result<Sample> {
         let Self { connections, size, depth } = self;
         let Settings { warm_up, window, .. } = *settings;
-        let outcome =
-            closed_loop::run(&Plan { connections, size, depth, warm_up, window }, server)?;
+        let helpers = settings.helpers();
+        let plan = Plan { connections, size, depth, warm_up, window, helpers };
+        let outcome = closed_loop::run(&plan, server)?;
         let mut sample = Sample::default();
         let messages = outcome.messages as f64;
         sample.set("messages/s", messages / outcome.window.elapsed.as_secs_f64());

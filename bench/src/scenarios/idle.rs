@@ -35,7 +35,7 @@ impl Idle {
             columns: COLUMNS,
             objection: unless_serves(Service::Echo),
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
-                with_server(contender, Service::Echo, settings.server_core, |server| {
+                with_server(contender, Service::Echo, settings.one_core(), |server| {
                     measure(server, connections, settings)
                 })
             }),

@@ -66,8 +66,9 @@ impl Latency {
             depth: 1,
             warm_up: settings.warm_up,
             window: settings.window.min(Duration::from_secs(1)),
+            helpers: &[],
         };
-        with_server(contender, Service::Echo, settings.server_core, |server| {
+        with_server(contender, Service::Echo, settings.one_core(), |server| {
             let outcome = closed_loop::run(&plan, server)?;
             Ok(outcome.messages as f64 / outcome.window.elapsed.as_secs_f64())
         })
@@ -83,7 +84,7 @@ impl Latency {
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
                 let Settings { warm_up, window, .. } = *settings;
                 let plan = Plan { connections, size, rate, warm_up, window };
-                with_server(contender, Service::Echo, settings.server_core, |server| {
+                with_server(contender, Service::Echo, settings.one_core(), |server| {
                     let outcome = open_loop::run(&plan, server)?;
                     let mut sample = Sample::default();
                     add_latency(&mut sample, &outcome.latency);

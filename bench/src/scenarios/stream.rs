@@ -36,7 +36,7 @@ fn cell(name: &str, service: Service, load: Load) -> Cell {
         objection: unless_serves(service),
         measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
             let Settings { warm_up, window, .. } = *settings;
-            let outcome = with_server(contender, service, settings.server_core, |server| {
+            let outcome = with_server(contender, service, settings.one_core(), |server| {
                 load(server, warm_up, window)
             })?;
             Ok(sample(&outcome))

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::compare::{Cell, Settings};
 use crate::contenders::Contender;
 use crate::results::Sample;
-use crate::server::run_to_end;
+use crate::server::{list, run_to_end};
 use crate::summary::Better::{self, Lower};
 use crate::workloads::{Measured, Workload};
 
@@ -42,10 +42,16 @@ pub(crate) fn tasks(instructions: bool) -> Vec<Cell> {
     let cell = |name, workload| self::cell(name, workload, None, instructions);
     vec![
         cell("spawn a task and join it", Workload::SpawnJoin),
-        cell("spawn 1000 tasks, then join them", Workload::Gather),
+        cell("spawn 1000 tasks, then join them", Workload::SpawnMany),
+        cell("gather 1000 futures that yield once", Workload::Gather),
         cell("yield", Workload::Yield),
         cell("wake another task, two in turn", Workload::Wake),
         cell("pass a token round 1000 tasks", Workload::Ring),
+        cell("lock and unlock, alone", Workload::Lock),
+        cell("64 tasks lock in turn and yield", Workload::ContendedLock),
+        cell("acquire and release a semaphore, alone", Workload::Semaphore),
+        cell("64 tasks share 4 permits and yield", Workload::ContendedSemaphore),
+        cell("one task puts, another gets, 64 places", Workload::Queue),
         // Two threads under valgrind take turns in its way and not the kernel's.
         self::cell(
             "round trip to another thread on the same core, both asleep",
@@ -71,9 +77,7 @@ fn cell(name: &str, workload: Workload, operations: Option<u64>, instructions: b
     Cell {
         name: name.to_owned(),
         columns,
-        objection: Box::new(|contender| {
-            (!contender.works()).then(|| "it has no tasks and timers of its own".to_owned())
-        }),
+        objection: Box::new(move |contender| contender.lacks_work(workload).map(str::to_owned)),
         measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
             let measured = measure(contender, workload, operations, settings)?;
             let mut sample = sample(workload, &measured);
@@ -102,6 +106,9 @@ fn measure(
 /// The instructions of an operation: those of many less those of few, so that starting and ending
 /// count for nothing.
 fn count(contender: &dyn Contender, workload: Workload, settings: &Settings) -> io::Result<f64> {
+    if !contender.works_itself() {
+        return Err(io::Error::other("another program does it"));
+    }
     let total = |operations| {
         let arguments = arguments(contender, workload, Some(operations), settings);
         let output = run_to_end(&CALLGRIND, &arguments, ALLOWANCE)?;
@@ -124,7 +131,7 @@ fn arguments(
     settings: &Settings,
 ) -> Vec<String> {
     let mut arguments = ["work", contender.name(), &workload.name()].map(str::to_owned).to_vec();
-    arguments.extend(["--core".to_owned(), settings.server_core.to_string()]);
+    arguments.extend(["--cores".to_owned(), list(settings.one_core())]);
     arguments.extend(["--seconds".to_owned(), settings.window.as_secs_f64().to_string()]);
     if let Some(operations) = operations {
         arguments.extend(["--operations".to_owned(), operations.to_string()]);

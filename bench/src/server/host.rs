@@ -1,21 +1,25 @@
 //! The side of the child: it prepares the process and hands over to the contender.
 
 use std::io::{self, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Calls, LIFETIME};
-use crate::contenders::{self, Contender, Service};
+use crate::contenders::{self, Contender, Scaling, Service};
+use crate::files::Job;
 use crate::os::{affinity, lifetime, socket};
 use crate::workloads::Workload;
 
 /// What every child is told.
 #[derive(Args, Debug)]
 pub(crate) struct Origin {
-    /// The core to run on.
-    #[arg(long)]
-    core: usize,
+    /// The cores to run on, one for each thread of a server that has several.
+    #[arg(long, value_delimiter = ',', required = true)]
+    cores: Vec<usize>,
     /// The process to end with.
     #[arg(long)]
     parent: u32,
@@ -24,7 +28,7 @@ pub(crate) struct Origin {
 impl Origin {
     fn settle(&self) -> io::Result<()> {
         lifetime::bound(self.parent, LIFETIME)?;
-        affinity::pin(self.core)
+        affinity::pin(&self.cores)
     }
 }
 
@@ -46,11 +50,48 @@ impl Serve {
         let contender = find(&self.contender)?;
         // SAFETY: the parent opened it for this process, which has opened nothing yet.
         let calls = unsafe { Calls::inherited(self.calls)? };
-        let listener = socket::listen()?;
-        println!("{}", listener.local_addr()?);
-        io::stdout().flush()?;
-        contender.serve(self.service, listener, Box::leak(Box::new(calls)))
+        match (self.origin.cores.len(), contender.scaling()) {
+            (1, _) => {
+                let listener = socket::listen()?;
+                announce(&listener)?;
+                contender.serve(self.service, listener, Box::leak(Box::new(calls)))
+            }
+            (_, Scaling::Shards) => self.serve_in_shards(&calls),
+            (workers, Scaling::Workers) => {
+                let listener = socket::listen()?;
+                announce(&listener)?;
+                contender.serve_with_workers(self.service, listener, workers)
+            }
+            (_, Scaling::None(reason)) => Err(io::Error::new(io::ErrorKind::Unsupported, reason)),
+        }
     }
+
+    /// A thread for each core, each a server of its own, with a listener of its own.
+    fn serve_in_shards(&self, calls: &Calls) -> io::Result<()> {
+        let cores = &self.origin.cores;
+        let listeners = socket::listen_together(cores.len())?;
+        announce(&listeners[0])?;
+        let (failure, failures) = mpsc::channel();
+        for (shard, (&core, listener)) in cores.iter().zip(listeners).enumerate() {
+            let calls: &'static Calls = Box::leak(Box::new(calls.of_shard(shard)));
+            let (name, service, failure) = (self.contender.clone(), self.service, failure.clone());
+            thread::spawn(move || {
+                let served = affinity::pin(&[core])
+                    .and_then(|()| find(&name)?.serve(service, listener, calls));
+                // If nobody listens, another shard was the first to fail.
+                let _ = failure.send(served);
+            });
+        }
+        drop(failure);
+        // A shard returns only with an error, and then all end with this process.
+        failures.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked")))
+    }
+}
+
+/// Tells the parent where this server listens.
+fn announce(listener: &TcpListener) -> io::Result<()> {
+    println!("{}", listener.local_addr()?);
+    io::stdout().flush()
 }
 
 /// Does a workload that needs no peer, and says how long it took.
@@ -80,6 +121,25 @@ impl Work {
         };
         let measured = contender.work(self.workload, operations)?;
         println!("{}", serde_json::to_string(&measured)?);
+        Ok(())
+    }
+}
+
+/// Does a job with a file, and says what was measured.
+#[derive(Args, Debug)]
+pub(crate) struct WorkFile {
+    contender: String,
+    #[command(flatten)]
+    job: Job,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+impl WorkFile {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.origin.settle()?;
+        let report = find(&self.contender)?.file(&self.job)?;
+        println!("{}", serde_json::to_string(&report)?);
         Ok(())
     }
 }

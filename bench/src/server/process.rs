@@ -18,28 +18,35 @@ pub(crate) struct Server {
     child: Guard,
     address: SocketAddrV4,
     calls: Calls,
+    cores: usize,
 }
 
 impl Server {
-    /// Starts a contender on a core. It listens when this returns.
-    pub(crate) fn start(contender: &str, service: Service, core: usize) -> io::Result<Self> {
+    /// Starts a contender on these cores, with a thread for each if there are several. It listens
+    /// when this returns.
+    pub(crate) fn start(contender: &str, service: Service, cores: &[usize]) -> io::Result<Self> {
         let calls = Calls::new()?;
         let mut command = this_program()?;
         command.args(["serve", contender, &service.to_string()]);
-        command.args(["--core", &core.to_string(), "--calls", &calls.raw_fd().to_string()]);
+        command.args(["--cores", &list(cores), "--calls", &calls.raw_fd().to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
         let mut child = Guard::spawn(command, Stdio::piped())?;
         let output = child.process.stdout.take().expect("it is piped");
         let mut hello = String::new();
         BufReader::new(output).read_line(&mut hello)?;
         match hello.trim().parse() {
-            Ok(address) => Ok(Self { child, address, calls }),
+            Ok(address) => Ok(Self { child, address, calls, cores: cores.len() }),
             Err(_) => Err(child.obituary("did not start")),
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddrV4 {
         self.address
+    }
+
+    /// How many threads serve.
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
     }
 
     pub(crate) fn usage(&self) -> io::Result<Usage> {
@@ -65,6 +72,11 @@ impl Server {
             _ => error,
         }
     }
+}
+
+/// Cores, as they are written on the command line.
+pub(crate) fn list(cores: &[usize]) -> String {
+    cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// What a program wrote to its two outputs.

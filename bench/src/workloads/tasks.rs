@@ -15,7 +15,7 @@ pub(super) async fn spawn_join<R: Runtime>(operations: u64) -> Measured {
     .await
 }
 
-pub(super) async fn gather<R: Runtime>(operations: u64) -> Measured {
+pub(super) async fn spawn_many<R: Runtime>(operations: u64) -> Measured {
     let rounds = operations.div_ceil(GATHERED);
     let mut handles = Vec::with_capacity(GATHERED as usize);
     Measured::of_future(rounds * GATHERED, async {
@@ -24,6 +24,21 @@ pub(super) async fn gather<R: Runtime>(operations: u64) -> Measured {
             for (expected, handle) in handles.drain(..).enumerate() {
                 assert_eq!(handle.await, expected as u64);
             }
+        }
+    })
+    .await
+}
+
+pub(super) async fn gather<R: Runtime>(operations: u64) -> Measured {
+    let rounds = operations.div_ceil(GATHERED);
+    Measured::of_future(rounds * GATHERED, async {
+        for _ in 0..rounds {
+            let futures = (0..GATHERED).map(|number| async move {
+                R::yield_now().await;
+                number
+            });
+            let numbers = R::gather(futures.collect()).await;
+            assert_eq!(numbers.iter().sum::<u64>(), GATHERED * (GATHERED - 1) / 2);
         }
     })
     .await

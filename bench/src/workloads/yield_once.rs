@@ -1,4 +1,4 @@
-//! Yielding, for the runtimes that have no word of their own for it.
+//! Yielding, the same for all, and for the runtimes that have no word of their own for it.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;

@@ -26,8 +26,25 @@ class Sink(asyncio.Protocol):
         self.transport.write(self.total.to_bytes(8, "little"))
 
 
+class FanOut(asyncio.Protocol):
+    members = set()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"+")
+        self.members.add(transport)
+
+    def data_received(self, data):
+        for transport in self.members:
+            if transport is not self.transport:
+                transport.write(data)
+
+    def connection_lost(self, error):
+        self.members.discard(self.transport)
+
+
 async def serve(service, descriptor):
-    protocol = {"echo": Echo, "sink": Sink}[service]
+    protocol = {"echo": Echo, "sink": Sink, "fan-out": FanOut}[service]
     listener = socket.socket(fileno=descriptor)
     server = await asyncio.get_running_loop().create_server(protocol, sock=listener, backlog=16384)
     await server.serve_forever()

@@ -26,6 +26,8 @@ pub(super) struct Buffers {
     place: Vec<u16>,
     /// Which buffer was put last at each place.
     occupant: Vec<u16>,
+    /// How many must let go of each buffer before it goes back.
+    holders: Vec<u32>,
 }
 
 impl Buffers {
@@ -39,8 +41,16 @@ impl Buffers {
             let address = entry_ring.as_ptr() as u64;
             submitter.register_buf_ring_with_flags(address, count, GROUP, 0)?;
         }
-        let (place, occupant) = (vec![0; entries], vec![0; entries]);
-        let mut buffers = Self { ring: entry_ring, memory, size, count, tail: 0, place, occupant };
+        let mut buffers = Self {
+            ring: entry_ring,
+            memory,
+            size,
+            count,
+            tail: 0,
+            place: vec![0; entries],
+            occupant: vec![0; entries],
+            holders: vec![1; entries],
+        };
         (0..count).for_each(|buffer| buffers.put(buffer));
         buffers.publish();
         Ok(buffers)
@@ -64,8 +74,23 @@ impl Buffers {
         self.occupant[usize::from(place)]
     }
 
+    /// So many must let go of a buffer that was taken, instead of one.
+    pub(super) fn share(&mut self, buffer: u16, holders: u32) {
+        self.holders[usize::from(buffer)] = holders;
+    }
+
+    /// Lets go of a buffer, which goes back with its last holder.
+    pub(super) fn let_go(&mut self, buffer: u16) {
+        let holders = &mut self.holders[usize::from(buffer)];
+        *holders -= 1;
+        if *holders == 0 {
+            *holders = 1;
+            self.put(buffer);
+        }
+    }
+
     /// Gives a buffer back; the kernel sees it after [`publish`](Self::publish).
-    pub(super) fn put(&mut self, buffer: u16) {
+    fn put(&mut self, buffer: u16) {
         let place = self.tail & (self.count - 1);
         let address = self.address(buffer) as u64;
         // SAFETY: the place lies within the ring. The kernel reads it only when the tail has passed
