@@ -54,7 +54,7 @@ fn outputs_stand_in_the_order_of_the_arguments_whatever_the_order_of_ending() {
         assert_eq!(gather([3, 1, 2].into_iter().map(after)).await, [3, 1, 2]);
         let handles = [3, 1, 2].map(|rounds| spawn(after(rounds)));
         assert_eq!(gather(handles).await.map(Result::unwrap), [3, 1, 2]);
-        let mut handles = vec![spawn(after(2)), spawn(after(1))];
+        let mut handles = Vec::from([spawn(after(2)), spawn(after(1))]);
         let outcomes = gather(handles.iter_mut()).await;
         assert!(outcomes.into_iter().map(Result::unwrap).eq([2, 1]));
     });
@@ -129,36 +129,50 @@ fn gathers_may_be_gathered() {
 
 // What a wake costs
 
-/// How often futures have been polled, and their wakers.
+/// Futures that count their polls and end when they are let.
 #[derive(Clone, Default)]
-struct Polls(Rc<RefCell<Vec<(usize, Option<Waker>)>>>, Rc<Cell<usize>>);
+struct Polls {
+    children: Rc<RefCell<Vec<Counted>>>,
+    /// How many may end.
+    open: Rc<Cell<usize>>,
+}
+
+#[derive(Default)]
+struct Counted {
+    polls: usize,
+    waker: Option<Waker>,
+}
 
 impl Polls {
-    /// Waits until `open` reaches its number.
+    /// The next future.
     fn child(&self) -> impl Future<Output = usize> + use<> {
-        let (its, number) = (self.clone(), self.0.borrow().len());
-        self.0.borrow_mut().push((0, None));
+        let (its, number) = (self.clone(), self.children.borrow().len());
+        self.children.borrow_mut().push(Counted::default());
         poll_fn(move |context| {
-            let entry = &mut its.0.borrow_mut()[number];
-            entry.0 += 1;
-            if number < its.1.get() {
+            let child = &mut its.children.borrow_mut()[number];
+            child.polls += 1;
+            if number < its.open.get() {
                 return Poll::Ready(number);
             }
-            entry.1 = Some(context.waker().clone());
+            child.waker = Some(context.waker().clone());
             Poll::Pending
         })
     }
 
     /// Lets the next one end.
     fn open(&self) {
-        let number = self.1.get();
-        self.1.set(number + 1);
-        let waker = self.0.borrow_mut()[number].1.take();
+        let number = self.open.get();
+        self.open.set(number + 1);
+        let waker = self.children.borrow_mut()[number].waker.take();
         waker.expect("it waits").wake();
     }
 
     fn counts(&self) -> Vec<usize> {
-        self.0.borrow().iter().map(|(polls, _)| *polls).collect()
+        self.children.borrow().iter().map(|child| child.polls).collect()
+    }
+
+    fn have_begun(&self) -> bool {
+        self.children.borrow().last().is_some_and(|child| child.polls > 0)
     }
 }
 
@@ -171,7 +185,7 @@ fn a_child_is_polled_once_for_each_of_its_wakes_also_among_a_hundred_thousand() 
         let its = polls.clone();
         let opener = spawn(async move {
             // After the children's first polls, which are spread over turns.
-            while its.counts().last() != Some(&1) {
+            while !its.have_begun() {
                 sleep(Duration::from_millis(1)).await;
             }
             for number in 0..MANY {
@@ -197,7 +211,7 @@ fn the_same_holds_for_try_gather() {
             async move { Ok::<_, ()>(child.await) }
         });
         let all = spawn(try_gather(children.collect::<Vec<_>>()).into_future());
-        while polls.counts().last() != Some(&1) {
+        while !polls.have_begun() {
             yield_now().await;
         }
         for _ in 0..1000 {

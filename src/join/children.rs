@@ -33,7 +33,7 @@ pub(super) struct Children<F> {
     alive: usize,
     /// What has been taken from the queue and not been polled yet.
     batch: VecDeque<usize>,
-    calls: Arc<Calls>,
+    calls: OwnCalls,
 }
 
 struct Slot<F> {
@@ -49,7 +49,7 @@ impl<F> Children<F> {
             slots: Slab::with_capacity(capacity),
             alive: 0,
             batch: VecDeque::with_capacity(capacity),
-            calls: Arc::default(),
+            calls: OwnCalls::default(),
         }
     }
 
@@ -58,18 +58,16 @@ impl<F> Children<F> {
         self.alive
     }
 
-    /// Whether children that were woken together have been polled only in part.
-    pub(super) fn is_amid_batch(&self) -> bool {
-        !self.batch.is_empty()
-    }
-
     /// Adds a child and gives its index, which a child that has ended may have had before. It is
     /// polled by the parent's next poll, whose business it is that there is one.
     pub(super) fn push(&mut self, future: F) -> usize {
         let entry = self.slots.vacant_entry();
         let index = entry.key();
-        let call =
-            Arc::new(Call { index, called: AtomicBool::new(true), calls: Arc::clone(&self.calls) });
+        let call = Arc::new(Call {
+            index,
+            called: AtomicBool::new(true),
+            calls: Arc::clone(&self.calls.0),
+        });
         let waker = Waker::from(Arc::clone(&call));
         entry.insert(Slot { future: Some(future), call, waker });
         self.alive += 1;
@@ -92,19 +90,10 @@ impl<F> Children<F> {
 }
 
 impl<F: Future + Unpin> Children<F> {
-    /// [`begin`](Self::begin) and [`advance`](Self::advance).
-    pub(super) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<(usize, F::Output)>> {
-        self.begin(context);
-        self.advance(context)
-    }
-
     /// The parent's poll begins: takes in which children have been woken. Those that are woken from
     /// here on wake the parent.
     pub(super) fn begin(&mut self, context: &Context<'_>) {
-        self.calls.take(&mut self.batch, context.waker());
+        self.calls.0.take(&mut self.batch, context.waker());
     }
 
     /// Polls the children of the batch until one ends. `None` if there is no child.
@@ -141,14 +130,6 @@ impl<F: Future + Unpin> Children<F> {
     }
 }
 
-impl<F> Drop for Children<F> {
-    fn drop(&mut self) {
-        // Wakers of children may live on; the parent's is not to live with them.
-        let parent = self.calls.lock().parent.take();
-        drop(parent);
-    }
-}
-
 impl<F> fmt::Debug for Children<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Children").field("len", &self.len()).finish_non_exhaustive()
@@ -159,6 +140,19 @@ impl<F> fmt::Debug for Children<F> {
 #[derive(Default)]
 struct Calls {
     queue: Mutex<Queue>,
+}
+
+/// The set's own reference. A type of its own, so that the set has no destructor and may hold what
+/// ends with it.
+#[derive(Default)]
+struct OwnCalls(Arc<Calls>);
+
+impl Drop for OwnCalls {
+    fn drop(&mut self) {
+        // Wakers of children may live on; the parent's is not to live with them.
+        let parent = self.0.lock().parent.take();
+        drop(parent);
+    }
 }
 
 #[derive(Default)]
