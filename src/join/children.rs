@@ -58,6 +58,15 @@ impl<F> Children<F> {
         self.alive
     }
 
+    /// Whether children that were woken together have been polled only in part.
+    pub(super) fn is_amid_batch(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &F> {
+        self.slots.iter().filter_map(|(_, slot)| slot.future.as_ref())
+    }
+
     /// Adds a child and gives its index, which a child that has ended may have had before. It is
     /// polled by the parent's next poll, whose business it is that there is one.
     pub(super) fn push(&mut self, future: F) -> usize {

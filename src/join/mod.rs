@@ -5,7 +5,10 @@
 //! | have all outcomes, in order                           | [`gather`]                         |
 //! | have all values, or the first error                   | [`try_gather`]                     |
 //! | wait for the first, or for a while, and go on with all | [`wait`](fn@wait)                  |
-//! | take outcomes as they come                            | [`as_completed`]                   |
+//! | take outcomes as they come                            | [`as_completed`](fn@as_completed)  |
+//! | own tasks whose outcomes come in any order            | [`TaskSet`]                        |
+//! | have children that borrow, and end with the first failure | [`task_group`](fn@task_group)  |
+//! | ask for an end instead of dropping                    | [`CancelToken`]                    |
 //!
 //! # What becomes of the others
 //!
@@ -18,16 +21,23 @@
 //! polled again.
 
 mod as_completed;
+mod cancel_token;
 mod child;
 mod children;
 mod gather;
+mod task_group;
+mod task_set;
 mod try_gather;
 mod tuple;
 mod wait;
+mod wake_all;
 
 pub use as_completed::{AsCompleted, AsCompletedWithin, as_completed};
+pub use cancel_token::{CancelOnDrop, CancelToken, Cancelled, cancel_gracefully};
 pub use child::{Child, Joined, Polled};
 pub use gather::{Array, Gather, GatherFutures, GatherTasks, Iterated, Vector, gather};
+pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
+pub use task_set::TaskSet;
 pub use try_gather::{TryGather, try_gather};
 pub use tuple::Tuple;
 pub use wait::{Handle, ReturnWhen, Wait, wait};

@@ -178,6 +178,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<T>(JoinHandle<T>);
 
+impl<T> Join<T> {
+    pub(crate) fn handle(&self) -> &JoinHandle<T> {
+        &self.0
+    }
+}
+
 impl<T> Unpin for Join<T> {}
 
 impl<T> Future for Join<T> {
