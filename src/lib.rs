@@ -61,6 +61,8 @@ pub mod net;
 mod op;
 #[forbid(unsafe_code)]
 mod runtime;
+#[forbid(unsafe_code)]
+pub mod stream;
 mod sys;
 pub mod task;
 #[forbid(unsafe_code)]

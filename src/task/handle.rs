@@ -136,6 +136,11 @@ impl<T> JoinHandle<T> {
         Some(unsafe { self.task.take() })
     }
 
+    /// Detaches the task, which can then still be cancelled.
+    pub(crate) fn detach(self) -> Task {
+        self.task.clone()
+    }
+
     /// Waits for the end without taking the outcome.
     pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
         if self.task.is_finished() {
