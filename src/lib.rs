@@ -71,6 +71,7 @@ pub mod time;
 pub use buf::BufResult;
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, os_code};
+pub use join::{gather, task_group, to_thread, try_gather};
 pub use runtime::{Builder, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
 pub use task::JoinHandle;

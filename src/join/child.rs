@@ -6,8 +6,8 @@ use std::pin::Pin;
 use super::gather::{GatherFutures, GatherTasks};
 use crate::task::{Join, JoinHandle, JoinMut};
 
-/// Something that [`gather`](super::gather), [`try_gather`](super::try_gather) and
-/// [`as_completed`](super::as_completed) can wait for: a future, a [`JoinHandle`], or a `&mut
+/// Something that [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
+/// [`as_completed`](fn@super::as_completed) can wait for: a future, a [`JoinHandle`], or a `&mut
 /// JoinHandle`.
 ///
 /// What becomes of it when the combinator is dropped is the same as if it had been awaited alone: a

@@ -20,7 +20,7 @@ use super::children::Children;
 /// costs the same however many there are; a tuple polls each member that has not ended, which for so
 /// few is cheaper. Unlike asyncio, no tasks are made of them: for that, spawn them and gather their
 /// handles. A failure is an output like any other, as with asyncio's `return_exceptions=True`; see
-/// [`try_gather`](super::try_gather) to end with the first.
+/// [`try_gather`](fn@super::try_gather) to end with the first.
 ///
 /// # Panics
 ///

@@ -17,7 +17,7 @@ use crate::task::{Join, JoinError, JoinHandle, TaskId};
 /// The tasks run by themselves, whether or not anybody waits for them, and may be added at any time.
 /// An outcome stays in the set until it is taken, by [`join_next`](Self::join_next) or as a
 /// [`Stream`]. For children that borrow, or whose first failure ends the others, see
-/// [`task_group`](super::task_group()).
+/// [`task_group`](fn@super::task_group).
 ///
 /// A panic that nobody has taken when the set is dropped goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident).

@@ -13,7 +13,7 @@ use super::gather::{Array, Iterated, Vector};
 /// Runs all of them together and gives the values of their `Ok`s, in the order of the arguments, or
 /// the first error as soon as there is one; then the others are dropped, which cancels them.
 ///
-/// Takes what [`gather`](super::gather) takes, where each output is a `Result` with the same error. The
+/// Takes what [`gather`](fn@super::gather) takes, where each output is a `Result` with the same error. The
 /// outcome of a task is `Result<T, JoinError>`, so of handles the first task that panics or is
 /// cancelled ends it; where `T` is a `Result` itself, await the handles in futures that flatten it:
 /// `async { handle.await? }`.
@@ -30,7 +30,7 @@ use super::gather::{Array, Iterated, Vector};
 ///
 /// # Cancel safety
 ///
-/// As for [`gather`](super::gather).
+/// As for [`gather`](fn@super::gather).
 ///
 /// # Example
 ///

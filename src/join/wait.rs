@@ -34,7 +34,7 @@ pub enum ReturnWhen {
 /// tasks at all it is ready at once, where asyncio raises an error.
 ///
 /// Called in a loop for one task after the other it costs as much as there are tasks each time;
-/// [`as_completed`](super::as_completed()) and [`TaskSet`](super::TaskSet) do not.
+/// [`as_completed`](fn@super::as_completed) and [`TaskSet`](super::TaskSet) do not.
 ///
 /// # Panics
 ///

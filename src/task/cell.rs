@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+use super::context::inherited;
 use super::header::{Header, release};
 use super::shard::{Origin, Shard};
 use super::{JoinError, TaskId, budget, current, waker};
@@ -220,6 +221,7 @@ impl Task {
             finished: Cell::new(false),
             joinable: Cell::new(true),
             joiner: Cell::new(None),
+            values: Cell::new(inherited()),
         };
         let stage = UnsafeCell::new(Stage::Running(ManuallyDrop::new(future)));
         let cell = NonNull::from(Box::leak(Box::new(TaskCell { header, stage })));
@@ -310,6 +312,9 @@ impl Task {
     fn settle(&self) {
         let header = self.header();
         header.finished.set(true);
+        if let Some(values) = header.values.take() {
+            self.shielded(|| drop(values));
+        }
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {

@@ -33,7 +33,7 @@ impl Drop for Entered<'_> {
 }
 
 /// Asks something of the current task's header.
-fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
+pub(super) fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
     // SAFETY: the header is valid: `Task::run`, which alone enters, holds the task until the guard
     // is dropped. It is the owner's thread: a `Task` never leaves it.
     CURRENT.get().map(|header| ask(unsafe { header.as_ref() }))

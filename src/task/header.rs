@@ -25,6 +25,7 @@ use std::task::Waker;
 
 use super::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 use super::cell::Vtable;
+use super::context::Values;
 use super::id::TaskId;
 use super::shard::Shard;
 
@@ -54,6 +55,8 @@ pub(super) struct Header {
     /// Whether a handle may still take the outcome.
     pub(super) joinable: Cell<bool>,
     pub(super) joiner: Cell<Option<Waker>>,
+    /// Empty once the task has finished, so that no other thread frees it.
+    pub(super) values: Cell<Option<Values>>,
 }
 
 /// Adds a reference, from any thread.

@@ -6,7 +6,8 @@
 //!   where other threads put the ones they wake.
 //! - `waker` makes a [`std::task::Waker`] of a header.
 //! - `make` makes tasks, also of futures that borrow; `handle` is how an outcome is waited for.
-//! - `current` and `budget` belong to the task that is being polled.
+//! - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
+//!   to the tasks that it spawns.
 //!
 //! This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
 //! passed in.
@@ -30,6 +31,7 @@
 mod atomic;
 pub(crate) mod budget;
 mod cell;
+mod context;
 mod current;
 mod handle;
 mod header;
@@ -44,6 +46,7 @@ mod thread_id;
 mod waker;
 
 pub(crate) use cell::{Progress, Task};
+pub use context::{Bound, ContextVar};
 pub(crate) use current::current_id;
 pub use current::{CurrentTask, current_task};
 pub use handle::{Join, JoinHandle, JoinMut};

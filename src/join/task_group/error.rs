@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::{fmt, io};
 
-/// What the children and the body of a [`task_group`](super::task_group()) have failed with, in the
+/// What the children and the body of a [`task_group`](fn@super::task_group) have failed with, in the
 /// order in which they have failed; nothing, if the group was cancelled.
 #[doc(alias = "ExceptionGroup")]
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -124,7 +124,7 @@ pub async fn task_group<'env, T, E: 'env>(
     }
 }
 
-/// Where children are spawned: what the body of a [`task_group`](task_group()) is given.
+/// Where children are spawned: what the body of a [`task_group`](fn@task_group) is given.
 ///
 /// A clone is the same group. It may be kept beyond the group's end, and then takes nothing.
 pub struct TaskGroup<'env, E> {
