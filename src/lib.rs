@@ -55,10 +55,14 @@ mod driver;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
+pub mod join;
+#[forbid(unsafe_code)]
 pub mod net;
 mod op;
 #[forbid(unsafe_code)]
 mod runtime;
+#[forbid(unsafe_code)]
+pub mod stream;
 #[forbid(unsafe_code)]
 pub mod sync;
 mod sys;
@@ -69,6 +73,7 @@ pub mod time;
 pub use buf::BufResult;
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, os_code};
+pub use join::{gather, task_group, to_thread, try_gather};
 pub use runtime::{Builder, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
 pub use task::JoinHandle;

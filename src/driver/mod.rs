@@ -366,6 +366,11 @@ impl<R: Ring> Driver<R> {
         self.accept_stalls.set(self.accept_stalls.get() + 1);
     }
 
+    /// Where what nobody would hear of goes.
+    pub(crate) fn incidents(&self) -> &IncidentHook {
+        &self.incidents
+    }
+
     pub(crate) fn metrics(&self) -> Metrics {
         let mut metrics = self.flight.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();

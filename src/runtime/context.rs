@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::driver::{Driver, Metrics};
+use crate::error::IncidentHook;
 use crate::task::Tasks;
 
 /// What the handle of a runtime and the code that runs in it share.
@@ -62,6 +64,16 @@ pub(crate) fn current() -> Rc<Shared> {
 #[track_caller]
 pub(crate) fn driver() -> Rc<Driver> {
     Rc::clone(&current().driver)
+}
+
+/// Where this thread's runtime reports what nobody would hear of, for use on any thread.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn incidents() -> IncidentHook {
+    Arc::clone(current().driver.incidents())
 }
 
 /// What the ring of this thread's runtime has done so far.

@@ -21,11 +21,12 @@ use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use super::context::inherited;
 use super::header::{Header, hold, let_go};
 use super::pool::Class;
 use super::shard::Shard;
@@ -53,6 +54,8 @@ pub(super) struct Vtable {
     poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops the future; that it was cancelled is the outcome.
     cancel: unsafe fn(NonNull<Header>),
+    /// Where the outcome is, a `Result<F::Output, JoinError>`; null if it was moved out.
+    outcome: unsafe fn(NonNull<Header>) -> *const (),
     /// Moves the outcome to where the pointer points, a `Result<F::Output, JoinError>`.
     take: unsafe fn(NonNull<Header>, *mut ()),
     /// Drops the outcome, and gives the panic if that is what it was.
@@ -65,6 +68,7 @@ impl<F: Future> TaskCell<F> {
     const VTABLE: &'static Vtable = &Vtable {
         poll: Self::poll,
         cancel: Self::cancel,
+        outcome: Self::outcome,
         take: Self::take,
         discard: Self::discard,
         class: Class::of(Layout::new::<Self>()),
@@ -138,8 +142,16 @@ impl<F: Future> TaskCell<F> {
         unsafe { Self::stage(task).write(Stage::Finished(outcome)) };
     }
 
+    unsafe fn outcome(task: NonNull<Header>) -> *const () {
+        // SAFETY: this is the owner's thread, and the future has ended.
+        match unsafe { &*Self::stage(task) } {
+            Stage::Finished(outcome) => ptr::from_ref(outcome).cast(),
+            Stage::Running(_) | Stage::Consumed => ptr::null(),
+        }
+    }
+
     /// Moves the outcome out.
-    unsafe fn outcome(task: NonNull<Header>) -> Option<Result<F::Output, JoinError>> {
+    unsafe fn remove_outcome(task: NonNull<Header>) -> Option<Result<F::Output, JoinError>> {
         // SAFETY: this is the owner's thread, and the future has ended.
         match mem::replace(unsafe { &mut *Self::stage(task) }, Stage::Consumed) {
             Stage::Finished(outcome) => Some(outcome),
@@ -149,14 +161,15 @@ impl<F: Future> TaskCell<F> {
 
     unsafe fn take(task: NonNull<Header>, target: *mut ()) {
         // SAFETY: passed on by the caller.
-        let outcome = unsafe { Self::outcome(task) }.expect("a task's outcome is taken once");
+        let outcome =
+            unsafe { Self::remove_outcome(task) }.expect("a task's outcome is taken once");
         // SAFETY: the target is of this type, and is written without reading what was there.
         unsafe { target.cast::<Result<F::Output, JoinError>>().write(outcome) };
     }
 
     unsafe fn discard(task: NonNull<Header>) -> Option<Box<dyn Any + Send>> {
         // SAFETY: passed on by the caller.
-        match unsafe { Self::outcome(task) }? {
+        match unsafe { Self::remove_outcome(task) }? {
             Err(JoinError::Panicked(payload)) => Some(payload),
             outcome => catch_unwind(AssertUnwindSafe(|| drop(outcome))).err(),
         }
@@ -221,7 +234,8 @@ impl Task {
                 list_before: Cell::new(None),
                 list_after: Cell::new(None),
                 joiner: Cell::new(None),
-                inbox_next: AtomicPtr::new(std::ptr::null_mut()),
+                values: Cell::new(inherited()),
+                inbox_next: AtomicPtr::new(ptr::null_mut()),
                 id: owner.next_id(),
                 parent: origin.parent,
                 spawned_at: origin.spawned_at,
@@ -347,6 +361,9 @@ impl Task {
             header.shard().listed.remove(self.header);
             let_go(self.header);
         }
+        if let Some(values) = header.values.take() {
+            self.shielded(|| drop(values));
+        }
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {
@@ -376,6 +393,21 @@ impl Task {
         if self.is_finished() {
             self.discard();
         }
+    }
+
+    /// The outcome of a finished task, if it has not been taken.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the output of the task's future, and the outcome is neither taken nor discarded while
+    /// it is borrowed.
+    pub(super) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
+        assert!(self.is_finished(), "only a finished task has an outcome");
+        // SAFETY: this is the owner's thread, and the future has ended.
+        let outcome = unsafe { (self.header().vtable.outcome)(self.header) };
+        // SAFETY: it is null or points to the cell's outcome, of this type, which stays there as the
+        // caller says.
+        unsafe { outcome.cast::<Result<T, JoinError>>().as_ref() }
     }
 
     /// Takes the outcome of a finished task.

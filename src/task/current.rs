@@ -69,7 +69,7 @@ pub(super) fn hold_if_woken_by(waker: &Waker) -> Option<Task> {
 
 /// Asks something of the current task's header.
 #[inline]
-fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
+pub(super) fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
     // SAFETY: the header is valid: `with_turn` borrows the `Task`, a hold, until the header stands
     // here no more. It is the owner's thread: a `Task` never leaves it.
     TURN.with(|turn| turn.task.get()).map(|header| ask(unsafe { header.as_ref() }))

@@ -91,6 +91,30 @@ impl<T> JoinHandle<T> {
         self.task.is_finished()
     }
 
+    /// The outcome, if the task has ended and its outcome was not taken by an await.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// annulus::run(async {
+    ///     let handle = annulus::spawn(async { "an output" });
+    ///     assert!(handle.outcome().is_none());
+    ///     annulus::yield_now().await;
+    ///     assert!(matches!(handle.outcome(), Some(Ok("an output"))));
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[doc(alias = "asyncio.Task.result")]
+    #[doc(alias = "asyncio.Task.exception")]
+    pub fn outcome(&self) -> Option<&Result<T, JoinError>> {
+        if !self.is_finished() {
+            return None;
+        }
+        // SAFETY: `T` is the future's output (`new`). This is the only handle, it takes the outcome
+        // only by `&mut`, and discards it only when it is dropped.
+        unsafe { self.task.outcome() }
+    }
+
     /// The task's number.
     pub fn id(&self) -> TaskId {
         self.task.id()
@@ -113,14 +137,26 @@ impl<T> JoinHandle<T> {
         Some(unsafe { self.task.take() })
     }
 
+    /// Detaches the task, which can then still be cancelled.
+    pub(crate) fn detach(self) -> Task {
+        self.task.clone()
+    }
+
+    /// Waits for the end without taking the outcome.
+    #[inline]
+    pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
+        if self.task.is_finished() {
+            return Poll::Ready(());
+        }
+        assert!(!current::is(&self.task), "a task cannot wait for its own end");
+        self.task.set_joiner(context.waker());
+        Poll::Pending
+    }
+
     #[inline]
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "the outcome of this task has been taken already");
-        if !self.task.is_finished() {
-            assert!(!current::is(&self.task), "a task cannot wait for its own end");
-            self.task.set_joiner(context.waker());
-            return Poll::Pending;
-        }
+        ready!(self.poll_finished(context));
         ready!(budget::poll_spend(context));
         Poll::Ready(self.take_outcome().expect("the task has ended and its outcome is there"))
     }
@@ -149,6 +185,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<T>(JoinHandle<T>);
+
+impl<T> Join<T> {
+    pub(crate) fn handle(&self) -> &JoinHandle<T> {
+        &self.0
+    }
+}
 
 impl<T> Unpin for Join<T> {}
 

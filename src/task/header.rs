@@ -32,6 +32,7 @@ use std::sync::Arc;
 use super::LocalWaker;
 use super::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 use super::cell::Vtable;
+use super::context::Values;
 use super::id::TaskId;
 use super::shard::Shard;
 
@@ -62,6 +63,8 @@ pub(super) struct Header {
     pub(super) list_before: Cell<Option<NonNull<Header>>>,
     pub(super) list_after: Cell<Option<NonNull<Header>>>,
     pub(super) joiner: Cell<Option<LocalWaker>>,
+    /// Empty once the task has finished, so that no other thread frees it.
+    pub(super) values: Cell<Option<Values>>,
     // Any thread:
     pub(super) inbox_next: AtomicPtr<Header>,
     // Any thread, never changed:

@@ -7,7 +7,8 @@
 //! - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
 //!   their turns, and ends them. `handle` is how an outcome is waited for.
 //! - `waker` makes a [`std::task::Waker`] of a header; a `local_waker` keeps one without counting.
-//! - `current` and `budget` belong to the task that is being polled.
+//! - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
+//!   to the tasks that it spawns.
 //!
 //! This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
 //! passed in.
@@ -31,6 +32,7 @@
 mod atomic;
 pub(crate) mod budget;
 mod cell;
+mod context;
 mod current;
 mod handle;
 mod header;
@@ -49,6 +51,7 @@ mod thread_id;
 mod waker;
 
 pub(crate) use cell::Task;
+pub use context::{Bound, ContextVar};
 pub use current::{CurrentTask, current_task};
 pub(crate) use current::{current_id, is_in_task, spawn_child};
 pub use handle::{Join, JoinHandle, JoinMut};

@@ -9,8 +9,10 @@ mod interval;
 mod kernel_sleep;
 mod sleep;
 mod timeout;
+mod timeout_scope;
 
 pub use interval::{Interval, interval, interval_at};
 pub use kernel_sleep::kernel_sleep;
 pub use sleep::{Sleep, sleep, sleep_until};
-pub use timeout::{Elapsed, timeout, timeout_at};
+pub use timeout::{Elapsed, timeout, timeout_at, wait_for};
+pub use timeout_scope::{TimeoutScope, timeout_scope};

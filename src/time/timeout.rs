@@ -49,7 +49,6 @@ impl From<Elapsed> for io::Error {
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
-#[doc(alias = "asyncio.wait_for")]
 #[doc(alias = "asyncio.timeout")]
 pub fn timeout<F: IntoFuture>(
     limit: Duration,
@@ -69,6 +68,44 @@ pub fn timeout_at<F: IntoFuture>(
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
     before(sleep_until(deadline), future.into_future())
+}
+
+/// Awaits a future for at most `limit`, counted from this call, or without a limit; see [`timeout`].
+///
+/// The future is polled at least once, also if there is no time at all; asyncio would not begin it
+/// then. A future whose time is up is dropped at once, so unlike in asyncio there is no waiting for its
+/// end, and it cannot refuse. The task of a handle given by value is cancelled.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was up.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::time::wait_for;
+///
+/// annulus::run(async {
+///     assert_eq!(wait_for(async { 5 }, None).await, Ok(5));
+///     let limit = Duration::from_millis(1);
+///     assert!(wait_for(std::future::pending::<()>(), limit).await.is_err());
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.wait_for")]
+pub fn wait_for<F: IntoFuture>(
+    future: F,
+    limit: impl Into<Option<Duration>>,
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
+    // Both at once: a handle is owned also before the first poll, and the time runs.
+    let (future, limit) = (future.into_future(), limit.into().map(sleep));
+    async move {
+        match limit {
+            Some(sleep) => before(sleep, future).await,
+            None => Ok(future.await),
+        }
+    }
 }
 
 async fn before<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {

@@ -1,0 +1,132 @@
+//! Calling a function later, from the loop.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::runtime::spawn;
+use crate::task::Task;
+use crate::time::{sleep, sleep_until};
+
+/// Calls a function at the next turn, after what is ready already. Functions are called in the order
+/// of the calls of this.
+///
+/// The call is a small task, so the function may spawn and use whatever a task may. A panic in it goes
+/// to [`Builder::on_incident`](crate::Builder::on_incident).
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use annulus::join::call_soon;
+///
+/// annulus::run(async {
+///     let called = Rc::new(Cell::new(0));
+///     let its = Rc::clone(&called);
+///     call_soon(move || its.set(its.get() + 1));
+///     let its = Rc::clone(&called);
+///     call_soon(move || its.set(its.get() + 10)).cancel();
+///     annulus::yield_now().await;
+///     assert_eq!(called.get(), 1);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.loop.call_soon")]
+#[track_caller]
+pub fn call_soon(function: impl FnOnce() + 'static) -> CallHandle {
+    let task = spawn(async move { function() }).detach();
+    CallHandle { task, when: None, cancelled: Cell::new(false) }
+}
+
+/// Calls a function after `delay`, counted from now; see [`call_at`].
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+#[doc(alias = "asyncio.loop.call_later")]
+#[track_caller]
+pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHandle {
+    call_at(sleep(delay).deadline(), function)
+}
+
+/// Calls a function at a time, or soon if that has passed; see [`call_soon`].
+///
+/// Functions for the same time are called in the order of the calls of this.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use annulus::join::{call_at, call_later};
+///
+/// annulus::run(async {
+///     let when = Instant::now() + Duration::from_secs(9);
+///     let handle = call_at(when, || unreachable!("it is cancelled"));
+///     assert_eq!(handle.when(), Some(when));
+///     handle.cancel();
+///
+///     let (called, hears) = std::sync::mpsc::channel();
+///     call_later(Duration::from_millis(1), move || called.send("called").unwrap());
+///     annulus::time::sleep(Duration::from_millis(20)).await;
+///     assert_eq!(hears.try_recv(), Ok("called"));
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.loop.call_at")]
+#[track_caller]
+pub fn call_at(when: Instant, function: impl FnOnce() + 'static) -> CallHandle {
+    let call = async move {
+        sleep_until(when).await;
+        function();
+    };
+    CallHandle { task: spawn(call).detach(), when: Some(when), cancelled: Cell::new(false) }
+}
+
+/// A function that is going to be called. Dropped, it changes nothing.
+#[doc(alias = "asyncio.Handle")]
+#[doc(alias = "asyncio.TimerHandle")]
+pub struct CallHandle {
+    task: Task,
+    when: Option<Instant>,
+    cancelled: Cell<bool>,
+}
+
+impl CallHandle {
+    /// Sees to it that the function is not called. Once it has been called this does nothing.
+    #[doc(alias = "asyncio.Handle.cancel")]
+    pub fn cancel(&self) {
+        if self.task.cancel() {
+            self.cancelled.set(true);
+        }
+    }
+
+    /// Whether [`cancel`](Self::cancel) came before the call.
+    #[doc(alias = "asyncio.Handle.cancelled")]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    /// When the function is to be called, if that was given.
+    #[doc(alias = "asyncio.TimerHandle.when")]
+    pub fn when(&self) -> Option<Instant> {
+        self.when
+    }
+}
+
+impl fmt::Debug for CallHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHandle")
+            .field("when", &self.when)
+            .field("cancelled", &self.is_cancelled())
+            .finish()
+    }
+}

@@ -1,0 +1,296 @@
+//! Asking for an end that whoever is asked brings about itself.
+//!
+//! A token is a node of a tree; cancelling it cancels all nodes below. A node holds its parent, and is
+//! known to it weakly, so a token that nobody holds leaves the tree. A node that has been cancelled
+//! holds neither waiters nor children any more, and gets none.
+//!
+//! Nothing of others (a waker) is called, cloned or dropped while a lock is held, and no two locks are
+//! held at once.
+
+use std::fmt;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::wake_all::wake_all;
+use crate::task::{JoinError, JoinHandle};
+use crate::time::timeout;
+
+/// A request to come to an end, which can be made once and from any thread, and is seen by all that
+/// hold a clone of the token or a [`child`](Self::child) of it.
+///
+/// A task's [`cancel`](JoinHandle::cancel) drops its future where it stands; a token asks, so that the
+/// task can clean up with awaits. [`cancel_gracefully`] does one and, after a while, the other. What
+/// asyncio does by throwing `CancelledError` into a task is done by a token here: a task that never
+/// looks at it is not disturbed.
+///
+/// # Example
+///
+/// ```
+/// use annulus::join::CancelToken;
+///
+/// annulus::run(async {
+///     let token = CancelToken::new();
+///     let its = token.child();
+///     let task = annulus::spawn(async move {
+///         let work = std::future::pending::<()>();
+///         if its.run_until_cancelled(work).await.is_none() {
+///             annulus::yield_now().await; // cleans up
+///         }
+///         "cleaned up"
+///     });
+///     annulus::yield_now().await;
+///     token.cancel();
+///     assert_eq!(task.await.unwrap(), "cleaned up");
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.Task.cancel")]
+#[derive(Clone)]
+pub struct CancelToken {
+    node: Arc<Node>,
+}
+
+struct Node {
+    cancelled: AtomicBool,
+    state: Mutex<State>,
+    /// The node above, and where this one is in its list.
+    parent: Option<(Arc<Node>, usize)>,
+}
+
+#[derive(Default)]
+struct State {
+    waiters: Slab<Waker>,
+    children: Slab<Weak<Node>>,
+}
+
+impl CancelToken {
+    /// A token that nobody has cancelled.
+    pub fn new() -> Self {
+        Self { node: Arc::new(Node::new(false, None)) }
+    }
+
+    /// A token that is cancelled with this one, but can also be cancelled alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let mut state = self.node.lock();
+        if self.is_cancelled() {
+            return Self { node: Arc::new(Node::new(true, None)) };
+        }
+        let entry = state.children.vacant_entry();
+        let node = Arc::new(Node::new(false, Some((Arc::clone(&self.node), entry.key()))));
+        entry.insert(Arc::downgrade(&node));
+        Self { node }
+    }
+
+    /// Makes the request, of this token and all below it, and wakes who waits for it. Again, it does
+    /// nothing.
+    ///
+    /// # Panics
+    ///
+    /// If a waker does; the others have been woken by then.
+    pub fn cancel(&self) {
+        let mut wakers = Vec::new();
+        let mut nodes = vec![Arc::clone(&self.node)];
+        while let Some(node) = nodes.pop() {
+            let State { waiters, children } = node.cancel();
+            wakers.extend(waiters.into_iter().map(|(_, waker)| waker));
+            nodes.extend(children.into_iter().filter_map(|(_, child)| child.upgrade()));
+        }
+        wake_all(wakers);
+    }
+
+    /// Whether the request has been made.
+    pub fn is_cancelled(&self) -> bool {
+        self.node.is_cancelled()
+    }
+
+    /// Waits for the request.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves nothing behind.
+    pub fn cancelled(&self) -> Cancelled<'_> {
+        Cancelled { node: &self.node, waiter: None }
+    }
+
+    /// Awaits a future, or until the request: then the future is dropped, and this is `None`. If the
+    /// request was made before, the future is not even polled; if both are ready together, the output
+    /// counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the future.
+    pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        if self.is_cancelled() {
+            return None;
+        }
+        let (mut future, mut cancelled) = (pin!(future), self.cancelled());
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Pin::new(&mut cancelled).poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Cancels the token when it is dropped.
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop(self.clone())
+    }
+}
+
+impl Default for CancelToken {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+/// Cancels its token when it is dropped. Made by [`CancelToken::cancel_on_drop`].
+#[derive(Debug)]
+#[must_use = "dropped at once it cancels at once"]
+pub struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Node {
+    fn new(cancelled: bool, parent: Option<(Arc<Self>, usize)>) -> Self {
+        Self { cancelled: AtomicBool::new(cancelled), state: Mutex::default(), parent }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding this lock")
+    }
+
+    fn is_cancelled(&self) -> bool {
+        // Acquire: what was done before the request is seen by whoever sees the request.
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Marks the node, and takes what is to be told.
+    fn cancel(&self) -> State {
+        let mut state = self.lock();
+        self.cancelled.store(true, Ordering::Release);
+        mem::take(&mut state)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A loop, as a long chain of destructors would use up the stack.
+        let mut above = self.parent.take();
+        while let Some((parent, place)) = above {
+            let known = parent.lock().children.try_remove(place);
+            drop(known);
+            above = Arc::into_inner(parent).and_then(|mut node| node.parent.take());
+        }
+    }
+}
+
+/// The future of [`CancelToken::cancelled`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Cancelled<'a> {
+    node: &'a Node,
+    waiter: Option<usize>,
+}
+
+impl Future for Cancelled<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.node.is_cancelled() {
+            return Poll::Ready(());
+        }
+        let waker = context.waker().clone();
+        let mut state = self.node.lock();
+        // Under the lock, whoever cancels has not taken the list yet or has told so before.
+        if self.node.is_cancelled() {
+            drop(state);
+            return Poll::Ready(());
+        }
+        let old = match self.waiter {
+            Some(place) => Some(mem::replace(&mut state.waiters[place], waker)),
+            None => {
+                self.waiter = Some(state.waiters.insert(waker));
+                None
+            }
+        };
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Cancelled<'_> {
+    fn drop(&mut self) {
+        let Some(place) = self.waiter else { return };
+        // Once cancelled, the list is empty, and stays so.
+        let waker = self.node.lock().waiters.try_remove(place);
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for Cancelled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled").field("cancelled", &self.node.is_cancelled()).finish()
+    }
+}
+
+/// Asks a task for its end, by the token that it has, and cancels it if it has not ended after
+/// `grace`. The request is made by this call, the rest by awaiting its future.
+///
+/// # Errors
+///
+/// [`JoinError::Cancelled`] if it had to be cancelled, or the panic of the task.
+///
+/// # Cancel safety
+///
+/// Dropped in the middle, it cancels the task.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::join::{CancelToken, cancel_gracefully};
+///
+/// annulus::run(async {
+///     let token = CancelToken::new();
+///     let its = token.clone();
+///     let polite = annulus::spawn(async move { its.cancelled().await });
+///     let deaf = annulus::spawn(std::future::pending::<()>());
+///     let grace = Duration::from_millis(5);
+///     assert!(cancel_gracefully(polite, &token, grace).await.is_ok());
+///     assert!(cancel_gracefully(deaf, &token, grace).await.unwrap_err().is_cancelled());
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+pub fn cancel_gracefully<T>(
+    task: JoinHandle<T>,
+    token: &CancelToken,
+    grace: Duration,
+) -> impl Future<Output = Result<T, JoinError>> + use<T> {
+    let mut join = task.into_future();
+    token.cancel();
+    async move {
+        if let Ok(outcome) = timeout(grace, &mut join).await {
+            return outcome;
+        }
+        join.handle().cancel();
+        join.await
+    }
+}

@@ -1,0 +1,98 @@
+//! What combinators take: futures, and handles of tasks by value or by `&mut`.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use super::gather::{GatherFutures, GatherTasks};
+use crate::task::{Join, JoinHandle, JoinMut};
+
+/// Something that [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
+/// [`as_completed`](fn@super::as_completed) can wait for: a future, a [`JoinHandle`], or a `&mut
+/// JoinHandle`.
+///
+/// What becomes of it when the combinator is dropped is the same as if it had been awaited alone: a
+/// future is dropped, the task of a handle by value is cancelled, that of a borrowed handle goes on.
+///
+/// `Kind` is found by the compiler and keeps the cases apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a future nor a handle of a task",
+    note = "call `.into_future()` on what only becomes a future"
+)]
+pub trait Child<Kind>: sealed::Sealed<Kind> {
+    /// What it ends with.
+    type Output;
+    /// What is polled.
+    #[doc(hidden)]
+    type Future: Future<Output = Self::Output> + Unpin;
+    /// What waits for many of them.
+    #[doc(hidden)]
+    type All: Future<Output = Vec<Self::Output>> + Unpin;
+
+    #[doc(hidden)]
+    fn into_child(self) -> Self::Future;
+
+    #[doc(hidden)]
+    fn gather(children: impl Iterator<Item = Self>) -> Self::All
+    where
+        Self: Sized;
+}
+
+mod sealed {
+    pub trait Sealed<Kind> {}
+}
+
+/// [`Child`]: it is a future.
+#[derive(Debug)]
+pub struct Polled(());
+
+/// [`Child`]: it is a task's handle.
+#[derive(Debug)]
+pub struct Joined(());
+
+impl<F: Future> sealed::Sealed<Polled> for F {}
+
+impl<F: Future> Child<Polled> for F {
+    type Output = F::Output;
+    type Future = Pin<Box<F>>;
+    type All = GatherFutures<Self::Future>;
+
+    fn into_child(self) -> Self::Future {
+        Box::pin(self)
+    }
+
+    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
+        GatherFutures::new(children.map(Self::into_child))
+    }
+}
+
+impl<T> sealed::Sealed<Joined> for JoinHandle<T> {}
+
+impl<T> Child<Joined> for JoinHandle<T> {
+    type Output = <Join<T> as Future>::Output;
+    type Future = Join<T>;
+    type All = GatherTasks<Self::Future>;
+
+    fn into_child(self) -> Self::Future {
+        self.into_future()
+    }
+
+    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
+        GatherTasks::new(children.map(Self::into_child))
+    }
+}
+
+impl<T> sealed::Sealed<Joined> for &mut JoinHandle<T> {}
+
+impl<'a, T> Child<Joined> for &'a mut JoinHandle<T> {
+    type Output = <JoinMut<'a, T> as Future>::Output;
+    type Future = JoinMut<'a, T>;
+    type All = GatherTasks<Self::Future>;
+
+    fn into_child(self) -> Self::Future {
+        self.into_future()
+    }
+
+    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
+        GatherTasks::new(children.map(Self::into_child))
+    }
+}

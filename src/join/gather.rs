@@ -1,0 +1,193 @@
+//! Waiting for all, with their outcomes in the order of the arguments.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec;
+
+use super::child::Child;
+use super::children::Children;
+
+/// Runs all of them together and gives their outputs, in the order of the arguments.
+///
+/// Takes a tuple of up to twelve, an array, a `Vec`, or any iterator, of futures or of
+/// [`JoinHandle`](crate::JoinHandle)s (by value or by `&mut`). A tuple gives a tuple, an array an
+/// array, the others a `Vec`. Of nothing it is ready at once.
+///
+/// Futures are polled by whoever awaits the `gather`, and only when they have been woken, so a wake
+/// costs the same however many there are; a tuple polls each member that has not ended, which for so
+/// few is cheaper. Unlike asyncio, no tasks are made of them: for that, spawn them and gather their
+/// handles. A failure is an output like any other, as with asyncio's `return_exceptions=True`; see
+/// [`try_gather`](fn@super::try_gather) to end with the first.
+///
+/// # Panics
+///
+/// If a future panics; the others are dropped. The panic of a *task* is its output.
+///
+/// # Cancel safety
+///
+/// Dropped, it cancels what it owns: futures and the tasks of handles by value. Tasks whose handles
+/// it has only borrowed go on.
+///
+/// # Example
+///
+/// ```
+/// use annulus::join::gather;
+///
+/// async fn factorial(n: u64) -> u64 {
+///     (1..=n).product()
+/// }
+///
+/// annulus::run(async {
+///     assert_eq!(gather((factorial(2), factorial(3), async { "four" })).await, (2, 6, "four"));
+///     assert_eq!(gather([factorial(2), factorial(3)]).await, [2, 6]);
+///     assert_eq!(gather((0..5).map(factorial)).await, vec![1, 1, 2, 6, 24]);
+///
+///     let tasks = [2, 3].map(|n| annulus::spawn(factorial(n)));
+///     let [two, three] = gather(tasks).await;
+///     assert_eq!((two.unwrap(), three.unwrap()), (2, 6));
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.gather")]
+pub fn gather<G: Gather<Kind>, Kind>(all: G) -> impl Future<Output = G::Outputs> {
+    all.gather()
+}
+
+/// What [`gather`] takes: tuples, arrays, vectors and iterators.
+///
+/// `Kind` is found by the compiler and keeps the cases apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something that can be gathered",
+    label = "not a tuple, an array, a `Vec` or an iterator of futures or handles",
+    note = "call `.into_iter()` on other collections"
+)]
+pub trait Gather<Kind> {
+    /// The outputs, in order.
+    type Outputs;
+
+    #[doc(hidden)]
+    fn gather(self) -> impl Future<Output = Self::Outputs>;
+}
+
+/// [`Gather`]: it is an array.
+#[derive(Debug)]
+pub struct Array<Kind>(Kind);
+
+/// [`Gather`]: it is a vector.
+#[derive(Debug)]
+pub struct Vector<Kind>(Kind);
+
+/// [`Gather`]: it is an iterator.
+#[derive(Debug)]
+pub struct Iterated<Kind>(Kind);
+
+impl<C: Child<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
+    type Outputs = Vec<C::Output>;
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        C::gather(self.into_iter())
+    }
+}
+
+impl<I: Iterator<Item: Child<Kind>>, Kind> Gather<Iterated<Kind>> for I {
+    type Outputs = Vec<<I::Item as Child<Kind>>::Output>;
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        <I::Item as Child<Kind>>::gather(self)
+    }
+}
+
+impl<C: Child<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
+    type Outputs = [C::Output; N];
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        let all = C::gather(self.into_iter());
+        async move {
+            let Ok(outputs) = all.await.try_into() else {
+                unreachable!("there are as many outputs as children")
+            };
+            outputs
+        }
+    }
+}
+
+/// Polls futures, those that have been woken, until all have ended.
+pub struct GatherFutures<F: Future> {
+    children: Children<F>,
+    outputs: Vec<Option<F::Output>>,
+}
+
+impl<F: Future + Unpin> GatherFutures<F> {
+    pub(super) fn new(futures: impl Iterator<Item = F>) -> Self {
+        let mut children = Children::with_capacity(futures.size_hint().0);
+        // In an empty set, indices are given in order.
+        let outputs = futures.map(|future| {
+            children.push(future);
+            None
+        });
+        let outputs = outputs.collect();
+        Self { children, outputs }
+    }
+}
+
+impl<F: Future> Unpin for GatherFutures<F> {}
+
+impl<F: Future + Unpin> Future for GatherFutures<F> {
+    type Output = Vec<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.children.begin(context);
+        while let Some((index, output)) = ready!(self.children.advance(context)) {
+            self.outputs[index] = Some(output);
+        }
+        let outputs = mem::take(&mut self.outputs).into_iter();
+        Poll::Ready(outputs.map(|output| output.expect("no future has panicked")).collect())
+    }
+}
+
+impl<F: Future> fmt::Debug for GatherFutures<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatherFutures").field("children", &self.children).finish_non_exhaustive()
+    }
+}
+
+/// Waits for tasks, which run by themselves, one after the other: so each is asked a few times only,
+/// and needs no waker of its own.
+pub struct GatherTasks<J: Future> {
+    waiting: vec::IntoIter<J>,
+    next: Option<J>,
+    outputs: Vec<J::Output>,
+}
+
+impl<J: Future + Unpin> GatherTasks<J> {
+    pub(super) fn new(joins: impl Iterator<Item = J>) -> Self {
+        let mut waiting = joins.collect::<Vec<_>>().into_iter();
+        let outputs = Vec::with_capacity(waiting.len());
+        Self { next: waiting.next(), waiting, outputs }
+    }
+}
+
+impl<J: Future> Unpin for GatherTasks<J> {}
+
+impl<J: Future + Unpin> Future for GatherTasks<J> {
+    type Output = Vec<J::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        while let Some(join) = &mut self.next {
+            let output = ready!(Pin::new(join).poll(context));
+            self.outputs.push(output);
+            self.next = self.waiting.next();
+        }
+        Poll::Ready(mem::take(&mut self.outputs))
+    }
+}
+
+impl<J: Future> fmt::Debug for GatherTasks<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.waiting.len() + usize::from(self.next.is_some());
+        f.debug_struct("GatherTasks").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Work that goes on when whoever awaits it does not.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use crate::runtime::spawn;
+use crate::task::{JoinError, JoinHandle};
+
+/// Starts a future as a task that is not cancelled when the await is dropped.
+///
+/// The task begins with this call, and its end can be awaited. Dropped, the shield detaches the task:
+/// it runs on, and its panic goes to [`Builder::on_incident`](crate::Builder::on_incident). It ends
+/// with its runtime all the same; who has to see it through keeps its handle.
+///
+/// A task that runs already is shielded by awaiting its handle by `&mut`, or by
+/// [`Shield::from`] its handle.
+///
+/// # Errors
+///
+/// Awaiting it gives the task's [`JoinError`] if the task was cancelled or panicked.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Awaited by `&mut`, it can be awaited again.
+///
+/// # Example
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+/// use std::time::Duration;
+/// use annulus::join::shield;
+/// use annulus::time::{sleep, timeout};
+///
+/// annulus::run(async {
+///     let saved = Rc::new(Cell::new(false));
+///     let its = Rc::clone(&saved);
+///     let save = shield(async move {
+///         sleep(Duration::from_millis(5)).await;
+///         its.set(true);
+///     });
+///     assert!(timeout(Duration::from_millis(1), save).await.is_err());
+///     sleep(Duration::from_millis(20)).await;
+///     assert!(saved.get());
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio.shield")]
+#[track_caller]
+pub fn shield<F: Future + 'static>(future: F) -> Shield<F::Output> {
+    Shield::from(spawn(future))
+}
+
+/// Waits for a task that goes on without it. Made by [`shield`].
+#[must_use = "futures do nothing unless awaited; `spawn` starts a task that nobody awaits"]
+pub struct Shield<T> {
+    task: JoinHandle<T>,
+}
+
+impl<T> Shield<T> {
+    /// The task's handle, by which it can be cancelled.
+    pub fn into_handle(self) -> JoinHandle<T> {
+        self.task
+    }
+}
+
+impl<T> From<JoinHandle<T>> for Shield<T> {
+    fn from(task: JoinHandle<T>) -> Self {
+        Self { task }
+    }
+}
+
+impl<T> Unpin for Shield<T> {}
+
+impl<T> Future for Shield<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        pin!((&mut self.task).into_future()).poll(context)
+    }
+}
+
+impl<T> fmt::Debug for Shield<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shield").field("task", &self.task).finish()
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a group has no output.
+
+use std::error::Error;
+use std::{fmt, io};
+
+/// What the children and the body of a [`task_group`](fn@super::task_group) have failed with, in the
+/// order in which they have failed; nothing, if the group was cancelled.
+#[doc(alias = "ExceptionGroup")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupError<E> {
+    errors: Vec<E>,
+}
+
+impl<E> GroupError<E> {
+    pub(super) fn new(errors: Vec<E>) -> Self {
+        Self { errors }
+    }
+
+    /// The errors, the first to happen first.
+    #[doc(alias = "ExceptionGroup.exceptions")]
+    pub fn errors(&self) -> &[E] {
+        &self.errors
+    }
+
+    /// The errors, to be kept.
+    pub fn into_errors(self) -> Vec<E> {
+        self.errors
+    }
+
+    /// Whether nothing had failed: the group was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.errors.split_first() else {
+            return f.write_str("the group was cancelled");
+        };
+        write!(f, "{} failed in a group: {first}", self.errors.len())?;
+        others.iter().try_for_each(|error| write!(f, "; {error}"))
+    }
+}
+
+impl<E: Error + 'static> Error for GroupError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.errors.first().map(|error| error as &(dyn Error + 'static))
+    }
+}
+
+/// Of the kind of the first error.
+impl From<GroupError<io::Error>> for io::Error {
+    fn from(error: GroupError<io::Error>) -> Self {
+        let kind = error.errors.first().map_or(io::ErrorKind::Interrupted, io::Error::kind);
+        io::Error::new(kind, error)
+    }
+}

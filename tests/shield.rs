@@ -1,0 +1,128 @@
+//! `shield`: work that goes on when whoever awaits it does not.
+
+mod common;
+
+use std::future::pending;
+use std::time::Duration;
+
+use annulus::join::{CancelToken, Shield, gather, shield};
+use annulus::time::{timeout, wait_for};
+use annulus::{spawn, yield_now};
+
+use common::conditions::poll_once;
+use common::drops::{Drops, Guard};
+use common::incidents::Incidents;
+use common::watchdog::{block_on, run};
+
+async fn after(turns: usize) -> usize {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+    turns
+}
+
+async fn endless(guard: Guard) -> usize {
+    let _guard = guard;
+    pending().await
+}
+
+#[test]
+fn it_gives_the_output_or_what_the_task_ended_with() {
+    run(async {
+        assert_eq!(shield(after(3)).await.unwrap(), 3);
+        assert!(shield(async { panic!("of the task") }).await.unwrap_err().is_panic());
+        let inner = spawn(pending::<()>());
+        inner.cancel();
+        assert!(Shield::from(inner).await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn dropped_it_leaves_its_task_running() {
+    let drops = Drops::default();
+    run(async {
+        let guard = drops.guard();
+        let mut shielded = shield(async move {
+            after(5).await;
+            drop(guard);
+        });
+        assert!(poll_once(&mut shielded).is_pending());
+        drop(shielded);
+        drop(shield(endless(drops.guard())));
+        after(9).await;
+        assert_eq!(drops.count(), 1);
+    });
+    assert_eq!(drops.count(), 2, "a runtime's end ends it all the same");
+}
+
+#[test]
+fn its_task_begins_without_being_awaited() {
+    let drops = Drops::default();
+    run(async {
+        let guard = drops.guard();
+        let _shielded = shield(async move { drop(guard) });
+        yield_now().await;
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+#[test]
+fn a_timeout_of_a_shield_cancels_nothing_and_it_can_be_awaited_again() {
+    let drops = Drops::default();
+    run(async {
+        let go = CancelToken::new();
+        let its = go.clone();
+        let mut shielded = shield(async move {
+            its.cancelled().await;
+            "done"
+        });
+        timeout(Duration::ZERO, &mut shielded).await.unwrap_err();
+        go.cancel();
+        assert_eq!(shielded.await.unwrap(), "done");
+        let limit = Duration::from_millis(1);
+        let mut shielded = shield(endless(drops.guard()));
+        wait_for(&mut shielded, limit).await.unwrap_err();
+        let handle = shielded.into_handle();
+        assert!(!handle.is_finished());
+        handle.cancel();
+        assert!(handle.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_gather_of_shields_that_is_dropped_cancels_none_of_them() {
+    let drops = Drops::default();
+    run(async {
+        let all = gather([shield(endless(drops.guard())), shield(endless(drops.guard()))]);
+        timeout(Duration::from_millis(1), all).await.unwrap_err();
+        after(2).await;
+        assert_eq!(drops.count(), 0);
+    });
+}
+
+#[test]
+fn a_shielded_gather_goes_on() {
+    let drops = Drops::default();
+    run(async {
+        let children = [1, 2].map(|turns| {
+            let guard = drops.guard();
+            async move {
+                after(turns).await;
+                drop(guard);
+            }
+        });
+        drop(shield(gather(children)));
+        after(9).await;
+        assert_eq!(drops.count(), 2);
+    });
+}
+
+#[test]
+fn a_panic_after_the_shield_was_dropped_is_heard_of() {
+    let incidents = Incidents::default();
+    block_on(&incidents.runtime(), async {
+        drop(shield(async { panic!("nobody waits") }));
+        yield_now().await;
+    });
+    assert_eq!(incidents.take_messages(), ["task: nobody waits"]);
+}
