@@ -183,7 +183,7 @@ const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT
 
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
-    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(annulus::Annulus)];
+    let mut all: Vec<Box<dyn Contender>> = annulus::forms().collect();
     all.push(Box::new(raw_epoll::RawEpoll));
     all.extend(raw_uring::forms());
     all.push(Box::new(raw_threads::RawThreads));

@@ -1,38 +1,62 @@
-//! Annulus, with owned buffers: a task a connection, as in its `examples/echo.rs`.
+//! Annulus, a task a connection: with owned buffers, as in its `examples/echo.rs`, or on lease.
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
-use async_channel::{Receiver, Sender, unbounded};
+use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
-use futures_util::future::join_all;
 
 use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::Job;
 use crate::server::Calls;
+use crate::workloads::sync::{self, Holders, Primitives};
 use crate::workloads::{self, Measured, Runtime, Workload};
 
 /// How often the count of system calls is published.
 const PUBLISHING: Duration = Duration::from_millis(10);
 
-pub(super) struct Annulus;
+pub(super) struct Annulus {
+    receiving: Receiving,
+}
+
+/// Into whose memory it receives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    /// A buffer of the connection.
+    Owned,
+    /// The runtime's.
+    OnLease,
+}
+
+pub(super) fn forms() -> impl Iterator<Item = Box<dyn Contender>> {
+    let forms = [Receiving::Owned, Receiving::OnLease];
+    forms.into_iter().map(|receiving| Box::new(Annulus { receiving }) as Box<dyn Contender>)
+}
 
 impl Contender for Annulus {
     fn name(&self) -> &'static str {
-        "annulus"
+        match self.receiving {
+            Receiving::Owned => "annulus",
+            Receiving::OnLease => "annulus-lease",
+        }
     }
 
     fn form(&self) -> &'static str {
-        "this library, owned buffers, a task a connection"
+        match self.receiving {
+            Receiving::Owned => "this library, owned buffers, a task a connection",
+            Receiving::OnLease => "this library, leases, a task a connection",
+        }
     }
 
-    fn serves(&self, _service: Service) -> bool {
-        true
+    fn serves(&self, service: Service) -> bool {
+        let receives = matches!(service, Service::Echo | Service::Sink | Service::Proxy(_));
+        self.receiving == Receiving::Owned || receives
     }
 
     fn serve(
@@ -41,33 +65,43 @@ impl Contender for Annulus {
         listener: TcpListener,
         calls: &'static Calls,
     ) -> io::Result<()> {
+        let receiving = self.receiving;
         annulus::run(async move {
             annulus::spawn(publish(calls));
             let hub = Rc::new(Hub::new());
             let mut listener = annulus::net::TcpListener::from_std(listener);
             loop {
                 let (stream, _) = listener.accept().await?;
-                match service {
-                    Service::Echo => drop(annulus::spawn(echo(stream))),
-                    Service::Sink => drop(annulus::spawn(sink(stream))),
-                    Service::Source => drop(annulus::spawn(source(stream))),
-                    Service::Proxy(upstream) => drop(annulus::spawn(proxy(stream, upstream))),
-                    Service::FanOut => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
+                match (service, receiving) {
+                    (Service::Echo, Receiving::Owned) => drop(annulus::spawn(echo(stream))),
+                    (Service::Echo, Receiving::OnLease) => {
+                        drop(annulus::spawn(echo_leases(stream)))
+                    }
+                    (Service::Sink, Receiving::Owned) => drop(annulus::spawn(sink(stream))),
+                    (Service::Sink, Receiving::OnLease) => {
+                        drop(annulus::spawn(sink_leases(stream)))
+                    }
+                    (Service::Source, _) => drop(annulus::spawn(source(stream))),
+                    (Service::Proxy(upstream), _) => {
+                        drop(annulus::spawn(proxy(stream, upstream, receiving)));
+                    }
+                    (Service::FanOut, _) => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
         })?
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
-        workloads::run::<Self>(workload, operations)
+        workloads::run_all::<Self, Self>(workload, operations)
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
         Some("the library has no files yet")
     }
 
-    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
-        workload.needs_primitives().then_some("the library has no locks, semaphores and queues yet")
+    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
+        (self.receiving == Receiving::OnLease)
+            .then_some("it differs from annulus in receiving alone")
     }
 }
 
@@ -93,6 +127,16 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
+async fn echo_leases(mut stream: TcpStream) -> io::Result<()> {
+    loop {
+        let lease = stream.recv().await?;
+        if lease.is_empty() {
+            return Ok(());
+        }
+        stream.write_all(lease).await.0?;
+    }
+}
+
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut total = 0_u64;
@@ -106,6 +150,16 @@ async fn sink(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
+async fn sink_leases(mut stream: TcpStream) -> io::Result<()> {
+    let mut total = 0_u64;
+    loop {
+        match stream.recv().await?.len() {
+            0 => return stream.write_all(total.to_le_bytes().to_vec()).await.0,
+            count => total += count as u64,
+        }
+    }
+}
+
 async fn source(mut stream: TcpStream) -> io::Result<()> {
     let mut block = source_block();
     loop {
@@ -115,13 +169,28 @@ async fn source(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
+async fn proxy(client: TcpStream, upstream: SocketAddrV4, receiving: Receiving) -> io::Result<()> {
     let upstream = TcpStream::connect(upstream).await?;
     let (from_client, to_client) = client.into_split();
     let (from_upstream, to_upstream) = upstream.into_split();
+    if receiving == Receiving::OnLease {
+        let back = annulus::spawn(copy_leases(from_upstream, to_client));
+        copy_leases(from_client, to_upstream).await?;
+        return back.await?;
+    }
     let back = annulus::spawn(copy(from_upstream, to_client));
     copy(from_client, to_upstream).await?;
     back.await?
+}
+
+async fn copy_leases(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+    loop {
+        let lease = from.recv().await?;
+        if lease.is_empty() {
+            return to.shutdown().await;
+        }
+        to.write_all(lease).await.0?;
+    }
 }
 
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
@@ -137,9 +206,12 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()>
     }
 }
 
-async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<()> {
-    let (sender, messages) = unbounded();
-    let place = hub.join(sender);
+/// What is to be sent to a member.
+type Messages = Rc<Queue<Bytes>>;
+
+async fn fan_out(stream: TcpStream, hub: Rc<Hub<Messages>>) -> io::Result<()> {
+    let messages = Rc::new(Queue::unbounded());
+    let place = hub.join(Rc::clone(&messages));
     let (from, to) = stream.into_split();
     annulus::spawn(deliver(messages, to));
     let published = publish_from(from, &hub, place).await;
@@ -147,9 +219,9 @@ async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<(
     published
 }
 
-async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf) -> io::Result<()> {
+async fn deliver(messages: Messages, mut to: OwnedWriteHalf) -> io::Result<()> {
     to.write_all(Bytes::from_static(&GREETING)).await.0?;
-    while let Ok(message) = messages.recv().await {
+    while let Ok(message) = messages.get().await {
         to.write_all(message).await.0?;
     }
     Ok(())
@@ -157,7 +229,7 @@ async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf) -> io::Resul
 
 async fn publish_from(
     mut from: OwnedReadHalf,
-    hub: &Hub<Sender<Bytes>>,
+    hub: &Hub<Messages>,
     place: usize,
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
@@ -168,7 +240,7 @@ async fn publish_from(
         }
         let message = Bytes::copy_from_slice(&filled);
         // A member that is about to leave may listen no more.
-        hub.publish(place, |member| drop(member.try_send(message.clone())));
+        hub.publish(place, |member| drop(member.try_put(message.clone())));
         buffer = filled;
     }
 }
@@ -191,13 +263,12 @@ impl Runtime for Annulus {
         async { handle.await.expect("the task does not panic") }
     }
 
-    // To become the library's own gather.
     fn gather<F>(futures: Vec<F>) -> impl Future<Output = Vec<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        join_all(futures)
+        annulus::gather(futures)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
@@ -212,4 +283,65 @@ impl Runtime for Annulus {
         let handle = annulus::spawn(annulus::time::sleep(duration));
         async { handle.await.expect("the task does not panic") }
     }
+}
+
+impl Primitives for Annulus {
+    type Getter = Rc<Queue<u64>>;
+    type Lock = Rc<Lock<u64>>;
+    type Putter = Rc<Queue<u64>>;
+    type Semaphore = Rc<Semaphore>;
+
+    fn lock() -> Self::Lock {
+        Rc::new(Lock::new(0))
+    }
+
+    fn semaphore(permits: usize) -> Self::Semaphore {
+        Rc::new(Semaphore::new(permits))
+    }
+
+    fn queue(capacity: usize) -> (Self::Putter, Self::Getter) {
+        let queue = Rc::new(Queue::bounded(capacity));
+        (Rc::clone(&queue), queue)
+    }
+
+    async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
+        lock.lock().await
+    }
+
+    async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
+        semaphore.acquire().await.expect("nobody closes it")
+    }
+
+    async fn put(putter: &mut Self::Putter, value: u64) {
+        putter.put(value).await.expect("nobody shuts it down");
+    }
+
+    async fn get(getter: &mut Self::Getter) -> u64 {
+        getter.get().await.expect("nobody shuts it down")
+    }
+
+    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::locker::<Self>(lock, rounds))
+    }
+
+    fn spawn_holder(
+        semaphore: Self::Semaphore,
+        holders: Holders,
+        rounds: u64,
+    ) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
+    }
+
+    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::putter::<Self>(putter, values))
+    }
+
+    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+        spawn_local(sync::getter::<Self>(getter, values))
+    }
+}
+
+fn spawn_local<F: Future<Output = ()> + 'static>(future: F) -> impl Future<Output = ()> + 'static {
+    let handle = annulus::spawn(future);
+    async { handle.await.expect("the task does not panic") }
 }
