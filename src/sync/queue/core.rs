@@ -95,8 +95,7 @@ impl<S: Store> Core<S> {
         self.room.end();
         // Destructors of items are foreign code: they come last.
         let items = mem::take(&mut *self.items.borrow_mut());
-        // Those who were promised an item find none.
-        self.content.remove(items.len());
+        // Whoever has, or still takes, a permit of content finds no item.
         self.content.end();
         if items.len() > 0 {
             self.set_unfinished(self.unfinished.get().saturating_sub(items.len()));
