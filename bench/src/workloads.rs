@@ -98,12 +98,6 @@ impl Workload {
         }
     }
 
-    /// Whether it is done with a runtime's [`Primitives`].
-    pub(crate) fn needs_primitives(self) -> bool {
-        use Workload::{ContendedLock, ContendedSemaphore, Lock, Queue, Semaphore};
-        matches!(self, Lock | ContendedLock | Semaphore | ContendedSemaphore | Queue)
-    }
-
     /// The name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().expect("none is hidden").get_name().to_owned()

@@ -75,11 +75,11 @@ impl Contender for Annulus {
                 match (service, receiving) {
                     (Service::Echo, Receiving::Owned) => drop(annulus::spawn(echo(stream))),
                     (Service::Echo, Receiving::OnLease) => {
-                        drop(annulus::spawn(echo_leases(stream)))
+                        drop(annulus::spawn(echo_leases(stream)));
                     }
                     (Service::Sink, Receiving::Owned) => drop(annulus::spawn(sink(stream))),
                     (Service::Sink, Receiving::OnLease) => {
-                        drop(annulus::spawn(sink_leases(stream)))
+                        drop(annulus::spawn(sink_leases(stream)));
                     }
                     (Service::Source, _) => drop(annulus::spawn(source(stream))),
                     (Service::Proxy(upstream), _) => {
