@@ -179,6 +179,7 @@ pub(crate) trait Contender {
 }
 
 /// Why those that copy through a buffer of their own cannot go past the kernel's cache.
+#[cfg(any(feature = "smol", feature = "tokio"))]
 const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT does not take";
 
 /// All that this program was built with, in the order of the tables.

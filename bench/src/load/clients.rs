@@ -48,7 +48,7 @@ impl Clients {
         let epoll = Epoll::new(BATCH)?;
         let numbers = first..first + connections;
         let connections = numbers.map(|number| Connection::open(server.address(), number, &epoll));
-        Ok(Self {
+        let mut clients = Self {
             connections: connections.collect::<io::Result<_>>()?,
             epoll,
             first,
@@ -56,7 +56,14 @@ impl Clients {
             scratch: vec![0; 256 * 1024],
             started: 0,
             completed: 0,
-        })
+        };
+        // A server that is slow to start has its socket listen before it does. It must be there before
+        // anything is timed.
+        if !clients.connections.is_empty() {
+            clients.send(0, 1, Instant::now())?;
+            clients.drain(|_| ())?;
+        }
+        Ok(clients)
     }
 
     pub(crate) fn len(&self) -> usize {
