@@ -6,9 +6,10 @@ mod common;
 use std::io::{Read, Write};
 use std::thread;
 
+use annulus::sync::Semaphore;
 use annulus::{metrics, spawn, yield_now};
 use common::net::connected;
-use common::poll::once;
+use common::poll::{once, until};
 use common::watchdog::run;
 
 #[test]
@@ -122,6 +123,37 @@ fn a_socket_that_is_full_is_waited_for_in_the_ring() {
         drop(stream);
         assert!(reader.join().unwrap() == expected, "what was received is what was sent");
     });
+}
+
+/// What a dropped receive has brought is taken into the next one's buffer, and then the socket has more
+/// to give, but the task no budget to take it: dropped there, nothing may be lost.
+#[test]
+fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
+    for spent in 120..=132 {
+        run(async {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(&[7; 100]).unwrap();
+            // The socket has more, as it says; no buffer is at hand yet, so this goes to the ring.
+            assert_eq!(stream.read(Vec::with_capacity(10)).await.0.unwrap(), 10);
+            let before = metrics().in_kernel;
+            let mut dropped = Box::pin(stream.recv());
+            assert!(once(dropped.as_mut()).await.is_pending());
+            drop(dropped);
+            yield_now().await;
+            until(|| metrics().queued == 0 && metrics().in_kernel <= before).await;
+            yield_now().await;
+            let semaphore = Semaphore::new(1);
+            for _ in 0..spent {
+                drop(semaphore.acquire().await.unwrap());
+            }
+            let mut exact = Box::pin(stream.read_exact(vec![0; 200].into_boxed_slice()));
+            assert!(once(exact.as_mut()).await.is_pending());
+            drop(exact);
+            let (result, rest) = stream.read_exact(vec![0; 90].into_boxed_slice()).await;
+            result.unwrap();
+            assert_eq!(*rest, [7; 90], "after {spent} units");
+        });
+    }
 }
 
 /// A connection that always has bytes to give, read by a task that wants no more than that: the

@@ -9,7 +9,7 @@
 //! the runtime empties as a whole, so that a push needs one compare-and-swap and no node can be
 //! mistaken for an older use of it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -57,11 +57,12 @@ unsafe impl Sync for LeaseMemory {}
 impl LeaseMemory {
     /// So many buffers of a size. The pages cost nothing before they are first used.
     pub(crate) fn new(count: u16, size: usize) -> Self {
-        let layout = Layout::from_size_align(usize::from(count) * size, ALIGNMENT)
-            .expect("the buffers of a runtime fit in its memory");
-        assert!(layout.size() > 0, "a buffer has a size");
+        let bytes = usize::from(count).checked_mul(size).filter(|&bytes| bytes > 0);
+        let layout = bytes.and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok());
+        let layout = layout.expect("the buffers of a runtime have a size and fit in its memory");
+        // Not zeroed, which would touch every page: what is lent out has been received.
         // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) });
+        let start = NonNull::new(unsafe { alloc(layout) });
         let start = start.unwrap_or_else(|| handle_alloc_error(layout));
         let buffer = || Buffer { leases: AtomicU32::new(0), next: AtomicU32::new(NONE) };
         let buffers = (0..count).map(|_| buffer()).collect();
@@ -84,8 +85,8 @@ impl LeaseMemory {
     ///
     /// # Safety
     ///
-    /// There is no lease of it, and nobody writes to it until it has been
-    /// [returned](Self::take_returned).
+    /// They have been written; there is no lease of the buffer, and nobody writes to it until it has
+    /// been [returned](Self::take_returned).
     pub(crate) unsafe fn lend(self: &Arc<Self>, buffer: u16, length: usize) -> Lease {
         assert!(length <= self.size, "what was received fits in its buffer");
         self.buffers[usize::from(buffer)].leases.store(1, Ordering::Relaxed);

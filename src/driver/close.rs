@@ -29,14 +29,13 @@ impl<R: Ring> Driver<R> {
         self.flight.borrow_mut().shut();
     }
 
-    /// Takes the buffers back from the kernel, or leaks them if it may still write to them.
+    /// Takes the buffers back from the kernel. If it may still write to them they stay its own.
     fn close_leases(&self) {
         let Some(Some(leases)) = self.leases.get() else { return };
         let mut flight = self.flight.borrow_mut();
         if flight.in_flight() == 0 {
             flight.release_buffers();
-        } else {
-            leases.borrow_mut().leak();
+            leases.borrow_mut().note_released();
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Leases {
     ring: BufferRing,
     at_hand: Vec<u16>,
     most_at_hand: usize,
+    /// Whether the kernel has let go of everything.
+    released: bool,
 }
 
 impl Leases {
@@ -44,9 +46,11 @@ impl Leases {
             ring: BufferRing::new(size.count),
             at_hand: Vec::with_capacity(most_at_hand),
             most_at_hand,
+            released: true,
         };
         // SAFETY: the driver keeps the buffers until the ring has let go of them, or for ever.
         unsafe { ring.register_buffers(&leases.ring)? };
+        leases.released = false;
         (0..size.count).for_each(|buffer| leases.give_to_kernel(buffer));
         leases.ring.publish();
         Ok(leases)
@@ -88,10 +92,19 @@ impl Leases {
         Taken { memory: Arc::clone(&self.memory), buffer }
     }
 
-    /// Keeps from ever being freed what the kernel may still touch.
-    pub(super) fn leak(&mut self) {
-        mem::forget(Arc::clone(&self.memory));
-        mem::forget(mem::replace(&mut self.ring, BufferRing::new(1)));
+    /// The kernel has let go of the buffers.
+    pub(super) fn note_released(&mut self) {
+        self.released = true;
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        if !self.released {
+            // The kernel may still write to the buffers, and read the ring: neither is ever freed.
+            mem::forget(Arc::clone(&self.memory));
+            mem::forget(mem::replace(&mut self.ring, BufferRing::new(1)));
+        }
     }
 }
 
@@ -115,14 +128,18 @@ impl Taken {
 
     /// Lends out its first bytes.
     ///
+    /// # Safety
+    ///
+    /// So many bytes have been written.
+    ///
     /// # Panics
     ///
     /// If it has fewer.
-    pub(crate) fn lend(self, length: usize) -> Lease {
+    pub(crate) unsafe fn lend(self, length: usize) -> Lease {
         let this = mem::ManuallyDrop::new(self);
         // SAFETY: each field is moved out once, and the value is not dropped.
         let memory = unsafe { std::ptr::read(&this.memory) };
-        // SAFETY: there is no lease of it, and who could write to it is used up.
+        // SAFETY: the caller says so. There is no lease of it, and who could write to it is used up.
         unsafe { memory.lend(this.buffer, length) }
     }
 }

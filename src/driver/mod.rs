@@ -280,6 +280,11 @@ impl<R: Ring> Driver<R> {
         self.leases().expect("only registered buffers are reported").borrow().reported(buffer)
     }
 
+    /// How many bytes a buffer has.
+    pub(crate) fn lease_bytes(&self) -> usize {
+        self.lease_size.bytes
+    }
+
     /// Counts a receive that found all buffers lent out.
     pub(crate) fn note_lease_miss(&self) {
         self.lease_misses.set(self.lease_misses.get() + 1);
@@ -349,7 +354,11 @@ impl<R: Ring> Driver<R> {
         if self.wheel.borrow().will_wake(key, waker) {
             return Poll::Pending;
         }
+        // Foreign code, which may have had the timer fire: so look once more.
         let fresh = LocalWaker::new(waker);
+        if self.wheel.borrow().has_fired(key) {
+            return Poll::Ready(());
+        }
         let old = self.wheel.borrow_mut().replace_waker(key, fresh);
         drop(old);
         Poll::Pending

@@ -31,7 +31,11 @@ impl Ending {
         if self.count.get() == 0 {
             return Poll::Ready(());
         }
+        // Foreign code, which may have had the last one end: so look once more.
         let waker = LocalWaker::new(context.waker());
+        if self.count.get() == 0 {
+            return Poll::Ready(());
+        }
         drop(self.waiter.replace(Some(waker)));
         Poll::Pending
     }

@@ -115,18 +115,19 @@ impl<O: Operation> Op<O> {
         }
     }
 
-    /// Does the next step past the ring, if that is likely to succeed and cheaper.
-    fn attempt(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
+    /// Does the next step past the ring, if that is likely to succeed and cheaper. Whoever has used up
+    /// its budget goes through the ring, and waits: so an operation that has begun is always in flight
+    /// between two polls, and what it has brought is settled if it is dropped.
+    fn attempt(&mut self) -> Option<Completion> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
-        if !operation.is_worth_attempting(&self.driver) || !self.driver.may_go_direct() {
-            return Poll::Ready(None);
-        }
-        ready!(budget::poll_spend(context));
-        let completion = operation.attempt();
+        let may = operation.is_worth_attempting(&self.driver)
+            && self.driver.may_go_direct()
+            && budget::try_spend();
+        let completion = if may { operation.attempt() } else { None };
         if let Some(completion) = completion {
             self.driver.note_direct(completion.result().unwrap_or(0) as usize);
         }
-        Poll::Ready(completion)
+        completion
     }
 
     fn submit(&mut self, context: &Context<'_>) -> Option<Key> {
@@ -157,7 +158,7 @@ impl<O: Operation> Future for Op<O> {
                     self.key = None;
                     completion
                 }
-                None => match ready!(self.attempt(context)) {
+                None => match self.attempt() {
                     Some(completion) => completion,
                     None => {
                         self.key = self.submit(context);

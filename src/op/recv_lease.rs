@@ -31,12 +31,13 @@ enum Target {
     Own(Vec<u8>),
 }
 
-/// How much is received into memory of its own.
+/// How much is received into memory of its own, where the kernel has no buffer rings: a connection that
+/// waits holds it.
 const OWN: usize = 16 * 1024;
 
 impl RecvLease {
     pub(crate) fn new(socket: &Rc<Socket>) -> Self {
-        let target = if socket.driver().has_leases() { Target::Picked } else { own() };
+        let target = if socket.driver().has_leases() { Target::Picked } else { own(OWN) };
         Self { socket: Rc::clone(socket), target }
     }
 
@@ -45,7 +46,8 @@ impl RecvLease {
         let count = completion.result().map_or(0, |count| count as usize);
         let picked = completion.buffer().map(|buffer| self.socket.driver().reported_lease(buffer));
         match (picked, std::mem::replace(&mut self.target, Target::Picked)) {
-            (Some(taken), _) | (None, Target::AtHand(taken)) => taken.lend(count),
+            // SAFETY: so many bytes have been received into it.
+            (Some(taken), _) | (None, Target::AtHand(taken)) => unsafe { taken.lend(count) },
             (None, Target::Own(mut memory)) => {
                 // SAFETY: the kernel has written so many bytes, of no more than there is room for.
                 unsafe { memory.set_len(count) };
@@ -56,8 +58,8 @@ impl RecvLease {
     }
 }
 
-fn own() -> Target {
-    Target::Own(Vec::with_capacity(OWN))
+fn own(bytes: usize) -> Target {
+    Target::Own(Vec::with_capacity(bytes))
 }
 
 // SAFETY: the entry points to memory of the vector's, which does not move with it, or to none: the
@@ -96,15 +98,19 @@ unsafe impl Operation for RecvLease {
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
         self.socket.has_more.set(completion.has_more());
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
-        if completion.failed_with(ENOBUFS) && matches!(self.target, Target::Picked) {
-            self.socket.driver().note_lease_miss();
-            self.target = own();
-            return Step::Again(self);
-        }
+        // Taken also if it failed: the kernel may have picked a buffer all the same.
+        let picks = !matches!(self.target, Target::Own(_));
         let lease = self.received(completion);
+        if is_interrupted(completion) {
+            self.target = if picks { Target::Picked } else { own(OWN) };
+            return Step::Again(self);
+        }
+        if completion.failed_with(ENOBUFS) && picks {
+            self.socket.driver().note_lease_miss();
+            // The bytes are there, so this memory is not held for long.
+            self.target = own(self.socket.driver().lease_bytes());
+            return Step::Again(self);
+        }
         Step::Done(match completion.result() {
             Ok(_) => Ok(lease),
             Err(error) => Err(describe("recv", error)),

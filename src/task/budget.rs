@@ -28,24 +28,29 @@ impl Budget {
         self.0.set(ALLOWANCE);
     }
 
-    /// Takes a unit. If none is left there is a new allowance, since whoever polls outside of a
-    /// task, such as a foreign executor, gets one too.
+    /// Takes a unit, if there is one left.
     #[inline]
-    fn spend(&self) -> bool {
-        match self.0.get().checked_sub(1) {
-            Some(left) => self.0.set(left),
-            None => self.refill(),
-        }
-        self.0.get() < ALLOWANCE
+    fn try_spend(&self) -> bool {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
     }
 }
 
 /// Takes a unit, or makes the task yield. Call it when something is ready, before taking it.
 #[inline]
 pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
-    if with_budget(Budget::spend) {
+    if try_spend() {
         return Poll::Ready(());
     }
+    // Whoever polls outside of a task, such as a foreign executor, gets a new allowance too.
+    with_budget(Budget::refill);
     context.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Takes a unit, if there is one left. Call it where something else makes the task wait if not.
+#[inline]
+pub(crate) fn try_spend() -> bool {
+    with_budget(Budget::try_spend)
 }

@@ -279,6 +279,12 @@ impl Task {
         Self { header, _local: PhantomData }
     }
 
+    /// The pointer to the whole cell.
+    #[inline]
+    pub(super) fn pointer(&self) -> NonNull<Header> {
+        self.header
+    }
+
     #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: this is a reference.
@@ -304,8 +310,14 @@ impl Task {
     /// Puts the task at the end of the ready queue, and this hold with it.
     #[inline]
     pub(super) fn into_ready(self) {
+        // The last hold of a task that has ended may be that of the shard too: it is given up here,
+        // where nothing borrows the shard.
+        if self.is_finished() {
+            return;
+        }
         let header = self.into_held();
-        // SAFETY: a `Task` exists only on the owner's thread, and is a hold, which is given away.
+        // SAFETY: a `Task` exists only on the owner's thread, and is a hold, which is given away. The
+        // list has another, as the task has not ended.
         unsafe { header.as_ref().shard().make_ready_held(header) };
     }
 

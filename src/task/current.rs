@@ -28,7 +28,7 @@ struct Turn {
 #[inline]
 pub(super) fn with_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
     TURN.with(|turn| {
-        let outer = turn.task.replace(Some(NonNull::from(task.header())));
+        let outer = turn.task.replace(Some(task.pointer()));
         let _restore = Restore { turn, outer };
         turn.budget.refill();
         body()
@@ -55,7 +55,7 @@ pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
 /// Whether a task is the current one.
 #[inline]
 pub(super) fn is(task: &Task) -> bool {
-    TURN.with(|turn| turn.task.get()) == Some(NonNull::from(task.header()))
+    TURN.with(|turn| turn.task.get()) == Some(task.pointer())
 }
 
 /// A hold of the current task, if that is what this waker wakes.

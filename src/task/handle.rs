@@ -150,7 +150,8 @@ impl<T> JoinHandle<T> {
         }
         assert!(!current::is(&self.task), "a task cannot wait for its own end");
         self.task.set_joiner(context.waker());
-        Poll::Pending
+        // The waker's clone is foreign code, which may have had the task end.
+        if self.task.is_finished() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     #[inline]

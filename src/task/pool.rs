@@ -92,7 +92,7 @@ impl Pool {
     #[inline]
     pub(super) unsafe fn give_back(&self, memory: NonNull<u8>, class: Class) {
         match self.free.get(class.index) {
-            Some(free) if self.kept.get() < MOST_KEPT => {
+            Some(free) if self.kept.get() + class.layout.size() <= MOST_KEPT => {
                 let link = memory.cast::<Link>();
                 // SAFETY: the memory is the caller's to give, and large and aligned enough.
                 unsafe { link.write(Link { next: free.get() }) };

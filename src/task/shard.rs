@@ -17,11 +17,12 @@ use super::ready::ReadyQueue;
 use super::thread_id::ThreadId;
 use crate::error::{Incident, IncidentHook};
 
-/// How many tasks a shard can number: 2^40. The rest of the number is the shard's.
-const TASK_BITS: u32 = 40;
+/// Shards take numbers for their tasks in blocks of this size, so that no two tasks of the process
+/// have the same and a spawn seldom touches what threads share.
+const BLOCK: u64 = 1 << 20;
 
-/// Shards made so far, which numbers them.
-static SHARDS: AtomicU64 = AtomicU64::new(0);
+/// Blocks taken so far.
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 /// A thread's tasks as seen from their headers.
 pub(super) struct Shard {
@@ -34,7 +35,7 @@ pub(super) struct Shard {
     pub(super) ready: ReadyQueue,
     pub(super) listed: TaskList,
     pub(super) pool: Pool,
-    /// The number of the newest task; it begins with the shard's.
+    /// The number of the newest task.
     last_id: Cell<u64>,
     /// How many tasks the owner holds. They keep one reference to the shard together.
     held: Cell<usize>,
@@ -60,7 +61,7 @@ impl Shard {
             ready: ReadyQueue::default(),
             listed: TaskList::default(),
             pool: Pool::default(),
-            last_id: Cell::new((SHARDS.fetch_add(1, Relaxed) + 1) << TASK_BITS),
+            last_id: Cell::new(0),
             held: Cell::new(0),
             ending: Cell::new(false),
         })
@@ -82,9 +83,13 @@ impl Shard {
     /// This is the owner's thread.
     #[inline]
     pub(super) unsafe fn next_id(&self) -> TaskId {
-        let number = self.last_id.get() + 1;
+        let mut number = self.last_id.get() + 1;
+        if number % BLOCK <= 1 {
+            // The block is used up, or there is none yet.
+            number = BLOCKS.fetch_add(1, Relaxed) * BLOCK + 2;
+        }
         self.last_id.set(number);
-        TaskId(NonZeroU64::new(number).expect("shards are numbered from one"))
+        TaskId(NonZeroU64::new(number).expect("numbers begin at two"))
     }
 
     /// The owner holds a new task: it is to point to the shard, and to [`leave`](Self::leave) it
@@ -143,13 +148,13 @@ impl Shard {
     ///
     /// # Safety
     ///
-    /// As for [`make_ready`](Self::make_ready), and the caller gives away a hold.
+    /// As for [`make_ready`](Self::make_ready); the task has not finished, and the caller gives away a
+    /// hold.
     #[inline]
     pub(super) unsafe fn make_ready_held(&self, task: NonNull<Header>) {
         // SAFETY: the caller says so.
-        let header = unsafe { task.as_ref() };
-        if header.finished.get() || header.queued.replace(true) {
-            // SAFETY: the hold was given.
+        if unsafe { task.as_ref() }.queued.replace(true) {
+            // SAFETY: the hold was given; the list has another.
             unsafe { let_go(task) };
         } else {
             // SAFETY: the hold goes to the queue, where the task does not stand.
