@@ -274,7 +274,11 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Taken while children are polled: they need not wake who is awake.
         drop(self.shared.waker.take());
-        self.children.begin(context);
+        // After a failure, those that are left of a batch have their turn and nobody else: should
+        // others be woken all the time, there would be no end of it.
+        if self.shared.open.get() || !self.children.is_amid_batch() {
+            self.children.begin(context);
+        }
         self.graceful.begin(context);
         let ended = self.advance(context);
         if ended.is_pending() {
@@ -292,7 +296,8 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
                 self.note(outcome);
             } else if let Poll::Ready(Some((_, outcome))) = self.graceful.advance(context) {
                 self.note(outcome);
-            } else if self.shared.incoming.borrow().is_empty() {
+            } else if self.is_amid_batch() || self.shared.incoming.borrow().is_empty() {
+                // In the middle, the allowance is used up: who has come in waits for the next poll.
                 break;
             }
         }
@@ -302,6 +307,10 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         }
         let left = self.children.len() + self.graceful.len();
         if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_amid_batch(&self) -> bool {
+        self.children.is_amid_batch() || self.graceful.is_amid_batch()
     }
 
     /// Takes in what has been spawned. What the group has failed before is not begun, unless it is to
