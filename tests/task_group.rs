@@ -461,6 +461,31 @@ fn a_group_whose_future_is_dropped_drops_body_and_children() {
 }
 
 #[test]
+fn a_groups_token_is_cancelled_also_when_the_group_is_dropped_or_a_child_panics() {
+    run(async {
+        let token = Cell::new(None);
+        let group = async |panics: bool| {
+            task_group(async |group| {
+                token.set(Some(group.token()));
+                group.spawn_graceful(async move {
+                    assert!(!panics, "of a child");
+                    pending::<Result<(), ()>>().await
+                });
+                pending::<Result<(), _>>().await
+            })
+            .await
+        };
+        let mut dropped = Box::pin(group(false));
+        assert!(poll_once(&mut dropped).is_pending());
+        drop(dropped);
+        assert!(token.take().unwrap().is_cancelled());
+        let mut panicking = Box::pin(group(true));
+        assert_eq!(panic_of(|| poll_once(&mut panicking)), "of a child");
+        assert!(token.take().unwrap().is_cancelled());
+    });
+}
+
+#[test]
 fn cancelling_the_task_of_a_group_drops_its_children() {
     let drops = Drops::default();
     run(async {

@@ -24,6 +24,7 @@ use member::Member;
 
 use super::CancelToken;
 use super::children::Children;
+use crate::error::shielded;
 
 /// Runs `body`, and the children that it spawns into the group it is given, and ends when all of them
 /// have ended. If one fails the others are cancelled, the body too, and the errors come back together.
@@ -201,7 +202,8 @@ impl<'env, E> TaskGroup<'env, E> {
         handle
     }
 
-    /// A token that is cancelled when the group fails or is cancelled.
+    /// A token that is cancelled when the group fails, is cancelled or dropped, and at the latest when
+    /// it is over.
     pub fn token(&self) -> CancelToken {
         let token = self.shared.token.get_or_init(CancelToken::new).clone();
         if !self.shared.open.get() {
@@ -335,7 +337,8 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
 
 impl<E> Drop for Running<'_, '_, E> {
     fn drop(&mut self) {
-        self.shared.open.set(false);
+        // A panic of whoever is woken is the affair of others, and there may be one already.
+        let _ = shielded(|| self.shared.close());
         // Children may hold the group: what it holds of them must go.
         let (waker, incoming) = (self.shared.waker.take(), self.shared.incoming.take());
         drop((waker, incoming));
