@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use annulus::join::{call_at, call_later, call_soon};
+use annulus::join::{CallHandle, call_at, call_later, call_soon};
 use annulus::task::current_task;
 use annulus::time::sleep;
 use annulus::{Runtime, spawn, yield_now};
@@ -98,6 +100,18 @@ fn cancelling_after_the_call_does_nothing() {
         yield_now().await;
         handle.cancel();
         assert!(!handle.is_cancelled());
+    });
+}
+
+#[test]
+fn a_function_that_cancels_itself_has_been_called() {
+    run(async {
+        let handle = Rc::new(OnceCell::<CallHandle>::new());
+        let its = Rc::clone(&handle);
+        let soon = call_soon(move || its.get().unwrap().cancel());
+        handle.set(soon).unwrap();
+        yield_now().await;
+        assert!(!handle.get().unwrap().is_cancelled());
     });
 }
 

@@ -7,6 +7,7 @@ use std::future::{Future, pending, ready};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -249,6 +250,29 @@ fn an_output_that_is_ready_with_the_request_counts() {
             5
         });
         assert_eq!(output.await, Some(5));
+    });
+}
+
+/// How often `again` has gone by when another task has its turn.
+async fn rounds_before_another_turn(mut again: impl AsyncFnMut()) -> usize {
+    let rounds = Rc::new(Cell::new(0));
+    let its = Rc::clone(&rounds);
+    let other = spawn(async move { its.get() });
+    for _ in 0..1000 {
+        again().await;
+        rounds.set(rounds.get() + 1);
+    }
+    other.await.unwrap()
+}
+
+#[test]
+fn loops_that_ask_for_a_request_that_was_made_let_others_have_their_turns() {
+    run(async {
+        let token = CancelToken::new();
+        token.cancel();
+        assert!(rounds_before_another_turn(async || token.cancelled().await).await < 1000);
+        let run = async || assert!(token.run_until_cancelled(pending::<()>()).await.is_none());
+        assert!(rounds_before_another_turn(run).await < 1000);
     });
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 
@@ -142,6 +142,23 @@ for_both! {
         assert!(sender.send(OnDrop(Box::new(when_dropped))).is_ok());
         drop(receiver);
         assert_eq!(other_receiver.try_recv(), Ok(1));
+    }
+
+    an_end_that_is_gone_leaves_no_waker_with_the_other(channel) {
+        let dropped = Rc::new(Cell::new(0));
+        let waker = || {
+            let its = Rc::clone(&dropped);
+            waker_whose_drop(move || its.set(its.get() + 1))
+        };
+        let (_sender, receiver) = channel::<i32>();
+        let mut receiving = Polled::new(receiver);
+        assert!(receiving.poll_with(&waker()).is_pending());
+        drop(receiving);
+        assert_eq!(dropped.get(), 1);
+        let (mut sender, _receiver) = channel::<i32>();
+        assert!(Polled::new(sender.closed()).poll_with(&waker()).is_pending());
+        drop(sender);
+        assert_eq!(dropped.get(), 2);
     }
 
     random_sends_closes_and_drops_agree_with_a_plain_option(channel) {

@@ -104,6 +104,21 @@ fn a_queue_says_how_full_it_is() {
 }
 
 #[test]
+fn a_queue_that_was_shut_down_is_full_only_of_items() {
+    let queue = Queue::bounded(1);
+    queue.shutdown();
+    now(queue.put(1)).unwrap_err();
+    assert!(queue.is_empty() && !queue.is_full());
+
+    let queue = Queue::bounded(1);
+    queue.try_put(1).unwrap();
+    queue.shutdown();
+    assert!(queue.is_full());
+    queue.shutdown_now();
+    assert!(queue.is_empty() && !queue.is_full());
+}
+
+#[test]
 fn a_put_waits_for_room_and_a_get_for_an_item() {
     let (queue, put) = (Queue::bounded(2), Log::default());
     let tasks = Tasks::default();

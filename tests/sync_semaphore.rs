@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use annulus::sync::{
     BoundedSemaphore, Closed, Permit, ReleasedTooOften, Semaphore, TryAcquireError,
@@ -155,6 +156,35 @@ fn closing_refuses_those_that_wait_and_all_that_come() {
     assert_eq!(semaphore.available_permits(), 1);
     assert_eq!(now(semaphore.acquire()).unwrap_err(), Closed);
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
+}
+
+#[test]
+fn closing_refuses_one_that_has_only_yielded_though_there_are_permits() {
+    let semaphore = Semaphore::new(1);
+    let mut acquiring = (0..200).map(|_| Polled::new(semaphore.acquire()));
+    let yielded = acquiring.find_map(|mut acquire| {
+        let polled = acquire.poll_with(Waker::noop()).map(drop);
+        polled.is_pending().then_some(acquire)
+    });
+    semaphore.close();
+    assert_eq!(yielded.expect("a budget ends").now().map(drop), Err(Closed));
+    assert_eq!(semaphore.available_permits(), 1);
+}
+
+#[test]
+fn a_loop_over_a_semaphore_that_is_closed_yields() {
+    let (semaphore, refused, seen) = (Semaphore::new(1), Cell::new(0), Cell::new(0));
+    semaphore.close();
+    let tasks = Tasks::default();
+    tasks.spawn(async {
+        while refused.get() < 1000 {
+            refused.set(refused.get() + usize::from(semaphore.acquire().await.is_err()));
+        }
+    });
+    tasks.spawn(async { seen.set(refused.get()) });
+    tasks.turn();
+    assert!((1..=128).contains(&seen.get()), "{} refusals in one turn", seen.get());
+    tasks.settle();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
@@ -9,7 +10,7 @@ use std::task::Poll;
 use annulus::sync::watch::{self, Closed};
 
 use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, now, waiting, waker_that};
+use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
 
@@ -56,6 +57,24 @@ fn waiting_for_a_value_looks_at_the_present_one_first() {
     assert!(wait.is_woken() && wait.poll().is_pending());
     sender.send(7).unwrap();
     assert_eq!(*wait.now().unwrap(), 7);
+}
+
+#[test]
+fn a_loop_that_waits_for_the_present_value_yields() {
+    let (_sender, mut receiver) = watch::channel(5);
+    let (waited, seen) = (Cell::new(0), Cell::new(0));
+    let tasks = Tasks::default();
+    tasks.spawn(async {
+        while waited.get() < 1000 {
+            receiver.wait_for(|value| *value == 5).await.unwrap();
+            waited.set(waited.get() + 1);
+        }
+    });
+    tasks.spawn(async { seen.set(waited.get()) });
+    tasks.turn();
+    assert!((1..=128).contains(&seen.get()), "{} waits in one turn", seen.get());
+    tasks.settle();
+    assert_eq!(waited.get(), 1000);
 }
 
 #[test]

@@ -138,6 +138,39 @@ fn children_spawn_siblings_by_a_clone_of_the_group() {
 }
 
 #[test]
+fn children_that_spawn_ever_more_keep_nobody_from_its_turn() {
+    type Growing<'a> = Pin<Box<dyn Future<Output = Result<(), ()>> + 'a>>;
+
+    fn grow<'a>(group: TaskGroup<'a, ()>, grown: &'a Cell<usize>, depth: usize) -> Growing<'a> {
+        Box::pin(async move {
+            grown.set(grown.get() + 1);
+            if let Some(depth) = depth.checked_sub(1) {
+                group.spawn(grow(group.clone(), grown, depth));
+                group.spawn(grow(group.clone(), grown, depth));
+            }
+            yield_now().await;
+            Ok(())
+        })
+    }
+
+    run(async {
+        let grown = Rc::new(Cell::new(0));
+        let its = Rc::clone(&grown);
+        let other = spawn(async move { its.get() });
+        let all = task_group(async |group| {
+            for _ in 0..3 {
+                group.spawn(grow(group.clone(), &grown, 10));
+            }
+            Ok(())
+        });
+        all.await.unwrap();
+        assert_eq!(grown.get(), 3 * ((1 << 11) - 1));
+        let before = other.await.unwrap();
+        assert!((1..1000).contains(&before), "{before} children before another task's turn");
+    });
+}
+
+#[test]
 fn a_group_with_no_children_gives_what_its_body_gives() {
     run(async {
         assert_eq!(task_group(async |_| Ok::<_, ()>(5)).await, Ok(5));
@@ -273,6 +306,29 @@ fn a_child_that_was_spawned_but_not_begun_when_the_group_failed_is_never_polled(
     assert!(!polled.get());
 }
 
+// More than have their turn in one poll, so whenever the group is polled there are some that were
+// woken and have yet to be polled.
+#[test]
+fn a_failure_ends_a_group_of_many_that_never_rest() {
+    async fn restless() -> Result<usize, &'static str> {
+        loop {
+            yield_now().await;
+        }
+    }
+
+    run(async {
+        let group = task_group(async |group| {
+            for _ in 0..1000 {
+                group.spawn(restless());
+            }
+            group.spawn(fails(3, "failed"));
+            Ok(())
+        });
+        let outcome = timeout(Duration::from_secs(10), group).await.expect("the failure ends it");
+        assert_eq!(outcome.unwrap_err().errors(), ["failed"]);
+    });
+}
+
 #[test]
 fn graceful_children_are_asked_and_awaited_and_their_errors_are_kept() {
     let log = Log::default();
@@ -401,6 +457,31 @@ fn a_group_whose_future_is_dropped_drops_body_and_children() {
         assert_eq!(drops.count(), 3);
         kept.take().unwrap().spawn(endless(drops.guard()));
         assert_eq!(drops.count(), 4);
+    });
+}
+
+#[test]
+fn a_groups_token_is_cancelled_also_when_the_group_is_dropped_or_a_child_panics() {
+    run(async {
+        let token = Cell::new(None);
+        let group = async |panics: bool| {
+            task_group(async |group| {
+                token.set(Some(group.token()));
+                group.spawn_graceful(async move {
+                    assert!(!panics, "of a child");
+                    pending::<Result<(), ()>>().await
+                });
+                pending::<Result<(), _>>().await
+            })
+            .await
+        };
+        let mut dropped = Box::pin(group(false));
+        assert!(poll_once(&mut dropped).is_pending());
+        drop(dropped);
+        assert!(token.take().unwrap().is_cancelled());
+        let mut panicking = Box::pin(group(true));
+        assert_eq!(panic_of(|| poll_once(&mut panicking)), "of a child");
+        assert!(token.take().unwrap().is_cancelled());
     });
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::runtime::spawn;
-use crate::task::Task;
+use crate::task::{Task, current_id};
 use crate::time::{sleep, sleep_until};
 
 /// Calls a function at the next turn, after what is ready already. Functions are called in the order
@@ -104,7 +104,8 @@ impl CallHandle {
     /// Sees to it that the function is not called. Once it has been called this does nothing.
     #[doc(alias = "asyncio.Handle.cancel")]
     pub fn cancel(&self) {
-        if self.task.cancel() {
+        // If its task has its turn, it is the function that asks.
+        if current_id() != Some(self.task.id()) && self.task.cancel() {
             self.cancelled.set(true);
         }
     }

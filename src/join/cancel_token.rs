@@ -19,7 +19,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::wake_all::wake_all;
-use crate::task::{JoinError, JoinHandle};
+use crate::task::{JoinError, JoinHandle, budget};
 use crate::time::timeout;
 
 /// A request to come to an end, which can be made once and from any thread, and is seen by all that
@@ -129,6 +129,7 @@ impl CancelToken {
     /// That of the future.
     pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
         if self.is_cancelled() {
+            self.cancelled().await;
             return None;
         }
         let (mut future, mut cancelled) = (pin!(future), self.cancelled());
@@ -214,14 +215,14 @@ impl Future for Cancelled<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.node.is_cancelled() {
-            return Poll::Ready(());
+            return budget::poll_spend(context);
         }
         let waker = context.waker().clone();
         let mut state = self.node.lock();
         // Under the lock, whoever cancels has not taken the list yet or has told so before.
         if self.node.is_cancelled() {
             drop(state);
-            return Poll::Ready(());
+            return budget::poll_spend(context);
         }
         let old = match self.waiter {
             Some(place) => Some(mem::replace(&mut state.waiters[place], waker)),

@@ -60,7 +60,8 @@ impl<F> Children<F> {
 
     /// Whether children that were woken together have been polled only in part.
     pub(super) fn is_amid_batch(&self) -> bool {
-        !self.batch.is_empty()
+        // Without children, it may hold indices of those that have ended.
+        self.alive > 0 && !self.batch.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &F> {

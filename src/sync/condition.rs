@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use super::lock::{Lock, LockGuard};
 use super::turn::{Turn, call};
 use super::waiters::Waiters;
+use crate::task::budget;
 
 /// Lets tasks wait, without a [`Lock`] that they hold, until another task notifies them of a change.
 ///
@@ -90,6 +91,7 @@ impl Condition {
         mut guard: LockGuard<'a, T>,
         mut is_so: impl FnMut(&mut T) -> bool,
     ) -> LockGuard<'a, T> {
+        poll_fn(|context| budget::poll_spend(context)).await;
         while !is_so(&mut guard) {
             guard = self.wait(guard).await;
         }

@@ -200,6 +200,12 @@ impl<'a, L: Lend<State: Issue>> Acquire<'a, L> {
     pub(super) fn new(lender: &'a L, count: usize) -> Self {
         Self { turn: Turn::new(lender), count }
     }
+
+    /// Whether it waits, or has waited and not yet seen what for.
+    #[inline]
+    pub(super) fn has_joined(&self) -> bool {
+        self.turn.has_joined()
+    }
 }
 
 impl<L: Lend<State: Issue>> Future for Acquire<'_, L> {

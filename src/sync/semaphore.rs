@@ -1,11 +1,14 @@
 //! A number of permits.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::ops::Deref;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::{error, fmt};
 
 use super::permits::Permits;
+use crate::task::budget;
 
 /// A number of permits, for as many tasks at a time as it has.
 ///
@@ -202,10 +205,15 @@ impl Semaphore {
     }
 
     async fn take(&self, count: usize) -> Result<(), Closed> {
-        if self.is_closed() {
-            return Err(Closed);
-        }
-        self.permits.acquire(count).await.map_err(|_| Closed)
+        let mut acquire = self.permits.acquire(count);
+        poll_fn(|context| {
+            // One that waits, or was given its permits before, has its answer already.
+            if self.is_closed() && !acquire.has_joined() {
+                return budget::poll_spend(context).map(|()| Err(Closed));
+            }
+            Pin::new(&mut acquire).poll(context).map_err(|_| Closed)
+        })
+        .await
     }
 
     fn try_take(&self, count: usize) -> Result<(), TryAcquireError> {

@@ -46,11 +46,12 @@ pub(super) fn send<T>(shared: &impl Lend<State = Single<T>>, value: T) -> Result
 }
 
 pub(super) fn end_sending<T>(shared: &impl Lend<State = Single<T>>) {
-    let mut receiver = shared.lend(|single| {
+    let (mut receiver, sender) = shared.lend(|single| {
         single.sender_is_gone = true;
-        single.receiver.take()
+        (single.receiver.take(), single.sender.take())
     });
     wake_each(|| receiver.take());
+    drop(sender);
 }
 
 /// No value can be sent any more. One that was sent can still be received.
@@ -60,6 +61,13 @@ pub(super) fn close<T>(shared: &impl Lend<State = Single<T>>) {
         single.sender.take()
     });
     wake_each(|| sender.take());
+}
+
+/// The receiver is gone, and with it its waker, and a value that it has not taken: they are not to
+/// live as long as the sender.
+pub(super) fn end_receiving<T>(shared: &impl Lend<State = Single<T>>) {
+    close(shared);
+    drop(shared.lend(|single| (single.value.take(), single.receiver.take())));
 }
 
 /// The value that was sent, if there is one and it was not taken.
@@ -178,9 +186,7 @@ macro_rules! ends {
 
         impl<T> Drop for Receiver<T> {
             fn drop(&mut self) {
-                self.close();
-                // A value that nobody receives goes here and not with the sender.
-                drop(single::try_receive(&*self.shared));
+                single::end_receiving(&*self.shared);
             }
         }
 

@@ -1,11 +1,13 @@
 //! The latest of a value that changes: every receiver sees the newest, not each.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::{error, fmt, mem};
 
 use super::turn::{call, wait_until};
 use super::waiters::Waiters;
+use crate::task::budget;
 
 /// A value with those who change it and those who watch it. Further receivers are clones.
 ///
@@ -203,6 +205,7 @@ impl<T> Receiver<T> {
     ///
     /// Dropped, it may have seen values.
     pub async fn wait_for(&mut self, mut is_so: impl FnMut(&T) -> bool) -> Result<Rc<T>, Closed> {
+        poll_fn(|context| budget::poll_spend(context)).await;
         loop {
             let value = self.latest();
             if is_so(&value) {

@@ -13,8 +13,9 @@ use super::timeout::Elapsed;
 /// no deadline, until one is set. When the time is up the body is dropped, which cancels it.
 ///
 /// A body that ends without ever waiting counts as in time, whatever the deadline, as one does that is
-/// ready when the time is up. A deadline that has passed already is up one turn of the loop later. Scopes may be nested; the deadline of an inner one is an error in the
-/// body of the outer, and the other way round an inner scope is dropped with the body that it is in.
+/// ready when the time is up. A deadline that has passed already is up one turn of the loop later.
+/// Scopes may be nested; the deadline of an inner one is an error in the body of the outer, and the
+/// other way round an inner scope is dropped with the body that it is in.
 /// In asyncio the body could catch its cancellation and go on; here it cannot.
 ///
 /// # Errors

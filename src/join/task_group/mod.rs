@@ -24,6 +24,7 @@ use member::Member;
 
 use super::CancelToken;
 use super::children::Children;
+use crate::error::shielded;
 
 /// Runs `body`, and the children that it spawns into the group it is given, and ends when all of them
 /// have ended. If one fails the others are cancelled, the body too, and the errors come back together.
@@ -201,7 +202,8 @@ impl<'env, E> TaskGroup<'env, E> {
         handle
     }
 
-    /// A token that is cancelled when the group fails or is cancelled.
+    /// A token that is cancelled when the group fails, is cancelled or dropped, and at the latest when
+    /// it is over.
     pub fn token(&self) -> CancelToken {
         let token = self.shared.token.get_or_init(CancelToken::new).clone();
         if !self.shared.open.get() {
@@ -274,7 +276,11 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Taken while children are polled: they need not wake who is awake.
         drop(self.shared.waker.take());
-        self.children.begin(context);
+        // After a failure, those that are left of a batch have their turn and nobody else: should
+        // others be woken all the time, there would be no end of it.
+        if self.shared.open.get() || !self.children.is_amid_batch() {
+            self.children.begin(context);
+        }
         self.graceful.begin(context);
         let ended = self.advance(context);
         if ended.is_pending() {
@@ -292,7 +298,8 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
                 self.note(outcome);
             } else if let Poll::Ready(Some((_, outcome))) = self.graceful.advance(context) {
                 self.note(outcome);
-            } else if self.shared.incoming.borrow().is_empty() {
+            } else if self.is_amid_batch() || self.shared.incoming.borrow().is_empty() {
+                // In the middle, the allowance is used up: who has come in waits for the next poll.
                 break;
             }
         }
@@ -302,6 +309,10 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         }
         let left = self.children.len() + self.graceful.len();
         if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_amid_batch(&self) -> bool {
+        self.children.is_amid_batch() || self.graceful.is_amid_batch()
     }
 
     /// Takes in what has been spawned. What the group has failed before is not begun, unless it is to
@@ -326,7 +337,8 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
 
 impl<E> Drop for Running<'_, '_, E> {
     fn drop(&mut self) {
-        self.shared.open.set(false);
+        // A panic of whoever is woken is the affair of others, and there may be one already.
+        let _ = shielded(|| self.shared.close());
         // Children may hold the group: what it holds of them must go.
         let (waker, incoming) = (self.shared.waker.take(), self.shared.incoming.take());
         drop((waker, incoming));

@@ -107,7 +107,8 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.room.must_wait(1)
+        // Room is no longer accounted for once nobody can use it.
+        if self.is_shut_down() { self.len() >= self.capacity } else { self.room.must_wait(1) }
     }
 
     pub(super) fn capacity(&self) -> Option<usize> {
