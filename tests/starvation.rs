@@ -17,8 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
+use annulus::sync::Semaphore;
 use annulus::time::{interval, sleep, sleep_until};
-use annulus::{JoinHandle, metrics, spawn, yield_now};
+use annulus::{JoinHandle, gather, metrics, spawn, yield_now};
 
 use common::conditions::until;
 use common::pair::{ask, echo, pair};
@@ -125,6 +126,26 @@ fn a_task_that_joins_finished_tasks_lets_others_have_their_turns() {
             assert_eq!(task.await.unwrap(), number);
         }
         assert!(turns.get() >= TASKS / 256, "{} turns beside {TASKS} joins", turns.get());
+        counting.cancel();
+    });
+}
+
+/// The allowance is that of the task's turn: the futures that it polls side by side share it.
+#[test]
+fn a_task_that_polls_many_futures_that_are_always_ready_lets_others_have_their_turns() {
+    const CHILDREN: usize = 100;
+    const TIMES: usize = 1000;
+    run(async {
+        let (turns, counting) = count_turns();
+        let semaphore = Semaphore::new(CHILDREN);
+        let children = (0..CHILDREN).map(|_| async {
+            for _ in 0..TIMES {
+                drop(semaphore.acquire().await.unwrap());
+            }
+        });
+        gather(children.collect::<Vec<_>>()).await;
+        let fair = CHILDREN * TIMES / 256;
+        assert!(turns.get() >= fair, "{} turns, and not {fair}", turns.get());
         counting.cancel();
     });
 }

@@ -77,7 +77,7 @@ fn what_is_missing_is_listed_with_its_reason() {
     let output = command.arg("list").output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in [
-        "without annulus: file: the library has no files yet",
+        "without annulus, annulus-lease: file: the library has no files yet",
         "without asyncio, uvloop: proxy: it has no such server here",
         "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
     ] {
@@ -105,9 +105,9 @@ fn tasks_run_without_a_server() {
     let samples = samples(&folder, "tasks");
     assert!(!samples.is_empty());
     assert!(samples.iter().all(|(_, rounds)| *rounds == 2));
-    // All workloads, of which the library's locks, semaphore and queue are not there yet.
+    // All workloads, by both.
     let count = |name: &str| samples.iter().filter(|(one, _)| one == name).count();
-    assert_eq!((count("tokio"), count("annulus")), (12, 7));
+    assert_eq!((count("tokio"), count("annulus")), (12, 12));
     fs::remove_dir_all(&folder).unwrap();
 }
 

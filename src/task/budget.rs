@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-use super::current::with_budget;
+use super::current::{is_in_task, with_budget};
 
 /// How many operations may complete at once in one poll.
 const ALLOWANCE: u8 = 128;
@@ -43,8 +43,11 @@ pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
     if try_spend() {
         return Poll::Ready(());
     }
-    // Whoever polls outside of a task, such as a foreign executor, gets a new allowance too.
-    with_budget(Budget::refill);
+    // A task has its next allowance with its next turn, however many futures it polls in this one.
+    // Whoever polls outside of a task, such as a foreign executor, gets it at once.
+    if !is_in_task() {
+        with_budget(Budget::refill);
+    }
     context.waker().wake_by_ref();
     Poll::Pending
 }

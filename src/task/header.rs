@@ -4,7 +4,7 @@
 //!
 //! `references` counts, atomically: each waker; a place in the inbox; and one for the owner's
 //! thread as long as it holds any reference at all. The owner's own (the list of tasks, the handle,
-//! a place in the ready queue, a [`LocalWaker`](super::LocalWaker)) are counted in `held`, with no
+//! a place in the ready queue, a [`LocalWaker`]) are counted in `held`, with no
 //! atomics. While a task is not finished its list holds it, so `held > 0`.
 //!
 //! # The shard
