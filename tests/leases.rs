@@ -209,6 +209,31 @@ fn a_burst_is_received_past_the_ring_into_buffers_at_hand() {
     });
 }
 
+/// After a large message the next is waited for by readiness, and received past the ring.
+#[test]
+fn large_messages_are_received_past_the_ring_also_after_a_drop_and_at_the_end() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let mut message = async |stream: &mut TcpStream, seed| {
+            peer.write_all(&pattern(seed, 16 * 1024)).unwrap();
+            assert_eq!(receive_all(stream, 16 * 1024).await, pattern(seed, 16 * 1024));
+        };
+        message(&mut stream, 0).await;
+        let before = metrics();
+        for seed in 1..50 {
+            // Dropped while it waits for readiness, it takes nothing.
+            let mut dropped = Box::pin(stream.recv());
+            assert!(once(dropped.as_mut()).await.is_pending());
+            until(|| metrics().queued == 0).await;
+            drop(dropped);
+            message(&mut stream, seed).await;
+        }
+        assert!(metrics().direct >= before.direct + 49);
+        drop(peer);
+        assert!(stream.recv().await.unwrap().is_empty());
+    });
+}
+
 #[test]
 fn what_a_dropped_receive_brought_is_the_next_ones() {
     run_with(4, 1024, async || {

@@ -120,6 +120,10 @@ impl<R: Ring> Driver<R> {
     /// What the entry points to stays valid and untouched until the operation's completion has been
     /// taken from the slot, or is handed over with [`abandon`](Self::abandon).
     pub(crate) unsafe fn submit(&self, entry: Submission, waker: &Waker) -> Option<Key> {
+        // A closed driver keeps no waker: dropping one is foreign code.
+        if self.is_closing() {
+            return None;
+        }
         let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entry's memory.
         unsafe { self.flight.borrow_mut().submit(entry, state) }
@@ -136,6 +140,10 @@ impl<R: Ring> Driver<R> {
         timeout: Submission,
         waker: &Waker,
     ) -> Option<Key> {
+        // A closed driver keeps no waker: dropping one is foreign code.
+        if self.is_closing() {
+            return None;
+        }
         let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entries' memory.
         unsafe { self.flight.borrow_mut().submit_with_timeout(entry, timeout, state) }

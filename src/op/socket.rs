@@ -31,6 +31,9 @@ pub(crate) struct Socket {
     unread: RefCell<Unread>,
     /// Whether the last receive left bytes in the socket.
     pub(super) has_more: Cell<bool>,
+    /// Whether the last receive on lease brought so much that the next is better received, and sent
+    /// on, at once, while it is in the cache.
+    pub(super) brings_much: Cell<bool>,
     pub(super) reading: Ending,
     pub(super) writing: Ending,
     message: Cell<Option<Box<MessageHeader>>>,
@@ -52,6 +55,7 @@ impl Socket {
             lingers: Cell::new(false),
             unread: RefCell::default(),
             has_more: Cell::new(false),
+            brings_much: Cell::new(false),
             reading: Ending::default(),
             writing: Ending::default(),
             message: Cell::default(),
@@ -91,10 +95,10 @@ impl Socket {
         done
     }
 
-    /// Whether a send is better done at once: when the socket has bytes to read, so that its memory
-    /// is worth keeping in the cache, or when an entry would be alone in its enter.
+    /// Whether a send is better done at once: when the socket has bytes to read or brings many, so that
+    /// what was received is in the cache, or when an entry would be alone in its enter.
     pub(super) fn prefers_direct_sends(&self, driver: &Driver) -> bool {
-        self.has_more.get() || driver.is_queue_empty()
+        self.has_more.get() || self.brings_much.get() || driver.is_queue_empty()
     }
 
     /// Keeps what a dropped read brought for the next one.
