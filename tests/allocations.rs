@@ -101,6 +101,37 @@ fn an_established_connection_allocates_nothing() {
     });
 }
 
+/// Small messages, and large ones, which are waited for and received in another way.
+#[test]
+fn receiving_on_lease_and_sending_the_lease_allocates_nothing() {
+    run(async {
+        for size in [64, 32 * 1024] {
+            let (mut near, mut far) = pair().await;
+            spawn(async move {
+                loop {
+                    let lease = far.recv().await.unwrap();
+                    if lease.is_empty() {
+                        return;
+                    }
+                    far.write_all(lease).await.0.unwrap();
+                }
+            });
+            let mut message = vec![7; size];
+            let asking = async || {
+                let (result, sent) = near.write_all(mem::take(&mut message)).await;
+                result.unwrap();
+                message = sent;
+                let mut left = size;
+                while left > 0 {
+                    left -= near.recv().await.unwrap().len();
+                }
+            };
+            assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
+        }
+        assert_eq!(metrics().lease_misses, 0);
+    });
+}
+
 #[test]
 fn many_established_connections_allocate_nothing() {
     const CONNECTIONS: usize = 50;
