@@ -103,6 +103,12 @@ fn optional(ring: &IoUring, flags: &[Flag], opcodes: &Opcodes) -> impl Iterator<
         may("submit all", "5.18", flag(Flag::SubmitAll), "a bad entry delays the ones behind it"),
         may("multishot accept", "5.19", has_5_19(opcodes), "an entry for each connection"),
         may("cancel everything at once", "5.19", has_5_19(opcodes), "an entry for each cancel"),
+        may(
+            "buffers that the kernel picks",
+            "5.19",
+            has_5_19(opcodes),
+            "a receive on lease holds memory of its own while it waits",
+        ),
         may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
     ]
     .into_iter()
