@@ -206,7 +206,12 @@ fn older_kernels_serve_with_fewer_flags_and_a_probe_says_which() {
         (
             COOP_TASKRUN | TASKRUN_FLAG,
             Some(SOCKET),
-            &["task-run flag", "multishot accept", "cancel everything at once"],
+            &[
+                "task-run flag",
+                "multishot accept",
+                "cancel everything at once",
+                "buffers that the kernel picks",
+            ],
         ),
         (SUBMIT_ALL, Some(SOCKET), &["submit all"]),
     ] {
