@@ -15,7 +15,7 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::Job;
 use crate::server::Calls;
-use crate::workloads::sync::{self, Holders, Primitives};
+use crate::workloads::sync::{self, Primitives};
 use crate::workloads::{self, Measured, Runtime, Workload};
 
 /// How often the count of system calls is published.
@@ -320,25 +320,7 @@ impl Primitives for Annulus {
         getter.get().await.expect("nobody shuts it down")
     }
 
-    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::locker::<Self>(lock, rounds))
-    }
-
-    fn spawn_holder(
-        semaphore: Self::Semaphore,
-        holders: Holders,
-        rounds: u64,
-    ) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
-    }
-
-    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::putter::<Self>(putter, values))
-    }
-
-    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::getter::<Self>(getter, values))
-    }
+    sync::starts_tasks_by!(spawn_local);
 }
 
 fn spawn_local<F: Future<Output = ()> + 'static>(future: F) -> impl Future<Output = ()> + 'static {

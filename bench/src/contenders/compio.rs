@@ -19,7 +19,7 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, Service, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
-use crate::workloads::sync::{self, Holders};
+use crate::workloads::sync;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
@@ -299,25 +299,7 @@ impl Primitives for Compio {
         getter.recv().await.expect("the other end puts")
     }
 
-    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::locker::<Self>(lock, rounds))
-    }
-
-    fn spawn_holder(
-        semaphore: Self::Semaphore,
-        holders: Holders,
-        rounds: u64,
-    ) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::holder::<Self>(semaphore, holders, rounds))
-    }
-
-    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::putter::<Self>(putter, values))
-    }
-
-    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn_local(sync::getter::<Self>(getter, values))
-    }
+    sync::starts_tasks_by!(spawn_local);
 }
 
 fn spawn_local<F: Future<Output = ()> + 'static>(future: F) -> impl Future<Output = ()> + 'static {

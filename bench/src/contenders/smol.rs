@@ -21,7 +21,7 @@ use super::hub::Hub;
 use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
-use crate::workloads::sync::{self, Holders};
+use crate::workloads::sync;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 thread_local! {
@@ -305,23 +305,5 @@ impl Primitives for Smol {
         getter.recv().await.expect("the other end puts")
     }
 
-    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
-        Self::spawn(sync::locker::<Self>(lock, rounds))
-    }
-
-    fn spawn_holder(
-        semaphore: Self::Semaphore,
-        holders: Holders,
-        rounds: u64,
-    ) -> impl Future<Output = ()> + 'static {
-        Self::spawn(sync::holder::<Self>(semaphore, holders, rounds))
-    }
-
-    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
-        Self::spawn(sync::putter::<Self>(putter, values))
-    }
-
-    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
-        Self::spawn(sync::getter::<Self>(getter, values))
-    }
+    sync::starts_tasks_by!(Self::spawn);
 }

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
 use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::server::Calls;
-use crate::workloads::sync::{self, Holders};
+use crate::workloads::sync;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
 pub(super) fn forms() -> [Box<dyn Contender>; 2] {
@@ -374,25 +374,7 @@ impl Primitives for TokioSync {
         getter.recv().await.expect("the other end puts")
     }
 
-    fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
-        spawn(sync::locker::<Self>(lock, rounds))
-    }
-
-    fn spawn_holder(
-        semaphore: Self::Semaphore,
-        holders: Holders,
-        rounds: u64,
-    ) -> impl Future<Output = ()> + 'static {
-        spawn(sync::holder::<Self>(semaphore, holders, rounds))
-    }
-
-    fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn(sync::putter::<Self>(putter, values))
-    }
-
-    fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
-        spawn(sync::getter::<Self>(getter, values))
-    }
+    sync::starts_tasks_by!(spawn);
 }
 
 fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static

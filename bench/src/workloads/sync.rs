@@ -20,7 +20,7 @@ const CAPACITY: usize = 64;
 /// What a runtime's users guard and pass things with.
 ///
 /// Whether a task may cross threads shows only where its types are known: that is why each starts
-/// its tasks itself, with [`locker`], [`holder`], [`putter`] and [`getter`].
+/// its tasks itself, with [`starts_tasks_by`].
 pub(crate) trait Primitives: Sized + 'static {
     /// A handle of a lock over a number. Clones are the same lock.
     type Lock: Clone + 'static;
@@ -50,6 +50,32 @@ pub(crate) trait Primitives: Sized + 'static {
     fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static;
     fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static;
 }
+
+/// Writes those functions of [`Primitives`] that start tasks. They differ only in what starts them.
+macro_rules! starts_tasks_by {
+    ($spawn:path) => {
+        fn spawn_locker(lock: Self::Lock, rounds: u64) -> impl Future<Output = ()> + 'static {
+            $spawn($crate::workloads::sync::locker::<Self>(lock, rounds))
+        }
+
+        fn spawn_holder(
+            semaphore: Self::Semaphore,
+            holders: $crate::workloads::sync::Holders,
+            rounds: u64,
+        ) -> impl Future<Output = ()> + 'static {
+            $spawn($crate::workloads::sync::holder::<Self>(semaphore, holders, rounds))
+        }
+
+        fn spawn_putter(putter: Self::Putter, values: u64) -> impl Future<Output = ()> + 'static {
+            $spawn($crate::workloads::sync::putter::<Self>(putter, values))
+        }
+
+        fn spawn_getter(getter: Self::Getter, values: u64) -> impl Future<Output = ()> + 'static {
+            $spawn($crate::workloads::sync::getter::<Self>(getter, values))
+        }
+    };
+}
+pub(crate) use starts_tasks_by;
 
 /// Adds one so many times, and lets others run while it holds the lock.
 pub(crate) async fn locker<P: Primitives>(lock: P::Lock, rounds: u64) {
