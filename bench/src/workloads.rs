@@ -5,17 +5,6 @@
 
 mod remote;
 mod signal;
-#[cfg_attr(
-    not(any(
-        feature = "compio",
-        feature = "glommio",
-        feature = "monoio",
-        feature = "smol",
-        feature = "tokio",
-        feature = "tokio-uring"
-    )),
-    expect(dead_code, reason = "only the peers have locks, semaphores and queues so far")
-)]
 pub(crate) mod sync;
 mod tasks;
 mod timers;
@@ -168,17 +157,6 @@ pub(crate) fn run<R: Runtime>(workload: Workload, operations: u64) -> io::Result
     }
 }
 
-#[cfg_attr(
-    not(any(
-        feature = "compio",
-        feature = "glommio",
-        feature = "monoio",
-        feature = "smol",
-        feature = "tokio",
-        feature = "tokio-uring"
-    )),
-    expect(dead_code, reason = "only the peers have them so far")
-)]
 /// Does any workload on a runtime, with what its users guard and pass things with.
 pub(crate) fn run_all<R: Runtime, P: Primitives>(
     workload: Workload,
