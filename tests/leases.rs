@@ -5,11 +5,13 @@ mod common;
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as Peer};
+use std::rc::Rc;
 use std::thread;
 
 use annulus::buf::Lease;
 use annulus::net::TcpStream;
-use annulus::{Runtime, metrics, spawn};
+use annulus::sync::Barrier;
+use annulus::{Builder, Runtime, metrics, spawn};
 use bytes::Bytes;
 use common::bounded::bounded;
 use common::net::connected;
@@ -17,13 +19,17 @@ use common::poll::{once, until};
 use common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
 use common::watchdog::run;
 
-/// Runs on a runtime with so many buffers of a size.
+fn builder(count: u16, bytes: usize) -> Builder {
+    Runtime::builder().leases(count, bytes).small_leases(count, bytes)
+}
+
+/// Runs on a runtime with so many buffers of a size, of either kind.
 fn run_with<T: Send + 'static>(
     count: u16,
     bytes: usize,
     body: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> T {
-    bounded(move || Runtime::builder().leases(count, bytes).build().unwrap().block_on(body()))
+    bounded(move || builder(count, bytes).build().unwrap().block_on(body()))
 }
 
 /// `length` bytes that begin with `seed` and in which no two places near each other look alike.
@@ -157,10 +163,12 @@ fn with_all_buffers_lent_out_every_byte_arrives_all_the_same() {
     const STREAMS: usize = 1000;
     run_with(4, 1024, async || {
         let mut peers = Vec::new();
+        let all_received = Rc::new(Barrier::new(STREAMS));
         let tasks: Vec<_> = (0..STREAMS)
             .map(|seed| {
                 let (mut stream, peer) = connected();
                 peers.push(peer);
+                let all_received = Rc::clone(&all_received);
                 spawn(async move {
                     let (mut kept, mut length) = (Vec::<Lease>::new(), 0);
                     while length < 3000 {
@@ -169,6 +177,7 @@ fn with_all_buffers_lent_out_every_byte_arrives_all_the_same() {
                         length += lease.len();
                         kept.push(lease);
                     }
+                    all_received.wait().await.unwrap();
                     assert_eq!(kept.concat_bytes(), pattern(seed as u8, 3000));
                 })
             })
@@ -276,7 +285,7 @@ fn a_kernel_without_buffer_rings_serves_memory_of_its_own() {
 fn a_runtime_that_ends_with_receives_in_flight_lets_go_of_its_buffers() {
     bounded(|| {
         for _ in 0..20 {
-            let runtime = Runtime::builder().leases(4, 4096).build().unwrap();
+            let runtime = builder(4, 4096).build().unwrap();
             let mut peers = Vec::new();
             let lease = runtime.block_on(async {
                 let (mut stream, mut peer) = connected();

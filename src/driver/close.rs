@@ -31,11 +31,10 @@ impl<R: Ring> Driver<R> {
 
     /// Takes the buffers back from the kernel. If it may still write to them they stay its own.
     fn close_leases(&self) {
-        let Some(Some(leases)) = self.leases.get() else { return };
         let mut flight = self.flight.borrow_mut();
-        if flight.in_flight() == 0 {
-            flight.release_buffers();
-            leases.borrow_mut().note_released();
+        let is_free = flight.in_flight() == 0;
+        if let Some(ring) = flight.ring().filter(|_| is_free) {
+            self.leases.release(ring);
         }
     }
 

@@ -35,6 +35,11 @@ impl Direct {
         self.left.get() == 0
     }
 
+    /// Whether nothing has been done past the ring in this turn.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.left.get() == ALLOWANCE
+    }
+
     /// Counts an operation that was done, and its bytes.
     pub(super) fn spend(&self, bytes: usize) {
         self.count.set(self.count.get() + 1);

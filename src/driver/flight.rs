@@ -14,7 +14,6 @@ use std::{mem, thread};
 
 use super::Metrics;
 use super::book::Book;
-use super::leases::{LeaseSize, Leases};
 use super::queue::{Chain, Queue};
 use super::slot::{Abandoned, Key, Orphan, State};
 use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
@@ -255,6 +254,11 @@ impl<R: Ring> Flight<R> {
         }
     }
 
+    /// Whether [`take_next`](Self::take_next) would give something.
+    pub(super) fn has_next(&mut self, key: Key) -> bool {
+        matches!(self.book.state(key), State::Streaming(stream) if !stream.is_waiting())
+    }
+
     pub(super) fn record_wake(&mut self, waker: LocalWaker) {
         self.book.woken.push(waker);
     }
@@ -286,14 +290,9 @@ impl<R: Ring> Flight<R> {
         self.closing = true;
     }
 
-    /// Makes buffers for the kernel to pick from. `None` if it has no such thing.
-    pub(super) fn make_leases(&mut self, size: LeaseSize) -> Option<Leases> {
-        Leases::new(size, self.queue.as_mut()?.ring()).ok()
-    }
-
-    /// Takes the buffers back. Nothing may be in flight.
-    pub(super) fn release_buffers(&mut self) {
-        self.queue_mut().ring().release_buffers();
+    /// The ring, while it is open.
+    pub(super) fn ring(&mut self) -> Option<&mut R> {
+        self.queue.as_mut().map(Queue::ring)
     }
 
     pub(super) fn is_queue_empty(&mut self) -> bool {

@@ -24,6 +24,9 @@ pub struct Metrics {
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
     /// them more with [`Builder::leases`](crate::Builder::leases).
     pub lease_misses: u64,
+    /// Receives that go on by themselves, one entry for all that a connection brings: connections that
+    /// bring little at a time receive so. See [`TcpStream::recv`](crate::net::TcpStream::recv).
+    pub multishot_receives: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Timers that are running, or have fired and not been looked at.

@@ -38,12 +38,12 @@ mod slot;
 mod tests;
 mod wheel;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-pub(crate) use leases::{LeaseSize, Taken};
+pub(crate) use leases::{LeaseSize, LeaseSizes, Taken};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
 pub(crate) use wheel::TimerKey;
@@ -70,11 +70,9 @@ pub(crate) struct Driver<R = KernelRing> {
     /// would pile up in front of the tasks that wait for the kernel.
     timers_a_turn: usize,
     direct: Direct,
-    lease_size: LeaseSize,
-    /// Made when the first is wanted; `None` inside if the kernel has no such thing.
-    leases: OnceCell<Option<RefCell<Leases>>>,
-    lease_misses: Cell<u64>,
+    leases: Leases,
     capabilities: Capabilities,
+    multishot_receives: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
 }
@@ -86,7 +84,7 @@ impl<R: Ring> Driver<R> {
         capabilities: Capabilities,
         bell: RawFd,
         timers_a_turn: usize,
-        lease_size: LeaseSize,
+        lease_sizes: LeaseSizes,
         incidents: IncidentHook,
     ) -> Self {
         Self {
@@ -95,9 +93,8 @@ impl<R: Ring> Driver<R> {
             spare_wakers: Cell::default(),
             timers_a_turn,
             direct: Direct::new(),
-            lease_size,
-            leases: OnceCell::new(),
-            lease_misses: Cell::new(0),
+            leases: Leases::new(lease_sizes),
+            multishot_receives: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -188,6 +185,11 @@ impl<R: Ring> Driver<R> {
         self.poll_slot(key, waker, |flight| flight.take_next(key))
     }
 
+    /// Whether a completion of a multishot operation is there, or its end.
+    pub(crate) fn has_next(&self, key: Key) -> bool {
+        self.flight.borrow_mut().has_next(key)
+    }
+
     /// Takes what a slot has by `take`, or leaves `waker` in it.
     fn poll_slot<T>(
         &self,
@@ -249,9 +251,9 @@ impl<R: Ring> Driver<R> {
         !self.direct.is_spent() && !self.is_closing()
     }
 
-    /// Whether the next entry would be the first of this turn's.
-    pub(crate) fn is_queue_empty(&self) -> bool {
-        self.flight.borrow_mut().is_queue_empty()
+    /// Whether nothing has been done in this turn yet, by an entry or past the ring.
+    pub(crate) fn is_first_of_turn(&self) -> bool {
+        self.direct.is_untouched() && self.flight.borrow_mut().is_queue_empty()
     }
 
     /// Counts an operation that was done by a system call.
@@ -264,46 +266,10 @@ impl<R: Ring> Driver<R> {
         self.direct.is_spent()
     }
 
-    /// Whether there are buffers for the kernel to pick from. Makes them if nobody has asked before.
-    pub(crate) fn has_leases(&self) -> bool {
-        self.leases().is_some()
-    }
-
-    fn leases(&self) -> Option<&RefCell<Leases>> {
-        let make = || self.flight.borrow_mut().make_leases(self.lease_size).map(RefCell::new);
-        self.leases.get_or_init(make).as_ref()
-    }
-
-    /// A buffer to receive into past the ring, if one is at hand.
-    pub(crate) fn take_lease(&self) -> Option<Taken> {
-        self.leases()?.borrow_mut().take()
-    }
-
-    /// The buffer that a completion has named.
-    ///
-    /// # Panics
-    ///
-    /// If this driver has no buffers.
-    pub(crate) fn reported_lease(&self, buffer: u16) -> Taken {
-        self.leases().expect("only registered buffers are reported").borrow().reported(buffer)
-    }
-
-    /// How many bytes a buffer has.
-    pub(crate) fn lease_bytes(&self) -> usize {
-        self.lease_size.bytes
-    }
-
-    /// Counts a receive that found all buffers lent out.
-    pub(crate) fn note_lease_miss(&self) {
-        self.lease_misses.set(self.lease_misses.get() + 1);
-    }
-
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
     pub(crate) fn turn(&self, may_wait: bool) {
         self.direct.refill();
-        if let Some(Some(leases)) = self.leases.get() {
-            leases.borrow_mut().collect();
-        }
+        self.leases.collect();
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
         self.flight.borrow_mut().turn(wait);
         self.fire_timers();
@@ -378,6 +344,11 @@ impl<R: Ring> Driver<R> {
         drop(waker);
     }
 
+    /// Counts a receive that goes on by itself.
+    pub(crate) fn note_multishot_receive(&self) {
+        self.multishot_receives.set(self.multishot_receives.get() + 1);
+    }
+
     /// Counts an accept that had to wait because descriptors or memory had run out.
     pub(crate) fn note_accept_stall(&self) {
         self.accept_stalls.set(self.accept_stalls.get() + 1);
@@ -392,7 +363,8 @@ impl<R: Ring> Driver<R> {
         let mut metrics = self.flight.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();
         metrics.direct = self.direct.count();
-        metrics.lease_misses = self.lease_misses.get();
+        metrics.lease_misses = self.leases.misses();
+        metrics.multishot_receives = self.multishot_receives.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
     }

@@ -235,6 +235,11 @@ impl Stream {
         self.untaken.pop_front()
     }
 
+    /// Whether there is nothing to take yet, and it has not ended.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.untaken.is_empty() && !self.ended
+    }
+
     /// Whether nothing will come any more.
     pub(super) fn is_exhausted(&self) -> bool {
         self.ended && self.untaken.is_empty()

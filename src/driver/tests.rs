@@ -8,7 +8,7 @@ use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::scripted_ring::ScriptedRing;
-use super::{Driver, Key, LeaseSize, Orphan};
+use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan};
 use crate::error::Incident;
 use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ENOENT, ETIME};
 use crate::sys::probe::Capabilities;
@@ -42,15 +42,11 @@ impl Bench {
         let hook = Arc::new(move |_: &Incident| {
             counter.fetch_add(1, Relaxed);
         });
-        let capabilities = Capabilities { multishot_accept: true, cancel_any: false };
-        let driver = Driver::new(
-            ring.clone(),
-            capabilities,
-            -1,
-            128,
-            LeaseSize { count: 4, bytes: 64 },
-            hook,
-        );
+        let capabilities =
+            Capabilities { multishot_accept: true, multishot_recv: true, cancel_any: false };
+        let size = LeaseSize { count: 4, bytes: 64 };
+        let leases = LeaseSizes { small: size, large: size };
+        let driver = Driver::new(ring.clone(), capabilities, -1, 128, leases, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
 

@@ -1,24 +1,63 @@
-//! Closing a descriptor whose close may block, on a kernel worker.
+//! Closing a socket: at once, or on a kernel worker if that may block.
 
+use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
 
 use crate::driver::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
-use crate::sys::socket::set_linger;
+use crate::sys::socket::{linger, set_linger, shutdown};
 use crate::sys::types::Fd;
 use crate::sys::{Completion, SubmissionFlags, opcode};
 
+/// A descriptor that is closed when this is dropped.
+pub(super) struct Closing {
+    driver: Rc<Driver>,
+    fd: Option<OwnedFd>,
+    /// Whether a close may take time, because it waits for unsent bytes.
+    lingers: bool,
+}
+
+impl Closing {
+    pub(super) fn new(driver: &Rc<Driver>, fd: OwnedFd, lingers: bool) -> Self {
+        Self { driver: Rc::clone(driver), fd: Some(fd), lingers }
+    }
+
+    pub(super) fn driver(&self) -> &Rc<Driver> {
+        &self.driver
+    }
+
+    /// Lets the peer know already, where the close itself has to wait. A connection that is to be reset
+    /// is left alone: its peer must not mistake the reset for an end.
+    pub(super) fn announce(&self) {
+        let Some(fd) = &self.fd else { return };
+        let resets = linger(fd).is_ok_and(|linger| linger.is_some_and(|linger| linger.is_zero()));
+        if !resets {
+            // It fails only if the connection is gone, and then the peer knows.
+            let _ = shutdown(fd, Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take().filter(|_| self.lingers) {
+            close_off_the_loop(&self.driver, fd);
+        }
+    }
+}
+
 /// Closes `fd` without making this thread wait for it.
-pub(super) fn close_off_the_loop(driver: &Driver, fd: OwnedFd) {
+fn close_off_the_loop(driver: &Driver, fd: OwnedFd) {
     let entry = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
     // SAFETY: the entry points to no memory.
-    unsafe { driver.submit_detached(entry, Box::new(Closing(Some(fd)))) };
+    unsafe { driver.submit_detached(entry, Box::new(Lingering(Some(fd)))) };
 }
 
 /// The descriptor, while the kernel may not have got round to closing it.
-struct Closing(Option<OwnedFd>);
+struct Lingering(Option<OwnedFd>);
 
-impl Orphan for Closing {
+impl Orphan for Lingering {
     fn settle(&mut self, completion: Completion) {
         let Some(fd) = self.0.take() else { return };
         if completion.failed_with(ECANCELED) {

@@ -19,6 +19,8 @@ mod accept;
 mod close;
 mod connect;
 mod ending;
+mod habit;
+mod inflow;
 mod multishot;
 #[cfg(test)]
 mod on_workers;

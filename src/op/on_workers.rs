@@ -19,7 +19,7 @@ use std::time::Duration;
 use std::{hint, mem};
 
 use super::{Op, Operation, Recv, Socket, Step};
-use crate::driver::{Driver, LeaseSize};
+use crate::driver::{Driver, LeaseSize, LeaseSizes};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{NewRing, Size, kernel_ring};
 use crate::sys::{Completion, Submission, SubmissionFlags};
@@ -82,7 +82,8 @@ impl Bench {
         let hook = Arc::new(move |_: &_| {
             counter.fetch_add(1, Relaxed);
         });
-        let leases = LeaseSize { count: 4, bytes: 4096 };
+        let size = LeaseSize { count: 4, bytes: 4096 };
+        let leases = LeaseSizes { small: size, large: size };
         let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), 128, leases, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }
     }

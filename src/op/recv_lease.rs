@@ -1,18 +1,24 @@
-//! Receiving into a buffer of the runtime's, which the kernel picks when bytes have arrived.
+//! Receiving once into a buffer of the runtime's.
 //!
-//! On a socket that brings much at a time the entry waits for readiness only, and the bytes are then
-//! received past the ring into a buffer that is at hand, and in the cache. The kernel would receive for
-//! many sockets in one go, before the first of their tasks has its turn.
+//! In one of two ways, by what the socket is used to bring (`habit`):
+//!
+//! - the kernel picks a small buffer when bytes have arrived;
+//! - the entry waits for readiness only, and brings no bytes. They are then received past the ring, into
+//!   a large buffer. So it is also where the kernel has no buffers to pick from, and after it has
+//!   found none.
+//!
+//! If all large buffers are lent out, the bytes come into memory of their own. Nobody waits with such
+//! memory in hand: it is taken for bytes that are there.
 //!
 //! Dropped in flight, what was received goes to the socket's unread bytes, in order, and the buffer
-//! back. If all buffers are lent out, the bytes are still there, and come into memory of their own.
+//! back.
 
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::{io, mem};
+use std::{io, mem, ptr};
 
 use super::recv::{is_interrupted, keep_error};
-use super::{Operation, Socket, Step, entry_length};
+use super::{Operation, Socket, Step};
 use crate::buf::Lease;
 use crate::driver::{Driver, Taken};
 use crate::error::describe;
@@ -24,76 +30,98 @@ use crate::sys::{BUFFER_GROUP, Completion, Submission, SubmissionFlags, opcode};
 /// Receives what is there: nothing at the end.
 pub(crate) struct RecvLease {
     socket: Rc<Socket>,
-    target: Target,
+    /// What a call past the ring has received into.
+    target: Option<Target>,
     /// Whether the entry in flight waits for readiness, and brings no bytes.
     awaits_readiness: bool,
+    /// Whether the kernel has found no buffer.
+    found_none: bool,
 }
 
 enum Target {
-    /// Whichever the kernel picks.
-    Picked,
-    /// One that was at hand, for an attempt.
-    AtHand(Taken),
-    /// Memory of its own.
+    Large(Taken),
     Own(Vec<u8>),
 }
 
-/// How much is received into memory of its own, where the kernel has no buffer rings: a connection that
-/// waits holds it.
-const OWN: usize = 16 * 1024;
+impl Target {
+    fn new(driver: &Driver) -> Self {
+        let own = || Self::Own(Vec::with_capacity(driver.lease_bytes()));
+        driver.take_lease().map_or_else(own, Self::Large)
+    }
+
+    /// Receives what is there. `None` if there is nothing.
+    fn receive(&mut self, socket: &Socket) -> Option<Completion> {
+        let (start, length) = match self {
+            Self::Large(taken) => (taken.start(), taken.size()),
+            Self::Own(memory) => (memory.as_mut_ptr(), memory.capacity()),
+        };
+        // SAFETY: there is room for so many bytes, and nobody else touches them.
+        unsafe { receive(socket.as_raw_fd(), start, length) }
+    }
+
+    /// # Safety
+    ///
+    /// So many bytes have been received.
+    unsafe fn lend(self, count: usize) -> Lease {
+        match self {
+            // SAFETY: the caller says so.
+            Self::Large(taken) => unsafe { taken.lend(count) },
+            Self::Own(mut memory) => {
+                // SAFETY: so many bytes have been received, of no more than there is room for.
+                unsafe { memory.set_len(count) };
+                Lease::from(memory)
+            }
+        }
+    }
+}
 
 impl RecvLease {
     pub(crate) fn new(socket: &Rc<Socket>) -> Self {
-        let target = if socket.driver().has_leases() { Target::Picked } else { own(OWN) };
-        Self { socket: Rc::clone(socket), target, awaits_readiness: false }
+        let socket = Rc::clone(socket);
+        Self { socket, target: None, awaits_readiness: false, found_none: false }
     }
 
     /// What a completion has brought: nothing if it failed.
     fn received(&mut self, completion: Completion) -> Lease {
         let count = completion.result().map_or(0, |count| count as usize);
         let picked = completion.buffer().map(|buffer| self.socket.driver().reported_lease(buffer));
-        match (picked, mem::replace(&mut self.target, Target::Picked)) {
+        match (picked, self.target.take()) {
             // SAFETY: so many bytes have been received into it.
-            (Some(taken), _) | (None, Target::AtHand(taken)) => unsafe { taken.lend(count) },
-            (None, Target::Own(mut memory)) => {
-                // SAFETY: the kernel has written so many bytes, of no more than there is room for.
-                unsafe { memory.set_len(count) };
-                Lease::from(memory)
-            }
-            (None, Target::Picked) => Lease::default(),
+            (Some(taken), _) => unsafe { taken.lend(count) },
+            // SAFETY: as above.
+            (None, Some(target)) => unsafe { target.lend(count) },
+            (None, None) => Lease::default(),
+        }
+    }
+
+    /// Takes note of what a receive has brought, and how much room it had.
+    fn learn(&self, completion: Completion, room: usize) {
+        self.socket.has_more.set(completion.has_more());
+        if let Ok(count) = completion.result() {
+            let habit = self.socket.habit.get().after(count as usize, room);
+            self.socket.habit.set(habit);
         }
     }
 }
 
-/// From how many bytes at a time on a socket brings much.
-const MUCH: usize = 8 * 1024;
-
-fn own(bytes: usize) -> Target {
-    Target::Own(Vec::with_capacity(bytes))
-}
-
-// SAFETY: the entry points to memory of the vector's, which does not move with it, or to none: the
-// kernel picks one of the buffers that the driver has given it, and nobody touches those meanwhile.
+// SAFETY: the entry points to no memory: the kernel picks one of the buffers that the driver has given
+// it, and nobody touches those meanwhile.
 unsafe impl Operation for RecvLease {
     type Output = io::Result<Lease>;
 
     fn entry(&mut self) -> Submission {
-        let fd = self.socket.entry_fd();
-        let picks = matches!(self.target, Target::Picked);
-        self.awaits_readiness =
-            picks && self.socket.brings_much.get() && !self.socket.has_more.get();
+        let socket = &self.socket;
+        let fd = socket.entry_fd();
+        // What is there already, but must wait for the next turn, is received by a call then.
+        let knows_better = socket.has_more.get() || socket.habit.get().is_much() || self.found_none;
+        self.awaits_readiness = knows_better || !socket.driver().picks_leases();
         if self.awaits_readiness {
             return opcode::PollAdd::new(fd, READABLE).build();
         }
-        match &mut self.target {
-            Target::Own(memory) => {
-                opcode::Recv::new(fd, memory.as_mut_ptr(), entry_length(memory.capacity())).build()
-            }
-            Target::Picked | Target::AtHand(_) => opcode::Recv::new(fd, std::ptr::null_mut(), 0)
-                .buf_group(BUFFER_GROUP)
-                .build()
-                .flags(SubmissionFlags::BUFFER_SELECT),
-        }
+        opcode::Recv::new(fd, ptr::null_mut(), 0)
+            .buf_group(BUFFER_GROUP)
+            .build()
+            .flags(SubmissionFlags::BUFFER_SELECT)
     }
 
     fn is_worth_attempting(&self, _driver: &Driver) -> bool {
@@ -101,48 +129,45 @@ unsafe impl Operation for RecvLease {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let mut taken = self.socket.driver().take_lease()?;
-        let length = taken.size();
-        // SAFETY: the buffer has so many bytes, and nobody else touches them.
-        let done = unsafe { receive(self.socket.as_raw_fd(), taken.start(), length) };
-        self.target = Target::AtHand(taken);
-        if done.is_none() {
-            self.target = Target::Picked;
+        let mut target = Target::new(self.socket.driver());
+        let done = target.receive(&self.socket);
+        if done.is_some() {
+            self.target = Some(target);
         }
         self.socket.note_attempt(done)
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if mem::take(&mut self.awaits_readiness) {
-            return match completion.result() {
-                Err(error) if !is_interrupted(completion) => {
-                    Step::Done(Err(describe("recv", error)))
-                }
-                readiness => {
-                    self.socket.has_more.set(readiness.is_ok());
-                    Step::Again(self)
-                }
-            };
-        }
-        self.socket.has_more.set(completion.has_more());
-        self.socket.brings_much.set(completion.result().is_ok_and(|count| count as usize >= MUCH));
-        // Taken also if it failed: the kernel may have picked a buffer all the same.
-        let picks = !matches!(self.target, Target::Own(_));
-        let lease = self.received(completion);
         if is_interrupted(completion) {
-            self.target = if picks { Target::Picked } else { own(OWN) };
+            drop(self.received(completion));
             return Step::Again(self);
         }
-        if completion.failed_with(ENOBUFS) && picks {
-            self.socket.driver().note_lease_miss();
-            // The bytes are there, so this memory is not held for long.
-            self.target = own(self.socket.driver().lease_bytes());
+        if mem::take(&mut self.awaits_readiness) {
+            if let Err(error) = completion.result() {
+                return Step::Done(Err(describe("recv", error)));
+            }
+            self.socket.has_more.set(true);
             return Step::Again(self);
         }
-        Step::Done(match completion.result() {
-            Ok(_) => Ok(lease),
-            Err(error) => Err(describe("recv", error)),
-        })
+        let driver = self.socket.driver();
+        let room = match &self.target {
+            Some(target) => {
+                if let Target::Own(_) = target {
+                    driver.note_lease_miss();
+                }
+                driver.lease_bytes()
+            }
+            None => driver.picked_bytes(),
+        };
+        self.learn(completion, room);
+        if completion.failed_with(ENOBUFS) && self.target.is_none() {
+            driver.add_lease();
+            self.found_none = true;
+            return Step::Again(self);
+        }
+        // Taken also if it failed: the kernel may have picked a buffer all the same.
+        let lease = self.received(completion);
+        Step::Done(completion.result().map(|_| lease).map_err(|error| describe("recv", error)))
     }
 
     fn leave(&mut self) {
@@ -150,14 +175,13 @@ unsafe impl Operation for RecvLease {
     }
 
     fn settle(mut self, completion: Completion) {
-        if self.awaits_readiness {
-            return self.socket.reading.end();
+        if !self.awaits_readiness {
+            if !completion.failed_with(ENOBUFS) {
+                keep_error(&self.socket, completion);
+            }
+            let lease = self.received(completion);
+            self.socket.put_back(&lease);
         }
-        if !completion.failed_with(ENOBUFS) {
-            keep_error(&self.socket, completion);
-        }
-        let lease = self.received(completion);
-        self.socket.put_back(&lease);
         self.socket.reading.end();
     }
 }

@@ -11,8 +11,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::close::close_off_the_loop;
+use super::close::Closing;
 use super::ending::Ending;
+use super::habit::Habit;
+use super::inflow::Inflow;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::sys::Completion;
@@ -31,9 +33,10 @@ pub(crate) struct Socket {
     unread: RefCell<Unread>,
     /// Whether the last receive left bytes in the socket.
     pub(super) has_more: Cell<bool>,
-    /// Whether the last receive on lease brought so much that the next is better received, and sent
-    /// on, at once, while it is in the cache.
-    pub(super) brings_much: Cell<bool>,
+    /// How what it brings is best received on lease.
+    pub(super) habit: Cell<Habit>,
+    /// The receive that goes on by itself, if there is one.
+    pub(super) inflow: Inflow,
     pub(super) reading: Ending,
     pub(super) writing: Ending,
     message: Cell<Option<Box<MessageHeader>>>,
@@ -55,7 +58,8 @@ impl Socket {
             lingers: Cell::new(false),
             unread: RefCell::default(),
             has_more: Cell::new(false),
-            brings_much: Cell::new(false),
+            habit: Cell::default(),
+            inflow: Inflow::default(),
             reading: Ending::default(),
             writing: Ending::default(),
             message: Cell::default(),
@@ -98,7 +102,7 @@ impl Socket {
     /// Whether a send is better done at once: when the socket has bytes to read or brings many, so that
     /// what was received is in the cache, or when an entry would be alone in its enter.
     pub(super) fn prefers_direct_sends(&self, driver: &Driver) -> bool {
-        self.has_more.get() || self.brings_much.get() || driver.is_queue_empty()
+        self.has_more.get() || self.habit.get().is_much() || driver.is_first_of_turn()
     }
 
     /// Keeps what a dropped read brought for the next one.
@@ -177,9 +181,9 @@ impl AsRawFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(fd) = self.fd.take().filter(|_| self.lingers.get()) {
-            close_off_the_loop(&self.driver, fd);
-        }
+        let Some(fd) = self.fd.take() else { return };
+        let closing = Closing::new(&self.driver, fd, self.lingers.get());
+        self.inflow.abandon(closing);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::context::Shared;
-use crate::driver::{Driver, LeaseSize};
+use crate::driver::{Driver, LeaseSize, LeaseSizes};
 use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
@@ -28,7 +28,7 @@ use crate::task::Tasks;
 #[derive(Clone)]
 pub struct Builder {
     size: Size,
-    leases: LeaseSize,
+    leases: LeaseSizes,
     polls_a_turn: usize,
     teardown_limit: Duration,
     incidents: IncidentHook,
@@ -39,7 +39,10 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             size: Size { submissions: 1024, completions: 8192 },
-            leases: LeaseSize { count: 64, bytes: 64 * 1024 },
+            leases: LeaseSizes {
+                small: LeaseSize { count: 4096, bytes: 4 * 1024 },
+                large: LeaseSize { count: 64, bytes: 64 * 1024 },
+            },
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
             incidents: Arc::new(|incident| {
@@ -65,21 +68,34 @@ impl Builder {
         self
     }
 
-    /// How many buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has to receive into, and how
-    /// many bytes each has: 64 of 64 KiB by default. Rounded up to a power of two. The memory is
-    /// reserved when the first is wanted, and takes pages as they are used.
+    /// How many large buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has, and how many bytes
+    /// each has: 64 of 64 KiB by default. They are for connections that bring much at a time, and are
+    /// used while it is passed on; few of them stay in the cache. When all are lent, receives take
+    /// memory of their own ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
     ///
-    /// Many large buffers leave the cache; few run out, and then receives take memory of their own
-    /// ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
+    /// The memory is reserved when the first is wanted, and takes pages as they are used.
     ///
     /// # Panics
     ///
     /// If either is zero, or there are more than 32,768 buffers, or one has more than 1 GiB.
     pub fn leases(mut self, count: u16, bytes: usize) -> Self {
-        assert!(count > 0 && bytes > 0, "leases need buffers, and those a size");
-        assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");
-        assert!(bytes <= 1 << 30, "a buffer has at most 1 GiB");
-        self.leases = LeaseSize { count: count.next_power_of_two(), bytes };
+        self.leases.large = lease_size(count, bytes);
+        self
+    }
+
+    /// How many small buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has at most, and how many
+    /// bytes each has: 4096 of 4 KiB by default. They are for connections that bring little at a time:
+    /// the kernel picks one when bytes have arrived (5.19). Only as many are used as were ever wanted at
+    /// the same time, so a large count costs nothing by itself. Rounded up to a power of two.
+    ///
+    /// When all are lent, receives take large ones, which costs an entry more.
+    ///
+    /// # Panics
+    ///
+    /// As for [`leases`](Self::leases).
+    pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
+        let LeaseSize { count, bytes } = lease_size(count, bytes);
+        self.leases.small = LeaseSize { count: count.next_power_of_two(), bytes };
         self
     }
 
@@ -152,6 +168,13 @@ impl Builder {
         };
         Ok(Runtime { shared: Rc::new(shared) })
     }
+}
+
+fn lease_size(count: u16, bytes: usize) -> LeaseSize {
+    assert!(count > 0 && bytes > 0, "leases need buffers, and those a size");
+    assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");
+    assert!(bytes <= 1 << 30, "a buffer has at most 1 GiB");
+    LeaseSize { count, bytes }
 }
 
 impl Default for Builder {

@@ -15,6 +15,8 @@ use crate::error::SetupError;
 pub(crate) struct Capabilities {
     /// One accept entry serves many connections.
     pub(crate) multishot_accept: bool,
+    /// One receive entry serves all that a socket brings.
+    pub(crate) multishot_recv: bool,
     /// One cancel entry reaches everything in flight.
     pub(crate) cancel_any: bool,
 }
@@ -22,7 +24,11 @@ pub(crate) struct Capabilities {
 impl Capabilities {
     pub(super) fn of(opcodes: &Opcodes) -> Self {
         let linux_5_19 = has_5_19(opcodes);
-        Self { multishot_accept: linux_5_19, cancel_any: linux_5_19 }
+        Self {
+            multishot_accept: linux_5_19,
+            multishot_recv: has_6_0(opcodes),
+            cancel_any: linux_5_19,
+        }
     }
 }
 
@@ -30,6 +36,11 @@ impl Capabilities {
 /// so did the socket opcode, which can be.
 fn has_5_19(opcodes: &Opcodes) -> bool {
     opcodes.is_supported(opcode::Socket::CODE)
+}
+
+/// Multishot receive came with 6.0, and so did the zero-copy send, which can be probed.
+fn has_6_0(opcodes: &Opcodes) -> bool {
+    opcodes.is_supported(opcode::SendZc::CODE)
 }
 
 pub(super) fn opcodes(ring: &IoUring) -> Result<Opcodes, SetupError> {
@@ -107,8 +118,9 @@ fn optional(ring: &IoUring, flags: &[Flag], opcodes: &Opcodes) -> impl Iterator<
             "buffers that the kernel picks",
             "5.19",
             has_5_19(opcodes),
-            "a receive on lease holds memory of its own while it waits",
+            "a receive on lease takes two steps",
         ),
+        may("multishot receive", "6.0", has_6_0(opcodes), "an entry for each receive"),
         may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
     ]
     .into_iter()

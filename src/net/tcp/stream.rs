@@ -127,11 +127,16 @@ impl TcpStream {
     /// Receives what is there into a buffer of the runtime's, and lends it out; no bytes mean the end
     /// of the stream.
     ///
-    /// The kernel picks the buffer when bytes have arrived, so a connection that waits holds none:
-    /// a server with many connections needs little memory, and what it needs stays in the cache. See
-    /// [`Lease`] and [`Builder::leases`](crate::Builder::leases).
+    /// The buffer is picked when bytes have arrived, so a connection that waits holds none: a server
+    /// with many connections needs little memory, and what it needs stays in the cache. See [`Lease`],
+    /// and [`Builder::leases`](crate::Builder::leases) and
+    /// [`Builder::small_leases`](crate::Builder::small_leases) for how many there are. While all are
+    /// lent out the bytes come in memory of their own.
     ///
-    /// Before Linux 5.19, and while all buffers are lent out, the bytes come in memory of their own.
+    /// How it receives adapts to the connection. One that brings little at a time, again and again,
+    /// receives by itself (by a multishot entry, Linux 6.0): then a few messages may have been received
+    /// before anyone asks. Reads into memory of one's own end that, at the cost of a cancel once; on one
+    /// connection, better use either those or this.
     ///
     /// # Errors
     ///

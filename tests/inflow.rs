@@ -1,0 +1,299 @@
+//! Receives that go on by themselves, on connections that bring little at a time: whatever comes when
+//! nobody awaits it is the next to be taken, a peer cannot make the process hold more than a bound, and
+//! all ends as one-shot receives do.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream as Peer};
+use std::thread;
+use std::time::Duration;
+
+use annulus::net::TcpStream;
+use annulus::time::{sleep, timeout};
+use annulus::{Runtime, metrics, spawn, yield_now};
+use blake3::Hasher;
+use common::bounded::bounded;
+use common::descriptors;
+use common::net::{connected, reset};
+use common::poll::{once, until};
+use common::random::seeded;
+use common::watchdog::run;
+
+/// A connection that receives by itself.
+async fn flowing() -> (TcpStream, Peer) {
+    let (mut stream, mut peer) = connected();
+    let before = metrics().multishot_receives;
+    for _ in 0..2 {
+        peer.write_all(b"small").unwrap();
+        assert_eq!(&*stream.recv().await.unwrap(), b"small");
+    }
+    assert_eq!(metrics().multishot_receives, before, "it is worth while only from now on");
+    assert!(once(Box::pin(stream.recv()).as_mut()).await.is_pending());
+    assert_eq!(metrics().multishot_receives, before + 1);
+    until(|| metrics().queued == 0).await;
+    (stream, peer)
+}
+
+#[test]
+fn small_messages_take_one_entry_for_all() {
+    run(async {
+        let (mut stream, mut peer) = flowing().await;
+        let before = metrics().submitted;
+        for n in 0..100_u8 {
+            peer.write_all(&[n; 10]).unwrap();
+            assert_eq!(*stream.recv().await.unwrap(), [n; 10]);
+        }
+        assert!(metrics().submitted <= before + 1, "but for the poll of the loop's own bell");
+    });
+}
+
+#[test]
+fn what_comes_when_nobody_awaits_it_is_the_next_to_be_taken() {
+    run(async {
+        let (mut stream, mut peer) = flowing().await;
+        peer.write_all(b"meanwhile").unwrap();
+        yield_now().await;
+        peer.shutdown(Shutdown::Write).unwrap();
+        yield_now().await;
+        assert_eq!(&*stream.recv().await.unwrap(), b"meanwhile");
+        assert!(stream.recv().await.unwrap().is_empty());
+        assert!(stream.recv().await.unwrap().is_empty(), "and the end stays the end");
+    });
+}
+
+#[test]
+fn a_reset_is_reported_behind_the_bytes_before_it() {
+    run(async {
+        let (mut stream, peer) = flowing().await;
+        reset(peer);
+        let error = stream.recv().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(stream.recv().await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_reset_that_nobody_awaits_is_what_the_next_read_reports() {
+    run(async {
+        let (mut stream, peer) = flowing().await;
+        let before = metrics().in_kernel;
+        reset(peer);
+        until(|| metrics().in_kernel < before).await;
+        let (result, _) = stream.read(vec![0; 8]).await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+/// Reads into memory of one's own end it, and get what it has brought first.
+#[test]
+fn other_reads_come_in_order_and_it_does_not_begin_again() {
+    run(async {
+        let (mut stream, mut peer) = flowing().await;
+        let started = metrics().multishot_receives;
+        peer.write_all(b"abc").unwrap();
+        yield_now().await;
+        peer.write_all(b"defghi").unwrap();
+        // Dropped while the receive is being ended, it loses nothing either.
+        let dropped = once(Box::pin(stream.read(vec![0; 1])).as_mut()).await;
+        let left = if dropped.is_ready() { &b"bcdefghi"[..] } else { b"abcdefghi" };
+        let (result, peeked) = stream.peek(vec![0; 3]).await;
+        assert_eq!(&peeked[..result.unwrap()][..2], &left[..2]);
+        let (result, all) = stream.read_exact(vec![0; left.len()].into_boxed_slice()).await;
+        result.unwrap();
+        assert_eq!(&*all, left);
+        for _ in 0..5 {
+            peer.write_all(b"small").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"small");
+        }
+        assert_eq!(metrics().multishot_receives, started);
+    });
+}
+
+#[test]
+fn a_stream_that_leaves_its_runtime_takes_what_has_come_with_it() {
+    run(async {
+        let (stream, mut peer) = flowing().await;
+        peer.write_all(b"has come").unwrap();
+        yield_now().await;
+        let mut detached = stream.into_std().await.unwrap();
+        peer.write_all(b" and comes").unwrap();
+        drop(peer);
+        let mut all = detached.unread;
+        detached.stream.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"has come and comes");
+    });
+}
+
+#[test]
+fn a_large_message_ends_it() {
+    run(async {
+        let (mut stream, mut peer) = flowing().await;
+        let large = vec![7; 64 * 1024];
+        for _ in 0..3 {
+            peer.write_all(&large).unwrap();
+            let mut received = 0;
+            while received < large.len() {
+                received += stream.recv().await.unwrap().len();
+            }
+        }
+        assert!(metrics().direct > 0, "large messages are received past the ring");
+        let started = metrics().multishot_receives;
+        for _ in 0..4 {
+            peer.write_all(b"small").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"small");
+        }
+        assert_eq!(metrics().multishot_receives, started + 1, "and it begins again");
+    });
+}
+
+/// A peer that never stops sending to a stream that nobody reads: TCP makes it wait, and the buffers
+/// that it holds are few enough for others to receive as before.
+#[test]
+fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
+    bounded(|| {
+        let runtime = Runtime::builder().small_leases(256, 64).leases(1, 64).build().unwrap();
+        runtime.block_on(async {
+            let (stream, mut flood) = flowing().await;
+            let (mut other, mut peer) = flowing().await;
+            flood.set_nonblocking(true).unwrap();
+            let mut refusals = 0;
+            // The kernel's own buffers fill up, and stay full.
+            while refusals < 50 {
+                match flood.write(&[1; 63]) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        refusals += 1;
+                        yield_now().await;
+                        peer.write_all(b"quiet").unwrap();
+                        assert_eq!(&*other.recv().await.unwrap(), b"quiet");
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert_eq!(metrics().lease_misses, 0);
+            drop(stream);
+        });
+    });
+}
+
+/// A stream that always has something never keeps its task from yielding.
+#[test]
+fn a_task_that_never_waits_for_bytes_yields() {
+    run(async {
+        let (mut stream, mut peer) = flowing().await;
+        let sender = thread::spawn(move || while peer.write_all(&[1; 100]).is_ok() {});
+        let reader = spawn(async move {
+            loop {
+                stream.recv().await.unwrap();
+            }
+        });
+        for _ in 0..100 {
+            yield_now().await;
+            sleep(Duration::from_micros(100)).await;
+        }
+        reader.cancel();
+        assert!(reader.await.is_err());
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
+    let _alone = descriptors::alone();
+    let before = descriptors::open();
+    bounded(|| {
+        let runtime = Runtime::builder().small_leases(4, 64).leases(1, 64).build().unwrap();
+        runtime.block_on(async {
+            for round in 1..=50 {
+                let (stream, mut peer) = flowing().await;
+                peer.write_all(b"nobody takes this").unwrap();
+                if round % 2 == 0 {
+                    yield_now().await;
+                }
+                drop(stream);
+                peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                until(|| metrics().queued == 0).await;
+                let end = peer.read(&mut [0; 8]);
+                let is_end = matches!(&end, Ok(0));
+                let is_reset = end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+                assert!(is_end || is_reset, "round {round}");
+                assert_eq!(metrics().multishot_receives, round);
+            }
+            assert_eq!(metrics().lease_misses, 0);
+        });
+    });
+    descriptors::assert_back_to(before);
+}
+
+#[test]
+fn a_runtime_may_end_before_its_streams() {
+    let _alone = descriptors::alone();
+    let before = descriptors::open();
+    bounded(|| {
+        for _ in 0..20 {
+            let runtime = Runtime::builder().small_leases(4, 64).build().unwrap();
+            let (mut stream, mut peer, forgotten) = runtime.block_on(async {
+                let (stream, peer) = flowing().await;
+                let (forgotten, _) = flowing().await;
+                (stream, peer, forgotten)
+            });
+            peer.write_all(b"late").unwrap();
+            runtime.block_on(sleep(Duration::from_millis(10)));
+            drop(runtime);
+            // What had come is there; then nothing can be received any more.
+            let other = Runtime::new().unwrap();
+            assert_eq!(&*other.block_on(stream.recv()).unwrap(), b"late");
+            assert!(other.block_on(stream.recv()).is_err());
+            drop(forgotten);
+        }
+    });
+    descriptors::assert_back_to(before);
+}
+
+/// Receives that are dropped again and again, small messages and large ones in turn, so that it begins
+/// and ends all the time.
+#[test]
+fn a_stream_received_by_futures_that_are_dropped_again_and_again_arrives_whole() {
+    const MESSAGES: usize = 60_000;
+    bounded(|| {
+        let mut random = seeded();
+        annulus::run(async {
+            let (mut stream, mut peer) = connected();
+            let mut random_sizes = random.fork();
+            let sender = thread::spawn(move || {
+                let (mut hash, mut message) = (Hasher::new(), vec![0; 32 << 10]);
+                for _ in 0..MESSAGES {
+                    let most = if random_sizes.u8(0..40) == 0 { message.len() } else { 200 };
+                    let count = random_sizes.usize(1..=most);
+                    random_sizes.fill(&mut message[..count]);
+                    peer.write_all(&message[..count]).unwrap();
+                    hash.update(&message[..count]);
+                    if random_sizes.u8(0..8) == 0 {
+                        thread::sleep(Duration::from_micros(random_sizes.u64(1..100)));
+                    }
+                }
+                hash.finalize()
+            });
+            let (mut hash, mut dropped) = (Hasher::new(), 0);
+            loop {
+                let limit = Duration::from_micros(random.u64(0..200));
+                match timeout(limit, stream.recv()).await {
+                    Ok(lease) => match lease.unwrap() {
+                        end if end.is_empty() => break,
+                        lease => drop(hash.update(&lease)),
+                    },
+                    Err(_) => dropped += 1,
+                }
+            }
+            assert_eq!(hash.finalize(), sender.join().unwrap());
+            let metrics = metrics();
+            println!(
+                "{dropped} dropped, {} begun, {} direct",
+                metrics.multishot_receives, metrics.direct
+            );
+            assert!(dropped > 1000 && metrics.multishot_receives > 100 && metrics.direct > 100);
+        })
+        .unwrap();
+    });
+}
