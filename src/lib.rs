@@ -55,6 +55,8 @@ mod driver;
 #[forbid(unsafe_code)]
 mod error;
 #[forbid(unsafe_code)]
+pub mod io;
+#[forbid(unsafe_code)]
 pub mod join;
 #[forbid(unsafe_code)]
 pub mod net;

@@ -101,6 +101,26 @@ fn an_established_connection_allocates_nothing() {
     });
 }
 
+#[test]
+fn lines_through_a_reader_and_a_writer_allocate_nothing() {
+    run(async {
+        let (near, far) = pair().await;
+        spawn(async move {
+            let (mut reader, mut writer) = far.into_buffered();
+            loop {
+                let line = reader.read_line().await.unwrap();
+                writer.write(line).await.unwrap();
+            }
+        });
+        let (mut reader, mut writer) = near.into_buffered();
+        let asking = async || {
+            writer.write("a line\n").await.unwrap();
+            assert_eq!(&*reader.read_line().await.unwrap(), b"a line\n");
+        };
+        assert_eq!(allocations_of(asking).await, 0);
+    });
+}
+
 /// Small messages, and large ones, which are waited for and received in another way.
 #[test]
 fn receiving_on_lease_and_sending_the_lease_allocates_nothing() {

@@ -85,4 +85,27 @@ pub unsafe trait IoBufMut: IoBuf {
     /// The first `count` bytes are initialised, and `count` is at most
     /// [`bytes_total`](Self::bytes_total).
     unsafe fn set_init(&mut self, count: usize);
+
+    /// Copies bytes to the start of the memory, as many as there is room for, and says how many.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::buf::IoBufMut;
+    ///
+    /// let mut buffer = Vec::with_capacity(4);
+    /// let room = buffer.bytes_total();
+    /// assert_eq!(buffer.fill_from(b"more than there is room for"), room.min(27));
+    /// assert!(buffer.starts_with(b"more"));
+    /// ```
+    fn fill_from(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.bytes_total());
+        // SAFETY: so many bytes may be written, and are then initialised; the memory is nobody else's,
+        // so it does not overlap the bytes.
+        unsafe {
+            self.write_ptr().copy_from_nonoverlapping(bytes.as_ptr(), count);
+            self.set_init(count);
+        }
+        count
+    }
 }

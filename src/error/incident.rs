@@ -1,6 +1,7 @@
 //! What nobody would hear of otherwise: it goes to a hook.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -23,6 +24,20 @@ pub enum Incident {
     /// A waker, or the destructor of a buffer or a result, panicked inside the runtime's loop.
     CallbackPanicked {
         /// The panic's message.
+        message: String,
+    },
+    /// The handler of a server's connection has failed. The server goes on.
+    HandlerFailed {
+        /// Whose connection it was.
+        peer: SocketAddr,
+        /// Whether it panicked; if not, it has returned an error.
+        panicked: bool,
+        /// The error, or the panic's message.
+        message: String,
+    },
+    /// A server can accept no more at one of its addresses.
+    AcceptFailed {
+        /// The error.
         message: String,
     },
     /// Locked memory was short, so the ring was made smaller than asked for. It works, with more
@@ -53,6 +68,13 @@ impl fmt::Display for Incident {
             }
             Self::CallbackPanicked { message } => {
                 write!(f, "a waker or destructor panicked in the runtime's loop: {message}")
+            }
+            Self::HandlerFailed { peer, panicked, message } => {
+                let how = if *panicked { "panicked" } else { "failed" };
+                write!(f, "the handler of the connection from {peer} {how}: {message}")
+            }
+            Self::AcceptFailed { message } => {
+                write!(f, "a server stops listening, as it can accept no more: {message}")
             }
             Self::SmallerRing { asked, got } => write!(
                 f,

@@ -1,19 +1,16 @@
 //! What can be connected to or listened on.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
-use std::thread;
 
 use crate::error::{Describe, describe};
+use crate::join::to_thread;
 
 /// Socket addresses, or a name that stands for some.
 ///
 /// Implemented for socket addresses, pairs of an IP address or a name and a port, slices and vectors of socket
-/// addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"` or `"name:80"`. A name is looked up on a
-/// thread of its own, so that the loop goes on meanwhile.
+/// addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"` or `"name:80"`. A name is looked up on one of the
+/// threads of [`to_thread`], so that the loop goes on meanwhile.
 pub trait ToAddresses: sealed::Sealed {}
 
 mod sealed {
@@ -94,6 +91,7 @@ fn host_and_port(host: &str, port: u16) -> Target {
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+#[doc(alias = "lookup_host")]
 #[doc(alias = "asyncio.loop.getaddrinfo")]
 pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> {
     let (found, named) = match addresses.target() {
@@ -111,35 +109,8 @@ pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> 
     Ok(found)
 }
 
-/// What a look-up's thread and the task that waits for it share.
-#[derive(Default)]
-struct Lookup {
-    result: Option<io::Result<Vec<SocketAddr>>>,
-    waker: Option<Waker>,
-}
-
+/// Looks a name up on one of the threads for what blocks.
 async fn on_a_thread(name: String) -> io::Result<Vec<SocketAddr>> {
-    let shared = Arc::new(Mutex::new(Lookup::default()));
-    let its = Arc::clone(&shared);
-    thread::Builder::new().name("annulus-lookup".into()).spawn(move || {
-        let result = name.to_socket_addrs().map(Iterator::collect);
-        let mut lookup = its.lock().expect("nobody panics while holding this lock");
-        lookup.result = Some(result);
-        let waker = lookup.waker.take();
-        drop(lookup);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    })?;
-    poll_fn(|context| {
-        let mut lookup = shared.lock().expect("nobody panics while holding this lock");
-        match lookup.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                lookup.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    })
-    .await
+    let found = to_thread(move || name.to_socket_addrs().map(Iterator::collect)).await;
+    found.unwrap_or_else(|error| Err(io::Error::other(error.to_string())))
 }

@@ -18,6 +18,7 @@ pub mod tcp;
 
 pub use address::{ToAddresses, lookup};
 pub use tcp::{
-    Detached, Incoming, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener,
-    TcpStream,
+    ConnectOptions, Detached, HandlerOutcome, Incoming, ListenOptions, OwnedReadHalf,
+    OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader, StreamWriter,
+    TcpListener, TcpStream, open_connection, open_connection_with, start_server, start_server_with,
 };

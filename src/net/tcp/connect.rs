@@ -1,9 +1,19 @@
-//! Opening a connection.
+//! Opening a connection, to the first of several addresses that answers.
+//!
+//! With more than one address the attempts race (happy eyeballs, RFC 8305): the families of addresses
+//! take turns, and the next attempt begins when the one before has failed, or has not answered for a
+//! while. The first that succeeds wins, and the others' sockets are closed.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::driver::Driver;
 use crate::error::Describe;
@@ -11,30 +21,142 @@ use crate::net::address::{ToAddresses, lookup};
 use crate::op::{Connect, Op, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
+use crate::time::sleep;
+
+/// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::net::{ConnectOptions, TcpListener, TcpStream};
+///
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let limit = Some(Duration::from_secs(2));
+///     let options = ConnectOptions { limit, ..ConnectOptions::default() };
+///     TcpStream::connect_with(listener.local_addr()?, &options).await
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// How long each address has to answer. The limit holds inside the kernel, even while the loop is
+    /// busy elsewhere. None by default: the system's own limit, minutes.
+    pub limit: Option<Duration>,
+    /// How long an address has to answer before the next is tried beside it; a quarter of a second by
+    /// default. `None`: the next is tried only when the one before has failed.
+    pub happy_eyeballs_delay: Option<Duration>,
+    /// The address to connect from, of which a port of zero is chosen by the system. Addresses of the
+    /// other family are not tried then.
+    pub local: Option<SocketAddr>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        let happy_eyeballs_delay = Some(Duration::from_millis(250));
+        Self { limit: None, happy_eyeballs_delay, local: None }
+    }
+}
 
 /// Connects to the first of the addresses that answers.
 pub(super) async fn connect(
     addresses: impl ToAddresses,
-    limit: Option<Duration>,
+    options: &ConnectOptions,
 ) -> io::Result<Rc<Socket>> {
     let driver = context::driver();
-    let mut refusal = None;
-    for address in lookup(addresses).await? {
-        match connect_to(&driver, address, limit).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => refusal = Some(error),
-        }
+    let mut addresses = lookup(addresses).await?;
+    if let Some(local) = options.local {
+        addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
     }
-    Err(refusal.expect("a look-up gives at least one address"))
+    match addresses[..] {
+        [] => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address of that family")),
+        [address] => connect_to(&driver, address, options).await,
+        _ => race(&driver, &in_turn(addresses), options).await,
+    }
 }
 
 async fn connect_to(
     driver: &Rc<Driver>,
     address: SocketAddr,
-    limit: Option<Duration>,
+    options: &ConnectOptions,
 ) -> io::Result<Rc<Socket>> {
     let doing = format_args!("connect to {address}").to_string();
     let fd = socket::tcp(&address).describe(&doing)?;
-    let fd = Op::new(driver, Connect::new(fd, address, limit)).await.describe(&doing)?;
+    if let Some(local) = &options.local {
+        socket::bind(&fd, local).describe(format_args!("bind to {local}"))?;
+    }
+    let fd = Op::new(driver, Connect::new(fd, address, options.limit)).await.describe(&doing)?;
     Ok(Rc::new(Socket::new(Rc::clone(driver), fd)))
+}
+
+/// The addresses, with those of either family by turns; the first stays the first.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_family = addresses[0].is_ipv4();
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv4() == first_family);
+    let longest = first.len().max(second.len());
+    (0..longest).flat_map(|n| first.get(n).into_iter().chain(second.get(n))).copied().collect()
+}
+
+async fn race(
+    driver: &Rc<Driver>,
+    addresses: &[SocketAddr],
+    options: &ConnectOptions,
+) -> io::Result<Rc<Socket>> {
+    let mut attempts = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    for &address in addresses {
+        attempts.push(connect_to(driver, address, options));
+        match first_outcome(&mut attempts, options.happy_eyeballs_delay).await {
+            None => {}
+            Some(Ok(socket)) => return Ok(socket),
+            Some(Err(error)) => failures.push(error),
+        }
+    }
+    while let Some(outcome) = attempts.next().await {
+        match outcome {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failures.push(error),
+        }
+    }
+    Err(together(&failures))
+}
+
+/// The first outcome of the attempts, or nothing after the delay.
+async fn first_outcome<F: Future<Output = io::Result<Rc<Socket>>>>(
+    attempts: &mut FuturesUnordered<F>,
+    delay: Option<Duration>,
+) -> Option<F::Output> {
+    let delay = async {
+        match delay {
+            Some(delay) => sleep(delay).await,
+            None => poll_fn(|_| Poll::Pending).await,
+        }
+    };
+    match select(attempts.next(), pin!(delay)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(((), _)) => None,
+    }
+}
+
+/// One error that tells of all.
+fn together(failures: &[io::Error]) -> io::Error {
+    let first = failures.first().expect("each attempt has failed");
+    let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    io::Error::new(first.kind(), texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_the_first_address_stays_the_first() {
+        let v4 = |n: u8| SocketAddr::from(([127, 0, 0, n], 1));
+        let v6 = |n: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, n], 1));
+        let given = vec![v6(1), v6(2), v6(3), v4(1), v4(2)];
+        assert_eq!(in_turn(given), [v6(1), v4(1), v6(2), v4(2), v6(3)]);
+        assert_eq!(in_turn(vec![v4(1), v4(2)]), [v4(1), v4(2)]);
+    }
 }

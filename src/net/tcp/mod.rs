@@ -3,16 +3,25 @@
 //! - `listener` takes connections, `stream` is one; `split` makes two halves of a stream for
 //!   two tasks.
 //! - `transfer` is how bytes go either way, for streams and halves alike.
+//! - `connect` opens connections; `buffered` puts [`io`](crate::io)'s readers and writers on them.
+//! - `server` runs a handler for each connection.
 //! - `options` are the socket options.
 
+mod buffered;
 mod connect;
 mod listener;
 mod options;
+mod server;
 mod split;
 mod stream;
 mod transfer;
 
+pub use buffered::{StreamReader, StreamWriter, open_connection, open_connection_with};
+pub use connect::ConnectOptions;
 pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;
+pub use server::{
+    HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_with,
+};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::{Detached, TcpStream};

@@ -111,6 +111,10 @@ impl OwnedWriteHalf {
         Self { socket, shuts_down: true }
     }
 
+    pub(super) fn socket(&self) -> &Rc<Socket> {
+        &self.socket
+    }
+
     /// See [`TcpStream::write`].
     ///
     /// # Errors

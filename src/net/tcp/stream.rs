@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use super::{connect, transfer};
+use super::{ConnectOptions, connect, transfer};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::driver::Driver;
 use crate::error::Describe;
@@ -65,11 +65,13 @@ impl TcpStream {
         &self.socket
     }
 
-    /// Connects to an address, or to the first of several that answers.
+    /// Connects to an address, or to the first of several that answers: they race, see
+    /// [`ConnectOptions::happy_eyeballs_delay`].
     ///
     /// # Errors
     ///
-    /// If the name cannot be looked up, or the last address's error if none answers.
+    /// If the name cannot be looked up. If no address answers, the error tells of all, and is of the
+    /// kind of the first.
     ///
     /// # Panics
     ///
@@ -77,20 +79,34 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the half-open connection is closed.
+    /// Dropped, half-open connections are closed.
     pub async fn connect(addresses: impl ToAddresses) -> io::Result<Self> {
-        connect::connect(addresses, None).await.map(Self::from_socket)
+        Self::connect_with(addresses, &ConnectOptions::default()).await
     }
 
-    /// [`connect`](Self::connect), giving each address no more than `limit` to answer. The limit
-    /// holds inside the kernel, even while the loop is busy elsewhere. It does not bound the look-up
-    /// of a name; [`timeout`](crate::time::timeout) around the whole does.
+    /// [`connect`](Self::connect), giving each address no more than `limit` to answer; see
+    /// [`ConnectOptions::limit`]. It does not bound the look-up of a name;
+    /// [`timeout`](crate::time::timeout) around the whole does.
     ///
     /// # Errors
     ///
     /// As for [`connect`](Self::connect), and `TimedOut`.
     pub async fn connect_timeout(addresses: impl ToAddresses, limit: Duration) -> io::Result<Self> {
-        connect::connect(addresses, Some(limit)).await.map(Self::from_socket)
+        let options = ConnectOptions { limit: Some(limit), ..ConnectOptions::default() };
+        Self::connect_with(addresses, &options).await
+    }
+
+    /// [`connect`](Self::connect) with options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect); `TimedOut` with a limit; and with a local address, that it is
+    /// not available.
+    pub async fn connect_with(
+        addresses: impl ToAddresses,
+        options: &ConnectOptions,
+    ) -> io::Result<Self> {
+        connect::connect(addresses, options).await.map(Self::from_socket)
     }
 
     /// Takes over a connection of the standard library's.

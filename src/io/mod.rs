@@ -1,0 +1,83 @@
+//! Buffered streams, with the methods of asyncio's: [`StreamReader`] and [`StreamWriter`].
+//!
+//! They stand on two traits, [`Read`] and [`Write`], which connections implement; for TCP,
+//! [`net`](crate::net) names them [`net::StreamReader`](crate::net::StreamReader) and
+//! [`net::StreamWriter`](crate::net::StreamWriter).
+//!
+//! A reader keeps what it has received and nobody has taken, so each of its methods can be dropped and
+//! called again without a loss. A writer has a queue, which a task of its own sends: all that was
+//! written in one turn of the loop goes out at once, and a dropped write or drain neither loses nor
+//! repeats anything.
+
+mod outbox;
+mod read_error;
+mod reader;
+mod unread;
+mod writer;
+
+use std::future::Future;
+use std::io;
+
+pub use read_error::ReadError;
+pub use reader::{Lines, StreamReader};
+pub use writer::StreamWriter;
+
+use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
+
+/// Something that bytes come from.
+pub trait Read {
+    /// Receives what is there; no bytes mean the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it loses nothing: what had arrived is what the next call returns.
+    fn recv(&mut self) -> impl Future<Output = io::Result<Lease>>;
+
+    /// Reads what is there into a buffer: at least one byte, at most its capacity; zero bytes at the end,
+    /// or if it has no capacity.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it loses no byte; the buffer is lost.
+    fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>>;
+}
+
+/// Something that bytes go to.
+pub trait Write {
+    /// Writes all of a buffer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, an unknown part has been written. A [`StreamWriter`] does better.
+    fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>>;
+
+    /// Ends writing, so that whoever reads at the other end comes to an end.
+    fn shutdown(&mut self) -> impl Future<Output = io::Result<()>>;
+
+    /// Breaks the connection in both directions, without sending what has not been sent.
+    fn abort(&mut self);
+}
+
+impl<T: Read> Read for &mut T {
+    async fn recv(&mut self) -> io::Result<Lease> {
+        T::recv(self).await
+    }
+
+    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        T::read(self, buffer).await
+    }
+}
+
+impl<T: Write> Write for &mut T {
+    async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        T::write_all(self, buffer).await
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        T::shutdown(self).await
+    }
+
+    fn abort(&mut self) {
+        T::abort(self);
+    }
+}

@@ -1,0 +1,185 @@
+//! What a reader has received and nobody has taken.
+//!
+//! It stands in two parts: what was received last, in its lease, and before that what had to be
+//! gathered because it spans more than one. Only what spans leases is copied.
+
+use std::mem;
+
+use bytes::BytesMut;
+
+use crate::buf::Lease;
+
+#[derive(Default)]
+pub(super) struct Unread {
+    gathered: BytesMut,
+    latest: Lease,
+}
+
+/// Where a separator begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Unread {
+    pub(super) fn len(&self) -> usize {
+        self.gathered.len() + self.latest.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first part, empty only if there is nothing.
+    pub(super) fn front(&self) -> &[u8] {
+        if self.gathered.is_empty() { &self.latest } else { &self.gathered }
+    }
+
+    /// Copies what is there, so that its lease goes back: whoever waits for more holds none.
+    pub(super) fn gather(&mut self) {
+        if !self.latest.is_empty() {
+            self.gathered.extend_from_slice(&self.latest);
+            self.latest = Lease::default();
+        }
+    }
+
+    /// Puts behind the rest what was received.
+    pub(super) fn push(&mut self, lease: Lease) {
+        self.gather();
+        self.latest = lease;
+    }
+
+    /// Takes the first `count` bytes, which must be there. They are copied only if they span leases.
+    pub(super) fn take(&mut self, count: usize) -> Lease {
+        if self.gathered.is_empty() {
+            return if count == self.latest.len() {
+                mem::take(&mut self.latest)
+            } else {
+                self.latest.split_to(count)
+            };
+        }
+        if let Some(more) = count.checked_sub(self.gathered.len()) {
+            self.gathered.extend_from_slice(&self.latest[..more]);
+            self.discard_latest(more);
+        }
+        self.gathered.split_to(count).freeze().into()
+    }
+
+    /// Forgets the first `count` bytes, which must be there.
+    pub(super) fn discard(&mut self, count: usize) {
+        let gathered = count.min(self.gathered.len());
+        drop(self.gathered.split_to(gathered));
+        self.discard_latest(count - gathered);
+    }
+
+    fn discard_latest(&mut self, count: usize) {
+        if count == self.latest.len() {
+            // An empty lease would keep its buffer.
+            self.latest = Lease::default();
+        } else {
+            self.latest.advance(count);
+        }
+    }
+
+    /// The separator that ends first, of those that begin at `from` or behind.
+    pub(super) fn find(&self, separators: &[&[u8]], from: usize) -> Option<Found> {
+        let found = separators.iter().filter_map(|separator| self.find_one(separator, from));
+        found.min_by_key(|found| found.end)
+    }
+
+    fn find_one(&self, separator: &[u8], mut from: usize) -> Option<Found> {
+        let (&first, rest) = separator.split_first().expect("a separator has at least one byte");
+        loop {
+            let start = self.find_byte(first, from)?;
+            let end = start + separator.len();
+            if end > self.len() {
+                return None;
+            }
+            if self.has_at(start + 1, rest) {
+                return Some(Found { start, end });
+            }
+            from = start + 1;
+        }
+    }
+
+    fn find_byte(&self, byte: u8, from: usize) -> Option<usize> {
+        let (gathered, latest) = (&self.gathered[..], &self.latest[..]);
+        let place = |bytes: &[u8]| bytes.iter().position(|&each| each == byte);
+        if let Some(part) = gathered.get(from..) {
+            if let Some(at) = place(part) {
+                return Some(from + at);
+            }
+        }
+        let skipped = from.saturating_sub(gathered.len());
+        let at = place(latest.get(skipped..)?)?;
+        Some(gathered.len() + skipped + at)
+    }
+
+    /// Whether `bytes` stand at a place behind which there are as many.
+    fn has_at(&self, at: usize, bytes: &[u8]) -> bool {
+        let gathered = self.gathered.get(at..).unwrap_or_default();
+        let (head, tail) = bytes.split_at(bytes.len().min(gathered.len()));
+        let skipped = at.saturating_sub(self.gathered.len());
+        gathered.starts_with(head) && self.latest[skipped..].starts_with(tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unread(parts: &[&[u8]]) -> Unread {
+        let mut unread = Unread::default();
+        parts.iter().for_each(|part| unread.push(Lease::from(part.to_vec())));
+        unread
+    }
+
+    /// All ways to cut a text in three give the same answers.
+    #[test]
+    fn separators_are_found_wherever_the_parts_meet() {
+        let text = b"aXYbXYZc\r\nd";
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let unread = unread(&[&text[..first], &text[first..second], &text[second..]]);
+                let find = |separators: &[&[u8]], from| {
+                    unread.find(separators, from).map(|found| (found.start, found.end))
+                };
+                assert_eq!(find(&[b"XYZ"], 0), Some((4, 7)));
+                assert_eq!(find(&[b"XYZ", b"XY"], 0), Some((1, 3)));
+                assert_eq!(find(&[b"XYZ", b"XY"], 2), Some((4, 6)));
+                assert_eq!(find(&[b"\r\n"], 0), Some((8, 10)));
+                assert_eq!(find(&[b"dd"], 0), None);
+                assert_eq!(find(&[b"a"], 1), None);
+                assert_eq!(find(&[b"d"], 11), None);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_and_discarded_is_what_stands_first() {
+        let text: Vec<u8> = (0..30).collect();
+        for cut in 0..=30 {
+            for count in 0..=30 {
+                let mut taking = unread(&[&text[..cut], &text[cut..]]);
+                assert_eq!(*taking.take(count), text[..count]);
+                assert_eq!(*taking.take(30 - count), text[count..]);
+                assert!(taking.is_empty());
+                let mut discarding = unread(&[&text[..cut], &text[cut..]]);
+                discarding.discard(count);
+                assert_eq!(*discarding.take(30 - count), text[count..]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_within_one_lease_is_not_copied() {
+        let lease = Lease::from(b"one\ntwo\n".to_vec());
+        let place = lease.as_ptr();
+        let mut unread = Unread::default();
+        unread.push(lease);
+        let one = unread.take(4);
+        assert_eq!((&*one, one.as_ptr()), (&b"one\n"[..], place));
+        assert_eq!(unread.front(), b"two\n");
+    }
+}

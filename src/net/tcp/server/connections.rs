@@ -1,0 +1,165 @@
+//! Who is being served.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use std::net::Shutdown;
+
+use slab::Slab;
+
+use super::ServerOptions;
+use crate::net::tcp::TcpStream;
+use crate::net::tcp::buffered::abort;
+use crate::op::Socket;
+use crate::sync::Event;
+use crate::sys::socket;
+use crate::task::JoinHandle;
+
+/// The connections of a server, and whether it takes new ones.
+pub(super) struct Connections {
+    served: RefCell<Slab<Connection>>,
+    most: usize,
+    /// Tasks that accept.
+    listening: Cell<usize>,
+    /// How many handlers have ended.
+    ended: Cell<usize>,
+    closed: Event,
+    /// A connection, or accepting, has ended.
+    progress: Event,
+}
+
+struct Connection {
+    /// Whoever handles it decides how long it lives.
+    socket: Weak<Socket>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Connections {
+    pub(super) fn new(options: &ServerOptions, listening: usize) -> Self {
+        Self {
+            served: RefCell::default(),
+            most: options.most_connections.unwrap_or(usize::MAX),
+            listening: Cell::new(listening),
+            ended: Cell::new(0),
+            closed: Event::new(),
+            progress: Event::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.served.borrow().len()
+    }
+
+    pub(super) fn ended(&self) -> usize {
+        self.ended.get()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        !self.closed.is_set() && self.listening.get() > 0
+    }
+
+    /// Whether nobody accepts any more and all handlers have ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.listening.get() == 0 && self.len() == 0
+    }
+
+    pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
+        while !holds(self) {
+            self.progress.clear();
+            self.progress.wait().await;
+        }
+    }
+
+    /// Waits until one more connection may be served.
+    pub(super) async fn room(&self) {
+        self.wait_until(|connections| connections.len() < connections.most).await;
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.set();
+        self.progress.set();
+    }
+
+    /// Waits until the server is closed.
+    pub(super) async fn closed(&self) {
+        self.closed.wait().await;
+    }
+
+    /// Until it is dropped, there is one that accepts.
+    pub(super) fn listening(self: &Rc<Self>) -> Listening {
+        Listening(Rc::clone(self))
+    }
+
+    /// Until what this gives is dropped, the connection is being served.
+    pub(super) fn begin(self: &Rc<Self>, stream: &TcpStream) -> Served {
+        let connection = Connection { socket: Rc::downgrade(stream.socket()), task: None };
+        let number = self.served.borrow_mut().insert(connection);
+        Served { connections: Rc::clone(self), number }
+    }
+
+    /// Says which task handles a connection.
+    pub(super) fn set_task(&self, number: usize, task: JoinHandle<()>) {
+        if let Some(connection) = self.served.borrow_mut().get_mut(number) {
+            connection.task = Some(task);
+        }
+    }
+
+    pub(super) fn close_clients(&self) {
+        self.each_socket(|socket| {
+            // It fails only if the connection is gone.
+            let _ = socket::shutdown(socket.fd(), Shutdown::Read);
+        });
+    }
+
+    pub(super) fn abort_clients(&self) {
+        self.each_socket(|socket| abort(socket.fd()));
+    }
+
+    fn each_socket(&self, end: impl Fn(&Socket)) {
+        let served = self.served.borrow();
+        let sockets: Vec<_> = served.iter().filter_map(|(_, one)| one.socket.upgrade()).collect();
+        // The last to let go of a socket closes it.
+        drop(served);
+        sockets.iter().for_each(|socket| end(socket));
+    }
+
+    /// Cancels the handlers and breaks their connections, and says how many.
+    pub(super) fn cut(&self) -> usize {
+        self.abort_clients();
+        let served = self.served.borrow();
+        let tasks = served.iter().filter_map(|(_, connection)| connection.task.as_ref());
+        tasks.filter(|task| task.cancel()).count()
+    }
+}
+
+/// There is one that accepts.
+pub(super) struct Listening(Rc<Connections>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.listening.set(self.0.listening.get() - 1);
+        self.0.progress.set();
+    }
+}
+
+/// A connection is being served.
+pub(super) struct Served {
+    connections: Rc<Connections>,
+    number: usize,
+}
+
+impl Served {
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let connection = self.connections.served.borrow_mut().remove(self.number);
+        // The handle of the task that is ending: nothing may be borrowed when it goes.
+        drop(connection);
+        self.connections.ended.set(self.connections.ended.get() + 1);
+        self.connections.progress.set();
+    }
+}

@@ -1,0 +1,276 @@
+//! Servers: a handler that runs for each connection, in a task of its own.
+//!
+//! - `serving` accepts, one task for each address.
+//! - `connections` is who is being served.
+//! - `outcome` is what a handler may return.
+
+mod connections;
+mod outcome;
+mod serving;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+pub use outcome::HandlerOutcome;
+
+use super::{ListenOptions, StreamReader, StreamWriter, TcpListener};
+use crate::net::address::{ToAddresses, lookup};
+use crate::runtime::spawn;
+use crate::time::timeout_at;
+use connections::Connections;
+
+/// Serves connections with a handler, each in a task of its own, at all addresses that something stands
+/// for. It serves from now on, in the background.
+///
+/// The handler is an async closure or function that takes a [`StreamReader`] and a [`StreamWriter`] and
+/// returns nothing, or a `Result` with nothing in it. Its errors and panics go to
+/// [`Builder::on_incident`](crate::Builder::on_incident), with the peer's address; the server goes on.
+///
+/// # Errors
+///
+/// If a name cannot be looked up, or an address cannot be listened on, such as `AddrInUse`. Of several
+/// addresses, one that this machine does not have is left out.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{StreamReader, StreamWriter, open_connection, start_server};
+///
+/// async fn shout(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+///     loop {
+///         let line = reader.read_line().await?;
+///         if line.is_empty() {
+///             return Ok(());
+///         }
+///         writer.write(line.to_ascii_uppercase()).await?;
+///     }
+/// }
+///
+/// annulus::run(async {
+///     let server = start_server(shout, "127.0.0.1:0").await?;
+///     let (mut reader, mut writer) = open_connection(server.addresses()[0]).await?;
+///     writer.write("hello\n").await?;
+///     assert_eq!(&*reader.read_line().await?, b"HELLO\n");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "asyncio.start_server")]
+pub async fn start_server<H, T>(handler: H, addresses: impl ToAddresses) -> io::Result<Server>
+where
+    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    T: HandlerOutcome + 'static,
+{
+    start_server_with(handler, addresses, &ServerOptions::default()).await
+}
+
+/// [`start_server`] with options.
+///
+/// # Errors
+///
+/// As there.
+///
+/// # Panics
+///
+/// As there.
+pub async fn start_server_with<H, T>(
+    handler: H,
+    addresses: impl ToAddresses,
+    options: &ServerOptions,
+) -> io::Result<Server>
+where
+    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    T: HandlerOutcome + 'static,
+{
+    let listeners = listen(addresses, &options.listen).await?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let connections = Rc::new(Connections::new(options, listeners.len()));
+    let handler = Rc::new(handler);
+    for listener in listeners {
+        let (handler, connections) = (Rc::clone(&handler), Rc::clone(&connections));
+        drop(spawn(serving::serve(listener, handler, connections)));
+    }
+    Ok(Server { addresses, shared: Rc::new(OnDrop(connections)) })
+}
+
+/// How to serve; see [`start_server_with`].
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// How to listen.
+    pub listen: ListenOptions,
+    /// How many connections are served at the same time; no limit by default. Beyond it accepting
+    /// waits, and connections stay in the backlog: nobody is turned away.
+    pub most_connections: Option<usize>,
+}
+
+/// Listens on all addresses.
+async fn listen(
+    addresses: impl ToAddresses,
+    options: &ListenOptions,
+) -> io::Result<Vec<TcpListener>> {
+    let (mut listeners, mut missing) = (Vec::new(), None);
+    for address in lookup(addresses).await? {
+        match TcpListener::bind_with(address, options).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match missing.filter(|_| listeners.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(listeners),
+    }
+}
+
+/// A server that runs; made by [`start_server`]. Clones are of the same server.
+///
+/// When the last is dropped the server is [closed](Self::close): connections are served to their end,
+/// but no new ones.
+#[derive(Clone)]
+#[must_use = "a server that is dropped is closed"]
+#[doc(alias = "asyncio.Server")]
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    shared: Rc<OnDrop>,
+}
+
+/// Closes the server when it is dropped.
+struct OnDrop(Rc<Connections>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What became of the connections of a server that was shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How many ended by themselves.
+    pub finished: usize,
+    /// How many had not ended in time, and were cut.
+    pub cut: usize,
+}
+
+impl Server {
+    /// The addresses that it listens on, or listened on before it was closed.
+    #[doc(alias = "asyncio.Server.sockets")]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether it takes connections.
+    #[doc(alias = "asyncio.Server.is_serving")]
+    pub fn is_serving(&self) -> bool {
+        self.connections().is_serving()
+    }
+
+    /// How many connections are being served.
+    pub fn connections_served(&self) -> usize {
+        self.connections().len()
+    }
+
+    /// Waits until the server is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it closes the server.
+    #[doc(alias = "asyncio.Server.serve_forever")]
+    pub async fn serve_forever(&self) {
+        let _closes = OnDrop(Rc::clone(self.connections()));
+        self.connections().wait_until(|connections| !connections.is_serving()).await;
+    }
+
+    /// Stops listening. Connections that had arrived and those that are being served are served to
+    /// their end.
+    #[doc(alias = "asyncio.Server.close")]
+    pub fn close(&self) {
+        self.connections().close();
+    }
+
+    /// Has the readers of all connections come to their end, once they have read what had arrived. The
+    /// handlers may still write.
+    #[doc(alias = "asyncio.Server.close_clients")]
+    pub fn close_clients(&self) {
+        self.connections().close_clients();
+    }
+
+    /// Breaks all connections at once: what is queued to be sent is not sent, and reading and writing
+    /// come to an end.
+    #[doc(alias = "asyncio.Server.abort_clients")]
+    pub fn abort_clients(&self) {
+        self.connections().abort_clients();
+    }
+
+    /// Waits until the server has been closed, all its handlers have ended, and what they wrote has been
+    /// sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has no effect.
+    #[doc(alias = "asyncio.Server.wait_closed")]
+    pub async fn wait_closed(&self) {
+        self.connections().wait_until(Connections::is_over).await;
+    }
+
+    /// Closes the server, lets connections end by themselves for a while, and cuts the rest: their
+    /// handlers are cancelled, and the connections reset. Says what became of how many.
+    ///
+    /// Handlers whose clients may stay silent for long are told by
+    /// [`close_clients`](Self::close_clients) before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the server is closed and nothing is cut.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annulus::net::{open_connection, start_server};
+    ///
+    /// annulus::run(async {
+    ///     let handler = async |mut reader: annulus::net::StreamReader, _| {
+    ///         while reader.read(100).await.is_ok_and(|read| !read.is_empty()) {}
+    ///     };
+    ///     let server = start_server(handler, "127.0.0.1:0").await?;
+    ///     let _silent = open_connection(server.addresses()[0]).await?;
+    ///     let outcome = server.shutdown(Duration::from_millis(5)).await;
+    ///     assert_eq!(outcome.finished + outcome.cut, 1);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn shutdown(&self, grace: Duration) -> Shutdown {
+        let connections = self.connections();
+        connections.close();
+        let ended_before = connections.ended();
+        let deadline = Instant::now() + grace;
+        let in_time = timeout_at(deadline, self.wait_closed()).await.is_ok();
+        let finished = connections.ended() - ended_before;
+        let cut = if in_time { 0 } else { connections.cut() };
+        self.wait_closed().await;
+        Shutdown { finished, cut }
+    }
+
+    fn connections(&self) -> &Rc<Connections> {
+        &self.shared.0
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .field("is_serving", &self.is_serving())
+            .field("connections", &self.connections_served())
+            .finish()
+    }
+}

@@ -1,0 +1,136 @@
+//! Connecting to the first of several addresses that answers.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use annulus::net::{ConnectOptions, TcpStream, lookup, open_connection};
+use annulus::time::{sleep, timeout};
+use common::descriptors;
+use common::net::full_listener;
+use common::watchdog::run;
+
+/// An address where nobody listens.
+fn refusing() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn listening() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn an_address_that_refuses_gives_way_to_the_next_at_once() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (_listener, address) = listening();
+        let before = Instant::now();
+        let options = ConnectOptions {
+            happy_eyeballs_delay: Some(Duration::from_secs(60)),
+            ..ConnectOptions::default()
+        };
+        let addresses = vec![refusing(), refusing(), address];
+        let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(before.elapsed() < Duration::from_secs(30));
+    });
+}
+
+#[test]
+fn an_address_that_does_not_answer_gives_way_after_the_delay_and_its_socket_is_closed() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (silent, _filler) = full_listener();
+        let (_listener, address) = listening();
+        let options = ConnectOptions {
+            happy_eyeballs_delay: Some(Duration::from_millis(30)),
+            ..ConnectOptions::default()
+        };
+        let before = (descriptors::open(), Instant::now());
+        let addresses = vec![silent.local_addr().unwrap(), address];
+        let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(before.1.elapsed() >= Duration::from_millis(30));
+        drop(stream);
+        sleep(Duration::from_millis(1)).await;
+        descriptors::assert_back_to(before.0);
+    });
+}
+
+#[test]
+fn without_a_delay_the_next_is_tried_only_after_a_failure() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (silent, _filler) = full_listener();
+        let (_listener, address) = listening();
+        let options = ConnectOptions { happy_eyeballs_delay: None, ..ConnectOptions::default() };
+        let addresses = vec![silent.local_addr().unwrap(), address];
+        let connecting = TcpStream::connect_with(addresses.clone(), &options);
+        assert!(timeout(Duration::from_millis(600), connecting).await.is_err());
+        let limit = Some(Duration::from_millis(10));
+        let options = ConnectOptions { limit, ..options };
+        let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+    });
+}
+
+#[test]
+fn when_none_answers_the_error_tells_of_all() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (first, second) = (refusing(), refusing());
+        let error = open_connection(vec![first, second]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let text = error.to_string();
+        assert!(text.contains(&first.to_string()) && text.contains(&second.to_string()), "{text}");
+    });
+}
+
+#[test]
+fn a_dropped_race_closes_all_its_sockets() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (first, _filler) = full_listener();
+        let (second, _other_filler) = full_listener();
+        let before = descriptors::open();
+        let options = ConnectOptions {
+            happy_eyeballs_delay: Some(Duration::from_millis(1)),
+            ..ConnectOptions::default()
+        };
+        let addresses = vec![first.local_addr().unwrap(), second.local_addr().unwrap()];
+        let connecting = TcpStream::connect_with(addresses, &options);
+        assert!(timeout(Duration::from_millis(50), connecting).await.is_err());
+        sleep(Duration::from_millis(1)).await;
+        descriptors::assert_back_to(before);
+    });
+}
+
+#[test]
+fn a_local_address_is_connected_from() {
+    let _alone = descriptors::alone();
+    run(async {
+        let (_listener, address) = listening();
+        let local = Some(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0)));
+        let options = ConnectOptions { local, ..ConnectOptions::default() };
+        let stream = TcpStream::connect_with(address, &options).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), Ipv4Addr::new(127, 0, 0, 2));
+        let other_family: SocketAddr = "[::1]:1".parse().unwrap();
+        let error = TcpStream::connect_with(other_family, &options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+/// More look-ups at once than there are threads for them.
+#[test]
+fn many_names_are_looked_up_at_once() {
+    let _alone = descriptors::alone();
+    run(async {
+        let lookups = annulus::gather((0..200).map(|_| lookup("localhost:80"))).await;
+        assert!(lookups.into_iter().all(|found| !found.unwrap().is_empty()));
+    });
+}

@@ -1,0 +1,355 @@
+//! Servers: handlers that end, fail, panic or stay; clients that are closed, cut or kept waiting; and
+//! nobody is lost. The cases are those of asyncio's servers.
+
+mod common;
+
+use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream as Peer};
+use std::rc::Rc;
+use std::time::Duration;
+
+use annulus::Incident;
+use annulus::net::{
+    Server, ServerOptions, Shutdown, StreamReader, StreamWriter, open_connection, start_server,
+    start_server_with,
+};
+use annulus::sync::Event;
+use annulus::time::{sleep, timeout};
+use common::incidents::Incidents;
+use common::poll::{once, until};
+use common::watchdog::{block_on, run};
+
+async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    loop {
+        let line = reader.read_line().await?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        writer.write(line).await?;
+    }
+}
+
+async fn serving_echo() -> Server {
+    start_server(echo, "127.0.0.1:0").await.unwrap()
+}
+
+fn address(server: &Server) -> SocketAddr {
+    server.addresses()[0]
+}
+
+async fn client(server: &Server) -> (StreamReader, StreamWriter) {
+    open_connection(address(server)).await.unwrap()
+}
+
+async fn ask((reader, writer): &mut (StreamReader, StreamWriter), line: &str) {
+    writer.write(line).await.unwrap();
+    assert_eq!(*reader.read_line().await.unwrap(), *line.as_bytes());
+}
+
+#[test]
+fn many_clients_are_served_at_the_same_time() {
+    run(async {
+        let server = serving_echo().await;
+        assert!(server.is_serving());
+        let mut clients = Vec::new();
+        for _ in 0..50 {
+            clients.push(client(&server).await);
+        }
+        for (n, client) in clients.iter_mut().enumerate() {
+            ask(client, &format!("client {n}\n")).await;
+        }
+        assert_eq!(server.connections_served(), 50);
+        drop(clients);
+        until(|| server.connections_served() == 0).await;
+    });
+}
+
+#[test]
+fn all_addresses_are_listened_on() {
+    run(async {
+        let both: Vec<SocketAddr> =
+            ["127.0.0.1:0", "127.0.0.2:0"].map(|text| text.parse().unwrap()).into();
+        let server = start_server(echo, both).await.unwrap();
+        assert_eq!(server.addresses().len(), 2);
+        for &address in server.addresses() {
+            ask(&mut open_connection(address).await.unwrap(), "hello\n").await;
+        }
+        let missing: Vec<SocketAddr> =
+            ["203.0.113.1:0", "127.0.0.1:0"].map(|text| text.parse().unwrap()).into();
+        let server = start_server(echo, missing.clone()).await.unwrap();
+        assert_eq!(server.addresses().len(), 1, "one that this machine does not have is left out");
+        let error = start_server(echo, missing[0]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    run(async {
+        let server = serving_echo().await;
+        let error = start_server(echo, address(&server)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address(&server).to_string()), "{error}");
+    });
+}
+
+#[test]
+fn a_closed_server_serves_those_it_has_and_no_others() {
+    run(async {
+        let server = serving_echo().await;
+        let mut served = client(&server).await;
+        ask(&mut served, "before\n").await;
+        server.close();
+        server.close();
+        assert!(!server.is_serving());
+        server.serve_forever().await;
+        ask(&mut served, "after\n").await;
+        let mut closed = Box::pin(server.wait_closed());
+        assert!(once(closed.as_mut()).await.is_pending());
+        until(|| Peer::connect(address(&server)).is_err()).await;
+        drop(served);
+        closed.await;
+        assert_eq!(server.connections_served(), 0);
+    });
+}
+
+/// The kernel has completed the connection, and perhaps given it to the listener, but the server is
+/// closed before it has its turn.
+#[test]
+fn who_had_arrived_before_the_close_is_served() {
+    run(async {
+        for _ in 0..50 {
+            let server = serving_echo().await;
+            sleep(Duration::from_micros(100)).await;
+            let mut peer = Peer::connect(address(&server)).unwrap();
+            annulus::yield_now().await;
+            annulus::yield_now().await;
+            peer.write_all(b"hello\n").unwrap();
+            let was_taken = server.connections_served() == 1;
+            server.close();
+            peer.shutdown(std::net::Shutdown::Write).unwrap();
+            server.wait_closed().await;
+            let mut reply = String::new();
+            let read = peer.read_to_string(&mut reply);
+            // One that is still the kernel's when the socket closes is reset by it.
+            assert!(reply == "hello\n" || (!was_taken && read.is_err()), "{reply:?}");
+        }
+    });
+}
+
+#[test]
+fn waiting_for_the_end_waits_for_what_was_written() {
+    run(async {
+        const LENGTH: usize = 8 << 20;
+        let handler = async |_: StreamReader, mut writer: StreamWriter| {
+            writer.write_nowait(vec![7; LENGTH]).unwrap();
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        let (mut reader, _writer) = client(&server).await;
+        until(|| server.connections_served() == 1).await;
+        server.close();
+        let mut closed = Box::pin(server.wait_closed());
+        assert!(once(closed.as_mut()).await.is_pending());
+        assert_eq!(reader.read_to_end().await.unwrap().len(), LENGTH);
+        closed.await;
+    });
+}
+
+#[test]
+fn a_server_whose_last_handle_is_dropped_is_closed() {
+    run(async {
+        let server = serving_echo().await;
+        let address = address(&server);
+        let mut served = client(&server).await;
+        let other = server.clone();
+        drop(server);
+        ask(&mut served, "still\n").await;
+        drop(other);
+        until(|| Peer::connect(address).is_err()).await;
+        ask(&mut served, "to its end\n").await;
+    });
+}
+
+#[test]
+fn serving_for_ever_ends_with_the_server_and_ends_it_when_dropped() {
+    run(async {
+        let server = serving_echo().await;
+        let mut forever = Box::pin(server.serve_forever());
+        assert!(once(forever.as_mut()).await.is_pending());
+        server.close();
+        forever.await;
+        let server = serving_echo().await;
+        assert!(timeout(Duration::from_millis(5), server.serve_forever()).await.is_err());
+        assert!(!server.is_serving());
+    });
+}
+
+#[test]
+fn closed_clients_are_read_to_their_end_and_may_be_answered() {
+    run(async {
+        let handler = async |mut reader: StreamReader, mut writer: StreamWriter| {
+            let all = reader.read_to_end().await?;
+            writer.write(format!("{} bytes", all.len())).await
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        let mut silent = client(&server).await;
+        silent.1.write("12345").await.unwrap();
+        silent.1.flush().await.unwrap();
+        until(|| server.connections_served() == 1).await;
+        sleep(Duration::from_millis(20)).await;
+        server.close_clients();
+        assert_eq!(&*silent.0.read_to_end().await.unwrap(), b"5 bytes");
+        assert!(server.is_serving());
+    });
+}
+
+#[test]
+fn aborted_clients_are_reset() {
+    run(async {
+        let server = serving_echo().await;
+        let mut clients = [client(&server).await, client(&server).await];
+        for client in &mut clients {
+            ask(client, "hello\n").await;
+        }
+        server.abort_clients();
+        until(|| server.connections_served() == 0).await;
+        for (reader, _) in &mut clients {
+            let end = reader.read(1).await;
+            assert!(end.is_err() || end.unwrap().is_empty());
+        }
+        ask(&mut client(&server).await, "others are served\n").await;
+    });
+}
+
+#[test]
+fn beyond_the_limit_clients_wait_and_nobody_is_dropped() {
+    run(async {
+        let most = Rc::new(Cell::new(0));
+        let (at_once, seen) = (Rc::new(Cell::new(0)), Rc::clone(&most));
+        let handler = async move |reader: StreamReader, writer: StreamWriter| {
+            at_once.set(at_once.get() + 1);
+            seen.set(seen.get().max(at_once.get()));
+            let outcome = echo(reader, writer).await;
+            at_once.set(at_once.get() - 1);
+            outcome
+        };
+        let options = ServerOptions { most_connections: Some(3), ..ServerOptions::default() };
+        let both: Vec<SocketAddr> =
+            ["127.0.0.1:0", "127.0.0.2:0"].map(|text| text.parse().unwrap()).into();
+        let server = start_server_with(handler, both, &options).await.unwrap();
+        let clients: Vec<_> = (0..60)
+            .map(|n| {
+                let address = server.addresses()[n % 2];
+                annulus::spawn(async move {
+                    let mut client = open_connection(address).await.unwrap();
+                    ask(&mut client, "hello\n").await;
+                    sleep(Duration::from_millis(1)).await;
+                    ask(&mut client, "and goodbye\n").await;
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+        assert_eq!(most.get(), 3);
+    });
+}
+
+#[test]
+fn errors_and_panics_are_reported_with_the_peer_and_the_server_lives() {
+    let heard = Incidents::default();
+    block_on(&heard.runtime(), async {
+        let handler = async |mut reader: StreamReader, _writer: StreamWriter| {
+            let line = reader.read_line().await?;
+            assert!(&*line != b"panic\n", "as told");
+            if &*line == b"fail\n" {
+                return Err(std::io::Error::other("as asked"));
+            }
+            Ok(())
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        for word in ["panic\n", "fail\n", "fine\n"] {
+            let (mut reader, mut writer) = client(&server).await;
+            writer.write(word).await.unwrap();
+            assert!(reader.read(1).await.unwrap().is_empty());
+        }
+        until(|| server.connections_served() == 0).await;
+        assert!(server.is_serving());
+    });
+    let incidents = heard.take();
+    let told: Vec<_> = incidents
+        .iter()
+        .map(|incident| match incident {
+            Incident::HandlerFailed { peer, panicked, message } => {
+                assert!(peer.ip().is_loopback() && peer.port() > 0);
+                (*panicked, message.as_str())
+            }
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(told, [(true, "as told"), (false, "as asked")]);
+    assert!(incidents[0].to_string().starts_with("the handler of the connection from 127.0.0.1:"));
+}
+
+#[test]
+fn a_shutdown_says_how_many_finished_and_how_many_were_cut() {
+    run(async {
+        let server = serving_echo().await;
+        let [mut quick, mut slow, mut slower] =
+            [client(&server).await, client(&server).await, client(&server).await];
+        for client in [&mut quick, &mut slow, &mut slower] {
+            ask(client, "hello\n").await;
+        }
+        let ending = annulus::spawn(async move {
+            sleep(Duration::from_millis(5)).await;
+            drop(quick);
+        });
+        let outcome = server.shutdown(Duration::from_millis(200)).await;
+        assert_eq!(outcome, Shutdown { finished: 1, cut: 2 });
+        ending.await.unwrap();
+        for (reader, _) in [&mut slow, &mut slower] {
+            let end = reader.read(1).await;
+            assert!(end.is_err() || end.unwrap().is_empty());
+        }
+        assert_eq!(server.shutdown(Duration::ZERO).await, Shutdown { finished: 0, cut: 0 });
+    });
+}
+
+#[test]
+fn a_cut_handler_is_cancelled_wherever_it_waits() {
+    run(async {
+        let dropped = Rc::new(Event::new());
+        let its = Rc::clone(&dropped);
+        let handler = async move |_: StreamReader, _: StreamWriter| {
+            struct OnDrop(Rc<Event>);
+            impl Drop for OnDrop {
+                fn drop(&mut self) {
+                    self.0.set();
+                }
+            }
+            let _on_drop = OnDrop(Rc::clone(&its));
+            std::future::pending::<()>().await;
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        let _client = client(&server).await;
+        until(|| server.connections_served() == 1).await;
+        let outcome = server.shutdown(Duration::ZERO).await;
+        assert_eq!(outcome, Shutdown { finished: 0, cut: 1 });
+        assert!(dropped.is_set());
+    });
+}
+
+#[test]
+fn a_runtime_may_end_with_its_server() {
+    let (server, peer) = run(async {
+        let server = serving_echo().await;
+        let mut served = client(&server).await;
+        ask(&mut served, "hello\n").await;
+        let peer = Peer::connect(address(&server)).unwrap();
+        (server, peer)
+    });
+    let mut peer = peer;
+    assert!(peer.read(&mut [0; 1]).is_err() || peer.write_all(b"nobody").is_ok());
+    drop(server);
+}

@@ -1,0 +1,390 @@
+//! Lines, records and exact numbers of bytes out of pieces of any size, whatever is dropped between.
+//!
+//! Most of this needs no kernel: the bytes come from a source that follows a script. The cases are
+//! those of asyncio's streams.
+
+mod common;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::task::Poll;
+
+use annulus::buf::{BufResult, IoBufMut, Lease};
+use annulus::io::{Read, ReadError, StreamReader};
+use common::random::seeded;
+use futures_util::{FutureExt, StreamExt};
+
+enum Step {
+    Bytes(Vec<u8>),
+    /// Nothing yet.
+    Wait,
+    Fail(ErrorKind),
+}
+
+/// Gives what the script says, and then the end.
+#[derive(Default)]
+struct Script(VecDeque<Step>);
+
+impl Read for Script {
+    async fn recv(&mut self) -> io::Result<Lease> {
+        poll_fn(|_| match self.0.pop_front() {
+            None => Poll::Ready(Ok(Lease::default())),
+            Some(Step::Bytes(bytes)) => Poll::Ready(Ok(bytes.into())),
+            Some(Step::Wait) => Poll::Pending,
+            Some(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
+        })
+        .await
+    }
+
+    async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
+        match self.recv().await {
+            Ok(lease) => {
+                assert!(lease.len() <= buffer.bytes_total(), "the scripts here have small pieces");
+                (Ok(buffer.fill_from(&lease)), buffer)
+            }
+            Err(error) => (Err(error), buffer),
+        }
+    }
+}
+
+fn script<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
+    Script(pieces.into_iter().map(|piece| Step::Bytes(piece.to_vec())).collect())
+}
+
+fn reader(pieces: &[&[u8]]) -> StreamReader<Script> {
+    StreamReader::new(script(pieces.iter().copied()))
+}
+
+fn limited(limit: usize, pieces: &[&[u8]]) -> StreamReader<Script> {
+    StreamReader::with_limit(script(pieces.iter().copied()), limit)
+}
+
+/// The output of a future that need not wait.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("nothing has to be waited for")
+}
+
+fn incomplete(outcome: Result<Lease, ReadError>) -> (Vec<u8>, Option<usize>) {
+    match outcome {
+        Err(ReadError::Incomplete { partial, expected }) => (partial.to_vec(), expected),
+        other => panic!("{other:?} is not an early end"),
+    }
+}
+
+fn overrun(outcome: Result<Lease, ReadError>) -> usize {
+    match outcome {
+        Err(ReadError::LimitOverrun { consumed }) => consumed,
+        other => panic!("{other:?} is not beyond the limit"),
+    }
+}
+
+#[test]
+fn a_read_gives_what_is_there_and_no_more_than_asked() {
+    let mut reader = reader(&[b"hello", b"world"]);
+    assert!(now(reader.read(0)).unwrap().is_empty());
+    assert_eq!(&*now(reader.read(3)).unwrap(), b"hel");
+    assert_eq!(&*now(reader.read(100)).unwrap(), b"lo");
+    assert_eq!(&*now(reader.read(100)).unwrap(), b"world");
+    assert!(!reader.at_eof(), "the end has not been met");
+    assert!(now(reader.read(100)).unwrap().is_empty());
+    assert!(reader.at_eof());
+}
+
+#[test]
+fn a_read_to_the_end_takes_all_beyond_the_limit_too() {
+    let mut reader = limited(3, &[b"line1\n", b"line2"]);
+    assert_eq!(&*now(reader.read_to_end()).unwrap(), b"line1\nline2");
+    assert!(reader.at_eof());
+    assert!(now(reader.read_to_end()).unwrap().is_empty());
+}
+
+#[test]
+fn an_exact_read_spans_pieces_and_leaves_the_rest() {
+    let mut reader = limited(3, &[b"abc", b"def", b"ghi"]);
+    assert!(now(reader.read_exact(0)).unwrap().is_empty());
+    assert_eq!(&*now(reader.read_exact(7)).unwrap(), b"abcdefg");
+    assert_eq!(&*now(reader.read_exact(1)).unwrap(), b"h");
+    assert_eq!(incomplete(now(reader.read_exact(9))), (b"i".to_vec(), Some(9)));
+    assert_eq!(incomplete(now(reader.read_exact(9))), (Vec::new(), Some(9)));
+}
+
+#[test]
+fn a_line_comes_with_its_end_and_the_last_without_one() {
+    let mut reader = reader(&[b"chunk1 ", b"chunk2 ", b"chunk3 \n chunk4\n", b"last"]);
+    assert_eq!(&*now(reader.read_line()).unwrap(), b"chunk1 chunk2 chunk3 \n");
+    assert_eq!(&*now(reader.read_line()).unwrap(), b" chunk4\n");
+    assert_eq!(&*now(reader.read_line()).unwrap(), b"last");
+    assert!(now(reader.read_line()).unwrap().is_empty());
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_discarded_and_the_next_one_read() {
+    // Its end is there.
+    let mut reader = limited(3, &[b"li", b"ne1\nline2\n"]);
+    assert_eq!(overrun(now(reader.read_line())), 5);
+    assert_eq!(overrun(now(reader.read_line())), 5);
+    assert!(now(reader.read_line()).unwrap().is_empty());
+    // Its end is not.
+    let mut reader = limited(7, &[b"chunk1", b"chunk2", b"chunk3\n"]);
+    assert_eq!(overrun(now(reader.read_line())), 12);
+    assert_eq!(&*now(reader.read_line()).unwrap(), b"chunk3\n");
+    // One that has just so many is not beyond it.
+    let mut reader = limited(5, &[b"four", b"\nfive5\n"]);
+    assert_eq!(&*now(reader.read_line()).unwrap(), b"four\n");
+    assert_eq!(overrun(now(reader.read_line())), 5);
+}
+
+#[test]
+fn a_separator_is_found_where_pieces_meet() {
+    let mut reader = reader(&[b"some thing", b"AA", b"A", b"\xff AAAA"]);
+    assert_eq!(&*now(reader.read_until(b"AAA")).unwrap(), b"some thingAAA");
+    assert_eq!(&*now(reader.read_until(b"AAA")).unwrap(), b"\xff AAA");
+    assert_eq!(incomplete(now(reader.read_until(b"AAA"))), (b"A".to_vec(), None));
+    assert!(reader.at_eof());
+}
+
+#[test]
+fn of_several_separators_the_one_that_ends_first_counts() {
+    let text: &[u8] = b"some dataAAAAxyzBBB";
+    for cut in 0..text.len() {
+        let mut reader = reader(&[&text[..cut], &text[cut..]]);
+        if cut == 0 {
+            // An empty piece would be the end.
+            reader = StreamReader::new(script([text]));
+        }
+        let separators: &[&[u8]] = &[b"BBB", b"AAAA", b"AAA", b"dataAAAAx"];
+        assert_eq!(&*now(reader.read_until_any(separators)).unwrap(), b"some dataAAA");
+        assert_eq!(&*now(reader.read_until_any(&[b"y", b"AxyzB"])).unwrap(), b"Axy");
+    }
+}
+
+#[test]
+fn beyond_the_limit_all_stays_and_can_be_read_without_tearing_a_separator() {
+    let mut reader = limited(3, &[b"some dataA", b"AAx"]);
+    let consumed = overrun(now(reader.read_until(b"AAA")));
+    assert_eq!(consumed, 8, "the A could begin a separator");
+    assert_eq!(&*now(reader.read_exact(consumed)).unwrap(), b"some dat");
+    assert_eq!(overrun(now(reader.read_until(b"x"))), 4);
+    assert_eq!(&*now(reader.read_to_end()).unwrap(), b"aAAAx");
+    // A separator that is found too far away.
+    let mut reader = limited(7, &[b"some dataAAA"]);
+    assert_eq!(overrun(now(reader.read_until(b"AAA"))), 9);
+    assert_eq!(&*now(reader.read_exact(12)).unwrap(), b"some dataAAA");
+}
+
+#[test]
+#[should_panic(expected = "at least one byte")]
+fn an_empty_separator_panics() {
+    let _ = now(reader(&[b"data"]).read_until(b""));
+}
+
+#[test]
+#[should_panic(expected = "a reader's limit")]
+fn a_limit_of_nothing_panics() {
+    limited(0, &[]);
+}
+
+#[test]
+fn lines_are_text_without_their_ends() {
+    let mut reader =
+        limited(8, &[b"one\r\ntwo\n\n", b"caf\xc3", b"\xa9\n\xff\nmuch too long\nlast"]);
+    let lines =
+        now(reader.lines().map(|line| line.map_err(|error| error.kind())).collect::<Vec<_>>());
+    let text = |text: &str| Ok(text.to_owned());
+    let invalid = || Err(ErrorKind::InvalidData);
+    let expected =
+        [text("one"), text("two"), text(""), text("café"), invalid(), invalid(), text("last")];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_is_there_can_be_looked_at_and_consumed() {
+    let mut reader = reader(&[b"  text", b" more"]);
+    assert_eq!(now(reader.fill()).unwrap(), b"  text");
+    reader.consume(2);
+    assert_eq!(now(reader.fill()).unwrap(), b"text");
+    reader.consume(4);
+    assert_eq!(now(reader.fill()).unwrap(), b" more");
+    reader.consume(5);
+    assert!(now(reader.fill()).unwrap().is_empty());
+    assert!(reader.at_eof());
+}
+
+#[test]
+#[should_panic(expected = "3 of 2 bytes")]
+fn consuming_more_than_is_there_panics() {
+    let mut reader = reader(&[b"ab"]);
+    now(reader.fill()).unwrap();
+    reader.consume(3);
+}
+
+#[test]
+fn a_failure_leaves_what_came_before_it() {
+    let steps = [Step::Bytes(b"half a line".to_vec()), Step::Fail(ErrorKind::ConnectionReset)];
+    let mut reader = StreamReader::new(Script(steps.into()));
+    match now(reader.read_line()) {
+        Err(ReadError::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(&*now(reader.read(100)).unwrap(), b"half a line");
+}
+
+#[test]
+fn errors_convert_and_say_what_is_the_matter() {
+    let error: io::Error = now(reader(&[b"abc"]).read_exact(5)).unwrap_err().into();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(error.to_string(), "the stream ended after 3 of 5 bytes");
+    let error: io::Error = now(reader(&[b"abc"]).read_until("x")).unwrap_err().into();
+    assert_eq!(error.to_string(), "the stream ended after 3 bytes, without a separator");
+    let error: io::Error = now(limited(1, &[b"abc"]).read_until("x")).unwrap_err().into();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_reader_can_be_read_by_another_and_taken_apart() {
+    let mut inner = reader(&[b"head\nbody", b" and more"]);
+    assert_eq!(&*now(inner.read_line()).unwrap(), b"head\n");
+    let (count, buffer) = now(Read::read(&mut inner, Vec::with_capacity(2)));
+    assert_eq!(&buffer[..count.unwrap()], b"bo");
+    let mut outer = StreamReader::new(&mut inner);
+    assert_eq!(&*now(outer.read_exact(4)).unwrap(), b"dy a");
+    let (_, rest) = outer.into_parts();
+    assert_eq!(&*rest, b"nd more");
+}
+
+/// Random pieces, read in random ways, each of which is dropped at random polls and asked again: the
+/// outcomes are those of a reader that has the whole text before it.
+#[test]
+fn random_reads_of_random_pieces_agree_with_the_text() {
+    let mut random = seeded();
+    for _ in 0..3000 {
+        let mut both = Both::random(&mut random);
+        for _ in 0..40 {
+            match random.u8(0..5) {
+                0 => both.read(random.usize(0..40)),
+                1 => both.read_exact(random.usize(0..40)),
+                2 => both.read_until(),
+                3 => both.read_line(),
+                _ => both.look_and_consume(&mut random),
+            }
+        }
+        both.read_to_end();
+    }
+}
+
+const SEPARATORS: &[&[u8]] = &[b"|a", b"bb", b"\n", b"|ab"];
+
+/// A reader, and the text that it has not given yet.
+struct Both {
+    reader: StreamReader<Script>,
+    left: Vec<u8>,
+    limit: usize,
+}
+
+/// Polls once and drops, until something has come of it.
+fn finish<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(outcome) = attempt() {
+            return outcome;
+        }
+    }
+}
+
+impl Both {
+    fn random(random: &mut fastrand::Rng) -> Self {
+        let letter = |_| random.choice(*b"abc\n|").unwrap();
+        let left: Vec<u8> = (0..200).map(letter).collect();
+        let mut steps = VecDeque::new();
+        let mut rest = &left[..];
+        while !rest.is_empty() {
+            if random.bool() {
+                steps.push_back(Step::Wait);
+            }
+            let (piece, behind) = rest.split_at(random.usize(1..=rest.len().min(30)));
+            steps.push_back(Step::Bytes(piece.to_vec()));
+            rest = behind;
+        }
+        let limit = random.usize(1..60);
+        Self { reader: StreamReader::with_limit(Script(steps), limit), left, limit }
+    }
+
+    /// The reader has given this.
+    fn expect(&mut self, bytes: &[u8]) {
+        assert!(self.left.starts_with(bytes), "{bytes:?} does not begin {:?}", self.left);
+        self.left.drain(..bytes.len());
+    }
+
+    /// The reader has come to its end, with this.
+    fn expect_end(&mut self, partial: &[u8]) {
+        self.expect(partial);
+        assert!(self.left.is_empty());
+    }
+
+    fn read(&mut self, most: usize) {
+        let lease = finish(|| self.reader.read(most).now_or_never()).unwrap();
+        assert!(lease.len() <= most && (!lease.is_empty() || most == 0 || self.left.is_empty()));
+        self.expect(&lease);
+    }
+
+    fn read_exact(&mut self, count: usize) {
+        match finish(|| self.reader.read_exact(count).now_or_never()) {
+            Ok(lease) => {
+                assert_eq!(lease.len(), count);
+                self.expect(&lease);
+            }
+            outcome => {
+                let (partial, expected) = incomplete(outcome);
+                assert_eq!(expected, Some(count));
+                self.expect_end(&partial);
+            }
+        }
+    }
+
+    fn read_until(&mut self) {
+        let ends = SEPARATORS.iter().filter_map(|separator| {
+            let mut windows = self.left.windows(separator.len());
+            Some(windows.position(|window| window == *separator)? + separator.len())
+        });
+        let end = ends.min();
+        match finish(|| self.reader.read_until_any(SEPARATORS).now_or_never()) {
+            Ok(lease) => {
+                assert_eq!(Some(lease.len()), end);
+                assert!(lease.len() <= self.limit);
+                self.expect(&lease);
+            }
+            Err(ReadError::LimitOverrun { consumed }) => {
+                assert!(end.is_none_or(|end| end > self.limit));
+                self.read_exact(consumed);
+            }
+            outcome => {
+                assert_eq!(end, None);
+                self.expect_end(&incomplete(outcome).0);
+            }
+        }
+    }
+
+    fn read_line(&mut self) {
+        let line = self.left.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+        // Beyond the limit, what is discarded depends on the pieces.
+        if line.len() <= self.limit {
+            let line = line.to_vec();
+            let read = finish(|| self.reader.read_line().now_or_never()).unwrap();
+            assert_eq!(*read, *line);
+            self.expect(&read);
+        }
+    }
+
+    fn look_and_consume(&mut self, random: &mut fastrand::Rng) {
+        let look = || self.reader.fill().now_or_never().map(|there| there.unwrap().to_vec());
+        let there = finish(look);
+        let count = random.usize(0..=there.len());
+        self.reader.consume(count);
+        self.expect(&there[..count]);
+    }
+
+    fn read_to_end(&mut self) {
+        let rest = finish(|| self.reader.read_to_end().now_or_never()).unwrap();
+        self.expect_end(&rest);
+    }
+}
