@@ -72,6 +72,11 @@ pub mod task;
 #[forbid(unsafe_code)]
 pub mod time;
 
+#[cfg(feature = "macros")]
+mod attributes;
+
+#[cfg(feature = "macros")]
+pub use attributes::{__run, main, test};
 pub use buf::BufResult;
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, os_code};

@@ -60,6 +60,10 @@ impl Book {
         self.attended + self.unattended
     }
 
+    pub(super) fn has_attended(&self) -> bool {
+        self.attended > 0
+    }
+
     pub(super) fn has_aftermath(&self) -> bool {
         !self.woken.is_empty() || !self.settling.is_empty()
     }

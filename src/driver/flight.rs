@@ -130,9 +130,9 @@ impl<R: Ring> Flight<R> {
     }
 
     /// Submits, waits as told unless something is at hand already, and reaps. Enters the kernel
-    /// only if there is a reason to.
-    pub(super) fn turn(&mut self, wait: Wait) {
-        let Some(queue) = &mut self.queue else { return };
+    /// only if there is a reason to. Says whether anything is at hand now.
+    pub(super) fn turn(&mut self, wait: Wait) -> bool {
+        let Some(queue) = &mut self.queue else { return false };
         queue.feed();
         if wait != Wait::No {
             // It may have to enter to make room, and so bring something to hand.
@@ -141,15 +141,16 @@ impl<R: Ring> Flight<R> {
         let at_hand = self.queue_mut().has_backlog() || self.book.has_aftermath();
         let wait = if at_hand { Wait::No } else { wait };
         let queue = self.queue_mut();
-        if wait != Wait::No || queue.is_worth_entering() {
-            self.enter(wait);
+        let reaped = if wait != Wait::No || queue.is_worth_entering() {
+            self.enter(wait)
         } else {
-            self.reap();
-        }
+            self.reap()
+        };
         if cfg!(debug_assertions) {
             let queued = self.queue_mut().len();
             self.book.audit(queued);
         }
+        at_hand || reaped > 0
     }
 
     /// Sees to it that a ring of the bell ends the wait.
@@ -161,7 +162,7 @@ impl<R: Ring> Flight<R> {
         }
     }
 
-    /// Enters the kernel, answers its errors, and reaps.
+    /// Enters the kernel, answers its errors, and reaps. Says how many completions there were.
     ///
     /// | errno            | reason                                     | answer                        |
     /// |------------------|--------------------------------------------|-------------------------------|
@@ -171,14 +172,14 @@ impl<R: Ring> Flight<R> {
     /// | `EAGAIN`/`ENOMEM`| no memory for the entries                  | reap; if idle, pause a moment |
     /// | `EBADR`          | the kernel had to drop a completion        | panic: a future would hang    |
     /// | others           | a defect in this driver                    | panic; while closing, leak    |
-    fn enter(&mut self, wait: Wait) {
+    fn enter(&mut self, wait: Wait) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is entered");
         self.book.enters += 1;
         self.book.overflows += u64::from(queue.is_overflown());
         let outcome = queue.enter(wait);
         self.book.submitted += *outcome.as_ref().unwrap_or(&0) as u64;
         let reaped = self.reap();
-        let Err(error) = outcome else { return };
+        let Err(error) = outcome else { return reaped };
         match error.raw_os_error() {
             Some(ETIME | EINTR | EBUSY) => {}
             Some(EAGAIN | ENOMEM) if reaped > 0 => {}
@@ -188,6 +189,7 @@ impl<R: Ring> Flight<R> {
             Some(EBADR) => panic!("the kernel ran out of memory and dropped completions (EBADR)"),
             _ => panic!("io_uring_enter failed, which is a bug in annulus: {error}"),
         }
+        reaped
     }
 
     /// Records every completion in the queue and says how many there were.
@@ -310,6 +312,11 @@ impl<R: Ring> Flight<R> {
     /// How many entries the kernel has not let go of.
     pub(super) fn in_flight(&self) -> usize {
         self.book.in_flight()
+    }
+
+    /// Whether the kernel has entries that someone may ask about.
+    pub(super) fn has_attended(&self) -> bool {
+        self.book.has_attended()
     }
 
     /// Asks the kernel to cancel everything: with one entry if it can, else with one for each.

@@ -5,7 +5,7 @@
 //! - [`slot`] is the life of one operation in flight, as a table of states.
 //! - [`flight`] pushes, enters and reaps: the [`queue`] holds what goes to the kernel, the [`book`]
 //!   what is known of the entries there.
-//! - [`wheel`] holds the deadlines.
+//! - [`wheel`] holds the deadlines, which are measured by the [`clock`].
 //! - [`direct`] bounds what is done past the ring.
 //! - [`leases`] is who has which of the buffers that the kernel picks from.
 //! - [`metrics`] counts.
@@ -25,6 +25,7 @@
 //! it does not let go in time, what it may touch is leaked.
 
 mod book;
+mod clock;
 mod close;
 mod direct;
 mod flight;
@@ -41,13 +42,15 @@ mod wheel;
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub(crate) use clock::Outside;
 pub(crate) use leases::{LeaseSize, LeaseSizes, Taken};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
 pub(crate) use wheel::TimerKey;
 
+use clock::Clock;
 use direct::Direct;
 use flight::Flight;
 use leases::Leases;
@@ -57,13 +60,14 @@ use wheel::Wheel;
 use crate::error::{Incident, IncidentHook, shielded};
 use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
-use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
+use crate::sys::{Completion, KernelRing, Ring, Submission, Wait, later};
 use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
 pub(crate) struct Driver<R = KernelRing> {
     flight: RefCell<Flight<R>>,
     wheel: RefCell<Wheel>,
+    clock: Clock,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
     spare_wakers: Cell<Vec<LocalWaker>>,
     /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
@@ -85,11 +89,14 @@ impl<R: Ring> Driver<R> {
         bell: RawFd,
         timers_a_turn: usize,
         lease_sizes: LeaseSizes,
+        is_clock_stopped: bool,
         incidents: IncidentHook,
     ) -> Self {
+        let clock = Clock::new(is_clock_stopped);
         Self {
             flight: RefCell::new(Flight::new(ring, bell)),
-            wheel: RefCell::new(Wheel::new(Instant::now())),
+            wheel: RefCell::new(Wheel::new(clock.now())),
+            clock,
             spare_wakers: Cell::default(),
             timers_a_turn,
             direct: Direct::new(),
@@ -271,7 +278,10 @@ impl<R: Ring> Driver<R> {
         self.direct.refill();
         self.leases.collect();
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
-        self.flight.borrow_mut().turn(wait);
+        let has_brought = self.flight.borrow_mut().turn(wait);
+        if may_wait && !has_brought && self.clock.is_stopped() {
+            self.jump();
+        }
         self.fire_timers();
         self.run_aftermath();
     }
@@ -280,9 +290,16 @@ impl<R: Ring> Driver<R> {
         match self.wheel.borrow().next_deadline() {
             None => Wait::Forever,
             Some(deadline) => {
-                let limit = deadline.saturating_duration_since(Instant::now());
-                if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
+                let left = deadline.saturating_duration_since(self.now());
+                self.clock.wait_for(left, self.flight.borrow().has_attended())
             }
+        }
+    }
+
+    /// Nothing has come: a clock that stands still goes on to the next deadline.
+    fn jump(&self) {
+        if let Some(deadline) = self.wheel.borrow().next_deadline() {
+            self.clock.jump_to(deadline);
         }
     }
 
@@ -290,8 +307,41 @@ impl<R: Ring> Driver<R> {
         let mut wheel = self.wheel.borrow_mut();
         if !wheel.is_empty() {
             let mut flight = self.flight.borrow_mut();
-            wheel.expire(Instant::now(), self.timers_a_turn, |waker| flight.record_wake(waker));
+            wheel.expire(self.now(), self.timers_a_turn, |waker| flight.record_wake(waker));
         }
+    }
+
+    /// The time that deadlines are measured by.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Whether the clock stands still.
+    pub(crate) fn is_clock_stopped(&self) -> bool {
+        self.clock.is_stopped()
+    }
+
+    /// Makes the clock stand still, but for jumps to the next deadline.
+    pub(crate) fn stop_clock(&self) {
+        self.clock.stop();
+    }
+
+    /// Lets the clock go on.
+    pub(crate) fn start_clock(&self) {
+        self.clock.go_on();
+    }
+
+    /// Moves a clock that stands still, and wakes those whose deadlines have come by that. Runs foreign
+    /// code.
+    pub(crate) fn advance_clock(&self, duration: Duration) {
+        self.clock.jump_to(later(self.now(), duration));
+        self.fire_timers();
+        self.run_aftermath();
+    }
+
+    /// Until what this gives is dropped, the clock does not jump.
+    pub(crate) fn outside(&self) -> Outside {
+        self.clock.outside()
     }
 
     /// Wakes what was recorded and settles what came too late. Runs foreign code.

@@ -46,7 +46,7 @@ impl Bench {
             Capabilities { multishot_accept: true, multishot_recv: true, cancel_any: false };
         let size = LeaseSize { count: 4, bytes: 64 };
         let leases = LeaseSizes { small: size, large: size };
-        let driver = Driver::new(ring.clone(), capabilities, -1, 128, leases, hook);
+        let driver = Driver::new(ring.clone(), capabilities, -1, 128, leases, false, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
 

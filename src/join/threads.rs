@@ -122,7 +122,12 @@ impl ThreadPool {
             incidents: context::incidents(),
         });
         let its = Arc::clone(&call);
-        let started = Pool::submit(&self.shared, Box::new(move || its.run(closure)));
+        let outside = context::driver().outside();
+        let job = move || {
+            its.run(closure);
+            drop(outside);
+        };
+        let started = Pool::submit(&self.shared, Box::new(job));
         started.expect("the system lets start a thread");
         ThreadHandle { call }
     }

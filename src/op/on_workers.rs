@@ -84,7 +84,8 @@ impl Bench {
         });
         let size = LeaseSize { count: 4, bytes: 4096 };
         let leases = LeaseSizes { small: size, large: size };
-        let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), 128, leases, hook));
+        let driver =
+            Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), 128, leases, false, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }
     }
 

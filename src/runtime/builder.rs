@@ -31,6 +31,7 @@ pub struct Builder {
     leases: LeaseSizes,
     polls_a_turn: usize,
     teardown_limit: Duration,
+    starts_paused: bool,
     incidents: IncidentHook,
 }
 
@@ -45,6 +46,7 @@ impl Builder {
             },
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
+            starts_paused: false,
             incidents: Arc::new(|incident| {
                 // Unlike `eprintln!`, this does not panic when nobody can be told.
                 let _ = writeln!(io::stderr(), "annulus: {incident}");
@@ -118,6 +120,24 @@ impl Builder {
         self
     }
 
+    /// Whether the clock stands still from the beginning, as after [`time::pause`](crate::time::pause);
+    /// not by default. For tests of what takes long.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = annulus::Runtime::builder().start_paused(true).build()?;
+    /// // An hour that takes a moment.
+    /// runtime.block_on(annulus::time::sleep(Duration::from_secs(3600)));
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    pub fn start_paused(mut self, paused: bool) -> Self {
+        self.starts_paused = paused;
+        self
+    }
+
     /// Calls `hook` for what nobody would hear of otherwise, such as the panic of a task that
     /// nobody joins. The default prints one line to standard error. A panic in the hook is
     /// swallowed: there is nobody left to tell.
@@ -158,7 +178,8 @@ impl Builder {
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&self.incidents));
-        let driver = Driver::new(ring, capabilities, fd, self.polls_a_turn, self.leases, hook);
+        let (polls, leases, paused) = (self.polls_a_turn, self.leases, self.starts_paused);
+        let driver = Driver::new(ring, capabilities, fd, polls, leases, paused, hook);
         let shared = Shared {
             driver: Rc::new(driver),
             // The tasks keep the eventfd open for as long as anyone could ring it.
@@ -191,6 +212,7 @@ impl fmt::Debug for Builder {
             .field("leases", &self.leases)
             .field("polls_a_turn", &self.polls_a_turn)
             .field("teardown_limit", &self.teardown_limit)
+            .field("starts_paused", &self.starts_paused)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, Metrics};
 use crate::error::IncidentHook;
@@ -64,6 +64,14 @@ pub(crate) fn current() -> Rc<Shared> {
 #[track_caller]
 pub(crate) fn driver() -> Rc<Driver> {
     Rc::clone(&current().driver)
+}
+
+/// The time by the clock of this thread's runtime; without a runtime, the system's.
+pub(crate) fn now() -> Instant {
+    let its = |current: &RefCell<Option<Rc<Shared>>>| {
+        current.borrow().as_ref().map(|shared| shared.driver.now())
+    };
+    CURRENT.try_with(its).ok().flatten().unwrap_or_else(Instant::now)
 }
 
 /// Where this thread's runtime reports what nobody would hear of, for use on any thread.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::sleep::sleep_until;
+use crate::runtime::context;
 use crate::sys::later;
 
 /// Ticks every `period`, for the first time at once.
@@ -27,7 +28,7 @@ use crate::sys::later;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    interval_at(context::now(), period)
 }
 
 /// Ticks every `period`, for the first time at `start`.
@@ -59,7 +60,7 @@ impl Interval {
     pub async fn tick(&mut self) -> Instant {
         let due = self.next;
         sleep_until(due).await;
-        let late = Instant::now().saturating_duration_since(due);
+        let late = context::now().saturating_duration_since(due);
         // Whole periods that have gone by since it was due.
         let missed = late.as_nanos() / self.period.as_nanos();
         let missed = u32::try_from(missed).unwrap_or(u32::MAX - 1);

@@ -33,7 +33,7 @@ use crate::sys::later;
 /// ```
 #[doc(alias = "asyncio.sleep")]
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(later(Instant::now(), duration))
+    sleep_until(later(context::now(), duration))
 }
 
 /// Waits until `deadline`; see [`sleep`].
@@ -56,7 +56,7 @@ impl Sleep {
 
     /// Whether its time has come.
     pub fn is_elapsed(&self) -> bool {
-        Instant::now() >= self.deadline
+        context::now() >= self.deadline
     }
 
     fn stop(&mut self) {

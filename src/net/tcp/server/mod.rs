@@ -12,14 +12,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use outcome::HandlerOutcome;
 
 use super::{ListenOptions, StreamReader, StreamWriter, TcpListener};
 use crate::net::address::{ToAddresses, lookup};
 use crate::runtime::spawn;
-use crate::time::timeout_at;
+use crate::time::timeout;
 use connections::Connections;
 
 /// Serves connections with a handler, each in a task of its own, at all addresses that something stands
@@ -252,8 +252,7 @@ impl Server {
         let connections = self.connections();
         connections.close();
         let ended_before = connections.ended();
-        let deadline = Instant::now() + grace;
-        let in_time = timeout_at(deadline, self.wait_closed()).await.is_ok();
+        let in_time = timeout(grace, self.wait_closed()).await.is_ok();
         let finished = connections.ended() - ended_before;
         let cut = if in_time { 0 } else { connections.cut() };
         self.wait_closed().await;

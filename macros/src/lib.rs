@@ -1,0 +1,41 @@
+//! The attributes of `annulus`: `#[annulus::main]` and `#[annulus::test]`, which turn an `async fn` into
+//! one that runs it on a runtime. Their documentation stands there, with examples.
+//!
+//! - [`function`] takes an `async fn` apart.
+//! - [`options`] is what stands in the attribute's parentheses.
+//! - [`complaint`] is an error of the compiler's at the place that is wrong.
+
+mod complaint;
+mod function;
+mod options;
+
+use proc_macro::TokenStream;
+
+use function::Function;
+use options::Options;
+
+/// Runs an `async fn main` on a runtime; see `annulus::main`.
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand(options, function, &["builder"], "")
+}
+
+/// Runs an `async fn` as a test; see `annulus::test`.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand(options, function, &["builder", "start_paused"], "#[::core::prelude::v1::test]")
+}
+
+fn expand(
+    options: TokenStream,
+    function: TokenStream,
+    known: &[&str],
+    attribute: &str,
+) -> TokenStream {
+    let parsed = Options::parse(options, known)
+        .and_then(|options| Ok((options, Function::parse(function)?)));
+    match parsed {
+        Ok((options, function)) => function.into_sync(&options.builder(), attribute),
+        Err(complaint) => complaint.into_tokens(),
+    }
+}

@@ -1,0 +1,84 @@
+//! `#[annulus::main]` and `#[annulus::test]`.
+
+use std::future::Future;
+use std::io::{Write, stderr};
+use std::process::exit;
+
+use crate::runtime::Builder;
+
+/// Runs an `async fn main` on a runtime.
+///
+/// The function may return whatever a `main` may. If there can be no runtime, one line that says why, and
+/// what to do, goes to standard error, and the process exits with code 1.
+///
+/// `builder = ...` gives the [`Builder`](crate::Builder) to make the runtime with.
+///
+/// # Example
+///
+/// ```
+/// #[annulus::main]
+/// async fn main() -> std::io::Result<()> {
+///     let answer = annulus::spawn(async { 6 * 7 });
+///     assert_eq!(answer.await.unwrap(), 42);
+///     Ok(())
+/// }
+/// ```
+///
+/// ```
+/// use annulus::Builder;
+///
+/// #[annulus::main(builder = Builder::new().polls_a_turn(16))]
+/// async fn main() {
+///     annulus::yield_now().await;
+/// }
+/// ```
+///
+/// What cannot be is told at its place:
+///
+/// ```compile_fail
+/// #[annulus::main]
+/// fn main() {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main]
+/// async fn main(arguments: Vec<String>) {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(threads = 4)]
+/// async fn main() {}
+/// ```
+#[doc(alias = "asyncio.run")]
+pub use annulus_macros::main;
+
+/// Runs an `async fn` as a test, on a runtime of its own.
+///
+/// `#[should_panic]`, `#[ignore]` and a `Result` work as with the usual tests. `start_paused = true` stops
+/// the clock ([`time::pause`](crate::time::pause)), and `builder = ...` gives the
+/// [`Builder`](crate::Builder) to make the runtime with.
+///
+/// # Example
+///
+/// ```
+/// # // A documentation test does not run tests: this compiles it.
+/// #[annulus::test(start_paused = true)]
+/// async fn an_hour_takes_a_moment() {
+///     annulus::time::sleep(std::time::Duration::from_secs(3600)).await;
+/// }
+/// ```
+pub use annulus_macros::test;
+
+/// What the attributes expand to.
+#[doc(hidden)]
+#[track_caller]
+pub fn __run<F: Future>(builder: Builder, future: F) -> F::Output {
+    match builder.build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            // Unlike `eprintln!`, this does not panic when nobody can be told.
+            let _ = writeln!(stderr(), "annulus: {error}");
+            exit(1)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The clock that deadlines are measured by: the system's, or one that stands still.
+//!
+//! A clock that stands still is for tests. When nothing is ready and nothing has come it jumps to the
+//! next deadline, so that a test of an hour takes a moment. It stays real for what is real:
+//!
+//! - while a closure runs on a thread it goes as the system's does, since nobody knows for how long;
+//! - while operations are in flight the kernel has [`GRACE`] to complete one before each jump.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::sys::{Wait, later};
+
+/// How long the kernel has, in real time, to complete an operation before the clock jumps.
+const GRACE: Duration = Duration::from_millis(10);
+
+pub(super) struct Clock {
+    /// When it stood still.
+    stopped_at: Cell<Option<Instant>>,
+    /// How far it is ahead of the system's while it goes: it never goes back.
+    ahead: Cell<Duration>,
+    outside: Arc<AtomicUsize>,
+}
+
+impl Clock {
+    pub(super) fn new(is_stopped: bool) -> Self {
+        let stopped_at = Cell::new(is_stopped.then(Instant::now));
+        Self { stopped_at, ahead: Cell::default(), outside: Arc::default() }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.stopped_at.get().unwrap_or_else(|| later(Instant::now(), self.ahead.get()))
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped_at.get().is_some()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped_at.set(Some(self.now()));
+    }
+
+    pub(super) fn go_on(&self) {
+        if let Some(stopped_at) = self.stopped_at.take() {
+            self.ahead.set(stopped_at.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Moves a clock that stands still to a time that is to come.
+    pub(super) fn jump_to(&self, time: Instant) {
+        if let Some(stopped_at) = self.stopped_at.get() {
+            self.stopped_at.set(Some(stopped_at.max(time)));
+        }
+    }
+
+    /// How long to wait, in real time, for a deadline in `left`.
+    pub(super) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
+        let goes = !self.is_stopped() || self.outside.load(Ordering::Acquire) > 0;
+        let limit = if goes {
+            left
+        } else if is_in_flight {
+            left.min(GRACE)
+        } else {
+            Duration::ZERO
+        };
+        if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
+    }
+
+    /// Until what this gives is dropped, something goes on in another thread.
+    pub(super) fn outside(&self) -> Outside {
+        self.outside.fetch_add(1, Ordering::Relaxed);
+        Outside(Arc::clone(&self.outside))
+    }
+}
+
+/// Something goes on in another thread, so that a clock which stands still must not jump over it.
+pub(crate) struct Outside(Arc<AtomicUsize>);
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // Release: whom it has woken has been woken before the clock may jump.
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
