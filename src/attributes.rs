@@ -11,7 +11,8 @@ use crate::runtime::Builder;
 /// The function may return whatever a `main` may. If there can be no runtime, one line that says why, and
 /// what to do, goes to standard error, and the process exits with code 1.
 ///
-/// `builder = ...` gives the [`Builder`](crate::Builder) to make the runtime with.
+/// `builder = ...` gives the [`Builder`] to make the runtime with, and `ctrl_c = true` has
+/// the first ctrl-c cancel the function ([`Builder::cancel_on_ctrl_c`]).
 ///
 /// # Example
 ///
@@ -56,7 +57,7 @@ pub use annulus_macros::main;
 ///
 /// `#[should_panic]`, `#[ignore]` and a `Result` work as with the usual tests. `start_paused = true` stops
 /// the clock ([`time::pause`](crate::time::pause)), and `builder = ...` gives the
-/// [`Builder`](crate::Builder) to make the runtime with.
+/// [`Builder`] to make the runtime with.
 ///
 /// # Example
 ///
@@ -74,7 +75,11 @@ pub use annulus_macros::test;
 #[track_caller]
 pub fn __run<F: Future>(builder: Builder, future: F) -> F::Output {
     match builder.build() {
-        Ok(runtime) => runtime.block_on(future),
+        Ok(runtime) => {
+            let outcome = runtime.try_block_on(future);
+            drop(runtime);
+            outcome.unwrap_or_else(|interrupted| interrupted.exit())
+        }
         Err(error) => {
             // Unlike `eprintln!`, this does not panic when nobody can be told.
             let _ = writeln!(stderr(), "annulus: {error}");

@@ -64,6 +64,8 @@ mod op;
 #[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
+pub mod signal;
+#[forbid(unsafe_code)]
 pub mod stream;
 #[forbid(unsafe_code)]
 pub mod sync;
@@ -81,6 +83,6 @@ pub use buf::BufResult;
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, os_code};
 pub use join::{gather, task_group, to_thread, try_gather};
-pub use runtime::{Builder, Runtime, metrics, run, spawn, spawn_named, yield_now};
+pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
 pub use task::JoinHandle;

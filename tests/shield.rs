@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use annulus::join::{CancelToken, Shield, gather, shield};
 use annulus::time::{timeout, wait_for};
-use annulus::{spawn, yield_now};
+use annulus::{Runtime, spawn, yield_now};
 
 use common::conditions::poll_once;
 use common::drops::{Drops, Guard};
@@ -19,6 +19,12 @@ async fn after(turns: usize) -> usize {
         yield_now().await;
     }
     turns
+}
+
+/// Runs on a runtime whose end waits for nothing.
+fn run_briefly<F: Future>(future: F) -> F::Output {
+    let runtime = Runtime::builder().shield_limit(Duration::ZERO).on_incident(|_| {});
+    block_on(&runtime.build().unwrap(), future)
 }
 
 async fn endless(guard: Guard) -> usize {
@@ -40,7 +46,7 @@ fn it_gives_the_output_or_what_the_task_ended_with() {
 #[test]
 fn dropped_it_leaves_its_task_running() {
     let drops = Drops::default();
-    run(async {
+    run_briefly(async {
         let guard = drops.guard();
         let mut shielded = shield(async move {
             after(5).await;
@@ -92,7 +98,7 @@ fn a_timeout_of_a_shield_cancels_nothing_and_it_can_be_awaited_again() {
 #[test]
 fn a_gather_of_shields_that_is_dropped_cancels_none_of_them() {
     let drops = Drops::default();
-    run(async {
+    run_briefly(async {
         let all = gather([shield(endless(drops.guard())), shield(endless(drops.guard()))]);
         timeout(Duration::from_millis(1), all).await.unwrap_err();
         after(2).await;

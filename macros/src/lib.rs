@@ -1,9 +1,9 @@
 //! The attributes of `annulus`: `#[annulus::main]` and `#[annulus::test]`, which turn an `async fn` into
 //! one that runs it on a runtime. Their documentation stands there, with examples.
 //!
-//! - [`function`] takes an `async fn` apart.
-//! - [`options`] is what stands in the attribute's parentheses.
-//! - [`complaint`] is an error of the compiler's at the place that is wrong.
+//! - `function` takes an `async fn` apart.
+//! - `options` is what stands in the attribute's parentheses.
+//! - `complaint` is an error of the compiler's at the place that is wrong.
 
 mod complaint;
 mod function;
@@ -17,7 +17,7 @@ use options::Options;
 /// Runs an `async fn main` on a runtime; see `annulus::main`.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options, function, &["builder"], "")
+    expand(options, function, &["builder", "ctrl_c"], "")
 }
 
 /// Runs an `async fn` as a test; see `annulus::test`.

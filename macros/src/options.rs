@@ -41,9 +41,11 @@ impl Options {
             || "::annulus::Builder::new()".to_owned(),
             |builder| format!("({builder})"),
         );
-        match self.0.get("start_paused") {
-            Some(paused) => format!("{builder}.start_paused({paused})"),
-            None => builder,
-        }
+        let setting = |option, method: &str| {
+            self.0.get(option).map_or_else(String::new, |value| format!(".{method}({value})"))
+        };
+        let paused = setting("start_paused", "start_paused");
+        let ctrl_c = setting("ctrl_c", "cancel_on_ctrl_c");
+        format!("{builder}{paused}{ctrl_c}")
     }
 }

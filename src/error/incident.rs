@@ -40,6 +40,11 @@ pub enum Incident {
         /// The error.
         message: String,
     },
+    /// The runtime ended, and shielded work was not done in time.
+    ShieldedCut {
+        /// How many shielded futures.
+        count: usize,
+    },
     /// Locked memory was short, so the ring was made smaller than asked for. It works, with more
     /// system calls under load.
     SmallerRing {
@@ -76,6 +81,11 @@ impl fmt::Display for Incident {
             Self::AcceptFailed { message } => {
                 write!(f, "a server stops listening, as it can accept no more: {message}")
             }
+            Self::ShieldedCut { count } => write!(
+                f,
+                "the runtime ended before {count} shielded futures did: they are cut; \
+                 Builder::shield_limit gives them more time"
+            ),
             Self::SmallerRing { asked, got } => write!(
                 f,
                 "locked memory is short: the ring has {got} submission entries instead of {asked}; \

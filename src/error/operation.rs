@@ -50,7 +50,7 @@ impl std::error::Error for OperationError {
 /// ```
 pub fn os_code(error: &io::Error) -> Option<i32> {
     let named = error.get_ref().and_then(|inner| inner.downcast_ref::<OperationError>());
-    named.map_or_else(|| error.raw_os_error(), |named| named.cause.raw_os_error())
+    named.map_or_else(|| error.raw_os_error(), |named| os_code(&named.cause))
 }
 
 /// Names what was being done in an error.
@@ -79,5 +79,6 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(os_code(&error), Some(104));
         assert_eq!(error.to_string(), "recv: Connection reset by peer (os error 104)");
+        assert_eq!(os_code(&describe("twice", error)), Some(104));
     }
 }

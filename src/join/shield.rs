@@ -5,14 +5,15 @@ use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use crate::runtime::shielded::shielded;
 use crate::runtime::spawn;
 use crate::task::{JoinError, JoinHandle};
 
 /// Starts a future as a task that is not cancelled when the await is dropped.
 ///
 /// The task begins with this call, and its end can be awaited. Dropped, the shield detaches the task:
-/// it runs on, and its panic goes to [`Builder::on_incident`](crate::Builder::on_incident). It ends
-/// with its runtime all the same; who has to see it through keeps its handle.
+/// it runs on, and its panic goes to [`Builder::on_incident`](crate::Builder::on_incident). The end of its
+/// runtime waits for it, within [`Builder::shield_limit`](crate::Builder::shield_limit).
 ///
 /// A task that runs already is shielded by awaiting its handle by `&mut`, or by
 /// [`Shield::from`] its handle.
@@ -54,7 +55,11 @@ use crate::task::{JoinError, JoinHandle};
 #[doc(alias = "asyncio.shield")]
 #[track_caller]
 pub fn shield<F: Future + 'static>(future: F) -> Shield<F::Output> {
-    Shield::from(spawn(future))
+    let shielded = shielded();
+    Shield::from(spawn(async move {
+        let _shielded = shielded;
+        future.await
+    }))
 }
 
 /// Waits for a task that goes on without it. Made by [`shield`].

@@ -25,6 +25,7 @@ mod multishot;
 #[cfg(test)]
 mod on_workers;
 mod peek;
+mod readable;
 mod recv;
 mod recv_lease;
 mod send;
@@ -39,6 +40,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) use accept::Acceptor;
 pub(crate) use connect::Connect;
 pub(crate) use peek::Peek;
+pub(crate) use readable::Readable;
 pub(crate) use recv::{Recv, RecvExact};
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use send::{SendAll, SendOnce, SendVectored};

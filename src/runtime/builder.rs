@@ -31,7 +31,9 @@ pub struct Builder {
     leases: LeaseSizes,
     polls_a_turn: usize,
     teardown_limit: Duration,
+    shield_limit: Duration,
     starts_paused: bool,
+    cancels_on_ctrl_c: bool,
     incidents: IncidentHook,
 }
 
@@ -46,7 +48,9 @@ impl Builder {
             },
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
+            shield_limit: Duration::from_secs(5),
             starts_paused: false,
+            cancels_on_ctrl_c: false,
             incidents: Arc::new(|incident| {
                 // Unlike `eprintln!`, this does not panic when nobody can be told.
                 let _ = writeln!(io::stderr(), "annulus: {incident}");
@@ -120,6 +124,27 @@ impl Builder {
         self
     }
 
+    /// How long the end of the runtime lets [shielded](crate::join::shield) work go on; 5 seconds by
+    /// default. What is not done by then is cut, and reported as an
+    /// [`Incident::ShieldedCut`]. Meanwhile the other tasks go on, too.
+    pub fn shield_limit(mut self, limit: Duration) -> Self {
+        self.shield_limit = limit;
+        self
+    }
+
+    /// Whether the first ctrl-c (SIGINT) cancels the main task, so that destructors run and the runtime
+    /// ends in order; not by default. The second kills the process.
+    ///
+    /// [`Runtime::try_block_on`] then gives [`Interrupted`](crate::Interrupted).
+    /// [`Runtime::block_on`], and [`annulus::main`](crate::main), end the runtime and then the process, as
+    /// killed by SIGINT, so that a shell that started it knows. To clean up with awaits instead, wait for
+    /// [`signal::ctrl_c`](crate::signal::ctrl_c).
+    #[doc(alias = "KeyboardInterrupt")]
+    pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Self {
+        self.cancels_on_ctrl_c = cancel;
+        self
+    }
+
     /// Whether the clock stands still from the beginning, as after [`time::pause`](crate::time::pause);
     /// not by default. For tests of what takes long.
     ///
@@ -186,6 +211,9 @@ impl Builder {
             tasks: Tasks::new(Box::new(move || bell.ring()), self.incidents),
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
+            shield_limit: self.shield_limit,
+            shielded: Rc::default(),
+            cancels_on_ctrl_c: self.cancels_on_ctrl_c,
         };
         Ok(Runtime { shared: Rc::new(shared) })
     }
@@ -212,7 +240,9 @@ impl fmt::Debug for Builder {
             .field("leases", &self.leases)
             .field("polls_a_turn", &self.polls_a_turn)
             .field("teardown_limit", &self.teardown_limit)
+            .field("shield_limit", &self.shield_limit)
             .field("starts_paused", &self.starts_paused)
+            .field("cancels_on_ctrl_c", &self.cancels_on_ctrl_c)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! The runtime of this thread, for the code that runs in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,10 @@ pub(crate) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) polls_a_turn: usize,
     pub(super) teardown_limit: Duration,
+    pub(super) shield_limit: Duration,
+    /// How much work is shielded.
+    pub(super) shielded: Rc<Cell<usize>>,
+    pub(super) cancels_on_ctrl_c: bool,
 }
 
 thread_local! {

@@ -4,6 +4,7 @@
 //! - [`context`] is how code on this thread finds its runtime.
 //! - [`turn`] is the loop.
 //! - [`spawn`](mod@spawn) starts tasks.
+//! - [`interrupt`] ends the main task at ctrl-c; [`shielded`] is what the end waits for.
 //!
 //! # One turn of the loop
 //!
@@ -15,6 +16,8 @@
 mod block_on;
 mod builder;
 pub(crate) mod context;
+pub(crate) mod interrupt;
+pub(crate) mod shielded;
 mod spawn;
 mod turn;
 mod yield_now;
@@ -26,6 +29,7 @@ use std::sync::Arc;
 
 pub use builder::Builder;
 pub use context::metrics;
+pub use interrupt::Interrupted;
 pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
@@ -75,7 +79,8 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 ///
 /// Dropping it ends every task (their futures are dropped, joining them says
 /// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
-/// kernel has let go of all memory; see [`Builder::teardown_limit`].
+/// kernel has let go of all memory; see [`Builder::teardown_limit`]. Before that, it lets
+/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`].
 pub struct Runtime {
     shared: Rc<Shared>,
 }
@@ -114,6 +119,34 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
         block_on::block_on(&self.shared, future.into_future())
+    }
+
+    /// [`block_on`](Self::block_on) that gives an error if ctrl-c has ended the future; see
+    /// [`Builder::cancel_on_ctrl_c`]. Tasks that have not ended are there still.
+    ///
+    /// # Errors
+    ///
+    /// [`Interrupted`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`block_on`](Self::block_on).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let runtime = annulus::Runtime::builder().cancel_on_ctrl_c(true).build()?;
+    /// let answer = runtime.try_block_on(async { 6 * 7 });
+    /// drop(runtime);
+    /// match answer {
+    ///     Ok(answer) => assert_eq!(answer, 42),
+    ///     Err(interrupted) => interrupted.exit(),
+    /// }
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[track_caller]
+    pub fn try_block_on<F: IntoFuture>(&self, future: F) -> Result<F::Output, Interrupted> {
+        block_on::try_block_on(&self.shared, future.into_future())
     }
 
     /// Spawns a task, which runs in this and the following calls of [`block_on`](Self::block_on).

@@ -1,14 +1,13 @@
 //! The loop: tasks, then the kernel, again and again; and its end.
 
 use super::context::Shared;
-use crate::task::Task;
 
 impl Shared {
-    /// Turns until `root` has ended.
-    pub(super) fn run_until_ended(&self, root: &Task) {
+    /// Turns until it is over.
+    pub(super) fn run_until(&self, is_over: impl Fn() -> bool) {
         loop {
-            self.run_ready(root);
-            if root.is_finished() {
+            self.run_ready(&is_over);
+            if is_over() {
                 return;
             }
             let may_wait = !self.tasks.has_ready() && self.tasks.park();
@@ -18,19 +17,21 @@ impl Shared {
     }
 
     /// Gives ready tasks their turn, until none is ready, enough have run or done enough past the
-    /// ring, or `root` has ended.
-    fn run_ready(&self, root: &Task) {
+    /// ring, or it is over.
+    fn run_ready(&self, is_over: impl Fn() -> bool) {
         for _ in 0..self.polls_a_turn {
             let Some(task) = self.tasks.pop() else { return };
             task.run();
-            if root.is_finished() || self.driver.is_turn_spent() {
+            if is_over() || self.driver.is_turn_spent() {
                 return;
             }
         }
     }
 
-    /// Ends every task and every operation, and the ring with them.
+    /// Lets shielded work come to its end, and then ends every task and every operation, and the ring
+    /// with them.
     pub(super) fn close(&self) {
+        self.finish_shielded();
         self.tasks.end_all();
         self.driver.close(self.teardown_limit);
         self.tasks.close();

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// The poll events by which a ring of the bell shows.
 pub(crate) const READABLE: u32 = libc::POLLIN as u32;
 
-/// An eventfd that is only ever written. A multishot poll reports every write, so that its
-/// counter never needs reading.
+/// An eventfd. A multishot poll reports every write, so that a counter that is polled so never needs
+/// reading.
 pub(crate) struct EventFd(OwnedFd);
 
 impl EventFd {
@@ -29,6 +29,17 @@ impl EventFd {
         unsafe {
             libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), size_of::<u64>())
         };
+    }
+}
+
+impl EventFd {
+    /// Forgets that it was rung.
+    pub(crate) fn clear(&self) {
+        let mut count = 0u64;
+        let target = std::ptr::from_mut(&mut count).cast();
+        // It fails only if it was not rung.
+        // SAFETY: the call writes eight bytes, which `count` has.
+        unsafe { libc::read(self.0.as_raw_fd(), target, size_of::<u64>()) };
     }
 }
 

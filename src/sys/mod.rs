@@ -7,7 +7,7 @@
 //! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
 //! - [`probe`] finds out, once, what a kernel can do.
 //! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block. [`transfer`] sends and receives without waiting.
+//!   no place in a ring: they never block. [`interrupt`] hears of ctrl-c. [`transfer`] sends and receives without waiting.
 //!
 //! Operations write their entries with the builders in [`opcode`].
 
@@ -18,6 +18,7 @@ mod duration;
 mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
+pub(crate) mod interrupt;
 mod kernel_ring;
 pub(crate) mod memory;
 pub(crate) mod probe;

@@ -33,7 +33,7 @@ pub fn now() -> Instant {
 /// a thread ([`to_thread`](crate::to_thread)) time goes at its usual pace. Other threads of one's own, which
 /// wake tasks here, are not known to it.
 ///
-/// [`kernel_sleep`](super::kernel_sleep), and limits that hold inside the kernel, go by the system's clock.
+/// [`kernel_sleep`](super::kernel_sleep()), and limits that hold inside the kernel, go by the system's clock.
 ///
 /// # Panics
 ///

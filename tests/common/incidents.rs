@@ -13,8 +13,12 @@ impl Incidents {
     /// A runtime that reports to this.
     pub(crate) fn runtime(&self) -> Runtime {
         let its = self.clone();
-        let hook = move |incident: &Incident| its.list().push(incident.clone());
+        let hook = move |incident: &Incident| its.report(incident);
         Runtime::builder().on_incident(hook).build().expect("io_uring works here")
+    }
+
+    pub(crate) fn report(&self, incident: &Incident) {
+        self.list().push(incident.clone());
     }
 
     pub(crate) fn count(&self) -> usize {

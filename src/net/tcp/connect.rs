@@ -16,7 +16,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::driver::Driver;
-use crate::error::Describe;
+use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
 use crate::op::{Connect, Op, Socket};
 use crate::runtime::context;
@@ -120,7 +120,7 @@ async fn race(
             Err(error) => failures.push(error),
         }
     }
-    Err(together(&failures))
+    Err(together(failures))
 }
 
 /// The first outcome of the attempts, or nothing after the delay.
@@ -140,11 +140,11 @@ async fn first_outcome<F: Future<Output = io::Result<Rc<Socket>>>>(
     }
 }
 
-/// One error that tells of all.
-fn together(failures: &[io::Error]) -> io::Error {
-    let first = failures.first().expect("each attempt has failed");
-    let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
-    io::Error::new(first.kind(), texts.join("; "))
+/// One error that tells of all, and is the first's.
+fn together(mut failures: Vec<io::Error>) -> io::Error {
+    let first = failures.remove(0);
+    let others: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    describe(format_args!("none of several addresses answers ({})", others.join("; ")), first)
 }
 
 #[cfg(test)]

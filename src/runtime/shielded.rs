@@ -1,0 +1,50 @@
+//! Work that the end of a runtime waits for, within a bound.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::block_on::Running;
+use super::context::{self, Shared};
+use crate::error::Incident;
+use crate::sys::later;
+
+/// Until it is dropped, the end of its runtime waits, within a bound.
+pub(crate) struct Shielded(Rc<Cell<usize>>);
+
+/// # Panics
+///
+/// If there is no runtime on this thread.
+#[track_caller]
+pub(crate) fn shielded() -> Shielded {
+    let count = Rc::clone(&context::current().shielded);
+    count.set(count.get() + 1);
+    Shielded(count)
+}
+
+impl Drop for Shielded {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Shared {
+    /// Lets the loop go on until the shielded work is done, or for the bound. What is not done then is
+    /// reported, and ends with the other tasks.
+    pub(super) fn finish_shielded(&self) {
+        if self.shielded.get() == 0 {
+            return;
+        }
+        // Inside another loop this one cannot run.
+        if let Some(_running) = Running::try_begin() {
+            let deadline = later(self.driver.now(), self.shield_limit);
+            let timer = self.driver.start_timer(deadline, Waker::noop());
+            self.run_until(|| self.shielded.get() == 0 || self.driver.now() >= deadline);
+            self.driver.stop_timer(timer);
+        }
+        match self.shielded.get() {
+            0 => {}
+            count => (self.driver.incidents())(&Incident::ShieldedCut { count }),
+        }
+    }
+}
