@@ -17,12 +17,14 @@
 //! hello
 //! ```
 
-use std::ffi::OsString;
+#[path = "shared/arguments.rs"]
+mod arguments;
+
 use std::io::{self, Read, Write};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use async_channel::Receiver;
@@ -42,33 +44,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CHUNK: usize = 16 * 1024;
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(OsString::into_string).collect();
-    let address = match arguments.as_slice() {
-        [] => "127.0.0.1:7000",
-        [Ok(help)] if help == "-h" || help == "--help" => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        [Ok(address)] if is_address(address) => address,
-        _ => {
-            eprintln!("client: expected one address, like 127.0.0.1:7000; --help says more");
-            return ExitCode::from(2);
-        }
-    };
-    // The outer error is that of making the runtime, the inner one the client's.
-    match annulus::run(talk(address)).unwrap_or_else(|error| Err(error.into())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("client: {error}");
-            ExitCode::FAILURE
+    match arguments::addresses("client", USAGE, ["127.0.0.1:7000"]) {
+        Err(code) => code,
+        // The outer error is that of making the runtime, the inner one the client's.
+        Ok([address]) => {
+            let outcome = annulus::run(talk(&address)).unwrap_or_else(|error| Err(error.into()));
+            arguments::exit_code("client", outcome)
         }
     }
-}
-
-/// Whether the text has the form `host:port`.
-fn is_address(text: &str) -> bool {
-    let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 async fn talk(address: &str) -> io::Result<()> {

@@ -17,13 +17,15 @@
 //! stopped: 1 finished, 1 cancelled
 //! ```
 
-use std::ffi::OsString;
+#[path = "shared/arguments.rs"]
+mod arguments;
+
 use std::future::IntoFuture;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
 use annulus::net::{TcpListener, TcpStream};
 use annulus::task::{Join, JoinError};
@@ -48,34 +50,14 @@ const GRACE: Duration = Duration::from_secs(5);
 // reads them any more (`echo | head -1`), and a server should live on without its log.
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).map(OsString::into_string).collect();
-    let address = match arguments.as_slice() {
-        [] => "127.0.0.1:7000",
-        [Ok(help)] if help == "-h" || help == "--help" => {
-            let _ = writeln!(io::stdout(), "{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        [Ok(address)] if is_address(address) => address,
-        _ => {
-            let text = "echo: expected one address, like 127.0.0.1:7000; --help says more";
-            let _ = writeln!(io::stderr(), "{text}");
-            return ExitCode::from(2);
-        }
-    };
-    // The outer error is that of making the runtime, the inner one the server's.
-    match annulus::run(serve(address)).unwrap_or_else(|error| Err(error.into())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "echo: {error}");
-            ExitCode::FAILURE
+    match arguments::addresses("echo", USAGE, ["127.0.0.1:7000"]) {
+        Err(code) => code,
+        // The outer error is that of making the runtime, the inner one the server's.
+        Ok([address]) => {
+            let outcome = annulus::run(serve(&address)).unwrap_or_else(|error| Err(error.into()));
+            arguments::exit_code("echo", outcome)
         }
     }
-}
-
-/// Whether the text has the form `host:port`.
-fn is_address(text: &str) -> bool {
-    let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 type Connections = FuturesUnordered<Join<()>>;

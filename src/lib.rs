@@ -2,25 +2,23 @@
 //! asyncio and the manners of a Rust library.
 //!
 //! ```no_run
-//! use annulus::net::TcpListener;
+//! use annulus::net::{StreamReader, StreamWriter, start_server};
 //!
-//! fn main() -> std::io::Result<()> {
-//!     annulus::run(async {
-//!         let mut listener = TcpListener::bind("127.0.0.1:7000").await?;
-//!         loop {
-//!             let (mut stream, _) = listener.accept().await?;
-//!             annulus::spawn(async move {
-//!                 let mut buffer = Vec::with_capacity(4096);
-//!                 loop {
-//!                     let (result, filled) = stream.read(buffer).await;
-//!                     match result {
-//!                         Ok(0) | Err(_) => return,
-//!                         Ok(_) => buffer = stream.write_all(filled).await.1,
-//!                     }
-//!                 }
-//!             });
+//! async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+//!     loop {
+//!         let line = reader.read_line().await?;
+//!         if line.is_empty() {
+//!             return Ok(());
 //!         }
-//!     })?
+//!         writer.write(line).await?;
+//!     }
+//! }
+//!
+//! #[annulus::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let server = start_server(echo, "127.0.0.1:7000").await?;
+//!     server.serve_forever().await;
+//!     Ok(())
 //! }
 //! ```
 //!
@@ -28,7 +26,8 @@
 //!
 //! One thread has one ring, one loop and its tasks. [`run`] starts them; [`spawn`] starts a task;
 //! futures need not be `Send`, for they never leave their thread. Operations own their buffers
-//! while they run and give them back with the result ([`buf`]).
+//! while they run and give them back with the result ([`buf`]); buffered streams ([`io`]) and servers
+//! ([`net::start_server`]) stand above them.
 //!
 //! # Cancellation
 //!
@@ -86,3 +85,8 @@ pub use join::{gather, task_group, to_thread, try_gather};
 pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
 pub use task::JoinHandle;
+
+/// The examples of the README are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -21,7 +21,8 @@ use common::program::{
     Echo, Ended, Guarded, LIMIT, Program, connect, example, exchange, listening_address,
 };
 
-const EXAMPLES: [&str; 3] = ["echo", "client", "doctor"];
+/// Those that take an address, or nothing.
+const EXAMPLES: [&str; 4] = ["echo", "client", "chat", "doctor"];
 
 /// Runs an example to its end.
 fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
@@ -381,5 +382,216 @@ mod doctor {
         let output = command.stdout(OwnedFd::from(output)).stderr(Stdio::piped()).output().unwrap();
         assert!(output.status.success());
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
+
+mod proxy {
+    use super::*;
+
+    fn start(target: SocketAddr) -> (Program, SocketAddr) {
+        let mut program =
+            Program::start(example("proxy").args(["127.0.0.1:0", &target.to_string()]));
+        let line = program.stdout.next().expect("the line that says where it listens");
+        assert!(line.ends_with(&format!("; to {target}")), "{line}");
+        (program, listening_address(&line))
+    }
+
+    #[test]
+    fn bytes_and_ends_go_through_it_in_both_directions() {
+        let echo = Echo::start();
+        let (_proxy, address) = start(echo.address);
+        let mut clients: Vec<_> = (0..10).map(|_| connect(address)).collect();
+        for client in &mut clients {
+            exchange(client);
+        }
+        let mut client = clients.pop().unwrap();
+        let sent: Vec<u8> = (0..1 << 20_u32).map(|n| (n % 251) as u8).collect();
+        let mut writes = client.try_clone().unwrap();
+        let expected = sent.clone();
+        let writer = thread::spawn(move || {
+            writes.write_all(&sent).unwrap();
+            writes.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        assert!(received == expected);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn a_target_that_refuses_is_told_of_and_the_proxy_goes_on() {
+        let (_socket, target) = refusing();
+        let (mut proxy, address) = start(target);
+        for _ in 0..2 {
+            let mut client = connect(address);
+            assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+            let line = proxy.stderr.next().unwrap();
+            assert!(line.contains(&format!("connect to {target}: ")), "{line}");
+        }
+        proxy.child.signal(SIGINT);
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&proxy.ended().status),
+            Some(SIGINT)
+        );
+    }
+
+    #[test]
+    fn a_port_in_use_and_too_many_arguments_are_explained() {
+        let echo = Echo::start();
+        let address = echo.address.to_string();
+        let line = complaint("proxy", &run("proxy", &[&address]), 1);
+        assert!(line.contains(&format!("listen on {address}: ")), "{line}");
+        for wrong in [&["nonsense"][..], &["127.0.0.1:1", "127.0.0.1:"], &["a:1", "b:1", "c:1"]] {
+            assert!(complaint("proxy", &run("proxy", wrong), 2).contains("--help"));
+        }
+    }
+}
+
+mod chat {
+    use super::*;
+
+    struct Room {
+        program: Program,
+        address: SocketAddr,
+    }
+
+    impl Room {
+        fn open() -> Self {
+            let mut program = Program::start(example("chat").arg("127.0.0.1:0"));
+            let line = program.stdout.next().expect("the line that says where it listens");
+            Self { program, address: listening_address(&line) }
+        }
+
+        /// Lets somebody in, and takes note of the welcome.
+        fn enter(&self, name: &str) -> (Guest, String) {
+            let stream = connect(self.address);
+            let mut guest = Guest(BufReader::new(stream));
+            assert_eq!(guest.hears(), "Who are you?");
+            guest.says(name);
+            let welcome = guest.hears();
+            (guest, welcome)
+        }
+    }
+
+    struct Guest(BufReader<TcpStream>);
+
+    impl Guest {
+        fn says(&mut self, text: &str) {
+            self.0.get_mut().write_all(format!("{text}\n").as_bytes()).unwrap();
+        }
+
+        fn hears(&mut self) -> String {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            line.trim_end().to_owned()
+        }
+    }
+
+    #[test]
+    fn what_one_says_all_others_hear_in_order() {
+        let room = Room::open();
+        let (mut ada, welcome) = room.enter("ada");
+        assert_eq!(welcome, "* here is nobody");
+        let (mut bob, welcome) = room.enter("bob");
+        assert_eq!(welcome, "* here is ada");
+        assert_eq!(ada.hears(), "* bob has come");
+        let (_, refused) = room.enter("bob");
+        assert_eq!(refused, "* that name is taken, or none");
+        for n in 0..100 {
+            ada.says(&format!("line {n}"));
+        }
+        for n in 0..100 {
+            assert_eq!(bob.hears(), format!("ada: line {n}"));
+        }
+        drop(bob);
+        assert_eq!(ada.hears(), "* bob has left");
+    }
+
+    #[test]
+    fn many_guests_hear_the_end() {
+        let mut room = Room::open();
+        let mut guests = Vec::new();
+        for n in 0..50 {
+            let (guest, _) = room.enter(&format!("guest {n}"));
+            for other in &mut guests {
+                assert_eq!(Guest::hears(other), format!("* guest {n} has come"));
+            }
+            guests.push(guest);
+        }
+        room.program.child.signal(SIGINT);
+        for guest in &mut guests {
+            let mut line = guest.hears();
+            while line.ends_with("has left") {
+                line = guest.hears();
+            }
+            assert_eq!(line, "* the room is closed");
+        }
+        drop(guests);
+        let ended = room.program.ended();
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(ended.stdout, ["50 left, 0 were cut"]);
+    }
+
+    #[test]
+    fn a_port_in_use_is_explained() {
+        let room = Room::open();
+        let address = room.address.to_string();
+        let line = complaint("chat", &run("chat", &[&address]), 1);
+        assert!(line.contains(&format!("listen on {address}: ")), "{line}");
+    }
+}
+
+/// The programs without arguments, which show what they do and end.
+mod programs {
+    use super::*;
+
+    fn lines(name: &str) -> Vec<String> {
+        let ended = run::<&str>(name, &[]);
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+        ended.stdout
+    }
+
+    #[test]
+    fn hello_says_it_in_order() {
+        let lines = lines("hello");
+        assert_eq!(&lines[..2], ["hello", "... world!"]);
+        assert!(lines[2].starts_with("one after the other: "), "{lines:?}");
+    }
+
+    #[test]
+    fn factorials_take_turns() {
+        let lines = lines("factorials");
+        assert_eq!(&lines[..3], ["A: 1 times 2", "B: 1 times 2", "C: 1 times 2"]);
+        assert!(lines.contains(&"all: (2, 6, 24)".to_owned()));
+        let first = lines.iter().position(|line| line == "number 1 has come to 2").unwrap();
+        let second = lines.iter().position(|line| line == "number 0 has come to 24").unwrap();
+        assert!(first < second);
+        assert_eq!(lines[lines.len() - 2..], ["endless: cleaned up", "endless: the time was up"]);
+    }
+
+    #[test]
+    fn queue_workers_do_all_the_work() {
+        let lines = lines("queue_workers");
+        assert_eq!(lines[0], "3 workers have done 20 pieces of work, of 50 ms together");
+    }
+
+    #[test]
+    fn cleanup_happens_in_all_ways() {
+        let expected = [
+            "by a destructor: cleaned up",
+            "by a destructor: task was cancelled",
+            "with awaits: cleaned up",
+            "with awaits: done",
+            "main: the end",
+            "shielded: done",
+        ];
+        assert_eq!(lines("cleanup"), expected);
+    }
+
+    #[test]
+    fn streams_go_there_and_back() {
+        let lines = lines("streams");
+        assert_eq!(&lines[..2], ["send: Hello", "received: Hello"]);
+        assert_eq!(lines.last().unwrap(), "1 finished, 0 cut");
     }
 }

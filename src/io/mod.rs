@@ -9,6 +9,8 @@
 //! written in one turn of the loop goes out at once, and a dropped write or drain neither loses nor
 //! repeats anything.
 
+mod bytes;
+mod copy;
 mod outbox;
 mod read_error;
 mod reader;
@@ -18,6 +20,8 @@ mod writer;
 use std::future::Future;
 use std::io;
 
+pub use bytes::{BytesStream, bytes_stream};
+pub use copy::copy;
 pub use read_error::ReadError;
 pub use reader::{Lines, StreamReader};
 pub use writer::StreamWriter;

@@ -4,6 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 
 use super::Write;
 use super::outbox::{End, Outbox, send_all};
@@ -58,6 +62,19 @@ pub struct StreamWriter<W: Write> {
     /// What is written to, until there is something to write and so a task.
     writes_to: Option<W>,
     task: Option<JoinHandle<()>>,
+    /// What is waited for by polling, if something is.
+    waiting: Option<(Goal, LocalBoxFuture<'static, ()>)>,
+}
+
+/// What a writer can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// That writers need not wait.
+    Room,
+    /// That the kernel has taken all.
+    Sent,
+    /// That the connection has been let go of.
+    Closed,
 }
 
 impl<W: Write + 'static> StreamWriter<W> {
@@ -71,7 +88,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     #[doc(alias = "asyncio.WriteTransport.set_write_buffer_limits")]
     pub fn with_limit(writes_to: W, limit: usize) -> Self {
         let (outbox, writes_to) = (Rc::default(), Some(writes_to));
-        Self { outbox, high: limit, low: limit / 4, writes_to, task: None }
+        Self { outbox, high: limit, low: limit / 4, writes_to, task: None, waiting: None }
     }
 
     /// Waits while too much is unsent, and then queues all of the bytes.
@@ -142,9 +159,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     /// What has made an earlier write fail.
     #[doc(alias = "asyncio.StreamWriter.drain")]
     pub async fn drain(&mut self) -> io::Result<()> {
-        if self.outbox.unsent() > self.high {
-            self.outbox.wait_until(|outbox| outbox.unsent() <= self.low).await;
-        }
+        self.reached(Goal::Room).await;
         self.outbox.failure()
     }
 
@@ -154,7 +169,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// What has made an earlier write fail.
     pub async fn flush(&mut self) -> io::Result<()> {
-        self.outbox.wait_until(|outbox| outbox.unsent() == 0).await;
+        self.reached(Goal::Sent).await;
         self.outbox.failure()
     }
 
@@ -189,7 +204,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     #[doc(alias = "asyncio.StreamWriter.wait_closed")]
     pub async fn wait_closed(&mut self) -> io::Result<()> {
         assert!(self.is_closing(), "a writer is closed before its end is awaited");
-        self.outbox.wait_until(|_| false).await;
+        self.reached(Goal::Closed).await;
         self.outbox.failure()
     }
 
@@ -218,6 +233,39 @@ impl<W: Write + 'static> StreamWriter<W> {
         self.outbox.unsent()
     }
 
+    /// Waits for something by polling; whatever else was waited for so is not any more.
+    pub(super) fn poll_goal(
+        &mut self,
+        goal: Goal,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let waiting = self.waiting.take().filter(|(present, _)| *present == goal);
+        let (_, mut reached) = waiting.unwrap_or_else(|| (goal, self.reached(goal).boxed_local()));
+        if reached.as_mut().poll(context).is_pending() {
+            self.waiting = Some((goal, reached));
+            return Poll::Pending;
+        }
+        Poll::Ready(self.outbox.failure())
+    }
+
+    /// Waits for something.
+    fn reached(&self, goal: Goal) -> impl Future<Output = ()> + use<W> {
+        let (outbox, high, low) = (Rc::clone(&self.outbox), self.high, self.low);
+        async move {
+            match goal {
+                Goal::Room if outbox.unsent() <= high => {}
+                Goal::Room => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
+                Goal::Sent => outbox.wait_until(|outbox| outbox.unsent() == 0).await,
+                Goal::Closed => outbox.wait_until(|_| false).await,
+            }
+        }
+    }
+
+    /// Waits until the writer has let go of the connection, also after it is dropped.
+    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
+        self.reached(Goal::Closed)
+    }
+
     /// Starts the task, unless there is one.
     fn start(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
@@ -227,12 +275,6 @@ impl<W: Write + 'static> StreamWriter<W> {
 }
 
 impl<W: Write> StreamWriter<W> {
-    /// Waits until the writer has let go of the connection, also after it is dropped.
-    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
-        let outbox = Rc::clone(&self.outbox);
-        async move { outbox.wait_until(|_| false).await }
-    }
-
     /// Without a task there is nothing to send.
     fn let_go_if_unused(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
@@ -241,6 +283,9 @@ impl<W: Write> StreamWriter<W> {
         }
     }
 }
+
+// What is written to is moved only as a whole, into the task.
+impl<W: Write> Unpin for StreamWriter<W> {}
 
 impl<W: Write> Drop for StreamWriter<W> {
     fn drop(&mut self) {

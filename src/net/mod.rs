@@ -20,5 +20,6 @@ pub use address::{ToAddresses, lookup};
 pub use tcp::{
     ConnectOptions, Detached, HandlerOutcome, Incoming, ListenOptions, OwnedReadHalf,
     OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader, StreamWriter,
-    TcpListener, TcpStream, open_connection, open_connection_with, start_server, start_server_with,
+    TcpListener, TcpStream, copy_bidirectional, open_connection, open_connection_with,
+    start_server, start_server_with,
 };

@@ -171,26 +171,14 @@ async fn source(mut stream: TcpStream) -> io::Result<()> {
 
 async fn proxy(client: TcpStream, upstream: SocketAddrV4, receiving: Receiving) -> io::Result<()> {
     let upstream = TcpStream::connect(upstream).await?;
+    if receiving == Receiving::OnLease {
+        return annulus::net::copy_bidirectional(client, upstream).await.map(drop);
+    }
     let (from_client, to_client) = client.into_split();
     let (from_upstream, to_upstream) = upstream.into_split();
-    if receiving == Receiving::OnLease {
-        let back = annulus::spawn(copy_leases(from_upstream, to_client));
-        copy_leases(from_client, to_upstream).await?;
-        return back.await?;
-    }
     let back = annulus::spawn(copy(from_upstream, to_client));
     copy(from_client, to_upstream).await?;
     back.await?
-}
-
-async fn copy_leases(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
-    loop {
-        let lease = from.recv().await?;
-        if lease.is_empty() {
-            return to.shutdown().await;
-        }
-        to.write_all(lease).await.0?;
-    }
 }
 
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {

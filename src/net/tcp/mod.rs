@@ -16,7 +16,9 @@ mod split;
 mod stream;
 mod transfer;
 
-pub use buffered::{StreamReader, StreamWriter, open_connection, open_connection_with};
+pub use buffered::{
+    StreamReader, StreamWriter, copy_bidirectional, open_connection, open_connection_with,
+};
 pub use connect::ConnectOptions;
 pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;

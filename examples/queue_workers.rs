@@ -1,0 +1,51 @@
+//! Workers that share a queue, a lock and a semaphore, and end when the work is done.
+//!
+//! ```sh
+//! cargo run --example queue_workers
+//! ```
+
+use std::time::Duration;
+
+use annulus::sync::{Lock, Queue, Semaphore};
+use annulus::task_group;
+use annulus::time::{now, sleep};
+
+const WORKERS: usize = 3;
+
+#[annulus::main]
+async fn main() {
+    let queue = Queue::bounded(8);
+    let done = Lock::new([0; WORKERS]);
+    // However many workers there are, no more than two are at it at the same time.
+    let tools = Semaphore::new(2);
+    let began = now();
+
+    let outcome = task_group(async |group| {
+        for worker in 0..WORKERS {
+            // What the group runs may borrow.
+            let (queue, done, tools) = (&queue, &done, &tools);
+            group.spawn(async move {
+                // After the queue has been shut down, what is left in it is still given out.
+                while let Ok(milliseconds) = queue.get().await {
+                    let _tool = tools.acquire().await.expect("nobody closes it");
+                    sleep(Duration::from_millis(milliseconds)).await;
+                    done.lock().await[worker] += 1;
+                    queue.task_done();
+                }
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        for milliseconds in (1..=4).cycle().take(20) {
+            queue.put(milliseconds).await.expect("it is not shut down yet");
+        }
+        queue.join().await;
+        queue.shutdown();
+        Ok(())
+    });
+    outcome.await.expect("no worker fails");
+
+    let done = *done.lock().await;
+    assert_eq!(done.iter().sum::<usize>(), 20);
+    println!("{WORKERS} workers have done 20 pieces of work, of 50 ms together");
+    println!("it took {} ms", (now() - began).as_millis());
+}

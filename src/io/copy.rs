@@ -1,0 +1,93 @@
+//! Passing on whatever comes.
+
+use std::io;
+
+use super::{Read, StreamReader, StreamWriter, Write};
+
+/// Writes to one what comes from another, until the end, and says how many bytes it was. It does not end
+/// the writing.
+///
+/// The bytes are not copied: what was received into a buffer of the runtime's is sent from there.
+///
+/// # Errors
+///
+/// Those of either side.
+///
+/// # Cancel safety
+///
+/// Dropped while it waits for bytes, nothing is lost; while it writes, an unknown part of what it had
+/// received last has been written, and the rest is lost. [`StreamReader::copy_to`] loses nothing.
+///
+/// # Example
+///
+/// ```
+/// use annulus::io::copy;
+/// use annulus::net::{TcpListener, TcpStream};
+///
+/// annulus::run(async {
+///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let address = listener.local_addr()?;
+///     let server = annulus::spawn(async move {
+///         let (mut reader, mut writer) = listener.accept().await?.0.into_split();
+///         copy(&mut reader, &mut writer).await
+///     });
+///     let mut client = TcpStream::connect(address).await?;
+///     client.write_all("there and back").await.0?;
+///     client.shutdown(std::net::Shutdown::Write).await?;
+///     assert_eq!(&*client.recv().await?, b"there and back");
+///     assert_eq!(server.await??, 14);
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn copy<R: Read, W: Write>(from: &mut R, to: &mut W) -> io::Result<u64> {
+    let mut total = 0;
+    loop {
+        let lease = from.recv().await?;
+        if lease.is_empty() {
+            return Ok(total);
+        }
+        total += lease.len() as u64;
+        to.write_all(lease).await.0?;
+    }
+}
+
+impl<R: Read> StreamReader<R> {
+    /// Writes all that comes, until the end, and says how many bytes it was. It does not end the writing.
+    ///
+    /// # Errors
+    ///
+    /// Those of either side. What could not be written is still the reader's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it loses and repeats nothing: what was not queued is still the reader's.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::net::{StreamReader, StreamWriter};
+    ///
+    /// async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    ///     reader.copy_to(&mut writer).await.map(drop)
+    /// }
+    /// ```
+    pub async fn copy_to<W: Write + 'static>(
+        &mut self,
+        writer: &mut StreamWriter<W>,
+    ) -> io::Result<u64> {
+        let mut total = 0;
+        loop {
+            // First room, then bytes: between taking those and queueing them nothing is awaited.
+            writer.drain().await?;
+            let there = self.fill().await?;
+            let count = there.len();
+            if count == 0 {
+                return Ok(total);
+            }
+            writer.write_nowait(there)?;
+            self.consume(count);
+            total += count as u64;
+        }
+    }
+}
