@@ -10,6 +10,7 @@ use annulus::Runtime;
 use annulus::io::{bytes_stream, copy};
 use annulus::net::copy_bidirectional;
 use blake3::{Hash, Hasher};
+use common::conditions::until;
 use common::descriptors;
 use common::net::{connected, reset};
 use common::poll::{once, times};
@@ -101,9 +102,8 @@ fn both_directions_go_on_until_both_have_ended() {
         let sent = send(first_peer, random.fork());
         let copying = annulus::spawn(copy_bidirectional(first, second));
         // The other direction begins when the first has ended.
-        let ended = annulus::to_thread(move || (sent.join().unwrap(), there.join().unwrap()));
-        let (sent, received) = ended.await.unwrap();
-        assert_eq!(sent, received);
+        until(|| sent.is_finished() && there.is_finished()).await;
+        assert_eq!(sent.join().unwrap(), there.join().unwrap());
         assert!(!copying.is_finished());
         let answered = send(second_peer, random.fork());
         assert_eq!(copying.await.unwrap().unwrap(), (LENGTH as u64, LENGTH as u64));
@@ -156,6 +156,7 @@ fn a_stream_of_bytes_ends_with_its_connection_or_an_error() {
         reset(peer);
         assert!(pieces.next().await.unwrap().is_err());
         assert!(pieces.next().await.is_none());
+        assert!(pieces.next().await.is_none());
     });
 }
 
@@ -177,7 +178,7 @@ fn a_writer_is_a_sink_that_waits_for_room() {
             taken += piece.len();
         }
         assert!(once(Box::pin(SinkExt::<Vec<u8>>::flush(&mut writer)).as_mut()).await.is_pending());
-        let reading = annulus::to_thread(move || {
+        let reading = thread::spawn(move || {
             let mut all = Vec::new();
             peer.read_to_end(&mut all).unwrap();
             all.len()
@@ -185,6 +186,6 @@ fn a_writer_is_a_sink_that_waits_for_room() {
         SinkExt::<Vec<u8>>::flush(&mut writer).await.unwrap();
         assert_eq!(writer.unsent(), 0);
         SinkExt::<&str>::close(&mut writer).await.unwrap();
-        assert_eq!(reading.await.unwrap(), taken);
+        assert_eq!(reading.join().unwrap(), taken);
     });
 }

@@ -102,7 +102,8 @@ impl Book {
     /// that stood between two tries (its socket had room, and it was about to go on). Then the
     /// operation waits again as if nothing had been asked, so it must be asked again.
     fn record_cancel(&mut self, target: Key, completion: Completion) {
-        if completion.failed_with(ENOENT) && self.is_in_flight(target) {
+        let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
+        if is_missed && !self.state(target).is_past_cancel() {
             self.to_cancel.push(target);
         }
     }

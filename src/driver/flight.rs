@@ -239,14 +239,19 @@ impl<R: Ring> Flight<R> {
 
     /// The future of an operation in flight is gone. Returns the waker it had left.
     pub(super) fn abandon(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
+        let waker = self.keep(key, orphan);
+        self.cancel(key);
+        waker
+    }
+
+    /// [`abandon`](Self::abandon) of one that is not to be cancelled.
+    pub(super) fn keep(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
         if self.queue.is_none() {
             // The ring was closed over an operation that the kernel would not let go of.
             mem::forget(orphan);
             return None;
         }
-        let waker = self.book.state(key).abandon(orphan);
-        self.push_cancel(key);
-        waker
+        self.book.state(key).abandon(orphan)
     }
 
     /// Asks the kernel to end an operation, if it is in flight.

@@ -77,6 +77,7 @@ pub(crate) struct Driver<R = KernelRing> {
     leases: Leases,
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
+    zero_copy_sends: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
 }
@@ -102,6 +103,7 @@ impl<R: Ring> Driver<R> {
             direct: Direct::new(),
             leases: Leases::new(lease_sizes),
             multishot_receives: Cell::new(0),
+            zero_copy_sends: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -162,6 +164,17 @@ impl<R: Ring> Driver<R> {
     pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: usize) -> Option<Key> {
         // SAFETY: the caller keeps the entry's memory.
         unsafe { self.flight.borrow_mut().submit(entry, State::streaming(bound)) }
+    }
+
+    /// Queues an operation that completes with its result, and then once more to say that the memory it
+    /// points to is free. `None` if the driver is closed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`submit`](Self::submit), until the last completion.
+    pub(crate) unsafe fn submit_with_notice(&self, entry: Submission) -> Option<Key> {
+        // SAFETY: the caller keeps the entry's memory.
+        unsafe { self.flight.borrow_mut().submit(entry, State::with_notice()) }
     }
 
     /// Queues an operation that nobody waits for; `orphan` settles its result. If the driver is
@@ -236,9 +249,23 @@ impl<R: Ring> Driver<R> {
     /// The future of an operation is gone: keeps what it leaves behind until the kernel is done
     /// with it, asks the kernel to cancel, and settles what comes too late.
     pub(crate) fn abandon(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.part_with(key, orphan, Flight::abandon);
+    }
+
+    /// [`abandon`](Self::abandon) of an operation that has done its work: nothing is cancelled.
+    pub(crate) fn keep(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.part_with(key, orphan, Flight::keep);
+    }
+
+    fn part_with(
+        &self,
+        key: Key,
+        orphan: Box<dyn Orphan>,
+        leave: impl FnOnce(&mut Flight<R>, Key, Box<dyn Orphan>) -> Option<LocalWaker>,
+    ) {
         let mut flight = self.flight.borrow_mut();
         if flight.state(key).in_flight() {
-            let waker = flight.abandon(key, orphan);
+            let waker = leave(&mut flight, key, orphan);
             drop(flight);
             drop(waker);
         } else {
@@ -246,6 +273,12 @@ impl<R: Ring> Driver<R> {
             drop(flight);
             state.into_abandoned(orphan).settle();
         }
+    }
+
+    /// Frees the slot of a multishot operation whose last completion has been taken.
+    pub(crate) fn free_ended(&self, key: Key) {
+        let state = self.flight.borrow_mut().free(key);
+        drop(state);
     }
 
     /// Asks the kernel to end an operation whose future stays to take what it brings.
@@ -399,6 +432,11 @@ impl<R: Ring> Driver<R> {
         self.multishot_receives.set(self.multishot_receives.get() + 1);
     }
 
+    /// Counts a send without a copy.
+    pub(crate) fn note_zero_copy(&self) {
+        self.zero_copy_sends.set(self.zero_copy_sends.get() + 1);
+    }
+
     /// Counts an accept that had to wait because descriptors or memory had run out.
     pub(crate) fn note_accept_stall(&self) {
         self.accept_stalls.set(self.accept_stalls.get() + 1);
@@ -415,6 +453,7 @@ impl<R: Ring> Driver<R> {
         metrics.direct = self.direct.count();
         metrics.lease_misses = self.leases.misses();
         metrics.multishot_receives = self.multishot_receives.get();
+        metrics.zero_copy_sends = self.zero_copy_sends.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
     }

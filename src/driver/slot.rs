@@ -15,6 +15,9 @@
 //! the [`Orphan`] that the future left behind, which disposes of them; that runs foreign code (a
 //! buffer's destructor), so the driver does it after reaping.
 //!
+//! A send without a copy is such a stream, of two: the result, and the *notice* that its memory is free.
+//! When its future has the result it leaves an orphan that keeps the memory, and nothing is cancelled.
+//!
 //! A streaming slot holds a bounded number of untaken completions: at the bound the driver cancels
 //! the operation, which then ends, and whoever reads the stream starts it again.
 
@@ -77,12 +80,34 @@ pub(super) struct Stream {
     bound: usize,
     stopping: bool,
     ended: bool,
+    notice: Notice,
+}
+
+/// Whether an operation completes once more after its result, only to say that its memory is free. It is
+/// past being cancelled then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    /// It does not.
+    None,
+    /// The result is yet to come.
+    Follows,
+    /// The result has come.
+    IsDue,
+}
+
+impl Notice {
+    fn note(&mut self, completion: Completion) {
+        if *self == Self::Follows && completion.more() {
+            *self = Self::IsDue;
+        }
+    }
 }
 
 /// An operation whose future is gone.
 pub(super) struct Abandoned {
     orphan: Box<dyn Orphan>,
     completions: VecDeque<Completion>,
+    notice: Notice,
 }
 
 impl Abandoned {
@@ -129,19 +154,27 @@ impl State {
     }
 
     pub(super) fn streaming(bound: usize) -> Self {
-        let untaken = VecDeque::new();
-        Self::Streaming(Box::new(Stream {
-            waker: None,
-            untaken,
-            bound,
-            stopping: false,
-            ended: false,
-        }))
+        Self::Streaming(Box::new(Stream::new(bound, Notice::None)))
+    }
+
+    /// An operation that completes with its result, and then once more.
+    pub(super) fn with_notice() -> Self {
+        Self::Streaming(Box::new(Stream::new(usize::MAX, Notice::Follows)))
     }
 
     /// An operation that never had a future.
     pub(super) fn abandoned(orphan: Box<dyn Orphan>) -> Self {
-        Self::Abandoned(Box::new(Abandoned { orphan, completions: VecDeque::new() }))
+        let (completions, notice) = (VecDeque::new(), Notice::None);
+        Self::Abandoned(Box::new(Abandoned { orphan, completions, notice }))
+    }
+
+    /// Whether only the notice is to come, which no cancel brings nearer.
+    pub(super) fn is_past_cancel(&self) -> bool {
+        match self {
+            Self::Streaming(stream) => stream.notice == Notice::IsDue,
+            Self::Abandoned(abandoned) => abandoned.notice == Notice::IsDue,
+            Self::Waiting(_) | Self::Completed(_) => false,
+        }
     }
 
     /// Whether the kernel will complete this slot's entry again.
@@ -182,6 +215,7 @@ impl State {
             }
             Self::Streaming(stream) => stream.complete(completion),
             Self::Abandoned(abandoned) => {
+                abandoned.notice.note(completion);
                 abandoned.completions.push_back(completion);
                 if completion.more() { Effect::None } else { Effect::Settle }
             }
@@ -196,14 +230,14 @@ impl State {
     /// dropped where foreign code may run.
     pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
         let vacant = Self::Completed(Completion::failed(ECANCELED));
-        let (waker, completions) = match mem::replace(self, vacant) {
-            Self::Waiting(waker) => (Some(waker), VecDeque::new()),
-            Self::Streaming(stream) => (stream.waker, stream.untaken),
+        let (waker, completions, notice) = match mem::replace(self, vacant) {
+            Self::Waiting(waker) => (Some(waker), VecDeque::new(), Notice::None),
+            Self::Streaming(stream) => (stream.waker, stream.untaken, stream.notice),
             Self::Completed(_) | Self::Abandoned(_) => {
                 unreachable!("only an operation in flight, with a future, can be abandoned")
             }
         };
-        *self = Self::Abandoned(Box::new(Abandoned { orphan, completions }));
+        *self = Self::Abandoned(Box::new(Abandoned { orphan, completions, notice }));
         waker
     }
 
@@ -214,12 +248,18 @@ impl State {
             Self::Streaming(stream) => stream.untaken,
             Self::Waiting(_) | Self::Abandoned(_) => unreachable!("the operation is in flight"),
         };
-        Abandoned { orphan, completions }
+        Abandoned { orphan, completions, notice: Notice::None }
     }
 }
 
 impl Stream {
+    fn new(bound: usize, notice: Notice) -> Self {
+        let untaken = VecDeque::new();
+        Self { waker: None, untaken, bound, stopping: false, ended: false, notice }
+    }
+
     fn complete(&mut self, completion: Completion) -> Effect {
+        self.notice.note(completion);
         self.untaken.push_back(completion);
         self.ended = !completion.more();
         let waker = self.waker.take();

@@ -42,8 +42,12 @@ impl Bench {
         let hook = Arc::new(move |_: &Incident| {
             counter.fetch_add(1, Relaxed);
         });
-        let capabilities =
-            Capabilities { multishot_accept: true, multishot_recv: true, cancel_any: false };
+        let capabilities = Capabilities {
+            multishot_accept: true,
+            multishot_recv: true,
+            send_zero_copy: true,
+            cancel_any: false,
+        };
         let size = LeaseSize { count: 4, bytes: 64 };
         let leases = LeaseSizes { small: size, large: size };
         let driver = Driver::new(ring.clone(), capabilities, -1, 128, leases, false, hook);
@@ -363,6 +367,49 @@ fn an_abandoned_multishot_operation_settles_what_was_there_and_what_still_comes(
     bench.driver.turn(false);
     assert_eq!(late.settled(), [1, 2, -ECANCELED]);
     assert!(!late.is_kept());
+}
+
+/// A send without a copy: the result comes first, and long after it the notice that the memory is free.
+#[test]
+fn what_is_kept_to_its_notice_is_not_cancelled() {
+    let bench = Bench::with_capacity(8);
+    // SAFETY: a no-op points to no memory.
+    let submit = || unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
+    let key = submit();
+    bench.driver.turn(false);
+    bench.ring.complete(0, 7, true);
+    bench.driver.turn(false);
+    assert_eq!(bench.poll_next(key), Poll::Ready(Some(7)));
+    let late = Late::default();
+    bench.driver.keep(key, Box::new(late.clone()));
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP]);
+    assert!(late.is_kept());
+    bench.ring.complete(0, 0, false);
+    bench.driver.turn(false);
+    assert_eq!(late.settled(), [0]);
+    assert!(!late.is_kept());
+}
+
+/// A cancel that misses is repeated, but not one of an operation that has come to its notice.
+#[test]
+fn a_cancel_of_what_is_kept_to_its_notice_is_not_repeated() {
+    let bench = Bench::with_capacity(8);
+    // SAFETY: a no-op points to no memory.
+    let key = unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
+    bench.driver.turn(false);
+    bench.ring.complete(0, 7, true);
+    let late = bench.abandon(key);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
+    bench.ring.complete(1, -ENOENT, false);
+    bench.driver.turn(false);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
+    assert!(late.is_kept());
+    bench.ring.complete(0, 0, false);
+    bench.driver.turn(false);
+    assert_eq!(late.settled(), [7, 0]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn bytes_stream<R: Read + 'static>(from: R) -> BytesStream {
             Err(error) => Some((Err(error), None)),
         }
     });
-    BytesStream { pieces: pieces.boxed_local() }
+    BytesStream { pieces: pieces.fuse().boxed_local() }
 }
 
 /// The pieces that come from something; made by [`bytes_stream`].

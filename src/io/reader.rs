@@ -199,7 +199,7 @@ impl<R: Read> StreamReader<R> {
     #[doc(alias = "async for line in reader")]
     pub fn lines(&mut self) -> Lines<'_> {
         let lines = unfold(self, |reader| async { Some((reader.text_line().await?, reader)) });
-        Lines { lines: lines.boxed_local() }
+        Lines { lines: lines.fuse().boxed_local() }
     }
 
     async fn text_line(&mut self) -> Option<io::Result<String>> {

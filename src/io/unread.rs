@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use crate::buf::Lease;
 
@@ -63,14 +63,24 @@ impl Unread {
             self.gathered.extend_from_slice(&self.latest[..more]);
             self.discard_latest(more);
         }
-        self.gathered.split_to(count).freeze().into()
+        let taken = self.gathered.split_to(count).freeze();
+        self.release_if_empty();
+        taken.into()
     }
 
     /// Forgets the first `count` bytes, which must be there.
     pub(super) fn discard(&mut self, count: usize) {
         let gathered = count.min(self.gathered.len());
-        drop(self.gathered.split_to(gathered));
+        self.gathered.advance(gathered);
+        self.release_if_empty();
         self.discard_latest(count - gathered);
+    }
+
+    /// A reader that nobody reads keeps no memory of what it has read.
+    fn release_if_empty(&mut self) {
+        if self.gathered.is_empty() {
+            self.gathered = BytesMut::new();
+        }
     }
 
     fn discard_latest(&mut self, count: usize) {
@@ -169,6 +179,19 @@ mod tests {
                 discarding.discard(count);
                 assert_eq!(*discarding.take(30 - count), text[count..]);
             }
+        }
+    }
+
+    #[test]
+    fn no_memory_is_kept_of_what_has_been_taken() {
+        for discards in [false, true] {
+            let mut unread = unread(&[&[1; 5000], &[2; 5000]]);
+            if discards {
+                unread.discard(8000);
+            } else {
+                assert_eq!(unread.take(8000).len(), 8000);
+            }
+            assert_eq!((unread.gathered.capacity(), unread.len()), (0, 2000));
         }
     }
 

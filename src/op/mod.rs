@@ -29,6 +29,7 @@ mod readable;
 mod recv;
 mod recv_lease;
 mod send;
+mod send_zero_copy;
 mod socket;
 mod timeout;
 
@@ -44,6 +45,7 @@ pub(crate) use readable::Readable;
 pub(crate) use recv::{Recv, RecvExact};
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use send::{SendAll, SendOnce, SendVectored};
+pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
 pub(crate) use socket::Socket;
 pub(crate) use timeout::KernelTimeout;
 

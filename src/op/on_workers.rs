@@ -26,7 +26,7 @@ use crate::sys::{Completion, Submission, SubmissionFlags};
 
 #[path = "../../tests/common/memory.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
-mod memory;
+pub(super) mod memory;
 
 use memory::{GuardedBuffer, LARGEST, Pool};
 
@@ -63,17 +63,17 @@ unsafe impl<O: Operation> Operation for OnWorker<O> {
 type Receive = Op<OnWorker<Recv<GuardedBuffer>>>;
 
 /// A ring, and connections on which bytes wait to be received.
-struct Bench {
-    driver: Rc<Driver>,
+pub(super) struct Bench {
+    pub(super) driver: Rc<Driver>,
     /// Must outlive the ring that polls it.
     _bell: EventFd,
-    incidents: Arc<AtomicUsize>,
+    pub(super) incidents: Arc<AtomicUsize>,
     pool: Rc<Pool>,
     peers: Vec<TcpStream>,
 }
 
 impl Bench {
-    fn new(pool: &Rc<Pool>) -> Self {
+    pub(super) fn new(pool: &Rc<Pool>) -> Self {
         let size = Size { submissions: 16, completions: 32 };
         let NewRing { ring, capabilities, .. } = kernel_ring(size).unwrap();
         let bell = EventFd::new().unwrap();
@@ -103,7 +103,7 @@ impl Bench {
     }
 }
 
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+pub(super) fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Socket {
     pub(super) habit: Cell<Habit>,
     /// The receive that goes on by itself, if there is one.
     pub(super) inflow: Inflow,
+    /// Whether the kernel copies what it sends whatever it is asked for.
+    pub(super) copies_anyway: Cell<bool>,
     pub(super) reading: Ending,
     pub(super) writing: Ending,
     message: Cell<Option<Box<MessageHeader>>>,
@@ -60,6 +62,7 @@ impl Socket {
             has_more: Cell::new(false),
             habit: Cell::default(),
             inflow: Inflow::default(),
+            copies_anyway: Cell::new(false),
             reading: Ending::default(),
             writing: Ending::default(),
             message: Cell::default(),
@@ -103,6 +106,11 @@ impl Socket {
     /// what was received is in the cache, or when an entry would be alone in its enter.
     pub(super) fn prefers_direct_sends(&self, driver: &Driver) -> bool {
         self.has_more.get() || self.habit.get().is_much() || driver.is_first_of_turn()
+    }
+
+    /// Whether sending without a copy is worth trying.
+    pub(crate) fn may_send_without_copy(&self) -> bool {
+        self.driver.capabilities().send_zero_copy && !self.copies_anyway.get()
     }
 
     /// Keeps what a dropped read brought for the next one.

@@ -7,6 +7,9 @@ use io_uring::cqueue;
 /// `IORING_CQE_F_SOCK_NONEMPTY`, which the crate can test but not set.
 const SOCK_NONEMPTY: u32 = 1 << 2;
 
+/// `IORING_NOTIF_USAGE_ZC_COPIED`.
+const NOTICE_COPIED: u32 = 1 << 31;
+
 /// One completion, copied out of the completion queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
@@ -50,6 +53,11 @@ impl Completion {
     /// Whether the operation failed with this errno.
     pub(crate) fn failed_with(self, errno: i32) -> bool {
         self.result == -errno
+    }
+
+    /// Whether, being the notice of a send without a copy, it says that there was one after all.
+    pub(crate) fn says_copied(self) -> bool {
+        cqueue::notif(self.flags) && (self.result as u32) & NOTICE_COPIED != 0
     }
 
     /// Whether the same entry will complete again (multishot operations).

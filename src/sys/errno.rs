@@ -4,7 +4,7 @@ use std::io;
 
 pub(crate) use libc::{
     EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSYS, ENOTCONN,
-    EPERM, ETIME,
+    EOPNOTSUPP, EPERM, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the

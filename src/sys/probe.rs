@@ -17,6 +17,8 @@ pub(crate) struct Capabilities {
     pub(crate) multishot_accept: bool,
     /// One receive entry serves all that a socket brings.
     pub(crate) multishot_recv: bool,
+    /// Sends need not copy.
+    pub(crate) send_zero_copy: bool,
     /// One cancel entry reaches everything in flight.
     pub(crate) cancel_any: bool,
 }
@@ -27,6 +29,7 @@ impl Capabilities {
         Self {
             multishot_accept: linux_5_19,
             multishot_recv: has_6_0(opcodes),
+            send_zero_copy: has_6_0(opcodes),
             cancel_any: linux_5_19,
         }
     }
@@ -120,6 +123,7 @@ fn optional(ring: &IoUring, flags: &[Flag], opcodes: &Opcodes) -> impl Iterator<
             has_5_19(opcodes),
             "a receive on lease takes two steps",
         ),
+        may("sending without a copy", "6.0", has_6_0(opcodes), "it copies"),
         may("multishot receive", "6.0", has_6_0(opcodes), "an entry for each receive"),
         may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
     ]

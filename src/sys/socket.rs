@@ -13,6 +13,9 @@ pub(crate) use libc::{
     SO_SNDBUF, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
 };
 
+/// `IORING_SEND_ZC_REPORT_USAGE`: a send without a copy is to say if there was one (6.2).
+pub(crate) const REPORT_USAGE: u16 = 1 << 3;
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

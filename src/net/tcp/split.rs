@@ -133,6 +133,15 @@ impl OwnedWriteHalf {
         transfer::write_all(&self.socket, buffer).await
     }
 
+    /// See [`TcpStream::write_all_zero_copy`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write_all_zero_copy<B: IoBuf>(&mut self, buffer: B) -> io::Result<()> {
+        transfer::write_all_zero_copy(&self.socket, buffer).await
+    }
+
     /// See [`TcpStream::write_vectored`].
     ///
     /// # Errors

@@ -152,7 +152,8 @@ impl TcpStream {
     /// How it receives adapts to the connection. One that brings little at a time, again and again,
     /// receives by itself (by a multishot entry, Linux 6.0): then a few messages may have been received
     /// before anyone asks. Reads into memory of one's own end that, at the cost of a cancel once; on one
-    /// connection, better use either those or this.
+    /// connection, better use either those or this. And a connection that is to be given to somebody else
+    /// leaves by [`into_std`](Self::into_std), not by a copy of its descriptor.
     ///
     /// # Errors
     ///
@@ -248,6 +249,46 @@ impl TcpStream {
     /// As for [`write`](Self::write).
     pub async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         transfer::write_all(&self.socket, buffer).await
+    }
+
+    /// [`write_all`](Self::write_all) by which the kernel sends from the buffer itself, without a copy. For
+    /// large buffers to other machines, on network devices that can.
+    ///
+    /// It is over when the socket has taken all, as with `write_all`; but the kernel needs the buffer until
+    /// the peer has acknowledged it, so it is not given back: it is dropped when the kernel has let go of
+    /// it. What is shared, such as `Bytes`, can be sent again at once.
+    ///
+    /// Below 32 KiB, before Linux 6.2, and on a connection on which the kernel has said that it had to copy
+    /// (on the loopback interface it always has), it is `write_all`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write`](Self::write). The end of a runtime waits for the kernel to let go of the buffer, within
+    /// [`Builder::teardown_limit`](crate::Builder::teardown_limit); then it is leaked.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// # use annulus::net::{TcpListener, TcpStream};
+    /// # annulus::run(async {
+    /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (mut stream, _) = listener.accept().await?;
+    /// # let reading = annulus::spawn(async move { peer.read_exact(vec![0; 1 << 21]).await.0 });
+    /// let page = Bytes::from(vec![7; 1 << 20]);
+    /// stream.write_all_zero_copy(page.clone()).await?;
+    /// stream.write_all_zero_copy(page).await?;
+    /// # reading.await?
+    /// # })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn write_all_zero_copy<B: IoBuf>(&mut self, buffer: B) -> io::Result<()> {
+        transfer::write_all_zero_copy(&self.socket, buffer).await
     }
 
     /// Writes several buffers one after the other, as much as the socket takes at once.

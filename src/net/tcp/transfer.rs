@@ -11,7 +11,10 @@ use std::task::{Poll, ready};
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::{Describe, describe};
-use crate::op::{Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, Socket};
+use crate::op::{
+    Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, SendZeroCopy, Socket,
+    Unsent,
+};
 use crate::sys::socket;
 use crate::task::budget;
 
@@ -119,6 +122,25 @@ pub(super) async fn write_all<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufRe
     }
     writes_ended(socket).await;
     Op::new(socket.driver(), SendAll::new(socket, buffer)).await
+}
+
+/// Below this the notice costs more than the copy.
+const WORTH_NOT_COPYING: usize = 32 * 1024;
+
+pub(super) async fn write_all_zero_copy<B: IoBuf>(
+    socket: &Rc<Socket>,
+    buffer: B,
+) -> io::Result<()> {
+    let is_worth_it = buffer.bytes_init() >= WORTH_NOT_COPYING && socket.may_send_without_copy();
+    if !is_worth_it {
+        return write_all(socket, buffer).await.0;
+    }
+    writes_ended(socket).await;
+    match SendZeroCopy::new(socket, buffer).await {
+        Ok(()) => Ok(()),
+        Err(Unsent::Failed(error)) => Err(error),
+        Err(Unsent::Refused(buffer)) => write_all(socket, buffer).await.0,
+    }
 }
 
 /// The most segments that one send takes.
