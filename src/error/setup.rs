@@ -42,6 +42,13 @@ pub enum SetupError {
         /// The first kernel release that has it.
         since: &'static str,
     },
+    /// The kernel cannot do what an option of the [`Builder`](crate::Builder) asks for.
+    OptionUnsupported {
+        /// The option's name.
+        option: &'static str,
+        /// The first kernel release that can.
+        since: &'static str,
+    },
     /// Anything else, such as no descriptors left.
     Other(io::Error),
 }
@@ -82,6 +89,10 @@ impl fmt::Display for SetupError {
                 f,
                 "this kernel's io_uring lacks {feature} (Linux {since}): use Linux 6.1 or later",
             ),
+            Self::OptionUnsupported { option, since } => write!(
+                f,
+                "this kernel cannot do what Builder::{option} asks for (Linux {since}): leave it out",
+            ),
             Self::Other(error) => {
                 write!(f, "cannot set up the ring: {error}")?;
                 match os_code(error) {
@@ -111,7 +122,9 @@ impl std::error::Error for SetupError {
 impl From<SetupError> for io::Error {
     fn from(error: SetupError) -> Self {
         let kind = match &error {
-            SetupError::NotInKernel | SetupError::TooOld { .. } => io::ErrorKind::Unsupported,
+            SetupError::NotInKernel
+            | SetupError::TooOld { .. }
+            | SetupError::OptionUnsupported { .. } => io::ErrorKind::Unsupported,
             SetupError::Disabled { .. } | SetupError::Forbidden => io::ErrorKind::PermissionDenied,
             SetupError::LockedMemory { .. } => io::ErrorKind::OutOfMemory,
             SetupError::Other(inner) => inner.kind(),

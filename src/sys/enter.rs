@@ -20,21 +20,33 @@ struct RegisterRingFd {
     data: u64,
 }
 
-/// `io_uring_enter(2)`; with a timeout, by the extended argument.
+/// When a wait is over.
+#[derive(Clone, Copy)]
+pub(super) struct Until<'a> {
+    /// So many completions.
+    pub(super) completions: u32,
+    /// After so many microseconds one is enough; zero if that makes no difference.
+    pub(super) patience: u32,
+    pub(super) timeout: Option<&'a Timespec>,
+}
+
+/// `io_uring_enter(2)`; with a timeout or patience, by the extended argument.
 pub(super) fn enter(
     fd: RawFd,
     to_submit: u32,
-    min_complete: u32,
+    until: Until<'_>,
     flags: EnterFlags,
-    timeout: Option<&Timespec>,
 ) -> io::Result<usize> {
-    let Some(timeout) = timeout else {
-        // The extended argument costs the kernel a copy, so it is passed only when it says something.
-        return call(fd, to_submit, min_complete, flags, ptr::null(), 0);
+    let Until { completions, patience, timeout } = until;
+    // The extended argument costs the kernel a copy, so it is passed only when it says something.
+    let args = SubmitArgs::new().min_wait_usec(patience);
+    let args = match timeout {
+        None if patience == 0 => return call(fd, to_submit, completions, flags, ptr::null(), 0),
+        None => args,
+        Some(timeout) => args.timespec(timeout),
     };
-    let args = SubmitArgs::new().timespec(timeout);
     let flags = flags | EnterFlags::EXT_ARG;
-    call(fd, to_submit, min_complete, flags, ptr::from_ref(&args).cast(), size_of_val(&args))
+    call(fd, to_submit, completions, flags, ptr::from_ref(&args).cast(), size_of_val(&args))
 }
 
 /// `argument` is null, or points to `size` bytes of the kind that `flags` announces.

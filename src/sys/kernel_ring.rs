@@ -2,12 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
+use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
 use super::duration::timespec;
-use super::enter::{enter, register_ring_fd, unregister_ring_fd};
+use super::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
+use super::errno::{EINVAL, EOPNOTSUPP};
 use super::{BUFFER_GROUP, BufferRing, Completion, Full, Ring, Submission, Wait};
+use crate::error::SetupError;
 
 /// A ring of the kernel, owned by the thread that made it.
 pub(crate) struct KernelRing {
@@ -15,6 +19,23 @@ pub(crate) struct KernelRing {
     /// What to enter by: the registered index where there is one, else the ring's descriptor.
     handle: RawFd,
     flags: EnterFlags,
+    batch: Batch,
+}
+
+/// What a wait is to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// So many completions.
+    pub(crate) completions: u32,
+    /// But one is enough after so long.
+    pub(crate) patience: Duration,
+}
+
+impl Batch {
+    fn until(self, patience: Duration, timeout: Option<&Timespec>) -> Until<'_> {
+        let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+        Until { completions: self.completions, patience, timeout }
+    }
 }
 
 impl KernelRing {
@@ -35,7 +56,37 @@ impl KernelRing {
             // Before 5.18, or out of the sixteen places a thread has: the descriptor does as well.
             Err(_) => fd,
         };
-        Self { ring, handle, flags }
+        let batch = Batch { completions: 1, patience: Duration::ZERO };
+        Self { ring, handle, flags, batch }
+    }
+
+    /// Has waits bring several completions, if they come soon.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot (6.12).
+    pub(crate) fn wait_for_batches(&mut self, batch: Batch) -> Result<(), SetupError> {
+        if !self.ring.params().is_feature_min_timeout() {
+            return Err(SetupError::OptionUnsupported { option: "batch_wait", since: "6.12" });
+        }
+        self.batch = batch;
+        Ok(())
+    }
+
+    /// Has the kernel look for packets itself while it waits, for so long.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot (6.9).
+    pub(crate) fn busy_poll(&self, duration: Duration, prefer: bool) -> Result<(), SetupError> {
+        let duration = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        let mut napi = Napi::new().set_busy_poll_timeout(duration).set_prefer_busy_poll(prefer);
+        self.ring.submitter().register_napi(&mut napi).map_err(|error| match error.raw_os_error() {
+            Some(EINVAL | EOPNOTSUPP) => {
+                SetupError::OptionUnsupported { option: "busy_poll", since: "6.9" }
+            }
+            _ => SetupError::Other(error),
+        })
     }
 }
 
@@ -72,12 +123,21 @@ impl Ring for KernelRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<usize> {
         let to_submit = self.queued() as u32;
-        let (wanted, timeout) = match wait {
-            Wait::No => (0, None),
-            Wait::Forever => (1, None),
-            Wait::AtMost(limit) => (1, Some(timespec(limit))),
+        let timeout = match wait {
+            Wait::AtMost(limit) => Some(timespec(limit)),
+            Wait::No | Wait::Forever => None,
         };
-        enter(self.handle, to_submit, wanted, self.flags, timeout.as_ref())
+        let until = match wait {
+            Wait::No => Until { completions: 0, patience: 0, timeout: None },
+            // The kernel would be patient beyond the timeout: then the batch has until that.
+            Wait::AtMost(limit) if limit <= self.batch.patience => {
+                self.batch.until(Duration::ZERO, timeout.as_ref())
+            }
+            Wait::AtMost(_) | Wait::Forever => {
+                self.batch.until(self.batch.patience, timeout.as_ref())
+            }
+        };
+        enter(self.handle, to_submit, until, self.flags)
     }
 
     unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {

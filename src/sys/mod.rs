@@ -32,5 +32,5 @@ pub(crate) use completion::Completion;
 pub(crate) use duration::{later, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
-pub(crate) use kernel_ring::KernelRing;
+pub(crate) use kernel_ring::{Batch, KernelRing};
 pub(crate) use ring::{BUFFER_GROUP, Full, Ring, Wait};

@@ -8,7 +8,7 @@ use std::{fs, io, thread};
 use io_uring::{Builder, EnterFlags, IoUring};
 
 use super::KernelRing;
-use super::enter::enter;
+use super::enter::{Until, enter};
 use super::errno::{EINVAL, ENOMEM, ENOSYS, EPERM};
 use super::probe::{self, Capabilities};
 use crate::error::SetupError;
@@ -89,7 +89,8 @@ pub(super) fn raw_ring(size: Size) -> Result<(IoUring, &'static [Flag]), SetupEr
         match fitting_ring(size, flags) {
             Ok(ring) => {
                 // A filter may allow the set-up and forbid the rest: better found out now.
-                enter(ring.as_raw_fd(), 0, 0, EnterFlags::empty(), None).map_err(diagnose)?;
+                let nothing = Until { completions: 0, patience: 0, timeout: None };
+                enter(ring.as_raw_fd(), 0, nothing, EnterFlags::empty()).map_err(diagnose)?;
                 return Ok((ring, flags));
             }
             Err(error) if error.raw_os_error() == Some(EINVAL) => last = Some(error),

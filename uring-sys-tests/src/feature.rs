@@ -46,6 +46,8 @@ pub enum Feature {
     FixedFdInstall,
     /// `IORING_ENTER_NO_IOWAIT`.
     NoIowait,
+    /// A wait that takes less when it has lasted for a while.
+    MinWait,
     /// A multishot timeout.
     MultishotTimeout,
     /// Receiving into several provided buffers at once.
@@ -80,6 +82,7 @@ const TABLE: &[Row] = &[
         p.is_supported(opcode::FixedFdInstall::CODE)
     }),
     (Feature::NoIowait, "no_iowait (6.15)", |_| reports(Parameters::is_feature_no_iowait)),
+    (Feature::MinWait, "min_wait (6.12)", |_| reports(Parameters::is_feature_min_timeout)),
     (Feature::MultishotTimeout, "multishot timeout (6.4)", |_| multishot_timeout()),
     (Feature::Bundles, "recv bundles (6.10)", |_| reports(Parameters::is_feature_recvsend_bundle)),
 ];

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use io_uring::opcode;
-use io_uring::types::{TimeoutFlags, Timespec};
+use io_uring::types::{SubmitArgs, TimeoutFlags, Timespec};
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::ring::{PATIENCE, Ring};
@@ -18,6 +18,7 @@ cases![
     timeout_removed_ecanceled,
     timeout_update_moves_it,
     absolute_timeout_in_the_past_fires,
+    min_wait_ends_with_what_is_there: [MinWait],
 ];
 
 const FIRED: Result<u32, Errno> = Err(Errno(libc::ETIME));
@@ -76,4 +77,17 @@ fn absolute_timeout_in_the_past_fires() {
     // SAFETY: the timespec is read at submission, within its life.
     let timeout = unsafe { Op::from_entry(timeout) };
     assert_eq!(ring.run(timeout).outcome(), FIRED);
+}
+
+/// A wait for several completions with a minimum wait ends with one when that is over, and not before.
+/// The driver makes batches so; were the minimum ignored, a lone request would wait for company for ever.
+fn min_wait_ends_with_what_is_there() {
+    const PATIENCE: Duration = Duration::from_millis(3);
+    let mut ring = Ring::plain(8);
+    ring.push(&Op::timeout(Duration::ZERO).tag(1));
+    let patient = SubmitArgs::new().min_wait_usec(PATIENCE.as_micros() as u32);
+    let start = Instant::now();
+    ring.uring().submitter().submit_with_args(2, &patient).expect("one is enough in the end");
+    assert!(start.elapsed() >= PATIENCE, "over after {:?}", start.elapsed());
+    assert_eq!(ring.next_for(1).outcome(), FIRED);
 }

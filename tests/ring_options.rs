@@ -1,0 +1,114 @@
+//! Options of the ring that are off by default: they do what they say, or say that the kernel cannot.
+
+mod common;
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annulus::time::sleep;
+use annulus::{Builder, Runtime, SetupError, metrics, spawn};
+use common::bounded::bounded;
+use common::net::connected;
+
+/// Runs on a runtime with an option, unless the kernel is too old for it.
+fn run_with<F: Future>(builder: Builder, future: F) -> Option<F::Output> {
+    match builder.build() {
+        Ok(runtime) => Some(bounded(|| runtime.block_on(future))),
+        Err(SetupError::OptionUnsupported { option, since }) => {
+            println!("skipped: {option} needs Linux {since}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Receives from many connections, each of which sends once, a millisecond apart. Says how often the
+/// kernel was entered.
+async fn trickle(connections: usize) -> u64 {
+    let pairs: Vec<_> = (0..connections).map(|_| connected()).collect();
+    let (streams, mut peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let tasks: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| spawn(async move { stream.recv().await.unwrap().len() }))
+        .collect();
+    sleep(Duration::from_millis(1)).await;
+    let before = metrics().enters;
+    let sender = thread::spawn(move || {
+        for peer in &mut peers {
+            peer.write_all(b"once").unwrap();
+            thread::sleep(Duration::from_millis(1));
+        }
+        peers
+    });
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 4);
+    }
+    let enters = metrics().enters - before;
+    drop(sender.join().unwrap());
+    enters
+}
+
+#[test]
+fn a_wait_for_batches_enters_less_often() {
+    const CONNECTIONS: usize = 60;
+    let patient = Runtime::builder().batch_wait(1000, Duration::from_millis(300));
+    let Some(with) = run_with(patient, trickle(CONNECTIONS)) else { return };
+    let without = run_with(Runtime::builder(), trickle(CONNECTIONS)).unwrap();
+    assert!(with * 2 < without, "{with} with patience, {without} without");
+}
+
+#[test]
+fn a_full_batch_ends_the_wait_and_so_does_patience() {
+    let patient = |completions| Runtime::builder().batch_wait(completions, Duration::from_secs(30));
+    // The loop waits for two receives, and both come.
+    let both = async {
+        let ((mut first, mut first_peer), (mut second, mut second_peer)) =
+            (connected(), connected());
+        let task = spawn(async move { first.recv().await.unwrap().len() });
+        let other = spawn(async move { second.recv().await.unwrap().len() });
+        first_peer.write_all(b"both").unwrap();
+        second_peer.write_all(b"both").unwrap();
+        (task.await.unwrap(), other.await.unwrap())
+    };
+    let began = Instant::now();
+    let Some(received) = run_with(patient(2), both) else { return };
+    assert_eq!(received, (4, 4));
+    assert!(began.elapsed() < Duration::from_secs(20));
+    let brief = Runtime::builder().batch_wait(1000, Duration::from_millis(20));
+    let received = run_with(brief, trickle(1));
+    assert!(received.is_some());
+}
+
+#[test]
+fn timers_are_punctual_while_batches_are_waited_for() {
+    let patient = Runtime::builder().batch_wait(1000, Duration::from_secs(30));
+    let began = Instant::now();
+    run_with(patient, sleep(Duration::from_millis(5)));
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
+    for prefer in [false, true] {
+        let polling = Runtime::builder().busy_poll(Duration::from_micros(50), prefer);
+        run_with(polling, async {
+            let (mut stream, mut peer) = connected();
+            for _ in 0..100 {
+                peer.write_all(b"ping").unwrap();
+                let lease = stream.recv().await.unwrap();
+                stream.write_all(lease).await.0.unwrap();
+                let mut back = [0; 4];
+                peer.read_exact(&mut back).unwrap();
+                assert_eq!(&back, b"ping");
+            }
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "a wait is for at least one completion")]
+fn a_wait_for_nothing_is_refused() {
+    let _ = Runtime::builder().batch_wait(0, Duration::ZERO);
+}
