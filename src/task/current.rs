@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::budget::Budget;
-use super::cell::Task;
 use super::header::Header;
+use super::held::Task;
 use super::{JoinHandle, Origin, TaskId};
 use super::{tasks, waker};
 

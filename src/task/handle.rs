@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::cell::Task;
+use super::held::Task;
 use super::{JoinError, TaskId, budget, current};
 
 /// A task, as seen by whoever spawned it.

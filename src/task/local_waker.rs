@@ -6,8 +6,8 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::cell::Task;
 use super::header::{Header, hold, let_go};
+use super::held::Task;
 use super::{current, waker};
 use crate::error::shielded;
 

@@ -1,7 +1,7 @@
 //! Tasks: one allocation each, woken from any thread, run by the one that owns them.
 //!
 //! - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
-//!   the owner touches.
+//!   the owner touches. A task that is `held` can be run, cancelled and asked for its outcome.
 //! - `shard` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
 //!   ended, and the `inbox` where other threads put the ones they wake.
 //! - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
@@ -36,6 +36,7 @@ mod context;
 mod current;
 mod handle;
 mod header;
+mod held;
 mod id;
 mod inbox;
 mod join_error;
@@ -50,11 +51,11 @@ mod tasks;
 mod thread_id;
 mod waker;
 
-pub(crate) use cell::Task;
 pub use context::{Bound, ContextVar};
 pub use current::{CurrentTask, current_task};
 pub(crate) use current::{current_id, is_in_task, spawn_child};
 pub use handle::{Join, JoinHandle, JoinMut};
+pub(crate) use held::Task;
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::atomic::Ordering;
-use super::cell::Task;
 use super::header::release;
+use super::held::Task;
 use super::inbox::Taken;
 use super::shard::Shard;
 use super::{JoinError, JoinHandle, TaskId};
