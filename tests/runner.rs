@@ -101,7 +101,8 @@ fn play(role: &str) {
             eprintln!("all heard");
         }
         "is over" => {
-            interruptible().block_on(ready());
+            interruptible().block_on(yield_now());
+            eprintln!("ready");
             thread::sleep(Duration::from_secs(600));
         }
         "ignores" => {

@@ -5,11 +5,9 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use futures_util::future::try_join;
-
 use super::{ConnectOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use crate::io::{Read, Write, copy};
+use crate::io::{Read, Write};
 use crate::net::ToAddresses;
 use crate::sys::socket;
 
@@ -79,52 +77,6 @@ impl TcpStream {
     pub fn into_buffered(self) -> (StreamReader, StreamWriter) {
         let (read, write) = self.into_split();
         (StreamReader::new(read), StreamWriter::new(write))
-    }
-}
-
-/// Passes on between two connections, in both directions, until both have come to their end. Says how many
-/// bytes went from the first to the second, and back.
-///
-/// The end of one direction is passed on, too: the other goes on. Received bytes are sent from where they
-/// were received, without a copy.
-///
-/// # Errors
-///
-/// The first of either connection's. Then both are closed.
-///
-/// # Cancel safety
-///
-/// Dropped, both connections are closed.
-///
-/// # Example
-///
-/// ```no_run
-/// use annulus::net::{TcpListener, TcpStream, copy_bidirectional};
-///
-/// #[annulus::main]
-/// async fn main() -> std::io::Result<()> {
-///     let mut listener = TcpListener::bind("127.0.0.1:7001").await?;
-///     loop {
-///         let (client, _) = listener.accept().await?;
-///         annulus::spawn(async move {
-///             let server = TcpStream::connect("127.0.0.1:7000").await?;
-///             copy_bidirectional(client, server).await
-///         });
-///     }
-/// }
-/// ```
-pub async fn copy_bidirectional(first: TcpStream, second: TcpStream) -> io::Result<(u64, u64)> {
-    let (from_first, to_first) = first.into_split();
-    let (from_second, to_second) = second.into_split();
-    try_join(pass_on(from_first, to_second), pass_on(from_second, to_first)).await
-}
-
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<u64> {
-    let total = copy(&mut from, &mut to).await?;
-    match to.shutdown().await {
-        // Its peer is gone, after it had all.
-        Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
-        _ => Ok(total),
     }
 }
 

@@ -4,6 +4,7 @@
 //!   two tasks.
 //! - `transfer` is how bytes go either way, for streams and halves alike.
 //! - `connect` opens connections; `buffered` puts [`io`](crate::io)'s readers and writers on them.
+//! - `pass_on` passes on between two connections.
 //! - `server` runs a handler for each connection.
 //! - `options` are the socket options.
 
@@ -11,17 +12,17 @@ mod buffered;
 mod connect;
 mod listener;
 mod options;
+mod pass_on;
 mod server;
 mod split;
 mod stream;
 mod transfer;
 
-pub use buffered::{
-    StreamReader, StreamWriter, copy_bidirectional, open_connection, open_connection_with,
-};
+pub use buffered::{StreamReader, StreamWriter, open_connection, open_connection_with};
 pub use connect::ConnectOptions;
 pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;
+pub use pass_on::copy_bidirectional;
 pub use server::{
     HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_with,
 };

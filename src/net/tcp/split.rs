@@ -22,6 +22,10 @@ impl OwnedReadHalf {
         Self { socket }
     }
 
+    pub(super) fn socket(&self) -> &Rc<Socket> {
+        &self.socket
+    }
+
     /// See [`TcpStream::recv`].
     ///
     /// # Errors
