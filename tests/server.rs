@@ -316,6 +316,28 @@ fn a_shutdown_says_how_many_finished_and_how_many_were_cut() {
     });
 }
 
+/// They were taken from the backlog, but the limit, or a shutdown that gives no time at all, kept their
+/// handlers from beginning.
+#[test]
+fn a_shutdown_also_cuts_those_who_still_wait_to_be_served() {
+    run(async {
+        for grace in [Duration::ZERO, Duration::from_millis(20)] {
+            let options = ServerOptions { most_connections: Some(1), ..ServerOptions::default() };
+            let server = start_server_with(echo, "127.0.0.1:0", &options).await.unwrap();
+            let mut served = client(&server).await;
+            ask(&mut served, "hello\n").await;
+            let waiting = [client(&server).await, client(&server).await];
+            sleep(Duration::from_millis(20)).await;
+            let outcome = server.shutdown(grace).await;
+            assert_eq!(outcome, Shutdown { finished: 0, cut: 3 });
+            for (mut reader, _writer) in waiting {
+                let end = reader.read(1).await;
+                assert!(end.is_err() || end.unwrap().is_empty());
+            }
+        }
+    });
+}
+
 #[test]
 fn a_cut_handler_is_cancelled_wherever_it_waits() {
     run(async {

@@ -23,6 +23,8 @@ pub(super) struct Connections {
     listening: Cell<usize>,
     /// How many handlers have ended.
     ended: Cell<usize>,
+    /// Who was cut before a handler began, once the others have been; `None` before.
+    cut_waiting: Cell<Option<usize>>,
     closed: Event,
     /// A connection, or accepting, has ended.
     progress: Event,
@@ -41,6 +43,7 @@ impl Connections {
             most: options.most_connections.unwrap_or(usize::MAX),
             listening: Cell::new(listening),
             ended: Cell::new(0),
+            cut_waiting: Cell::new(None),
             closed: Event::new(),
             progress: Event::new(),
         }
@@ -70,9 +73,23 @@ impl Connections {
         }
     }
 
-    /// Waits until one more connection may be served.
+    /// Waits until one more connection may be served, or none any more.
     pub(super) async fn room(&self) {
-        self.wait_until(|connections| connections.len() < connections.most).await;
+        let may_go_on = |its: &Self| its.len() < its.most || its.cut_waiting.get().is_some();
+        self.wait_until(may_go_on).await;
+    }
+
+    /// Whether the connections have been cut, and so this one, which no handler has.
+    pub(super) fn cuts(&self, waiting: &TcpStream) -> bool {
+        let Some(count) = self.cut_waiting.get() else { return false };
+        self.cut_waiting.set(Some(count + 1));
+        abort(waiting.socket().fd());
+        true
+    }
+
+    /// How many were cut before a handler began.
+    pub(super) fn cut_waiting(&self) -> usize {
+        self.cut_waiting.get().unwrap_or(0)
     }
 
     pub(super) fn close(&self) {
@@ -123,8 +140,11 @@ impl Connections {
         sockets.iter().for_each(|socket| end(socket));
     }
 
-    /// Cancels the handlers and breaks their connections, and says how many.
+    /// Cancels the handlers and breaks their connections, and says how many. Those that still wait to be
+    /// served are cut when their turn comes.
     pub(super) fn cut(&self) -> usize {
+        self.cut_waiting.set(Some(self.cut_waiting()));
+        self.progress.set();
         self.abort_clients();
         let served = self.served.borrow();
         let tasks = served.iter().filter_map(|(_, connection)| connection.task.as_ref());

@@ -221,7 +221,8 @@ impl Server {
     }
 
     /// Closes the server, lets connections end by themselves for a while, and cuts the rest: their
-    /// handlers are cancelled, and the connections reset. Says what became of how many.
+    /// handlers are cancelled, and the connections reset, also of those that still waited to be served.
+    /// Says what became of how many.
     ///
     /// Handlers whose clients may stay silent for long are told by
     /// [`close_clients`](Self::close_clients) before.
@@ -251,12 +252,12 @@ impl Server {
     pub async fn shutdown(&self, grace: Duration) -> Shutdown {
         let connections = self.connections();
         connections.close();
-        let ended_before = connections.ended();
+        let (ended_before, cut_before) = (connections.ended(), connections.cut_waiting());
         let in_time = timeout(grace, self.wait_closed()).await.is_ok();
         let finished = connections.ended() - ended_before;
         let cut = if in_time { 0 } else { connections.cut() };
         self.wait_closed().await;
-        Shutdown { finished, cut }
+        Shutdown { finished, cut: cut + connections.cut_waiting() - cut_before }
     }
 
     fn connections(&self) -> &Rc<Connections> {

@@ -58,6 +58,9 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
+    if connections.cuts(&stream) {
+        return;
+    }
     let (served, handler) = (connections.begin(&stream), Rc::clone(handler));
     let number = served.number();
     let task = spawn(async move { handle(stream, peer, &*handler, served).await });
