@@ -144,3 +144,27 @@ fn a_closure_on_a_thread_is_waited_for() {
         assert!(timeout(Duration::from_millis(20), slow).await.is_err());
     });
 }
+
+/// A signal ends a wait in the kernel before its time.
+#[test]
+fn a_signal_does_not_make_it_jump_over_a_closure() {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    // SAFETY: the handler does nothing.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as *const () as libc::sighandler_t) };
+    paused(async || {
+        // SAFETY: the call has no conditions.
+        let this_thread = unsafe { libc::pthread_self() };
+        let mut signalling = to_thread(move || {
+            for _ in 0..20 {
+                thread::sleep(Duration::from_millis(5));
+                // SAFETY: the thread does not end before this closure.
+                assert_eq!(unsafe { libc::pthread_kill(this_thread, libc::SIGUSR1) }, 0);
+            }
+        });
+        let in_time = timeout(HOUR, &mut signalling).await.is_ok();
+        if !in_time {
+            signalling.await.unwrap();
+        }
+        assert!(in_time);
+    });
+}

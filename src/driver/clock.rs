@@ -22,12 +22,22 @@ pub(super) struct Clock {
     /// How far it is ahead of the system's while it goes: it never goes back.
     ahead: Cell<Duration>,
     outside: Arc<AtomicUsize>,
+    /// Whether something may have ended in another thread that has not been heard of here.
+    is_unheard: Cell<bool>,
+    /// From when on, in real time, it may jump if nothing has come.
+    jumps_from: Cell<Option<Instant>>,
 }
 
 impl Clock {
     pub(super) fn new(is_stopped: bool) -> Self {
         let stopped_at = Cell::new(is_stopped.then(Instant::now));
-        Self { stopped_at, ahead: Cell::default(), outside: Arc::default() }
+        Self {
+            stopped_at,
+            ahead: Cell::default(),
+            outside: Arc::default(),
+            is_unheard: Cell::default(),
+            jumps_from: Cell::default(),
+        }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -57,19 +67,32 @@ impl Clock {
 
     /// How long to wait, in real time, for a deadline in `left`.
     pub(super) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
-        let goes = !self.is_stopped() || self.outside.load(Ordering::Acquire) > 0;
-        let limit = if goes {
-            left
-        } else if is_in_flight {
-            left.min(GRACE)
-        } else {
-            Duration::ZERO
-        };
+        let limit = if self.is_stopped() { self.limit_stopped(left, is_in_flight) } else { left };
         if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
+    }
+
+    fn limit_stopped(&self, left: Duration, is_in_flight: bool) -> Duration {
+        let is_outside = self.outside.load(Ordering::Acquire) > 0;
+        // What has ended since the loop last looked may have woken somebody: it looks once more.
+        let must_look = self.is_unheard.replace(is_outside) && !is_outside;
+        let limit = match (is_outside, is_in_flight) {
+            (true, _) => left,
+            (false, true) if !must_look => left.min(GRACE),
+            (false, _) => Duration::ZERO,
+        };
+        self.jumps_from.set((!must_look).then(|| later(Instant::now(), limit)));
+        limit
+    }
+
+    /// Whether a clock that stands still may jump, if the wait has brought nothing. A signal ends a wait
+    /// before its time.
+    pub(super) fn may_jump(&self) -> bool {
+        self.is_stopped() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
     }
 
     /// Until what this gives is dropped, something goes on in another thread.
     pub(super) fn outside(&self) -> Outside {
+        self.is_unheard.set(true);
         self.outside.fetch_add(1, Ordering::Relaxed);
         Outside(Arc::clone(&self.outside))
     }
@@ -82,5 +105,32 @@ impl Drop for Outside {
     fn drop(&mut self) {
         // Release: whom it has woken has been woken before the clock may jump.
         self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// It has ended after the loop looked for wakes and before it asked for how long to wait.
+    #[test]
+    fn what_ends_in_another_thread_is_heard_before_a_jump() {
+        let clock = Clock::new(true);
+        drop(clock.outside());
+        assert_eq!(clock.wait_for(HOUR, true), Wait::No);
+        assert!(!clock.may_jump());
+        assert_eq!(clock.wait_for(HOUR, false), Wait::No);
+        assert!(clock.may_jump());
+    }
+
+    #[test]
+    fn a_wait_that_ends_before_its_time_is_no_reason_to_jump() {
+        let clock = Clock::new(true);
+        let outside = clock.outside();
+        assert_eq!(clock.wait_for(HOUR, false), Wait::AtMost(HOUR));
+        assert!(!clock.may_jump());
+        drop(outside);
     }
 }

@@ -314,7 +314,7 @@ impl<R: Ring> Driver<R> {
         self.leases.collect();
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
         let has_brought = self.flight.borrow_mut().turn(wait);
-        if may_wait && !has_brought && self.clock.is_stopped() {
+        if may_wait && !has_brought && self.clock.may_jump() {
             self.jump();
         }
         self.fire_timers();
