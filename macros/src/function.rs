@@ -24,6 +24,10 @@ impl Function {
             let complaint = "the function must be `async`";
             return Err(Complaint::new(tokens[function].span(), complaint));
         };
+        if asynchronous + 1 < function {
+            let complaint = "nothing may stand between `async` and `fn`";
+            return Err(Complaint::new(tokens[asynchronous + 1].span(), complaint));
+        }
         let name = tokens.get(function + 1).map(ToString::to_string).ok_or_else(nowhere)?;
         check_arguments(tokens.get(function + 2))?;
         let Some(TokenTree::Group(body)) = tokens.pop() else { return Err(nowhere()) };

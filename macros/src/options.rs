@@ -30,7 +30,9 @@ impl Options {
                 let complaint = format!("a value is missing: `{text} = ...`");
                 return Err(Complaint::new(name.span(), complaint));
             }
-            options.insert(text, value);
+            if options.insert(text.clone(), value).is_some() {
+                return Err(Complaint::new(name.span(), format!("`{text}` stands here twice")));
+            }
         }
         Ok(Self(options))
     }

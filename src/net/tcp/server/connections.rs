@@ -40,7 +40,7 @@ impl Connections {
     pub(super) fn new(options: &ServerOptions, listening: usize) -> Self {
         Self {
             served: RefCell::default(),
-            most: options.most_connections.unwrap_or(usize::MAX),
+            most: options.most_connections.unwrap_or(usize::MAX).max(1),
             listening: Cell::new(listening),
             ended: Cell::new(0),
             cut_waiting: Cell::new(None),
