@@ -105,8 +105,8 @@ where
 pub struct ServerOptions {
     /// How to listen.
     pub listen: ListenOptions,
-    /// How many connections are served at the same time, at least one; no limit by default. Beyond it accepting
-    /// waits, and connections stay in the backlog: nobody is turned away.
+    /// How many connections are served at the same time, at least one; no limit by default. Beyond it
+    /// accepting waits, and connections stay in the backlog: nobody is turned away.
     pub most_connections: Option<usize>,
 }
 
