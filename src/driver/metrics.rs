@@ -30,9 +30,6 @@ pub struct Metrics {
     /// Sends for which the kernel was asked not to copy; see
     /// [`TcpStream::write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy).
     pub zero_copy_sends: u64,
-    /// Bytes that were moved from connection to connection without entering the process; see
-    /// [`copy_bidirectional`](crate::net::copy_bidirectional).
-    pub spliced: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Timers that are running, or have fired and not been looked at.

@@ -78,7 +78,6 @@ pub(crate) struct Driver<R = KernelRing> {
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
     zero_copy_sends: Cell<u64>,
-    spliced: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
 }
@@ -105,7 +104,6 @@ impl<R: Ring> Driver<R> {
             leases: Leases::new(lease_sizes),
             multishot_receives: Cell::new(0),
             zero_copy_sends: Cell::new(0),
-            spliced: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -434,12 +432,6 @@ impl<R: Ring> Driver<R> {
         self.multishot_receives.set(self.multishot_receives.get() + 1);
     }
 
-    /// Counts bytes that were moved from socket to socket by a system call.
-    pub(crate) fn note_spliced(&self, bytes: usize) {
-        self.spliced.set(self.spliced.get() + bytes as u64);
-        self.direct.spend(bytes);
-    }
-
     /// Counts a send without a copy.
     pub(crate) fn note_zero_copy(&self) {
         self.zero_copy_sends.set(self.zero_copy_sends.get() + 1);
@@ -461,7 +453,6 @@ impl<R: Ring> Driver<R> {
         metrics.direct = self.direct.count();
         metrics.lease_misses = self.leases.misses();
         metrics.multishot_receives = self.multishot_receives.get();
-        metrics.spliced = self.spliced.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics

@@ -27,10 +27,6 @@ impl Ending {
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.count.get() == 0
-    }
-
     pub(super) fn poll_ended(&self, context: &Context<'_>) -> Poll<()> {
         if self.count.get() == 0 {
             return Poll::Ready(());

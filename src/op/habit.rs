@@ -10,8 +10,6 @@
 //! for many sockets in one go, and the first would have left the cache before its task runs. Little
 //! is better received by the kernel, which saves the call.
 
-use super::Socket;
-
 /// From how many bytes at a time on a socket brings much.
 const MUCH: usize = 8 * 1024;
 
@@ -50,25 +48,6 @@ impl Habit {
             Self::Little(times) => Self::Little(times.saturating_add(1)),
             Self::Much => Self::default(),
         }
-    }
-}
-
-impl Socket {
-    /// Whether it is used to bring much, and nothing that it has brought is still to be taken.
-    pub(crate) fn brings_much(&self) -> bool {
-        let nothing_is_left = self.reading.is_over() && !self.inflow.is_on() && !self.has_unread();
-        self.habit.get().is_much() && nothing_is_left
-    }
-
-    /// Whether so many bytes at a time are much.
-    pub(crate) fn is_much(&self, count: usize) -> bool {
-        count >= MUCH
-    }
-
-    /// Little has come, by another way than a receive.
-    pub(crate) fn expect_little(&self) {
-        self.habit.set(Habit::default());
-        self.has_more.set(false);
     }
 }
 

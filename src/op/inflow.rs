@@ -146,10 +146,6 @@ fn keep_inflow_error(socket: &Socket, completion: Completion) {
 }
 
 impl Inflow {
-    pub(super) fn is_on(&self) -> bool {
-        self.key.get().is_some()
-    }
-
     /// The socket is dropped: what closes it is kept until the kernel has let go of it.
     pub(super) fn abandon(&self, closing: Closing) {
         match self.key.take() {

@@ -6,9 +6,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// The poll events by which a ring of the bell shows.
 pub(crate) const READABLE: u32 = libc::POLLIN as u32;
 
-/// The poll events by which a socket shows that it takes bytes.
-pub(crate) const WRITABLE: u32 = libc::POLLOUT as u32;
-
 /// An eventfd. A multishot poll reports every write, so that a counter that is polled so never needs
 /// reading.
 pub(crate) struct EventFd(OwnedFd);

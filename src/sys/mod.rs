@@ -7,8 +7,7 @@
 //! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
 //! - [`probe`] finds out, once, what a kernel can do.
 //! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block. [`interrupt`] hears of ctrl-c. [`transfer`] sends and receives without waiting, [`splice`] moves from
-//!   socket to socket.
+//!   no place in a ring: they never block. [`interrupt`] hears of ctrl-c. [`transfer`] sends and receives without waiting.
 //!
 //! Operations write their entries with the builders in [`opcode`].
 
@@ -26,7 +25,6 @@ pub(crate) mod probe;
 mod ring;
 pub(crate) mod setup;
 pub(crate) mod socket;
-pub(crate) mod splice;
 pub(crate) mod transfer;
 
 pub(crate) use buffer_ring::BufferRing;

@@ -77,15 +77,6 @@ pub(crate) fn option(socket: &OwnedFd, level: i32, name: i32) -> io::Result<i32>
     raw_option(socket, level, name, 0)
 }
 
-/// Has system calls fail instead of waiting. Entries wait all the same.
-pub(crate) fn set_nonblocking(socket: &OwnedFd) -> io::Result<()> {
-    // SAFETY: the calls take no pointers.
-    let flags = check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) })?;
-    // SAFETY: as above.
-    check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-    Ok(())
-}
-
 /// Sets how long a close waits for unsent bytes; `None` is the default, to send them afterwards.
 pub(crate) fn set_linger(socket: &OwnedFd, linger: Option<Duration>) -> io::Result<()> {
     // Rounded up: a part of a second must not become zero, which resets the connection.

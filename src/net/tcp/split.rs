@@ -22,10 +22,6 @@ impl OwnedReadHalf {
         Self { socket }
     }
 
-    pub(super) fn socket(&self) -> &Rc<Socket> {
-        &self.socket
-    }
-
     /// See [`TcpStream::recv`].
     ///
     /// # Errors

@@ -28,7 +28,7 @@ async fn reads_ended(socket: &Socket) {
     .await;
 }
 
-pub(super) async fn writes_ended(socket: &Socket) {
+async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
 }
 
