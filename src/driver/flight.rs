@@ -17,7 +17,7 @@ use super::book::Book;
 use super::queue::{Chain, Queue};
 use super::slot::{Abandoned, Key, Orphan, State};
 use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
-use crate::sys::eventfd::READABLE;
+use crate::sys::readiness::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Completion, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;

@@ -37,6 +37,7 @@ mod scripted_ring;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod untaken;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -77,6 +78,7 @@ pub(crate) struct Driver<R = KernelRing> {
     leases: Leases,
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
+    multishot_polls: Cell<u64>,
     zero_copy_sends: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
@@ -103,6 +105,7 @@ impl<R: Ring> Driver<R> {
             direct: Direct::new(),
             leases: Leases::new(lease_sizes),
             multishot_receives: Cell::new(0),
+            multishot_polls: Cell::new(0),
             zero_copy_sends: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
@@ -161,7 +164,7 @@ impl<R: Ring> Driver<R> {
     /// # Safety
     ///
     /// As for [`submit`](Self::submit), until the last completion.
-    pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: usize) -> Option<Key> {
+    pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: u32) -> Option<Key> {
         // SAFETY: the caller keeps the entry's memory.
         unsafe { self.flight.borrow_mut().submit(entry, State::streaming(bound)) }
     }
@@ -432,6 +435,11 @@ impl<R: Ring> Driver<R> {
         self.multishot_receives.set(self.multishot_receives.get() + 1);
     }
 
+    /// Counts a readiness that is reported again and again.
+    pub(crate) fn note_multishot_poll(&self) {
+        self.multishot_polls.set(self.multishot_polls.get() + 1);
+    }
+
     /// Counts a send without a copy.
     pub(crate) fn note_zero_copy(&self) {
         self.zero_copy_sends.set(self.zero_copy_sends.get() + 1);
@@ -453,6 +461,7 @@ impl<R: Ring> Driver<R> {
         metrics.direct = self.direct.count();
         metrics.lease_misses = self.leases.misses();
         metrics.multishot_receives = self.multishot_receives.get();
+        metrics.multishot_polls = self.multishot_polls.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics

@@ -21,9 +21,9 @@
 //! A streaming slot holds a bounded number of untaken completions: at the bound the driver cancels
 //! the operation, which then ends, and whoever reads the stream starts it again.
 
-use std::collections::VecDeque;
 use std::mem;
 
+use super::untaken::Untaken;
 use crate::sys::Completion;
 use crate::sys::errno::ECANCELED;
 use crate::task::LocalWaker;
@@ -75,9 +75,9 @@ impl Key {
 /// A multishot operation whose future (a stream) is alive.
 pub(super) struct Stream {
     waker: Option<LocalWaker>,
-    untaken: VecDeque<Completion>,
+    untaken: Untaken,
     /// How many untaken completions are enough.
-    bound: usize,
+    bound: u32,
     stopping: bool,
     ended: bool,
     notice: Notice,
@@ -106,14 +106,14 @@ impl Notice {
 /// An operation whose future is gone.
 pub(super) struct Abandoned {
     orphan: Box<dyn Orphan>,
-    completions: VecDeque<Completion>,
+    completions: Untaken,
     notice: Notice,
 }
 
 impl Abandoned {
     /// Gives the late completions to the orphan. Runs foreign code.
     pub(super) fn settle(mut self) {
-        for completion in self.completions.drain(..) {
+        while let Some(completion) = self.completions.pop() {
             self.orphan.settle(completion);
         }
     }
@@ -127,7 +127,7 @@ impl Abandoned {
 pub(super) enum State {
     Waiting(LocalWaker),
     Completed(Completion),
-    Streaming(Box<Stream>),
+    Streaming(Stream),
     Abandoned(Box<Abandoned>),
 }
 
@@ -135,6 +135,9 @@ pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) state: State,
 }
+
+// An operation in flight takes a line of the cache, since it is touched at every completion.
+const _: () = assert!(size_of::<Slot>() <= 64);
 
 /// What the driver must do after a slot has taken note of a completion.
 pub(super) enum Effect {
@@ -153,18 +156,18 @@ impl State {
         Self::Waiting(waker)
     }
 
-    pub(super) fn streaming(bound: usize) -> Self {
-        Self::Streaming(Box::new(Stream::new(bound, Notice::None)))
+    pub(super) fn streaming(bound: u32) -> Self {
+        Self::Streaming(Stream::new(bound, Notice::None))
     }
 
     /// An operation that completes with its result, and then once more.
     pub(super) fn with_notice() -> Self {
-        Self::Streaming(Box::new(Stream::new(usize::MAX, Notice::Follows)))
+        Self::Streaming(Stream::new(u32::MAX, Notice::Follows))
     }
 
     /// An operation that never had a future.
     pub(super) fn abandoned(orphan: Box<dyn Orphan>) -> Self {
-        let (completions, notice) = (VecDeque::new(), Notice::None);
+        let (completions, notice) = (Untaken::default(), Notice::None);
         Self::Abandoned(Box::new(Abandoned { orphan, completions, notice }))
     }
 
@@ -216,7 +219,7 @@ impl State {
             Self::Streaming(stream) => stream.complete(completion),
             Self::Abandoned(abandoned) => {
                 abandoned.notice.note(completion);
-                abandoned.completions.push_back(completion);
+                abandoned.completions.push(completion);
                 if completion.more() { Effect::None } else { Effect::Settle }
             }
             Self::Completed(_) => {
@@ -231,7 +234,7 @@ impl State {
     pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
         let vacant = Self::Completed(Completion::failed(ECANCELED));
         let (waker, completions, notice) = match mem::replace(self, vacant) {
-            Self::Waiting(waker) => (Some(waker), VecDeque::new(), Notice::None),
+            Self::Waiting(waker) => (Some(waker), Untaken::default(), Notice::None),
             Self::Streaming(stream) => (stream.waker, stream.untaken, stream.notice),
             Self::Completed(_) | Self::Abandoned(_) => {
                 unreachable!("only an operation in flight, with a future, can be abandoned")
@@ -244,7 +247,7 @@ impl State {
     /// The future is gone after the last completion: what it has not taken is late.
     pub(super) fn into_abandoned(self, orphan: Box<dyn Orphan>) -> Abandoned {
         let completions = match self {
-            Self::Completed(completion) => VecDeque::from([completion]),
+            Self::Completed(completion) => Untaken::from(completion),
             Self::Streaming(stream) => stream.untaken,
             Self::Waiting(_) | Self::Abandoned(_) => unreachable!("the operation is in flight"),
         };
@@ -253,17 +256,17 @@ impl State {
 }
 
 impl Stream {
-    fn new(bound: usize, notice: Notice) -> Self {
-        let untaken = VecDeque::new();
+    fn new(bound: u32, notice: Notice) -> Self {
+        let untaken = Untaken::default();
         Self { waker: None, untaken, bound, stopping: false, ended: false, notice }
     }
 
     fn complete(&mut self, completion: Completion) -> Effect {
         self.notice.note(completion);
-        self.untaken.push_back(completion);
+        self.untaken.push(completion);
         self.ended = !completion.more();
         let waker = self.waker.take();
-        if self.untaken.len() >= self.bound && !self.ended && !self.stopping {
+        if self.untaken.len() >= self.bound as usize && !self.ended && !self.stopping {
             self.stopping = true;
             return Effect::Stop(waker);
         }
@@ -272,7 +275,7 @@ impl Stream {
 
     /// The oldest completion that nobody has taken.
     pub(super) fn take(&mut self) -> Option<Completion> {
-        self.untaken.pop_front()
+        self.untaken.pop()
     }
 
     /// Whether there is nothing to take yet, and it has not ended.

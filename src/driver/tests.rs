@@ -67,7 +67,7 @@ impl Bench {
         unsafe { self.driver.submit(opcode::Nop::new().build(), &self.waker()) }.unwrap()
     }
 
-    fn submit_multishot(&self, bound: usize) -> Key {
+    fn submit_multishot(&self, bound: u32) -> Key {
         // SAFETY: a no-op points to no memory.
         unsafe { self.driver.submit_multishot(opcode::Nop::new().build(), bound) }.unwrap()
     }

@@ -30,7 +30,7 @@ pub(crate) struct Acceptor {
     /// Accepts in flight keep it open, and its number taken, to their end.
     listener: Rc<OwnedFd>,
     in_flight: InFlight,
-    bound: usize,
+    bound: u32,
     stopping: bool,
 }
 
@@ -43,7 +43,7 @@ enum InFlight {
 impl Acceptor {
     /// At most `bound` connections, and those of one more batch of the kernel's, are taken from the
     /// backlog before someone awaits them.
-    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: usize) -> Self {
+    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: u32) -> Self {
         let listener = Rc::new(fd);
         Self { driver, listener, in_flight: InFlight::None, bound, stopping: false }
     }

@@ -31,7 +31,10 @@ mod recv_lease;
 mod send;
 mod send_zero_copy;
 mod socket;
+mod standing;
+mod target;
 mod timeout;
+mod watch;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -24,7 +24,7 @@ impl Multishot {
     pub(super) unsafe fn start(
         driver: &Rc<Driver>,
         entry: Submission,
-        bound: usize,
+        bound: u32,
         orphan: Box<dyn Orphan>,
     ) -> Option<Self> {
         // SAFETY: the orphan is kept here, or given to the driver, until the last completion.

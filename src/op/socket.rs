@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use super::close::Closing;
 use super::ending::Ending;
 use super::habit::Habit;
-use super::inflow::Inflow;
+use super::standing::Standing;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::sys::Completion;
@@ -35,8 +35,10 @@ pub(crate) struct Socket {
     pub(super) has_more: Cell<bool>,
     /// How what it brings is best received on lease.
     pub(super) habit: Cell<Habit>,
-    /// The receive that goes on by itself, if there is one.
-    pub(super) inflow: Inflow,
+    /// Whether the peer is known to have ended or reset the connection.
+    pub(super) has_ended: Cell<bool>,
+    /// What goes on by itself, if something does.
+    pub(super) standing: Standing,
     /// Whether the kernel copies what it sends whatever it is asked for.
     pub(super) copies_anyway: Cell<bool>,
     pub(super) reading: Ending,
@@ -61,7 +63,8 @@ impl Socket {
             unread: RefCell::default(),
             has_more: Cell::new(false),
             habit: Cell::default(),
-            inflow: Inflow::default(),
+            has_ended: Cell::new(false),
+            standing: Standing::default(),
             copies_anyway: Cell::new(false),
             reading: Ending::default(),
             writing: Ending::default(),
@@ -96,10 +99,17 @@ impl Socket {
         self.writing.poll_ended(context)
     }
 
-    /// Takes note that a receive found nothing, if that is what became of an attempt.
+    /// Takes note of whether there is more after an attempt to receive, which found nothing if it was not
+    /// done.
     pub(super) fn note_attempt(&self, done: Option<Completion>) -> Option<Completion> {
-        self.has_more.set(done.is_some_and(Completion::has_more));
+        let more = done.is_some_and(|done| done.has_more() || self.has_ended.get());
+        self.has_more.set(more);
         done
+    }
+
+    /// Learns from a receive of `count` bytes on lease, which had room for so many.
+    pub(super) fn learn(&self, count: usize, room: usize) {
+        self.habit.set(self.habit.get().after(count, room));
     }
 
     /// Whether a send is better done at once: when the socket has bytes to read or brings many, so that
@@ -191,7 +201,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let Some(fd) = self.fd.take() else { return };
         let closing = Closing::new(&self.driver, fd, self.lingers.get());
-        self.inflow.abandon(closing);
+        self.standing.abandon(closing);
     }
 }
 

@@ -3,9 +3,6 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// The poll events by which a ring of the bell shows.
-pub(crate) const READABLE: u32 = libc::POLLIN as u32;
-
 /// An eventfd. A multishot poll reports every write, so that a counter that is polled so never needs
 /// reading.
 pub(crate) struct EventFd(OwnedFd);

@@ -22,6 +22,7 @@ pub(crate) mod interrupt;
 mod kernel_ring;
 pub(crate) mod memory;
 pub(crate) mod probe;
+pub(crate) mod readiness;
 mod ring;
 pub(crate) mod setup;
 pub(crate) mod socket;

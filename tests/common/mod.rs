@@ -16,4 +16,5 @@ pub(crate) mod poll;
 pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod seccomp;
+pub(crate) mod standing;
 pub(crate) mod watchdog;

@@ -127,7 +127,8 @@ impl TcpListener {
 
     fn from_fd(fd: OwnedFd, ahead: usize) -> Self {
         let lingers = socket::lingers(&fd);
-        let acceptor = Acceptor::new(context::driver(), fd, ahead.max(1));
+        let bound = u32::try_from(ahead.max(1)).unwrap_or(u32::MAX);
+        let acceptor = Acceptor::new(context::driver(), fd, bound);
         Self { acceptor, lingers, pause: Pause::default() }
     }
 

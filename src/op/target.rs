@@ -1,0 +1,55 @@
+//! Memory that bytes are received into past the ring.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use super::Socket;
+use crate::buf::Lease;
+use crate::driver::{Driver, Taken};
+use crate::error::Describe;
+use crate::sys::Completion;
+use crate::sys::transfer::receive;
+
+/// A large buffer of the runtime's or, if all are lent out, memory of its own. Nobody waits with one in
+/// hand: it is taken for bytes that are there.
+pub(super) enum Target {
+    Large(Taken),
+    Own(Vec<u8>),
+}
+
+impl Target {
+    pub(super) fn new(driver: &Driver) -> Self {
+        let own = || Self::Own(Vec::with_capacity(driver.lease_bytes()));
+        driver.take_lease().map_or_else(own, Self::Large)
+    }
+
+    /// Receives what is there. `None` if there is nothing.
+    pub(super) fn receive(&mut self, socket: &Socket) -> Option<Completion> {
+        let (start, length) = match self {
+            Self::Large(taken) => (taken.start(), taken.size()),
+            Self::Own(memory) => (memory.as_mut_ptr(), memory.capacity()),
+        };
+        // SAFETY: there is room for so many bytes, and nobody else touches them.
+        let done = unsafe { receive(socket.as_raw_fd(), start, length) };
+        socket.note_attempt(done)
+    }
+
+    /// Lends out what [`receive`](Self::receive) has received, and lets the socket learn from it.
+    pub(super) fn take(self, socket: &Socket, received: Completion) -> io::Result<Lease> {
+        let driver = socket.driver();
+        if let Self::Own(_) = self {
+            driver.note_lease_miss();
+        }
+        let count = received.result().describe("recv")? as usize;
+        socket.learn(count, driver.lease_bytes());
+        Ok(match self {
+            // SAFETY: so many bytes have been received.
+            Self::Large(taken) => unsafe { taken.lend(count) },
+            Self::Own(mut memory) => {
+                // SAFETY: as above, of no more than there is room for.
+                unsafe { memory.set_len(count) };
+                Lease::from(memory)
+            }
+        })
+    }
+}
