@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
-use annulus::{Runtime, spawn};
+use annulus::{Builder, Runtime, SetupError, spawn};
 use common::bounded::bounded;
 use common::descriptors::{alone, assert_back_to, open};
 use common::net::full_listener;
@@ -25,6 +25,21 @@ use common::random::seeded;
 
 #[test]
 fn ten_thousand_dropped_accepts_serve_every_client() {
+    serves_every_client(Runtime::builder());
+}
+
+#[test]
+fn so_they_do_with_direct_descriptors() {
+    serves_every_client(Runtime::builder().direct_descriptors(1000));
+}
+
+/// Some connections stand in the ring's table, and others do not.
+#[test]
+fn so_they_do_with_few_direct_descriptors() {
+    serves_every_client(Runtime::builder().direct_descriptors(2));
+}
+
+fn serves_every_client(builder: Builder) {
     const DROPS: usize = 10_000;
     const CLIENTS: usize = 2;
     const CONNECTIONS: usize = 500;
@@ -32,7 +47,13 @@ fn ten_thousand_dropped_accepts_serve_every_client() {
     bounded(|| {
         let before = open();
         let mut random = seeded();
-        Runtime::builder().polls_a_turn(4).build().unwrap().block_on(async {
+        let runtime = match builder.polls_a_turn(4).build() {
+            Err(SetupError::OptionUnsupported { since, .. }) => {
+                return println!("skipped: needs Linux {since}");
+            }
+            other => other.unwrap(),
+        };
+        runtime.block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let clients: Vec<_> = (0..CLIENTS)
@@ -62,6 +83,7 @@ fn ten_thousand_dropped_accepts_serve_every_client() {
                 client.join().unwrap();
             }
         });
+        drop(runtime);
         assert_back_to(before);
     });
 }

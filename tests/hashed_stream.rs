@@ -18,10 +18,11 @@ use std::time::Duration;
 use annulus::buf::{IoBuf, IoBufMut};
 use annulus::net::TcpStream;
 use annulus::time::timeout;
+use annulus::{Runtime, SetupError};
 use blake3::{Hash, Hasher};
 use bytes::BytesMut;
 use common::bounded::bounded;
-use common::net::connected;
+use common::net::accepted;
 use common::random::seeded;
 
 fn length() -> usize {
@@ -31,10 +32,31 @@ fn length() -> usize {
 
 #[test]
 fn a_stream_read_by_reads_that_are_dropped_again_and_again_arrives_whole() {
+    arrives_whole(&Runtime::new().unwrap());
+}
+
+#[test]
+fn so_does_one_on_a_direct_descriptor() {
+    match Runtime::builder().direct_descriptors(4).build() {
+        Ok(runtime) => arrives_whole(&runtime),
+        Err(SetupError::OptionUnsupported { since, .. }) => {
+            println!("skipped: needs Linux {since}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn so_does_one_whose_reads_a_thread_of_the_kernels_takes() {
+    let idle = Duration::from_millis(1);
+    arrives_whole(&Runtime::builder().submission_thread(idle).build().unwrap());
+}
+
+fn arrives_whole(runtime: &Runtime) {
     bounded(|| {
         let mut random = seeded();
-        let (received, dropped) = annulus::run(async {
-            let (stream, peer) = connected();
+        let (received, dropped) = runtime.block_on(async {
+            let (stream, peer) = accepted().await;
             let sender = {
                 let random = random.fork();
                 thread::spawn(move || send(peer, random))
@@ -48,8 +70,7 @@ fn a_stream_read_by_reads_that_are_dropped_again_and_again_arrives_whole() {
             assert_eq!(receiver.hash.finalize(), sender.join().unwrap());
             assert!(annulus::metrics().direct > 0, "reads past the ring are among them");
             (receiver.received, receiver.dropped_in_flight)
-        })
-        .unwrap();
+        });
         println!("{received} transfers, {dropped} dropped in flight");
         assert!(dropped > 1000, "only {dropped} were dropped in flight");
     });

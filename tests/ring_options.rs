@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, Runtime, SetupError, metrics, spawn};
 use common::bounded::bounded;
@@ -87,6 +88,59 @@ fn timers_are_punctual_while_batches_are_waited_for() {
     let began = Instant::now();
     run_with(patient, sleep(Duration::from_millis(5)));
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+/// With a queue so short that it is often full, and a thread that often falls asleep.
+#[test]
+fn a_thread_of_the_kernels_may_take_what_is_queued() {
+    let threaded = || Runtime::builder().submission_thread(Duration::from_millis(1)).submissions(2);
+    run_with(threaded().direct_descriptors(40), async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..50)
+            .map(|n: u8| {
+                spawn(async move {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    for round in 0..50 {
+                        stream.write_all(vec![n; 100]).await.0.unwrap();
+                        let (result, back) = stream.read_exact(vec![0; 100]).await;
+                        result.unwrap();
+                        assert!(back.iter().all(|&byte| byte == n));
+                        if round % 16 == 0 {
+                            // Made by an entry that somebody waits for.
+                            stream.set_nodelay(true).unwrap();
+                            sleep(Duration::from_millis(2)).await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..50 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            spawn(async move {
+                loop {
+                    let lease = stream.recv().await.unwrap();
+                    if lease.is_empty() {
+                        break;
+                    }
+                    stream.write_all(lease).await.0.unwrap();
+                }
+            });
+        }
+        for client in clients {
+            client.await.unwrap();
+        }
+        let metrics = metrics();
+        assert_eq!(metrics.in_kernel, metrics.submitted - metrics.completed);
+    });
+    // A runtime that ends with receives in flight, and one that only sleeps.
+    run_with(threaded(), async {
+        for _ in 0..10 {
+            let (mut stream, peer) = connected();
+            spawn(async move { (stream.recv().await, peer) });
+        }
+        sleep(Duration::from_millis(5)).await;
+    });
 }
 
 #[test]

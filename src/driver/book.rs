@@ -23,6 +23,8 @@ pub(super) struct Book {
     /// Operations to cancel: multishot ones that nobody keeps up with, and those that a cancel did
     /// not find although they are in flight.
     pub(super) to_cancel: Vec<Key>,
+    /// Places of the ring's table in which nothing stands.
+    pub(super) free_places: Vec<u32>,
     /// Entries pushed, taken by the kernel, and completed for the last time.
     pub(super) pushed: u64,
     pub(super) submitted: u64,
@@ -32,6 +34,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// With a table of so many places, all free; the first is the next to be taken.
+    pub(super) fn with_places(count: u32) -> Self {
+        Self { free_places: (0..count).rev().collect(), ..Self::default() }
+    }
+
     /// Opens a slot for an entry that is about to be pushed.
     pub(super) fn open(&mut self, state: State) -> Key {
         self.generation = self.generation.wrapping_add(1);
@@ -76,6 +83,11 @@ impl Book {
         if let Some(target) = key.cancelled() {
             self.unattended -= usize::from(last);
             return self.record_cancel(target, completion);
+        }
+        if let Some(place) = key.emptied() {
+            self.unattended -= 1;
+            self.free_places.push(place);
+            return;
         }
         if key == Key::BELL || key == Key::UNATTENDED {
             self.unattended -= usize::from(last);

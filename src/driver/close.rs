@@ -25,16 +25,18 @@ impl<R: Ring> Driver<R> {
             self.cancel_round(left.min(ROUND));
         }
         self.run_aftermath();
-        self.close_leases();
+        self.close_registered();
         self.flight.borrow_mut().shut();
     }
 
-    /// Takes the buffers back from the kernel. If it may still write to them they stay its own.
-    fn close_leases(&self) {
+    /// Takes the buffers back from the kernel, and closes what stands in its table. If it may still use
+    /// them they stay its own.
+    fn close_registered(&self) {
         let mut flight = self.flight.borrow_mut();
         let is_free = flight.in_flight() == 0;
         if let Some(ring) = flight.ring().filter(|_| is_free) {
             self.leases.release(ring);
+            ring.release_table();
         }
     }
 

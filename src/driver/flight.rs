@@ -33,9 +33,10 @@ pub(super) struct Flight<R> {
 }
 
 impl<R: Ring> Flight<R> {
-    pub(super) fn new(ring: R, bell: RawFd) -> Self {
+    /// On a ring whose table, if it has one, has so many places.
+    pub(super) fn new(ring: R, bell: RawFd, places: u32) -> Self {
         let queue = Some(Queue::new(ring));
-        Self { queue, closing: false, broken: false, book: Book::default(), bell }
+        Self { queue, closing: false, broken: false, book: Book::with_places(places), bell }
     }
 
     /// Queues an entry with a slot in `state`; `None` if the driver is closing.
@@ -86,6 +87,16 @@ impl<R: Ring> Flight<R> {
     fn push_cancel(&mut self, key: Key) {
         let cancel = opcode::AsyncCancel::new(key.user_data()).build();
         self.push_unattended(cancel, key.to_cancel());
+    }
+
+    /// Takes a free place of the ring's table.
+    pub(super) fn take_place(&mut self) -> Option<u32> {
+        self.book.free_places.pop()
+    }
+
+    /// Queues the entry that closes what stands in a place. Then the place is free.
+    pub(super) fn empty_place(&mut self, place: u32, entry: Submission) {
+        self.push_unattended(entry, Key::to_empty(place));
     }
 
     /// Queues an entry.

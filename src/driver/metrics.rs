@@ -24,6 +24,11 @@ pub struct Metrics {
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
     /// them more with [`Builder::leases`](crate::Builder::leases).
     pub lease_misses: u64,
+    /// Direct descriptors that were made or prepared for; see
+    /// [`Builder::direct_descriptors`](crate::Builder::direct_descriptors).
+    pub direct_descriptors: u64,
+    /// Times there was no place for one, so that there was an ordinary descriptor instead.
+    pub direct_descriptor_misses: u64,
     /// Receives that go on by themselves, one entry for all that a connection brings: connections that
     /// bring little at a time receive so. See [`TcpStream::recv`](crate::net::TcpStream::recv).
     pub multishot_receives: u64,

@@ -7,6 +7,7 @@
 //!   what is known of the entries there.
 //! - [`wheel`] holds the deadlines, which are measured by the [`clock`].
 //! - [`direct`] bounds what is done past the ring.
+//! - [`table`] is which places of the ring's table of files are taken.
 //! - [`leases`] is who has which of the buffers that the kernel picks from.
 //! - [`metrics`] counts.
 //!
@@ -35,6 +36,7 @@ mod queue;
 #[cfg(test)]
 mod scripted_ring;
 mod slot;
+mod table;
 #[cfg(test)]
 mod tests;
 mod untaken;
@@ -49,6 +51,7 @@ pub(crate) use clock::Outside;
 pub(crate) use leases::{LeaseSize, LeaseSizes, Taken};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
+pub(crate) use table::{IS_PLACE, Place};
 pub(crate) use wheel::TimerKey;
 
 use clock::Clock;
@@ -71,11 +74,12 @@ pub(crate) struct Driver<R = KernelRing> {
     clock: Clock,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
     spare_wakers: Cell<Vec<LocalWaker>>,
-    /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
-    /// would pile up in front of the tasks that wait for the kernel.
     timers_a_turn: usize,
     direct: Direct,
     leases: Leases,
+    places: u32,
+    places_taken: Cell<u64>,
+    place_misses: Cell<u64>,
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
     multishot_polls: Cell<u64>,
@@ -84,26 +88,39 @@ pub(crate) struct Driver<R = KernelRing> {
     incidents: IncidentHook,
 }
 
+/// What a driver is told of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
+    /// would pile up in front of the tasks that wait for the kernel.
+    pub(crate) timers_a_turn: usize,
+    pub(crate) leases: LeaseSizes,
+    /// How many places the ring's table of files has, if it has one.
+    pub(crate) places: u32,
+    pub(crate) is_clock_stopped: bool,
+}
+
 impl<R: Ring> Driver<R> {
     /// A driver on `ring`. A write to the eventfd `bell` ends a wait.
     pub(crate) fn new(
         ring: R,
         capabilities: Capabilities,
         bell: RawFd,
-        timers_a_turn: usize,
-        lease_sizes: LeaseSizes,
-        is_clock_stopped: bool,
+        settings: Settings,
         incidents: IncidentHook,
     ) -> Self {
-        let clock = Clock::new(is_clock_stopped);
+        let clock = Clock::new(settings.is_clock_stopped);
         Self {
-            flight: RefCell::new(Flight::new(ring, bell)),
+            flight: RefCell::new(Flight::new(ring, bell, settings.places)),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
             spare_wakers: Cell::default(),
-            timers_a_turn,
+            timers_a_turn: settings.timers_a_turn,
             direct: Direct::new(),
-            leases: Leases::new(lease_sizes),
+            leases: Leases::new(settings.leases),
+            places: settings.places,
+            places_taken: Cell::new(0),
+            place_misses: Cell::new(0),
             multishot_receives: Cell::new(0),
             multishot_polls: Cell::new(0),
             zero_copy_sends: Cell::new(0),
@@ -460,6 +477,8 @@ impl<R: Ring> Driver<R> {
         metrics.timers = self.wheel.borrow().len();
         metrics.direct = self.direct.count();
         metrics.lease_misses = self.leases.misses();
+        metrics.direct_descriptors = self.places_taken.get();
+        metrics.direct_descriptor_misses = self.place_misses.get();
         metrics.multishot_receives = self.multishot_receives.get();
         metrics.multishot_polls = self.multishot_polls.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();

@@ -50,8 +50,9 @@ impl Key {
     pub(super) const BELL: Self = Self { index: CANCEL - 1, generation: 0 };
     /// Entries whose completion says nothing. No slot has this index.
     pub(super) const UNATTENDED: Self = Self { index: CANCEL - 2, generation: 0 };
-    /// Slots have indices below this.
-    pub(super) const SLOTS: u32 = CANCEL - 2;
+    /// Slots have indices below this. An entry that empties a place of the table has it as its index, and
+    /// the place as its generation.
+    pub(super) const SLOTS: u32 = CANCEL - 3;
 
     /// The name of the entry that cancels this one.
     pub(super) fn to_cancel(self) -> Self {
@@ -61,6 +62,16 @@ impl Key {
     /// If this is the name of an entry that cancels: which one it cancels.
     pub(super) fn cancelled(self) -> Option<Self> {
         (self.index & CANCEL != 0).then_some(Self { index: self.index & !CANCEL, ..self })
+    }
+
+    /// The name of the entry that empties a place.
+    pub(super) fn to_empty(place: u32) -> Self {
+        Self { index: Self::SLOTS, generation: place }
+    }
+
+    /// If this is the name of an entry that empties a place: which one.
+    pub(super) fn emptied(self) -> Option<u32> {
+        (self.index == Self::SLOTS).then_some(self.generation)
     }
 
     pub(super) fn user_data(self) -> u64 {

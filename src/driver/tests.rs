@@ -8,7 +8,7 @@ use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::scripted_ring::ScriptedRing;
-use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan};
+use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan, Settings};
 use crate::error::Incident;
 use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ENOENT, ETIME};
 use crate::sys::probe::Capabilities;
@@ -46,11 +46,13 @@ impl Bench {
             multishot_accept: true,
             multishot_recv: true,
             send_zero_copy: true,
+            install_descriptor: true,
             cancel_any: false,
         };
         let size = LeaseSize { count: 4, bytes: 64 };
         let leases = LeaseSizes { small: size, large: size };
-        let driver = Driver::new(ring.clone(), capabilities, -1, 128, leases, false, hook);
+        let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
+        let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
 

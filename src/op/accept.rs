@@ -1,17 +1,20 @@
-//! Accepting connections, with one entry for many where the kernel can, else with one for each.
+//! Accepting connections, with one entry for many where the kernel can, else with one for each; or into the
+//! ring's table (`accept_direct`), as long as there are places.
 //!
 //! Either way the accept in flight belongs to the listener and not to whoever awaits a connection,
 //! so a connection that arrives when nobody awaits one is simply the next to be taken. Only when
 //! the listener is gone is a late connection closed.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
+use super::accept_direct::{Arrival, DirectAccepts};
 use super::multishot::Multishot;
-use super::{Op, Operation, Step};
+use super::{Descriptor, Op, Operation, Step};
 use crate::driver::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::socket::SOCK_CLOEXEC;
@@ -24,6 +27,19 @@ fn connection(completion: Completion) -> io::Result<OwnedFd> {
     completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// A connection.
+pub(crate) struct Accepted {
+    pub(crate) descriptor: Descriptor,
+    /// If the kernel has told it.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+impl From<OwnedFd> for Accepted {
+    fn from(fd: OwnedFd) -> Self {
+        Self { descriptor: fd.into(), peer: None }
+    }
+}
+
 /// A listening socket and the accept that is in flight on it.
 pub(crate) struct Acceptor {
     driver: Rc<Driver>,
@@ -31,21 +47,25 @@ pub(crate) struct Acceptor {
     listener: Rc<OwnedFd>,
     in_flight: InFlight,
     bound: u32,
+    /// Whether connections are to stand in the ring's table.
+    is_direct: bool,
     stopping: bool,
 }
 
 enum InFlight {
     None,
+    Direct(DirectAccepts),
     Single(Op<Accept>),
     Multishot(Multishot),
 }
 
 impl Acceptor {
     /// At most `bound` connections, and those of one more batch of the kernel's, are taken from the
-    /// backlog before someone awaits them.
-    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: u32) -> Self {
-        let listener = Rc::new(fd);
-        Self { driver, listener, in_flight: InFlight::None, bound, stopping: false }
+    /// backlog before someone awaits them. If it `is_direct`, they stand in the ring's table, as far as
+    /// there are places.
+    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, bound: u32, is_direct: bool) -> Self {
+        let (listener, in_flight) = (Rc::new(fd), InFlight::None);
+        Self { driver, listener, in_flight, bound, is_direct, stopping: false }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
@@ -57,28 +77,45 @@ impl Acceptor {
     }
 
     /// The next connection. Errors are the kernel's; polling again goes on.
-    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         loop {
             match &mut self.in_flight {
-                InFlight::None => self.in_flight = self.start()?,
+                InFlight::None => self.in_flight = self.start(context)?,
+                InFlight::Direct(accepts) => {
+                    let arrival = ready!(accepts.poll_next(context));
+                    if arrival.as_ref().is_ok_and(|arrival| arrival.has_more) {
+                        accepts.start_all(&self.driver, &self.listener, context);
+                    }
+                    if accepts.is_empty() {
+                        self.in_flight = InFlight::None;
+                    }
+                    return Poll::Ready(arrival.map(|arrival| arrival.accepted));
+                }
                 InFlight::Single(accept) => {
                     let accepted = ready!(Pin::new(accept).poll(context));
                     self.in_flight = InFlight::None;
-                    return Poll::Ready(accepted);
+                    return Poll::Ready(accepted.map(Accepted::from));
                 }
                 InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {
                     // Stopped for having brought enough; now there is room again.
                     Some(last) if last.failed_with(ECANCELED) => {}
-                    Some(completion) => return Poll::Ready(connection(completion)),
+                    Some(completion) => {
+                        return Poll::Ready(connection(completion).map(Accepted::from));
+                    }
                     None => self.in_flight = InFlight::None,
                 },
             }
         }
     }
 
-    fn start(&self) -> io::Result<InFlight> {
+    fn start(&self, context: &mut Context<'_>) -> io::Result<InFlight> {
+        let mut accepts = DirectAccepts::default();
+        if self.is_direct && accepts.start(&self.driver, &self.listener, context) {
+            return Ok(InFlight::Direct(accepts));
+        }
         let accept = Accept { listener: Rc::clone(&self.listener) };
-        if !self.driver.capabilities().multishot_accept {
+        // Where the table was full, the next connection may find a place.
+        if self.is_direct || !self.driver.capabilities().multishot_accept {
             return Ok(InFlight::Single(Op::new(&self.driver, accept)));
         }
         let fd = Fd(self.listener.as_raw_fd());
@@ -91,10 +128,11 @@ impl Acceptor {
 
     /// Ends the accept in flight and gives the connections that it has brought and still brings;
     /// `None` when the kernel has let go of the listening socket.
-    pub(crate) fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<OwnedFd>> {
+    pub(crate) fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Accepted>> {
         if !mem::replace(&mut self.stopping, true) {
             match &self.in_flight {
                 InFlight::None => {}
+                InFlight::Direct(accepts) => accepts.cancel(),
                 InFlight::Single(accept) => accept.cancel(),
                 InFlight::Multishot(stream) => stream.cancel(),
             }
@@ -102,13 +140,21 @@ impl Acceptor {
         loop {
             let last = match &mut self.in_flight {
                 InFlight::None => return Poll::Ready(None),
+                InFlight::Direct(accepts) if accepts.is_empty() => {
+                    self.in_flight = InFlight::None;
+                    None
+                }
+                InFlight::Direct(accepts) => {
+                    let last = ready!(accepts.poll_next(context));
+                    last.ok().map(|Arrival { accepted, .. }| accepted)
+                }
                 InFlight::Single(accept) => {
                     let last = ready!(Pin::new(accept).poll(context)).ok();
                     self.in_flight = InFlight::None;
-                    last
+                    last.map(Accepted::from)
                 }
                 InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {
-                    Some(completion) => connection(completion).ok(),
+                    Some(completion) => connection(completion).ok().map(Accepted::from),
                     None => {
                         self.in_flight = InFlight::None;
                         None

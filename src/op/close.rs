@@ -4,6 +4,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
+use super::Descriptor;
 use crate::driver::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::socket::{linger, set_linger, shutdown};
@@ -13,14 +14,14 @@ use crate::sys::{Completion, SubmissionFlags, opcode};
 /// A descriptor that is closed when this is dropped.
 pub(super) struct Closing {
     driver: Rc<Driver>,
-    fd: Option<OwnedFd>,
+    descriptor: Option<Descriptor>,
     /// Whether a close may take time, because it waits for unsent bytes.
     lingers: bool,
 }
 
 impl Closing {
-    pub(super) fn new(driver: &Rc<Driver>, fd: OwnedFd, lingers: bool) -> Self {
-        Self { driver: Rc::clone(driver), fd: Some(fd), lingers }
+    pub(super) fn new(driver: &Rc<Driver>, descriptor: Descriptor, lingers: bool) -> Self {
+        Self { driver: Rc::clone(driver), descriptor: Some(descriptor), lingers }
     }
 
     pub(super) fn driver(&self) -> &Rc<Driver> {
@@ -28,9 +29,11 @@ impl Closing {
     }
 
     /// Lets the peer know already, where the close itself has to wait. A connection that is to be reset
-    /// is left alone: its peer must not mistake the reset for an end.
+    /// is left alone: its peer must not mistake the reset for an end. So is one that has no descriptor for
+    /// the call: its close comes a turn later.
     pub(super) fn announce(&self) {
-        let Some(fd) = &self.fd else { return };
+        let fd = self.descriptor.as_ref().and_then(Descriptor::fd_at_hand);
+        let Some(fd) = fd else { return };
         let resets = linger(fd).is_ok_and(|linger| linger.is_some_and(|linger| linger.is_zero()));
         if !resets {
             // It fails only if the connection is gone, and then the peer knows.
@@ -41,14 +44,19 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if let Some(fd) = self.fd.take().filter(|_| self.lingers) {
-            close_off_the_loop(&self.driver, fd);
+        if let Some(descriptor) = self.descriptor.take().filter(|_| self.lingers) {
+            close_off_the_loop(&self.driver, descriptor);
         }
     }
 }
 
-/// Closes `fd` without making this thread wait for it.
-fn close_off_the_loop(driver: &Driver, fd: OwnedFd) {
+/// Closes a socket without making this thread wait for it. It has a descriptor of the process, by which
+/// it was told to linger.
+fn close_off_the_loop(driver: &Driver, descriptor: Descriptor) {
+    let (place, fd) = descriptor.into_parts();
+    // Whoever lets go of a file last closes it: that is to be the worker.
+    drop(place);
+    let Some(fd) = fd else { return };
     let entry = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
     // SAFETY: the entry points to no memory.
     unsafe { driver.submit_detached(entry, Box::new(Lingering(Some(fd)))) };

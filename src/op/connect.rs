@@ -2,18 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Operation, Step};
+use super::{Descriptor, Operation, Step};
 use crate::sys::address::RawAddress;
 use crate::sys::errno::ECANCELED;
-use crate::sys::types::{Fd, Timespec};
+use crate::sys::types::Timespec;
 use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Connects a socket and gives it back.
 pub(crate) struct Connect {
-    fd: OwnedFd,
+    socket: Descriptor,
     target: Box<Target>,
 }
 
@@ -25,20 +24,20 @@ struct Target {
 
 impl Connect {
     /// With a limit, the kernel gives up after it by itself; the outcome is `TimedOut` then.
-    pub(crate) fn new(fd: OwnedFd, address: SocketAddr, limit: Option<Duration>) -> Self {
+    pub(crate) fn new(socket: Descriptor, address: SocketAddr, limit: Option<Duration>) -> Self {
         let address = RawAddress::from(address);
-        Self { fd, target: Box::new(Target { address, limit: limit.map(timespec) }) }
+        Self { socket, target: Box::new(Target { address, limit: limit.map(timespec) }) }
     }
 }
 
 // SAFETY: the entries point to the target's address and limit, which stand in a box and are not
 // changed.
 unsafe impl Operation for Connect {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<Descriptor>;
 
     fn entry(&mut self) -> Submission {
         let address = &self.target.address;
-        opcode::Connect::new(Fd(self.fd.as_raw_fd()), address.as_ptr(), address.length()).build()
+        self.socket.entry(|fd| opcode::Connect::new(fd, address.as_ptr(), address.length()).build())
     }
 
     fn linked_timeout(&self) -> Option<Submission> {
@@ -51,7 +50,7 @@ unsafe impl Operation for Connect {
         Step::Done(if limited && completion.failed_with(ECANCELED) {
             Err(io::ErrorKind::TimedOut.into())
         } else {
-            completion.result().map(|_| self.fd)
+            completion.result().map(|_| self.socket)
         })
     }
 

@@ -29,7 +29,7 @@ impl Socket {
     }
 
     pub(super) fn inflow_entry(&self) -> Submission {
-        opcode::RecvMulti::new(self.entry_fd(), BUFFER_GROUP).build()
+        self.entry(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build())
     }
 
     /// The next that has come; `None` if the next must be looked for elsewhere, or once more.

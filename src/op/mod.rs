@@ -16,14 +16,17 @@
 //! A future that is forgotten keeps its resources for ever, which is sound.
 
 mod accept;
+mod accept_direct;
 mod close;
 mod connect;
+mod descriptor;
 mod ending;
 mod habit;
 mod inflow;
 mod multishot;
 #[cfg(test)]
 mod on_workers;
+mod open_socket;
 mod peek;
 mod readable;
 mod recv;
@@ -41,8 +44,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-pub(crate) use accept::Acceptor;
+pub(crate) use accept::{Accepted, Acceptor};
 pub(crate) use connect::Connect;
+pub(crate) use descriptor::Descriptor;
+pub(crate) use open_socket::OpenSocket;
 pub(crate) use peek::Peek;
 pub(crate) use readable::Readable;
 pub(crate) use recv::{Recv, RecvExact};

@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use std::{hint, mem};
 
 use super::{Op, Operation, Recv, Socket, Step};
-use crate::driver::{Driver, LeaseSize, LeaseSizes};
+use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{NewRing, Size, kernel_ring};
 use crate::sys::{Completion, Submission, SubmissionFlags};
@@ -75,7 +75,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(pool: &Rc<Pool>) -> Self {
         let size = Size { submissions: 16, completions: 32 };
-        let NewRing { ring, capabilities, .. } = kernel_ring(size).unwrap();
+        let NewRing { ring, capabilities, .. } = kernel_ring(size, None).unwrap();
         let bell = EventFd::new().unwrap();
         let incidents = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&incidents);
@@ -84,8 +84,8 @@ impl Bench {
         });
         let size = LeaseSize { count: 4, bytes: 4096 };
         let leases = LeaseSizes { small: size, large: size };
-        let driver =
-            Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), 128, leases, false, hook));
+        let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
+        let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), settings, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }
     }
 
@@ -95,7 +95,7 @@ impl Bench {
         let (mut far, _) = listener.accept().unwrap();
         far.write_all(&[0x5a; LARGEST]).unwrap();
         self.peers.push(far);
-        let socket = Rc::new(Socket::new(Rc::clone(&self.driver), near.into()));
+        let socket = Rc::new(Socket::new(Rc::clone(&self.driver), OwnedFd::from(near)));
         let recv = Recv::new(&socket, self.pool.take(LARGEST));
         let mut operation = Op::new(&self.driver, OnWorker(recv));
         assert!(poll(&mut operation).is_pending());

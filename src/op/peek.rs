@@ -29,7 +29,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_total());
         let target = self.buffer.write_ptr();
-        opcode::Recv::new(self.socket.entry_fd(), target, length).flags(MSG_PEEK).build()
+        self.socket.entry(|fd| opcode::Recv::new(fd, target, length).flags(MSG_PEEK).build())
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {

@@ -4,7 +4,6 @@
 //! error, which the kernel would not report again.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use super::{Operation, Socket, Step, entry_length};
@@ -34,7 +33,8 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_total());
-        opcode::Recv::new(self.socket.entry_fd(), self.buffer.write_ptr(), length).build()
+        let target = self.buffer.write_ptr();
+        self.socket.entry(|fd| opcode::Recv::new(fd, target, length).build())
     }
 
     fn is_worth_attempting(&self, _driver: &Driver) -> bool {
@@ -42,9 +42,9 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let length = self.buffer.bytes_total();
+        let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_total());
         // SAFETY: the buffer has room for so many bytes.
-        let done = unsafe { receive(self.socket.as_raw_fd(), self.buffer.write_ptr(), length) };
+        let done = unsafe { receive(fd, self.buffer.write_ptr(), length) };
         self.socket.note_attempt(done)
     }
 
@@ -94,7 +94,7 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
         let target = unsafe { self.buffer.write_ptr().add(self.filled) };
         // Not with MSG_WAITALL: if the connection is reset after some bytes, the kernel then reports
         // the bytes, forgets the error, and the next receive looks like the end of the stream.
-        opcode::Recv::new(self.socket.entry_fd(), target, length).build()
+        self.socket.entry(|fd| opcode::Recv::new(fd, target, length).build())
     }
 
     fn is_worth_attempting(&self, _driver: &Driver) -> bool {
@@ -102,11 +102,11 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let length = self.buffer.bytes_total() - self.filled;
+        let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_total() - self.filled);
         // SAFETY: `filled` is at most the buffer's total, so there is room for so many bytes.
         let done = unsafe {
             let target = self.buffer.write_ptr().add(self.filled);
-            receive(self.socket.as_raw_fd(), target, length)
+            receive(fd, target, length)
         };
         self.socket.note_attempt(done)
     }

@@ -7,6 +7,9 @@
 //!   a large buffer (`target`). So it is also where the kernel has no buffers to pick from, and after it
 //!   has found none.
 //!
+//! A direct descriptor that cannot be made one of the process is received from by an entry, which waits with
+//! the large buffer in hand.
+//!
 //! Dropped in flight, what was received goes to the socket's unread bytes, in order, and the buffer
 //! back.
 
@@ -15,7 +18,7 @@ use std::{io, mem, ptr};
 
 use super::recv::is_interrupted;
 use super::target::Target;
-use super::{Operation, Socket, Step};
+use super::{Operation, Socket, Step, entry_length};
 use crate::buf::Lease;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
@@ -26,7 +29,7 @@ use crate::sys::{BUFFER_GROUP, Completion, Submission, SubmissionFlags, opcode};
 /// Receives what is there: nothing at the end.
 pub(crate) struct RecvLease {
     socket: Rc<Socket>,
-    /// What a call past the ring has received into.
+    /// What a call past the ring has received into, or the entry in flight receives into.
     target: Option<Target>,
     /// Whether the entry in flight waits for readiness, and brings no bytes.
     awaits_readiness: bool,
@@ -41,24 +44,28 @@ impl RecvLease {
     }
 }
 
-// SAFETY: the entry points to no memory: the kernel picks one of the buffers that the driver has given
-// it, and nobody touches those meanwhile.
+// SAFETY: the entry points to no memory, since the kernel picks one of the buffers that the driver has
+// given it, which nobody touches meanwhile; or it points to that of the target, which does not move.
 unsafe impl Operation for RecvLease {
     type Output = io::Result<Lease>;
 
     fn entry(&mut self) -> Submission {
         let socket = &self.socket;
-        let fd = socket.entry_fd();
+        let (driver, habit) = (socket.driver(), socket.habit.get());
+        let picks = driver.picks_leases() && !self.found_none;
         // What is there already, but must wait for the next turn, is received by a call then.
-        let knows_better = socket.has_more.get() || socket.habit.get().is_much() || self.found_none;
-        self.awaits_readiness = knows_better || !socket.driver().picks_leases();
+        let is_for_a_call = socket.has_more.get() || habit.is_much() || !picks;
+        self.awaits_readiness = is_for_a_call && socket.call_fd().is_some();
         if self.awaits_readiness {
-            return opcode::PollAdd::new(fd, READABLE).build();
+            socket.entry(|fd| opcode::PollAdd::new(fd, READABLE).build())
+        } else if picks {
+            let pick = |fd| opcode::Recv::new(fd, ptr::null_mut(), 0).buf_group(BUFFER_GROUP);
+            socket.entry(|fd| pick(fd).build().flags(SubmissionFlags::BUFFER_SELECT))
+        } else {
+            let target = self.target.insert(Target::new(driver));
+            let (start, length) = target.memory();
+            socket.entry(|fd| opcode::Recv::new(fd, start, entry_length(length)).build())
         }
-        opcode::Recv::new(fd, ptr::null_mut(), 0)
-            .buf_group(BUFFER_GROUP)
-            .build()
-            .flags(SubmissionFlags::BUFFER_SELECT)
     }
 
     fn is_worth_attempting(&self, _driver: &Driver) -> bool {
@@ -73,13 +80,15 @@ unsafe impl Operation for RecvLease {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if let Some(target) = self.target.take() {
-            return Step::Done(target.take(&self.socket, completion));
-        }
+        let target = self.target.take();
         // Taken also if it failed: the kernel may have picked a buffer all the same.
         let lease = self.socket.lent(completion);
         if is_interrupted(completion) {
             return Step::Again(self);
+        }
+        if let Some(target) = target {
+            self.socket.note_attempt(Some(completion));
+            return Step::Done(target.take(&self.socket, completion));
         }
         if mem::take(&mut self.awaits_readiness) {
             return match completion.result() {
@@ -109,6 +118,9 @@ unsafe impl Operation for RecvLease {
     fn settle(self, completion: Completion) {
         if !self.awaits_readiness {
             self.socket.put_back_received(completion);
+        }
+        if let Some(Ok(lease)) = self.target.map(|target| target.take(&self.socket, completion)) {
+            self.socket.put_back(&lease);
         }
         self.socket.reading.end();
     }

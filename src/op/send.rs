@@ -3,7 +3,6 @@
 //! Dropped in flight, a send may have sent a part. Nobody learns how much; the next send on the
 //! socket waits for the end of the dropped one.
 
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use super::recv::is_interrupted;
@@ -35,9 +34,8 @@ unsafe impl<B: IoBuf> Operation for SendOnce<B> {
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_init());
-        opcode::Send::new(self.socket.entry_fd(), self.buffer.read_ptr(), length)
-            .flags(MSG_NOSIGNAL)
-            .build()
+        let source = self.buffer.read_ptr();
+        self.socket.entry(|fd| opcode::Send::new(fd, source, length).flags(MSG_NOSIGNAL).build())
     }
 
     fn is_worth_attempting(&self, driver: &Driver) -> bool {
@@ -45,9 +43,9 @@ unsafe impl<B: IoBuf> Operation for SendOnce<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let length = self.buffer.bytes_init();
+        let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_init());
         // SAFETY: the buffer has so many bytes.
-        unsafe { send(self.socket.as_raw_fd(), self.buffer.read_ptr(), length) }
+        unsafe { send(fd, self.buffer.read_ptr(), length) }
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
@@ -89,9 +87,8 @@ unsafe impl<B: IoBuf> Operation for SendAll<B> {
         // SAFETY: `sent` is at most the number of initialised bytes.
         let source = unsafe { self.buffer.read_ptr().add(self.sent) };
         // The kernel goes on by itself until all is sent.
-        opcode::Send::new(self.socket.entry_fd(), source, length)
-            .flags(MSG_NOSIGNAL | MSG_WAITALL)
-            .build()
+        let flags = MSG_NOSIGNAL | MSG_WAITALL;
+        self.socket.entry(|fd| opcode::Send::new(fd, source, length).flags(flags).build())
     }
 
     fn is_worth_attempting(&self, driver: &Driver) -> bool {
@@ -99,11 +96,11 @@ unsafe impl<B: IoBuf> Operation for SendAll<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let length = self.buffer.bytes_init() - self.sent;
+        let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_init() - self.sent);
         // SAFETY: `sent` is at most the number of initialised bytes.
         unsafe {
             let source = self.buffer.read_ptr().add(self.sent);
-            send(self.socket.as_raw_fd(), source, length)
+            send(fd, source, length)
         }
     }
 
@@ -156,9 +153,8 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
 
     fn entry(&mut self) -> Submission {
         self.set_segments();
-        opcode::SendMsg::new(self.socket.entry_fd(), self.message.as_ptr())
-            .flags(MSG_NOSIGNAL as u32)
-            .build()
+        let (message, flags) = (self.message.as_ptr(), MSG_NOSIGNAL as u32);
+        self.socket.entry(|fd| opcode::SendMsg::new(fd, message).flags(flags).build())
     }
 
     fn is_worth_attempting(&self, driver: &Driver) -> bool {
@@ -166,9 +162,10 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
+        let fd = self.socket.call_fd()?;
         self.set_segments();
         // SAFETY: the segments are the buffers'.
-        unsafe { send_message(self.socket.as_raw_fd(), &self.message) }
+        unsafe { send_message(fd, &self.message) }
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {

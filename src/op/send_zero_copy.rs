@@ -54,10 +54,10 @@ impl<B: IoBuf> SendZeroCopy<B> {
         let length = entry_length(self.buffer().bytes_init() - self.sent);
         // SAFETY: `sent` is at most the number of initialised bytes.
         let source = unsafe { self.buffer().read_ptr().add(self.sent) };
-        let entry = opcode::SendZc::new(self.socket.entry_fd(), source, length)
-            .flags(MSG_NOSIGNAL | MSG_WAITALL)
-            .zc_flags(REPORT_USAGE)
-            .build();
+        let flags = MSG_NOSIGNAL | MSG_WAITALL;
+        let entry = self.socket.entry(|fd| {
+            opcode::SendZc::new(fd, source, length).flags(flags).zc_flags(REPORT_USAGE).build()
+        });
         // SAFETY: the entry points to the buffer's memory, which does not move (`IoBuf`) and which nothing
         // here changes. The buffer is kept here until the result, and by an orphan until the notice.
         unsafe { self.socket.driver().submit_with_notice(entry) }
@@ -163,6 +163,7 @@ impl<B> Drop for Dropped<B> {
 mod tests {
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
     use std::sync::atomic::Ordering::Relaxed;
     use std::thread;
     use std::time::Duration;
@@ -177,7 +178,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (far, _) = listener.accept().unwrap();
-        (Rc::new(Socket::new(Rc::clone(&bench.driver), near.into())), far)
+        (Rc::new(Socket::new(Rc::clone(&bench.driver), OwnedFd::from(near))), far)
     }
 
     fn finish(bench: &Bench, send: &mut SendZeroCopy<GuardedBuffer>) {
@@ -224,7 +225,7 @@ mod tests {
         for round in 0..100 {
             let (socket, mut far) = pair(&bench);
             crate::sys::socket::set_option(
-                socket.fd(),
+                socket.fd().unwrap(),
                 crate::sys::socket::SOL_SOCKET,
                 crate::sys::socket::SO_SNDBUF,
                 4096,
@@ -265,7 +266,7 @@ mod tests {
         let pool = Pool::new(4);
         let bench = Bench::new(&pool);
         let (near, _far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let socket = Rc::new(Socket::new(Rc::clone(&bench.driver), near.into()));
+        let socket = Rc::new(Socket::new(Rc::clone(&bench.driver), OwnedFd::from(near)));
         let mut send = SendZeroCopy::new(&socket, pool.filled(LARGEST, BYTE));
         let refused = loop {
             match poll(&mut send) {

@@ -7,19 +7,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::Descriptor;
 use super::close::Closing;
 use super::ending::Ending;
 use super::habit::Habit;
 use super::standing::Standing;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
-use crate::sys::Completion;
+use crate::error::Describe;
 use crate::sys::memory::MessageHeader;
 use crate::sys::types::Fd;
+use crate::sys::{Completion, Submission, socket};
 
 /// How much memory an empty queue of unread bytes may keep.
 const KEPT_CAPACITY: usize = 4096;
@@ -28,7 +31,7 @@ const KEPT_CAPACITY: usize = 4096;
 pub(crate) struct Socket {
     driver: Rc<Driver>,
     /// `None` only while it is dropped.
-    fd: Option<OwnedFd>,
+    descriptor: Option<Descriptor>,
     lingers: Cell<bool>,
     unread: RefCell<Unread>,
     /// Whether the last receive left bytes in the socket.
@@ -55,10 +58,10 @@ struct Unread {
 }
 
 impl Socket {
-    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd) -> Self {
+    pub(crate) fn new(driver: Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
         Self {
             driver,
-            fd: Some(fd),
+            descriptor: Some(descriptor.into()),
             lingers: Cell::new(false),
             unread: RefCell::default(),
             has_more: Cell::new(false),
@@ -76,12 +79,39 @@ impl Socket {
         &self.driver
     }
 
-    pub(crate) fn fd(&self) -> &OwnedFd {
-        self.fd.as_ref().expect("the descriptor is there until the socket is dropped")
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        self.descriptor.as_ref().expect("the descriptor is there until the socket is dropped")
     }
 
-    pub(super) fn entry_fd(&self) -> Fd {
-        Fd(self.as_raw_fd())
+    /// The descriptor of the process, for system calls; see [`Descriptor::fd`].
+    pub(crate) fn fd(&self) -> io::Result<&OwnedFd> {
+        self.descriptor().fd()
+    }
+
+    /// Makes an entry that uses the socket.
+    pub(super) fn entry(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
+        self.descriptor().entry(build)
+    }
+
+    /// The descriptor for transfers past the ring, if there is one or can be one. For those that are done
+    /// again and again it is worth making.
+    pub(super) fn call_fd(&self) -> Option<RawFd> {
+        self.fd().ok().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Ends one direction or both.
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        socket::shutdown(self.fd()?, how).describe("shutdown")
+    }
+
+    /// This end's address.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::local_address(self.fd()?).describe("getsockname")
+    }
+
+    /// The peer's address.
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        socket::peer_address(self.fd()?).describe("getpeername")
     }
 
     /// Says whether a close may take time, because it waits for unsent bytes.
@@ -115,7 +145,9 @@ impl Socket {
     /// Whether a send is better done at once: when the socket has bytes to read or brings many, so that
     /// what was received is in the cache, or when an entry would be alone in its enter.
     pub(super) fn prefers_direct_sends(&self, driver: &Driver) -> bool {
-        self.has_more.get() || self.habit.get().is_much() || driver.is_first_of_turn()
+        let is_in_cache = self.has_more.get() || self.habit.get().is_much();
+        let is_alone = || driver.is_first_of_turn() && self.descriptor().fd_at_hand().is_some();
+        is_in_cache || is_alone()
     }
 
     /// Whether sending without a copy is worth trying.
@@ -185,22 +217,16 @@ impl Socket {
     /// Takes the descriptor out, if nobody else uses the socket.
     pub(crate) fn into_fd(self: Rc<Self>) -> io::Result<OwnedFd> {
         match Rc::try_unwrap(self) {
-            Ok(mut socket) => Ok(socket.fd.take().expect("the descriptor is there")),
-            Err(shared) => shared.fd().try_clone(),
+            Ok(mut socket) => socket.descriptor.take().expect("the descriptor is there").into_fd(),
+            Err(shared) => shared.fd()?.try_clone(),
         }
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd().as_raw_fd()
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let Some(fd) = self.fd.take() else { return };
-        let closing = Closing::new(&self.driver, fd, self.lingers.get());
+        let Some(descriptor) = self.descriptor.take() else { return };
+        let closing = Closing::new(&self.driver, descriptor, self.lingers.get());
         self.standing.abandon(closing);
     }
 }

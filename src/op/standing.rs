@@ -88,7 +88,7 @@ impl Socket {
         }
         let habit = self.habit.get();
         let kind = match () {
-            () if habit.is_often_much() => Kind::Readiness,
+            () if habit.is_often_much() && self.call_fd().is_some() => Kind::Readiness,
             () if habit.is_often_little() && self.can_flow_in() => Kind::Bytes,
             () => return None,
         };

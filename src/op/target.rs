@@ -1,7 +1,6 @@
 //! Memory that bytes are received into past the ring.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
 use super::Socket;
 use crate::buf::Lease;
@@ -23,18 +22,23 @@ impl Target {
         driver.take_lease().map_or_else(own, Self::Large)
     }
 
-    /// Receives what is there. `None` if there is nothing.
-    pub(super) fn receive(&mut self, socket: &Socket) -> Option<Completion> {
-        let (start, length) = match self {
+    /// Where it begins, and for how many bytes it has room.
+    pub(super) fn memory(&mut self) -> (*mut u8, usize) {
+        match self {
             Self::Large(taken) => (taken.start(), taken.size()),
             Self::Own(memory) => (memory.as_mut_ptr(), memory.capacity()),
-        };
+        }
+    }
+
+    /// Receives what is there. `None` if there is nothing, or nothing to call by.
+    pub(super) fn receive(&mut self, socket: &Socket) -> Option<Completion> {
+        let (fd, (start, length)) = (socket.call_fd()?, self.memory());
         // SAFETY: there is room for so many bytes, and nobody else touches them.
-        let done = unsafe { receive(socket.as_raw_fd(), start, length) };
+        let done = unsafe { receive(fd, start, length) };
         socket.note_attempt(done)
     }
 
-    /// Lends out what [`receive`](Self::receive) has received, and lets the socket learn from it.
+    /// Lends out what has been received into it, and lets the socket learn from it.
     pub(super) fn take(self, socket: &Socket, received: Completion) -> io::Result<Lease> {
         let driver = socket.driver();
         if let Self::Own(_) = self {

@@ -21,7 +21,7 @@ use crate::task::budget;
 
 impl Socket {
     pub(super) fn watch_entry(&self) -> Submission {
-        opcode::PollAdd::new(self.entry_fd(), READABLE | ENDED).multi(true).build()
+        self.entry(|fd| opcode::PollAdd::new(fd, READABLE | ENDED).multi(true).build())
     }
 
     /// The next that has come; `None` if the next must be looked for elsewhere, or once more.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::context::Shared;
-use crate::driver::{Driver, LeaseSize, LeaseSizes};
+use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
 use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
@@ -29,9 +29,11 @@ use crate::task::Tasks;
 #[derive(Clone)]
 pub struct Builder {
     size: Size,
+    submission_thread: Option<Duration>,
     batch: Option<Batch>,
     busy_poll: Option<(Duration, bool)>,
     leases: LeaseSizes,
+    direct_descriptors: u32,
     polls_a_turn: usize,
     teardown_limit: Duration,
     shield_limit: Duration,
@@ -45,12 +47,14 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             size: Size { submissions: 1024, completions: 8192 },
+            submission_thread: None,
             batch: None,
             busy_poll: None,
             leases: LeaseSizes {
                 small: LeaseSize { count: 4096, bytes: 4 * 1024 },
                 large: LeaseSize { count: 64, bytes: 64 * 1024 },
             },
+            direct_descriptors: 0,
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
             shield_limit: Duration::from_secs(5),
@@ -76,6 +80,18 @@ impl Builder {
     /// by default.
     pub fn completions(mut self, entries: u32) -> Self {
         self.size.completions = entries.max(2);
+        self
+    }
+
+    /// Has a thread of the kernel's take what is queued, instead of a system call; not by default. It keeps
+    /// a processor busy, and sleeps when there has been nothing for `idle` (whole milliseconds; zero is
+    /// the kernel's default, a second).
+    ///
+    /// It is for machines with a core to spare for each runtime, and for latency: entries are begun at
+    /// once. Where cores are scarce it makes everything slower.
+    #[doc(alias = "SQPOLL")]
+    pub fn submission_thread(mut self, idle: Duration) -> Self {
+        self.submission_thread = Some(idle);
         self
     }
 
@@ -132,6 +148,27 @@ impl Builder {
     pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
         let LeaseSize { count, bytes } = lease_size(count, bytes);
         self.leases.small = LeaseSize { count: count.next_power_of_two(), bytes };
+        self
+    }
+
+    /// How many sockets may be direct descriptors: they stand in a table of the ring's instead of the
+    /// process's, where the kernel finds them with less effort. None by default. It needs Linux 6.8, and no
+    /// more than the process may have open files.
+    ///
+    /// Accepted and connected sockets are direct then, as long as there are places; others have ordinary
+    /// descriptors ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)). Where
+    /// a direct one is used by a system call (an option, an address, the transfer of much at a time), it
+    /// gets an ordinary descriptor beside its place; so it does for
+    /// [`AsFd`](std::os::fd::AsFd) and [`AsRawFd`](std::os::fd::AsRawFd), whose methods panic if there are
+    /// no descriptors left or the runtime has ended. A direct descriptor that outlives its runtime is closed
+    /// when that ends.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than a million.
+    pub fn direct_descriptors(mut self, count: u32) -> Self {
+        assert!(count <= 1 << 20, "a ring has at most 1,048,576 direct descriptors");
+        self.direct_descriptors = count;
         self
     }
 
@@ -225,12 +262,16 @@ impl Builder {
     ///
     /// If io_uring cannot be used here; see [`SetupError`].
     pub fn build(self) -> Result<Runtime, SetupError> {
-        let NewRing { mut ring, capabilities, submissions: got } = kernel_ring(self.size)?;
+        let NewRing { mut ring, capabilities, submissions: got } =
+            kernel_ring(self.size, self.submission_thread)?;
         if let Some(batch) = self.batch {
             ring.wait_for_batches(batch)?;
         }
         if let Some((duration, prefer)) = self.busy_poll {
             ring.busy_poll(duration, prefer)?;
+        }
+        if self.direct_descriptors > 0 {
+            ring.make_direct_descriptors(self.direct_descriptors, capabilities)?;
         }
         let asked = self.size.submissions;
         if got < asked.min(MOST_SUBMISSIONS) {
@@ -239,8 +280,13 @@ impl Builder {
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&self.incidents));
-        let (polls, leases, paused) = (self.polls_a_turn, self.leases, self.starts_paused);
-        let driver = Driver::new(ring, capabilities, fd, polls, leases, paused, hook);
+        let settings = Settings {
+            timers_a_turn: self.polls_a_turn,
+            leases: self.leases,
+            places: self.direct_descriptors,
+            is_clock_stopped: self.starts_paused,
+        };
+        let driver = Driver::new(ring, capabilities, fd, settings, hook);
         let shared = Shared {
             driver: Rc::new(driver),
             // The tasks keep the eventfd open for as long as anyone could ring it.
@@ -273,9 +319,11 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("submissions", &self.size.submissions)
             .field("completions", &self.size.completions)
+            .field("submission_thread", &self.submission_thread)
             .field("batch", &self.batch)
             .field("busy_poll", &self.busy_poll)
             .field("leases", &self.leases)
+            .field("direct_descriptors", &self.direct_descriptors)
             .field("polls_a_turn", &self.polls_a_turn)
             .field("teardown_limit", &self.teardown_limit)
             .field("shield_limit", &self.shield_limit)

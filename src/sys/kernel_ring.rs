@@ -1,17 +1,19 @@
 //! The kernel's ring behind the [`Ring`] seam.
 
-use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
+use std::{io, mem};
 
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
 use super::duration::timespec;
 use super::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
-use super::errno::{EINVAL, EOPNOTSUPP};
+use super::errno::{EBUSY, EINTR, EINVAL, EOPNOTSUPP, ETIME};
+use super::probe::Capabilities;
 use super::{BUFFER_GROUP, BufferRing, Completion, Full, Ring, Submission, Wait};
-use crate::error::SetupError;
+use crate::error::{Describe, SetupError};
 
 /// A ring of the kernel, owned by the thread that made it.
 pub(crate) struct KernelRing {
@@ -20,6 +22,11 @@ pub(crate) struct KernelRing {
     handle: RawFd,
     flags: EnterFlags,
     batch: Batch,
+    /// Whether a thread of the kernel's takes what is queued (`IORING_SETUP_SQPOLL`).
+    has_thread: bool,
+    /// Entries that were pushed since the last enter. Such a thread may have taken them already, but they
+    /// count as queued until then.
+    pushed: usize,
 }
 
 /// What a wait is to bring.
@@ -57,7 +64,8 @@ impl KernelRing {
             Err(_) => fd,
         };
         let batch = Batch { completions: 1, patience: Duration::ZERO };
-        Self { ring, handle, flags, batch }
+        let has_thread = ring.params().is_setup_sqpoll();
+        Self { ring, handle, flags, batch, has_thread, pushed: 0 }
     }
 
     /// Has waits bring several completions, if they come soon.
@@ -71,6 +79,28 @@ impl KernelRing {
         }
         self.batch = batch;
         Ok(())
+    }
+
+    /// Makes a table for so many direct descriptors.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot (6.8, for making ordinary ones of them), or if the process may not have so many
+    /// open files.
+    pub(crate) fn make_direct_descriptors(
+        &mut self,
+        count: u32,
+        capabilities: Capabilities,
+    ) -> Result<(), SetupError> {
+        if !capabilities.install_descriptor {
+            return Err(SetupError::OptionUnsupported {
+                option: "direct_descriptors",
+                since: "6.8",
+            });
+        }
+        self.make_table(count)
+            .describe(format_args!("make {count} direct descriptors"))
+            .map_err(SetupError::Other)
     }
 
     /// Has the kernel look for packets itself while it waits, for so long.
@@ -88,41 +118,9 @@ impl KernelRing {
             _ => SetupError::Other(error),
         })
     }
-}
 
-impl Drop for KernelRing {
-    fn drop(&mut self) {
-        if self.flags.contains(EnterFlags::REGISTERED_RING) {
-            unregister_ring_fd(self.ring.as_raw_fd(), self.handle);
-        }
-    }
-}
-
-impl Ring for KernelRing {
-    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
-        // SAFETY: the caller keeps the entry's memory valid until its last completion.
-        unsafe { self.ring.submission().push(entry) }.map_err(|_| Full)
-    }
-
-    fn room(&mut self) -> usize {
-        let queue = self.ring.submission();
-        queue.capacity() - queue.len()
-    }
-
-    fn queued(&mut self) -> usize {
-        self.ring.submission().len()
-    }
-
-    fn has_deferred(&mut self) -> bool {
-        self.ring.submission().taskrun()
-    }
-
-    fn is_overflown(&mut self) -> bool {
-        self.ring.submission().cq_overflow()
-    }
-
-    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
-        let to_submit = self.queued() as u32;
+    /// Enters the kernel.
+    fn call(&self, to_submit: u32, wait: Wait, how: EnterFlags) -> io::Result<usize> {
         let timeout = match wait {
             Wait::AtMost(limit) => Some(timespec(limit)),
             Wait::No | Wait::Forever => None,
@@ -137,7 +135,69 @@ impl Ring for KernelRing {
                 self.batch.until(self.batch.patience, timeout.as_ref())
             }
         };
-        enter(self.handle, to_submit, until, self.flags)
+        enter(self.handle, to_submit, until, self.flags | how)
+    }
+
+    /// Enters a ring whose entries a thread takes: with a call only to wake that, to have room, to wait, or
+    /// for what has overflown.
+    fn enter_beside_thread(&mut self, wait: Wait) -> io::Result<usize> {
+        // The thread looks at the queue once more after it has said that it sleeps: either it sees what was
+        // pushed, or this sees that it sleeps.
+        fence(Ordering::SeqCst);
+        let queue = self.ring.submission();
+        let mut how = EnterFlags::empty();
+        how.set(EnterFlags::SQ_WAKEUP, queue.need_wakeup());
+        how.set(EnterFlags::SQ_WAIT, queue.is_full());
+        let is_called = !how.is_empty() || queue.cq_overflow() || wait != Wait::No;
+        drop(queue);
+        let outcome = if is_called { self.call(0, wait, how) } else { Ok(0) };
+        match outcome.map_err(|error| (error.raw_os_error(), error)) {
+            // What was pushed is sure to be taken all the same.
+            Ok(_) | Err((Some(ETIME | EINTR | EBUSY), _)) => Ok(mem::take(&mut self.pushed)),
+            Err((_, error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        if self.flags.contains(EnterFlags::REGISTERED_RING) {
+            unregister_ring_fd(self.ring.as_raw_fd(), self.handle);
+        }
+    }
+}
+
+impl Ring for KernelRing {
+    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+        // SAFETY: the caller keeps the entry's memory valid until its last completion.
+        unsafe { self.ring.submission().push(entry) }.map_err(|_| Full)?;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    fn room(&mut self) -> usize {
+        let queue = self.ring.submission();
+        queue.capacity() - queue.len()
+    }
+
+    fn queued(&mut self) -> usize {
+        if self.has_thread { self.pushed } else { self.ring.submission().len() }
+    }
+
+    fn has_deferred(&mut self) -> bool {
+        self.ring.submission().taskrun()
+    }
+
+    fn is_overflown(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+        if self.has_thread {
+            return self.enter_beside_thread(wait);
+        }
+        let queued = self.queued() as u32;
+        self.call(queued, wait, EnterFlags::empty())
     }
 
     unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
@@ -150,6 +210,15 @@ impl Ring for KernelRing {
     fn release_buffers(&mut self) {
         // It fails only if there are none.
         let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
+    }
+
+    fn make_table(&mut self, places: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_sparse(places)
+    }
+
+    fn release_table(&mut self) {
+        // It fails only if there is none.
+        let _ = self.ring.submitter().unregister_files();
     }
 
     fn reap(&mut self, mut sink: impl FnMut(Completion)) {
@@ -170,7 +239,7 @@ mod tests {
     #[test]
     fn a_dropped_ring_gives_its_registered_place_back() {
         let is_registered = || {
-            let ring = kernel_ring(Size { submissions: 8, completions: 16 }).unwrap().ring;
+            let ring = kernel_ring(Size { submissions: 8, completions: 16 }, None).unwrap().ring;
             ring.flags.contains(EnterFlags::REGISTERED_RING)
         };
         let first = is_registered();

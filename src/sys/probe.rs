@@ -19,6 +19,8 @@ pub(crate) struct Capabilities {
     pub(crate) multishot_recv: bool,
     /// Sends need not copy.
     pub(crate) send_zero_copy: bool,
+    /// Direct descriptors can be made ordinary ones.
+    pub(crate) install_descriptor: bool,
     /// One cancel entry reaches everything in flight.
     pub(crate) cancel_any: bool,
 }
@@ -30,6 +32,7 @@ impl Capabilities {
             multishot_accept: linux_5_19,
             multishot_recv: has_6_0(opcodes),
             send_zero_copy: has_6_0(opcodes),
+            install_descriptor: opcodes.is_supported(opcode::FixedFdInstall::CODE),
             cancel_any: linux_5_19,
         }
     }
@@ -125,6 +128,12 @@ fn optional(ring: &IoUring, flags: &[Flag], opcodes: &Opcodes) -> impl Iterator<
         ),
         may("sending without a copy", "6.0", has_6_0(opcodes), "it copies"),
         may("multishot receive", "6.0", has_6_0(opcodes), "an entry for each receive"),
+        may(
+            "ordinary descriptors of direct ones",
+            "6.8",
+            opcodes.is_supported(opcode::FixedFdInstall::CODE),
+            "no direct descriptors",
+        ),
         may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
     ]
     .into_iter()
@@ -188,7 +197,7 @@ impl Probe {
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 pub fn probe() -> Result<Probe, SetupError> {
-    let (ring, flags) = setup::raw_ring(Size { submissions: 8, completions: 16 })?;
+    let (ring, flags) = setup::raw_ring(Size { submissions: 8, completions: 16 }, None)?;
     let opcodes = opcodes(&ring)?;
     let facilities = required(&ring, &opcodes).chain(optional(&ring, flags, &opcodes)).collect();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -72,6 +72,17 @@ pub(crate) trait Ring {
     /// Takes the buffers back, when no entry that names them is in flight any more.
     fn release_buffers(&mut self);
 
+    /// Makes a table of so many places, in which files may stand instead of having descriptors of the
+    /// process. At most once.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such thing, or if these are more than the process may have open files.
+    fn make_table(&mut self, places: u32) -> io::Result<()>;
+
+    /// Closes what stands in the table, when no entry that names a place is in flight any more.
+    fn release_table(&mut self);
+
     /// Hands every completion in the completion queue to `sink` and frees its place.
     fn reap(&mut self, sink: impl FnMut(Completion));
 }

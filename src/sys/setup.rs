@@ -20,7 +20,7 @@ const SMALLEST: u32 = 8;
 pub(crate) const MOST_SUBMISSIONS: u32 = 32_768;
 
 /// How large a ring to make.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Submission entries; rounded up to a power of two.
     pub(crate) submissions: u32,
@@ -60,6 +60,12 @@ const STEPS: &[&[Flag]] = {
     ]
 };
 
+/// What is asked for where a thread of the kernel's submits: it also prepares the completions.
+const STEPS_WITH_THREAD: &[&[Flag]] = {
+    use Flag::{NoSubmissionArray, SingleIssuer, SubmitAll};
+    &[&[NoSubmissionArray, SingleIssuer, SubmitAll], &[SingleIssuer, SubmitAll], &[SubmitAll], &[]]
+};
+
 /// A ring, and what is known of it.
 pub(crate) struct NewRing {
     pub(crate) ring: KernelRing,
@@ -68,13 +74,17 @@ pub(crate) struct NewRing {
     pub(crate) submissions: u32,
 }
 
-/// Makes a ring for the calling thread.
+/// Makes a ring for the calling thread. If a `submission_thread` is asked for, a thread of the kernel's
+/// takes what is queued, and sleeps when there has been nothing for so long.
 ///
 /// # Errors
 ///
 /// The diagnosis of why the kernel refuses.
-pub(crate) fn kernel_ring(size: Size) -> Result<NewRing, SetupError> {
-    let (ring, _) = raw_ring(size)?;
+pub(crate) fn kernel_ring(
+    size: Size,
+    submission_thread: Option<Duration>,
+) -> Result<NewRing, SetupError> {
+    let (ring, _) = raw_ring(size, submission_thread)?;
     let opcodes = probe::opcodes(&ring)?;
     probe::require(&ring, &opcodes)?;
     let capabilities = Capabilities::of(&opcodes);
@@ -83,10 +93,13 @@ pub(crate) fn kernel_ring(size: Size) -> Result<NewRing, SetupError> {
 }
 
 /// Makes a ring with the best flags that the kernel takes, and says which.
-pub(super) fn raw_ring(size: Size) -> Result<(IoUring, &'static [Flag]), SetupError> {
+pub(super) fn raw_ring(
+    size: Size,
+    submission_thread: Option<Duration>,
+) -> Result<(IoUring, &'static [Flag]), SetupError> {
     let mut last = None;
-    for flags in STEPS {
-        match fitting_ring(size, flags) {
+    for flags in if submission_thread.is_some() { STEPS_WITH_THREAD } else { STEPS } {
+        match fitting_ring(size, submission_thread, flags) {
             Ok(ring) => {
                 // A filter may allow the set-up and forbid the rest: better found out now.
                 let nothing = Until { completions: 0, patience: 0, timeout: None };
@@ -102,14 +115,18 @@ pub(super) fn raw_ring(size: Size) -> Result<(IoUring, &'static [Flag]), SetupEr
 
 /// Tries smaller rings while locked memory is short. Kernels that charge it give it back some time
 /// after a ring was closed, so each size is tried again before it is halved.
-fn fitting_ring(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
+fn fitting_ring(
+    size: Size,
+    submission_thread: Option<Duration>,
+    flags: &[Flag],
+) -> io::Result<IoUring> {
     const PATIENCE: [Duration; 3] =
         [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(5)];
     let mut size = size;
     loop {
         for pause in PATIENCE {
             thread::sleep(pause);
-            match builder(size, flags).build(size.submissions) {
+            match builder(size, submission_thread, flags).build(size.submissions) {
                 Err(error) if error.raw_os_error() == Some(ENOMEM) => {}
                 outcome => return outcome,
             }
@@ -122,8 +139,11 @@ fn fitting_ring(size: Size, flags: &[Flag]) -> io::Result<IoUring> {
     }
 }
 
-fn builder(size: Size, flags: &[Flag]) -> Builder {
+fn builder(size: Size, submission_thread: Option<Duration>, flags: &[Flag]) -> Builder {
     let mut builder = IoUring::builder();
+    if let Some(idle) = submission_thread {
+        builder.setup_sqpoll(u32::try_from(idle.as_millis()).unwrap_or(u32::MAX));
+    }
     builder.dontfork().setup_clamp().setup_cqsize(size.completions.max(size.submissions));
     for flag in flags {
         match flag {

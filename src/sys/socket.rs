@@ -5,12 +5,14 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::address::{RawAddress, family};
+use super::address::RawAddress;
+pub(crate) use super::address::family;
 
 pub(crate) use libc::{
     IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_NOSIGNAL,
     MSG_PEEK, MSG_WAITALL, SO_ERROR, SO_KEEPALIVE, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
-    SO_SNDBUF, SOCK_CLOEXEC, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+    SO_SNDBUF, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
+    TCP_NODELAY,
 };
 
 /// `IORING_SEND_ZC_REPORT_USAGE`: a send without a copy is to say if there was one (6.2).

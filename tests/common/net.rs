@@ -19,6 +19,17 @@ pub(crate) fn connected() -> (annulus::net::TcpStream, TcpStream) {
     (annulus::net::TcpStream::from_std(near), far)
 }
 
+/// An accepted connection of this thread's runtime, and the far end.
+pub(crate) async fn accepted() -> (annulus::net::TcpStream, TcpStream) {
+    let mut listener = annulus::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    peer.set_nodelay(true).unwrap();
+    let (stream, from) = listener.accept().await.unwrap();
+    assert_eq!(from, peer.local_addr().unwrap());
+    listener.close().await;
+    (stream, peer)
+}
+
 /// Closes a connection so that the peer finds it reset.
 pub(crate) fn reset(stream: TcpStream) {
     let stream = socket2::Socket::from(stream);

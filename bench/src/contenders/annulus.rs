@@ -32,10 +32,15 @@ enum Receiving {
     Owned,
     /// The runtime's.
     OnLease,
+    /// The runtime's, from direct descriptors.
+    Direct,
 }
 
+/// How many direct descriptors there are, in that form.
+const TABLE: u32 = 16 * 1024;
+
 pub(super) fn forms() -> impl Iterator<Item = Box<dyn Contender>> {
-    let forms = [Receiving::Owned, Receiving::OnLease];
+    let forms = [Receiving::Owned, Receiving::OnLease, Receiving::Direct];
     forms.into_iter().map(|receiving| Box::new(Annulus { receiving }) as Box<dyn Contender>)
 }
 
@@ -44,6 +49,7 @@ impl Contender for Annulus {
         match self.receiving {
             Receiving::Owned => "annulus",
             Receiving::OnLease => "annulus-lease",
+            Receiving::Direct => "annulus-direct",
         }
     }
 
@@ -51,6 +57,7 @@ impl Contender for Annulus {
         match self.receiving {
             Receiving::Owned => "this library, owned buffers, a task a connection",
             Receiving::OnLease => "this library, leases, a task a connection",
+            Receiving::Direct => "as annulus-lease, with direct descriptors",
         }
     }
 
@@ -66,7 +73,9 @@ impl Contender for Annulus {
         calls: &'static Calls,
     ) -> io::Result<()> {
         let receiving = self.receiving;
-        annulus::run(async move {
+        let table = if receiving == Receiving::Direct { TABLE } else { 0 };
+        let runtime = annulus::Runtime::builder().direct_descriptors(table).build()?;
+        runtime.block_on(async move {
             annulus::spawn(publish(calls));
             let hub = Rc::new(Hub::new());
             let mut listener = annulus::net::TcpListener::from_std(listener);
@@ -74,11 +83,11 @@ impl Contender for Annulus {
                 let (stream, _) = listener.accept().await?;
                 match (service, receiving) {
                     (Service::Echo, Receiving::Owned) => drop(annulus::spawn(echo(stream))),
-                    (Service::Echo, Receiving::OnLease) => {
+                    (Service::Echo, Receiving::OnLease | Receiving::Direct) => {
                         drop(annulus::spawn(echo_leases(stream)));
                     }
                     (Service::Sink, Receiving::Owned) => drop(annulus::spawn(sink(stream))),
-                    (Service::Sink, Receiving::OnLease) => {
+                    (Service::Sink, Receiving::OnLease | Receiving::Direct) => {
                         drop(annulus::spawn(sink_leases(stream)));
                     }
                     (Service::Source, _) => drop(annulus::spawn(source(stream))),
@@ -88,7 +97,7 @@ impl Contender for Annulus {
                     (Service::FanOut, _) => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
             }
-        })?
+        })
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
@@ -100,8 +109,7 @@ impl Contender for Annulus {
     }
 
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        (self.receiving == Receiving::OnLease)
-            .then_some("it differs from annulus in receiving alone")
+        (self.receiving != Receiving::Owned).then_some("it differs from annulus in receiving alone")
     }
 }
 
@@ -171,7 +179,7 @@ async fn source(mut stream: TcpStream) -> io::Result<()> {
 
 async fn proxy(client: TcpStream, upstream: SocketAddrV4, receiving: Receiving) -> io::Result<()> {
     let upstream = TcpStream::connect(upstream).await?;
-    if receiving == Receiving::OnLease {
+    if receiving != Receiving::Owned {
         return annulus::net::copy_bidirectional(client, upstream).await.map(drop);
     }
     let (from_client, to_client) = client.into_split();

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::{ConnectOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::io::{Read, Write};
 use crate::net::ToAddresses;
-use crate::sys::socket;
+use crate::op::Socket;
+use crate::sys::socket::set_linger;
 
 /// An [`io::StreamReader`](crate::io::StreamReader) of a TCP connection.
 pub type StreamReader = crate::io::StreamReader<OwnedReadHalf>;
@@ -100,7 +100,7 @@ impl Write for TcpStream {
     }
 
     fn abort(&mut self) {
-        abort(self.socket().fd());
+        abort(self.socket());
     }
 }
 
@@ -124,14 +124,14 @@ impl Write for OwnedWriteHalf {
     }
 
     fn abort(&mut self) {
-        abort(self.socket().fd());
+        abort(self.socket());
     }
 }
 
 /// Ends both directions, so that whoever waits on them comes to an end. The close then resets the
 /// connection.
-pub(super) fn abort(fd: &OwnedFd) {
-    // Both fail only if the connection is gone already.
-    let _ = socket::set_linger(fd, Some(Duration::ZERO));
-    let _ = socket::shutdown(fd, Shutdown::Both);
+pub(super) fn abort(socket: &Socket) {
+    // Both fail only if the connection is gone already, or if there is no descriptor for the calls.
+    let _ = socket.fd().and_then(|fd| set_linger(fd, Some(Duration::ZERO)));
+    let _ = socket.shutdown(Shutdown::Both);
 }

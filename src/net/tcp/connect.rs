@@ -15,10 +15,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Place};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
-use crate::op::{Connect, Op, Socket};
+use crate::op::{Connect, Descriptor, Op, OpenSocket, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
 use crate::time::sleep;
@@ -82,12 +82,27 @@ async fn connect_to(
     options: &ConnectOptions,
 ) -> io::Result<Rc<Socket>> {
     let doing = format_args!("connect to {address}").to_string();
-    let fd = socket::tcp(&address).describe(&doing)?;
+    let socket = new_socket(driver, &address, options).await.describe(&doing)?;
+    let connect = Connect::new(socket, address, options.limit);
+    let socket = Op::new(driver, connect).await.describe(&doing)?;
+    Ok(Rc::new(Socket::new(Rc::clone(driver), socket)))
+}
+
+/// A socket, in the ring's table if there is a place. One that is to be bound needs a descriptor.
+async fn new_socket(
+    driver: &Rc<Driver>,
+    address: &SocketAddr,
+    options: &ConnectOptions,
+) -> io::Result<Descriptor> {
     if let Some(local) = &options.local {
+        let fd = socket::tcp(address)?;
         socket::bind(&fd, local).describe(format_args!("bind to {local}"))?;
+        return Ok(fd.into());
     }
-    let fd = Op::new(driver, Connect::new(fd, address, options.limit)).await.describe(&doing)?;
-    Ok(Rc::new(Socket::new(Rc::clone(driver), fd)))
+    match Place::take(driver) {
+        Some(place) => Op::new(driver, OpenSocket::new(place, address)).await,
+        None => Ok(socket::tcp(address)?.into()),
+    }
 }
 
 /// The addresses, with those of either family by turns; the first stays the first.

@@ -15,7 +15,7 @@ use futures_util::Stream;
 use super::TcpStream;
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
-use crate::op::Acceptor;
+use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::{errno, socket};
 use crate::task::budget;
@@ -128,7 +128,10 @@ impl TcpListener {
     fn from_fd(fd: OwnedFd, ahead: usize) -> Self {
         let lingers = socket::lingers(&fd);
         let bound = u32::try_from(ahead.max(1)).unwrap_or(u32::MAX);
-        let acceptor = Acceptor::new(context::driver(), fd, bound);
+        let driver = context::driver();
+        // To be closed off the loop when the runtime ends, a connection needs a descriptor.
+        let is_direct = driver.has_table() && !lingers;
+        let acceptor = Acceptor::new(driver, fd, bound, is_direct);
         Self { acceptor, lingers, pause: Pause::default() }
     }
 
@@ -157,9 +160,9 @@ impl TcpListener {
             ready!(budget::poll_spend(context));
             ready!(self.pause.poll_over(context));
             let error = match ready!(self.acceptor.poll_accept(context)) {
-                Ok(fd) => {
+                Ok(accepted) => {
                     self.pause = Pause::default();
-                    return Poll::Ready(self.introduce(fd));
+                    return Poll::Ready(self.introduce(accepted));
                 }
                 Err(error) => error,
             };
@@ -172,16 +175,17 @@ impl TcpListener {
         }
     }
 
-    fn introduce(&self, fd: OwnedFd) -> io::Result<(TcpStream, SocketAddr)> {
-        let peer = match socket::peer_address(&fd) {
+    fn introduce(&self, accepted: Accepted) -> io::Result<(TcpStream, SocketAddr)> {
+        let driver = Rc::clone(self.acceptor.driver());
+        let stream = TcpStream::new(driver, accepted.descriptor, self.lingers);
+        let peer = match accepted.peer.map_or_else(|| stream.peer_addr(), Ok) {
             Ok(peer) => peer,
             // Reset while it waited in the backlog. It is the server's all the same.
-            Err(error) if error.raw_os_error() == Some(errno::ENOTCONN) => {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                 unspecified(self.local_addr()?)
             }
-            Err(error) => return Err(describe("getpeername", error)),
+            Err(error) => return Err(error),
         };
-        let stream = TcpStream::from_fd(Rc::clone(self.acceptor.driver()), fd, self.lingers);
         Ok((stream, peer))
     }
 
@@ -218,8 +222,8 @@ impl TcpListener {
     #[doc(alias = "asyncio.Server.wait_closed")]
     pub async fn close(mut self) -> Vec<(TcpStream, SocketAddr)> {
         let mut rest = Vec::new();
-        while let Some(fd) = poll_fn(|context| self.acceptor.poll_rest(context)).await {
-            rest.extend(self.introduce(fd));
+        while let Some(accepted) = poll_fn(|context| self.acceptor.poll_rest(context)).await {
+            rest.extend(self.introduce(accepted));
         }
         rest
     }

@@ -108,8 +108,9 @@ impl TcpStream {
     ///
     /// The kernel's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        socket::set_linger(self.socket().fd(), linger).describe("set linger")?;
-        self.socket().set_lingers(socket::lingers(self.socket().fd()));
+        let fd = self.socket().fd()?;
+        socket::set_linger(fd, linger).describe("set linger")?;
+        self.socket().set_lingers(socket::lingers(fd));
         Ok(())
     }
 
@@ -119,7 +120,7 @@ impl TcpStream {
     ///
     /// The kernel's.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        socket::linger(self.socket().fd()).describe("get linger")
+        socket::linger(self.socket().fd()?).describe("get linger")
     }
 
     /// Sets how many hops a packet may take, 1 to 255.
@@ -205,10 +206,10 @@ impl TcpStream {
     }
 
     fn set(&self, level: i32, name: i32, value: i32, doing: &str) -> io::Result<()> {
-        socket::set_option(self.socket().fd(), level, name, value).describe(doing)
+        socket::set_option(self.socket().fd()?, level, name, value).describe(doing)
     }
 
     fn get(&self, level: i32, name: i32, doing: &str) -> io::Result<i32> {
-        socket::option(self.socket().fd(), level, name).describe(doing)
+        socket::option(self.socket().fd()?, level, name).describe(doing)
     }
 }

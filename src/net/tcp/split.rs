@@ -6,9 +6,7 @@ use std::{error, fmt, io, mem};
 
 use super::{TcpStream, transfer};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use crate::error::Describe;
 use crate::op::Socket;
-use crate::sys::socket;
 
 /// The reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
 ///
@@ -64,7 +62,7 @@ impl OwnedReadHalf {
     ///
     /// The kernel's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::local_address(self.socket.fd()).describe("getsockname")
+        self.socket.local_addr()
     }
 
     /// The peer's address.
@@ -73,7 +71,7 @@ impl OwnedReadHalf {
     ///
     /// `NotConnected` if the connection has been reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::peer_address(self.socket.fd()).describe("getpeername")
+        self.socket.peer_addr()
     }
 
     /// Makes the stream whole again.
@@ -166,7 +164,7 @@ impl OwnedWriteHalf {
     ///
     /// The kernel's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::local_address(self.socket.fd()).describe("getsockname")
+        self.socket.local_addr()
     }
 
     /// The peer's address.
@@ -175,7 +173,7 @@ impl OwnedWriteHalf {
     ///
     /// `NotConnected` if the connection has been reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::peer_address(self.socket.fd()).describe("getpeername")
+        self.socket.peer_addr()
     }
 
     /// Drops this half without shutting down writing.
@@ -188,7 +186,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if mem::take(&mut self.shuts_down) {
             // It fails only if the connection is gone, and then the peer knows.
-            let _ = socket::shutdown(self.socket.fd(), Shutdown::Write);
+            let _ = self.socket.shutdown(Shutdown::Write);
         }
     }
 }

@@ -11,9 +11,8 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use super::{ConnectOptions, connect, transfer};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::driver::Driver;
-use crate::error::Describe;
 use crate::net::ToAddresses;
-use crate::op::Socket;
+use crate::op::{Descriptor, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
 
@@ -55,8 +54,12 @@ impl TcpStream {
         Self { socket }
     }
 
-    pub(super) fn from_fd(driver: Rc<Driver>, fd: OwnedFd, lingers: bool) -> Self {
-        let socket = Socket::new(driver, fd);
+    pub(super) fn new(
+        driver: Rc<Driver>,
+        descriptor: impl Into<Descriptor>,
+        lingers: bool,
+    ) -> Self {
+        let socket = Socket::new(driver, descriptor);
         socket.set_lingers(lingers);
         Self { socket: Rc::new(socket) }
     }
@@ -117,7 +120,7 @@ impl TcpStream {
     pub fn from_std(stream: std::net::TcpStream) -> Self {
         let fd = OwnedFd::from(stream);
         let lingers = socket::lingers(&fd);
-        Self::from_fd(context::driver(), fd, lingers)
+        Self::new(context::driver(), fd, lingers)
     }
 
     /// Gives the connection to the standard library, and with it what dropped reads had received and
@@ -328,7 +331,7 @@ impl TcpStream {
     ///
     /// The kernel's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::local_address(self.socket.fd()).describe("getsockname")
+        self.socket.local_addr()
     }
 
     /// The peer's address.
@@ -337,7 +340,7 @@ impl TcpStream {
     ///
     /// `NotConnected` if the connection has been reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::peer_address(self.socket.fd()).describe("getpeername")
+        self.socket.peer_addr()
     }
 }
 
@@ -355,20 +358,25 @@ pub struct Detached {
 
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.fd().as_fd()
+        expect_fd(&self.socket).as_fd()
     }
 }
 
 impl AsRawFd for TcpStream {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        expect_fd(&self.socket).as_raw_fd()
     }
+}
+
+/// The traits' methods have no way to say that there is none.
+fn expect_fd(socket: &Socket) -> &OwnedFd {
+    socket.fd().unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpStream")
-            .field("fd", &self.as_raw_fd())
+            .field("fd", &self.socket.fd().map(AsRawFd::as_raw_fd).ok())
             .field("local", &self.local_addr().ok())
             .field("peer", &self.peer_addr().ok())
             .finish()

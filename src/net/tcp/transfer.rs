@@ -10,12 +10,11 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use crate::error::{Describe, describe};
+use crate::error::describe;
 use crate::op::{
     Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, SendZeroCopy, Socket,
     Unsent,
 };
-use crate::sys::socket;
 use crate::task::budget;
 
 /// Waits for the dropped reads to end. Then, if they have left something, takes from this task's
@@ -166,5 +165,5 @@ pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<(
     if how != Shutdown::Read {
         writes_ended(socket).await;
     }
-    socket::shutdown(socket.fd(), how).describe("shutdown")
+    socket.shutdown(how)
 }

@@ -15,6 +15,7 @@ mod setup;
 mod sockets;
 mod stable;
 mod submission;
+mod submission_thread;
 mod teardown;
 mod timeouts;
 mod trap;
@@ -29,6 +30,7 @@ use uring_sys_tests::{child, feature};
 const SUBJECTS: &[&[Case]] = &[
     setup::CASES,
     submission::CASES,
+    submission_thread::CASES,
     stable::CASES,
     completion::CASES,
     cancel::CASES,

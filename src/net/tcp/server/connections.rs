@@ -12,7 +12,6 @@ use crate::net::tcp::TcpStream;
 use crate::net::tcp::buffered::abort;
 use crate::op::Socket;
 use crate::sync::Event;
-use crate::sys::socket;
 use crate::task::JoinHandle;
 
 /// The connections of a server, and whether it takes new ones.
@@ -83,7 +82,7 @@ impl Connections {
     pub(super) fn cuts(&self, waiting: &TcpStream) -> bool {
         let Some(count) = self.cut_waiting.get() else { return false };
         self.cut_waiting.set(Some(count + 1));
-        abort(waiting.socket().fd());
+        abort(waiting.socket());
         true
     }
 
@@ -124,12 +123,12 @@ impl Connections {
     pub(super) fn close_clients(&self) {
         self.each_socket(|socket| {
             // It fails only if the connection is gone.
-            let _ = socket::shutdown(socket.fd(), Shutdown::Read);
+            let _ = socket.shutdown(Shutdown::Read);
         });
     }
 
     pub(super) fn abort_clients(&self) {
-        self.each_socket(|socket| abort(socket.fd()));
+        self.each_socket(abort);
     }
 
     fn each_socket(&self, end: impl Fn(&Socket)) {

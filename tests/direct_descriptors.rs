@@ -1,0 +1,369 @@
+//! Sockets in the ring's table instead of the process's: they work as any other, their places are given
+//! back, and when there are no places there are ordinary descriptors.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener as PeerListener, TcpStream as Peer};
+use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use annulus::net::{TcpListener, TcpStream};
+use annulus::time::timeout;
+use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
+use common::bounded::bounded;
+use common::child::{command, role};
+use common::descriptors::{alone, assert_back_to, open};
+use common::net::{accepted, full_listener};
+use common::poll::{once, times, until};
+
+/// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
+fn with_places(count: u32, test: impl AsyncFnOnce()) {
+    let _alone = alone();
+    let before = open();
+    match Runtime::builder().direct_descriptors(count).polls_a_turn(1).build() {
+        Ok(runtime) => {
+            bounded(|| runtime.block_on(test()));
+            let began = Instant::now();
+            drop(runtime);
+            assert!(began.elapsed() < Duration::from_secs(3), "its end waits for nobody");
+            assert_back_to(before);
+        }
+        Err(SetupError::OptionUnsupported { since, .. }) => {
+            println!("skipped: needs Linux {since}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
+    with_places(8, async || {
+        let before = open();
+        let (mut accepted, mut peer) = accepted().await;
+        assert_eq!(open(), before + 1, "the peer's");
+        let peers = PeerListener::bind("127.0.0.1:0").unwrap();
+        let mut connected = TcpStream::connect(peers.local_addr().unwrap()).await.unwrap();
+        let (mut far, from) = peers.accept().unwrap();
+        assert_eq!(open(), before + 3, "the peers', and their listener's");
+        for (stream, peer) in [(&mut accepted, &mut peer), (&mut connected, &mut far)] {
+            for _ in 0..10 {
+                peer.write_all(b"small").unwrap();
+                let lease = stream.recv().await.unwrap();
+                stream.write_all(lease).await.0.unwrap();
+                let mut back = [0; 5];
+                peer.read_exact(&mut back).unwrap();
+                assert_eq!(&back, b"small");
+            }
+        }
+        assert_eq!(open(), before + 3);
+        assert_eq!(connected.local_addr().unwrap(), from);
+        assert_eq!(open(), before + 4, "an address is asked for by a call");
+        connected.set_nodelay(true).unwrap();
+        assert!(connected.nodelay().unwrap() && connected.as_raw_fd() > 0);
+        assert_eq!(open(), before + 4, "by the same descriptor");
+        assert_eq!(metrics().direct_descriptor_misses, 0);
+    });
+}
+
+#[test]
+fn every_kind_of_transfer_works() {
+    with_places(8, async || {
+        let (mut stream, mut peer) = accepted().await;
+        peer.write_all(&[1; 100]).unwrap();
+        let (result, peeked) = stream.peek(vec![0; 10]).await;
+        assert_eq!(peeked[..result.unwrap()][0], 1);
+        let (result, all) = stream.read_exact(vec![0; 100].into_boxed_slice()).await;
+        result.unwrap();
+        assert_eq!(*all, [1; 100]);
+        stream.write_vectored(vec![vec![2; 10], vec![3; 10]]).await.0.unwrap();
+        let mut back = [0; 20];
+        peer.read_exact(&mut back).unwrap();
+        assert_eq!(back[9..11], [2, 3]);
+        let large = 1 << 20;
+        let echo = thread::spawn(move || {
+            let mut all = vec![0; large];
+            peer.read_exact(&mut all).unwrap();
+            peer.write_all(&all).unwrap();
+            (peer, all)
+        });
+        stream.write_all_zero_copy(vec![7; large]).await.unwrap();
+        let mut received = 0;
+        while received < large {
+            let lease = stream.recv().await.unwrap();
+            assert!(lease.iter().all(|&byte| byte == 7));
+            received += lease.len();
+        }
+        until(|| echo.is_finished()).await;
+        let (mut peer, _) = echo.join().unwrap();
+        stream.shutdown(Shutdown::Write).await.unwrap();
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        let mut detached = stream.into_std().await.unwrap();
+        peer.write_all(b"on").unwrap();
+        detached.stream.read_exact(&mut [0; 2]).unwrap();
+    });
+}
+
+#[test]
+fn a_dropped_stream_is_closed_and_its_place_used_again() {
+    with_places(3, async || {
+        let before = open();
+        for round in 0..60 {
+            let (mut stream, mut peer) = accepted().await;
+            // Receiving by itself, or watched, or with a descriptor of the process beside its place.
+            for _ in 0..round % 5 {
+                let message = vec![1; if round % 2 == 0 { 10 } else { 40_000 }];
+                peer.write_all(&message).unwrap();
+                let mut left = message.len();
+                while left > 0 {
+                    left -= stream.recv().await.unwrap().len();
+                }
+            }
+            assert!(once(Box::pin(stream.recv()).as_mut()).await.is_pending());
+            if round % 3 == 0 {
+                stream.set_nodelay(true).unwrap();
+            }
+            drop(stream);
+            peer.set_nonblocking(true).unwrap();
+            until(|| matches!(peer.read(&mut [0]), Ok(0))).await;
+        }
+        until(|| open() == before).await;
+        assert_eq!(metrics().direct_descriptor_misses, 0);
+    });
+}
+
+#[test]
+fn a_full_table_means_ordinary_descriptors_and_places_are_taken_again() {
+    with_places(2, async || {
+        let before = open();
+        let (mut listener, address) = listener().await;
+        let (mut peers, mut streams) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            peers.push(Peer::connect(address).unwrap());
+            let (stream, from) = listener.accept().await.unwrap();
+            assert_eq!(from, peers.last().unwrap().local_addr().unwrap());
+            streams.push(stream);
+        }
+        assert_eq!(open(), before + 1 + 20 + 18);
+        assert!(metrics().direct_descriptor_misses > 0);
+        for (stream, peer) in streams.iter_mut().zip(&mut peers) {
+            peer.write_all(b"all the same").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"all the same");
+        }
+        drop(streams);
+        drop(peers);
+        until(|| open() == before + 1).await;
+        let taken = metrics().direct_descriptors;
+        for _ in 0..10 {
+            let peer = Peer::connect(address).unwrap();
+            drop(listener.accept().await.unwrap());
+            drop(peer);
+            until(|| open() == before + 1).await;
+        }
+        assert!(metrics().direct_descriptors >= taken + 9);
+    });
+}
+
+/// They come in batches, of which each is a connection of its own.
+#[test]
+fn a_burst_of_connections_is_served() {
+    with_places(100, async || {
+        let (mut listener, address) = listener().await;
+        let mut peers: Vec<_> = (0..64).map(|_| Peer::connect(address).unwrap()).collect();
+        let mut served = Vec::new();
+        for _ in 0..64 {
+            let (mut stream, from) = listener.accept().await.unwrap();
+            served.push(from);
+            spawn(async move {
+                let lease = stream.recv().await.unwrap();
+                stream.write_all(lease).await.0.unwrap();
+            });
+        }
+        served.sort();
+        served.dedup();
+        assert_eq!(served.len(), 64);
+        let asking = thread::spawn(move || {
+            for (n, peer) in peers.iter_mut().enumerate() {
+                peer.write_all(&[n as u8]).unwrap();
+                let mut back = [0];
+                peer.read_exact(&mut back).unwrap();
+                assert_eq!(back[0], n as u8);
+            }
+        });
+        until(|| asking.is_finished()).await;
+        asking.join().unwrap();
+    });
+}
+
+#[test]
+fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
+    with_places(40, async || {
+        for gives in [true, false] {
+            let (mut listener, address) = listener().await;
+            assert!(times(2, listener.accept()).await.is_none());
+            let mut peers: Vec<_> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
+            thread::sleep(Duration::from_millis(20));
+            let before = metrics().direct_descriptors;
+            drop(listener.accept().await.unwrap());
+            // More stand behind the first, so several accepts are under way; unless the others' handshakes
+            // were still not over.
+            let several = metrics().direct_descriptors > before + 2;
+            for _ in 0..20 {
+                yield_now().await;
+            }
+            let rest = if gives { listener.close().await } else { drop_later(listener).await };
+            assert!(Peer::connect(address).is_err());
+            let mut ends = 0;
+            for (mut stream, _) in rest {
+                stream.write_all("here").await.0.unwrap();
+                ends += 1;
+            }
+            assert!(!gives || !several || ends == 2);
+            // The one that was dropped ends at once; the others say something, or end.
+            let reading = thread::spawn(move || {
+                for peer in &mut peers {
+                    let mut all = Vec::new();
+                    let _ = peer.read_to_end(&mut all);
+                    assert!(all.is_empty() || gives && all == b"here");
+                }
+            });
+            until(|| reading.is_finished()).await;
+            reading.join().unwrap();
+        }
+    });
+}
+
+async fn drop_later(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    drop(listener);
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    Vec::new()
+}
+
+#[test]
+fn a_dropped_connect_closes_its_socket_and_frees_its_place() {
+    with_places(1, async || {
+        let (full, _filled) = full_listener();
+        let address = full.local_addr().unwrap();
+        for polls in 1..6 {
+            assert!(times(polls, TcpStream::connect(address)).await.is_none());
+            until(|| metrics().in_kernel <= 1 && metrics().queued == 0).await;
+            assert_eq!(metrics().direct_descriptor_misses, 0);
+        }
+        let refused = timeout(Duration::from_secs(20), TcpStream::connect("127.0.0.1:1")).await;
+        assert_eq!(refused.unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_lingering_close_is_done_off_the_loop_or_without_lingering() {
+    with_places(4, async || {
+        for _ in 0..4 {
+            let (mut stream, peer) = accepted().await;
+            stream.set_linger(Some(Duration::from_secs(30))).unwrap();
+            // More than the kernel's buffers hold.
+            let unsent = vec![0; 32 << 20];
+            assert!(times(3, stream.write(unsent)).await.is_some());
+            drop(stream);
+            yield_now().await;
+            drop(peer);
+        }
+        let (mut last, peer) = accepted().await;
+        last.set_linger(Some(Duration::from_secs(30))).unwrap();
+        assert!(times(3, last.write(vec![0; 32 << 20])).await.is_some());
+        // Its close is the runtime's end's business; the peer reads nothing meanwhile.
+        spawn(async move {
+            std::future::pending::<()>().await;
+            drop(last);
+        });
+        yield_now().await;
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(4));
+            drop(peer);
+        });
+    });
+}
+
+#[test]
+fn a_stream_that_outlives_its_runtime_is_closed() {
+    let _alone = alone();
+    bounded(|| {
+        let before = open();
+        let runtime = Runtime::builder().direct_descriptors(4).build();
+        if let Err(SetupError::OptionUnsupported { since, .. }) = runtime {
+            return println!("skipped: needs Linux {since}");
+        }
+        let runtime = runtime.unwrap();
+        let (mut stream, mut peer) = runtime.block_on(accepted());
+        drop(runtime);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        assert!(stream.peer_addr().is_err());
+        assert!(Runtime::new().unwrap().block_on(stream.recv()).is_err());
+        drop((stream, peer));
+        assert_back_to(before);
+    });
+}
+
+#[test]
+fn more_places_than_files_are_refused_with_one_line() {
+    let _alone = alone();
+    let error = Runtime::builder().direct_descriptors(1 << 20).build();
+    match error {
+        Ok(_) | Err(SetupError::OptionUnsupported { .. }) => println!("skipped"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains("1048576 direct descriptors") && text.contains("ulimit -n"));
+        }
+    }
+}
+
+/// Without a descriptor for calls, all is done by entries: a process out of descriptors still serves those
+/// connections that it has, small messages and large ones.
+#[test]
+fn a_process_out_of_descriptors_transfers_by_entries() {
+    if role().is_none() {
+        let test = "a_process_out_of_descriptors_transfers_by_entries";
+        assert!(command(test, "out of descriptors").status().unwrap().success());
+        return;
+    }
+    with_places(8, async || {
+        let (mut stream, mut peer) = accepted().await;
+        let most = open() as u64 + 1;
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: the call reads one `rlimit`.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+        let mut used = Vec::new();
+        while let Ok(fd) = peer.try_clone() {
+            used.push(fd);
+        }
+        assert!(stream.peer_addr().is_err());
+        let echo = thread::spawn(move || {
+            for size in [10, 100_000, 10, 200_000, 50_000, 10] {
+                let (sent, mut back) = (vec![3; size], vec![0; size]);
+                peer.write_all(&sent).unwrap();
+                peer.read_exact(&mut back).unwrap();
+                assert_eq!(back, sent);
+            }
+            peer
+        });
+        let serving = spawn(async move {
+            loop {
+                let lease = stream.recv().await.unwrap();
+                stream.write_all(lease).await.0.unwrap();
+            }
+        });
+        until(|| echo.is_finished()).await;
+        serving.cancel();
+        assert!(serving.await.is_err());
+        drop(used);
+        drop(echo.join().unwrap());
+    });
+}
