@@ -95,7 +95,7 @@ impl Socket {
 
     /// The descriptor for transfers past the ring, if there is one or can be one. For those that are done
     /// again and again it is worth making.
-    pub(super) fn call_fd(&self) -> Option<RawFd> {
+    pub(crate) fn call_fd(&self) -> Option<RawFd> {
         self.fd().ok().map(AsRawFd::as_raw_fd)
     }
 

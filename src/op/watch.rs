@@ -47,7 +47,7 @@ impl Socket {
 
     /// Waits until something may be done past the ring: for the next turn, if enough has been done in
     /// this one.
-    fn poll_direct_turn(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_direct_turn(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.driver().may_go_direct() {
             return budget::poll_spend(context);
         }

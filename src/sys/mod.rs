@@ -21,6 +21,8 @@ pub(crate) mod eventfd;
 pub(crate) mod interrupt;
 mod kernel_ring;
 pub(crate) mod memory;
+mod page_cache;
+pub(crate) mod pipe;
 pub(crate) mod probe;
 pub(crate) mod readiness;
 mod ring;

@@ -15,7 +15,7 @@ use super::memory::MessageHeader;
 pub(crate) unsafe fn receive(fd: RawFd, target: *mut u8, length: usize) -> Option<Completion> {
     // SAFETY: passed on by the caller.
     let result = unsafe { libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT) };
-    completion(result, result.unsigned_abs() == length)
+    received(result, result.unsigned_abs() == length)
 }
 
 /// Sends as much as the socket takes of `length` bytes. `None` if the call would have to wait.
@@ -26,7 +26,7 @@ pub(crate) unsafe fn receive(fd: RawFd, target: *mut u8, length: usize) -> Optio
 pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Option<Completion> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    completion(unsafe { libc::send(fd, source.cast(), length, flags) }, false)
+    completion(unsafe { libc::send(fd, source.cast(), length, flags) })
 }
 
 /// Sends as much as the socket takes of a message. `None` if the call would have to wait.
@@ -37,10 +37,15 @@ pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Option
 pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Option<Completion> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    completion(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)
+    completion(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) })
 }
 
-fn completion(result: isize, more: bool) -> Option<Completion> {
+/// What a call that never waits has done; `None` if it would have had to.
+pub(super) fn completion(result: isize) -> Option<Completion> {
+    received(result, false)
+}
+
+fn received(result: isize, more: bool) -> Option<Completion> {
     if result >= 0 {
         return Some(Completion::of_call(result as i32, more));
     }

@@ -4,7 +4,7 @@
 //!   two tasks.
 //! - `transfer` is how bytes go either way, for streams and halves alike.
 //! - `connect` opens connections; `buffered` puts [`io`](crate::io)'s readers and writers on them.
-//! - `pass_on` passes on between two connections.
+//! - `pass_on` passes on between two connections, `send_file` sends a file.
 //! - `server` runs a handler for each connection.
 //! - `options` are the socket options.
 
@@ -13,6 +13,7 @@ mod connect;
 mod listener;
 mod options;
 mod pass_on;
+mod send_file;
 mod server;
 mod split;
 mod stream;

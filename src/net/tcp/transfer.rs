@@ -27,7 +27,7 @@ async fn reads_ended(socket: &Socket) {
     .await;
 }
 
-async fn writes_ended(socket: &Socket) {
+pub(super) async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
 }
 

@@ -1,0 +1,57 @@
+//! Moving pages of a file into a pipe: at once if they are in memory, else by a kernel worker, since the
+//! file's device may take time. Dropped in flight, it has no effect: the pipe goes with it.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use super::recv::is_interrupted;
+use super::{Operation, Step};
+use crate::driver::Driver;
+use crate::error::Describe;
+use crate::sys::pipe::Pipe;
+use crate::sys::types::Fd;
+use crate::sys::{Completion, Submission, opcode};
+
+/// Moves some bytes from a place of the file on; none at its end. The pipe is empty.
+pub(crate) struct FillPipe {
+    file: Rc<OwnedFd>,
+    pipe: Rc<Pipe>,
+    offset: u64,
+    length: u32,
+}
+
+impl FillPipe {
+    pub(crate) fn new(file: &Rc<OwnedFd>, pipe: &Rc<Pipe>, offset: u64, length: u32) -> Self {
+        Self { file: Rc::clone(file), pipe: Rc::clone(pipe), offset, length }
+    }
+}
+
+// SAFETY: the entry points to no memory.
+unsafe impl Operation for FillPipe {
+    type Output = io::Result<usize>;
+
+    fn entry(&mut self) -> Submission {
+        let (file, pipe) = (Fd(self.file.as_raw_fd()), Fd(self.pipe.write_fd()));
+        // No file has more bytes than that.
+        let offset = i64::try_from(self.offset).unwrap_or(i64::MAX);
+        opcode::Splice::new(file, offset, pipe, -1, self.length).build()
+    }
+
+    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+        true
+    }
+
+    fn attempt(&mut self) -> Option<Completion> {
+        self.pipe.splice_from(self.file.as_raw_fd(), self.offset, self.length)
+    }
+
+    fn complete(self, completion: Completion) -> Step<Self> {
+        if is_interrupted(completion) {
+            return Step::Again(self);
+        }
+        Step::Done(completion.result().describe("read a file").map(|count| count as usize))
+    }
+
+    fn settle(self, _completion: Completion) {}
+}

@@ -1,0 +1,124 @@
+//! A pipe through which pages pass from a file to a socket without being copied.
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use super::Completion;
+use super::page_cache::is_cached;
+use super::transfer::completion;
+
+pub(crate) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Pipe {
+    /// How many bytes it holds. More at a time is slower: they leave the cache.
+    pub(crate) const CAPACITY: u32 = 64 * 1024;
+
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut fds = [-1; 2];
+        // SAFETY: the call writes two descriptors.
+        if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: both have just been opened and belong to nobody else.
+        let [read, write] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        Ok(Self { read, write })
+    }
+
+    /// Moves bytes of a file into the pipe, which has room for them, if they are in memory. `None` if the call
+    /// would have to wait for a disk, or may have to. (What is thrown out of memory at this very moment is
+    /// waited for.)
+    pub(crate) fn splice_from(&self, file: RawFd, offset: u64, length: u32) -> Option<Completion> {
+        let mut from = i64::try_from(offset).ok()?;
+        if !is_cached(file, offset, length.into()) {
+            return None;
+        }
+        let (to, none) = (self.write.as_raw_fd(), ptr::null_mut());
+        // SAFETY: the call reads and writes the offset.
+        completion(unsafe { libc::splice(file, &mut from, to, none, length as usize, 0) })
+    }
+
+    /// The end that is written to.
+    pub(crate) fn write_fd(&self) -> RawFd {
+        self.write.as_raw_fd()
+    }
+
+    /// Moves at most `length` bytes from the pipe to a socket that does not block. `None` if the call would
+    /// have to wait. More is to follow, if there is `more`: then the kernel may wait for a full packet.
+    pub(crate) fn splice_to(&self, socket: RawFd, length: usize, more: bool) -> Option<Completion> {
+        let _no_signal = NoSigpipe::new();
+        let flags = libc::SPLICE_F_NONBLOCK | if more { libc::SPLICE_F_MORE } else { 0 };
+        let (from, none) = (self.read.as_raw_fd(), ptr::null_mut());
+        // SAFETY: without offsets the call takes no pointers.
+        completion(unsafe { libc::splice(from, none, socket, none, length, flags) })
+    }
+}
+
+/// Sets a descriptor to answer instead of waiting.
+pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the call takes no pointers.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    // SAFETY: as above.
+    let is_set = flags >= 0
+        && unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } >= 0;
+    if is_set { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// While it lives, this thread gets no SIGPIPE, which a splice to a broken connection raises and for which
+/// it has no flag. Programs in Rust ignore that signal, unless they have undone it: then it is blocked here,
+/// and taken away if it has been raised.
+struct NoSigpipe {
+    /// What was blocked before, if anything was to be done.
+    before: Option<libc::sigset_t>,
+}
+
+impl NoSigpipe {
+    fn new() -> Self {
+        if is_ignored(libc::SIGPIPE) {
+            return Self { before: None };
+        }
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: the call reads one set and writes another.
+        let result =
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &sigpipe(), before.as_mut_ptr()) };
+        // SAFETY: the call has written it, if it has succeeded.
+        Self { before: (result == 0).then(|| unsafe { before.assume_init() }) }
+    }
+}
+
+impl Drop for NoSigpipe {
+    fn drop(&mut self) {
+        let Some(before) = self.before else { return };
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the calls read sets and a time.
+        unsafe {
+            if libc::sigismember(&before, libc::SIGPIPE) == 0 {
+                libc::sigtimedwait(&sigpipe(), ptr::null_mut(), &at_once);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+        }
+    }
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all zeroes is a valid action, into which the call writes the present one.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &mut action);
+        action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+fn sigpipe() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the first call initialises the set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        set.assume_init()
+    }
+}
