@@ -19,11 +19,11 @@ use std::time::Duration;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
-use annulus::{metrics, spawn, yield_now};
+use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
 
 use common::conditions::until;
 use common::pair::{echo, pair};
-use common::watchdog::run;
+use common::watchdog::{block_on, run};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -121,35 +121,54 @@ fn lines_through_a_reader_and_a_writer_allocate_nothing() {
     });
 }
 
-/// Small messages, and large ones, which are waited for and received in another way.
 #[test]
 fn receiving_on_lease_and_sending_the_lease_allocates_nothing() {
-    run(async {
-        for size in [64, 32 * 1024] {
-            let (mut near, mut far) = pair().await;
-            spawn(async move {
-                loop {
-                    let lease = far.recv().await.unwrap();
-                    if lease.is_empty() {
-                        return;
-                    }
-                    far.write_all(lease).await.0.unwrap();
-                }
-            });
-            let mut message = vec![7; size];
-            let asking = async || {
-                let (result, sent) = near.write_all(mem::take(&mut message)).await;
-                result.unwrap();
-                message = sent;
-                let mut left = size;
-                while left > 0 {
-                    left -= near.recv().await.unwrap().len();
-                }
-            };
-            assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
+    run(leases_allocate_nothing());
+}
+
+#[test]
+fn nor_does_it_with_direct_descriptors() {
+    match Runtime::builder().direct_descriptors(8).build() {
+        Ok(runtime) => block_on(&runtime, leases_allocate_nothing()),
+        Err(SetupError::OptionUnsupported { since, .. }) => {
+            println!("skipped: needs Linux {since}")
         }
-        assert_eq!(metrics().lease_misses, 0);
-    });
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn nor_does_it_with_a_thread_that_submits() {
+    let runtime = Runtime::builder().submission_thread(Duration::from_millis(1)).build().unwrap();
+    block_on(&runtime, leases_allocate_nothing());
+}
+
+/// Small messages, and large ones, which are waited for and received in another way.
+async fn leases_allocate_nothing() {
+    for size in [64, 32 * 1024] {
+        let (mut near, mut far) = pair().await;
+        spawn(async move {
+            loop {
+                let lease = far.recv().await.unwrap();
+                if lease.is_empty() {
+                    return;
+                }
+                far.write_all(lease).await.0.unwrap();
+            }
+        });
+        let mut message = vec![7; size];
+        let asking = async || {
+            let (result, sent) = near.write_all(mem::take(&mut message)).await;
+            result.unwrap();
+            message = sent;
+            let mut left = size;
+            while left > 0 {
+                left -= near.recv().await.unwrap().len();
+            }
+        };
+        assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
+    }
+    assert_eq!(metrics().lease_misses, 0);
 }
 
 #[test]
