@@ -104,6 +104,29 @@ fn buffers_that_come_back_are_used_again() {
 }
 
 #[test]
+fn there_are_as_many_small_buffers_as_were_wanted_at_once() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let mut held = Vec::new();
+        for seed in 0..200_u8 {
+            peer.write_all(&[seed; 100]).unwrap();
+            held.push(stream.recv().await.unwrap());
+        }
+        let wanted = metrics().small_leases;
+        assert!((100..=200).contains(&wanted), "{wanted}");
+        for (seed, lease) in held.drain(..).enumerate() {
+            assert_eq!(*lease, [seed as u8; 100]);
+        }
+        for seed in 0..200_u8 {
+            peer.write_all(&[seed; 100]).unwrap();
+            assert_eq!(*stream.recv().await.unwrap(), [seed; 100]);
+        }
+        assert_eq!(metrics().small_leases, wanted);
+        assert_eq!(metrics().lease_misses, 0);
+    });
+}
+
+#[test]
 fn buffers_come_back_from_another_thread() {
     run_with(4, 4096, async || {
         let (mut stream, mut peer) = connected();

@@ -21,6 +21,9 @@ pub struct Metrics {
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.
     pub direct: u64,
+    /// How many small buffers for receives are in use: as many as were ever wanted at the same time, at most
+    /// [`Builder::small_leases`](crate::Builder::small_leases).
+    pub small_leases: usize,
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
     /// them more with [`Builder::leases`](crate::Builder::leases).
     pub lease_misses: u64,

@@ -476,6 +476,7 @@ impl<R: Ring> Driver<R> {
         let mut metrics = self.flight.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();
         metrics.direct = self.direct.count();
+        metrics.small_leases = self.leases.small_in_use();
         metrics.lease_misses = self.leases.misses();
         metrics.direct_descriptors = self.places_taken.get();
         metrics.direct_descriptor_misses = self.place_misses.get();

@@ -75,6 +75,12 @@ impl Leases {
         }
     }
 
+    /// How many small buffers are in use.
+    pub(super) fn small_in_use(&self) -> usize {
+        let in_use = |pools: &RefCell<Pools>| pools.borrow().picked.as_ref().map(Picked::in_use);
+        self.pools.get().and_then(in_use).unwrap_or(0).into()
+    }
+
     /// How often there was no buffer.
     pub(super) fn misses(&self) -> u64 {
         self.misses.get()

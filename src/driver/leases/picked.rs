@@ -42,6 +42,11 @@ impl Picked {
         Ok(this)
     }
 
+    /// How many are in use.
+    pub(super) fn in_use(&self) -> u16 {
+        self.in_use
+    }
+
     /// Gives what has come back to the kernel, which sees it at once.
     pub(super) fn collect(&mut self) {
         if self.memory.has_returned() {
