@@ -131,7 +131,7 @@ fn nor_does_it_with_direct_descriptors() {
     match Runtime::builder().direct_descriptors(8).build() {
         Ok(runtime) => block_on(&runtime, leases_allocate_nothing()),
         Err(SetupError::OptionUnsupported { since, .. }) => {
-            println!("skipped: needs Linux {since}")
+            println!("skipped: needs Linux {since}");
         }
         Err(error) => panic!("{error}"),
     }
