@@ -117,7 +117,7 @@ fn a_dropped_stream_is_closed_and_its_place_used_again() {
         let before = open();
         for round in 0..60 {
             let (mut stream, mut peer) = accepted().await;
-            // Receiving by itself, or watched, or with a descriptor of the process beside its place.
+            // Receiving by itself, or past the ring, or with a descriptor of the process beside its place.
             for _ in 0..round % 5 {
                 let message = vec![1; if round % 2 == 0 { 10 } else { 40_000 }];
                 peer.write_all(&message).unwrap();

@@ -13,10 +13,10 @@ use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 use blake3::Hasher;
 use common::bounded::bounded;
+use common::inflow::flowing;
 use common::net::{connected, reset};
 use common::poll::{once, until};
 use common::random::seeded;
-use common::standing::flowing;
 use common::watchdog::run;
 
 #[test]

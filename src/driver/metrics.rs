@@ -35,9 +35,6 @@ pub struct Metrics {
     /// Receives that go on by themselves, one entry for all that a connection brings: connections that
     /// bring little at a time receive so. See [`TcpStream::recv`](crate::net::TcpStream::recv).
     pub multishot_receives: u64,
-    /// Polls that go on by themselves, one entry for all that a connection brings: connections that bring
-    /// much at a time are received so, past the ring, when they are known to have something.
-    pub multishot_polls: u64,
     /// Sends for which the kernel was asked not to copy; see
     /// [`TcpStream::write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy).
     pub zero_copy_sends: u64,

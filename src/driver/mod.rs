@@ -82,7 +82,6 @@ pub(crate) struct Driver<R = KernelRing> {
     place_misses: Cell<u64>,
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
-    multishot_polls: Cell<u64>,
     zero_copy_sends: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
@@ -122,7 +121,6 @@ impl<R: Ring> Driver<R> {
             places_taken: Cell::new(0),
             place_misses: Cell::new(0),
             multishot_receives: Cell::new(0),
-            multishot_polls: Cell::new(0),
             zero_copy_sends: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
@@ -452,11 +450,6 @@ impl<R: Ring> Driver<R> {
         self.multishot_receives.set(self.multishot_receives.get() + 1);
     }
 
-    /// Counts a readiness that is reported again and again.
-    pub(crate) fn note_multishot_poll(&self) {
-        self.multishot_polls.set(self.multishot_polls.get() + 1);
-    }
-
     /// Counts a send without a copy.
     pub(crate) fn note_zero_copy(&self) {
         self.zero_copy_sends.set(self.zero_copy_sends.get() + 1);
@@ -481,7 +474,6 @@ impl<R: Ring> Driver<R> {
         metrics.direct_descriptors = self.places_taken.get();
         metrics.direct_descriptor_misses = self.place_misses.get();
         metrics.multishot_receives = self.multishot_receives.get();
-        metrics.multishot_polls = self.multishot_polls.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics

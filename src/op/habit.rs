@@ -5,8 +5,7 @@
 //! | little | a small message, and no more behind it           | an entry, for which the kernel picks a small buffer |
 //! | much   | 8 KiB and more, or a small buffer was not enough | an entry that waits for readiness; then a call, into a large buffer that is in the cache |
 //!
-//! When a habit has held for several messages the entry goes on by itself, be it for bytes (`inflow`) or
-//! for readiness (`watch`).
+//! When it has been little several times the receive goes on by itself (`inflow`).
 //!
 //! Much is better received when its task has its turn, and sent on at once: the kernel would receive
 //! for many sockets in one go, and the first would have left the cache before its task runs. Little
@@ -18,7 +17,7 @@ const MUCH: usize = 8 * 1024;
 /// From how many on it goes on to.
 const STILL_MUCH: usize = MUCH / 2;
 
-/// How many messages of a kind in a row make an entry worth while that goes on by itself. Short
+/// How many small messages in a row make it worth while to receive without being asked. Short
 /// connections are closed before that.
 const OFTEN: u8 = 2;
 
@@ -54,24 +53,18 @@ impl Habit {
         self.amount == Amount::Little && self.times >= OFTEN
     }
 
-    /// Whether large ones have come often enough to hear of all that comes.
-    pub(super) fn is_often_much(self) -> bool {
-        self.is_much() && self.times >= OFTEN
-    }
-
     /// What it is after a receive of `count` bytes, which had room for so many.
     pub(super) fn after(self, count: usize, room: usize) -> Self {
         let was_filled = count == room;
         let enough = if self.is_much() { STILL_MUCH } else { MUCH };
         let amount = if count >= enough.min(room) { Amount::Much } else { Amount::Little };
-        // The rest of a message that had not fitted is not a message.
-        let is_rest = self.was_filled;
-        match (self.amount == amount, is_rest) {
-            (true, false) => Self { times: self.times.saturating_add(1), was_filled, ..self },
-            (true, true) => Self { was_filled, ..self },
-            (false, _) if amount == Amount::Much => Self { amount, times: 1, was_filled },
-            (false, true) => Self { was_filled, ..self },
-            (false, false) => Self::default(),
+        if amount == self.amount {
+            Self { times: self.times.saturating_add(1), was_filled, ..self }
+        } else if amount == Amount::Little && self.was_filled {
+            // The rest of a message that had not fitted is not a message.
+            Self { was_filled, ..self }
+        } else {
+            Self { amount, times: 0, was_filled }
         }
     }
 }
@@ -101,17 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn large_messages_in_a_row_are_heard_of_without_being_asked_and_their_rests_count_for_nothing()
-    {
-        let mut habit = Habit::default();
-        for _ in 0..OFTEN {
-            assert!(!habit.is_often_much());
-            habit = habit.after(LARGE, LARGE).after(LARGE - 1, LARGE);
-        }
-        assert!(habit.is_often_much());
-        habit = habit.after(LARGE, LARGE);
-        habit = habit.after(64, LARGE);
-        assert!(habit.is_often_much(), "it was the rest of a large one");
-        assert!(!habit.after(64, LARGE).is_much());
+    fn the_rest_of_a_large_message_counts_for_nothing() {
+        let much = Habit::default().after(LARGE, LARGE);
+        let rest = much.after(64, LARGE);
+        assert!(rest.is_much());
+        assert_eq!(rest.after(64, LARGE), Habit::default());
     }
 }

@@ -1,56 +1,107 @@
 //! Receiving that goes on by itself (a multishot receive): one entry for all that a socket brings.
 //!
-//! It is the kind of [`standing`](super::standing) entry for sockets that bring little at a time. Beside
-//! what ends those, it ends:
+//! It belongs to the socket and not to whoever awaits bytes, so what comes when nobody does is simply
+//! the next to be taken. It is for sockets that bring little at a time (`habit`). It ends:
 //!
 //! - when the peer does, or with an error;
-//! - when some messages have come that nobody has taken: so much, and what the kernel had under way, is
-//!   what a peer can make the process hold; the rest stays in the socket, and TCP slows the peer down. It
-//!   begins again when all has been taken;
-//! - when there was no buffer. The bytes are still in the socket.
+//! - when [`AHEAD`] messages have come that nobody has taken: so much, and what the kernel had under
+//!   way, is what a peer can make the process hold; the rest stays in the socket, and TCP slows the
+//!   peer down. It begins again when all has been taken;
+//! - when a message was so large that others are to be received differently;
+//! - when there was no buffer. The bytes are still in the socket;
+//! - when someone reads into memory of his own: then what has come goes to the unread bytes, and on
+//!   this socket it does not begin again;
+//! - when the socket is dropped. The peer is told at once; the descriptor stays open until the kernel
+//!   has let go of it.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::Socket;
+use super::close::Closing;
 use super::habit::Habit;
 use super::recv::keep_error;
 use crate::buf::Lease;
-use crate::driver::Key;
+use crate::driver::{Key, Orphan};
 use crate::error::describe;
 use crate::sys::errno::{ENOBUFS, is_cancellation};
-use crate::sys::{BUFFER_GROUP, Completion, Submission, opcode};
+use crate::sys::{BUFFER_GROUP, Completion, opcode};
 use crate::task::budget;
 
+/// How many messages may wait to be taken before the kernel is asked to stop.
+const AHEAD: u32 = 4;
+
+#[derive(Default)]
+pub(super) struct Inflow {
+    /// `None` while nothing is in flight.
+    key: Cell<Option<Key>>,
+    stopping: Cell<bool>,
+    /// Whether someone has read into memory of his own.
+    is_unwanted: Cell<bool>,
+}
+
 impl Socket {
-    /// Whether the kernel can receive by itself.
-    pub(super) fn can_flow_in(&self) -> bool {
-        self.driver().capabilities().multishot_recv && self.driver().picks_leases()
-    }
-
-    pub(super) fn inflow_entry(&self) -> Submission {
-        self.entry(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build())
-    }
-
-    /// The next that has come; `None` if the next must be looked for elsewhere, or once more.
-    pub(super) fn poll_inflow(
-        &self,
-        key: Key,
-        context: &Context<'_>,
-    ) -> Poll<Option<io::Result<Lease>>> {
-        if self.driver().has_next(key) {
-            ready!(budget::poll_spend(context));
-        }
-        let next = ready!(self.driver().poll_next(key, context.waker()));
-        let Some(completion) = next else {
-            self.standing_ended();
-            if !self.habit.get().is_much() {
-                // What has ended it may do so again: it must be worth while once more.
-                self.habit.set(Habit::default());
+    /// The next that has come by itself; `None` if nothing does, so that it must be asked for.
+    pub(crate) fn poll_inflow(&self, context: &Context<'_>) -> Poll<Option<io::Result<Lease>>> {
+        while let Some(key) = self.inflow.key.get().or_else(|| self.start_inflow()) {
+            if self.driver().has_next(key) {
+                ready!(budget::poll_spend(context));
             }
-            return Poll::Ready(None);
-        };
-        Poll::Ready(self.take_in(completion))
+            match ready!(self.driver().poll_next(key, context.waker())) {
+                None => self.inflow_ended(),
+                Some(completion) => {
+                    if let Some(outcome) = self.take_in(completion) {
+                        return Poll::Ready(Some(outcome));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Ends the receive that goes on by itself, and puts what it has brought to the unread bytes.
+    pub(crate) fn poll_inflow_ended(&self, context: &Context<'_>) -> Poll<()> {
+        self.inflow.is_unwanted.set(true);
+        while let Some(key) = self.inflow.key.get() {
+            self.stop_inflow(key);
+            match ready!(self.driver().poll_next(key, context.waker())) {
+                None => self.inflow_ended(),
+                Some(completion) => self.put_back_received(completion),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn start_inflow(&self) -> Option<Key> {
+        let driver = self.driver();
+        let is_due = self.habit.get().is_often_little() && !self.inflow.is_unwanted.get();
+        if !is_due || !driver.capabilities().multishot_recv || !driver.picks_leases() {
+            return None;
+        }
+        let entry = self.entry(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build());
+        // SAFETY: the entry points to no memory: the kernel picks buffers that the driver has given it,
+        // and nobody touches those meanwhile.
+        let key = unsafe { driver.submit_multishot(entry, AHEAD) }?;
+        driver.note_multishot_receive();
+        self.inflow.key.set(Some(key));
+        Some(key)
+    }
+
+    fn stop_inflow(&self, key: Key) {
+        if !self.inflow.stopping.replace(true) {
+            self.driver().cancel(key);
+        }
+    }
+
+    fn inflow_ended(&self) {
+        self.inflow.key.set(None);
+        self.inflow.stopping.set(false);
+        if !self.habit.get().is_much() {
+            // What has ended it may do so again: it must be worth while once more.
+            self.habit.set(Habit::default());
+        }
     }
 
     /// What a completion means to whoever receives: nothing, if it is only the end of the entry.
@@ -60,8 +111,8 @@ impl Socket {
         match completion.result() {
             Ok(count) => {
                 self.learn(count as usize, self.driver().picked_bytes());
-                if self.habit.get().is_much() {
-                    self.stop_standing();
+                if let Some(key) = self.inflow.key.get().filter(|_| self.habit.get().is_much()) {
+                    self.stop_inflow(key);
                 }
                 Some(Ok(lease))
             }
@@ -89,5 +140,30 @@ impl Socket {
             keep_error(self, completion);
         }
         self.put_back(&self.lent(completion));
+    }
+}
+
+impl Inflow {
+    /// The socket is dropped: what closes it is kept until the kernel has let go of it.
+    pub(super) fn abandon(&self, closing: Closing) {
+        match self.key.take() {
+            None => drop(closing),
+            Some(key) => {
+                closing.announce();
+                let driver = Rc::clone(closing.driver());
+                driver.abandon(key, Box::new(Unwanted(closing)));
+            }
+        }
+    }
+}
+
+/// A receive whose socket is gone.
+struct Unwanted(Closing);
+
+impl Orphan for Unwanted {
+    fn settle(&mut self, completion: Completion) {
+        if let Some(buffer) = completion.buffer() {
+            drop(self.0.driver().reported_lease(buffer));
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::Descriptor;
 use super::close::Closing;
 use super::ending::Ending;
 use super::habit::Habit;
-use super::standing::Standing;
+use super::inflow::Inflow;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::error::Describe;
@@ -38,10 +38,8 @@ pub(crate) struct Socket {
     pub(super) has_more: Cell<bool>,
     /// How what it brings is best received on lease.
     pub(super) habit: Cell<Habit>,
-    /// Whether the peer is known to have ended or reset the connection.
-    pub(super) has_ended: Cell<bool>,
-    /// What goes on by itself, if something does.
-    pub(super) standing: Standing,
+    /// The receive that goes on by itself, if there is one.
+    pub(super) inflow: Inflow,
     /// Whether the kernel copies what it sends whatever it is asked for.
     pub(super) copies_anyway: Cell<bool>,
     pub(super) reading: Ending,
@@ -66,8 +64,7 @@ impl Socket {
             unread: RefCell::default(),
             has_more: Cell::new(false),
             habit: Cell::default(),
-            has_ended: Cell::new(false),
-            standing: Standing::default(),
+            inflow: Inflow::default(),
             copies_anyway: Cell::new(false),
             reading: Ending::default(),
             writing: Ending::default(),
@@ -95,7 +92,7 @@ impl Socket {
 
     /// The descriptor for transfers past the ring, if there is one or can be one. For those that are done
     /// again and again it is worth making.
-    pub(crate) fn call_fd(&self) -> Option<RawFd> {
+    pub(super) fn call_fd(&self) -> Option<RawFd> {
         self.fd().ok().map(AsRawFd::as_raw_fd)
     }
 
@@ -132,8 +129,7 @@ impl Socket {
     /// Takes note of whether there is more after an attempt to receive, which found nothing if it was not
     /// done.
     pub(super) fn note_attempt(&self, done: Option<Completion>) -> Option<Completion> {
-        let more = done.is_some_and(|done| done.has_more() || self.has_ended.get());
-        self.has_more.set(more);
+        self.has_more.set(done.is_some_and(Completion::has_more));
         done
     }
 
@@ -227,7 +223,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let Some(descriptor) = self.descriptor.take() else { return };
         let closing = Closing::new(&self.driver, descriptor, self.lingers.get());
-        self.standing.abandon(closing);
+        self.inflow.abandon(closing);
     }
 }
 

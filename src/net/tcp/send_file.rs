@@ -5,7 +5,6 @@
 //! never waits.
 
 use std::fs::File;
-use std::future::poll_fn;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::os::fd::AsFd;
@@ -13,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
 use super::{OwnedWriteHalf, TcpStream, transfer};
-use crate::error::{Describe, describe};
-use crate::op::{FillPipe, Op, Socket, Writable};
+use crate::error::Describe;
+use crate::op::{DrainPipe, FillPipe, Op, Socket};
 use crate::sys::pipe::{Pipe, set_nonblocking};
 
 impl TcpStream {
@@ -101,7 +100,7 @@ async fn send_file(
         offset += filled as u64;
         // Without a size it may be over, and nothing must wait for more.
         let more = size.is_some() && offset < end;
-        drain(socket, &pipe, filled, more).await?;
+        Op::new(socket.driver(), DrainPipe::new(socket, &pipe, filled, more)).await?;
     }
     Ok(offset - start)
 }
@@ -125,23 +124,6 @@ fn bounds(range: impl RangeBounds<u64>, size: u64) -> (u64, u64) {
         Bound::Unbounded => size,
     };
     (start, end.min(size))
-}
-
-/// Moves all that is in the pipe to the socket.
-async fn drain(socket: &Rc<Socket>, pipe: &Pipe, mut left: usize, more: bool) -> io::Result<()> {
-    let fd = socket.call_fd().ok_or(io::ErrorKind::NotConnected)?;
-    while left > 0 {
-        poll_fn(|context| socket.poll_direct_turn(context)).await;
-        match pipe.splice_to(fd, left, more) {
-            Some(moved) => {
-                let count = moved.result().map_err(|error| describe("splice", error))? as usize;
-                socket.driver().note_direct(count);
-                left -= count;
-            }
-            None => Op::new(socket.driver(), Writable::new(socket)).await?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

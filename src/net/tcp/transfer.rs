@@ -33,7 +33,7 @@ pub(super) async fn writes_ended(socket: &Socket) {
 
 /// Waits until no dropped transfer uses the socket any more.
 pub(super) async fn settled(socket: &Socket) {
-    poll_fn(|context| socket.poll_incoming_ended(context)).await;
+    poll_fn(|context| socket.poll_inflow_ended(context)).await;
     poll_fn(|context| socket.poll_reads_ended(context)).await;
     writes_ended(socket).await;
 }
@@ -48,7 +48,7 @@ async fn at_hand<B: IoBufMut>(
     if buffer.bytes_total() == 0 {
         return Some(Ok(0));
     }
-    poll_fn(|context| socket.poll_incoming_ended(context)).await;
+    poll_fn(|context| socket.poll_inflow_ended(context)).await;
     reads_ended(socket).await;
     if let Some(error) = socket.take_unread_error() {
         return Some(Err(error));
@@ -93,7 +93,7 @@ pub(super) async fn recv(socket: &Rc<Socket>) -> io::Result<Lease> {
     if socket.has_unread() {
         return Ok(socket.take_all_unread().into());
     }
-    match poll_fn(|context| socket.poll_incoming(context)).await {
+    match poll_fn(|context| socket.poll_inflow(context)).await {
         Some(outcome) => outcome,
         None => Op::new(socket.driver(), RecvLease::new(socket)).await,
     }

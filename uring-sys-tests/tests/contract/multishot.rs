@@ -24,8 +24,6 @@ cases![
     multishot_ends_without_more: [MultishotRecv],
     multishot_accept_goes_on,
     multishot_poll_reports_each_write,
-    multishot_poll_reports_arrivals_behind_unread_bytes,
-    multishot_poll_reports_an_end_with_bytes,
     multishot_overflow_loses_nothing: [MultishotRecv],
     multishot_fairness_bound: [MultishotRecv, DeferTaskrun],
     byte_cap_stops_multishot: [ByteCap],
@@ -84,39 +82,6 @@ fn multishot_poll_reports_each_write() {
         assert!(woken.more(), "still armed after write {write}: {woken:?}");
         assert_eq!(woken.outcome(), Ok(libc::POLLIN as u32));
     }
-}
-
-/// A multishot poll on a socket completes at each arrival, though nobody has read the one before.
-/// The driver receives past the ring until nothing is left and waits then: were an arrival in between
-/// not reported, it would wait for ever.
-fn multishot_poll_reports_arrivals_behind_unread_bytes() {
-    let mut ring = Ring::plain(8);
-    let (near, far) = socket::tcp_pair();
-    ring.start([Op::poll_multi(&near, libc::POLLIN).tag(1)]);
-    for arrival in 0..10 {
-        socket::write_all(&far, b"x");
-        let ready = ring.next_any();
-        assert!(ready.more(), "still armed after arrival {arrival}: {ready:?}");
-        assert_eq!(ready.outcome(), Ok(libc::POLLIN as u32));
-    }
-    ring.assert_quiet("nothing new has arrived");
-    assert_eq!(socket::drain(&near, 10).len(), 10);
-}
-
-/// A multishot poll that reports bytes and an end at once says so, if it was asked about both. One
-/// report may stand for both, so whoever has taken the bytes must know that the end is there.
-fn multishot_poll_reports_an_end_with_bytes() {
-    const BOTH: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
-    let mut ring = Ring::plain(8);
-    let (near, mut far) = socket::tcp_pair();
-    far.write_all(b"last").expect("send to the receiver");
-    drop(far);
-    let mut reported = 0;
-    ring.start([Op::poll_multi(&near, BOTH as libc::c_short).tag(1)]);
-    while reported & BOTH != BOTH {
-        reported |= ring.next_any().outcome().expect("events");
-    }
-    assert_eq!(socket::drain(&near, 4), b"last");
 }
 
 /// A multishot that meets a full completion queue may end, but loses no byte and repeats none.

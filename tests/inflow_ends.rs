@@ -1,4 +1,4 @@
-//! Entries that go on by themselves, when their stream or their runtime is gone: nothing is left open.
+//! Receives that go on by themselves, when their stream or their runtime is gone: nothing is left open.
 
 mod common;
 
@@ -11,8 +11,8 @@ use annulus::time::sleep;
 use annulus::{Runtime, metrics, yield_now};
 use common::bounded::bounded;
 use common::descriptors;
+use common::inflow::flowing;
 use common::poll::until;
-use common::standing::{LARGE, flowing, watched};
 
 /// Drops a stream that has something unread, before or after the kernel has told of it, and has its peer
 /// find the end.
@@ -49,21 +49,6 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
 }
 
 #[test]
-fn a_dropped_stream_that_is_watched_closes_its_descriptor() {
-    let _alone = descriptors::alone();
-    let before = descriptors::open();
-    bounded(|| {
-        Runtime::new().unwrap().block_on(async {
-            for round in 1..=50 {
-                let (stream, peer) = watched().await;
-                drop_unread(round, stream, peer).await;
-            }
-        });
-    });
-    descriptors::assert_back_to(before);
-}
-
-#[test]
 fn a_runtime_may_end_before_its_streams() {
     let _alone = descriptors::alone();
     let before = descriptors::open();
@@ -84,21 +69,6 @@ fn a_runtime_may_end_before_its_streams() {
             assert!(other.block_on(stream.recv()).is_err());
             drop(forgotten);
         }
-    });
-    descriptors::assert_back_to(before);
-}
-
-#[test]
-fn a_runtime_may_end_before_its_streams_that_are_watched() {
-    let _alone = descriptors::alone();
-    let before = descriptors::open();
-    bounded(|| {
-        let runtime = Runtime::new().unwrap();
-        let (mut stream, mut peer) = runtime.block_on(watched());
-        peer.write_all(&[5; LARGE]).unwrap();
-        runtime.block_on(sleep(Duration::from_millis(10)));
-        drop(runtime);
-        assert!(Runtime::new().unwrap().block_on(stream.recv()).is_err());
     });
     descriptors::assert_back_to(before);
 }
