@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::net::{TcpListener, TcpStream};
+use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
 use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
 use common::bounded::bounded;
@@ -237,6 +237,24 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
             until(|| reading.is_finished()).await;
             reading.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn no_more_are_accepted_ahead_than_configured() {
+    with_places(40, async || {
+        let options = ListenOptions { ahead: 2, ..ListenOptions::default() };
+        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(times(2, listener.accept()).await.is_none());
+        let peers: Vec<_> = (0..30).map(|_| Peer::connect(address).unwrap()).collect();
+        let mut accepted = Vec::new();
+        for taken in 1..=30 {
+            accepted.push(listener.accept().await.unwrap());
+            yield_now().await;
+            assert!(metrics().direct_descriptors <= taken + 2);
+        }
+        drop(peers);
     });
 }
 

@@ -84,7 +84,7 @@ impl Acceptor {
                 InFlight::Direct(accepts) => {
                     let arrival = ready!(accepts.poll_next(context));
                     if arrival.as_ref().is_ok_and(|arrival| arrival.has_more) {
-                        accepts.start_all(&self.driver, &self.listener, context);
+                        accepts.start_all(self.bound, &self.driver, &self.listener, context);
                     }
                     if accepts.is_empty() {
                         self.in_flight = InFlight::None;

@@ -47,14 +47,17 @@ impl DirectAccepts {
         is_started
     }
 
-    /// Starts as many as may be, since there are more connections than one.
+    /// Starts as many as may be, since there are more connections than one; but no more than may be taken
+    /// before someone awaits them.
     pub(super) fn start_all(
         &mut self,
+        most: u32,
         driver: &Rc<Driver>,
         listener: &Rc<OwnedFd>,
         context: &mut Context<'_>,
     ) {
-        while self.0.len() < BATCH && self.start(driver, listener, context) {}
+        let most = BATCH.min(most as usize);
+        while self.0.len() < most && self.start(driver, listener, context) {}
     }
 
     /// What one of them comes to. It is not among them any more.
