@@ -159,7 +159,7 @@ impl Builder {
     /// descriptors ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)). Where
     /// a direct one is used by a system call (an option, an address, the transfer of much at a time), it
     /// gets an ordinary descriptor beside its place; so it does for
-    /// [`AsFd`](std::os::fd::AsFd) and [`AsRawFd`](std::os::fd::AsRawFd), whose methods panic if there are
+    /// [`AsFd`](std::os::fd::AsFd) and [`AsRawFd`], whose methods panic if there are
     /// no descriptors left or the runtime has ended. A direct descriptor that outlives its runtime is closed
     /// when that ends.
     ///
