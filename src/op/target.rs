@@ -9,6 +9,9 @@ use crate::error::Describe;
 use crate::sys::Completion;
 use crate::sys::transfer::receive;
 
+/// How many bytes memory of its own has at most: it is allocated for each receive.
+const OWN: usize = 64 * 1024;
+
 /// A large buffer of the runtime's or, if all are lent out, memory of its own. Nobody waits with one in
 /// hand: it is taken for bytes that are there.
 pub(super) enum Target {
@@ -18,7 +21,7 @@ pub(super) enum Target {
 
 impl Target {
     pub(super) fn new(driver: &Driver) -> Self {
-        let own = || Self::Own(Vec::with_capacity(driver.lease_bytes()));
+        let own = || Self::Own(Vec::with_capacity(driver.lease_bytes().min(OWN)));
         driver.take_lease().map_or_else(own, Self::Large)
     }
 
@@ -39,13 +42,13 @@ impl Target {
     }
 
     /// Lends out what has been received into it, and lets the socket learn from it.
-    pub(super) fn take(self, socket: &Socket, received: Completion) -> io::Result<Lease> {
-        let driver = socket.driver();
+    pub(super) fn take(mut self, socket: &Socket, received: Completion) -> io::Result<Lease> {
         if let Self::Own(_) = self {
-            driver.note_lease_miss();
+            socket.driver().note_lease_miss();
         }
         let count = received.result().describe("recv")? as usize;
-        socket.learn(count, driver.lease_bytes());
+        let (_, room) = self.memory();
+        socket.learn(count, room);
         Ok(match self {
             // SAFETY: so many bytes have been received.
             Self::Large(taken) => unsafe { taken.lend(count) },

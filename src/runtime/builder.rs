@@ -52,7 +52,7 @@ impl Builder {
             busy_poll: None,
             leases: LeaseSizes {
                 small: LeaseSize { count: 4096, bytes: 4 * 1024 },
-                large: LeaseSize { count: 64, bytes: 64 * 1024 },
+                large: LeaseSize { count: 64, bytes: 256 * 1024 },
             },
             direct_descriptors: 0,
             polls_a_turn: 128,
@@ -121,9 +121,9 @@ impl Builder {
     }
 
     /// How many large buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has, and how many bytes
-    /// each has: 64 of 64 KiB by default. They are for connections that bring much at a time, and are
+    /// each has: 64 of 256 KiB by default. They are for connections that bring much at a time, and are
     /// used while it is passed on; few of them stay in the cache. When all are lent, receives take
-    /// memory of their own ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
+    /// memory of their own, up to 64 KiB ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
     ///
     /// The memory is reserved when the first is wanted, and takes pages as they are used.
     ///
