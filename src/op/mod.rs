@@ -81,6 +81,12 @@ pub(crate) enum Step<O: Operation> {
 pub(crate) unsafe trait Operation: Sized + 'static {
     type Output;
 
+    /// Before the first step: waits for what must come first, or says the outcome if it is known without
+    /// asking the kernel.
+    fn poll_before(&self, _context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        Poll::Ready(None)
+    }
+
     /// Writes the entry of the next step.
     fn entry(&mut self) -> Submission;
 
@@ -131,6 +137,15 @@ impl<O: Operation> Op<O> {
         }
     }
 
+    fn poll_before(&mut self, context: &Context<'_>) -> Poll<Option<O::Output>> {
+        let operation = self.operation.as_ref().expect("an operation was polled after its end");
+        let known = ready!(operation.poll_before(context));
+        if known.is_some() {
+            self.operation = None;
+        }
+        Poll::Ready(known)
+    }
+
     /// Does the next step past the ring, if that is likely to succeed and cheaper. Whoever has used up
     /// its budget goes through the ring, and waits: so an operation that has begun is always in flight
     /// between two polls, and what it has brought is settled if it is dropped.
@@ -167,6 +182,12 @@ impl<O: Operation> Future for Op<O> {
     type Output = O::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
+        // Between two polls, what has begun is in flight.
+        if self.key.is_none() {
+            if let Some(output) = ready!(self.poll_before(context)) {
+                return Poll::Ready(output);
+            }
+        }
         loop {
             let completion = match self.key {
                 Some(key) => {

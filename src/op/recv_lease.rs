@@ -10,10 +10,13 @@
 //! A direct descriptor that cannot be made one of the process is received from by an entry, which waits with
 //! the large buffer in hand.
 //!
+//! What dropped reads have left comes first, and what comes by itself (`inflow`) instead.
+//!
 //! Dropped in flight, what was received goes to the socket's unread bytes, in order, and the buffer
 //! back.
 
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::{io, mem, ptr};
 
 use super::recv::is_interrupted;
@@ -48,6 +51,17 @@ impl RecvLease {
 // given it, which nobody touches meanwhile; or it points to that of the target, which does not move.
 unsafe impl Operation for RecvLease {
     type Output = io::Result<Lease>;
+
+    fn poll_before(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        ready!(self.socket.poll_reads_ended(context));
+        if let Some(error) = self.socket.take_unread_error() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if self.socket.has_unread() {
+            return Poll::Ready(Some(Ok(self.socket.take_all_unread().into())));
+        }
+        self.socket.poll_inflow(context)
+    }
 
     fn entry(&mut self) -> Submission {
         let socket = &self.socket;

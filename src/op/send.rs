@@ -1,9 +1,10 @@
 //! Sending on a stream socket: what fits, all of a buffer, or several buffers.
 //!
 //! Dropped in flight, a send may have sent a part. Nobody learns how much; the next send on the
-//! socket waits for the end of the dropped one.
+//! socket waits for the end of the dropped one before it begins.
 
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::recv::is_interrupted;
 use super::{Operation, Socket, Step, entry_length};
@@ -31,6 +32,10 @@ impl<B: IoBuf> SendOnce<B> {
 // nothing here changes.
 unsafe impl<B: IoBuf> Operation for SendOnce<B> {
     type Output = BufResult<usize, B>;
+
+    fn poll_before(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        self.socket.poll_writes_ended(context).map(|()| None)
+    }
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_init());
@@ -81,6 +86,10 @@ impl<B: IoBuf> SendAll<B> {
 // SAFETY: as for `SendOnce`.
 unsafe impl<B: IoBuf> Operation for SendAll<B> {
     type Output = BufResult<(), B>;
+
+    fn poll_before(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        self.socket.poll_writes_ended(context).map(|()| None)
+    }
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_init() - self.sent);
@@ -150,6 +159,10 @@ impl<B: IoBuf> SendVectored<B> {
 // memory, which does not move with them.
 unsafe impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = BufResult<usize, Vec<B>>;
+
+    fn poll_before(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        self.socket.poll_writes_ended(context).map(|()| None)
+    }
 
     fn entry(&mut self) -> Submission {
         self.set_segments();

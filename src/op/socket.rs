@@ -10,7 +10,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::Descriptor;
 use super::close::Closing;
@@ -23,6 +23,7 @@ use crate::error::Describe;
 use crate::sys::memory::MessageHeader;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, socket};
+use crate::task::budget;
 
 /// How much memory an empty queue of unread bytes may keep.
 const KEPT_CAPACITY: usize = 4096;
@@ -116,9 +117,11 @@ impl Socket {
         self.lingers.set(lingers);
     }
 
-    /// Waits until no dropped read is still ending.
+    /// Waits until no dropped read is still ending. Then, if they have left something, takes from this
+    /// task's budget, as that is served without waiting.
     pub(crate) fn poll_reads_ended(&self, context: &Context<'_>) -> Poll<()> {
-        self.reading.poll_ended(context)
+        ready!(self.reading.poll_ended(context));
+        if self.has_unread() { budget::poll_spend(context) } else { Poll::Ready(()) }
     }
 
     /// Waits until no dropped write is still ending.

@@ -25,8 +25,8 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn recv(&mut self) -> io::Result<Lease> {
-        transfer::recv(&self.socket).await
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Lease>> {
+        transfer::recv(&self.socket)
     }
 
     /// See [`TcpStream::read`].
@@ -34,8 +34,8 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::read(&self.socket, buffer).await
+    pub fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::read(&self.socket, buffer)
     }
 
     /// See [`TcpStream::read_exact`].
@@ -43,8 +43,8 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::read_exact(&self.socket, buffer).await
+    pub fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
+        transfer::read_exact(&self.socket, buffer)
     }
 
     /// See [`TcpStream::peek`].
@@ -52,8 +52,8 @@ impl OwnedReadHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn peek<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::peek(&self.socket, buffer).await
+    pub fn peek<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::peek(&self.socket, buffer)
     }
 
     /// This end's address.
@@ -118,8 +118,8 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::write(&self.socket, buffer).await
+    pub fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::write(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_all`].
@@ -127,8 +127,8 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::write_all(&self.socket, buffer).await
+    pub fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
+        transfer::write_all(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_all_zero_copy`].
@@ -136,8 +136,11 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_all_zero_copy<B: IoBuf>(&mut self, buffer: B) -> io::Result<()> {
-        transfer::write_all_zero_copy(&self.socket, buffer).await
+    pub fn write_all_zero_copy<B: IoBuf>(
+        &mut self,
+        buffer: B,
+    ) -> impl Future<Output = io::Result<()>> {
+        transfer::write_all_zero_copy(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_vectored`].
@@ -145,8 +148,11 @@ impl OwnedWriteHalf {
     /// # Errors
     ///
     /// As there.
-    pub async fn write_vectored<B: IoBuf>(&mut self, buffers: Vec<B>) -> BufResult<usize, Vec<B>> {
-        transfer::write_vectored(&self.socket, buffers).await
+    pub fn write_vectored<B: IoBuf>(
+        &mut self,
+        buffers: Vec<B>,
+    ) -> impl Future<Output = BufResult<usize, Vec<B>>> {
+        transfer::write_vectored(&self.socket, buffers)
     }
 
     /// Ends writing, so that the peer reads to the end. Waits for dropped writes to end.

@@ -181,8 +181,8 @@ impl TcpStream {
     /// # })??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn recv(&mut self) -> io::Result<Lease> {
-        transfer::recv(&self.socket).await
+    pub fn recv(&mut self) -> impl Future<Output = io::Result<Lease>> {
+        transfer::recv(&self.socket)
     }
 
     /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the
@@ -196,8 +196,8 @@ impl TcpStream {
     ///
     /// Dropped, no byte is lost: what had arrived is what the next read returns. The buffer is.
     #[doc(alias = "recv")]
-    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::read(&self.socket, buffer).await
+    pub fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::read(&self.socket, buffer)
     }
 
     /// Reads until the buffer's capacity is full.
@@ -210,8 +210,8 @@ impl TcpStream {
     ///
     /// Dropped, no byte is lost: all that had been read is what the next read returns.
     #[doc(alias = "asyncio.StreamReader.readexactly")]
-    pub async fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::read_exact(&self.socket, buffer).await
+    pub fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
+        transfer::read_exact(&self.socket, buffer)
     }
 
     /// Copies what is there, as [`read`](Self::read) would, and leaves it to be read.
@@ -223,8 +223,8 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropped, it has no effect.
-    pub async fn peek<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::peek(&self.socket, buffer).await
+    pub fn peek<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::peek(&self.socket, buffer)
     }
 
     /// Writes as much of the buffer as the socket takes, at least one byte.
@@ -237,8 +237,8 @@ impl TcpStream {
     ///
     /// Dropped, an unknown part has been written; the next write waits for its end.
     #[doc(alias = "send")]
-    pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-        transfer::write(&self.socket, buffer).await
+    pub fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
+        transfer::write(&self.socket, buffer)
     }
 
     /// Writes all of the buffer.
@@ -250,8 +250,8 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// As for [`write`](Self::write).
-    pub async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        transfer::write_all(&self.socket, buffer).await
+    pub fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
+        transfer::write_all(&self.socket, buffer)
     }
 
     /// [`write_all`](Self::write_all) by which the kernel sends from the buffer itself, without a copy. For
@@ -290,8 +290,11 @@ impl TcpStream {
     /// # })??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn write_all_zero_copy<B: IoBuf>(&mut self, buffer: B) -> io::Result<()> {
-        transfer::write_all_zero_copy(&self.socket, buffer).await
+    pub fn write_all_zero_copy<B: IoBuf>(
+        &mut self,
+        buffer: B,
+    ) -> impl Future<Output = io::Result<()>> {
+        transfer::write_all_zero_copy(&self.socket, buffer)
     }
 
     /// Writes several buffers one after the other, as much as the socket takes at once.
@@ -304,8 +307,11 @@ impl TcpStream {
     ///
     /// As for [`write`](Self::write).
     #[doc(alias = "writev")]
-    pub async fn write_vectored<B: IoBuf>(&mut self, buffers: Vec<B>) -> BufResult<usize, Vec<B>> {
-        transfer::write_vectored(&self.socket, buffers).await
+    pub fn write_vectored<B: IoBuf>(
+        &mut self,
+        buffers: Vec<B>,
+    ) -> impl Future<Output = BufResult<usize, Vec<B>>> {
+        transfer::write_vectored(&self.socket, buffers)
     }
 
     /// Ends one direction or both. Shutting down writing lets the peer read to the end. Waits for

@@ -1,13 +1,18 @@
 //! Bytes in and out of a stream, in order, whatever was dropped before.
 //!
 //! Each transfer first waits until the dropped ones of its direction have ended. A read then serves
-//! what those have left before it asks the kernel for more.
+//! what those have left before it asks the kernel for more. (What sends, and `recv`, do so in their
+//! operations.)
+//!
+//! These are the futures that a task consists of while it waits, so they are kept small: each layer of
+//! `async` would hold the buffer once more.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::task::{Poll, ready};
+
+use futures_util::future::Either;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::describe;
@@ -15,17 +20,6 @@ use crate::op::{
     Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, SendZeroCopy, Socket,
     Unsent,
 };
-use crate::task::budget;
-
-/// Waits for the dropped reads to end. Then, if they have left something, takes from this task's
-/// budget, as that is served without waiting.
-async fn reads_ended(socket: &Socket) {
-    poll_fn(|context| {
-        ready!(socket.poll_reads_ended(context));
-        if socket.has_unread() { budget::poll_spend(context) } else { Poll::Ready(()) }
-    })
-    .await;
-}
 
 pub(super) async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
@@ -49,7 +43,7 @@ async fn at_hand<B: IoBufMut>(
         return Some(Ok(0));
     }
     poll_fn(|context| socket.poll_inflow_ended(context)).await;
-    reads_ended(socket).await;
+    poll_fn(|context| socket.poll_reads_ended(context)).await;
     if let Some(error) = socket.take_unread_error() {
         return Some(Err(error));
     }
@@ -85,18 +79,8 @@ pub(super) async fn read_exact<B: IoBufMut>(
     Op::new(socket.driver(), RecvExact::new(socket, buffer, filled)).await
 }
 
-pub(super) async fn recv(socket: &Rc<Socket>) -> io::Result<Lease> {
-    reads_ended(socket).await;
-    if let Some(error) = socket.take_unread_error() {
-        return Err(error);
-    }
-    if socket.has_unread() {
-        return Ok(socket.take_all_unread().into());
-    }
-    match poll_fn(|context| socket.poll_inflow(context)).await {
-        Some(outcome) => outcome,
-        None => Op::new(socket.driver(), RecvLease::new(socket)).await,
-    }
+pub(super) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease>> + use<> {
+    Op::new(socket.driver(), RecvLease::new(socket))
 }
 
 pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
@@ -107,20 +91,24 @@ pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> Buf
     }
 }
 
-pub(super) async fn write<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufResult<usize, B> {
+pub(super) fn write<B: IoBuf>(
+    socket: &Rc<Socket>,
+    buffer: B,
+) -> impl Future<Output = BufResult<usize, B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return (Ok(0), buffer);
+        return Either::Left(ready((Ok(0), buffer)));
     }
-    writes_ended(socket).await;
-    Op::new(socket.driver(), SendOnce::new(socket, buffer)).await
+    Either::Right(Op::new(socket.driver(), SendOnce::new(socket, buffer)))
 }
 
-pub(super) async fn write_all<B: IoBuf>(socket: &Rc<Socket>, buffer: B) -> BufResult<(), B> {
+pub(super) fn write_all<B: IoBuf>(
+    socket: &Rc<Socket>,
+    buffer: B,
+) -> impl Future<Output = BufResult<(), B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return (Ok(()), buffer);
+        return Either::Left(ready((Ok(()), buffer)));
     }
-    writes_ended(socket).await;
-    Op::new(socket.driver(), SendAll::new(socket, buffer)).await
+    Either::Right(Op::new(socket.driver(), SendAll::new(socket, buffer)))
 }
 
 /// Below this the notice costs more than the copy.
@@ -145,20 +133,19 @@ pub(super) async fn write_all_zero_copy<B: IoBuf>(
 /// The most segments that one send takes.
 const MOST_SEGMENTS: usize = 1024;
 
-pub(super) async fn write_vectored<B: IoBuf>(
+pub(super) fn write_vectored<B: IoBuf>(
     socket: &Rc<Socket>,
     buffers: Vec<B>,
-) -> BufResult<usize, Vec<B>> {
+) -> impl Future<Output = BufResult<usize, Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
-        return (Ok(0), buffers);
+        return Either::Left(ready((Ok(0), buffers)));
     }
     if buffers.len() > MOST_SEGMENTS {
         let text = format!("{} buffers, but at most {MOST_SEGMENTS} at once", buffers.len());
         let error = io::Error::new(io::ErrorKind::InvalidInput, text);
-        return (Err(describe("sendmsg", error)), buffers);
+        return Either::Left(ready((Err(describe("sendmsg", error)), buffers)));
     }
-    writes_ended(socket).await;
-    Op::new(socket.driver(), SendVectored::new(socket, buffers)).await
+    Either::Right(Op::new(socket.driver(), SendVectored::new(socket, buffers)))
 }
 
 pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
