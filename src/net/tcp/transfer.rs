@@ -154,3 +154,20 @@ pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<(
     }
     socket.shutdown(how)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<B, F>(_transfer: impl Fn(&Rc<Socket>, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_send_holds_its_buffer_once() {
+        let all = size_of_future(write_all::<Lease>);
+        assert!(all <= size_of::<Op<SendAll<Lease>>>() + size_of::<usize>(), "{all} bytes");
+        let some = size_of_future(write::<Lease>);
+        assert!(some <= size_of::<Op<SendOnce<Lease>>>() + size_of::<usize>(), "{some} bytes");
+    }
+}
