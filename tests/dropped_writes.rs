@@ -9,7 +9,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Peer};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
@@ -150,11 +150,9 @@ fn a_write_right_behind_one_that_was_dropped_as_it_was_submitted_is_sent_whole()
                 let peer = thread::spawn(move || receive_records(far));
                 let mut stream = TcpStream::from_std(near);
                 assert!(times(1, stream.write_all(record(0, 1 << 20))).await.is_none());
-                let queued = metrics().queued;
                 {
                     let mut next = pin!(stream.write_all(record(1, LONGEST)));
-                    assert!(once(next.as_mut()).await.is_pending());
-                    assert_eq!(metrics().queued, queued, "it waits for the other's end");
+                    assert_waits(next.as_mut()).await;
                     next.await.0.unwrap();
                 }
                 drop(stream);
@@ -162,6 +160,29 @@ fn a_write_right_behind_one_that_was_dropped_as_it_was_submitted_is_sent_whole()
                 assert!(received[0] < 1 << 20, "the first was cancelled");
                 assert_eq!(received[1], LONGEST);
             }
+        })
+        .unwrap();
+    });
+}
+
+/// Polls a write behind one that has just been dropped.
+async fn assert_waits(next: Pin<&mut impl Future>) {
+    let queued = metrics().queued;
+    assert!(once(next).await.is_pending());
+    assert_eq!(metrics().queued, queued, "it waits for the other's end");
+}
+
+#[test]
+fn writes_of_all_kinds_wait_for_the_end_of_a_dropped_one() {
+    bounded(|| {
+        annulus::run(async {
+            let (near, _far) = small_connection();
+            let mut stream = TcpStream::from_std(near);
+            assert!(times(1, stream.write_all(record(0, 1 << 20))).await.is_none());
+            assert_waits(pin!(stream.write("one"))).await;
+            assert_waits(pin!(stream.write_all("all"))).await;
+            assert_waits(pin!(stream.write_vectored(vec!["some", "parts"]))).await;
+            assert_waits(pin!(stream.write_all_zero_copy(vec![0; 1 << 20]))).await;
         })
         .unwrap();
     });

@@ -5,6 +5,7 @@ mod common;
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as Peer};
+use std::pin::pin;
 use std::rc::Rc;
 use std::thread;
 
@@ -15,7 +16,7 @@ use annulus::{Builder, Runtime, metrics, spawn};
 use bytes::Bytes;
 use common::bounded::bounded;
 use common::net::connected;
-use common::poll::{once, until};
+use common::poll::{once, times, until};
 use common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
 use common::watchdog::run;
 
@@ -56,6 +57,20 @@ fn what_is_there_is_received_and_no_bytes_at_the_end() {
         peer.shutdown(Shutdown::Write).unwrap();
         assert!(stream.recv().await.unwrap().is_empty());
         assert!(stream.recv().await.unwrap().is_empty(), "and the end stays the end");
+    });
+}
+
+#[test]
+fn a_receive_waits_for_the_end_of_a_dropped_one() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        assert!(times(1, stream.recv()).await.is_none());
+        let queued = metrics().queued;
+        let mut next = pin!(stream.recv());
+        assert!(once(next.as_mut()).await.is_pending());
+        assert_eq!(metrics().queued, queued, "it waits for the other's end");
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(&*next.await.unwrap(), b"hello");
     });
 }
 

@@ -1,11 +1,10 @@
 //! Bytes in and out of a stream, in order, whatever was dropped before.
 //!
 //! Each transfer first waits until the dropped ones of its direction have ended. A read then serves
-//! what those have left before it asks the kernel for more. (What sends, and `recv`, do so in their
-//! operations.)
+//! what those have left before it asks the kernel for more.
 //!
-//! These are the futures that a task consists of while it waits, so they are kept small: each layer of
-//! `async` would hold the buffer once more.
+//! `recv` and the copying writes do so in their operations, without a layer of `async` that would hold the
+//! buffer once more: most tasks consist of one of them while they wait.
 
 use std::future::{poll_fn, ready};
 use std::io;
