@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use libc::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
+use common::patience::limit;
 use common::program::{
-    Echo, Ended, Guarded, LIMIT, Program, connect, example, exchange, listening_address,
+    Echo, Ended, Guarded, Program, connect, example, exchange, listening_address,
 };
 
 /// Those that take an address, or nothing.
@@ -178,7 +179,7 @@ mod echo {
         echo.program.child.signal(SIGINT);
         assert_eq!(echo.program.stdout.next(), Some(stopping(2)));
 
-        let refused = TcpStream::connect_timeout(&echo.address, LIMIT).unwrap_err();
+        let refused = TcpStream::connect_timeout(&echo.address, limit()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         open.iter_mut().for_each(exchange);
         drop(open);
@@ -281,7 +282,7 @@ mod client {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = start(server.local_addr().unwrap());
         let (mut peer, _) = server.accept().unwrap();
-        peer.set_read_timeout(Some(LIMIT)).unwrap();
+        peer.set_read_timeout(Some(limit())).unwrap();
         client.type_in("no line end");
         client.end_input();
         let mut input = String::new();

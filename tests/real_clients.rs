@@ -18,7 +18,8 @@ use libc::{SIGINT, SIGKILL};
 use libtest_mimic::{Arguments, Completion, Trial};
 use socket2::Socket;
 
-use common::program::{Echo, Guarded, LIMIT, Program, exchange, until};
+use common::patience::limit;
+use common::program::{Echo, Guarded, Program, exchange, until};
 
 fn main() -> ExitCode {
     let trials = vec![
@@ -77,7 +78,7 @@ fn nc_to(address: SocketAddr) -> Command {
 /// `socat` that does the same, and waits for the server's end for as long as anything may take.
 fn socat_to(address: SocketAddr) -> Command {
     let mut command = Command::new("socat");
-    let patience = format!("-t{}", LIMIT.as_secs());
+    let patience = format!("-t{}", limit().as_secs());
     command.args([&patience, "-", &format!("TCP:{address}")]).stdin(Stdio::piped());
     command
 }
@@ -228,5 +229,5 @@ fn fill(stream: &mut TcpStream) {
 fn within<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
-    receiver.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{what}: {error}"))
+    receiver.recv_timeout(limit()).unwrap_or_else(|error| panic!("{what}: {error}"))
 }

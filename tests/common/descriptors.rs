@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use super::patience::limit;
 
 /// Held by every test of a file that counts, since the tests of a file share a process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -25,7 +27,7 @@ fn listed() -> usize {
 /// another thread, or the kernel, closes the last of them.
 #[track_caller]
 pub(crate) fn assert_back_to(before: usize) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + limit();
     while open() != before {
         assert!(Instant::now() < deadline, "{} descriptors, but {before} before", open());
         std::thread::yield_now();

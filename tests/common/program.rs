@@ -11,8 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is due soon. Nothing is expected to take so long.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+use super::patience::limit;
 
 /// One of the examples, which cargo builds beside the tests.
 pub(crate) fn example(name: &str) -> Command {
@@ -88,7 +87,7 @@ impl Iterator for Lines {
 
     #[track_caller]
     fn next(&mut self) -> Option<String> {
-        match self.0.recv_timeout(LIMIT) {
+        match self.0.recv_timeout(limit()) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("neither a line nor the end came"),
@@ -176,9 +175,10 @@ pub(crate) fn listening_address(line: &str) -> SocketAddr {
 
 /// A connection of which no read or write takes for ever.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, LIMIT).expect("the server takes connections");
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    let stream =
+        TcpStream::connect_timeout(&address, limit()).expect("the server takes connections");
+    stream.set_read_timeout(Some(limit())).unwrap();
+    stream.set_write_timeout(Some(limit())).unwrap();
     stream
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn exchange(stream: &mut TcpStream) {
 /// Waits until something holds that gives no notice.
 #[track_caller]
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit();
     while !condition() {
         assert!(Instant::now() < deadline, "still not so: {what}");
         thread::sleep(Duration::from_millis(1));

@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use annulus::Runtime;
 
-/// Far beyond what any of these tests needs.
-const LIMIT: Duration = Duration::from_secs(60);
+use super::patience::limit;
 
 /// Runs a future on a new runtime, for a minute at most.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
-    let _watchdog = Watchdog::new(LIMIT);
+    let _watchdog = Watchdog::new(limit());
     annulus::run(future).expect("io_uring works here")
 }
 
 /// Runs a future on `runtime`, for a minute at most.
 pub(crate) fn block_on<F: Future>(runtime: &Runtime, future: F) -> F::Output {
-    let _watchdog = Watchdog::new(LIMIT);
+    let _watchdog = Watchdog::new(limit());
     runtime.block_on(future)
 }
 
