@@ -82,6 +82,18 @@ fn linger_is_set_and_read_back() {
     });
 }
 
+#[test]
+fn the_longest_time_to_linger_is_the_kernels_longest() {
+    run(async {
+        let (stream, _peer) = connected();
+        stream.set_linger(Some(Duration::MAX)).unwrap();
+        let lingers = stream.linger().unwrap().expect("a reset would have no time");
+        assert!(lingers > Duration::from_secs(3600), "{lingers:?}");
+        // So that the close below does not wait.
+        stream.set_linger(None).unwrap();
+    });
+}
+
 /// Cut down to whole seconds it would be zero, which means to reset the connection.
 #[test]
 fn a_part_of_a_second_to_linger_is_rounded_up() {

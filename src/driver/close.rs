@@ -43,7 +43,7 @@ impl<R: Ring> Driver<R> {
     /// Cancels what is in flight and waits a while for it to end.
     fn cancel_round(&self, limit: Duration) {
         self.flight.borrow_mut().cancel_everything(self.capabilities.cancel_any);
-        let end = Instant::now() + limit;
+        let end = later(Instant::now(), limit);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let flight = self.flight.borrow();

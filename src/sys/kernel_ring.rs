@@ -8,7 +8,7 @@ use std::{io, mem};
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
-use super::duration::timespec;
+use super::duration::{micros, timespec};
 use super::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
 use super::errno::{EBUSY, EINTR, EINVAL, EOPNOTSUPP, ETIME};
 use super::probe::Capabilities;
@@ -40,8 +40,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     fn until(self, patience: Duration, timeout: Option<&Timespec>) -> Until<'_> {
-        let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
-        Until { completions: self.completions, patience, timeout }
+        Until { completions: self.completions, patience: micros(patience), timeout }
     }
 }
 
@@ -109,7 +108,7 @@ impl KernelRing {
     ///
     /// If the kernel cannot (6.9).
     pub(crate) fn busy_poll(&self, duration: Duration, prefer: bool) -> Result<(), SetupError> {
-        let duration = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        let duration = micros(duration);
         let mut napi = Napi::new().set_busy_poll_timeout(duration).set_prefer_busy_poll(prefer);
         self.ring.submitter().register_napi(&mut napi).map_err(|error| match error.raw_os_error() {
             Some(EINVAL | EOPNOTSUPP) => {

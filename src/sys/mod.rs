@@ -32,7 +32,7 @@ pub(crate) mod transfer;
 
 pub(crate) use buffer_ring::BufferRing;
 pub(crate) use completion::Completion;
-pub(crate) use duration::{later, timespec};
+pub(crate) use duration::{later, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use kernel_ring::{Batch, KernelRing};

@@ -8,6 +8,7 @@ use std::{fs, io, thread};
 use io_uring::{Builder, EnterFlags, IoUring};
 
 use super::KernelRing;
+use super::duration::millis;
 use super::enter::{Until, enter};
 use super::errno::{EINVAL, ENOMEM, ENOSYS, EPERM};
 use super::probe::{self, Capabilities};
@@ -142,7 +143,7 @@ fn fitting_ring(
 fn builder(size: Size, submission_thread: Option<Duration>, flags: &[Flag]) -> Builder {
     let mut builder = IoUring::builder();
     if let Some(idle) = submission_thread {
-        builder.setup_sqpoll(u32::try_from(idle.as_millis()).unwrap_or(u32::MAX));
+        builder.setup_sqpoll(millis(idle));
     }
     builder.dontfork().setup_clamp().setup_cqsize(size.completions.max(size.submissions));
     for flag in flags {

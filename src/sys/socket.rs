@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address::RawAddress;
 pub(crate) use super::address::family;
+use super::duration::seconds;
 
 pub(crate) use libc::{
     IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_NOSIGNAL,
@@ -82,11 +83,8 @@ pub(crate) fn option(socket: &OwnedFd, level: i32, name: i32) -> io::Result<i32>
 /// Sets how long a close waits for unsent bytes; `None` is the default, to send them afterwards.
 pub(crate) fn set_linger(socket: &OwnedFd, linger: Option<Duration>) -> io::Result<()> {
     // Rounded up: a part of a second must not become zero, which resets the connection.
-    let seconds = linger.map_or(0, |linger| {
-        let seconds = linger.as_secs() + u64::from(linger.subsec_nanos() > 0);
-        i32::try_from(seconds).unwrap_or(i32::MAX)
-    });
-    let value = libc::linger { l_onoff: linger.is_some().into(), l_linger: seconds };
+    let l_linger = linger.map_or(0, seconds);
+    let value = libc::linger { l_onoff: linger.is_some().into(), l_linger };
     set_raw_option(socket, SOL_SOCKET, libc::SO_LINGER, &value)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::TcpStream;
 use crate::error::Describe;
-use crate::sys::socket;
+use crate::sys::{self, socket};
 
 /// How a connection finds out that its peer is gone, when nothing is sent.
 ///
@@ -21,9 +21,9 @@ use crate::sys::socket;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Silence before the first probe; whole seconds.
+    /// Silence before the first probe; rounded up to whole seconds.
     pub idle: Duration,
-    /// Time between two probes; whole seconds.
+    /// Time between two probes; rounded up to whole seconds.
     pub interval: Duration,
     /// Unanswered probes before the connection counts as broken.
     pub probes: u32,
@@ -37,7 +37,8 @@ impl Default for Keepalive {
 }
 
 fn seconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_secs().max(1)).unwrap_or(i32::MAX)
+    // The kernel refuses zero.
+    sys::seconds(duration).max(1)
 }
 
 impl TcpStream {
