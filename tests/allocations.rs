@@ -19,10 +19,11 @@ use std::time::Duration;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
-use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
+use annulus::{Runtime, metrics, spawn, yield_now};
 
 use common::conditions::until;
 use common::pair::{echo, pair};
+use common::skip::build_or_skip;
 use common::watchdog::{block_on, run};
 
 thread_local! {
@@ -127,18 +128,13 @@ fn receiving_on_lease_and_sending_the_lease_allocates_nothing() {
 }
 
 #[test]
-fn nor_does_it_with_direct_descriptors() {
-    match Runtime::builder().direct_descriptors(8).build() {
-        Ok(runtime) => block_on(&runtime, leases_allocate_nothing()),
-        Err(SetupError::OptionUnsupported { since, .. }) => {
-            println!("skipped: needs Linux {since}");
-        }
-        Err(error) => panic!("{error}"),
-    }
+fn receiving_on_lease_allocates_nothing_with_direct_descriptors() {
+    let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(8)) else { return };
+    block_on(&runtime, leases_allocate_nothing());
 }
 
 #[test]
-fn nor_does_it_with_a_thread_that_submits() {
+fn receiving_on_lease_allocates_nothing_with_a_submission_thread() {
     let runtime = Runtime::builder().submission_thread(Duration::from_millis(1)).build().unwrap();
     block_on(&runtime, leases_allocate_nothing());
 }

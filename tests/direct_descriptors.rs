@@ -16,25 +16,21 @@ use common::bounded::bounded;
 use common::child::{command, role};
 use common::descriptors::{alone, assert_back_to, open};
 use common::net::{accepted, full_listener};
+use common::patience::patient;
 use common::poll::{once, times, until};
+use common::skip::{build_or_skip, skip};
 
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
 fn with_places(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
     let before = open();
-    match Runtime::builder().direct_descriptors(count).polls_a_turn(1).build() {
-        Ok(runtime) => {
-            bounded(|| runtime.block_on(test()));
-            let began = Instant::now();
-            drop(runtime);
-            assert!(began.elapsed() < Duration::from_secs(3), "its end waits for nobody");
-            assert_back_to(before);
-        }
-        Err(SetupError::OptionUnsupported { since, .. }) => {
-            println!("skipped: needs Linux {since}");
-        }
-        Err(error) => panic!("{error}"),
-    }
+    let builder = Runtime::builder().direct_descriptors(count).polls_a_turn(1);
+    let Some(runtime) = build_or_skip(builder) else { return };
+    bounded(|| runtime.block_on(test()));
+    let began = Instant::now();
+    drop(runtime);
+    assert!(began.elapsed() < patient(Duration::from_secs(3)), "its end waits for no completion");
+    assert_back_to(before);
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -276,7 +272,8 @@ fn a_dropped_connect_closes_its_socket_and_frees_its_place() {
             until(|| metrics().in_kernel <= 1 && metrics().queued == 0).await;
             assert_eq!(metrics().direct_descriptor_misses, 0);
         }
-        let refused = timeout(Duration::from_secs(20), TcpStream::connect("127.0.0.1:1")).await;
+        let refused =
+            timeout(patient(Duration::from_secs(20)), TcpStream::connect("127.0.0.1:1")).await;
         assert_eq!(refused.unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
     });
 }
@@ -315,11 +312,9 @@ fn a_stream_that_outlives_its_runtime_is_closed() {
     let _alone = alone();
     bounded(|| {
         let before = open();
-        let runtime = Runtime::builder().direct_descriptors(4).build();
-        if let Err(SetupError::OptionUnsupported { since, .. }) = runtime {
-            return println!("skipped: needs Linux {since}");
-        }
-        let runtime = runtime.unwrap();
+        let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(4)) else {
+            return;
+        };
         let (mut stream, mut peer) = runtime.block_on(accepted());
         drop(runtime);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
@@ -335,7 +330,10 @@ fn more_places_than_files_are_refused_with_one_line() {
     let _alone = alone();
     let error = Runtime::builder().direct_descriptors(1 << 20).build();
     match error {
-        Ok(_) | Err(SetupError::OptionUnsupported { .. }) => println!("skipped"),
+        Ok(_) => skip("this process may have more than 1048576 files"),
+        Err(SetupError::OptionUnsupported { option, since }) => {
+            skip(&format!("{option} needs Linux {since}"));
+        }
         Err(error) => {
             let text = error.to_string();
             assert!(text.contains("1048576 direct descriptors") && text.contains("ulimit -n"));
@@ -348,6 +346,8 @@ fn more_places_than_files_are_refused_with_one_line() {
 #[test]
 fn a_process_out_of_descriptors_transfers_by_entries() {
     if role().is_none() {
+        // Until it has called exec, the child holds what the tests beside have open.
+        let _alone = alone();
         let test = "a_process_out_of_descriptors_transfers_by_entries";
         assert!(command(test, "out of descriptors").status().unwrap().success());
         return;

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
-use annulus::{Builder, Runtime, SetupError, spawn};
+use annulus::{Builder, Runtime, spawn};
 use common::bounded::bounded;
 use common::descriptors::{alone, assert_back_to, open};
 use common::net::full_listener;
 use common::poll::{once, times, until, yield_times};
 use common::random::seeded;
+use common::skip::build_or_skip;
 
 #[test]
 fn ten_thousand_dropped_accepts_serve_every_client() {
@@ -47,12 +48,7 @@ fn serves_every_client(builder: Builder) {
     bounded(|| {
         let before = open();
         let mut random = seeded();
-        let runtime = match builder.polls_a_turn(4).build() {
-            Err(SetupError::OptionUnsupported { since, .. }) => {
-                return println!("skipped: needs Linux {since}");
-            }
-            other => other.unwrap(),
-        };
+        let Some(runtime) = build_or_skip(builder.polls_a_turn(4)) else { return };
         runtime.block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();

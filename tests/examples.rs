@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use libc::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
-use common::patience::limit;
+use common::patience::{limit, patient};
 use common::program::{
     Echo, Ended, Guarded, Program, connect, example, exchange, listening_address,
 };
@@ -196,7 +196,10 @@ mod echo {
         let second = Instant::now();
         echo.program.child.signal(SIGINT);
         assert_stopped(&echo.program.ended(), 0, 1);
-        assert!(second.elapsed() < Duration::from_secs(5), "it waited for its time to be up");
+        assert!(
+            second.elapsed() < patient(Duration::from_secs(5)),
+            "it waited for its time to be up"
+        );
         assert_eq!(open.read(&mut [0]).unwrap(), 0, "the connection was closed");
     }
 

@@ -16,6 +16,7 @@ use common::bounded::bounded;
 use common::child;
 use common::descriptors::open;
 use common::pair::echo;
+use common::patience::patient;
 use common::random::seeded;
 
 /// Runs `body` in a child process that runs the test `name` only.
@@ -110,7 +111,8 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
                 let mut random = random.fork();
                 spawn(async move {
                     // Two linked entries.
-                    let connected = TcpStream::connect_timeout(address, Duration::from_secs(30));
+                    let connected =
+                        TcpStream::connect_timeout(address, patient(Duration::from_secs(30)));
                     let mut stream = connected.await.unwrap();
                     for _ in 0..ROUNDS {
                         let sent: Vec<u8> = (0..256).map(|_| random.u8(..)).collect();

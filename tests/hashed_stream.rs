@@ -15,15 +15,16 @@ use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
 
+use annulus::Runtime;
 use annulus::buf::{IoBuf, IoBufMut};
 use annulus::net::TcpStream;
 use annulus::time::timeout;
-use annulus::{Runtime, SetupError};
 use blake3::{Hash, Hasher};
 use bytes::BytesMut;
 use common::bounded::bounded;
 use common::net::accepted;
 use common::random::seeded;
+use common::skip::build_or_skip;
 
 fn length() -> usize {
     let full = !cfg!(debug_assertions) || env::var_os("ANNULUS_FULL").is_some();
@@ -36,18 +37,14 @@ fn a_stream_read_by_reads_that_are_dropped_again_and_again_arrives_whole() {
 }
 
 #[test]
-fn so_does_one_on_a_direct_descriptor() {
-    match Runtime::builder().direct_descriptors(4).build() {
-        Ok(runtime) => arrives_whole(&runtime),
-        Err(SetupError::OptionUnsupported { since, .. }) => {
-            println!("skipped: needs Linux {since}");
-        }
-        Err(error) => panic!("{error}"),
+fn a_stream_on_a_direct_descriptor_arrives_whole() {
+    if let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(4)) {
+        arrives_whole(&runtime);
     }
 }
 
 #[test]
-fn so_does_one_whose_reads_a_thread_of_the_kernels_takes() {
+fn a_stream_read_through_a_submission_thread_arrives_whole() {
     let idle = Duration::from_millis(1);
     arrives_whole(&Runtime::builder().submission_thread(idle).build().unwrap());
 }

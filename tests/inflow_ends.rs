@@ -12,6 +12,7 @@ use annulus::{Runtime, metrics, yield_now};
 use common::bounded::bounded;
 use common::descriptors;
 use common::inflow::flowing;
+use common::patience::patient;
 use common::poll::until;
 
 /// Drops a stream that has something unread, before or after the kernel has told of it, and has its peer
@@ -22,7 +23,7 @@ async fn drop_unread(round: u64, stream: TcpStream, mut peer: Peer) {
         yield_now().await;
     }
     drop(stream);
-    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    peer.set_read_timeout(Some(patient(Duration::from_secs(10)))).unwrap();
     until(|| metrics().queued == 0).await;
     let end = peer.read(&mut [0; 8]);
     let is_end = matches!(&end, Ok(0));

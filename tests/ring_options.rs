@@ -9,20 +9,16 @@ use std::time::{Duration, Instant};
 
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
-use annulus::{Builder, Runtime, SetupError, metrics, spawn};
+use annulus::{Builder, Runtime, metrics, spawn};
 use common::bounded::bounded;
 use common::net::connected;
+use common::patience::patient;
+use common::skip::build_or_skip;
 
 /// Runs on a runtime with an option, unless the kernel is too old for it.
 fn run_with<F: Future>(builder: Builder, future: F) -> Option<F::Output> {
-    match builder.build() {
-        Ok(runtime) => Some(bounded(|| runtime.block_on(future))),
-        Err(SetupError::OptionUnsupported { option, since }) => {
-            println!("skipped: {option} needs Linux {since}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+    let runtime = build_or_skip(builder)?;
+    Some(bounded(|| runtime.block_on(future)))
 }
 
 /// Receives from many connections, each of which sends once, a millisecond apart. Says how often the
@@ -54,15 +50,16 @@ async fn trickle(connections: usize) -> u64 {
 #[test]
 fn a_wait_for_batches_enters_less_often() {
     const CONNECTIONS: usize = 60;
-    let patient = Runtime::builder().batch_wait(1000, Duration::from_millis(300));
-    let Some(with) = run_with(patient, trickle(CONNECTIONS)) else { return };
+    let batched = Runtime::builder().batch_wait(1000, Duration::from_millis(300));
+    let Some(with) = run_with(batched, trickle(CONNECTIONS)) else { return };
     let without = run_with(Runtime::builder(), trickle(CONNECTIONS)).unwrap();
     assert!(with * 2 < without, "{with} with patience, {without} without");
 }
 
 #[test]
 fn a_full_batch_ends_the_wait_and_so_does_patience() {
-    let patient = |completions| Runtime::builder().batch_wait(completions, Duration::from_secs(30));
+    let batched =
+        |completions| Runtime::builder().batch_wait(completions, patient(Duration::from_secs(30)));
     // The loop waits for two receives, and both come.
     let both = async {
         let ((mut first, mut first_peer), (mut second, mut second_peer)) =
@@ -74,9 +71,9 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
         (task.await.unwrap(), other.await.unwrap())
     };
     let began = Instant::now();
-    let Some(received) = run_with(patient(2), both) else { return };
+    let Some(received) = run_with(batched(2), both) else { return };
     assert_eq!(received, (4, 4));
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < patient(Duration::from_secs(20)));
     let brief = Runtime::builder().batch_wait(1000, Duration::from_millis(20));
     let received = run_with(brief, trickle(1));
     assert!(received.is_some());
@@ -84,10 +81,10 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
 
 #[test]
 fn timers_are_punctual_while_batches_are_waited_for() {
-    let patient = Runtime::builder().batch_wait(1000, Duration::from_secs(30));
+    let batched = Runtime::builder().batch_wait(1000, patient(Duration::from_secs(30)));
     let began = Instant::now();
-    run_with(patient, sleep(Duration::from_millis(5)));
-    assert!(began.elapsed() < Duration::from_secs(20));
+    run_with(batched, sleep(Duration::from_millis(5)));
+    assert!(began.elapsed() < patient(Duration::from_secs(20)));
 }
 
 /// With a queue so short that it is often full, and a thread that often falls asleep.

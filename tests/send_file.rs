@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use annulus::net::TcpStream;
 use annulus::time::timeout;
-use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
+use annulus::{Runtime, metrics, spawn, yield_now};
 use common::bounded::bounded;
 use common::child::{command, role};
 use common::descriptors::{alone, assert_back_to, open};
 use common::net::{accepted, connected, reset};
 use common::poll::until;
 use common::random::seeded;
+use common::skip::build_or_skip;
 use common::watchdog::run;
 
 /// A file without a name, with random bytes.
@@ -89,23 +90,19 @@ fn a_file_arrives_whole_and_in_order_with_what_is_written() {
 #[test]
 fn a_direct_descriptor_sends_files_too() {
     let _alone = alone();
-    match Runtime::builder().direct_descriptors(2).build() {
-        Err(SetupError::OptionUnsupported { since, .. }) => {
-            println!("skipped: needs Linux {since}");
-        }
-        Err(error) => panic!("{error}"),
-        Ok(runtime) => bounded(|| {
-            runtime.block_on(async {
-                let (file, contents) = file(500_000);
-                let (stream, peer) = accepted().await;
-                let received = reader(peer, Duration::ZERO);
-                let (_read, mut write) = stream.into_split();
-                assert_eq!(write.send_file(&file, ..).await.unwrap(), 500_000);
-                drop((_read, write));
-                assert!(read_by(received).await == contents);
-            });
-        }),
-    }
+    let builder = Runtime::builder().direct_descriptors(2);
+    let Some(runtime) = build_or_skip(builder) else { return };
+    bounded(|| {
+        runtime.block_on(async {
+            let (file, contents) = file(500_000);
+            let (stream, peer) = accepted().await;
+            let received = reader(peer, Duration::ZERO);
+            let (_read, mut write) = stream.into_split();
+            assert_eq!(write.send_file(&file, ..).await.unwrap(), 500_000);
+            drop((_read, write));
+            assert!(read_by(received).await == contents);
+        });
+    });
 }
 
 /// What it has sent is a beginning of the file, and what is written then comes behind it.

@@ -17,6 +17,7 @@ use annulus::sync::Semaphore;
 use annulus::yield_now;
 use blake3::Hasher;
 use common::net::{connected, reset};
+use common::patience::patient;
 use common::poll::{once, times, until, yield_times};
 use common::random::seeded;
 use common::watchdog::run;
@@ -298,7 +299,7 @@ fn an_aborted_connection_is_reset_and_its_reader_comes_to_an_end() {
         writer.abort();
         assert!(reading.await.unwrap().is_empty());
         drop((reader, writer));
-        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        peer.set_read_timeout(Some(patient(Duration::from_secs(10)))).unwrap();
         let end = peer.read(&mut [0; 8]);
         assert!(matches!(&end, Ok(0)) || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
         until(|| peer.write(b"to nobody").is_err()).await;

@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, now, waiting, waker_that};
 use common::panics::panic_of;
+use common::patience::patient;
 use common::random::seeded;
 use common::watchdog::{Watchdog, run};
 
@@ -229,7 +230,7 @@ impl Sum {
 
 #[test]
 fn threads_send_to_a_thread() {
-    let _watchdog = Watchdog::new(Duration::from_secs(60));
+    let _watchdog = Watchdog::new(patient(Duration::from_secs(60)));
     let (sender, mut receiver) = remote::channel(3);
     let threads = [0, 1, 2, 3].map(|number| {
         let sender = sender.clone();

@@ -20,6 +20,7 @@ use annulus::{spawn, yield_now};
 use common::conditions::{Log, poll_once};
 use common::drops::{Drops, Guard, OnDrop};
 use common::panics::{message, panic_of};
+use common::patience::patient;
 use common::watchdog::run;
 
 async fn after(turns: usize) -> Result<usize, &'static str> {
@@ -324,7 +325,8 @@ fn a_failure_ends_a_group_of_many_that_never_rest() {
             group.spawn(fails(3, "failed"));
             Ok(())
         });
-        let outcome = timeout(Duration::from_secs(10), group).await.expect("the failure ends it");
+        let outcome =
+            timeout(patient(Duration::from_secs(10)), group).await.expect("the failure ends it");
         assert_eq!(outcome.unwrap_err().errors(), ["failed"]);
     });
 }

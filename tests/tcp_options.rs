@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use annulus::net::tcp::Keepalive;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
-use annulus::os_code;
 use annulus::time::{sleep, timeout};
+use annulus::{os_code, to_thread};
 use common::net::{connected, reset};
+use common::patience::patient;
 use common::watchdog::run;
 use socket2::SockRef;
 
@@ -116,7 +117,7 @@ fn a_connection_lingers_as_its_listener_does() {
         while timeout(Duration::from_millis(1), stream.write(vec![1; 64 << 10])).await.is_ok() {}
         let start = Instant::now();
         drop(stream);
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(start.elapsed() < patient(Duration::from_secs(2)), "{:?}", start.elapsed());
     });
 }
 
@@ -202,9 +203,14 @@ fn a_lingering_close_does_not_keep_the_loop_waiting() {
             drop(stream);
             sleep(Duration::from_millis(1)).await;
             assert!(start.elapsed() < LINGER / 5);
-            let mut received = Vec::new();
-            peer.read_to_end(&mut received).unwrap();
-            assert!(received.len() >= sent, "the close waited for all that had been sent");
+            // On a thread: the cancelled write may still hold the socket, and only the loop ends it.
+            let received = to_thread(move || {
+                let mut received = Vec::new();
+                peer.read_to_end(&mut received).unwrap();
+                received.len()
+            });
+            let received = received.await.unwrap();
+            assert!(received >= sent, "the close waited for all that had been sent");
         }
     });
 }

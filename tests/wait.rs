@@ -17,6 +17,7 @@ use ReturnWhen::{AllCompleted, FirstCompleted, FirstException};
 use common::conditions::poll_once;
 use common::drops::{Drops, Guard};
 use common::incidents::Incidents;
+use common::patience::patient;
 use common::watchdog::{block_on, run};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -249,7 +250,7 @@ fn it_waits_for_a_hundred_thousand_tasks_that_end_one_by_one() {
             let (done, pending) = wait(tasks, when, None).await;
             assert_eq!((done.len(), pending.len()), (MANY, 0));
             // Were each wake to ask all of them, this would take hours.
-            assert!(start.elapsed() < Duration::from_secs(30));
+            assert!(start.elapsed() < patient(Duration::from_secs(30)));
         }
     });
 }

@@ -18,4 +18,5 @@ pub(crate) mod poll;
 pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod seccomp;
+pub(crate) mod skip;
 pub(crate) mod watchdog;

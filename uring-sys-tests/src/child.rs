@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::ring::PATIENCE;
+use crate::ring::patience;
 
 /// The environment variable that names the test to run in this process.
 pub const CHILD_OF: &str = "URING_CONTRACT_CHILD_OF";
@@ -84,7 +84,7 @@ pub fn run(name: &str) -> Result<Verdict, String> {
 
 /// Waits for the end of a child, and kills it when it takes too long.
 fn end_of(child: &mut Child) -> Option<ExitStatus> {
-    let deadline = Instant::now() + 2 * PATIENCE;
+    let deadline = Instant::now() + 2 * patience();
     loop {
         if let Some(status) = child.try_wait().expect("wait for the child") {
             return Some(status);

@@ -1,8 +1,10 @@
 //! A ring for tests: says what it does in one call, and never waits for ever.
 
 use std::collections::VecDeque;
+use std::env;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,8 +14,16 @@ use io_uring::{EnterFlags, IoUring};
 use crate::completion::Completion;
 use crate::op::Op;
 
-/// How long a test waits for what must come. Only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what must come: 20 seconds, times `ANNULUS_PATIENCE` on slow machines.
+/// Only a failing test waits that long.
+pub fn patience() -> Duration {
+    static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+        let multiplier = env::var("ANNULUS_PATIENCE")
+            .map_or(1, |text| text.parse().expect("ANNULUS_PATIENCE is a whole number"));
+        Duration::from_secs(20) * multiplier
+    });
+    *PATIENCE
+}
 
 /// How long a test listens for what must not come. A kernel that is wrong is heard with near
 /// certainty; a kernel that is right is never accused, however slow the machine.
@@ -54,11 +64,11 @@ impl Ring {
     /// A ring with flags of the test's choice, or the kernel's refusal.
     ///
     /// Locked memory is charged per user and given back some time after a ring is closed, so
-    /// `ENOMEM` is no refusal until [`PATIENCE`] is over.
+    /// `ENOMEM` is no refusal until [`patience`] is over.
     pub fn try_with(entries: u32, configure: impl Fn(&mut io_uring::Builder)) -> io::Result<Ring> {
         let mut builder = IoUring::builder();
         configure(&mut builder);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             match builder.build(entries) {
                 Err(e) if e.raw_os_error() == Some(libc::ENOMEM) && Instant::now() < deadline => {
@@ -178,13 +188,13 @@ impl Ring {
 
     /// The next completion, whatever it answers.
     pub fn next_any(&mut self) -> Completion {
-        self.next_where(|_| true).unwrap_or_else(|| panic!("no completion within {PATIENCE:?}"))
+        self.next_where(|_| true).unwrap_or_else(|| panic!("no completion within {:?}", patience()))
     }
 
     /// The next completion with this user data.
     pub fn next_for(&mut self, tag: u64) -> Completion {
         self.next_where(|completion| completion.tag == tag).unwrap_or_else(|| {
-            panic!("no completion of #{tag:#x} within {PATIENCE:?}; others: {:?}", self.taken)
+            panic!("no completion of #{tag:#x} within {:?}; others: {:?}", patience(), self.taken)
         })
     }
 
@@ -194,7 +204,7 @@ impl Ring {
     }
 
     fn next_where(&mut self, wanted: impl Fn(&Completion) -> bool) -> Option<Completion> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             self.taken.extend(self.uring.completion().map(Completion::from));
             if let Some(at) = self.taken.iter().position(&wanted) {

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use crate::raw::{checked, owned};
-use crate::ring::PATIENCE;
+use crate::ring::patience;
 
 /// A connected pair over the loopback device: what connected and what was accepted.
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -103,7 +103,7 @@ pub fn reset_on_close(socket: &TcpStream) {
 pub fn drain(socket: &TcpStream, awaited: usize) -> Vec<u8> {
     let mut bytes = vec![0; awaited];
     let mut reader = socket;
-    socket.set_read_timeout(Some(PATIENCE)).expect("bound the wait");
+    socket.set_read_timeout(Some(patience())).expect("bound the wait");
     reader.read_exact(&mut bytes).unwrap_or_else(|e| panic!("wait for {awaited} bytes: {e}"));
     socket.set_nonblocking(true).expect("make the socket non-blocking");
     match reader.read_to_end(&mut bytes) {

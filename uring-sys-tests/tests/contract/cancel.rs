@@ -12,7 +12,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{checked, owned};
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -148,13 +148,13 @@ fn cancel_everything_leaves_nothing() {
         Op::poll(&counter, libc::POLLIN),
         Op::poll_multi(&counter, libc::POLLIN),
         Op::accept_multi(&listener),
-        Op::timeout(2 * PATIENCE),
+        Op::timeout(2 * patience()),
         Op::read(&pipe, Buffer::zeroed(8)),
         Op::read(&pipe, Buffer::zeroed(8)).forced_async(),
         Op::recv(&near, Buffer::zeroed(8)).link(),
         Op::nop(),
         Op::recv(&near, Buffer::zeroed(8)).link(),
-        Op::link_timeout(2 * PATIENCE),
+        Op::link_timeout(2 * patience()),
     ];
     let count = pending.len() as u64;
     ring.start(pending.into_iter().zip(10..).map(|(op, tag)| op.tag(tag)));
@@ -206,7 +206,8 @@ fn late_cancel_is_harmless() {
     let buffer = Buffer::zeroed(8);
     ring.start([Op::recv(&near, buffer).tag(TARGET)]);
     socket::write_all(&far, b"first");
-    ring.enter(0, 1, io_uring::EnterFlags::GETEVENTS, Some(PATIENCE)).expect("wait for the bytes");
+    ring.enter(0, 1, io_uring::EnterFlags::GETEVENTS, Some(patience()))
+        .expect("wait for the bytes");
     assert_eq!(ring.run(Op::cancel(TARGET).tag(CANCEL)).outcome(), NOT_FOUND);
     assert_eq!(ring.next_for(TARGET).outcome(), Ok(5));
     assert_eq!(&buffer.bytes()[..5], b"first");

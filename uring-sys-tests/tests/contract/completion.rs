@@ -12,7 +12,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::checked;
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -124,10 +124,10 @@ fn wait_ends_early_with_a_completion() {
     let mut ring = Ring::plain(8);
     ring.start([Op::timeout(Duration::from_millis(2)).tag(1)]);
     let start = Instant::now();
-    let ended = ring.enter(0, 1, WAIT, Some(2 * PATIENCE));
+    let ended = ring.enter(0, 1, WAIT, Some(2 * patience()));
     assert_eq!(ended.map_err(|e| Errno::of(&e)), Ok(0));
     assert_eq!(ring.peek().len(), 1);
-    assert!(start.elapsed() < PATIENCE, "ended after {:?}", start.elapsed());
+    assert!(start.elapsed() < patience(), "ended after {:?}", start.elapsed());
 }
 
 /// A wait with a zero timespec looks and returns: `ETIME` when nothing is there.
@@ -170,7 +170,7 @@ fn eintr_with_sa_restart() {
     // SAFETY: reads `every`, which lives for the call.
     let armed = unsafe { libc::setitimer(libc::ITIMER_REAL, &every, std::ptr::null_mut()) };
     checked(armed.into()).expect("arm the timer");
-    let ended = ring.enter(0, 1, WAIT, Some(PATIENCE));
+    let ended = ring.enter(0, 1, WAIT, Some(patience()));
     assert_eq!(ended.map_err(|e| Errno::of(&e)), Err(Errno(libc::EINTR)));
 }
 
@@ -182,6 +182,6 @@ fn no_iowait_accepted() {
     let nothing = ring.enter(0, 1, flags, Some(Duration::from_millis(1)));
     assert_eq!(nothing.map_err(|e| Errno::of(&e)), Err(Errno(libc::ETIME)));
     ring.push(&Op::nop());
-    let something = ring.enter(1, 1, flags, Some(PATIENCE));
+    let something = ring.enter(1, 1, flags, Some(patience()));
     assert_eq!(something.map_err(|e| Errno::of(&e)), Ok(1));
 }

@@ -17,7 +17,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::{Pages, page_size};
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{self, checked};
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 
 use crate::case::cases;
 use crate::files::unused_path;
@@ -104,7 +104,7 @@ fn memlock_accounting() -> Verdict {
     assert_eq!(refused, Errno(libc::ENOMEM), "after {} rings", rings.len());
     assert!(!rings.is_empty(), "a limit of {LIMIT} bytes fits a ring of 64 entries");
     drop(rings);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while let Err(error) = IoUring::new(64) {
         assert_eq!(Errno::of(&error), Errno(libc::ENOMEM));
         assert!(Instant::now() < deadline, "closed rings were not given back");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use uring_sys_tests::completion::{Completion, Errno};
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::{Op, Slot};
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -164,7 +164,7 @@ fn link_timeout_is_called_off() {
     let (near, far) = socket::tcp_pair();
     ring.start([
         Op::recv(&near, Buffer::zeroed(8)).link().tag(1),
-        Op::link_timeout(2 * PATIENCE).tag(2),
+        Op::link_timeout(2 * patience()).tag(2),
     ]);
     socket::write_all(&far, b"soon");
     assert_eq!(ring.next_for(1).outcome(), Ok(4));

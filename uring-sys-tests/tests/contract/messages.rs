@@ -10,7 +10,7 @@ use std::time::Instant;
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw;
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -143,7 +143,7 @@ fn wake_a_sleeper(
 
 /// Waits until a thread of this process sleeps in a system call.
 fn await_asleep(sleeper: libc::pid_t) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     let asleep = || {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{sleeper}/stat"));
         // The state follows the name, which stands in parentheses.

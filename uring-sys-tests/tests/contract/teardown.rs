@@ -20,7 +20,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::checked;
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -94,11 +94,11 @@ fn worker_writes_after_close() -> Verdict {
         drop(ring);
         closed.send(()).expect("the test waits");
     });
-    let returned = on_close.recv_timeout(PATIENCE);
+    let returned = on_close.recv_timeout(patience());
     trap.release();
     closing.join().expect("the closing thread");
     assert_eq!(returned, Ok(()), "the close waited for the worker");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !trap.is_written() {
         assert!(Instant::now() < deadline, "the worker wrote nothing after the close");
         thread::yield_now();

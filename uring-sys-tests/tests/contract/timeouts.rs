@@ -8,7 +8,7 @@ use io_uring::opcode;
 use io_uring::types::{SubmitArgs, TimeoutFlags, Timespec};
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::op::Op;
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 
 use crate::case::cases;
 
@@ -23,7 +23,11 @@ cases![
 
 const FIRED: Result<u32, Errno> = Err(Errno(libc::ETIME));
 const NOT_FOUND: Result<u32, Errno> = Err(Errno(libc::ENOENT));
-const FAR: Duration = Duration::from_secs(PATIENCE.as_secs() * 2);
+
+/// Long after the test has failed.
+fn far() -> Duration {
+    2 * patience()
+}
 
 /// A timeout that runs out completes with `ETIME`, never before its time.
 /// The driver takes `ETIME` for success there; a timer that fires early breaks its first promise.
@@ -39,7 +43,7 @@ fn timeout_etime() {
 /// The driver arms each on its own; a queue would hold a short deadline up behind a long one.
 fn longer_timeouts_hold_none_up() {
     let mut ring = Ring::plain(8);
-    let far = |tag| Op::timeout(FAR).tag(tag);
+    let far = |tag| Op::timeout(far()).tag(tag);
     ring.start([far(8), Op::timeout(Duration::from_millis(1)).tag(1), far(9)]);
     let fired = ring.next_any();
     assert_eq!((fired.tag, fired.outcome()), (1, FIRED));
@@ -51,7 +55,7 @@ fn longer_timeouts_hold_none_up() {
 fn timeout_removed_ecanceled() {
     let mut ring = Ring::plain(8);
     assert_eq!(ring.run(Op::timeout_remove(1).tag(2)).outcome(), NOT_FOUND);
-    ring.start([Op::timeout(FAR).tag(1)]);
+    ring.start([Op::timeout(far()).tag(1)]);
     assert_eq!(ring.run(Op::timeout_remove(1).tag(2)).outcome(), Ok(0));
     assert_eq!(ring.next_for(1).outcome(), Err(Errno(libc::ECANCELED)));
 }
@@ -62,7 +66,7 @@ fn timeout_update_moves_it() {
     let mut ring = Ring::plain(8);
     let sooner = || Op::timeout_update(1, Duration::from_millis(1)).tag(2);
     assert_eq!(ring.run(sooner()).outcome(), NOT_FOUND);
-    ring.start([Op::timeout(FAR).tag(1)]);
+    ring.start([Op::timeout(far()).tag(1)]);
     assert_eq!(ring.run(sooner()).outcome(), Ok(0));
     assert_eq!(ring.next_for(1).outcome(), FIRED);
     ring.assert_quiet("it fires once");
@@ -82,12 +86,18 @@ fn absolute_timeout_in_the_past_fires() {
 /// A wait for several completions with a minimum wait ends with one when that is over, and not before.
 /// The driver makes batches so; were the minimum ignored, a lone request would wait for company for ever.
 fn min_wait_ends_with_what_is_there() {
-    const PATIENCE: Duration = Duration::from_millis(3);
+    const MINIMUM: Duration = Duration::from_millis(3);
     let mut ring = Ring::plain(8);
-    ring.push(&Op::timeout(Duration::ZERO).tag(1));
-    let patient = SubmitArgs::new().min_wait_usec(PATIENCE.as_micros() as u32);
-    let start = Instant::now();
-    ring.uring().submitter().submit_with_args(2, &patient).expect("one is enough in the end");
-    assert!(start.elapsed() >= PATIENCE, "over after {:?}", start.elapsed());
-    assert_eq!(ring.next_for(1).outcome(), FIRED);
+    // It may end early all the same: task work of another ring of this thread, such as the exit of
+    // the ring of the test before, ends the wait. So one wait in several must take its minimum.
+    let waited = (0..20).any(|tag| {
+        ring.push(&Op::timeout(Duration::ZERO).tag(tag));
+        let patient = SubmitArgs::new().min_wait_usec(MINIMUM.as_micros() as u32);
+        let start = Instant::now();
+        ring.uring().submitter().submit_with_args(2, &patient).expect("one is enough in the end");
+        let took = start.elapsed();
+        assert_eq!(ring.next_for(tag).outcome(), FIRED);
+        took >= MINIMUM
+    });
+    assert!(waited, "no wait took its minimum");
 }

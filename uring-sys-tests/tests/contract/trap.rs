@@ -9,7 +9,7 @@ use std::ptr;
 
 use uring_sys_tests::memory::{Pages, page_size};
 use uring_sys_tests::raw::{checked, owned};
-use uring_sys_tests::ring::PATIENCE;
+use uring_sys_tests::ring::patience;
 
 /// `UFFDIO_API`, its argument and the only version of it.
 const API: libc::c_ulong = 0xc018_aa3f;
@@ -54,10 +54,10 @@ impl Trap {
     pub(crate) fn await_caught(&self) {
         let mut report =
             libc::pollfd { fd: self.faults.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let limit = i32::try_from(PATIENCE.as_millis()).expect("a limit in milliseconds");
+        let limit = i32::try_from(patience().as_millis()).expect("a limit in milliseconds");
         // SAFETY: reads and writes one structure, which lives for the call.
         let caught = unsafe { libc::poll(&mut report, 1, limit) };
-        assert_eq!(caught, 1, "nobody touched the trap within {PATIENCE:?}");
+        assert_eq!(caught, 1, "nobody touched the trap within {:?}", patience());
         (&self.faults).read_exact(&mut [0; REPORT]).expect("a report of a page fault");
     }
 

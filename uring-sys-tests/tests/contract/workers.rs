@@ -20,7 +20,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::{Buffer, Pages};
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{checked, owned};
-use uring_sys_tests::ring::{PATIENCE, Ring};
+use uring_sys_tests::ring::{Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -156,7 +156,7 @@ impl Drop for Blocked {
 
 /// Waits until there are `count` workers besides `before`.
 fn await_workers(before: &BTreeSet<u32>, count: usize) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while workers().difference(before).count() < count {
         assert!(Instant::now() < deadline, "fewer than {count} workers");
         thread::yield_now();
