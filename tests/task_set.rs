@@ -7,10 +7,12 @@ use std::mem;
 use std::time::Duration;
 
 use annulus::join::TaskSet;
+use annulus::sync::oneshot;
 use annulus::task::JoinError;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn, yield_now};
-use futures_util::StreamExt;
+use futures_util::stream::FusedStream;
+use futures_util::{FutureExt, StreamExt, select};
 
 use common::drops::{Drops, Guard};
 use common::incidents::Incidents;
@@ -183,5 +185,44 @@ fn names_show_in_the_tasks() {
             annulus::task::current_task().unwrap().name().map(String::from)
         });
         assert_eq!(tasks.join_next().await.unwrap().unwrap().as_deref(), Some("a name"));
+    });
+}
+
+#[test]
+fn a_set_is_terminated_while_it_is_empty_and_only_then() {
+    run(async {
+        let mut tasks = TaskSet::new();
+        assert!(tasks.is_terminated(), "nothing was added");
+        for number in 0..2 {
+            tasks.spawn(async move { number });
+            assert!(!tasks.is_terminated(), "a task runs");
+            yield_now().await;
+            assert!(!tasks.is_terminated(), "its outcome is there");
+            assert_eq!(tasks.select_next_some().await.unwrap(), number);
+            assert!(tasks.is_terminated(), "its outcome was taken");
+        }
+    });
+}
+
+#[test]
+fn select_next_some_of_an_empty_set_leaves_it_to_the_other_branch() {
+    run(async {
+        let (sender, receiver) = oneshot::channel();
+        spawn(async move {
+            yield_now().await;
+            sender.send("the other").unwrap();
+        });
+        let mut tasks = TaskSet::new();
+        let first = select! {
+            other = receiver.fuse() => other.unwrap(),
+            of_the_set = tasks.select_next_some() => of_the_set.unwrap(),
+        };
+        assert_eq!(first, "the other");
+        tasks.spawn(async { "the set" });
+        let first = select! {
+            never = pending::<&str>().fuse() => never,
+            of_the_set = tasks.select_next_some() => of_the_set.unwrap(),
+        };
+        assert_eq!(first, "the set");
     });
 }

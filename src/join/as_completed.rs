@@ -10,6 +10,7 @@ use futures_util::Stream;
 
 use super::child::Child;
 use super::children::Children;
+use crate::task::budget;
 use crate::time::{Elapsed, Sleep, sleep};
 
 /// Runs all of them together and gives each output as soon as it is there, with the number of the
@@ -106,6 +107,9 @@ impl<F: Future + Unpin> Stream for AsCompleted<F> {
     type Item = (usize, F::Output);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.remaining() == 0 {
+            return budget::poll_spend(context).map(|()| None);
+        }
         self.children.begin(context);
         self.children.advance(context)
     }
@@ -148,7 +152,7 @@ impl<F: Future + Unpin> Stream for AsCompletedWithin<F> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { completed, limit } = &mut *self;
-        let Some(sleep) = limit else { return Poll::Ready(None) };
+        let Some(sleep) = limit else { return budget::poll_spend(context).map(|()| None) };
         if let Poll::Ready(next) = Pin::new(completed).poll_next(context) {
             return Poll::Ready(next.map(Ok));
         }

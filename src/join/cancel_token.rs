@@ -128,8 +128,8 @@ impl CancelToken {
     ///
     /// That of the future.
     pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        poll_fn(|context| budget::poll_spend(context)).await;
         if self.is_cancelled() {
-            self.cancelled().await;
             return None;
         }
         let (mut future, mut cancelled) = (pin!(future), self.cancelled());

@@ -9,6 +9,7 @@ use std::vec;
 
 use super::child::Child;
 use super::children::Children;
+use crate::task::budget;
 
 /// Runs all of them together and gives their outputs, in the order of the arguments.
 ///
@@ -139,6 +140,9 @@ impl<F: Future + Unpin> Future for GatherFutures<F> {
     type Output = Vec<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.outputs.is_empty() {
+            return budget::poll_spend(context).map(|()| Vec::new());
+        }
         self.children.begin(context);
         while let Some((index, output)) = ready!(self.children.advance(context)) {
             self.outputs[index] = Some(output);
@@ -176,6 +180,9 @@ impl<J: Future + Unpin> Future for GatherTasks<J> {
     type Output = Vec<J::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.next.is_none() {
+            return budget::poll_spend(context).map(|()| Vec::new());
+        }
         while let Some(join) = &mut self.next {
             let output = ready!(Pin::new(join).poll(context));
             self.outputs.push(output);

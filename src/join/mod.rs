@@ -53,6 +53,60 @@
 //! # Ok::<(), annulus::SetupError>(())
 //! ```
 //!
+//! # A server that owns its connections
+//!
+//! A [`TaskSet`] holds the tasks, so none of them outlives it, and their panics are seen. In `select!`
+//! it is asked by `select_next_some`, which waits while the set is empty. (`join_next` of an empty set
+//! is ready at once, as `None`, so that a loop over it would never wait for anything else.)
+//!
+//! ```
+//! use std::io;
+//! use std::pin::pin;
+//! use annulus::join::{CancelToken, TaskSet};
+//! use annulus::net::{TcpListener, TcpStream};
+//! use futures_util::{FutureExt, StreamExt, select};
+//!
+//! async fn serve(mut stream: TcpStream) -> io::Result<()> {
+//!     stream.write_all("hello").await.0
+//! }
+//!
+//! async fn accept_until(stop: &CancelToken, mut listener: TcpListener) -> io::Result<()> {
+//!     let mut connections = TaskSet::new();
+//!     loop {
+//!         select! {
+//!             accepted = pin!(listener.accept().fuse()) => {
+//!                 connections.spawn(serve(accepted?.0));
+//!             }
+//!             ended = connections.select_next_some() => match ended {
+//!                 Ok(Ok(())) => {}
+//!                 Ok(Err(error)) => eprintln!("a connection failed: {error}"),
+//!                 Err(panicked) => eprintln!("a connection's task: {panicked}"),
+//!             },
+//!             () = stop.cancelled().fuse() => break,
+//!         }
+//!     }
+//!     // No more is accepted; those that are served are served to their end.
+//!     drop(listener);
+//!     while connections.join_next().await.is_some() {}
+//!     Ok(())
+//! }
+//!
+//! # use std::io::Read;
+//! # annulus::run(async {
+//! #     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! #     let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+//! #     let stop = CancelToken::new();
+//! #     let its = stop.clone();
+//! #     let server = annulus::spawn(async move { accept_until(&its, listener).await });
+//! #     let mut text = String::new();
+//! #     let read = annulus::to_thread(move || peer.read_to_string(&mut text).map(|_| text)).await;
+//! #     assert_eq!(read.unwrap()?, "hello");
+//! #     stop.cancel();
+//! #     server.await.unwrap()
+//! # })??;
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
 //! # What `async with` does elsewhere
 //!
 //! A guard is a value whose destructor ends what making it began: a connection is closed when its

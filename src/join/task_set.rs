@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use futures_util::stream::FusedStream;
 
 use super::children::Children;
 use crate::runtime::{spawn, spawn_named};
-use crate::task::{Join, JoinError, JoinHandle, TaskId};
+use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 
 /// A set of tasks with the same output. Dropping it cancels them.
 ///
@@ -92,7 +93,12 @@ impl<T> TaskSet<T> {
         id
     }
 
-    /// Waits for a task to end and takes its outcome; `None` if the set is empty.
+    /// Waits for a task to end and takes its outcome; `None`, at once, if the set is empty.
+    ///
+    /// In a `select!` beside something else, use [`select_next_some`] on the set, which an empty set
+    /// never makes ready; see [the module](crate::join#a-server-that-owns-its-connections).
+    ///
+    /// [`select_next_some`]: futures_util::StreamExt::select_next_some
     ///
     /// # Cancel safety
     ///
@@ -114,6 +120,9 @@ impl<T> TaskSet<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<(TaskId, Result<T, JoinError>)>> {
+        if self.is_empty() {
+            return budget::poll_spend(context).map(|()| None);
+        }
         self.members.begin(context);
         self.members.advance(context).map(|next| Some(next?.1))
     }
@@ -159,6 +168,14 @@ impl<T> Stream for TaskSet<T> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.len(), Some(self.len()))
+    }
+}
+
+/// Terminated while it is empty, so that `select_next_some` waits for tasks to be added instead of
+/// being ready at once.
+impl<T> FusedStream for TaskSet<T> {
+    fn is_terminated(&self) -> bool {
+        self.is_empty()
     }
 }
 

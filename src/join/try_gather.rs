@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::child::Child;
 use super::children::Children;
 use super::gather::{Array, Iterated, Vector};
+use crate::task::budget;
 
 /// Runs all of them together and gives the values of their `Ok`s, in the order of the arguments, or
 /// the first error as soon as there is one; then the others are dropped, which cancels them.
@@ -141,6 +142,9 @@ where
     type Output = Result<Vec<T>, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.values.is_empty() {
+            return budget::poll_spend(context).map(|()| Ok(Vec::new()));
+        }
         self.children.begin(context);
         while let Some((index, outcome)) = ready!(self.children.advance(context)) {
             match outcome {

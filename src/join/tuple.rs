@@ -8,6 +8,7 @@ use futures_util::future::{maybe_done, try_maybe_done};
 
 use super::gather::Gather;
 use super::try_gather::TryGather;
+use crate::task::budget;
 
 /// [`Gather`] and [`TryGather`]: it is a tuple.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ macro_rules! tuples {
                 // At once, so that a handle is owned by the future also before its first poll.
                 $(let $member = $member.into_future();)+
                 async move {
+                    poll_fn(|context| budget::poll_spend(context)).await;
                     $(let mut $member = pin!(maybe_done($member));)+
                     poll_fn(|context| {
                         let mut pending = false;
@@ -48,6 +50,7 @@ macro_rules! tuples {
                 let ($($member,)+) = self;
                 $(let $member = $member.into_future();)+
                 async move {
+                    poll_fn(|context| budget::poll_spend(context)).await;
                     $(let mut $member = pin!(try_maybe_done($member));)+
                     poll_fn(|context| {
                         let mut pending = false;

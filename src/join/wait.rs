@@ -207,10 +207,10 @@ impl<H: Handle> Wait<H> {
             let suffices = self.suffices(&handle);
             ended[index] = Some(handle);
             if suffices {
-                break;
+                return Poll::Ready(());
             }
         }
-        Poll::Ready(())
+        budget::poll_spend(context)
     }
 }
 

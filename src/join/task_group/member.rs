@@ -5,11 +5,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_util::FutureExt;
 
-use crate::task::JoinError;
+use crate::task::{JoinError, budget};
 
 /// A child, or the body, as the group polls it. What it ends with besides an error goes elsewhere.
 pub(super) struct Member<'a, E> {
@@ -169,6 +169,7 @@ impl<T> Future for GroupHandle<T> {
             keep(&self.slot.joiner, context.waker());
             return Poll::Pending;
         }
+        ready!(budget::poll_spend(context));
         let outcome = self.slot.outcome.borrow_mut().take();
         Poll::Ready(outcome.expect("the outcome of this child has been taken already"))
     }
