@@ -1,7 +1,7 @@
 //! An echo server: it sends back what it receives.
 //!
-//! It shows a task for each connection, half-close, errors that stay with their connection, and a
-//! graceful end.
+//! It shows leases, a task for each connection, half-close, errors that stay with their connection,
+//! and a graceful end. `echo_owned` is a shorter one, whose connections have a buffer each.
 //!
 //! ```sh
 //! cargo run --example echo                    # on 127.0.0.1:7000
@@ -119,16 +119,15 @@ async fn converse(stream: TcpStream, peer: SocketAddr) {
 /// Sends back what comes, until the peer has sent all. That may be a half-close: the connection is
 /// closed, by dropping the stream, when the last byte has been given back.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(16 * 1024);
     loop {
-        // An operation takes the buffer, and gives it back beside its result.
-        let (received, filled) = stream.read(buffer).await;
-        if received? == 0 {
+        // The runtime lends the buffer that the bytes were received in: a connection that waits has
+        // none, and the few in use stay in the processor's cache. Sending it back returns it.
+        let lease = stream.recv().await?;
+        if lease.is_empty() {
             return Ok(());
         }
-        let (sent, returned) = stream.write_all(filled).await;
+        let (sent, _lease) = stream.write_all(lease).await;
         sent?;
-        buffer = returned;
     }
 }
 

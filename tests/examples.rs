@@ -23,7 +23,7 @@ use common::program::{
 };
 
 /// Those that take an address, or nothing.
-const EXAMPLES: [&str; 4] = ["echo", "client", "chat", "doctor"];
+const EXAMPLES: [&str; 5] = ["echo", "echo_owned", "client", "chat", "doctor"];
 
 /// Runs an example to its end.
 fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
@@ -76,6 +76,19 @@ mod arguments {
             assert!(complaint(name, &run(name, &two), 2).contains("--help"));
             let not_unicode = OsString::from_vec(vec![0xff, b':', b'1']);
             assert!(complaint(name, &run(name, &[not_unicode]), 2).contains("--help"));
+        }
+    }
+
+    #[test]
+    fn the_wrong_part_of_an_address_is_named() {
+        for (argument, fault) in [
+            ("localhost:99999", "\"99999\" in \"localhost:99999\" is not a port"),
+            ("127.0.0.1", "\"127.0.0.1\" is not an address with a port, like 127.0.0.1:7000"),
+            (":7000", "\":7000\" has no host"),
+            ("::1", "needs brackets, like [::1]:7000"),
+        ] {
+            let line = complaint("echo", &run("echo", &[argument]), 2);
+            assert!(line.contains(fault), "{line}");
         }
     }
 }
@@ -251,6 +264,30 @@ mod echo {
     fn reset(stream: TcpStream) {
         let stream = Socket::from(stream);
         stream.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+mod echo_owned {
+    use super::*;
+
+    #[test]
+    fn bytes_and_ends_come_back_from_connections_that_own_their_buffers() {
+        let mut program = Program::start(example("echo_owned").arg("127.0.0.1:0"));
+        let line = program.stdout.next().expect("the line that says where it listens");
+        let mut clients: Vec<_> = (0..10).map(|_| connect(listening_address(&line))).collect();
+        for client in &mut clients {
+            exchange(client);
+        }
+        let mut client = clients.pop().unwrap();
+        client.write_all(&[7; 100_000]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, [7; 100_000]);
+        exchange(&mut clients[0]);
+        program.child.signal(SIGINT);
+        let status = program.ended().status;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(SIGINT));
     }
 }
 

@@ -21,12 +21,14 @@ pub(crate) fn addresses<const N: usize>(
             return Err(ExitCode::SUCCESS);
         }
     }
-    if given.len() > N || !given.iter().all(|text| is_address(text)) {
+    let fault = if given.len() > N {
         let (count, plural) = if N == 1 { ("one", "") } else { ("two", "es") };
-        let like = defaults.join(" ");
-        let text =
-            format!("{name}: expected {count} address{plural}, like {like}; --help says more");
-        let _ = writeln!(io::stderr(), "{text}");
+        Some(format!("expected {count} address{plural} at most, like {}", defaults.join(" ")))
+    } else {
+        given.iter().find_map(|text| fault_of(text, defaults[0]))
+    };
+    if let Some(fault) = fault {
+        let _ = writeln!(io::stderr(), "{name}: {fault}; --help says more");
         return Err(ExitCode::from(2));
     }
     let mut addresses = defaults.map(str::to_owned);
@@ -34,10 +36,19 @@ pub(crate) fn addresses<const N: usize>(
     Ok(addresses)
 }
 
-/// Whether the text has the form `host:port`.
-fn is_address(text: &str) -> bool {
-    let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+/// Why a text does not have the form `host:port`, if it does not.
+fn fault_of(text: &str, like: &str) -> Option<String> {
+    match text.rsplit_once(':') {
+        None => Some(format!("{text:?} is not an address with a port, like {like}")),
+        Some(("", _)) => Some(format!("{text:?} has no host; an address is like {like}")),
+        Some((host, _)) if host.contains(':') && !host.starts_with('[') => {
+            Some(format!("{text:?}: an IPv6 address needs brackets, like [::1]:7000"))
+        }
+        Some((_, port)) if port.parse::<u16>().is_err() => {
+            Some(format!("{port:?} in {text:?} is not a port, which is a number up to 65535"))
+        }
+        Some(_) => None,
+    }
 }
 
 /// The exit code of a program's outcome. An error is told in one line.
