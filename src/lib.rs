@@ -22,20 +22,36 @@
 //! }
 //! ```
 //!
+//! # Where to begin
+//!
+//! | for                                        | see                                            |
+//! |--------------------------------------------|------------------------------------------------|
+//! | starting: [`run`], `#[annulus::main]`      | [`Runtime`], [`Builder`]                       |
+//! | tasks: [`spawn`]                           | [`task`]                                       |
+//! | several things at once: [`gather`](fn@gather) | [`join`]                                    |
+//! | servers and connections                    | [`net`], and [`io`] for lines and records      |
+//! | buffers and leases                         | [`buf`]                                        |
+//! | sleeps, timeouts, intervals                | [`time`]                                       |
+//! | locks, queues, channels                    | [`sync`], and [`sync::remote`] between threads |
+//! | blocking code: [`to_thread`]               | [`join`]                                       |
+//!
+//! `select!`, `FutureExt` and `StreamExt` come from the crate `futures-util`.
+//!
 //! # The model
 //!
-//! One thread has one ring, one loop and its tasks. [`run`] starts them; [`spawn`] starts a task;
-//! futures need not be `Send`, for they never leave their thread. Operations own their buffers
-//! while they run and give them back with the result ([`buf`]); buffered streams ([`io`]) and servers
-//! ([`net::start_server`]) stand above them.
+//! One thread has one ring, one event loop and its tasks. [`run`] starts them; [`spawn`] starts a task;
+//! futures need not be `Send`, for they never leave their thread. For several cores, run one
+//! [`Runtime`] per thread. Operations own their buffers while they run and return them with the
+//! result ([`buf`]); buffered streams ([`io`]) and servers ([`net::start_server`]) are built on them.
 //!
 //! # Cancellation
 //!
 //! Dropping a future cancels it: by [`time::timeout`], a lost `select!`,
-//! [`JoinHandle::cancel`](task::JoinHandle::cancel), or the end of the runtime. A drop never blocks
-//! and loses no byte, no connection and no descriptor; [`net`] says what becomes of each. Memory
-//! that the kernel may still touch is kept until the kernel has let go of it, also when a future is
-//! forgotten or a runtime is dropped with operations in flight.
+//! [`JoinHandle::cancel`](task::JoinHandle::cancel), or the end of the runtime. A drop never blocks.
+//! A dropped read, accept, connect or wait loses no byte, no connection and no descriptor; a dropped
+//! write may have sent a part of its bytes. [`net`] describes each. Memory that the kernel may still
+//! touch is kept until the kernel has released it, even when a future is forgotten or a runtime is
+//! dropped with operations in flight.
 //!
 //! # What it needs
 //!
@@ -55,6 +71,7 @@ mod driver;
 mod error;
 #[forbid(unsafe_code)]
 pub mod io;
+#[doc(alias = "select")]
 #[forbid(unsafe_code)]
 pub mod join;
 #[forbid(unsafe_code)]
@@ -78,15 +95,22 @@ mod attributes;
 
 #[cfg(feature = "macros")]
 pub use attributes::{__run, main, test};
+#[doc(inline)]
 pub use buf::BufResult;
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, os_code};
+#[doc(inline)]
 pub use join::{gather, task_group, to_thread, try_gather};
 pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
+#[doc(inline)]
 pub use task::JoinHandle;
 
 /// The examples of the README are tested with the others.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/tokio.md")]
+struct DifferencesFromTokio;

@@ -53,6 +53,7 @@ use crate::time::timeout;
 /// ```
 #[doc(alias = "asyncio.Task.cancel")]
 #[derive(Clone)]
+#[doc(alias = "CancellationToken")]
 pub struct CancelToken {
     node: Arc<Node>,
 }

@@ -42,6 +42,7 @@ use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.as_completed")]
+#[doc(alias = "JoinSet")]
 pub struct TaskSet<T> {
     members: Children<Member<T>>,
 }

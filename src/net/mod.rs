@@ -1,4 +1,28 @@
-//! TCP: listeners, streams, and the addresses they take.
+//! TCP: servers, listeners, connections, and the addresses they take.
+//!
+//! Start with [`start_server`] and [`open_connection`], which have buffered readers and writers as asyncio
+//! has. [`TcpListener`] and [`TcpStream`] are the layer below: each operation takes and returns a
+//! buffer, or lends one ([`TcpStream::recv`]).
+//!
+//! ```no_run
+//! use annulus::net::{StreamReader, StreamWriter, start_server};
+//!
+//! async fn shout(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+//!     loop {
+//!         let line = reader.read_line().await?;
+//!         if line.is_empty() {
+//!             return Ok(());
+//!         }
+//!         writer.write(line.to_ascii_uppercase()).await?;
+//!     }
+//! }
+//!
+//! #[annulus::main]
+//! async fn main() -> std::io::Result<()> {
+//!     start_server(shout, "localhost:7000").await?.serve_forever().await;
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Cancellation
 //!
@@ -17,8 +41,9 @@ mod address;
 pub mod tcp;
 
 pub use address::{ToAddresses, lookup};
+#[doc(inline)]
 pub use tcp::{
-    ConnectOptions, Detached, HandlerOutcome, Incoming, ListenOptions, OwnedReadHalf,
+    ConnectOptions, Detached, HandlerOutcome, Incoming, Keepalive, ListenOptions, OwnedReadHalf,
     OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader, StreamWriter,
     TcpListener, TcpStream, copy_bidirectional, open_connection, open_connection_with,
     start_server, start_server_with,

@@ -70,6 +70,7 @@ use context::Shared;
 /// }
 /// ```
 #[doc(alias = "asyncio.run")]
+#[doc(alias = "block_on")]
 #[track_caller]
 pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
     Ok(Runtime::new()?.block_on(future))
@@ -81,6 +82,7 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 /// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
 /// kernel has let go of all memory; see [`Builder::teardown_limit`]. Before that, it lets
 /// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`].
+#[doc(alias = "LocalSet")]
 pub struct Runtime {
     shared: Rc<Shared>,
 }

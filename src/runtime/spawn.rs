@@ -28,6 +28,7 @@ use crate::task::{JoinHandle, Origin, current_id, is_in_task, spawn_child};
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.create_task")]
+#[doc(alias = "spawn_local")]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     spawn_here(None, future)

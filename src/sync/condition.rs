@@ -41,6 +41,7 @@ use crate::task::budget;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.Condition")]
+#[doc(alias = "Condvar")]
 pub struct Condition {
     waiters: RefCell<Waiters<()>>,
 }

@@ -25,6 +25,7 @@ use super::waiters::Waiters;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.Event")]
+#[doc(alias = "Notify")]
 pub struct Event {
     set: Cell<bool>,
     waiters: RefCell<Waiters<()>>,

@@ -48,6 +48,7 @@ const PERMIT: &str = "a lock's permit is always there";
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.Lock")]
+#[doc(alias = "Mutex")]
 pub struct Lock<T> {
     permits: Permits,
     /// `None` while a guard has it.

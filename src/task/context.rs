@@ -55,6 +55,7 @@ pub(super) struct Value {
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "contextvars.ContextVar")]
+#[doc(alias = "task_local")]
 pub struct ContextVar<T: 'static> {
     /// Zero until it is first used.
     id: AtomicU64,

@@ -80,6 +80,7 @@ impl<T> JoinHandle<T> {
     /// })?;
     /// # Ok::<(), annulus::SetupError>(())
     /// ```
+    #[doc(alias = "abort")]
     #[doc(alias = "asyncio.Task.cancel")]
     pub fn cancel(&self) -> bool {
         self.task.cancel()

@@ -1,33 +1,67 @@
-//! Tasks: one allocation each, woken from any thread, run by the one that owns them.
+//! Tasks: what [`spawn`](crate::spawn) starts, and how it is joined, cancelled and named.
 //!
-//! - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
-//!   the owner touches. A task that is `held` can be run, cancelled and asked for its outcome.
-//! - `shard` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
-//!   ended, and the `inbox` where other threads put the ones they wake.
-//! - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
-//!   their turns, and ends them. `handle` is how an outcome is waited for.
-//! - `waker` makes a [`std::task::Waker`] of a header; a `local_waker` keeps one without counting.
-//! - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
-//!   to the tasks that it spawns.
+//! A task is a future that the runtime polls beside all others of its thread. [`JoinHandle`] waits for
+//! its outcome, which is the future's output or a [`JoinError`]: the task panicked, or was cancelled.
 //!
-//! This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
-//! passed in.
+//! ```
+//! use std::time::Duration;
+//! use annulus::time::sleep;
 //!
-//! # Why this is sound
+//! annulus::run(async {
+//!     let answer = annulus::spawn(async { 6 * 7 });
+//!     let endless = annulus::spawn(sleep(Duration::MAX));
+//!     assert_eq!(answer.await.unwrap(), 42);
 //!
-//! *Who touches the future.* The future and its output live in the cell behind an `UnsafeCell` that
-//! only `Task`, [`JoinHandle`] and `Tasks` reach. All are `!Send`, are made on the owner's
-//! thread, and never leave it. Wakers hold the header alone.
+//!     // Cancelling drops the future: destructors run, and nothing that had arrived is lost.
+//!     endless.cancel();
+//!     assert!(endless.await.unwrap_err().is_cancelled());
+//! })?;
+//! # Ok::<(), annulus::SetupError>(())
+//! ```
 //!
-//! *Who may be in it twice.* A poll or a destructor of the future can call anything, also things
-//! that reach the same cell: a handle's drop, `cancel`, `wake`. These only change the header's
-//! cells; the stage (future or output) is replaced before a value taken from it is dropped, and the
-//! future is dropped in place only after the stage says so. See `cell`.
+//! | to                                            | use                                          |
+//! |-----------------------------------------------|----------------------------------------------|
+//! | start a task                                  | [`spawn`](crate::spawn), [`spawn_named`](crate::spawn_named) |
+//! | let it run on by itself                       | drop its handle                              |
+//! | wait for it, and cancel it if the wait is     | `handle.await`                               |
+//! | wait for it, whatever becomes of the wait     | `(&mut handle).await`                        |
+//! | cancel it                                     | [`JoinHandle::cancel`]; [`cancel_gracefully`](crate::join::cancel_gracefully) asks first |
+//! | wait for several                              | [`join`](crate::join)                        |
+//! | know the task that is running                 | [`current_task`]                             |
+//! | hand values down to the tasks that it spawns  | [`ContextVar`]                               |
 //!
-//! *When memory is freed.* `references` counts the wakers, the places in the inbox, and one for all
-//! that the owner's thread holds together, which are counted apart and not atomically. The last
-//! one, on whatever thread, frees the memory; by then the owner has dropped future and output, so
-//! nothing of theirs is dropped there. See `header`.
+//! A detached task whose output is a `Result` has no caller to give an error to: log it in the task.
+
+// One allocation for each task, woken from any thread, run by the one that owns it.
+//
+// - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
+//   the owner touches. A task that is `held` can be run, cancelled and asked for its outcome.
+// - `shard` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
+//   ended, and the `inbox` where other threads put the ones they wake.
+// - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
+//   their turns, and ends them. `handle` is how an outcome is waited for.
+// - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting.
+// - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
+//   to the tasks that it spawns.
+//
+// This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
+// passed in.
+//
+// Why this is sound:
+//
+// *Who touches the future.* The future and its output live in the cell behind an `UnsafeCell` that
+// only `Task`, `JoinHandle` and `Tasks` reach. All are `!Send`, are made on the owner's
+// thread, and never leave it. Wakers hold the header alone.
+//
+// *Who may be in it twice.* A poll or a destructor of the future can call anything, also things
+// that reach the same cell: a handle's drop, `cancel`, `wake`. These only change the header's
+// cells; the stage (future or output) is replaced before a value taken from it is dropped, and the
+// future is dropped in place only after the stage says so. See `cell`.
+//
+// *When memory is freed.* `references` counts the wakers, the places in the inbox, and one for all
+// that the owner's thread holds together, which are counted apart and not atomically. The last
+// one, on whatever thread, frees the memory; by then the owner has dropped future and output, so
+// nothing of theirs is dropped there. See `header`.
 
 mod atomic;
 pub(crate) mod budget;

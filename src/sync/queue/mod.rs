@@ -255,6 +255,7 @@ queue! {
     /// # Ok::<(), annulus::SetupError>(())
     /// ```
     #[doc(alias = "asyncio.Queue")]
+    #[doc(alias = "mpsc")]
     Queue<T> keeps VecDeque<T>
 }
 

@@ -46,6 +46,7 @@ use crate::task::budget;
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+#[doc(alias = "mpsc")]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel needs room for a value");
     let state =
