@@ -69,6 +69,30 @@ fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
     });
 }
 
+/// Places that are wanted ahead, for connections that may never come, are none that was missed.
+#[test]
+fn a_miss_is_counted_for_each_socket_that_found_no_place_and_for_nothing_else() {
+    with_places(4, async || {
+        let (mut listener, address) = listener().await;
+        let peers: Vec<_> = (0..6).map(|_| Peer::connect(address).unwrap()).collect();
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            streams.push(listener.accept().await.unwrap());
+        }
+        assert_eq!((metrics().direct_descriptors, metrics().direct_descriptor_misses), (4, 0));
+        for misses in 1..=2 {
+            streams.push(listener.accept().await.unwrap());
+            assert_eq!(metrics().direct_descriptor_misses, misses);
+        }
+        // One more is awaited, and does not come.
+        assert!(times(3, listener.accept()).await.is_none());
+        assert_eq!(metrics().direct_descriptor_misses, 2);
+        streams.push((TcpStream::connect(address).await.unwrap(), address));
+        assert_eq!(metrics().direct_descriptor_misses, 3);
+        drop(peers);
+    });
+}
+
 #[test]
 fn every_kind_of_transfer_works() {
     with_places(8, async || {

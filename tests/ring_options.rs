@@ -11,7 +11,7 @@ use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, Runtime, metrics, spawn};
 use common::bounded::bounded;
-use common::net::connected;
+use common::net::{connected, full_listener};
 use common::patience::patient;
 use common::skip::build_or_skip;
 
@@ -77,6 +77,59 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
     let brief = Runtime::builder().batch_wait(1000, Duration::from_millis(20));
     let received = run_with(brief, trickle(1));
     assert!(received.is_some());
+}
+
+/// The kernel takes a patience of zero microseconds for one without end.
+#[test]
+fn a_wait_for_a_batch_with_hardly_any_patience_ends_with_one_completion() {
+    for nanos in [0, 1, 999, 1000] {
+        let hasty = Runtime::builder().batch_wait(8, Duration::from_nanos(nanos));
+        run_with(hasty, async {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(b"alone").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"alone", "{nanos} ns");
+        });
+    }
+}
+
+#[test]
+fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        let patient = Runtime::builder().batch_wait(1000, Duration::from_secs(30));
+        let Some(runtime) = build_or_skip(patient) else { return };
+        runtime.block_on(sleep(Duration::from_millis(1)));
+        let began = Instant::now();
+        drop(runtime);
+        fastest = fastest.min(began.elapsed());
+    }
+    // A wait for a batch would last for a whole round of 50 ms, each time.
+    assert!(fastest < Duration::from_millis(40), "{fastest:?}");
+}
+
+/// A submission thread takes an entry as soon as it sees it, and so must see the limit at the same time.
+#[test]
+fn with_a_submission_thread_every_connect_keeps_its_limit() {
+    const AT_ONCE: usize = 400;
+    let threaded = Runtime::builder().submissions(4096);
+    let threaded = threaded.submission_thread(Duration::from_millis(500));
+    run_with(threaded, async {
+        let (listener, _filled) = full_listener();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..10 {
+            let connects: Vec<_> = (0..AT_ONCE)
+                .map(|_| {
+                    let limit = Duration::from_millis(10);
+                    spawn(TcpStream::connect_timeout(address, limit))
+                })
+                .collect();
+            for connect in connects {
+                // Without its limit it goes on for minutes, beyond what this test may take.
+                let error = connect.await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -455,3 +455,26 @@ fn a_runtime_in_a_thread_local_variable_tears_down_with_its_thread() {
         }
     });
 }
+
+#[test]
+fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
+    for threaded in [false, true] {
+        let incidents = Incidents::default();
+        let its = incidents.clone();
+        let builder = Runtime::builder().teardown_limit(Duration::ZERO);
+        let mut builder = builder.on_incident(move |incident| its.report(incident));
+        if threaded {
+            builder = builder.submission_thread(Duration::from_millis(1));
+        }
+        let runtime = builder.build().unwrap();
+        runtime.block_on(async {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(b"once").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"once");
+            // The loop has waited, so its bell is armed.
+            sleep(Duration::from_millis(1)).await;
+        });
+        drop(runtime);
+        assert_eq!(incidents.take_messages(), [""; 0], "with a thread: {threaded}");
+    }
+}

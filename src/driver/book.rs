@@ -67,8 +67,9 @@ impl Book {
         self.attended + self.unattended
     }
 
-    pub(super) fn has_attended(&self) -> bool {
-        self.attended > 0
+    /// How many of those have a slot.
+    pub(super) fn attended(&self) -> usize {
+        self.attended
     }
 
     pub(super) fn has_aftermath(&self) -> bool {

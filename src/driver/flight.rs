@@ -10,16 +10,20 @@
 
 use std::os::fd::RawFd;
 use std::time::Duration;
-use std::{mem, thread};
+use std::{io, mem, thread};
 
 use super::Metrics;
 use super::book::Book;
 use super::queue::{Chain, Queue};
+use super::refusals::Refusals;
 use super::slot::{Abandoned, Key, Orphan, State};
-use crate::sys::errno::{EAGAIN, EBADR, EBUSY, EINTR, ENOMEM, ETIME};
+use crate::error::Incident;
+use crate::sys::errno::{
+    EACCES, EAGAIN, EBADR, EBUSY, EEXIST, EINTR, ENOMEM, ENOSYS, EPERM, ETIME,
+};
 use crate::sys::readiness::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
-use crate::sys::{Completion, Ring, Submission, Wait, opcode};
+use crate::sys::{Completion, Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;
 
 pub(super) struct Flight<R> {
@@ -29,6 +33,7 @@ pub(super) struct Flight<R> {
     /// The ring cannot be entered any more.
     broken: bool,
     book: Book,
+    refusals: Refusals,
     bell: RawFd,
 }
 
@@ -36,7 +41,8 @@ impl<R: Ring> Flight<R> {
     /// On a ring whose table, if it has one, has so many places.
     pub(super) fn new(ring: R, bell: RawFd, places: u32) -> Self {
         let queue = Some(Queue::new(ring));
-        Self { queue, closing: false, broken: false, book: Book::with_places(places), bell }
+        let (book, refusals) = (Book::with_places(places), Refusals::default());
+        Self { queue, closing: false, broken: false, book, refusals, bell }
     }
 
     /// Queues an entry with a slot in `state`; `None` if the driver is closing.
@@ -109,7 +115,7 @@ impl<R: Ring> Flight<R> {
         // SAFETY: passed on by the caller.
         unsafe {
             if self.queue_mut().offer(&entry).is_err() {
-                self.push_chain(Chain::single(entry));
+                self.push_chain(Chain::Single(entry));
             }
         }
     }
@@ -157,7 +163,7 @@ impl<R: Ring> Flight<R> {
         } else {
             self.reap()
         };
-        if cfg!(debug_assertions) {
+        if cfg!(debug_assertions) && !self.broken {
             let queued = self.queue_mut().len();
             self.book.audit(queued);
         }
@@ -181,24 +187,27 @@ impl<R: Ring> Flight<R> {
     /// | `EINTR`          | a signal came before any completion        | none: the loop comes again    |
     /// | `EBUSY`          | the kernel's completion backlog is full    | reap; submit in the next turn |
     /// | `EAGAIN`/`ENOMEM`| no memory for the entries                  | reap; if idle, pause a moment |
-    /// | `EBADR`          | the kernel had to drop a completion        | panic: a future would hang    |
-    /// | others           | a defect in this driver                    | panic; while closing, leak    |
+    /// | others           | see [`dead_end`]                           | panic; while closing, leak    |
+    ///
+    /// The second and third are counted, and an incident if they go on (`refusals`).
     fn enter(&mut self, wait: Wait) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is entered");
         self.book.enters += 1;
         self.book.overflows += u64::from(queue.is_overflown());
-        let outcome = queue.enter(wait);
-        self.book.submitted += *outcome.as_ref().unwrap_or(&0) as u64;
+        let Entered { taken, outcome } = queue.enter(wait);
+        self.book.submitted += taken as u64;
         let reaped = self.reap();
-        let Err(error) = outcome else { return reaped };
-        match error.raw_os_error() {
-            Some(ETIME | EINTR | EBUSY) => {}
-            Some(EAGAIN | ENOMEM) if reaped > 0 => {}
-            Some(EAGAIN | ENOMEM) => thread::sleep(Duration::from_millis(1)),
+        match outcome.map_err(|error| (error.raw_os_error(), error)) {
+            Ok(()) | Err((Some(ETIME | EINTR), _)) => self.refusals.end(),
+            Err((Some(errno @ (EBUSY | EAGAIN | ENOMEM)), error)) => {
+                self.refusals.note(&error);
+                if errno != EBUSY && reaped == 0 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
             // A panic may be what this runtime is being torn down for; a second would abort.
-            _ if self.closing => self.broken = true,
-            Some(EBADR) => panic!("the kernel ran out of memory and dropped completions (EBADR)"),
-            _ => panic!("io_uring_enter failed, which is a bug in annulus: {error}"),
+            Err(_) if self.closing => self.broken = true,
+            Err((_, error)) => panic!("{}", dead_end(&error)),
         }
         reaped
     }
@@ -287,6 +296,16 @@ impl<R: Ring> Flight<R> {
         mem::take(&mut self.book.settling)
     }
 
+    /// Whether [`take_report`](Self::take_report) would give something.
+    pub(super) fn has_report(&self) -> bool {
+        self.refusals.is_due()
+    }
+
+    /// An incident to report when nothing is borrowed.
+    pub(super) fn take_report(&mut self) -> Option<Incident> {
+        self.refusals.take_report()
+    }
+
     pub(super) fn metrics(&mut self) -> Metrics {
         let queued = self.queue.as_mut().map_or(0, Queue::len);
         let book = &self.book;
@@ -294,6 +313,7 @@ impl<R: Ring> Flight<R> {
             submitted: book.submitted,
             completed: book.completed,
             in_kernel: book.submitted - book.completed,
+            refused_enters: self.refusals.count(),
             queued: queued as u64,
             overflows: book.overflows,
             enters: book.enters,
@@ -330,9 +350,9 @@ impl<R: Ring> Flight<R> {
         self.book.in_flight()
     }
 
-    /// Whether the kernel has entries that someone may ask about.
-    pub(super) fn has_attended(&self) -> bool {
-        self.book.has_attended()
+    /// How many of those someone may ask about.
+    pub(super) fn attended(&self) -> usize {
+        self.book.attended()
     }
 
     /// Asks the kernel to cancel everything: with one entry if it can, else with one for each.
@@ -366,5 +386,25 @@ impl<R> Drop for Flight<R> {
         // If it was not shut, because something panicked on the way there, the kernel may still
         // touch what abandoned operations left.
         self.book.leak_abandoned();
+    }
+}
+
+/// Why a ring cannot be entered any more, as far as the error tells, and what to do about it.
+fn dead_end(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(EBADR) => {
+            "the kernel ran out of memory and dropped completions (EBADR), so that futures \
+                        would wait for ever"
+                .to_owned()
+        }
+        Some(EPERM | EACCES | ENOSYS) => format!(
+            "io_uring_enter is forbidden since this runtime was made ({error}): a sandbox that a \
+             process enters while a runtime is there, such as a seccomp filter, must allow it"
+        ),
+        Some(EEXIST) => format!(
+            "this runtime belongs to another process or thread ({error}): a process that was forked \
+             makes a runtime of its own, before or after which it never uses its parent's"
+        ),
+        _ => format!("io_uring_enter failed, which is a bug in annulus: {error}"),
     }
 }

@@ -18,6 +18,10 @@ pub struct Metrics {
     pub overflows: u64,
     /// Times the kernel was entered.
     pub enters: u64,
+    /// Times the kernel refused to be entered, for want of memory or of room for completions. Nothing
+    /// is lost then, but nothing is begun either; after a second of it there is an
+    /// [`Incident::EntersRefused`](crate::Incident::EntersRefused).
+    pub refused_enters: u64,
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.
     pub direct: u64,

@@ -7,6 +7,7 @@
 //!   what is known of the entries there.
 //! - [`wheel`] holds the deadlines, which are measured by the [`clock`].
 //! - [`direct`] bounds what is done past the ring.
+//! - [`refusals`] notes when the kernel takes nothing.
 //! - [`table`] is which places of the ring's table of files are taken.
 //! - [`leases`] is who has which of the buffers that the kernel picks from.
 //! - [`metrics`] counts.
@@ -33,6 +34,7 @@ mod flight;
 mod leases;
 mod metrics;
 mod queue;
+mod refusals;
 #[cfg(test)]
 mod scripted_ring;
 mod slot;
@@ -335,6 +337,17 @@ impl<R: Ring> Driver<R> {
         }
         self.fire_timers();
         self.run_aftermath();
+        if self.flight.borrow().has_report() {
+            self.report_incident();
+        }
+    }
+
+    #[cold]
+    fn report_incident(&self) {
+        let report = self.flight.borrow_mut().take_report();
+        if let Some(incident) = report {
+            (self.incidents)(&incident);
+        }
     }
 
     fn longest_wait(&self) -> Wait {
@@ -342,7 +355,7 @@ impl<R: Ring> Driver<R> {
             None => Wait::Forever,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(self.now());
-                self.clock.wait_for(left, self.flight.borrow().has_attended())
+                self.clock.wait_for(left, self.flight.borrow().attended() > 0)
             }
         }
     }

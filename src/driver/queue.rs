@@ -3,27 +3,26 @@
 //! Order is kept: as long as anything waits behind the ring, everything newer does too.
 
 use std::collections::VecDeque;
-use std::io;
+use std::slice;
 
-use crate::sys::{Completion, Full, Ring, Submission, SubmissionFlags, Wait};
+use crate::sys::{Completion, Entered, Full, Ring, Submission, SubmissionFlags, Wait};
 
 /// One entry, or two that are linked and must be submitted together.
-pub(super) struct Chain {
-    first: Submission,
-    second: Option<Submission>,
+pub(super) enum Chain {
+    Single(Submission),
+    Linked([Submission; 2]),
 }
 
 impl Chain {
-    pub(super) fn single(entry: Submission) -> Self {
-        Self { first: entry, second: None }
-    }
-
     pub(super) fn linked(first: Submission, second: Submission) -> Self {
-        Self { first: first.flags(SubmissionFlags::IO_LINK), second: Some(second) }
+        Self::Linked([first.flags(SubmissionFlags::IO_LINK), second])
     }
 
-    pub(super) fn len(&self) -> usize {
-        1 + usize::from(self.second.is_some())
+    fn entries(&self) -> &[Submission] {
+        match self {
+            Self::Single(entry) => slice::from_ref(entry),
+            Self::Linked(entries) => entries,
+        }
     }
 }
 
@@ -61,7 +60,7 @@ impl<R: Ring> Queue<R> {
             return Err(Full);
         }
         // SAFETY: passed on by the caller.
-        unsafe { push_chain(&mut self.ring, chain) }
+        unsafe { self.ring.push_all(chain.entries()) }
     }
 
     /// Lets a chain wait for room.
@@ -81,7 +80,7 @@ impl<R: Ring> Queue<R> {
     pub(super) fn feed(&mut self) {
         while let Some(chain) = self.backlog.front() {
             // SAFETY: whoever deferred the chain promised to keep its memory.
-            if unsafe { push_chain(&mut self.ring, chain) }.is_err() {
+            if unsafe { self.ring.push_all(chain.entries()) }.is_err() {
                 return;
             }
             self.backlog.pop_front();
@@ -90,12 +89,16 @@ impl<R: Ring> Queue<R> {
 
     /// How many entries have not reached the kernel.
     pub(super) fn len(&mut self) -> usize {
-        self.ring.queued() + self.backlog.iter().map(Chain::len).sum::<usize>()
+        self.ring.queued() + self.backlog.iter().map(|chain| chain.entries().len()).sum::<usize>()
     }
 
-    /// Whether an enter would submit or bring something.
+    /// Whether an enter would submit or bring something, or make room for what waits for it. (A full
+    /// ring may have nothing queued, where a kernel thread takes the entries.)
     pub(super) fn is_worth_entering(&mut self) -> bool {
-        self.ring.queued() > 0 || self.ring.has_deferred() || self.ring.is_overflown()
+        self.ring.queued() > 0
+            || self.has_backlog()
+            || self.ring.has_deferred()
+            || self.ring.is_overflown()
     }
 
     pub(super) fn ring(&mut self) -> &mut R {
@@ -106,27 +109,11 @@ impl<R: Ring> Queue<R> {
         self.ring.is_overflown()
     }
 
-    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+    pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         self.ring.enter(wait)
     }
 
     pub(super) fn reap(&mut self, sink: impl FnMut(Completion)) {
         self.ring.reap(sink);
     }
-}
-
-/// Pushes a chain as a whole or not at all.
-///
-/// # Safety
-///
-/// As for [`Ring::push`], for each entry.
-unsafe fn push_chain(ring: &mut impl Ring, chain: &Chain) -> Result<(), Full> {
-    if ring.room() < chain.len() {
-        return Err(Full);
-    }
-    for entry in std::iter::once(&chain.first).chain(&chain.second) {
-        // SAFETY: passed on by the caller.
-        unsafe { ring.push(entry) }?;
-    }
-    Ok(())
 }

@@ -2,10 +2,10 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
+use std::{io, slice};
 
-use crate::sys::{BufferRing, Completion, Full, Ring, Submission, Wait, opcode};
+use crate::sys::{BufferRing, Completion, Entered, Full, Ring, Submission, Wait, opcode};
 
 /// What has happened to the ring, and what it is to do next.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(super) struct Script {
     queue: VecDeque<Submission>,
     /// User data and opcode of the entries taken, in order.
     pub(super) taken: Vec<(u64, u32)>,
-    /// How many entries each enter took.
+    /// How many entries each enter took; with a thread, how many became visible to it at once.
     pub(super) batches: Vec<usize>,
     /// What the next reaping finds.
     pub(super) completions: VecDeque<Completion>,
@@ -28,6 +28,46 @@ pub(super) struct Script {
     pub(super) answers_cancels: bool,
     /// Whether everything else but polls does.
     pub(super) completes_at_once: bool,
+    /// Whether a kernel thread takes entries as soon as they are visible.
+    pub(super) has_thread: bool,
+    /// Whether that thread is busy, and takes them only when an enter waits for room.
+    pub(super) is_thread_busy: bool,
+    /// Entries pushed since the last enter, which count as queued though the thread may have them.
+    pushed: usize,
+}
+
+impl Script {
+    /// Entries become visible to the kernel.
+    fn publish(&mut self, entries: &[Submission]) -> Result<(), Full> {
+        if self.capacity - self.queue.len() < entries.len() {
+            return Err(Full);
+        }
+        self.queue.extend(entries.iter().cloned());
+        self.pushed += entries.len();
+        if self.has_thread && !self.is_thread_busy {
+            self.take();
+        }
+        Ok(())
+    }
+
+    /// The kernel takes all that is queued.
+    fn take(&mut self) -> usize {
+        let entries: Vec<_> = self.queue.drain(..).collect();
+        self.batches.push(entries.len());
+        for entry in &entries {
+            let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
+            self.taken.push((user_data, opcode));
+            let completes = match opcode as u8 {
+                opcode::AsyncCancel::CODE => self.answers_cancels,
+                opcode::PollAdd::CODE => false,
+                _ => self.completes_at_once,
+            };
+            if completes {
+                self.completions.push_back(Completion::new(user_data, 0, 0));
+            }
+        }
+        entries.len()
+    }
 }
 
 /// The driver's side; clones are the test's.
@@ -54,20 +94,16 @@ impl ScriptedRing {
 
 impl Ring for ScriptedRing {
     unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
-        if self.room() == 0 {
-            return Err(Full);
-        }
-        self.script().queue.push_back(entry.clone());
-        Ok(())
+        self.script().publish(slice::from_ref(entry))
     }
 
-    fn room(&mut self) -> usize {
-        let script = self.script();
-        script.capacity - script.queue.len()
+    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
+        self.script().publish(entries)
     }
 
     fn queued(&mut self) -> usize {
-        self.script().queue.len()
+        let script = self.script();
+        if script.has_thread { script.pushed } else { script.queue.len() }
     }
 
     fn has_deferred(&mut self) -> bool {
@@ -78,27 +114,23 @@ impl Ring for ScriptedRing {
         self.script().overflown
     }
 
-    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+    fn enter(&mut self, wait: Wait) -> Entered {
         let mut script = self.script();
         script.enters.push(wait);
-        if let Some(errno) = script.refusals.pop_front() {
-            return Err(io::Error::from_raw_os_error(errno));
-        }
-        let entries: Vec<_> = script.queue.drain(..).collect();
-        script.batches.push(entries.len());
-        for entry in &entries {
-            let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
-            script.taken.push((user_data, opcode));
-            let completes = match opcode as u8 {
-                opcode::AsyncCancel::CODE => script.answers_cancels,
-                opcode::PollAdd::CODE => false,
-                _ => script.completes_at_once,
-            };
-            if completes {
-                script.completions.push_back(Completion::new(user_data, 0, 0));
+        let refusal = script.refusals.pop_front();
+        let outcome = refusal.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)));
+        let taken = if script.has_thread {
+            if outcome.is_ok() && script.queue.len() == script.capacity {
+                script.take();
             }
-        }
-        Ok(entries.len())
+            script.pushed
+        } else if outcome.is_ok() {
+            script.take()
+        } else {
+            0
+        };
+        script.pushed = 0;
+        Entered { taken, outcome }
     }
 
     unsafe fn register_buffers(&mut self, _buffers: &BufferRing) -> io::Result<()> {

@@ -9,12 +9,16 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Driver;
+use super::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::types::{DestinationSlot, Fixed};
-use crate::sys::{Ring, SubmissionFlags, Wait, opcode};
+use crate::sys::{Completion, Ring, SubmissionFlags, Wait, opcode};
+
+/// How long a descriptor is waited for, by a call that blocks the loop. It takes microseconds, unless
+/// the kernel takes nothing at all.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A place that belongs to its holder. Dropped, what stands there is closed.
 pub(crate) struct Place {
@@ -23,11 +27,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes a free place, if there is one.
+    /// Takes a free place, if there is one. If there is none that is counted, as there will be an
+    /// ordinary descriptor instead.
     pub(crate) fn take(driver: &Rc<Driver>) -> Option<Self> {
-        let index = driver.flight.borrow_mut().take_place();
-        driver.note_place(index.is_some());
-        let index = index?;
+        let place = Self::take_ahead(driver);
+        if place.is_none() {
+            driver.note_place_miss();
+        }
+        place
+    }
+
+    /// Takes a free place, if there is one, for a socket that may never come.
+    pub(crate) fn take_ahead(driver: &Rc<Driver>) -> Option<Self> {
+        let index = driver.flight.borrow_mut().take_place()?;
+        driver.places_taken.set(driver.places_taken.get() + 1);
         Some(Self { driver: Rc::clone(driver), index })
     }
 
@@ -45,7 +58,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// If the process has no more descriptors, or the runtime has ended.
+    /// If the process has no more descriptors, the runtime has ended, or the kernel takes no entries
+    /// ([`PATIENCE`]).
     pub(crate) fn install(&self) -> io::Result<OwnedFd> {
         let entry = opcode::FixedFdInstall::new(Fixed(self.index), 0).build();
         // SAFETY: the entry points to no memory.
@@ -53,15 +67,34 @@ impl Place {
         let key = key.ok_or_else(|| io::Error::from_raw_os_error(ECANCELED))?;
         // It completes as soon as the kernel has it. (A kernel thread that submits may take a moment.)
         let mut wait = Wait::No;
+        let end = Instant::now() + PATIENCE;
         let completion = loop {
             self.driver.flight.borrow_mut().turn(wait);
-            match self.driver.try_take(key) {
-                Some(completion) => break completion,
-                None => wait = Wait::AtMost(Duration::from_millis(1)),
+            if let Some(completion) = self.driver.try_take(key) {
+                break completion;
             }
+            if Instant::now() >= end {
+                self.driver.abandon(key, Box::new(Uninstalled));
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            wait = Wait::ForOne(Duration::from_millis(1));
         };
-        // SAFETY: the result is a new descriptor that belongs to nobody else.
-        completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+        installed(completion)
+    }
+}
+
+/// The descriptor that was made.
+fn installed(completion: Completion) -> io::Result<OwnedFd> {
+    // SAFETY: the result is a new descriptor that belongs to nobody else.
+    completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// An installation that nobody waits for any more.
+struct Uninstalled;
+
+impl Orphan for Uninstalled {
+    fn settle(&mut self, completion: Completion) {
+        drop(installed(completion));
     }
 }
 
@@ -80,11 +113,10 @@ impl<R: Ring> Driver<R> {
         self.places > 0
     }
 
-    /// Counts a place that was taken, or a table that was found full.
-    fn note_place(&self, is_taken: bool) {
+    /// Counts a socket that found no place, if there is a table.
+    pub(crate) fn note_place_miss(&self) {
         if self.has_table() {
-            let count = if is_taken { &self.places_taken } else { &self.place_misses };
-            count.set(count.get() + 1);
+            self.place_misses.set(self.place_misses.get() + 1);
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that went wrong where no caller could be told.
 ///
@@ -53,6 +54,15 @@ pub enum Incident {
         /// Submission entries that the ring has.
         got: u32,
     },
+    /// The kernel has refused to be entered for a second, for want of memory or of room for
+    /// completions: nothing has been submitted meanwhile. The runtime goes on trying, and loses
+    /// nothing. Reported once, until an enter succeeds.
+    EntersRefused {
+        /// For how long.
+        lasted: Duration,
+        /// The kernel's answer.
+        message: String,
+    },
     /// The runtime ended, but the kernel did not let go of some operations in time. The memory and
     /// the descriptors that they use are leaked on purpose.
     OperationsLeaked {
@@ -90,6 +100,11 @@ impl fmt::Display for Incident {
                 f,
                 "locked memory is short: the ring has {got} submission entries instead of {asked}; \
                  raise the limit with `ulimit -l` or LimitMEMLOCK="
+            ),
+            Self::EntersRefused { lasted, message } => write!(
+                f,
+                "the kernel has refused io_uring_enter for {lasted:.1?}, so nothing is submitted: \
+                 {message}; free memory, or raise the memory limit of the process or its control group"
             ),
             Self::OperationsLeaked { count } => write!(
                 f,

@@ -94,6 +94,9 @@ impl Acceptor {
                 InFlight::Single(accept) => {
                     let accepted = ready!(Pin::new(accept).poll(context));
                     self.in_flight = InFlight::None;
+                    if self.is_direct && accepted.is_ok() {
+                        self.driver.note_place_miss();
+                    }
                     return Poll::Ready(accepted.map(Accepted::from));
                 }
                 InFlight::Multishot(stream) => match ready!(stream.poll_next(context)) {

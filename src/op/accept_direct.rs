@@ -39,7 +39,7 @@ impl DirectAccepts {
         listener: &Rc<OwnedFd>,
         context: &mut Context<'_>,
     ) -> bool {
-        let Some(place) = Place::take(driver) else { return false };
+        let Some(place) = Place::take_ahead(driver) else { return false };
         let mut accept = Op::new(driver, AcceptDirect::new(listener, place));
         // An entry completes later. A driver that is closed takes none.
         let is_started = Pin::new(&mut accept).poll(context).is_pending();

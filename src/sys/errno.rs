@@ -3,8 +3,8 @@
 use std::io;
 
 pub(crate) use libc::{
-    EAGAIN, EBADR, EBUSY, ECANCELED, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM, ENOSYS, EOPNOTSUPP,
-    EPERM, ETIME,
+    EACCES, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM,
+    ENOSYS, EOPNOTSUPP, EPERM, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the

@@ -1,23 +1,30 @@
 //! The kernel's ring behind the [`Ring`] seam.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 use std::{io, mem};
 
+use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
 use super::duration::{micros, timespec};
 use super::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
-use super::errno::{EBUSY, EINTR, EINVAL, EOPNOTSUPP, ETIME};
+use super::errno::{EEXIST, EINVAL, EOPNOTSUPP};
+use super::fork::Generation;
 use super::probe::Capabilities;
-use super::{BUFFER_GROUP, BufferRing, Completion, Full, Ring, Submission, Wait};
+use super::{BUFFER_GROUP, BufferRing, Completion, Entered, Full, Ring, Submission, Wait};
 use crate::error::{Describe, SetupError};
 
 /// A ring of the kernel, owned by the thread that made it.
+///
+/// In a process that was forked from the one that made it, it takes entries and does nothing with them,
+/// and an enter fails with `EEXIST`, as it does on a thread that is not the ring's.
 pub(crate) struct KernelRing {
-    ring: IoUring,
+    ring: ManuallyDrop<IoUring>,
+    generation: Generation,
     /// What to enter by: the registered index where there is one, else the ring's descriptor.
     handle: RawFd,
     flags: EnterFlags,
@@ -39,8 +46,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn until(self, patience: Duration, timeout: Option<&Timespec>) -> Until<'_> {
-        Until { completions: self.completions, patience: micros(patience), timeout }
+    const ONE: Self = Self { completions: 1, patience: Duration::ZERO };
+
+    /// When a wait for the batch is over that lasts no longer than `limit`, which is `timeout` in the
+    /// kernel's form.
+    fn until(self, limit: Option<Duration>, timeout: Option<&Timespec>) -> Until<'_> {
+        let Self { completions, patience } = self;
+        if patience.is_zero() {
+            // To the kernel no patience means for ever.
+            return Until { completions: 1, patience: 0, timeout };
+        }
+        // The kernel would be patient beyond the timeout: then the batch has until that.
+        let has_until_the_timeout = limit.is_some_and(|limit| limit <= patience);
+        let patience = if has_until_the_timeout { 0 } else { micros(patience) };
+        Until { completions, patience, timeout }
     }
 }
 
@@ -62,9 +81,16 @@ impl KernelRing {
             // Before 5.18, or out of the sixteen places a thread has: the descriptor does as well.
             Err(_) => fd,
         };
-        let batch = Batch { completions: 1, patience: Duration::ZERO };
         let has_thread = ring.params().is_setup_sqpoll();
-        Self { ring, handle, flags, batch, has_thread, pushed: 0 }
+        Self {
+            ring: ManuallyDrop::new(ring),
+            generation: Generation::of_this_process(),
+            handle,
+            flags,
+            batch: Batch::ONE,
+            has_thread,
+            pushed: 0,
+        }
     }
 
     /// Has waits bring several completions, if they come soon.
@@ -120,20 +146,15 @@ impl KernelRing {
 
     /// Enters the kernel.
     fn call(&self, to_submit: u32, wait: Wait, how: EnterFlags) -> io::Result<usize> {
-        let timeout = match wait {
-            Wait::AtMost(limit) => Some(timespec(limit)),
-            Wait::No | Wait::Forever => None,
+        let (batch, limit) = match wait {
+            Wait::No => (None, None),
+            Wait::AtMost(limit) => (Some(self.batch), Some(limit)),
+            Wait::Forever => (Some(self.batch), None),
+            Wait::ForOne(limit) => (Some(Batch::ONE), Some(limit)),
         };
-        let until = match wait {
-            Wait::No => Until { completions: 0, patience: 0, timeout: None },
-            // The kernel would be patient beyond the timeout: then the batch has until that.
-            Wait::AtMost(limit) if limit <= self.batch.patience => {
-                self.batch.until(Duration::ZERO, timeout.as_ref())
-            }
-            Wait::AtMost(_) | Wait::Forever => {
-                self.batch.until(self.batch.patience, timeout.as_ref())
-            }
-        };
+        let timeout = limit.map(timespec);
+        let at_once = Until { completions: 0, patience: 0, timeout: None };
+        let until = batch.map_or(at_once, |batch| batch.until(limit, timeout.as_ref()));
         enter(self.handle, to_submit, until, self.flags | how)
     }
 
@@ -149,54 +170,80 @@ impl KernelRing {
         how.set(EnterFlags::SQ_WAIT, queue.is_full());
         let is_called = !how.is_empty() || queue.cq_overflow() || wait != Wait::No;
         drop(queue);
-        let outcome = if is_called { self.call(0, wait, how) } else { Ok(0) };
-        match outcome.map_err(|error| (error.raw_os_error(), error)) {
-            // What was pushed is sure to be taken all the same.
-            Ok(_) | Err((Some(ETIME | EINTR | EBUSY), _)) => Ok(mem::take(&mut self.pushed)),
-            Err((_, error)) => Err(error),
-        }
+        if is_called { self.call(0, wait, how) } else { Ok(0) }
+    }
+
+    /// The submission queue, where this process has one.
+    #[inline]
+    fn submission(&mut self) -> Option<SubmissionQueue<'_>> {
+        self.generation.is_present().then(|| self.ring.submission())
     }
 }
 
 impl Drop for KernelRing {
     fn drop(&mut self) {
+        if !self.generation.is_present() {
+            // Nothing of its memory is mapped here, and something else may have been since.
+            // SAFETY: the descriptor is this process's copy, which is not used again.
+            drop(unsafe { OwnedFd::from_raw_fd(self.ring.as_raw_fd()) });
+            return;
+        }
         if self.flags.contains(EnterFlags::REGISTERED_RING) {
             unregister_ring_fd(self.ring.as_raw_fd(), self.handle);
         }
+        // SAFETY: the ring is not used again.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
     }
 }
 
 impl Ring for KernelRing {
     unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+        let Some(mut queue) = self.submission() else { return Ok(()) };
         // SAFETY: the caller keeps the entry's memory valid until its last completion.
-        unsafe { self.ring.submission().push(entry) }.map_err(|_| Full)?;
+        unsafe { queue.push(entry) }.map_err(|_| Full)?;
+        drop(queue);
         self.pushed += 1;
         Ok(())
     }
 
-    fn room(&mut self) -> usize {
-        let queue = self.ring.submission();
-        queue.capacity() - queue.len()
+    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
+        let Some(mut queue) = self.submission() else { return Ok(()) };
+        // SAFETY: as for `push`. The tail, which shows entries to the kernel, is stored once: when the
+        // queue is dropped.
+        unsafe { queue.push_multiple(entries) }.map_err(|_| Full)?;
+        drop(queue);
+        self.pushed += entries.len();
+        Ok(())
     }
 
     fn queued(&mut self) -> usize {
-        if self.has_thread { self.pushed } else { self.ring.submission().len() }
+        // Where there is no queue something is, so that a turn enters and hears of it.
+        if self.has_thread { self.pushed } else { self.submission().map_or(1, |queue| queue.len()) }
     }
 
     fn has_deferred(&mut self) -> bool {
-        self.ring.submission().taskrun()
+        self.submission().is_some_and(|queue| queue.taskrun())
     }
 
     fn is_overflown(&mut self) -> bool {
-        self.ring.submission().cq_overflow()
+        self.submission().is_some_and(|queue| queue.cq_overflow())
     }
 
-    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+    fn enter(&mut self, wait: Wait) -> Entered {
+        if !self.generation.is_present() {
+            let outcome = Err(io::Error::from_raw_os_error(EEXIST));
+            return Entered { taken: 0, outcome };
+        }
         if self.has_thread {
-            return self.enter_beside_thread(wait);
+            let outcome = self.enter_beside_thread(wait).map(|_| ());
+            // What was pushed is sure to be taken, however the call has ended.
+            return Entered { taken: mem::take(&mut self.pushed), outcome };
         }
         let queued = self.queued() as u32;
-        self.call(queued, wait, EnterFlags::empty())
+        match self.call(queued, wait, EnterFlags::empty()) {
+            Ok(taken) => Entered { taken, outcome: Ok(()) },
+            Err(error) => Entered { taken: 0, outcome: Err(error) },
+        }
     }
 
     unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
@@ -221,8 +268,10 @@ impl Ring for KernelRing {
     }
 
     fn reap(&mut self, mut sink: impl FnMut(Completion)) {
-        for entry in &mut self.ring.completion() {
-            sink(Completion::from(&entry));
+        if self.generation.is_present() {
+            for entry in &mut self.ring.completion() {
+                sink(Completion::from(&entry));
+            }
         }
     }
 }

@@ -14,10 +14,24 @@ use super::{BufferRing, Completion, Submission};
 pub(crate) enum Wait {
     /// Submit and collect what is there; do not wait.
     No,
-    /// Wait until something completes, but no longer than this.
+    /// Wait until something completes, or as much as the ring was told to wait for, but no longer
+    /// than this.
     AtMost(Duration),
-    /// Wait until something completes.
+    /// Wait until something completes, or as much as the ring was told to wait for.
     Forever,
+    /// Wait until one thing completes, whatever the ring was told to wait for, but no longer than
+    /// this.
+    ForOne(Duration),
+}
+
+/// What an enter has done.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// How many entries were taken, which may be fewer than were queued. Entries may have been
+    /// taken even if the call failed: a kernel thread takes them whenever it likes.
+    pub(crate) taken: usize,
+    /// How the call itself ended, as `io_uring_enter(2)`. What was not taken stays queued.
+    pub(crate) outcome: io::Result<()>,
 }
 
 /// The name of the buffers of a ring, in entries that let the kernel pick one.
@@ -37,8 +51,13 @@ pub(crate) trait Ring {
     /// the entry's last completion has been reaped.
     unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full>;
 
-    /// How many entries can be pushed before the queue is full.
-    fn room(&mut self) -> usize;
+    /// Queues entries that are linked: all of them, or none if there is not room for all. They become
+    /// visible together, so that a kernel thread never takes one without the next.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push), for each.
+    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full>;
 
     /// How many entries are queued and not yet submitted.
     fn queued(&mut self) -> usize;
@@ -49,13 +68,8 @@ pub(crate) trait Ring {
     /// Whether completions that found no room in the completion queue wait for an enter.
     fn is_overflown(&mut self) -> bool;
 
-    /// Submits everything queued, then waits as told. Returns how many entries were taken, which
-    /// may be fewer than were queued.
-    ///
-    /// # Errors
-    ///
-    /// As `io_uring_enter(2)`; entries that were not taken stay queued.
-    fn enter(&mut self, wait: Wait) -> io::Result<usize>;
+    /// Submits everything queued, then waits as told.
+    fn enter(&mut self, wait: Wait) -> Entered;
 
     /// Lets the ring put received bytes into the buffers of this one, for entries that name
     /// [`BUFFER_GROUP`]. At most once.

@@ -1,0 +1,128 @@
+//! The driver on a ring that does what it is told: each corner of a slot's life, on any machine.
+
+mod closing;
+mod entering;
+mod slots;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use super::scripted_ring::ScriptedRing;
+use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan, Settings};
+use crate::error::Incident;
+use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
+use crate::sys::probe::Capabilities;
+use crate::sys::{Completion, Wait, opcode};
+
+const NOP: u32 = opcode::Nop::CODE as u32;
+const CANCEL: u32 = opcode::AsyncCancel::CODE as u32;
+const POLL: u32 = opcode::PollAdd::CODE as u32;
+
+/// A driver, its ring, a waker that counts, and the incidents reported.
+struct Bench {
+    driver: Driver<ScriptedRing>,
+    ring: ScriptedRing,
+    wakes: Arc<Wakes>,
+    incidents: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+impl Bench {
+    fn with_capacity(capacity: usize) -> Self {
+        let ring = ScriptedRing::with_capacity(capacity);
+        let incidents = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&incidents);
+        let hook = Arc::new(move |_: &Incident| {
+            counter.fetch_add(1, Relaxed);
+        });
+        let capabilities = Capabilities {
+            multishot_accept: true,
+            multishot_recv: true,
+            send_zero_copy: true,
+            install_descriptor: true,
+            cancel_any: false,
+        };
+        let size = LeaseSize { count: 4, bytes: 64 };
+        let leases = LeaseSizes { small: size, large: size };
+        let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
+        let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
+        Self { driver, ring, wakes: Arc::default(), incidents }
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.wakes))
+    }
+
+    fn woken(&self) -> usize {
+        self.wakes.0.load(Relaxed)
+    }
+
+    fn submit(&self) -> Key {
+        // SAFETY: a no-op points to no memory.
+        unsafe { self.driver.submit(opcode::Nop::new().build(), &self.waker()) }.unwrap()
+    }
+
+    fn submit_multishot(&self, bound: u32) -> Key {
+        // SAFETY: a no-op points to no memory.
+        unsafe { self.driver.submit_multishot(opcode::Nop::new().build(), bound) }.unwrap()
+    }
+
+    fn poll(&self, key: Key) -> Poll<u32> {
+        self.driver.poll(key, &self.waker()).map(|completion| completion.result().unwrap())
+    }
+
+    fn poll_next(&self, key: Key) -> Poll<Option<i32>> {
+        let next = self.driver.poll_next(key, &self.waker());
+        next.map(|completion| completion.map(number))
+    }
+
+    fn abandon(&self, key: Key) -> Late {
+        let late = Late::default();
+        self.driver.abandon(key, Box::new(late.clone()));
+        late
+    }
+
+    fn opcodes_taken(&self) -> Vec<u32> {
+        self.ring.script().taken.iter().map(|&(_, opcode)| opcode).collect()
+    }
+}
+
+/// The result as the kernel gave it.
+fn number(completion: Completion) -> i32 {
+    match completion.result() {
+        Ok(result) => result as i32,
+        Err(error) => -error.raw_os_error().unwrap(),
+    }
+}
+
+/// An orphan that writes down what it settles, and that it was dropped.
+#[derive(Clone, Default)]
+struct Late(Rc<RefCell<Vec<i32>>>);
+
+impl Orphan for Late {
+    fn settle(&mut self, completion: Completion) {
+        self.0.borrow_mut().push(number(completion));
+    }
+}
+
+impl Late {
+    fn settled(&self) -> Vec<i32> {
+        self.0.borrow().clone()
+    }
+
+    fn is_kept(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+}

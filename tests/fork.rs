@@ -1,0 +1,73 @@
+//! A process that was forked while a runtime is there: it cannot use the runtime, says so, and does no
+//! harm to its parent's.
+
+mod common;
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use annulus::{Runtime, spawn};
+use common::bounded::bounded;
+use common::child::{command, role};
+use common::net::connected;
+
+/// Runs `body` in a child of this process, and says with what it has ended.
+fn forked(body: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs code of this test only, beside which it needs no other thread.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "{}", io::Error::last_os_error());
+    if child == 0 {
+        let code = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: the call writes one status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status), "the child was killed by signal {}", libc::WTERMSIG(status));
+    libc::WEXITSTATUS(status)
+}
+
+#[test]
+fn a_forked_child_is_told_that_the_runtime_is_its_parents() {
+    const NAME: &str = "a_forked_child_is_told_that_the_runtime_is_its_parents";
+    if role().is_none() {
+        // In a process of its own: a child has only the thread that has forked it.
+        let output = command(NAME, "parent").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    bounded(|| {
+        let runtime = Runtime::new().unwrap();
+        let (mut stream, mut peer) = runtime.block_on(async {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(b"before").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"before");
+            (stream, peer)
+        });
+        let code = forked(|| {
+            let used = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on(async {
+                    drop(spawn(annulus::time::sleep(Duration::from_secs(3600))));
+                    stream.recv().await.map(drop)
+                })
+            }));
+            let message = used.unwrap_err();
+            let message = message.downcast_ref::<String>().unwrap();
+            i32::from(!message.contains("belongs to another process"))
+        });
+        assert_eq!(code, 0, "the child was not told so");
+        // A runtime of its own works, and the end of its copy of the parent's is no harm.
+        let mut mine = Some((runtime, stream));
+        let code = forked(|| {
+            Runtime::new().unwrap().block_on(annulus::time::sleep(Duration::from_millis(1)));
+            drop(mine.take());
+            0
+        });
+        assert_eq!(code, 0);
+        let (runtime, mut stream) = mine.unwrap();
+        peer.write_all(b"after").unwrap();
+        runtime.block_on(async { assert_eq!(&*stream.recv().await.unwrap(), b"after") });
+    });
+}
