@@ -7,7 +7,7 @@ mod setup;
 
 pub use incident::Incident;
 pub(crate) use incident::IncidentHook;
-pub(crate) use operation::{Describe, describe};
+pub(crate) use operation::{Describe, again, describe};
 pub use operation::{OperationError, os_code};
 pub(crate) use panic::{discard, panic_message, shielded};
 pub use setup::SetupError;

@@ -58,6 +58,18 @@ pub(crate) fn describe(doing: impl Display, cause: io::Error) -> io::Error {
     io::Error::new(cause.kind(), OperationError { doing: doing.to_string(), cause })
 }
 
+/// The same error once more: `io::Error` cannot be cloned. Its kind, its number and its text are kept.
+pub(crate) fn again(error: &io::Error) -> io::Error {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code);
+    }
+    let Some(inner) = error.get_ref() else { return error.kind().into() };
+    match inner.downcast_ref::<OperationError>() {
+        Some(named) => describe(&named.doing, again(&named.cause)),
+        None => io::Error::new(error.kind(), inner.to_string()),
+    }
+}
+
 /// [`describe`] for results; the description is made only for an error.
 pub(crate) trait Describe {
     fn describe(self, doing: impl Display) -> Self;
@@ -80,5 +92,24 @@ mod tests {
         assert_eq!(os_code(&error), Some(104));
         assert_eq!(error.to_string(), "recv: Connection reset by peer (os error 104)");
         assert_eq!(os_code(&describe("twice", error)), Some(104));
+    }
+
+    #[test]
+    fn an_error_that_is_repeated_keeps_kind_number_and_text() {
+        let plain = || io::Error::from_raw_os_error(104);
+        let errors = [
+            plain(),
+            describe("recv", plain()),
+            describe("outer", describe("recv", plain())),
+            describe("recv", io::ErrorKind::UnexpectedEof.into()),
+            io::ErrorKind::BrokenPipe.into(),
+            io::Error::new(io::ErrorKind::InvalidData, "a bad record"),
+            io::Error::other("a user's own"),
+        ];
+        for error in errors {
+            let same = again(&again(&error));
+            assert_eq!((same.kind(), os_code(&same)), (error.kind(), os_code(&error)));
+            assert_eq!(same.to_string(), error.to_string());
+        }
     }
 }
