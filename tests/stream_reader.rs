@@ -8,11 +8,17 @@ mod common;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::mem;
+use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use annulus::buf::{BufResult, IoBufMut, Lease};
 use annulus::io::{Read, ReadError, StreamReader};
+use common::patience::patient;
 use common::random::seeded;
+use common::watchdog::run;
+use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, StreamExt};
 
 enum Step {
@@ -48,6 +54,15 @@ impl Read for Script {
     }
 }
 
+/// How long the processor has worked for this thread.
+fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the place is valid for the time that is written to it.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 fn script<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Script {
     Script(pieces.into_iter().map(|piece| Step::Bytes(piece.to_vec())).collect())
 }
@@ -60,9 +75,12 @@ fn limited(limit: usize, pieces: &[&[u8]]) -> StreamReader<Script> {
     StreamReader::with_limit(script(pieces.iter().copied()), limit)
 }
 
-/// The output of a future that need not wait.
+/// The output of a future that need not wait. Now and then it lets others go first, which here is
+/// one more poll.
 fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("nothing has to be waited for")
+    let mut future = pin!(future);
+    let output = future.as_mut().now_or_never().or_else(|| future.now_or_never());
+    output.expect("nothing has to be waited for")
 }
 
 fn incomplete(outcome: Result<Lease, ReadError>) -> (Vec<u8>, Option<usize>) {
@@ -119,20 +137,93 @@ fn a_line_comes_with_its_end_and_the_last_without_one() {
 }
 
 #[test]
-fn a_line_beyond_the_limit_is_discarded_and_the_next_one_read() {
-    // Its end is there.
-    let mut reader = limited(3, &[b"li", b"ne1\nline2\n"]);
-    assert_eq!(overrun(now(reader.read_line())), 5);
-    assert_eq!(overrun(now(reader.read_line())), 5);
+fn the_limit_does_not_count_the_separator() {
+    for line in ["123456\n", "1234567\n"] {
+        assert_eq!(&*now(limited(7, &[line.as_bytes()]).read_line()).unwrap(), line.as_bytes());
+    }
+    assert_eq!(overrun(now(limited(7, &[b"12345678\n"]).read_line())), 8);
+    assert_eq!(&*now(limited(3, &[b"abc--", b"--"]).read_until("----")).unwrap(), b"abc----");
+    assert_eq!(overrun(now(limited(3, &[b"abcd--", b"--"]).read_until("----"))), 4);
+    let mut reader = limited(3, &[b"abcd\nefgh\n"]);
+    assert_eq!(overrun(now(reader.read_line())), 4);
+    reader.set_limit(4);
+    assert_eq!(&*now(reader.read_line()).unwrap(), b"efgh\n");
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_discarded_to_its_end_however_it_arrives() {
+    let text = b"first\nmuch too long DELETE everything\nlast\n";
+    for cut in 7..text.len() {
+        for later in cut..text.len() {
+            let pieces = [&text[..cut], &text[cut..later], &text[later..]];
+            let mut reader = StreamReader::with_limit(
+                script(pieces.into_iter().filter(|piece| !piece.is_empty())),
+                8,
+            );
+            assert_eq!(&*now(reader.read_line()).unwrap(), b"first\n");
+            assert!(overrun(now(reader.read_line())) > 8);
+            assert_eq!(&*now(reader.read_line()).unwrap(), b"last\n");
+            assert!(now(reader.read_line()).unwrap().is_empty());
+        }
+    }
+}
+
+/// By a read of bytes, too, and by one that is dropped while it waits for the end of the line.
+#[test]
+fn no_method_reads_the_rest_of_a_line_beyond_the_limit() {
+    let reader = || {
+        let steps = [
+            Step::Bytes(b"too long".to_vec()),
+            Step::Bytes(b" and longer".to_vec()),
+            Step::Wait,
+            Step::Bytes(b"DELETE\n".to_vec()),
+            Step::Bytes(b"next\n".to_vec()),
+        ];
+        let mut reader = StreamReader::with_limit(Script(steps.into()), 4);
+        assert_eq!(overrun(now(reader.read_line())), 8);
+        assert!(reader.buffer().is_empty());
+        assert!(reader.read_line().now_or_never().is_none());
+        assert!(reader.buffer().is_empty());
+        reader
+    };
+    assert_eq!(&*now(reader().read_line()).unwrap(), b"next\n");
+    assert_eq!(&*now(reader().read_until("x")).unwrap(), b"nex");
+    assert_eq!(&*now(reader().read(100)).unwrap(), b"next\n");
+    assert_eq!(&*now(reader().read_exact(2)).unwrap(), b"ne");
+    assert_eq!(&*now(reader().read_to_end()).unwrap(), b"next\n");
+    assert_eq!(now(reader().fill()).unwrap(), b"next\n");
+    let (count, buffer) = now(Read::read(&mut reader(), Vec::with_capacity(20)));
+    assert_eq!((count.unwrap(), &*buffer), (5, &b"next\n"[..]));
+}
+
+#[test]
+fn a_line_beyond_the_limit_that_does_not_end_is_discarded_to_the_end() {
+    let mut reader = limited(3, &[b"endless", b" line"]);
+    assert_eq!(overrun(now(reader.read_line())), 7);
     assert!(now(reader.read_line()).unwrap().is_empty());
-    // Its end is not.
-    let mut reader = limited(7, &[b"chunk1", b"chunk2", b"chunk3\n"]);
-    assert_eq!(overrun(now(reader.read_line())), 12);
-    assert_eq!(&*now(reader.read_line()).unwrap(), b"chunk3\n");
-    // One that has just so many is not beyond it.
-    let mut reader = limited(5, &[b"four", b"\nfive5\n"]);
-    assert_eq!(&*now(reader.read_line()).unwrap(), b"four\n");
-    assert_eq!(overrun(now(reader.read_line())), 5);
+    assert!(reader.at_eof());
+}
+
+#[test]
+fn a_record_beyond_the_limit_is_skipped_by_the_next_one_if_it_was_not_taken() {
+    let pieces: &[&[u8]] = &[b"much too long\r", b"\nshort\r\nrest"];
+    let mut skipping = limited(6, pieces);
+    assert_eq!(overrun(now(skipping.read_until("\r\n"))), 13);
+    assert_eq!(skipping.buffer(), b"much too long\r");
+    assert_eq!(&*now(skipping.read_until("\r\n")).unwrap(), b"short\r\n");
+    // Also by a read up to something else.
+    let mut skipping = limited(6, pieces);
+    assert_eq!(overrun(now(skipping.read_until("\r\n"))), 13);
+    assert_eq!(&*now(skipping.read_until("t")).unwrap(), b"short");
+    // Not once some of it has been taken: then its end is the caller's matter.
+    let mut taking = limited(9, pieces);
+    assert_eq!(overrun(now(taking.read_until("\r\n"))), 13);
+    assert_eq!(&*now(taking.read_exact(5)).unwrap(), b"much ");
+    assert_eq!(&*now(taking.read_until("\r\n")).unwrap(), b"too long\r\n");
+    let mut consuming = limited(9, pieces);
+    assert_eq!(overrun(now(consuming.read_until("\r\n"))), 13);
+    consuming.consume(5);
+    assert_eq!(&*now(consuming.read_line()).unwrap(), b"too long\r\n");
 }
 
 #[test]
@@ -220,14 +311,127 @@ fn consuming_more_than_is_there_panics() {
 }
 
 #[test]
-fn a_failure_leaves_what_came_before_it() {
-    let steps = [Step::Bytes(b"half a line".to_vec()), Step::Fail(ErrorKind::ConnectionReset)];
-    let mut reader = StreamReader::new(Script(steps.into()));
-    match now(reader.read_line()) {
+fn a_failure_comes_behind_what_was_received_and_is_final() {
+    let reset = |outcome: Result<Lease, ReadError>| match outcome {
         Err(ReadError::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         other => panic!("{other:?}"),
+    };
+    // What comes behind the failure would look like an end.
+    let steps = [Step::Bytes(b"half a line".to_vec()), Step::Fail(ErrorKind::ConnectionReset)];
+    let mut reader = StreamReader::new(Script(steps.into()));
+    for _ in 0..2 {
+        reset(now(reader.read_to_end()).map_err(ReadError::from));
+        reset(now(reader.read_line()));
+        reset(now(reader.read_until("x")));
+        reset(now(reader.read_exact(100)));
     }
-    assert_eq!(&*now(reader.read(100)).unwrap(), b"half a line");
+    assert_eq!(&*now(reader.read_exact(4)).unwrap(), b"half");
+    assert_eq!(&*now(reader.read(100)).unwrap(), b" a line");
+    for _ in 0..2 {
+        reset(now(reader.read(100)).map_err(ReadError::from));
+        reset(now(reader.read_to_end()).map_err(ReadError::from));
+        reset(now(reader.read_line()));
+        reset(now(reader.fill()).map(|_| Lease::default()).map_err(ReadError::from));
+        let (outcome, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        reset(outcome.map(|_| Lease::default()).map_err(ReadError::from));
+        assert!(!reader.at_eof());
+    }
+}
+
+#[test]
+fn a_failure_that_a_read_into_a_buffer_met_is_final_too() {
+    let mut reader = StreamReader::new(Script([Step::Fail(ErrorKind::ConnectionReset)].into()));
+    for _ in 0..2 {
+        let (outcome, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+    assert_eq!(now(reader.read(10)).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_failure_that_passes_is_not_final() {
+    for kind in [ErrorKind::Interrupted, ErrorKind::OutOfMemory, ErrorKind::WouldBlock] {
+        let steps = [Step::Fail(kind), Step::Bytes(b"all".to_vec())];
+        let mut reader = StreamReader::new(Script(steps.into()));
+        assert_eq!(now(reader.read(10)).unwrap_err().kind(), kind);
+        assert_eq!(&*now(reader.read_to_end()).unwrap(), b"all");
+    }
+}
+
+#[test]
+fn an_end_is_final_and_the_source_is_not_asked_again() {
+    // A source that goes on behind its end.
+    let source = || script([&b"all"[..], b"", b"more"]);
+    let mut reader = StreamReader::new(source());
+    assert_eq!(&*now(reader.read_to_end()).unwrap(), b"all");
+    for _ in 0..3 {
+        assert!(now(reader.read(10)).unwrap().is_empty());
+        assert!(now(reader.read_line()).unwrap().is_empty());
+        assert!(now(reader.fill()).unwrap().is_empty());
+        let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        assert_eq!(count.unwrap(), 0);
+        assert!(reader.at_eof());
+    }
+    let (source, _) = reader.into_parts();
+    assert_eq!(source.0.len(), 1);
+}
+
+#[test]
+fn an_end_that_a_read_into_a_buffer_met_is_known() {
+    let mut reader = reader(&[]);
+    let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(0)));
+    assert_eq!(count.unwrap(), 0);
+    assert!(!reader.at_eof(), "a buffer without room meets no end");
+    let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(8)));
+    assert_eq!(count.unwrap(), 0);
+    assert!(reader.at_eof());
+}
+
+#[test]
+fn lines_end_after_a_failure_of_the_stream() {
+    let steps = [Step::Bytes(b"one\ntwo".to_vec()), Step::Fail(ErrorKind::ConnectionReset)];
+    let mut reader = StreamReader::new(Script(steps.into()));
+    let mut lines = reader.lines();
+    assert_eq!(now(lines.next()).unwrap().unwrap(), "one");
+    assert_eq!(now(lines.next()).unwrap().unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(!lines.is_terminated());
+    assert!(now(lines.next()).is_none());
+    assert!(lines.is_terminated());
+    assert!(now(lines.next()).is_none());
+}
+
+#[test]
+fn what_is_there_can_be_seen_without_waiting() {
+    let mut reader = reader(&[b"one\ntwo"]);
+    assert!(reader.buffer().is_empty());
+    now(reader.read_line()).unwrap();
+    assert_eq!(reader.buffer(), b"two");
+    reader.consume(3);
+    assert!(reader.buffer().is_empty());
+}
+
+/// A peer that sends short records makes each cost as much as all that is behind it, if that is
+/// searched for the separators that do not occur.
+#[test]
+fn what_a_record_costs_does_not_depend_on_what_is_behind_it() {
+    const RECORDS: usize = 256 * 1024;
+    let orders: [&[&[u8]]; 3] = [&[b".", b"!", b"?"], &[b"!", b"?", b"."], &[b"!?", b".", b"??"]];
+    for separators in orders {
+        let text = vec![b'.'; RECORDS];
+        let mut reader = reader(&[&text]);
+        let before = thread_time();
+        let mut count = 0;
+        let counting = async {
+            while reader.read_until_any(separators).await.is_ok() {
+                count += 1;
+            }
+        };
+        run(counting);
+        let took = thread_time() - before;
+        assert_eq!(count, RECORDS);
+        // It is a fraction of a second; searching all that is there each time takes minutes.
+        assert!(took < patient(Duration::from_secs(10)), "{took:?} for {RECORDS} records");
+    }
 }
 
 #[test]
@@ -280,6 +484,8 @@ struct Both {
     reader: StreamReader<Script>,
     left: Vec<u8>,
     limit: usize,
+    /// Whether a record beyond the limit has been met, and nothing of it been read.
+    overlong: bool,
 }
 
 /// Polls once and drops, until something has come of it.
@@ -306,7 +512,30 @@ impl Both {
             rest = behind;
         }
         let limit = random.usize(1..60);
-        Self { reader: StreamReader::with_limit(Script(steps), limit), left, limit }
+        Self {
+            reader: StreamReader::with_limit(Script(steps), limit),
+            left,
+            limit,
+            overlong: false,
+        }
+    }
+
+    /// Where the first record ends, and where its separator begins.
+    fn record(&self) -> Option<(usize, usize)> {
+        let ends = SEPARATORS.iter().filter_map(|separator| {
+            let mut windows = self.left.windows(separator.len());
+            let start = windows.position(|window| window == *separator)?;
+            Some((start + separator.len(), start))
+        });
+        ends.min()
+    }
+
+    /// A record is read: one beyond the limit, of which nothing was read, is skipped.
+    fn skip_overlong(&mut self) {
+        if mem::take(&mut self.overlong) {
+            let end = self.record().map_or(self.left.len(), |(end, _)| end);
+            self.left.drain(..end);
+        }
     }
 
     /// The reader has given this.
@@ -322,12 +551,14 @@ impl Both {
     }
 
     fn read(&mut self, most: usize) {
+        self.overlong = false;
         let lease = finish(|| self.reader.read(most).now_or_never()).unwrap();
         assert!(lease.len() <= most && (!lease.is_empty() || most == 0 || self.left.is_empty()));
         self.expect(&lease);
     }
 
     fn read_exact(&mut self, count: usize) {
+        self.overlong = false;
         match finish(|| self.reader.read_exact(count).now_or_never()) {
             Ok(lease) => {
                 assert_eq!(lease.len(), count);
@@ -342,40 +573,46 @@ impl Both {
     }
 
     fn read_until(&mut self) {
-        let ends = SEPARATORS.iter().filter_map(|separator| {
-            let mut windows = self.left.windows(separator.len());
-            Some(windows.position(|window| window == *separator)? + separator.len())
-        });
-        let end = ends.min();
+        self.skip_overlong();
+        let record = self.record();
         match finish(|| self.reader.read_until_any(SEPARATORS).now_or_never()) {
             Ok(lease) => {
-                assert_eq!(Some(lease.len()), end);
-                assert!(lease.len() <= self.limit);
+                let (end, start) = record.unwrap();
+                assert_eq!(lease.len(), end);
+                assert!(start <= self.limit);
                 self.expect(&lease);
             }
             Err(ReadError::LimitOverrun { consumed }) => {
-                assert!(end.is_none_or(|end| end > self.limit));
-                self.read_exact(consumed);
+                assert!(record.is_none_or(|(_, start)| start > self.limit));
+                if self.left.len() % 2 == 0 {
+                    self.read_exact(consumed);
+                } else {
+                    self.overlong = true;
+                }
             }
             outcome => {
-                assert_eq!(end, None);
+                assert_eq!(record, None);
                 self.expect_end(&incomplete(outcome).0);
             }
         }
     }
 
     fn read_line(&mut self) {
+        self.skip_overlong();
         let line = self.left.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
-        // Beyond the limit, what is discarded depends on the pieces.
-        if line.len() <= self.limit {
-            let line = line.to_vec();
-            let read = finish(|| self.reader.read_line().now_or_never()).unwrap();
-            assert_eq!(*read, *line);
-            self.expect(&read);
+        let line = line.to_vec();
+        let outcome = finish(|| self.reader.read_line().now_or_never());
+        if line.strip_suffix(b"\n").unwrap_or(&line).len() > self.limit {
+            assert!(overrun(outcome) > self.limit);
+            self.left.drain(..line.len());
+        } else {
+            assert_eq!(*outcome.unwrap(), *line);
+            self.expect(&line);
         }
     }
 
     fn look_and_consume(&mut self, random: &mut fastrand::Rng) {
+        self.overlong = false;
         let look = || self.reader.fill().now_or_never().map(|there| there.unwrap().to_vec());
         let there = finish(look);
         let count = random.usize(0..=there.len());

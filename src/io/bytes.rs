@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::sink::Sink;
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt, unfold};
 
-use super::writer::Goal;
+use super::goal::Goal;
 use super::{Read, StreamWriter, Write};
 
 /// The pieces that come from something, as they come, until the end. After an error there is nothing.

@@ -11,19 +11,25 @@
 
 mod bytes;
 mod copy;
+mod goal;
+mod lines;
 mod outbox;
 mod read_error;
 mod reader;
+mod records;
 mod unread;
 mod writer;
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
+use std::rc::Weak;
 
 pub use bytes::{BytesStream, bytes_stream};
 pub use copy::copy;
+pub use lines::Lines;
 pub use read_error::ReadError;
-pub use reader::{Lines, StreamReader};
+pub use reader::StreamReader;
 pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
@@ -58,8 +64,20 @@ pub trait Write {
     /// Ends writing, so that whoever reads at the other end comes to an end.
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>>;
 
-    /// Breaks the connection in both directions, without sending what has not been sent.
+    /// Breaks the connection in both directions, without sending what has not been sent. The peer
+    /// must not take it for an end: over TCP it is a reset. A task that reads here comes to its end.
     fn abort(&mut self);
+
+    /// Ends the connection in both directions, after all has been written: a task that reads here
+    /// comes to its end, also if the peer does not. It is followed by the drop, and does nothing where
+    /// that is enough, as by default.
+    fn close(&mut self) {}
+
+    /// The connection itself, for the writers of this crate.
+    #[doc(hidden)]
+    fn connection(&self) -> Option<Weak<dyn Any>> {
+        None
+    }
 }
 
 impl<T: Read> Read for &mut T {
@@ -83,5 +101,13 @@ impl<T: Write> Write for &mut T {
 
     fn abort(&mut self) {
         T::abort(self);
+    }
+
+    fn close(&mut self) {
+        T::close(self);
+    }
+
+    fn connection(&self) -> Option<Weak<dyn Any>> {
+        T::connection(self)
     }
 }

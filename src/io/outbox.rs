@@ -1,59 +1,134 @@
-//! What a writer has been given and the connection has not taken, and the task that sends it.
+//! The bytes that a writer has taken and the connection has not, and the task that sends them.
 //!
-//! The task owns the connection's writing half, so nobody who waits for it can tear a send in two by
-//! being dropped. It takes all that is queued at once: what was written while it waited for its turn,
-//! or for the send before, goes out together. Two buffers take turns, one being filled and one being
-//! sent.
+//! The task owns the connection's writing half, so no future that is dropped can tear a send in two.
+//! It takes all that is queued at once: what was written while it waited to be polled, or for the
+//! send before, goes out together. Two buffers alternate, one being filled and one being sent.
+//!
+//! One [`State`] says what may still be written and what became of it. However the task ends, its
+//! [`Sink`] is dropped, and that decides the state: bytes that were taken and not sent, or a writer
+//! that was still open, leave a failure that the writer reports from then on.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem;
 use std::rc::Rc;
 
+use futures_util::future::LocalBoxFuture;
+
 use super::Write;
+use crate::error::again;
 use crate::sync::Event;
 
 /// How much memory an empty buffer may keep.
-const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_CAPACITY: usize = 4 * 1024;
 
-/// Between a writer and its task.
-#[derive(Default)]
-pub(super) struct Outbox {
+/// Work on the writing half that is done between two sends, in order with them.
+pub(super) type Job<W> = Box<dyn for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a, io::Result<()>>>;
+
+/// Shared by a writer and its task.
+pub(super) struct Outbox<W> {
     queue: RefCell<Vec<u8>>,
     /// Bytes that the connection has but has not taken.
     sending: Cell<usize>,
-    end: Cell<End>,
-    /// Whether the connection has been let go of.
-    is_over: Cell<bool>,
-    failure: RefCell<Option<io::Error>>,
+    /// A job that the task has not begun.
+    job: RefCell<Option<Job<W>>>,
+    /// Whether there is a job that has not ended.
+    has_job: Cell<bool>,
+    /// Whether the end of writing is asked for: it comes before any other end.
+    wants_eof: Cell<bool>,
+    state: RefCell<State>,
     /// There is something for the task to do.
     work: Event,
     /// Something has been taken, or nothing will be any more.
     progress: Event,
 }
 
-/// What comes after all that is queued.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
-    /// More.
-    #[default]
+/// What may still be written, and what became of the connection.
+#[derive(Debug)]
+enum State {
+    /// Bytes are taken.
     Open,
+    /// No more bytes are taken. What is queued is still sent, unless it is an abort.
+    Ending(End),
+    /// The connection has been released.
+    Gone(Fate),
+}
+
+/// What comes after all that is queued. A later one replaces an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
     /// The end of writing.
     Eof,
-    /// The connection is let go.
+    /// The writing half goes to the writer, which is being taken apart.
+    Handed,
+    /// The writing half is dropped, as the writer was.
+    Dropped,
+    /// The connection is ended in both directions.
     Closed,
     /// The connection is broken at once.
     Aborted,
 }
 
-impl Outbox {
+/// How a connection was released.
+#[derive(Debug)]
+enum Fate {
+    /// After all had been sent.
+    Ended,
+    /// By the writer's own `abort`.
+    Aborted,
+    Failed(io::Error),
+}
+
+impl<W> Default for Outbox<W> {
+    fn default() -> Self {
+        Self {
+            queue: RefCell::default(),
+            sending: Cell::default(),
+            job: RefCell::default(),
+            has_job: Cell::default(),
+            wants_eof: Cell::default(),
+            state: RefCell::new(State::Open),
+            work: Event::new(),
+            progress: Event::new(),
+        }
+    }
+}
+
+impl<W> Outbox<W> {
     /// How many bytes the connection has not taken.
     pub(super) fn unsent(&self) -> usize {
         self.queue.borrow().len() + self.sending.get()
     }
 
-    pub(super) fn end(&self) -> End {
-        self.end.get()
+    /// Whether the connection has taken all, and no job is left.
+    pub(super) fn is_sent(&self) -> bool {
+        self.unsent() == 0 && !self.has_job.get()
+    }
+
+    /// Whether bytes are taken.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Open)
+    }
+
+    /// Whether the connection has been released, or will be once all is sent.
+    pub(super) fn is_closing(&self) -> bool {
+        match &*self.state.borrow() {
+            State::Open => false,
+            State::Ending(end) => *end >= End::Dropped,
+            State::Gone(_) => true,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Gone(_))
+    }
+
+    /// What the task does once it has sent all; `None` if it waits for more.
+    fn end(&self) -> Option<End> {
+        match &*self.state.borrow() {
+            State::Ending(end) => Some(*end),
+            State::Open | State::Gone(_) => None,
+        }
     }
 
     /// Queues bytes.
@@ -62,104 +137,192 @@ impl Outbox {
         self.work.set();
     }
 
-    /// Says what comes after what is queued. It cannot be taken back.
-    pub(super) fn finish(&self, end: End) {
-        self.end.set(self.end.get().max(end));
+    /// Has the task do a job. All that was queued must have been sent.
+    pub(super) fn put_job(&self, job: Job<W>) {
+        self.has_job.set(true);
+        let replaced = self.job.borrow_mut().replace(job);
+        debug_assert!(replaced.is_none(), "a job begins after the one before has ended");
         self.work.set();
     }
 
-    /// The error that has ended the task, again each time.
+    /// Says what comes after what is queued. It cannot be taken back.
+    pub(super) fn finish(&self, end: End) {
+        self.wants_eof.set(self.wants_eof.get() || end == End::Eof);
+        let mut state = self.state.borrow_mut();
+        match &mut *state {
+            State::Open => *state = State::Ending(end),
+            State::Ending(present) => *present = end.max(*present),
+            State::Gone(_) => return,
+        }
+        drop(state);
+        self.work.set();
+    }
+
+    /// Why bytes were lost, or may have been: the same error each time.
     pub(super) fn failure(&self) -> io::Result<()> {
-        match &*self.failure.borrow() {
-            None => Ok(()),
-            Some(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        match &*self.state.borrow() {
+            State::Open | State::Gone(Fate::Ended) => Ok(()),
+            State::Ending(end) if *end < End::Aborted => Ok(()),
+            State::Ending(_) | State::Gone(Fate::Aborted) => Err(aborted()),
+            State::Gone(Fate::Failed(error)) => Err(again(error)),
         }
     }
 
-    /// Waits until something holds, which the task brings about, or until the connection has been let go of.
+    /// [`failure`](Self::failure), but for an abort, which the writer asked for.
+    pub(super) fn failure_to_close(&self) -> io::Result<()> {
+        match &*self.state.borrow() {
+            State::Gone(Fate::Failed(error)) => Err(again(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the task has come so far that `holds`, or the connection has been released.
     pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
-        while !self.is_over.get() && !holds(self) {
+        while !self.is_gone() && !holds(self) {
             self.progress.clear();
             self.progress.wait().await;
         }
     }
 
-    /// Takes all that is queued, and leaves `spare` to be filled. No bytes mean that the end has come.
-    async fn take(&self, spare: Vec<u8>) -> Vec<u8> {
-        while self.queue.borrow().is_empty() && self.end.get() == End::Open {
+    /// Waits for what to do next, and leaves `spare` to be filled.
+    async fn next(&self, spare: Vec<u8>) -> Next<W> {
+        loop {
+            if let Some(job) = self.job.take() {
+                return Next::Job(job, spare);
+            }
+            if !self.queue.borrow().is_empty() {
+                let bytes = mem::replace(&mut *self.queue.borrow_mut(), spare);
+                self.sending.set(bytes.len());
+                return Next::Bytes(bytes);
+            }
+            if let Some(end) = self.end() {
+                return Next::End(end);
+            }
             self.work.clear();
             self.work.wait().await;
         }
-        let bytes = mem::replace(&mut *self.queue.borrow_mut(), spare);
-        self.sending.set(bytes.len());
-        bytes
     }
 
-    /// Nothing is sent any more.
-    pub(super) fn let_go(&self) {
-        self.queue.take();
-        self.is_over.set(true);
-        self.note_taken();
+    /// Waits until more than the end of writing is asked for.
+    async fn past_eof(&self) -> End {
+        loop {
+            match self.end() {
+                Some(end) if end > End::Eof => return end,
+                _ => {}
+            }
+            self.work.clear();
+            self.work.wait().await;
+        }
     }
 
-    fn note_taken(&self) {
+    fn note_sent(&self) {
         self.sending.set(0);
         self.progress.set();
     }
 
-    fn fail(&self, error: io::Error) {
-        *self.failure.borrow_mut() = Some(error);
+    fn note_job(&self) {
+        self.has_job.set(false);
+        self.progress.set();
     }
 
-    /// Waits for the end of the connection that comes after the end of writing.
-    async fn closed(&self) {
-        while self.end.get() < End::Closed {
-            self.work.clear();
-            self.work.wait().await;
-        }
+    /// Nothing is sent any more.
+    fn release(&self, fate: Fate) {
+        self.queue.take();
+        *self.state.borrow_mut() = State::Gone(fate);
+        // A job is foreign code: nothing is borrowed when it is dropped.
+        let job = self.job.take();
+        drop(job);
+        self.has_job.set(false);
+        self.note_sent();
     }
 }
 
-/// The connection in the hands of the task. However that ends, the writer hears of it.
-struct Sink<W: Write> {
-    writes_to: W,
-    outbox: Rc<Outbox>,
+/// What the task does next.
+enum Next<W> {
+    Bytes(Vec<u8>),
+    Job(Job<W>, Vec<u8>),
+    End(End),
+}
+
+/// The connection in the hands of the task. However that ends, also before it began, the writer
+/// hears of it.
+pub(super) struct Sink<W: Write> {
+    /// `None` once it has been handed out.
+    writes_to: Option<W>,
+    outbox: Rc<Outbox<W>>,
+    /// What became of the sending; `None` if the task did not come to its end.
+    outcome: Option<io::Result<()>>,
+}
+
+impl<W: Write> Sink<W> {
+    pub(super) fn new(outbox: &Rc<Outbox<W>>, writes_to: W) -> Self {
+        Self { writes_to: Some(writes_to), outbox: Rc::clone(outbox), outcome: None }
+    }
+
+    /// Ends a connection to which nothing has been written.
+    pub(super) fn end(mut self) {
+        self.outcome = Some(Ok(()));
+    }
+
+    /// Hands out the writing half of a connection to which nothing has been written.
+    pub(super) fn hand_out(mut self) -> Option<W> {
+        self.outcome = Some(Ok(()));
+        self.writes_to.take()
+    }
+
+    /// Sends what is queued until the end. Gives the writing half to a writer that is taken apart.
+    pub(super) async fn send_all(mut self) -> Option<W> {
+        let writes_to = self.writes_to.as_mut().expect("it is handed out at the end");
+        let ended = send_to_end(&self.outbox, writes_to).await;
+        let is_handed = matches!(ended, Ok(End::Handed));
+        self.outcome = Some(ended.map(drop));
+        if is_handed { self.writes_to.take() } else { None }
+    }
 }
 
 impl<W: Write> Drop for Sink<W> {
     fn drop(&mut self) {
-        if self.outbox.end.get() == End::Aborted {
-            self.writes_to.abort();
+        let end = self.outbox.end();
+        let fate = match self.outcome.take() {
+            _ if end == Some(End::Aborted) => Fate::Aborted,
+            Some(Ok(())) => Fate::Ended,
+            Some(Err(error)) => Fate::Failed(error),
+            None => Fate::Failed(torn()),
+        };
+        let ended = matches!(fate, Fate::Ended);
+        // Before foreign code runs, which may panic.
+        self.outbox.release(fate);
+        match (&mut self.writes_to, end) {
+            (Some(writes_to), Some(End::Aborted)) => writes_to.abort(),
+            (Some(writes_to), Some(End::Closed)) if ended => writes_to.close(),
+            _ => {}
         }
-        self.outbox.let_go();
     }
 }
 
-/// Sends what is queued until the end.
-pub(super) async fn send_all<W: Write>(outbox: Rc<Outbox>, writes_to: W) {
-    let mut sink = Sink { writes_to, outbox: Rc::clone(&outbox) };
-    if let Err(error) = send_to_end(&outbox, &mut sink.writes_to).await {
-        outbox.fail(error);
-    }
-}
-
-async fn send_to_end(outbox: &Outbox, writes_to: &mut impl Write) -> io::Result<()> {
+async fn send_to_end<W: Write>(outbox: &Outbox<W>, writes_to: &mut W) -> io::Result<End> {
     let mut spare = Vec::new();
     loop {
-        let bytes = outbox.take(spare).await;
-        if bytes.is_empty() {
-            break;
+        match outbox.next(spare).await {
+            Next::Bytes(bytes) => {
+                let (result, sent) = writes_to.write_all(bytes).await;
+                result?;
+                outbox.note_sent();
+                spare = reusable(sent);
+            }
+            Next::Job(job, unused) => {
+                job(writes_to).await?;
+                outbox.note_job();
+                spare = unused;
+            }
+            Next::End(end) => {
+                if outbox.wants_eof.get() {
+                    writes_to.shutdown().await?;
+                }
+                return Ok(if end == End::Eof { outbox.past_eof().await } else { end });
+            }
         }
-        let (result, sent) = writes_to.write_all(bytes).await;
-        result?;
-        outbox.note_taken();
-        spare = reusable(sent);
     }
-    if outbox.end() == End::Eof {
-        writes_to.shutdown().await?;
-        outbox.closed().await;
-    }
-    Ok(())
 }
 
 /// An empty buffer to fill, which does not keep the memory of a large one.
@@ -169,4 +332,15 @@ fn reusable(mut sent: Vec<u8>) -> Vec<u8> {
     }
     sent.clear();
     sent
+}
+
+fn aborted() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the writer has aborted the connection")
+}
+
+/// The task was ended by its runtime's end, or by a panic of what it writes to.
+fn torn() -> io::Error {
+    let text = "the connection was dropped before its writer was closed and all was sent: \
+                the runtime has ended, or sending panicked";
+    io::Error::new(io::ErrorKind::BrokenPipe, text)
 }

@@ -17,9 +17,11 @@ pub enum ReadError {
         /// How many bytes were expected, if that was known.
         expected: Option<usize>,
     },
-    /// What is looked for was not found within the reader's limit.
+    /// More than the reader's limit came before what is looked for.
     LimitOverrun {
-        /// So many bytes, which are still the reader's, can be read without tearing a separator.
+        /// So many bytes can be read without tearing a separator, after
+        /// [`read_until`](super::StreamReader::read_until): all are still in the reader.
+        /// [`read_line`](super::StreamReader::read_line) has discarded them.
         consumed: usize,
     },
     /// The stream failed.

@@ -1,15 +1,16 @@
-//! Reading lines, records and exact numbers of bytes.
+//! A reader that keeps what has been received and not read. Lines and records are in `records` and
+//! `lines`.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use futures_util::stream::{LocalBoxStream, Stream, StreamExt, unfold};
-
-use super::unread::{Found, Unread};
+use super::records::Overlong;
+use super::unread::Unread;
 use super::{Read, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
+use crate::error::again;
+use crate::task::budget;
 
 /// How many bytes a line or record may have, if nobody says otherwise.
 const LIMIT: usize = 64 * 1024;
@@ -19,8 +20,16 @@ const LIMIT: usize = 64 * 1024;
 /// What is read is a [`Lease`], which derefs to `[u8]`: a line that was received as a whole is not
 /// copied. Whoever keeps lines for long copies them (`line.to_vec()`).
 ///
-/// A reader holds no more than its limit, 64 KiB if nobody says otherwise, and what was received last;
-/// what is read by an exact number may be more. One that nobody reads holds nothing but what is left.
+/// A reader holds no more than its limit, by default 64 KiB, and what was received last; what is read
+/// by an exact number, or to the end, may be more. One that is not read from holds nothing but what is
+/// left. The limit does not count the separator, and can be [changed](Self::set_limit) at any time.
+///
+/// # Errors
+///
+/// An error of the stream comes behind the bytes that were received before it, and is final: every
+/// method gives it again, with its kind, [number](crate::os_code) and text, so that what was cut off
+/// is never taken for whole. `Interrupted`, `WouldBlock` and `OutOfMemory` are not final. The end is
+/// final, too: once met, it is known without asking the stream again.
 ///
 /// # Cancel safety
 ///
@@ -51,9 +60,42 @@ const LIMIT: usize = 64 * 1024;
 #[doc(alias = "asyncio.StreamReader")]
 pub struct StreamReader<R> {
     source: R,
-    unread: Unread,
-    limit: usize,
-    ended: bool,
+    pub(super) unread: Unread,
+    pub(super) limit: usize,
+    end: End,
+    pub(super) overlong: Option<Overlong>,
+}
+
+/// What comes behind the bytes that were received.
+#[derive(Debug)]
+enum End {
+    /// More, or it is not known.
+    Unknown,
+    Met,
+    Failed(io::Error),
+}
+
+impl End {
+    /// Learns from a receive. Whether more may come.
+    fn note(&mut self, received: io::Result<bool>) -> io::Result<bool> {
+        use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
+        match &received {
+            Ok(true) => {}
+            Ok(false) => *self = Self::Met,
+            Err(error) if matches!(error.kind(), Interrupted | OutOfMemory | WouldBlock) => {}
+            Err(error) => *self = Self::Failed(again(error)),
+        }
+        received
+    }
+
+    /// Whether more may come.
+    fn may_come(&self) -> io::Result<bool> {
+        match self {
+            Self::Unknown => Ok(true),
+            Self::Met => Ok(false),
+            Self::Failed(error) => Err(again(error)),
+        }
+    }
 }
 
 impl<R: Read> StreamReader<R> {
@@ -62,14 +104,26 @@ impl<R: Read> StreamReader<R> {
         Self::with_limit(source, LIMIT)
     }
 
-    /// A reader in which a line or record may have at most `limit` bytes.
+    /// A reader in which a line or record may have at most `limit` bytes, without its separator.
     ///
     /// # Panics
     ///
     /// If the limit is zero.
+    #[track_caller]
     pub fn with_limit(source: R, limit: usize) -> Self {
         assert!(limit > 0, "a reader's limit is at least one byte");
-        Self { source, unread: Unread::default(), limit, ended: false }
+        Self { source, unread: Unread::default(), limit, end: End::Unknown, overlong: None }
+    }
+
+    /// Changes how many bytes a line or record may have.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is zero.
+    #[track_caller]
+    pub fn set_limit(&mut self, limit: usize) {
+        assert!(limit > 0, "a reader's limit is at least one byte");
+        self.limit = limit;
     }
 
     /// Reads what is there, at least one byte and at most `most`; no bytes at the end, or if `most` is
@@ -80,6 +134,7 @@ impl<R: Read> StreamReader<R> {
     /// The stream's.
     #[doc(alias = "asyncio.StreamReader.read")]
     pub async fn read(&mut self, most: usize) -> io::Result<Lease> {
+        self.begin().await?;
         if most > 0 && self.unread.is_empty() {
             self.receive().await?;
         }
@@ -93,6 +148,7 @@ impl<R: Read> StreamReader<R> {
     /// The stream's. What came before stays in the reader.
     #[doc(alias = "asyncio.StreamReader.read(-1)")]
     pub async fn read_to_end(&mut self) -> io::Result<Lease> {
+        self.begin().await?;
         while self.receive().await? {}
         Ok(self.unread.take(self.unread.len()))
     }
@@ -104,114 +160,13 @@ impl<R: Read> StreamReader<R> {
     /// [`ReadError::Incomplete`] with what came, if the end comes before, and the stream's.
     #[doc(alias = "asyncio.StreamReader.readexactly")]
     pub async fn read_exact(&mut self, count: usize) -> Result<Lease, ReadError> {
+        self.begin().await?;
         while self.unread.len() < count {
             if !self.receive().await? {
                 return Err(self.incomplete(Some(count)));
             }
         }
         Ok(self.unread.take(count))
-    }
-
-    /// Reads up to a separator, and the separator.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::Incomplete`] with what came, if the end comes before a separator;
-    /// [`ReadError::LimitOverrun`] if there is none within the limit: all stays in the reader then;
-    /// and the stream's.
-    ///
-    /// # Panics
-    ///
-    /// If the separator is empty.
-    #[doc(alias = "asyncio.StreamReader.readuntil")]
-    pub async fn read_until(&mut self, separator: impl AsRef<[u8]>) -> Result<Lease, ReadError> {
-        self.read_until_any(&[separator.as_ref()]).await
-    }
-
-    /// [`read_until`](Self::read_until) that one of several separators which ends first.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Panics
-    ///
-    /// If there is no separator, or one is empty.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use annulus::net::StreamReader;
-    ///
-    /// async fn sentence(reader: &mut StreamReader) -> std::io::Result<Vec<u8>> {
-    ///     Ok(reader.read_until_any(&[b".", b"!", b"?"]).await?.to_vec())
-    /// }
-    /// ```
-    pub async fn read_until_any(&mut self, separators: &[&[u8]]) -> Result<Lease, ReadError> {
-        let found = self.find(separators).await?;
-        Ok(self.unread.take(found.end))
-    }
-
-    /// Reads a line, with its `\n`. At the end what is left of the last line comes without one, and then
-    /// no bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::LimitOverrun`] if the line is longer than the limit. Then what is there of it is
-    /// discarded, so that the next call goes on behind it. And the stream's.
-    #[doc(alias = "asyncio.StreamReader.readline")]
-    pub async fn read_line(&mut self) -> Result<Lease, ReadError> {
-        match self.read_until(b"\n").await {
-            Err(ReadError::Incomplete { partial, .. }) => Ok(partial),
-            Err(ReadError::LimitOverrun { consumed }) => {
-                let end = self.unread.find(&[b"\n"], consumed).map(|found| found.end);
-                self.unread.discard(end.unwrap_or(self.unread.len()));
-                Err(ReadError::LimitOverrun { consumed })
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// The lines to the end as a stream of text, without their `\n` or `\r\n`.
-    ///
-    /// A line that is not UTF-8 gives an `InvalidData` error, and one that is longer than the limit, too;
-    /// the lines behind it follow.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it leaves to the reader what it has not given.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use annulus::net::StreamReader;
-    /// use futures_util::StreamExt;
-    ///
-    /// async fn longest(reader: &mut StreamReader) -> std::io::Result<usize> {
-    ///     let mut longest = 0;
-    ///     let mut lines = reader.lines();
-    ///     while let Some(line) = lines.next().await {
-    ///         longest = longest.max(line?.len());
-    ///     }
-    ///     Ok(longest)
-    /// }
-    /// ```
-    #[doc(alias = "async for line in reader")]
-    pub fn lines(&mut self) -> Lines<'_> {
-        let lines = unfold(self, |reader| async { Some((reader.text_line().await?, reader)) });
-        Lines { lines: lines.fuse().boxed_local() }
-    }
-
-    async fn text_line(&mut self) -> Option<io::Result<String>> {
-        let line = match self.read_line().await {
-            Ok(end) if end.is_empty() => return None,
-            Ok(line) => line,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        let text = String::from_utf8(text.to_vec());
-        Some(text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
     }
 
     /// What is there, without taking it; waits only if there is nothing. No bytes mean the end.
@@ -241,10 +196,33 @@ impl<R: Read> StreamReader<R> {
     /// ```
     #[doc(alias = "fill_buf")]
     pub async fn fill(&mut self) -> io::Result<&[u8]> {
+        self.begin().await?;
         if self.unread.is_empty() {
             self.receive().await?;
         }
         Ok(self.unread.front())
+    }
+
+    /// What is there, as [`fill`](Self::fill) gives it, without waiting: nothing if that would wait.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::net::{StreamReader, StreamWriter};
+    ///
+    /// /// Answers all requests that are there before it waits for the answers to be sent.
+    /// async fn answer(reader: &mut StreamReader, writer: &mut StreamWriter) -> std::io::Result<()> {
+    ///     loop {
+    ///         let request = reader.read_line().await?;
+    ///         writer.write_nowait(&request)?;
+    ///         if !reader.buffer().contains(&b'\n') {
+    ///             return writer.drain().await;
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn buffer(&self) -> &[u8] {
+        self.unread.front()
     }
 
     /// Takes the first bytes of what is there.
@@ -252,8 +230,12 @@ impl<R: Read> StreamReader<R> {
     /// # Panics
     ///
     /// If there are fewer.
+    #[track_caller]
     pub fn consume(&mut self, count: usize) {
         assert!(count <= self.unread.len(), "{count} of {} bytes", self.unread.len());
+        if count > 0 {
+            self.take_over();
+        }
         self.unread.discard(count);
     }
 
@@ -261,7 +243,7 @@ impl<R: Read> StreamReader<R> {
     /// a read is not known.
     #[doc(alias = "asyncio.StreamReader.at_eof")]
     pub fn at_eof(&self) -> bool {
-        self.ended && self.unread.is_empty()
+        matches!(self.end, End::Met) && self.unread.is_empty()
     }
 
     /// What the bytes come from.
@@ -276,39 +258,40 @@ impl<R: Read> StreamReader<R> {
         (self.source, rest)
     }
 
-    /// Receives more. Whether there was any; if not, it is the end.
-    async fn receive(&mut self) -> io::Result<bool> {
-        self.unread.gather();
-        let lease = self.source.recv().await?;
-        self.ended = lease.is_empty();
-        self.unread.push(lease);
-        Ok(!self.ended)
+    /// What each call begins with, as most are served from what is there: that must not go on for ever.
+    pub(super) async fn spend(&self) {
+        poll_fn(|context| budget::poll_spend(context)).await;
     }
 
-    /// Receives until one of the separators is there.
-    async fn find(&mut self, separators: &[&[u8]]) -> Result<Found, ReadError> {
-        let longest = separators.iter().map(|separator| separator.len()).max();
-        let longest = longest.expect("there is at least one separator");
-        let mut searched = 0;
-        loop {
-            if let Some(found) = self.unread.find(separators, searched) {
-                if found.end > self.limit {
-                    return Err(ReadError::LimitOverrun { consumed: found.start });
-                }
-                return Ok(found);
-            }
-            // Behind this, what is there could be the beginning of a separator.
-            searched = (self.unread.len() + 1).saturating_sub(longest);
-            if searched > self.limit {
-                return Err(ReadError::LimitOverrun { consumed: searched });
-            }
-            if !self.receive().await? {
-                return Err(self.incomplete(None));
-            }
+    /// What each call begins with that reads bytes and no records.
+    async fn begin(&mut self) -> io::Result<()> {
+        self.spend().await;
+        self.take_over();
+        self.skip_overlong().await
+    }
+
+    /// Bytes are read that were left of a record beyond the limit: then its end is the caller's matter.
+    fn take_over(&mut self) {
+        if self.overlong.as_ref().is_some_and(Overlong::is_kept) {
+            self.overlong = None;
         }
     }
 
-    fn incomplete(&mut self, expected: Option<usize>) -> ReadError {
+    /// Receives more. Whether there was any; if not, it is the end.
+    pub(super) async fn receive(&mut self) -> io::Result<bool> {
+        if !self.end.may_come()? {
+            return Ok(false);
+        }
+        self.unread.gather();
+        let received = self.source.recv().await.map(|lease| {
+            let is_more = !lease.is_empty();
+            self.unread.push(lease);
+            is_more
+        });
+        self.end.note(received)
+    }
+
+    pub(super) fn incomplete(&mut self, expected: Option<usize>) -> ReadError {
         ReadError::Incomplete { partial: self.unread.take(self.unread.len()), expected }
     }
 }
@@ -318,11 +301,20 @@ impl<R: Read> Read for StreamReader<R> {
         self.read(usize::MAX).await
     }
 
-    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        if self.unread.is_empty() {
-            return self.source.read(buffer).await;
+    async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
+        if let Err(error) = self.begin().await {
+            return (Err(error), buffer);
         }
-        let mut buffer = buffer;
+        if self.unread.is_empty() && buffer.bytes_total() > 0 {
+            match self.end.may_come() {
+                Ok(true) => {}
+                outcome => return (outcome.map(|_| 0), buffer),
+            }
+            let (result, buffer) = self.source.read(buffer).await;
+            // The original, not the copy that is kept, is what this returns.
+            drop(self.end.note(result.as_ref().map(|&count| count > 0).map_err(again)));
+            return (result, buffer);
+        }
         let count = buffer.fill_from(self.unread.front());
         self.unread.discard(count);
         (Ok(count), buffer)
@@ -334,27 +326,7 @@ impl<R: fmt::Debug> fmt::Debug for StreamReader<R> {
         f.debug_struct("StreamReader")
             .field("source", &self.source)
             .field("unread", &self.unread.len())
-            .field("ended", &self.ended)
+            .field("end", &self.end)
             .finish()
-    }
-}
-
-/// The lines of a reader; made by [`StreamReader::lines`].
-#[must_use = "streams do nothing unless polled"]
-pub struct Lines<'a> {
-    lines: LocalBoxStream<'a, io::Result<String>>,
-}
-
-impl Stream for Lines<'_> {
-    type Item = io::Result<String>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.lines.as_mut().poll_next(context)
-    }
-}
-
-impl fmt::Debug for Lines<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").finish_non_exhaustive()
     }
 }

@@ -93,45 +93,77 @@ impl Unread {
     }
 
     /// The separator that ends first, of those that begin at `from` or behind.
-    pub(super) fn find(&self, separators: &[&[u8]], from: usize) -> Option<Found> {
-        let found = separators.iter().filter_map(|separator| self.find_one(separator, from));
-        found.min_by_key(|found| found.end)
-    }
-
-    fn find_one(&self, separator: &[u8], mut from: usize) -> Option<Found> {
-        let (&first, rest) = separator.split_first().expect("a separator has at least one byte");
+    ///
+    /// It looks at no byte behind that end: what a record costs does not depend on what follows it.
+    pub(super) fn find<S: AsRef<[u8]>>(&self, separators: &[S], from: usize) -> Option<Found> {
+        let firsts = Firsts::of(separators);
+        let (mut best, mut at) = (None::<Found>, from);
         loop {
-            let start = self.find_byte(first, from)?;
-            let end = start + separator.len();
-            if end > self.len() {
-                return None;
+            let end = best.map_or(self.len(), |found| found.end);
+            let Some(start) = self.find_first(&firsts, at, end) else { return best };
+            for separator in separators {
+                let separator = separator.as_ref();
+                let found = Found { start, end: start + separator.len() };
+                let is_better = best.is_none_or(|best| found.end < best.end);
+                if is_better && found.end <= self.len() && self.has_at(start, separator) {
+                    best = Some(found);
+                }
             }
-            if self.has_at(start + 1, rest) {
-                return Some(Found { start, end });
-            }
-            from = start + 1;
+            at = start + 1;
         }
     }
 
-    fn find_byte(&self, byte: u8, from: usize) -> Option<usize> {
-        let (gathered, latest) = (&self.gathered[..], &self.latest[..]);
-        let place = |bytes: &[u8]| bytes.iter().position(|&each| each == byte);
-        if let Some(part) = gathered.get(from..) {
-            if let Some(at) = place(part) {
+    /// The first place from `from` on and before `end` with the first byte of a separator.
+    fn find_first(&self, firsts: &Firsts, from: usize, end: usize) -> Option<usize> {
+        let (gathered, behind) = (&self.gathered[..], self.gathered.len());
+        if let Some(part) = gathered.get(from..end.min(behind)) {
+            if let Some(at) = firsts.position(part) {
                 return Some(from + at);
             }
         }
-        let skipped = from.saturating_sub(gathered.len());
-        let at = place(latest.get(skipped..)?)?;
-        Some(gathered.len() + skipped + at)
+        let skipped = from.saturating_sub(behind);
+        let part = self.latest.get(skipped..end.saturating_sub(behind))?;
+        Some(behind + skipped + firsts.position(part)?)
     }
 
-    /// Whether `bytes` stand at a place behind which there are as many.
+    /// Whether `bytes` are found at a place from which on there are as many.
     fn has_at(&self, at: usize, bytes: &[u8]) -> bool {
         let gathered = self.gathered.get(at..).unwrap_or_default();
         let (head, tail) = bytes.split_at(bytes.len().min(gathered.len()));
         let skipped = at.saturating_sub(self.gathered.len());
         gathered.starts_with(head) && self.latest[skipped..].starts_with(tail)
+    }
+}
+
+/// The bytes that separators begin with.
+enum Firsts {
+    One(u8),
+    /// A set of bits.
+    Several([u64; 4]),
+}
+
+impl Firsts {
+    fn of<S: AsRef<[u8]>>(separators: &[S]) -> Self {
+        let first =
+            |separator: &S| *separator.as_ref().first().expect("a separator has at least one byte");
+        if let [only] = separators {
+            return Self::One(first(only));
+        }
+        let mut bits = [0; 4];
+        for byte in separators.iter().map(first) {
+            bits[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+        Self::Several(bits)
+    }
+
+    /// Where the first of them is.
+    fn position(&self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::One(first) => bytes.iter().position(|byte| byte == first),
+            Self::Several(bits) => {
+                bytes.iter().position(|byte| bits[usize::from(byte / 64)] >> (byte % 64) & 1 == 1)
+            }
+        }
     }
 }
 

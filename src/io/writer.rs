@@ -1,18 +1,18 @@
 //! Writing through a queue that is sent in the background.
 
+use std::any::Any;
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::rc::{Rc, Weak};
 
-use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::Write;
-use super::outbox::{End, Outbox, send_all};
+use super::goal::Goal;
+use super::outbox::{End, Outbox, Sink};
 use crate::runtime::spawn;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, budget};
 
 /// How many unsent bytes make writers wait, if nobody says otherwise.
 const HIGH: usize = 64 * 1024;
@@ -23,8 +23,16 @@ const HIGH: usize = 64 * 1024;
 /// peer does not keep up, [`write`](Self::write) and [`drain`](Self::drain) wait, so that the queue stays
 /// bounded.
 ///
-/// Dropped, it is [closed](Self::close): what is queued is still sent, in the background, as far as the
-/// runtime goes on so long. To be sure, [`flush`](Self::flush) or [`wait_closed`](Self::wait_closed).
+/// Dropped, it ends writing once what is queued has been sent, in the background; a reader of the same
+/// connection goes on. To be sure that all was sent, [`flush`](Self::flush) or
+/// [`wait_closed`](Self::wait_closed).
+///
+/// # Errors
+///
+/// Once bytes that were written are lost, or may be, every method says so each time: with the
+/// connection's error if it failed, with `ConnectionAborted` after [`abort`](Self::abort), and with
+/// `BrokenPipe` if the runtime has ended or what is written to has panicked. Nothing is taken any more
+/// then. The errors keep their kind, [number](crate::os_code) and text.
 ///
 /// # Cancel safety
 ///
@@ -56,25 +64,17 @@ const HIGH: usize = 64 * 1024;
 /// ```
 #[doc(alias = "asyncio.StreamWriter")]
 pub struct StreamWriter<W: Write> {
-    outbox: Rc<Outbox>,
-    high: usize,
-    low: usize,
+    pub(super) outbox: Rc<Outbox<W>>,
+    /// Above so many unsent bytes writers wait, until there are no more than `low`.
+    pub(super) high: usize,
+    pub(super) low: usize,
     /// What is written to, until there is something to write and so a task.
     writes_to: Option<W>,
-    task: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<Option<W>>>,
+    /// What is written to, for what must not wait for the task. It does not keep the connection.
+    connection: Option<Weak<dyn Any>>,
     /// What is waited for by polling, if something is.
-    waiting: Option<(Goal, LocalBoxFuture<'static, ()>)>,
-}
-
-/// What a writer can be waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// That writers need not wait.
-    Room,
-    /// That the kernel has taken all.
-    Sent,
-    /// That the connection has been let go of.
-    Closed,
+    pub(super) waiting: Option<(Goal, LocalBoxFuture<'static, ()>)>,
 }
 
 impl<W: Write + 'static> StreamWriter<W> {
@@ -87,16 +87,22 @@ impl<W: Write + 'static> StreamWriter<W> {
     /// quarter of that are.
     #[doc(alias = "asyncio.WriteTransport.set_write_buffer_limits")]
     pub fn with_limit(writes_to: W, limit: usize) -> Self {
-        let (outbox, writes_to) = (Rc::default(), Some(writes_to));
-        Self { outbox, high: limit, low: limit / 4, writes_to, task: None, waiting: None }
+        Self {
+            outbox: Rc::default(),
+            high: limit,
+            low: limit / 4,
+            connection: writes_to.connection(),
+            writes_to: Some(writes_to),
+            task: None,
+            waiting: None,
+        }
     }
 
-    /// Waits while too much is unsent, and then queues all of the bytes.
+    /// Waits while too much is unsent, and then queues a copy of all of the bytes.
     ///
     /// # Errors
     ///
-    /// What has made an earlier write fail, such as a broken pipe; `NotConnected` after the end of
-    /// writing.
+    /// Those of the [writer](Self#errors), and `NotConnected` after the end of writing.
     ///
     /// # Panics
     ///
@@ -121,17 +127,23 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// If there is no runtime on this thread.
     #[doc(alias = "asyncio.StreamWriter.write")]
+    #[track_caller]
     pub fn write_nowait(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.outbox.failure()?;
-        if self.outbox.end() != End::Open {
-            return Err(io::Error::new(io::ErrorKind::NotConnected, "writing has been ended"));
-        }
+        self.expect_open()?;
         let bytes = bytes.as_ref();
         if !bytes.is_empty() {
             self.outbox.put(bytes);
             self.start();
         }
         Ok(())
+    }
+
+    fn expect_open(&self) -> io::Result<()> {
+        if self.outbox.is_open() {
+            return Ok(());
+        }
+        self.outbox.failure()?;
+        Err(io::Error::new(io::ErrorKind::NotConnected, "writing has been ended"))
     }
 
     /// [`write`](Self::write) of several pieces, one after the other.
@@ -156,9 +168,10 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// # Errors
     ///
-    /// What has made an earlier write fail.
+    /// Those of the [writer](Self#errors).
     #[doc(alias = "asyncio.StreamWriter.drain")]
     pub async fn drain(&mut self) -> io::Result<()> {
+        poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Room).await;
         self.outbox.failure()
     }
@@ -167,8 +180,9 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// # Errors
     ///
-    /// What has made an earlier write fail.
+    /// Those of the [writer](Self#errors).
     pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Sent).await;
         self.outbox.failure()
     }
@@ -180,51 +194,89 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// If there is no runtime on this thread.
     #[doc(alias = "asyncio.StreamWriter.write_eof")]
+    #[track_caller]
     pub fn write_eof(&mut self) {
         self.outbox.finish(End::Eof);
         self.start();
     }
 
-    /// Lets go of the connection once all that is queued has been sent.
+    /// Ends the connection in both directions once all that is queued has been sent: a reader of it
+    /// comes to its end then, also if the peer does not. To go on reading,
+    /// [`write_eof`](Self::write_eof) or drop the writer.
     #[doc(alias = "asyncio.StreamWriter.close")]
     pub fn close(&mut self) {
         self.outbox.finish(End::Closed);
-        self.let_go_if_unused();
+        self.end_unused();
     }
 
-    /// Waits until the writer, which has been closed or aborted, has let go of the connection.
+    /// Waits until the writer has released the connection, after a [`close`](Self::close), an
+    /// [`abort`](Self::abort) or a failure. Before one of those it waits until the connection fails.
     ///
     /// # Errors
     ///
-    /// What has made a write fail.
-    ///
-    /// # Panics
-    ///
-    /// If it has been neither closed nor aborted.
+    /// Those of the [writer](Self#errors), but for its own abort.
     #[doc(alias = "asyncio.StreamWriter.wait_closed")]
     pub async fn wait_closed(&mut self) -> io::Result<()> {
-        assert!(self.is_closing(), "a writer is closed before its end is awaited");
+        poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Closed).await;
-        self.outbox.failure()
+        self.outbox.failure_to_close()
     }
 
-    /// Breaks the connection in both directions: what is queued is not sent.
+    /// Breaks the connection in both directions, at once: what is queued is not sent. The peer finds
+    /// the connection reset; a reader of it here comes to its end.
     #[doc(alias = "asyncio.WriteTransport.abort")]
     pub fn abort(&mut self) {
         self.outbox.finish(End::Aborted);
-        if let Some(writes_to) = &mut self.writes_to {
-            writes_to.abort();
-        }
-        self.let_go_if_unused();
+        self.end_unused();
         if let Some(task) = &self.task {
             task.cancel();
         }
     }
 
-    /// Whether it has been closed or aborted.
+    /// Whether it has been closed or aborted, or the connection has failed.
     #[doc(alias = "asyncio.StreamWriter.is_closing")]
     pub fn is_closing(&self) -> bool {
-        self.outbox.end() >= End::Closed
+        self.outbox.is_closing()
+    }
+
+    /// Waits until the kernel has taken all that has been written, and gives back what is written to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [writer](Self#errors), and `NotConnected` after the end of writing. The connection
+    /// is dropped then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the writer is dropped: what is queued is still sent.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::net::{StreamReader, StreamWriter, TcpStream};
+    ///
+    /// /// Makes a stream again of a reader and a writer, and what has been received and not read.
+    /// async fn stream(
+    ///     reader: StreamReader,
+    ///     writer: StreamWriter,
+    /// ) -> std::io::Result<(TcpStream, annulus::buf::Lease)> {
+    ///     let write = writer.into_inner().await?;
+    ///     let (read, unread) = reader.into_parts();
+    ///     Ok((read.reunite(write).expect("they are of one connection"), unread))
+    /// }
+    /// ```
+    pub async fn into_inner(mut self) -> io::Result<W> {
+        poll_fn(|context| budget::poll_spend(context)).await;
+        self.expect_open()?;
+        self.outbox.finish(End::Handed);
+        let handed = match (self.writes_to.take(), &mut self.task) {
+            (Some(writes_to), _) => Sink::new(&self.outbox, writes_to).hand_out(),
+            // By `&mut`: dropped, this must not cancel the task.
+            (None, Some(task)) => task.await.ok().flatten(),
+            (None, None) => None,
+        };
+        let failure = || self.outbox.failure().err().unwrap_or(io::ErrorKind::BrokenPipe.into());
+        handed.ok_or_else(failure)
     }
 
     /// How many bytes have been written and not been taken by the kernel.
@@ -233,53 +285,45 @@ impl<W: Write + 'static> StreamWriter<W> {
         self.outbox.unsent()
     }
 
-    /// Waits for something by polling; whatever else was waited for so is not any more.
-    pub(super) fn poll_goal(
+    /// What is written to, as [`Write::connection`] gives it, until it is released.
+    pub(crate) fn connection(&self) -> Option<Rc<dyn Any>> {
+        self.connection.as_ref()?.upgrade()
+    }
+
+    /// Does a job on what is written to, after all that has been written before and before all that is
+    /// written afterwards. If it fails, so has the writer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for what was written before, it has done nothing; afterwards the job
+    /// goes on.
+    pub(crate) async fn run(
         &mut self,
-        goal: Goal,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        let waiting = self.waiting.take().filter(|(present, _)| *present == goal);
-        let (_, mut reached) = waiting.unwrap_or_else(|| (goal, self.reached(goal).boxed_local()));
-        if reached.as_mut().poll(context).is_pending() {
-            self.waiting = Some((goal, reached));
-            return Poll::Pending;
-        }
-        Poll::Ready(self.outbox.failure())
-    }
-
-    /// Waits for something.
-    fn reached(&self, goal: Goal) -> impl Future<Output = ()> + use<W> {
-        let (outbox, high, low) = (Rc::clone(&self.outbox), self.high, self.low);
-        async move {
-            match goal {
-                Goal::Room if outbox.unsent() <= high => {}
-                Goal::Room => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
-                Goal::Sent => outbox.wait_until(|outbox| outbox.unsent() == 0).await,
-                Goal::Closed => outbox.wait_until(|_| false).await,
-            }
-        }
-    }
-
-    /// Waits until the writer has let go of the connection, also after it is dropped.
-    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
-        self.reached(Goal::Closed)
+        job: impl for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a, io::Result<()>> + 'static,
+    ) -> io::Result<()> {
+        self.flush().await?;
+        self.expect_open()?;
+        self.outbox.put_job(Box::new(job));
+        self.start();
+        self.flush().await
     }
 
     /// Starts the task, unless there is one.
+    #[track_caller]
     fn start(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
-            self.task = Some(spawn(send_all(Rc::clone(&self.outbox), writes_to)));
+            // Made here: the task may be ended before it is first polled.
+            let sink = Sink::new(&self.outbox, writes_to);
+            self.task = Some(spawn(sink.send_all()));
         }
     }
 }
 
 impl<W: Write> StreamWriter<W> {
     /// Without a task there is nothing to send.
-    fn let_go_if_unused(&mut self) {
+    fn end_unused(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
-            drop(writes_to);
-            self.outbox.let_go();
+            Sink::new(&self.outbox, writes_to).end();
         }
     }
 }
@@ -289,8 +333,8 @@ impl<W: Write> Unpin for StreamWriter<W> {}
 
 impl<W: Write> Drop for StreamWriter<W> {
     fn drop(&mut self) {
-        self.outbox.finish(End::Closed);
-        self.let_go_if_unused();
+        self.outbox.finish(End::Dropped);
+        self.end_unused();
     }
 }
 
@@ -298,7 +342,7 @@ impl<W: Write> fmt::Debug for StreamWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamWriter")
             .field("unsent", &self.outbox.unsent())
-            .field("end", &self.outbox.end())
+            .field("is_open", &self.outbox.is_open())
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::Descriptor;
 use super::close::Closing;
@@ -34,6 +35,8 @@ pub(crate) struct Socket {
     /// `None` only while it is dropped.
     descriptor: Option<Descriptor>,
     lingers: Cell<bool>,
+    /// Whether this end has closed or aborted the connection, so that readers come to their end.
+    is_over: Cell<bool>,
     unread: RefCell<Unread>,
     /// Whether the last receive left bytes in the socket.
     pub(super) has_more: Cell<bool>,
@@ -62,6 +65,7 @@ impl Socket {
             driver,
             descriptor: Some(descriptor.into()),
             lingers: Cell::new(false),
+            is_over: Cell::new(false),
             unread: RefCell::default(),
             has_more: Cell::new(false),
             habit: Cell::default(),
@@ -100,6 +104,30 @@ impl Socket {
     /// Ends one direction or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         socket::shutdown(self.fd()?, how).describe("shutdown")
+    }
+
+    /// Ends both directions in order: what was sent reaches the peer, and the end behind it.
+    pub(crate) fn close_both(&self) -> io::Result<()> {
+        self.is_over.set(true);
+        self.shutdown(Shutdown::Both)
+    }
+
+    /// Breaks the connection at once, also while others hold the socket and operations are in flight:
+    /// the peer finds it reset. A shutdown would be heard as an end.
+    pub(crate) fn abort(&self) {
+        self.is_over.set(true);
+        let Ok(fd) = self.fd() else { return };
+        if socket::disconnect(fd).is_err() {
+            // Linux 6.4 to 6.6 refuse while a kernel worker waits on the socket. Then the close sends
+            // the reset, and readers come to their end now. Errors mean that the connection is gone.
+            let _ = socket::set_linger(fd, Some(Duration::ZERO));
+            let _ = self.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// Whether this end has closed or aborted the connection.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.get()
     }
 
     /// This end's address.

@@ -54,6 +54,16 @@ pub(crate) fn shutdown(socket: &OwnedFd, how: Shutdown) -> io::Result<()> {
     check(unsafe { libc::shutdown(socket.as_raw_fd(), how) }).map(drop)
 }
 
+/// Aborts a connection: the peer is sent a reset at once, and not the unsent bytes, whoever else has
+/// the socket open or waits on it. It is unconnected then.
+pub(crate) fn disconnect(socket: &OwnedFd) -> io::Result<()> {
+    let nobody =
+        libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let length = size_of_val(&nobody) as libc::socklen_t;
+    // SAFETY: the address is as long as is said.
+    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) }).map(drop)
+}
+
 pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
     let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));

@@ -1,15 +1,19 @@
 //! TCP under the buffered streams of [`io`](crate::io).
 
+use std::any::Any;
+use std::cell::Cell;
+use std::fs::File;
 use std::io;
-use std::net::Shutdown;
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr};
+use std::ops::RangeBounds;
+use std::rc::{Rc, Weak};
 
 use super::{ConnectOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
+use crate::error::{Describe, describe};
 use crate::io::{Read, Write};
 use crate::net::ToAddresses;
 use crate::op::Socket;
-use crate::sys::socket::set_linger;
 
 /// An [`io::StreamReader`](crate::io::StreamReader) of a TCP connection.
 pub type StreamReader = crate::io::StreamReader<OwnedReadHalf>;
@@ -80,13 +84,108 @@ impl TcpStream {
     }
 }
 
+impl StreamWriter {
+    /// This end's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` once the connection has been released, and the kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.local_addr()
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` once the connection has been released, or has been reset.
+    #[doc(alias = "asyncio.StreamWriter.get_extra_info")]
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket()?.peer_addr()
+    }
+
+    /// Sends a part of a file, without a copy, after all that was written before and before all that is
+    /// written afterwards. Returns how many bytes that were: fewer than asked for if the file has fewer.
+    /// All of it is `..`. See [`TcpStream::send_file`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the [writer](crate::io::StreamWriter#errors); `InvalidInput` for a directory; and those
+    /// of reading the file. As they may come in the middle, those leave the writer failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before all that was written before has been sent, nothing of the file is; dropped later,
+    /// all of it is sent, in the background.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use annulus::net::{StreamReader, StreamWriter, open_connection, start_server};
+    ///
+    /// async fn page(_: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    ///     writer.write("HTTP/1.0 200 OK\r\n\r\n").await?;
+    ///     writer.send_file(&File::open("README.md")?, ..9).await?;
+    ///     writer.write("\n").await
+    /// }
+    ///
+    /// annulus::run(async {
+    ///     let server = start_server(page, "127.0.0.1:0").await?;
+    ///     let (mut reader, _writer) = open_connection(server.addresses()[0]).await?;
+    ///     reader.read_until("\r\n\r\n").await?;
+    ///     assert_eq!(&*reader.read_to_end().await?, b"# Annulus\n");
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "asyncio.loop.sendfile")]
+    pub async fn send_file(
+        &mut self,
+        file: &File,
+        range: impl RangeBounds<u64>,
+    ) -> io::Result<u64> {
+        if file.metadata().describe("fstat")?.is_dir() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is a directory");
+            return Err(describe("send a file", error));
+        }
+        let file = file.try_clone().describe("duplicate the file")?;
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        let sent = Rc::new(Cell::new(0));
+        let its = Rc::clone(&sent);
+        self.run(move |half| {
+            Box::pin(async move {
+                its.set(half.send_file(&file, range).await?);
+                Ok(())
+            })
+        })
+        .await?;
+        Ok(sent.get())
+    }
+
+    /// The socket, until it is released.
+    pub(super) fn socket(&self) -> io::Result<Rc<Socket>> {
+        let socket = self.connection().and_then(|connection| connection.downcast().ok());
+        let released = "the writer has released its connection";
+        socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, released))
+    }
+}
+
 impl Read for TcpStream {
     async fn recv(&mut self) -> io::Result<Lease> {
-        Self::recv(self).await
+        if self.socket().is_over() {
+            return Ok(Lease::default());
+        }
+        let received = Self::recv(self).await;
+        unless_over(self.socket(), received)
     }
 
     async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        Self::read(self, buffer).await
+        if self.socket().is_over() {
+            return (Ok(0), buffer);
+        }
+        let (read, buffer) = Self::read(self, buffer).await;
+        (unless_over(self.socket(), read), buffer)
     }
 }
 
@@ -100,17 +199,29 @@ impl Write for TcpStream {
     }
 
     fn abort(&mut self) {
-        abort(self.socket());
+        self.socket().abort();
+    }
+
+    fn connection(&self) -> Option<Weak<dyn Any>> {
+        Some(Rc::downgrade(self.socket()) as Weak<dyn Any>)
     }
 }
 
 impl Read for OwnedReadHalf {
     async fn recv(&mut self) -> io::Result<Lease> {
-        Self::recv(self).await
+        if self.socket().is_over() {
+            return Ok(Lease::default());
+        }
+        let received = Self::recv(self).await;
+        unless_over(self.socket(), received)
     }
 
     async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        Self::read(self, buffer).await
+        if self.socket().is_over() {
+            return (Ok(0), buffer);
+        }
+        let (read, buffer) = Self::read(self, buffer).await;
+        (unless_over(self.socket(), read), buffer)
     }
 }
 
@@ -124,14 +235,22 @@ impl Write for OwnedWriteHalf {
     }
 
     fn abort(&mut self) {
-        abort(self.socket());
+        Self::abort(self);
+    }
+
+    fn close(&mut self) {
+        self.close_both();
+    }
+
+    fn connection(&self) -> Option<Weak<dyn Any>> {
+        Some(Rc::downgrade(self.socket()) as Weak<dyn Any>)
     }
 }
 
-/// Ends both directions, so that whoever waits on them comes to an end. The close then resets the
-/// connection.
-pub(super) fn abort(socket: &Socket) {
-    // Both fail only if the connection is gone already, or if there is no descriptor for the calls.
-    let _ = socket.fd().and_then(|fd| set_linger(fd, Some(Duration::ZERO)));
-    let _ = socket.shutdown(Shutdown::Both);
+/// What this end has closed or aborted comes to its end, and does not fail.
+fn unless_over<T: Default>(socket: &Socket, read: io::Result<T>) -> io::Result<T> {
+    match read {
+        Err(_) if socket.is_over() => Ok(T::default()),
+        read => read,
+    }
 }

@@ -20,6 +20,10 @@ impl OwnedReadHalf {
         Self { socket }
     }
 
+    pub(super) fn socket(&self) -> &Rc<Socket> {
+        &self.socket
+    }
+
     /// See [`TcpStream::recv`].
     ///
     /// # Errors
@@ -180,6 +184,20 @@ impl OwnedWriteHalf {
     /// `NotConnected` if the connection has been reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
+    }
+
+    /// Ends both directions.
+    pub(super) fn close_both(&mut self) {
+        if mem::take(&mut self.shuts_down) {
+            // It fails only if the connection is gone, and then the peer knows.
+            let _ = self.socket.close_both();
+        }
+    }
+
+    /// Breaks the connection.
+    pub(super) fn abort(&mut self) {
+        self.shuts_down = false;
+        self.socket.abort();
     }
 
     /// Drops this half without shutting down writing.

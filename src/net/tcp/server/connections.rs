@@ -9,7 +9,6 @@ use slab::Slab;
 
 use super::ServerOptions;
 use crate::net::tcp::TcpStream;
-use crate::net::tcp::buffered::abort;
 use crate::op::Socket;
 use crate::sync::Event;
 use crate::task::JoinHandle;
@@ -82,7 +81,7 @@ impl Connections {
     pub(super) fn cuts(&self, waiting: &TcpStream) -> bool {
         let Some(count) = self.cut_waiting.get() else { return false };
         self.cut_waiting.set(Some(count + 1));
-        abort(waiting.socket());
+        waiting.socket().abort();
         true
     }
 
@@ -128,7 +127,7 @@ impl Connections {
     }
 
     pub(super) fn abort_clients(&self) {
-        self.each_socket(abort);
+        self.each_socket(Socket::abort);
     }
 
     fn each_socket(&self, end: impl Fn(&Socket)) {

@@ -1,0 +1,73 @@
+//! What a writer can be waited for, by a future or by polling.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::FutureExt;
+
+use super::outbox::Outbox;
+use super::{StreamWriter, Write};
+use crate::task::budget;
+
+/// What a writer can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// That writers need not wait.
+    Room,
+    /// That the kernel has taken all.
+    Sent,
+    /// That the connection has been released.
+    Closed,
+}
+
+impl<W: Write + 'static> StreamWriter<W> {
+    /// Waits for something by polling; whatever else was waited for so is not any more.
+    pub(super) fn poll_goal(
+        &mut self,
+        goal: Goal,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let waiting = self.waiting.take().filter(|(present, _)| *present == goal);
+        if waiting.is_some() || !self.has_reached(goal) {
+            let begin = || (goal, self.reached(goal).boxed_local());
+            let (_, mut reached) = waiting.unwrap_or_else(begin);
+            if reached.as_mut().poll(context).is_pending() {
+                self.waiting = Some((goal, reached));
+                return Poll::Pending;
+            }
+        }
+        ready!(budget::poll_spend(context));
+        Poll::Ready(match goal {
+            Goal::Closed => self.outbox.failure_to_close(),
+            Goal::Room | Goal::Sent => self.outbox.failure(),
+        })
+    }
+
+    fn has_reached(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::Room => self.outbox.unsent() <= self.high,
+            Goal::Sent => self.outbox.is_sent(),
+            Goal::Closed => false,
+        }
+    }
+
+    /// Waits for something.
+    pub(super) fn reached(&self, goal: Goal) -> impl Future<Output = ()> + use<W> {
+        let (outbox, high, low) = (Rc::clone(&self.outbox), self.high, self.low);
+        async move {
+            match goal {
+                Goal::Room if outbox.unsent() <= high => {}
+                Goal::Room => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
+                Goal::Sent => outbox.wait_until(Outbox::is_sent).await,
+                Goal::Closed => outbox.wait_until(|_| false).await,
+            }
+        }
+    }
+
+    /// Waits until the writer has released the connection, also after it is dropped.
+    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
+        self.reached(Goal::Closed)
+    }
+}

@@ -1,0 +1,94 @@
+//! The lines of a reader as a stream of text.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
+
+use super::{Read, ReadError, StreamReader};
+use crate::task::budget;
+
+impl<R: Read> StreamReader<R> {
+    /// The lines to the end as a stream of text, without their `\n` or `\r\n`.
+    ///
+    /// A line that is not UTF-8 gives an `InvalidData` error, and one that is longer than the limit, too;
+    /// the lines behind it follow. After an error of the stream itself there is nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves to the reader what it has not given.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::net::StreamReader;
+    /// use futures_util::StreamExt;
+    ///
+    /// async fn longest(reader: &mut StreamReader) -> std::io::Result<usize> {
+    ///     let mut longest = 0;
+    ///     let mut lines = reader.lines();
+    ///     while let Some(line) = lines.next().await {
+    ///         longest = longest.max(line?.len());
+    ///     }
+    ///     Ok(longest)
+    /// }
+    /// ```
+    #[doc(alias = "async for line in reader")]
+    pub fn lines(&mut self) -> Lines<'_> {
+        let lines = unfold(Some(self), |reader| async {
+            let reader = reader?;
+            match reader.read_line().await {
+                Ok(end) if end.is_empty() => None,
+                Ok(line) => Some((text(&line), Some(reader))),
+                Err(ReadError::Io(error)) => Some((Err(error), None)),
+                Err(error) => Some((Err(error.into()), Some(reader))),
+            }
+        });
+        Lines { lines: Some(lines.boxed_local()) }
+    }
+}
+
+/// A line without its end.
+fn text(line: &[u8]) -> io::Result<String> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let text = String::from_utf8(text.to_vec());
+    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The lines of a reader; made by [`StreamReader::lines`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Lines<'a> {
+    /// Absent once it has ended.
+    lines: Option<LocalBoxStream<'a, io::Result<String>>>,
+}
+
+impl Stream for Lines<'_> {
+    type Item = io::Result<String>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(lines) = &mut self.lines else {
+            ready!(budget::poll_spend(context));
+            return Poll::Ready(None);
+        };
+        let next = ready!(lines.poll_next_unpin(context));
+        if next.is_none() {
+            self.lines = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl FusedStream for Lines<'_> {
+    fn is_terminated(&self) -> bool {
+        self.lines.is_none()
+    }
+}
+
+impl fmt::Debug for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("ended", &self.is_terminated()).finish_non_exhaustive()
+    }
+}

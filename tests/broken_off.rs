@@ -1,0 +1,105 @@
+//! A connection that is broken off is heard as a reset: a peer that reads to the end must not take
+//! half an answer for a whole one. And it ends what it belongs to, whenever it comes.
+
+mod common;
+
+use std::future::pending;
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream as Peer;
+use std::thread;
+use std::time::Duration;
+
+use annulus::net::{
+    ServerOptions, StreamReader, StreamWriter, open_connection, start_server, start_server_with,
+};
+use annulus::time::timeout;
+use common::conditions::until;
+use common::patience::limit;
+use common::watchdog::run;
+
+/// What a client reads to the end of its connection, on a thread of its own.
+fn client(address: std::net::SocketAddr) -> thread::JoinHandle<(Vec<u8>, io::Result<()>)> {
+    thread::spawn(move || {
+        let mut stream = Peer::connect(address).unwrap();
+        stream.set_read_timeout(Some(limit())).unwrap();
+        let (mut all, mut piece) = (Vec::new(), [0; 64]);
+        loop {
+            match stream.read(&mut piece) {
+                Ok(0) => return (all, Ok(())),
+                Ok(count) => all.extend_from_slice(&piece[..count]),
+                Err(error) => return (all, Err(error)),
+            }
+        }
+    })
+}
+
+async fn assert_reset(client: thread::JoinHandle<(Vec<u8>, io::Result<()>)>) {
+    until(|| client.is_finished()).await;
+    let (_, end) = client.join().unwrap();
+    assert_eq!(
+        end.expect_err("half an answer ends as a whole one").kind(),
+        ErrorKind::ConnectionReset
+    );
+}
+
+#[test]
+fn an_abort_by_the_handler_is_heard_as_a_reset() {
+    run(async {
+        let handler = async |_: StreamReader, mut writer: StreamWriter| {
+            writer.write("half an ans").await?;
+            writer.flush().await?;
+            writer.abort();
+            io::Result::Ok(())
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        assert_reset(client(server.addresses()[0])).await;
+    });
+}
+
+/// The handlers wait for ever, for a line or for nothing at all.
+#[test]
+fn clients_that_a_server_aborts_or_cuts_hear_a_reset() {
+    run(async {
+        for (cuts, reads) in [(true, true), (true, false), (false, true), (false, false)] {
+            let handler = async move |mut reader: StreamReader, mut writer: StreamWriter| {
+                writer.write("half an ans").await.unwrap();
+                writer.flush().await.unwrap();
+                if reads {
+                    assert!(reader.read_line().await.unwrap().is_empty());
+                }
+                pending::<()>().await;
+            };
+            let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+            let client = client(server.addresses()[0]);
+            until(|| server.connections_served() == 1).await;
+            if cuts {
+                assert_eq!(server.shutdown(Duration::from_millis(5)).await.cut, 1);
+            } else {
+                server.abort_clients();
+            }
+            assert_reset(client).await;
+        }
+    });
+}
+
+/// The write has not been sent when the abort comes.
+#[test]
+fn a_handler_that_writes_and_aborts_at_once_keeps_neither_the_server_nor_its_places() {
+    run(async {
+        let handler = async |_: StreamReader, mut writer: StreamWriter| {
+            writer.write("421 go away\r\n").await?;
+            writer.abort();
+            io::Result::Ok(())
+        };
+        let options = ServerOptions { most_connections: Some(2), ..ServerOptions::default() };
+        let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+        for _ in 0..5 {
+            let (mut reader, _writer) = open_connection(server.addresses()[0]).await.unwrap();
+            let read = timeout(limit(), reader.read(100)).await.expect("each is served");
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        server.close();
+        timeout(limit(), server.wait_closed()).await.expect("the server ends");
+        assert_eq!(server.connections_served(), 0);
+    });
+}
