@@ -5,7 +5,6 @@ mod common;
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +20,6 @@ use annulus::{spawn, yield_now};
 use common::bounded::bounded;
 use common::conditions::poll_once;
 use common::drops::{Drops, Guard};
-use common::panics::message;
 use common::watchdog::run;
 
 async fn endless(guard: Guard) {
@@ -164,8 +162,8 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
         assert!(poll_with(wait.as_mut(), &good.clone().into()).is_pending());
     }
     assert!(poll_with(second.as_mut(), &bad.clone().into()).is_pending());
-    let panic = catch_unwind(AssertUnwindSafe(|| token.cancel())).unwrap_err();
-    assert_eq!((message(&*panic).as_str(), good.count()), ("of a waker", 2));
+    token.cancel();
+    assert_eq!((bad.count(), good.count()), (1, 2));
 }
 
 #[test]

@@ -22,7 +22,8 @@ pub enum Incident {
         /// The panic's message.
         message: String,
     },
-    /// A waker, or the destructor of a buffer or a result, panicked inside the runtime's loop.
+    /// A waker, or the destructor of a buffer or a result, panicked inside the runtime's loop, or when
+    /// something that another task did woke it.
     CallbackPanicked {
         /// The panic's message.
         message: String,

@@ -18,8 +18,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::wake_all::wake_all;
-use crate::task::{JoinError, JoinHandle, budget};
+use crate::task::{JoinError, JoinHandle, budget, wake};
 use crate::time::timeout;
 
 /// A request to come to an end, which can be made once and from any thread, and is seen by all that
@@ -92,10 +91,6 @@ impl CancelToken {
 
     /// Makes the request, of this token and all below it, and wakes who waits for it. Again, it does
     /// nothing.
-    ///
-    /// # Panics
-    ///
-    /// If a waker does; the others have been woken by then.
     pub fn cancel(&self) {
         let mut wakers = Vec::new();
         let mut nodes = vec![Arc::clone(&self.node)];
@@ -104,7 +99,7 @@ impl CancelToken {
             wakers.extend(waiters.into_iter().map(|(_, waker)| waker));
             nodes.extend(children.into_iter().filter_map(|(_, child)| child.upgrade()));
         }
-        wake_all(wakers);
+        wakers.into_iter().for_each(wake);
     }
 
     /// Whether the request has been made.

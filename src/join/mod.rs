@@ -128,7 +128,6 @@ mod threads;
 mod try_gather;
 mod tuple;
 mod wait;
-mod wake_all;
 
 pub use as_completed::{AsCompleted, AsCompletedWithin, as_completed};
 pub use call::{CallHandle, call_at, call_later, call_soon};

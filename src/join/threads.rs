@@ -100,6 +100,7 @@ impl ThreadPool {
     /// # Panics
     ///
     /// If it may have no thread.
+    #[track_caller]
     pub fn new(threads: usize, idle: Duration) -> Self {
         assert!(threads > 0, "a pool without threads would run nothing");
         let shared = Pool { most: threads, idle, state: Mutex::default(), comes: Condvar::new() };

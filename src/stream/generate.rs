@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use crate::task::budget;
+use crate::task::{budget, poll_until};
 
 /// A stream of what `body` emits, which ends when the body does.
 ///
@@ -149,12 +149,14 @@ impl<T> Place<T> {
     }
 
     fn poll_until(&self, context: &Context<'_>, holds: impl Fn() -> bool) -> Poll<()> {
-        if holds() {
-            return Poll::Ready(());
-        }
-        let waker = context.waker().clone();
-        self.waiting.borrow_mut().push(waker);
-        Poll::Pending
+        poll_until(
+            context,
+            || holds().then_some(()),
+            |waker| {
+                self.waiting.borrow_mut().push(waker);
+                None
+            },
+        )
     }
 
     /// The next item is asked for by a poll with `context`, which comes to the body right after this.

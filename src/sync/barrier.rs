@@ -53,6 +53,7 @@ impl Barrier {
     /// # Panics
     ///
     /// If it is for none.
+    #[track_caller]
     pub const fn new(parties: usize) -> Self {
         assert!(parties > 0, "a barrier is for one task at least");
         Self { parties, broken: Cell::new(false), waiters: RefCell::new(Waiters::new()) }

@@ -1,14 +1,13 @@
 //! A semaphore that never has more permits than it began with.
 
-use std::{error, fmt};
-
 use super::semaphore::{Closed, Permit, Semaphore, TryAcquireError};
 
 /// A [`Semaphore`] that never has more permits than it began with.
 ///
 /// With permits that give themselves back there is nothing to go wrong; this is for those that are
 /// [forgotten](Permit::forget) where they were taken and [released](BoundedSemaphore::release)
-/// elsewhere, as one does in asyncio: one release too many is an error.
+/// elsewhere, as one does in asyncio: one release too many panics, as one
+/// [`task_done`](super::Queue::task_done) too many does.
 ///
 /// # Example
 ///
@@ -19,8 +18,8 @@ use super::semaphore::{Closed, Permit, Semaphore, TryAcquireError};
 ///     let semaphore = BoundedSemaphore::new(1);
 ///     semaphore.acquire().await?.forget();
 ///     assert!(semaphore.try_acquire().is_err());
-///     assert!(semaphore.release().is_ok());
-///     assert!(semaphore.release().is_err());
+///     semaphore.release();
+///     assert!(semaphore.try_acquire().is_ok());
 ///     Ok::<_, annulus::sync::Closed>(())
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,6 +34,7 @@ impl BoundedSemaphore {
     /// # Panics
     ///
     /// If there are more than [`Semaphore::MAX_PERMITS`].
+    #[track_caller]
     pub const fn new(permits: usize) -> Self {
         Self(Semaphore::new(permits))
     }
@@ -69,12 +69,13 @@ impl BoundedSemaphore {
 
     /// Gives back a permit that was [forgotten](Permit::forget).
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`ReleasedTooOften`] if none is missing.
+    /// If none is missing: it was released more often than it was acquired and forgotten.
     #[doc(alias = "asyncio.BoundedSemaphore.release")]
-    pub fn release(&self) -> Result<(), ReleasedTooOften> {
-        self.0.restore(1).then_some(()).ok_or(ReleasedTooOften)
+    #[track_caller]
+    pub fn release(&self) {
+        assert!(self.0.restore(1), "no permit of this semaphore is missing");
     }
 
     /// How many permits are there.
@@ -98,15 +99,3 @@ impl BoundedSemaphore {
         self.0.is_closed()
     }
 }
-
-/// There would be more permits than there were at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReleasedTooOften;
-
-impl fmt::Display for ReleasedTooOften {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no permit of this semaphore is missing")
-    }
-}
-
-impl error::Error for ReleasedTooOften {}

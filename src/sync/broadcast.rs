@@ -45,6 +45,7 @@ use super::waiters::Waiters;
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+#[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel needs room for a value");
     let shared = Rc::new(Shared {

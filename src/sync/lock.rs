@@ -119,6 +119,7 @@ impl<T> Lock<T> {
     /// # Panics
     ///
     /// If a guard was forgotten, and the value with it.
+    #[track_caller]
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut().as_mut().expect("no guard of this lock was forgotten")
     }
@@ -128,6 +129,7 @@ impl<T> Lock<T> {
     /// # Panics
     ///
     /// If a guard was forgotten, and the value with it.
+    #[track_caller]
     pub fn into_inner(self) -> T {
         *self.value.into_inner().expect("no guard of this lock was forgotten")
     }

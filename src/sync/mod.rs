@@ -62,7 +62,7 @@ mod wake;
 pub mod watch;
 
 pub use barrier::{Barrier, Broken};
-pub use bounded_semaphore::{BoundedSemaphore, ReleasedTooOften};
+pub use bounded_semaphore::BoundedSemaphore;
 pub use condition::Condition;
 pub use event::Event;
 pub use lock::{Lock, LockGuard, OwnedLockGuard};

@@ -58,6 +58,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// If there are more than [`Semaphore::MAX_PERMITS`].
+    #[track_caller]
     pub const fn new(permits: usize) -> Self {
         assert!(permits <= Self::MAX_PERMITS, "too many permits");
         Self { permits: Permits::new(permits), forgotten: Cell::new(0) }
@@ -160,6 +161,7 @@ impl Semaphore {
     ///
     /// If there were then more than [`Semaphore::MAX_PERMITS`].
     #[doc(alias = "asyncio.Semaphore.release")]
+    #[track_caller]
     pub fn add_permits(&self, count: usize) {
         let most = Self::MAX_PERMITS - self.available_permits().min(Self::MAX_PERMITS);
         assert!(count <= most, "too many permits");

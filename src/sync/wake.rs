@@ -1,18 +1,15 @@
-//! Waking, which is foreign code: it may call back into what wakes, and it may panic.
-//!
-//! A panic goes no further, as it is not the affair of whoever happens to wake; the panic hook has
-//! reported it.
+//! Waking several, which is foreign code: it may call back into what wakes.
 
 use std::task::Waker;
 
 use super::lend::Lend;
 use super::turn::Waited;
-use crate::error::shielded;
+use crate::task::wake;
 
 /// Wakes one waker after another, as `next` hands them out. Nothing is borrowed while one is woken.
 pub(super) fn wake_each(mut next: impl FnMut() -> Option<Waker>) {
     while let Some(waker) = next() {
-        let _ = shielded(|| waker.wake());
+        wake(waker);
     }
 }
 

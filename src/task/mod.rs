@@ -40,7 +40,8 @@
 //   ended, and the `inbox` where other threads put the ones they wake.
 // - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
 //   their turns, and ends them. `handle` is how an outcome is waited for.
-// - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting.
+// - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting;
+//   `wake` is how others are left and woken.
 // - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
 //   to the tasks that it spawns.
 //
@@ -83,6 +84,7 @@ mod ready;
 mod shard;
 mod tasks;
 mod thread_id;
+mod wake;
 mod waker;
 
 pub use context::{Bound, ContextVar};
@@ -94,3 +96,4 @@ pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
 pub(crate) use tasks::{Origin, Tasks};
+pub(crate) use wake::{WakeSlot, poll_until, wake};

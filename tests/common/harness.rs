@@ -2,12 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 type Future<'a> = Pin<Box<dyn std::future::Future<Output = ()> + 'a>>;
 
@@ -190,6 +190,7 @@ fn call(hook: Option<usize>) {
 
 #[derive(Default)]
 struct Hooked {
+    when_cloned: Option<usize>,
     when_woken: Option<usize>,
     when_dropped: Option<usize>,
 }
@@ -215,3 +216,37 @@ pub(crate) fn waker_that(when_woken: impl Fn() + 'static) -> Waker {
 pub(crate) fn waker_whose_drop(when_dropped: impl Fn() + 'static) -> Waker {
     Waker::from(Arc::new(Hooked { when_dropped: Some(hook(when_dropped)), ..Hooked::default() }))
 }
+
+/// A waker that calls one function when it is cloned, and another when it is woken.
+pub(crate) fn waker_whose_clone(
+    when_cloned: impl Fn() + 'static,
+    when_woken: impl Fn() + 'static,
+) -> Waker {
+    let hooked = Hooked {
+        when_cloned: Some(hook(when_cloned)),
+        when_woken: Some(hook(when_woken)),
+        ..Hooked::default()
+    };
+    // SAFETY: the functions of the table keep the contract of a waker, with a reference of an `Arc`
+    // whose content any thread may have.
+    unsafe { Waker::from_raw(raw(Arc::new(hooked))) }
+}
+
+fn raw(hooked: Arc<Hooked>) -> RawWaker {
+    RawWaker::new(Arc::into_raw(hooked).cast(), &HOOKED)
+}
+
+static HOOKED: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: the waker that is cloned has a reference, which is not given up here.
+        let hooked = ManuallyDrop::new(unsafe { Arc::from_raw(data.cast::<Hooked>()) });
+        call(hooked.when_cloned);
+        raw(Arc::clone(&hooked))
+    },
+    // SAFETY: the waker gives up its reference.
+    |data| unsafe { Arc::from_raw(data.cast::<Hooked>()) }.wake(),
+    // SAFETY: the waker has a reference, and keeps it.
+    |data| call(unsafe { &*data.cast::<Hooked>() }.when_woken),
+    // SAFETY: the waker gives up its reference.
+    |data| drop(unsafe { Arc::from_raw(data.cast::<Hooked>()) }),
+);

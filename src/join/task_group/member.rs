@@ -5,11 +5,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 
-use crate::task::{JoinError, budget};
+use crate::task::{JoinError, WakeSlot, budget};
 
 /// A child, or the body, as the group polls it. What it ends with besides an error goes elsewhere.
 pub(super) struct Member<'a, E> {
@@ -43,7 +43,7 @@ impl<E> Future for Member<'_, E> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(handle) = &self.handle {
-            if handle.is_cancelled(context.waker()) {
+            if handle.poll_cancelled(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -61,8 +61,8 @@ impl<E> Drop for Member<'_, E> {
 
 /// What a child has to do with its handle.
 trait Handled {
-    /// Whether the child was cancelled; if not, `waker` will be woken when it is.
-    fn is_cancelled(&self, waker: &Waker) -> bool;
+    /// Waits until the child is cancelled.
+    fn poll_cancelled(&self, context: &Context<'_>) -> Poll<()>;
 
     /// The child is gone, with or without an output.
     fn let_go(&self);
@@ -72,9 +72,9 @@ trait Handled {
 struct Slot<T> {
     outcome: RefCell<Option<Result<T, JoinError>>>,
     ended: Cell<bool>,
-    joiner: Cell<Option<Waker>>,
+    joiner: WakeSlot,
     cancelled: Cell<bool>,
-    child: Cell<Option<Waker>>,
+    child: WakeSlot,
 }
 
 impl<T> Default for Slot<T> {
@@ -82,9 +82,9 @@ impl<T> Default for Slot<T> {
         Self {
             outcome: RefCell::default(),
             ended: Cell::default(),
-            joiner: Cell::default(),
+            joiner: WakeSlot::default(),
             cancelled: Cell::default(),
-            child: Cell::default(),
+            child: WakeSlot::default(),
         }
     }
 }
@@ -97,30 +97,18 @@ impl<T> Slot<T> {
         }
         *self.outcome.borrow_mut() = Some(outcome);
         drop(self.child.take());
-        if let Some(joiner) = self.joiner.take() {
-            joiner.wake();
-        }
+        self.joiner.wake();
     }
 }
 
 impl<T> Handled for Slot<T> {
-    fn is_cancelled(&self, waker: &Waker) -> bool {
-        if self.cancelled.get() {
-            return true;
-        }
-        keep(&self.child, waker);
-        false
+    fn poll_cancelled(&self, context: &Context<'_>) -> Poll<()> {
+        self.child.poll_until(context, || self.cancelled.get().then_some(()))
     }
 
     fn let_go(&self) {
         self.settle(Err(JoinError::Cancelled));
     }
-}
-
-/// Leaves a waker in a cell, unless it is there already.
-fn keep(cell: &Cell<Option<Waker>>, waker: &Waker) {
-    let present = cell.take().filter(|present| present.will_wake(waker));
-    cell.set(Some(present.unwrap_or_else(|| waker.clone())));
 }
 
 /// A child of a group. Awaited, it gives the child's output; dropped, it leaves the child to the
@@ -142,9 +130,7 @@ impl<T> GroupHandle<T> {
             return false;
         }
         self.slot.cancelled.set(true);
-        if let Some(child) = self.slot.child.take() {
-            child.wake();
-        }
+        self.slot.child.wake();
         true
     }
 
@@ -165,10 +151,8 @@ impl<T> Future for GroupHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.slot.ended.get() {
-            keep(&self.slot.joiner, context.waker());
-            return Poll::Pending;
-        }
+        let slot = &self.slot;
+        ready!(slot.joiner.poll_until(context, || slot.ended.get().then_some(())));
         ready!(budget::poll_spend(context));
         let outcome = self.slot.outcome.borrow_mut().take();
         Poll::Ready(outcome.expect("the outcome of this child has been taken already"))

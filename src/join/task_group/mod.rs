@@ -15,7 +15,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 pub use error::GroupError;
 pub use member::GroupHandle;
@@ -25,6 +25,7 @@ use member::Member;
 use super::CancelToken;
 use super::children::Children;
 use crate::error::shielded;
+use crate::task::WakeSlot;
 
 /// Runs `body`, and the children that it spawns into the group it is given, and ends when all of them
 /// have ended. If one fails the others are cancelled, the body too, and the errors come back together.
@@ -35,9 +36,9 @@ use crate::error::shielded;
 ///
 /// # Failure
 ///
-/// With the first error the group takes no more children. Whoever was woken before that has its turn
-/// still, and its error, if it fails too, is kept. Then body and children are dropped where they
-/// stand. A child that has to clean up with awaits is spawned by
+/// With the first error the group takes no more children. Those that were woken before that, also by
+/// the one that failed, are polled once more, and their errors, if they fail too, are kept. Then body
+/// and children are dropped where they are. A child that has to clean up with awaits is spawned by
 /// [`spawn_graceful`](TaskGroup::spawn_graceful): it is asked by the group's
 /// [`token`](TaskGroup::token) and awaited to its end, and its error is kept too.
 ///
@@ -139,7 +140,7 @@ struct Shared<'env, E> {
     open: Cell<bool>,
     token: OnceCell<CancelToken>,
     /// That of whoever awaits the group.
-    waker: Cell<Option<Waker>>,
+    waker: WakeSlot,
 }
 
 struct Incoming<'env, E> {
@@ -239,7 +240,7 @@ impl<E> Shared<'_, E> {
             incoming: RefCell::default(),
             open: Cell::new(true),
             token: OnceCell::new(),
-            waker: Cell::default(),
+            waker: WakeSlot::default(),
         }
     }
 
@@ -253,9 +254,7 @@ impl<E> Shared<'_, E> {
 
     /// Sees to it that the group has a turn.
     fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.waker.wake();
     }
 }
 
@@ -282,12 +281,20 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
             self.children.begin(context);
         }
         self.graceful.begin(context);
-        let ended = self.advance(context);
-        if ended.is_pending() {
-            let old = self.shared.waker.replace(Some(context.waker().clone()));
-            drop(old);
+        while self.advance(context).is_pending() {
+            let waker = &self.shared.waker;
+            if waker.poll_until(context, || self.is_due().then_some(())).is_pending() {
+                return Poll::Pending;
+            }
         }
-        ended
+        Poll::Ready(())
+    }
+
+    /// Whether something is to be done before the next wake: until the group's waker is in its place,
+    /// nobody is woken by a spawn or a cancel.
+    fn is_due(&self) -> bool {
+        let has_ended = !self.shared.open.get() && self.children.len() > 0;
+        !self.is_amid_batch() && (has_ended || !self.shared.incoming.borrow().is_empty())
     }
 
     /// Polls who was woken, and who comes in meanwhile.
@@ -295,15 +302,15 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         loop {
             self.admit();
             if let Poll::Ready(Some((_, outcome))) = self.children.advance(context) {
-                self.note(outcome);
+                self.note(outcome, context);
             } else if let Poll::Ready(Some((_, outcome))) = self.graceful.advance(context) {
-                self.note(outcome);
+                self.note(outcome, context);
             } else if self.is_amid_batch() || self.shared.incoming.borrow().is_empty() {
                 // In the middle, the allowance is used up: who has come in waits for the next poll.
                 break;
             }
         }
-        // Whoever was woken together with the first that failed has its turn before.
+        // Those that were woken before the first failure are polled before.
         if !self.shared.open.get() && !self.children.is_amid_batch() {
             self.children.clear();
         }
@@ -327,8 +334,12 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         }
     }
 
-    fn note(&mut self, outcome: Result<(), E>) {
+    fn note(&mut self, outcome: Result<(), E>, context: &Context<'_>) {
         if let Err(error) = outcome {
+            if self.shared.open.get() {
+                // With those that were woken in this poll. Whom the token wakes comes later.
+                self.children.begin(context);
+            }
             self.errors.push(error);
             self.shared.close();
         }

@@ -27,6 +27,7 @@ pub(super) struct Core<S> {
 }
 
 impl<S: Store> Core<S> {
+    #[track_caller]
     pub(super) fn bounded(capacity: usize) -> Self {
         assert!(capacity > 0, "a queue needs room for an item");
         Self {
@@ -77,6 +78,7 @@ impl<S: Store> Core<S> {
         Err(if self.is_shut_down() { TryGetError::ShutDown } else { TryGetError::Empty })
     }
 
+    #[track_caller]
     pub(super) fn task_done(&self) {
         let rest = self.unfinished.get().checked_sub(1);
         self.set_unfinished(rest.expect("task_done was called for more items than were put"));

@@ -31,6 +31,7 @@ macro_rules! queue {
             /// # Panics
             ///
             /// If there is room for none.
+            #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
                 Self(Core::bounded(capacity))
             }
@@ -113,6 +114,7 @@ macro_rules! queue {
             /// # Panics
             ///
             /// If it is called more often than items were put.
+            #[track_caller]
             pub fn task_done(&self) {
                 self.0.task_done();
             }

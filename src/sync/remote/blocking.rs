@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use crate::task::is_in_task;
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -19,7 +21,17 @@ impl Wake for Unpark {
 }
 
 /// Lets the thread sleep until a future has ended.
+///
+/// # Panics
+///
+/// In a task: its loop would stand still, and with it perhaps the one that is waited for.
+#[track_caller]
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    assert!(
+        !is_in_task(),
+        "this thread is running a task: use the form that is awaited, or `to_thread`, instead of \
+         blocking the loop"
+    );
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -47,6 +47,7 @@ use crate::task::budget;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "mpsc")]
+#[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel needs room for a value");
     let state =
@@ -149,6 +150,11 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// As [`Sender::send`].
+    ///
+    /// # Panics
+    ///
+    /// In a task, also if there is room: use [`send`](Self::send) or [`try_send`](Self::try_send).
+    #[track_caller]
     pub fn send_blocking(&self, value: T) -> Result<(), SendError<T>> {
         block_on(self.send(value))
     }
@@ -211,6 +217,12 @@ impl<T> Receiver<T> {
     }
 
     /// Waits for the next value, and blocks the thread meanwhile. For threads without a loop.
+    ///
+    /// # Panics
+    ///
+    /// In a task, also if there is a value: use [`recv`](Self::recv) or
+    /// [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn recv_blocking(&mut self) -> Option<T> {
         block_on(self.recv())
     }

@@ -1,0 +1,79 @@
+//! A panic about a wrong argument or a wrong place points at the caller, not into the library.
+
+mod common;
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::time::Duration;
+
+use annulus::join::{ThreadPool, call_at, call_later, call_soon, shield, to_thread};
+use annulus::sync::{
+    Barrier, BoundedSemaphore, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote,
+};
+
+use common::watchdog::run;
+
+thread_local! {
+    /// Where the newest panic of this thread was.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Expects a panic that points into this file.
+#[track_caller]
+fn points_here<T>(call: impl FnOnce() -> T) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        panic::set_hook(Box::new(|info| {
+            PLACE.set(info.location().expect("a place").file().to_owned());
+        }));
+    });
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "it panics");
+    assert_eq!(PLACE.take(), file!(), "where the panic points");
+}
+
+#[test]
+fn what_has_room_for_nothing_panics_at_its_caller() {
+    points_here(|| Queue::<u8>::bounded(0));
+    points_here(|| LifoQueue::<u8>::bounded(0));
+    points_here(|| PriorityQueue::<u8>::bounded(0));
+    points_here(|| remote::channel::<u8>(0));
+    points_here(|| broadcast::channel::<u8>(0));
+    points_here(|| Barrier::new(0));
+    points_here(|| ThreadPool::new(0, Duration::ZERO));
+}
+
+#[test]
+fn too_many_permits_panic_at_their_caller() {
+    points_here(|| Semaphore::new(usize::MAX));
+    points_here(|| BoundedSemaphore::new(usize::MAX));
+    points_here(|| Semaphore::new(1).add_permits(usize::MAX));
+}
+
+#[test]
+fn what_is_given_back_too_often_panics_at_its_caller() {
+    points_here(|| BoundedSemaphore::new(1).release());
+    points_here(|| Queue::<u8>::unbounded().task_done());
+}
+
+#[test]
+fn what_needs_a_runtime_panics_at_its_caller_without_one() {
+    points_here(|| to_thread(|| ()));
+    points_here(|| ThreadPool::new(1, Duration::ZERO).spawn(|| ()));
+    points_here(|| call_soon(|| ()));
+    points_here(|| call_later(Duration::ZERO, || ()));
+    points_here(|| call_at(std::time::Instant::now(), || ()));
+    points_here(|| shield(async {}));
+    points_here(|| annulus::join::TaskSet::new().spawn(async {}));
+    points_here(|| annulus::join::TaskSet::new().spawn_named("named", async {}));
+}
+
+#[test]
+fn what_blocks_panics_at_its_caller_in_a_task() {
+    run(async {
+        let (sender, mut receiver) = remote::channel(1);
+        points_here(|| sender.send_blocking(1));
+        sender.try_send(1).unwrap();
+        points_here(|| receiver.recv_blocking());
+    });
+}
