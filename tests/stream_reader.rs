@@ -17,6 +17,7 @@ use annulus::buf::{BufResult, IoBufMut, Lease};
 use annulus::io::{Read, ReadError, StreamReader};
 use common::patience::patient;
 use common::random::seeded;
+use common::rounds::rounds;
 use common::watchdog::run;
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, StreamExt};
@@ -462,7 +463,7 @@ fn a_reader_can_be_read_by_another_and_taken_apart() {
 #[test]
 fn random_reads_of_random_pieces_agree_with_the_text() {
     let mut random = seeded();
-    for _ in 0..3000 {
+    for _ in 0..rounds(3000) {
         let mut both = Both::random(&mut random);
         for _ in 0..40 {
             match random.u8(0..5) {

@@ -13,6 +13,7 @@ use common::conditions::Log;
 use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn a_barrier_opens_for_all_when_the_last_comes_and_gives_each_its_index() {
@@ -211,7 +212,7 @@ fn random_waits_resets_and_cancels_agree_with_a_plain_model() {
     let mut queue: Vec<usize> = Vec::new();
     let mut outcomes: Vec<(usize, Result<usize, Broken>)> = Vec::new();
     let mut broken = false;
-    for number in 0..20_000 {
+    for number in 0..rounds(20_000) {
         match random.u8(..16) {
             0..8 => {
                 let mut wait = Polled::new(barrier.wait());

@@ -13,6 +13,7 @@ use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn each_receiver_gets_each_value_in_order() {
@@ -173,7 +174,7 @@ fn random_sends_receives_and_cancels_agree_with_a_plain_log() {
     let (sender, receiver) = broadcast::channel(CAPACITY);
     // Each value is its place in the log. With each receiver: where it is.
     let (mut sent, mut receivers) = (0, vec![(0, receiver)]);
-    for _ in 0..30_000 {
+    for _ in 0..rounds(30_000) {
         let index = random.usize(..receivers.len());
         match random.u8(..6) {
             0 | 1 => {

@@ -11,6 +11,7 @@ use annulus::sync::{Condition, Lock, LockGuard};
 use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::random::seeded;
+use common::rounds::rounds;
 
 /// A lock with its condition.
 #[derive(Default)]
@@ -230,7 +231,7 @@ fn random_waits_notifications_and_cancels_agree_with_a_plain_queue() {
     let mut waits = Vec::new();
     // The numbers of those that were not notified, and of those that were.
     let (mut queue, mut notified) = (Vec::new(), Vec::new());
-    for number in 0..20_000 {
+    for number in 0..rounds(20_000) {
         match random.u8(..4) {
             0 if waits.len() < 20 => {
                 waits.push((number, waiting(guarded.wait())));

@@ -11,6 +11,7 @@ use annulus::sync::Event;
 use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn setting_lets_all_that_wait_go_on_in_turn() {
@@ -109,7 +110,7 @@ fn random_sets_clears_and_cancels_agree_with_a_plain_flag() {
     let mut set = false;
     // Each with whether it was called.
     let mut waits: VecDeque<(bool, Polled<'_, ()>)> = VecDeque::new();
-    for _ in 0..10_000 {
+    for _ in 0..rounds(10_000) {
         match random.u8(..5) {
             0 => {
                 event.set();

@@ -14,6 +14,7 @@ use common::drops::OnDrop;
 use common::harness::{Polled, Tasks, now, waiting, waker_that, waker_whose_drop};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn a_guard_gives_access_and_its_end_unlocks() {
@@ -287,7 +288,7 @@ fn a_loop_over_a_free_lock_yields() {
     let (lock, log) = (Lock::new(0), Log::default());
     let tasks = Tasks::default();
     tasks.spawn(async {
-        for _ in 0..1000 {
+        for _ in 0..rounds(1000) {
             *lock.lock().await += 1;
         }
     });
@@ -310,7 +311,7 @@ fn random_locks_and_cancels_agree_with_a_plain_queue() {
     let mut doing = Vec::new();
     // Those that wait; and who was given the lock, which is `usize::MAX` once it holds it.
     let (mut queue, mut owner) = (Vec::new(), None);
-    for number in 0..20_000 {
+    for number in 0..rounds(20_000) {
         assert_eq!(lock.is_locked(), owner.is_some());
         if random.bool() && doing.len() < 30 {
             let mut locking = Polled::new(lock.lock());

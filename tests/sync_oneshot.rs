@@ -12,6 +12,7 @@ use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, now, waiting, waker_that, waker_whose_drop};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 macro_rules! for_both {
     ($($name:ident($channel:ident) $test:block)*) => {
@@ -163,7 +164,7 @@ for_both! {
 
     random_sends_closes_and_drops_agree_with_a_plain_option(channel) {
         let mut random = seeded();
-        for value in 0..3000 {
+        for value in 0..rounds(3000) {
             let (sender, receiver) = channel();
             let (mut sender, mut receiver) = (Some(sender), Some(receiver));
             // What can be received, and whether the receiver has closed.

@@ -21,6 +21,7 @@ use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 // The order of items
 
@@ -611,7 +612,7 @@ fn random_puts_gets_and_cancels_agree_with_a_plain_queue() {
     let queue = Queue::bounded(3);
     let mut model = Model { room: 3, ..Model::default() };
     let mut doing: Vec<(usize, Doing<'_>)> = Vec::new();
-    for number in 0..40_000 {
+    for number in 0..rounds(40_000) {
         let item = number as u32;
         match random.u8(..5) {
             0 if doing.len() < 20 => {

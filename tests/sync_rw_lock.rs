@@ -11,6 +11,7 @@ use annulus::sync::{ReadGuard, RwLock, WriteGuard};
 use common::harness::{Polled, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn readers_read_together_and_a_writer_writes_alone() {
@@ -134,7 +135,7 @@ fn random_reads_writes_and_cancels_agree_with_a_plain_queue() {
     let mut held: Vec<(usize, Guard<'_>)> = Vec::new();
     // Who waits, and who has the lock, with whether it is to write.
     let (mut queue, mut owners) = (Vec::<(usize, bool)>::new(), Vec::<(usize, bool)>::new());
-    for number in 0..20_000 {
+    for number in 0..rounds(20_000) {
         match random.u8(..4) {
             0 if locking.len() < 10 => {
                 let write = random.u8(..3) == 0;

@@ -13,6 +13,7 @@ use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn a_semaphore_without_permits_is_locked() {
@@ -296,7 +297,7 @@ fn random_acquires_releases_and_cancels_agree_with_a_plain_model() {
     let mut model = Model::default();
     let mut held: Vec<Permit<'_>> = Vec::new();
     let mut acquiring: Vec<(usize, usize, Acquiring<'_>)> = Vec::new();
-    for number in 0..30_000 {
+    for number in 0..rounds(30_000) {
         match random.u8(..6) {
             0 if acquiring.len() < 20 => {
                 let count = random.usize(..4);

@@ -13,6 +13,7 @@ use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
+use common::rounds::rounds;
 
 #[test]
 fn a_receiver_sees_that_the_value_changed_and_only_the_latest() {
@@ -169,7 +170,7 @@ fn random_sends_looks_and_cancels_agree_with_a_plain_value() {
     let (sender, receiver) = watch::channel(0);
     let mut receivers = vec![Model { seen: 0, receiver }];
     let mut latest = 0;
-    for version in 1..20_000 {
+    for version in 1..rounds(20_000) {
         let index = random.usize(..receivers.len());
         match random.u8(..5) {
             0 => {

@@ -17,6 +17,7 @@ pub(crate) mod patience;
 pub(crate) mod poll;
 pub(crate) mod program;
 pub(crate) mod random;
+pub(crate) mod rounds;
 pub(crate) mod seccomp;
 pub(crate) mod skip;
 pub(crate) mod watchdog;
