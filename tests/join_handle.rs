@@ -15,7 +15,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use annulus::task::{JoinError, current_task};
+use annulus::sync::{Lock, Semaphore};
+use annulus::task::{Join, JoinError, current_task};
 use annulus::time::{sleep, timeout};
 use annulus::{JoinHandle, Runtime, spawn, spawn_named, yield_now};
 
@@ -59,9 +60,77 @@ fn an_await_by_value_that_is_dropped_in_the_middle_cancels_the_task() {
     run(async {
         let task = endless(drops.guard());
         timeout(Duration::from_millis(1), task).await.unwrap_err();
-        assert_eq!(drops.count(), 0, "the task ends at its next turn and not inside the drop");
-        yield_now().await;
+        assert_eq!(drops.count(), 1, "the task is over when its await has been dropped");
+    });
+}
+
+#[test]
+fn a_lock_held_by_a_task_is_free_when_the_await_of_the_task_has_been_dropped() {
+    run(async {
+        let lock = Rc::new(Lock::new(()));
+        let its = Rc::clone(&lock);
+        let task = spawn(async move {
+            let _held = its.lock().await;
+            pending::<()>().await;
+        });
+        timeout(Duration::from_millis(1), task).await.unwrap_err();
+        assert!(lock.try_lock().is_some());
+    });
+}
+
+#[test]
+fn an_await_by_value_that_is_dropped_before_it_was_polled_ends_the_task_unpolled() {
+    let drops = Drops::default();
+    run(async {
+        let task = endless(drops.guard());
+        drop(task.into_future());
         assert_eq!(drops.count(), 1);
+        drop(timeout(Duration::ZERO, endless(drops.guard())));
+        assert_eq!(drops.count(), 2);
+    });
+}
+
+#[test]
+fn a_task_that_drops_the_await_of_itself_ends_at_its_next_await() {
+    let log = Log::default();
+    run(async {
+        let place: Rc<RefCell<Option<Join<()>>>> = Rc::default();
+        let (its, place_of_own, ended) =
+            (log.clone(), Rc::clone(&place), Rc::new(Cell::new(false)));
+        let ends = Rc::clone(&ended);
+        let task = spawn(async move {
+            let _ends = OnDrop(move || ends.set(true));
+            drop(place_of_own.take());
+            its.push("goes on");
+            yield_now().await;
+            its.push("never");
+        });
+        place.replace(Some(task.into_future()));
+        until(|| ended.get()).await;
+        assert_eq!(log.take(), ["goes on"]);
+    });
+}
+
+#[test]
+fn ending_others_in_place_gives_a_task_no_second_allowance() {
+    run(async {
+        let semaphore = Semaphore::new(1);
+        let turns = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&turns);
+        let counter = spawn(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        });
+        yield_now().await;
+        let before = turns.get();
+        for _ in 0..1000 {
+            drop(semaphore.acquire().await.unwrap());
+            drop(spawn(pending::<()>()).into_future());
+        }
+        assert!(turns.get() >= before + 7, "each 128 operations the others have a turn");
+        drop(counter.into_future());
     });
 }
 
@@ -115,10 +184,10 @@ fn a_cancel_goes_down_a_chain_of_awaits_by_value() {
         let outer = spawn(async move { middle.await.unwrap() });
         yield_now().await;
         outer.cancel();
-        for expected in [0, 0, 1] {
-            yield_now().await;
-            assert_eq!(drops.count(), expected, "one task a turn");
-        }
+        assert_eq!(drops.count(), 0);
+        yield_now().await;
+        assert_eq!(drops.count(), 1, "the whole chain ends in the turn of the outermost");
+        assert!(outer.await.unwrap_err().is_cancelled());
     });
 }
 
@@ -460,12 +529,16 @@ fn a_join_that_is_dropped_after_the_task_has_panicked_is_heard_of() {
 }
 
 #[test]
-fn a_task_of_another_runtime_of_this_thread_can_be_joined() {
+fn a_task_of_another_runtime_of_this_thread_is_joined_once_it_has_ended_and_else_panics() {
     let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let mut task = first.spawn(async { 5 });
-    block_on(&second, async {
-        assert!(poll_once(&mut (&mut task).into_future()).is_pending());
-    });
+    assert!(poll_once(&mut (&mut task).into_future()).is_pending(), "its loop may begin soon");
+    let wait = || block_on(&second, async { (&mut task).into_future().await.map(drop) });
+    let message = panic_of(wait);
+    assert!(
+        message.starts_with("this task belongs to another runtime of this thread"),
+        "{message}"
+    );
     block_on(&first, yield_now());
     assert_eq!(block_on(&second, task.into_future()).unwrap(), 5);
 }

@@ -12,6 +12,7 @@ use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::random::seeded;
 use common::rounds::rounds;
+use common::watchdog::run;
 
 /// A lock with its condition.
 #[derive(Default)]
@@ -207,21 +208,24 @@ fn a_waker_that_notifies_as_the_lock_is_let_go_is_heard() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
 fn a_loop_that_waits_for_what_is_so_yields() {
-    let (guarded, waited, seen) = (Guarded::<()>::default(), Cell::new(0), Cell::new(0));
-    let tasks = Tasks::default();
-    tasks.spawn(async {
-        let mut guard = guarded.lock.lock().await;
-        while waited.get() < 1000 {
-            guard = guarded.changed.wait_for(guard, |_| true).await;
-            waited.set(waited.get() + 1);
-        }
+    run(async {
+        let (guarded, waited, seen) = (Guarded::<()>::default(), Cell::new(0), Cell::new(0));
+        let tasks = Tasks::default();
+        tasks.spawn(async {
+            let mut guard = guarded.lock.lock().await;
+            while waited.get() < 1000 {
+                guard = guarded.changed.wait_for(guard, |_| true).await;
+                waited.set(waited.get() + 1);
+            }
+        });
+        tasks.spawn(async { seen.set(waited.get()) });
+        tasks.turn();
+        assert!((1..=128).contains(&seen.get()), "{} waits in one turn", seen.get());
+        tasks.settle();
+        assert_eq!(waited.get(), 1000);
     });
-    tasks.spawn(async { seen.set(waited.get()) });
-    tasks.turn();
-    assert!((1..=128).contains(&seen.get()), "{} waits in one turn", seen.get());
-    tasks.settle();
-    assert_eq!(waited.get(), 1000);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use common::harness::{Polled, Tasks, now, waiting, waker_that, waker_whose_drop}
 use common::panics::panic_of;
 use common::random::seeded;
 use common::rounds::rounds;
+use common::watchdog::run;
 
 #[test]
 fn a_guard_gives_access_and_its_end_unlocks() {
@@ -284,18 +285,21 @@ fn a_value_whose_destructor_locks_the_lock_is_no_trouble() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
 fn a_loop_over_a_free_lock_yields() {
-    let (lock, log) = (Lock::new(0), Log::default());
-    let tasks = Tasks::default();
-    tasks.spawn(async {
-        for _ in 0..rounds(1000) {
-            *lock.lock().await += 1;
-        }
+    run(async {
+        let (lock, log) = (Lock::new(0), Log::default());
+        let tasks = Tasks::default();
+        tasks.spawn(async {
+            for _ in 0..1000 {
+                *lock.lock().await += 1;
+            }
+        });
+        tasks.spawn(async { log.push(*lock.lock().await) });
+        tasks.settle();
+        let seen = log.take()[0];
+        assert!(seen > 0 && seen < 1000, "the other task saw {seen}");
     });
-    tasks.spawn(async { log.push(*lock.lock().await) });
-    tasks.settle();
-    let seen = log.take()[0];
-    assert!(seen > 0 && seen < 1000, "the other task saw {seen}");
 }
 
 /// What one of the random test's locks is doing.

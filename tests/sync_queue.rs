@@ -22,6 +22,7 @@ use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
 use common::rounds::rounds;
+use common::watchdog::run;
 
 // The order of items
 
@@ -541,21 +542,24 @@ fn wakers_that_use_the_queue_and_panic_lose_no_item() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
 fn a_loop_over_a_queue_that_is_never_empty_yields() {
-    let (queue, taken, seen) = (Queue::unbounded(), Cell::new(0), Cell::new(0));
-    (0..1000).for_each(|item| queue.try_put(item).unwrap());
-    let tasks = Tasks::default();
-    tasks.spawn(async {
-        let mut items = pin!(queue.items());
-        while items.next().await.is_some() {
-            taken.set(taken.get() + 1);
-        }
+    run(async {
+        let (queue, taken, seen) = (Queue::unbounded(), Cell::new(0), Cell::new(0));
+        (0..1000).for_each(|item| queue.try_put(item).unwrap());
+        let tasks = Tasks::default();
+        tasks.spawn(async {
+            let mut items = pin!(queue.items());
+            while items.next().await.is_some() {
+                taken.set(taken.get() + 1);
+            }
+        });
+        tasks.spawn(async { seen.set(taken.get()) });
+        tasks.turn();
+        assert!((1..=128).contains(&seen.get()), "{} items in one turn", seen.get());
+        tasks.settle();
+        assert_eq!(taken.get(), 1000);
     });
-    tasks.spawn(async { seen.set(taken.get()) });
-    tasks.turn();
-    assert!((1..=128).contains(&seen.get()), "{} items in one turn", seen.get());
-    tasks.settle();
-    assert_eq!(taken.get(), 1000);
 }
 
 /// A plain queue: those that wait are numbers, and so are items.

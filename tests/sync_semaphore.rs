@@ -14,6 +14,7 @@ use common::harness::{Polled, Tasks, now, waiting, waker_that};
 use common::panics::panic_of;
 use common::random::seeded;
 use common::rounds::rounds;
+use common::watchdog::run;
 
 #[test]
 fn a_semaphore_without_permits_is_locked() {
@@ -158,32 +159,38 @@ fn closing_refuses_those_that_wait_and_all_that_come() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
 fn closing_refuses_one_that_has_only_yielded_though_there_are_permits() {
-    let semaphore = Semaphore::new(1);
-    let mut acquiring = (0..200).map(|_| Polled::new(semaphore.acquire()));
-    let yielded = acquiring.find_map(|mut acquire| {
-        let polled = acquire.poll_with(Waker::noop()).map(drop);
-        polled.is_pending().then_some(acquire)
+    run(async {
+        let semaphore = Semaphore::new(1);
+        let mut acquiring = (0..200).map(|_| Polled::new(semaphore.acquire()));
+        let yielded = acquiring.find_map(|mut acquire| {
+            let polled = acquire.poll_with(Waker::noop()).map(drop);
+            polled.is_pending().then_some(acquire)
+        });
+        semaphore.close();
+        assert_eq!(yielded.expect("a budget ends").now().map(drop), Err(Closed));
+        assert_eq!(semaphore.available_permits(), 1);
     });
-    semaphore.close();
-    assert_eq!(yielded.expect("a budget ends").now().map(drop), Err(Closed));
-    assert_eq!(semaphore.available_permits(), 1);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
 fn a_loop_over_a_semaphore_that_is_closed_yields() {
-    let (semaphore, refused, seen) = (Semaphore::new(1), Cell::new(0), Cell::new(0));
-    semaphore.close();
-    let tasks = Tasks::default();
-    tasks.spawn(async {
-        while refused.get() < 1000 {
-            refused.set(refused.get() + usize::from(semaphore.acquire().await.is_err()));
-        }
+    run(async {
+        let (semaphore, refused, seen) = (Semaphore::new(1), Cell::new(0), Cell::new(0));
+        semaphore.close();
+        let tasks = Tasks::default();
+        tasks.spawn(async {
+            while refused.get() < 1000 {
+                refused.set(refused.get() + usize::from(semaphore.acquire().await.is_err()));
+            }
+        });
+        tasks.spawn(async { seen.set(refused.get()) });
+        tasks.turn();
+        assert!((1..=128).contains(&seen.get()), "{} refusals in one turn", seen.get());
+        tasks.settle();
     });
-    tasks.spawn(async { seen.set(refused.get()) });
-    tasks.turn();
-    assert!((1..=128).contains(&seen.get()), "{} refusals in one turn", seen.get());
-    tasks.settle();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Configuring a runtime.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -14,7 +15,7 @@ use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
-use crate::task::Tasks;
+use crate::task::{RuntimeId, Tasks};
 
 /// Makes a [`Runtime`] with other than the default configuration.
 ///
@@ -287,15 +288,18 @@ impl Builder {
             is_clock_stopped: self.starts_paused,
         };
         let driver = Driver::new(ring, capabilities, fd, settings, hook);
+        let driver = Rc::new(driver);
+        // The tasks keep the eventfd open for as long as anyone could ring it.
+        let ring = Arc::new(move || bell.ring());
         let shared = Shared {
-            driver: Rc::new(driver),
-            // The tasks keep the eventfd open for as long as anyone could ring it.
-            tasks: Tasks::new(Box::new(move || bell.ring()), self.incidents),
+            tasks: Tasks::new(RuntimeId::of(&driver), ring, self.incidents),
+            driver,
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
             shield_limit: self.shield_limit,
             shielded: Rc::default(),
             cancels_on_ctrl_c: self.cancels_on_ctrl_c,
+            inside: Cell::new(0),
         };
         Ok(Runtime { shared: Rc::new(shared) })
     }

@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     /// How much work is shielded.
     pub(super) shielded: Rc<Cell<usize>>,
     pub(super) cancels_on_ctrl_c: bool,
+    /// How many calls that are inside of this runtime stand on the stack.
+    pub(super) inside: Cell<u32>,
 }
 
 thread_local! {

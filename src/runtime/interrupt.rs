@@ -9,7 +9,7 @@ use super::context;
 use super::spawn::spawn;
 use crate::op::{Op, Readable};
 use crate::sys::interrupt::{Interrupts, die};
-use crate::task::{JoinHandle, Task};
+use crate::task::{Join, Task};
 
 /// Waits for ctrl-c (SIGINT), from the call on.
 pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
@@ -60,7 +60,8 @@ impl From<Interrupted> for io::Error {
 /// Cancels the main task at ctrl-c. It listens as long as this lives.
 pub(super) struct Watch {
     interrupted: Rc<Cell<bool>>,
-    watcher: JoinHandle<()>,
+    // Dropped, it ends the task.
+    _watcher: Join<()>,
     _interrupts: Interrupts,
 }
 
@@ -76,17 +77,11 @@ impl Watch {
                 main.cancel();
             }
         });
-        Some(Self { interrupted, watcher, _interrupts: interrupts })
+        Some(Self { interrupted, _watcher: watcher.into_future(), _interrupts: interrupts })
     }
 
     /// Whether it has come, and ended the main task if that has been cancelled.
     pub(super) fn interrupted(&self) -> Option<Interrupted> {
         self.interrupted.get().then_some(Interrupted(()))
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.watcher.cancel();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`Builder`] and [`Runtime`] are made by whoever wants more than [`run`].
 //! - [`context`] is how code on this thread finds its runtime.
-//! - [`turn`] is the loop.
+//! - [`turn`] is the loop; [`inside`] marks that this thread is in it.
 //! - [`spawn`](mod@spawn) starts tasks.
 //! - [`interrupt`] ends the main task at ctrl-c; [`shielded`] is what the end waits for.
 //!
@@ -16,6 +16,7 @@
 mod block_on;
 mod builder;
 pub(crate) mod context;
+mod inside;
 pub(crate) mod interrupt;
 pub(crate) mod shielded;
 mod spawn;
@@ -24,6 +25,7 @@ mod yield_now;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -82,6 +84,9 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 /// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
 /// kernel has let go of all memory; see [`Builder::teardown_limit`]. Before that, it lets
 /// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`].
+///
+/// In a thread-local variable it ends with its thread. If a task inside of its loop calls
+/// [`std::process::exit`], nothing of it is torn down: no destructor of a task runs, as `exit` says.
 #[doc(alias = "LocalSet")]
 pub struct Runtime {
     shared: Rc<Shared>,
@@ -174,8 +179,13 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // Destructors of futures find their runtime, as they do while it runs.
-        let _entered = context::enter(&self.shared);
+        if self.shared.is_inside() {
+            // A call that borrows this runtime is further down on this stack, so the process is ending:
+            // `exit` runs the destructors of thread-locals. The frames below never go on, but what they
+            // use, a future that is being polled for one, stays as it is. So does all of the runtime.
+            mem::forget(Rc::clone(&self.shared));
+            return;
+        }
         self.shared.close();
     }
 }

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::block_on::Running;
 use super::context::{self, Shared};
 use crate::error::Incident;
 use crate::sys::later;
@@ -31,12 +30,11 @@ impl Drop for Shielded {
 impl Shared {
     /// Lets the loop go on until the shielded work is done, or for the bound. What is not done then is
     /// reported, and ends with the other tasks.
-    pub(super) fn finish_shielded(&self) {
+    pub(super) fn finish_shielded(&self, can_run: bool) {
         if self.shielded.get() == 0 {
             return;
         }
-        // Inside another loop this one cannot run.
-        if let Some(_running) = Running::try_begin() {
+        if can_run {
             let deadline = later(self.driver.now(), self.shield_limit);
             let timer = self.driver.start_timer(deadline, Waker::noop());
             self.run_until(|| self.shielded.get() == 0 || self.driver.now() >= deadline);

@@ -1,6 +1,9 @@
 //! The loop: tasks, then the kernel, again and again; and its end.
 
+use std::rc::Rc;
+
 use super::context::Shared;
+use super::inside::Inside;
 
 impl Shared {
     /// Turns until it is over.
@@ -30,8 +33,10 @@ impl Shared {
 
     /// Lets shielded work come to its end, and then ends every task and every operation, and the ring
     /// with them.
-    pub(super) fn close(&self) {
-        self.finish_shielded();
+    pub(super) fn close(self: &Rc<Self>) {
+        let inside = Inside::to_close(self);
+        // Inside of another loop this one cannot run.
+        self.finish_shielded(inside.is_outermost());
         self.tasks.end_all();
         self.driver.close(self.teardown_limit);
         self.tasks.close();

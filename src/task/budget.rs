@@ -12,41 +12,72 @@ use std::task::{Context, Poll};
 use super::current::{is_in_task, with_budget};
 
 /// How many operations may complete at once in one poll.
-const ALLOWANCE: u8 = 128;
+const ALLOWANCE: i16 = 128;
 
-/// What is left of the allowance.
-pub(super) struct Budget(Cell<u8>);
+/// After so many refusals in one poll of a task there is a new allowance. An operation is refused so
+/// that the task returns to the loop; a foreign `block_on` inside of a task cannot return, and would
+/// ask for ever. Others ask this often only with as many futures, each of which was polled for it:
+/// the work of a poll of the task so stays within an eighth of what those polls take.
+const PATIENCE: i16 = 8 * ALLOWANCE;
+
+pub(super) struct Budget {
+    /// What is left of the allowance; below zero, how often an operation was refused since it was
+    /// used up.
+    left: Cell<i16>,
+    /// How often operations were refused on this thread.
+    refusals: Cell<u32>,
+}
 
 impl Budget {
     pub(super) const fn new() -> Self {
-        Self(Cell::new(ALLOWANCE))
+        Self { left: Cell::new(ALLOWANCE), refusals: Cell::new(0) }
     }
 
     /// A task begins its turn.
     #[inline]
     pub(super) fn refill(&self) {
-        self.0.set(ALLOWANCE);
+        self.left.set(ALLOWANCE);
+    }
+
+    /// What is left, to be put back by [`restore`](Self::restore).
+    pub(super) fn left(&self) -> i16 {
+        self.left.get()
+    }
+
+    pub(super) fn restore(&self, left: i16) {
+        self.left.set(left);
     }
 
     /// Takes a unit, if there is one left.
     #[inline]
     fn try_spend(&self) -> bool {
-        let left = self.0.get().checked_sub(1);
-        self.0.set(left.unwrap_or(0));
-        left.is_some()
+        let left = self.left.get();
+        if left > 0 {
+            self.left.set(left - 1);
+        }
+        left > 0
+    }
+
+    /// Makes the task wait for its next turn, or takes a unit of a new allowance.
+    #[cold]
+    fn refuse(&self) -> bool {
+        let left = self.left.get() - 1;
+        if left > -PATIENCE {
+            self.left.set(left);
+            self.refusals.set(self.refusals.get().wrapping_add(1));
+        } else {
+            self.left.set(ALLOWANCE - 1);
+        }
+        left > -PATIENCE
     }
 }
 
 /// Takes a unit, or makes the task yield. Call it when something is ready, before taking it.
+/// Outside of a task it is always ready.
 #[inline]
 pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
-    if try_spend() {
+    if try_spend() || !with_budget(Budget::refuse) {
         return Poll::Ready(());
-    }
-    // A task has its next allowance with its next turn, however many futures it polls in this one.
-    // Whoever polls outside of a task, such as a foreign executor, gets it at once.
-    if !is_in_task() {
-        with_budget(Budget::refill);
     }
     context.waker().wake_by_ref();
     Poll::Pending
@@ -55,5 +86,24 @@ pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
 /// Takes a unit, if there is one left. Call it where something else makes the task wait if not.
 #[inline]
 pub(crate) fn try_spend() -> bool {
-    with_budget(Budget::try_spend)
+    with_budget(Budget::try_spend) || replenish()
+}
+
+/// Outside of a task there is no turn to return to, and no other task to starve: whoever polls
+/// there, such as a foreign executor, goes on at once.
+#[cold]
+fn replenish() -> bool {
+    let is_outside = !is_in_task();
+    if is_outside {
+        with_budget(Budget::refill);
+    }
+    is_outside
+}
+
+/// How often operations that were ready were refused on this thread, for want of allowance. If a
+/// poll that was pending has changed this, something in it was ready, and has woken the poller.
+#[inline]
+#[allow(dead_code, reason = "timeouts are to ask for it")]
+pub(crate) fn refusals() -> u32 {
+    with_budget(|budget| budget.refusals.get())
 }

@@ -8,10 +8,11 @@
 //! | `Finished` | the outcome          | the handle takes or drops it: → `Consumed`           |
 //! | `Consumed` | nothing              | never                                                |
 //!
-//! `header.finished` is set once the stage is no longer `Running`, and only then do handles look at
-//! the stage. The future is dropped in place while `finished` is not set yet and the task has its
-//! turn, so nothing that its destructor calls can reach the stage. An outcome is moved out before it
-//! is dropped.
+//! The stage changes only in the phases of the header (see [`Phase`]): `poll` and `cancel` are called
+//! in the phase `Running`, which one call at a time can enter, and leave a stage that is no longer
+//! `Running` before the phase becomes `Ended`. Only then do handles look at the stage. So nothing
+//! that the future calls, while it is polled or dropped in place, reaches the stage. An outcome is
+//! moved out before it is dropped.
 
 use std::alloc::Layout;
 use std::any::Any;
@@ -26,7 +27,7 @@ use std::task::{Context, Poll};
 use super::JoinError;
 use super::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 use super::context::inherited;
-use super::header::Header;
+use super::header::{Header, Phase};
 use super::pool::Class;
 use super::shard::Shard;
 use super::tasks::Origin;
@@ -48,9 +49,10 @@ struct TaskCell<F: Future> {
 /// What can be done with a cell without knowing its future's type. The functions are for the owner's
 /// thread only.
 pub(super) struct Vtable {
-    /// Polls the future; at its end the outcome takes its place. Returns whether it has ended.
+    /// Polls the future; at its end the outcome takes its place. Returns whether it has ended. For the
+    /// phase `Running`.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
-    /// Drops the future; that it was cancelled is the outcome.
+    /// Drops the future; that it was cancelled is the outcome. For the phase `Running`.
     pub(super) cancel: unsafe fn(NonNull<Header>),
     /// Where the outcome is, a `Result<F::Output, JoinError>`; null if it was moved out.
     pub(super) outcome: unsafe fn(NonNull<Header>) -> *const (),
@@ -83,8 +85,8 @@ impl<F: Future> TaskCell<F> {
 
     unsafe fn poll(task: NonNull<Header>, context: &mut Context<'_>) -> bool {
         let mut output = None;
-        // SAFETY: this is the owner's thread, which alone reaches the stage, and the stage is not
-        // reached again while it is `Running` (see the module's text).
+        // SAFETY: this is the owner's thread, which alone reaches the stage, and in the phase `Running`
+        // the stage is reached from this one call (see the module's text).
         let polled = catch_unwind(AssertUnwindSafe(|| unsafe {
             let Stage::Running(future) = &mut *Self::stage(task) else { return true };
             // The future stays where it is until it is dropped in place.
@@ -114,7 +116,7 @@ impl<F: Future> TaskCell<F> {
     }
 
     unsafe fn cancel(task: NonNull<Header>) {
-        // SAFETY: this is the owner's thread, and the future is not being polled.
+        // SAFETY: as in `poll`.
         unsafe { Self::finish(task, Err(JoinError::Cancelled)) };
     }
 
@@ -217,7 +219,7 @@ pub(super) unsafe fn allocate<F: Future>(
             held: Cell::new(3),
             queued: Cell::new(true),
             cancelled: Cell::new(false),
-            finished: Cell::new(false),
+            phase: Cell::new(Phase::Waiting),
             joinable: Cell::new(true),
             keeps_shard: Cell::new(false),
             in_inbox: AtomicBool::new(false),

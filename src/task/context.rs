@@ -159,7 +159,7 @@ impl<T: 'static> ContextVar<T> {
     fn exchange(&self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let id = self.id();
         let exchanged = with_current(|header| {
-            if header.finished.get() {
+            if header.has_ended() {
                 return value;
             }
             let mut values = header.values.take().unwrap_or_default();

@@ -35,6 +35,14 @@ pub(super) fn with_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
     })
 }
 
+/// [`with_turn`] amid the turn of another task, whose budget is afterwards what it was.
+pub(super) fn with_nested_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
+    let left = with_budget(Budget::left);
+    let value = with_turn(task, body);
+    with_budget(|budget| budget.restore(left));
+    value
+}
+
 struct Restore<'a> {
     turn: &'a Turn,
     outer: Option<NonNull<Header>>,

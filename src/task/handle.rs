@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::held::Task;
-use super::{JoinError, TaskId, budget, current};
+use super::{JoinError, TaskId, budget, check_runtime, current};
 
 /// A task, as seen by whoever spawned it.
 ///
@@ -19,9 +19,33 @@ use super::{JoinError, TaskId, budget, current};
 /// - awaited by `&mut` (`(&mut handle).await`), and that await dropped, nothing happens to the
 ///   task, and the handle can be awaited again.
 ///
-/// A task that awaits its own handle panics, as it would wait for ever.
+/// # Cancelled is over
 ///
-/// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident).
+/// Dropping an await by value ends the task before the drop returns: its future has been dropped
+/// then, and the locks that it held are free. So when `timeout(limit, handle)` returns, the work is
+/// over, and when the join of a cancelled task returns, whatever that task owned is over too, as are
+/// the tasks that those owned. Only where this cannot be the task ends later:
+///
+/// - a task that drops the await of itself, or of one by which it is being ended, ends at its next
+///   await;
+/// - outside of the loop of its runtime, the task ends at its next turn, as after
+///   [`cancel`](Self::cancel);
+/// - among destructors that end tasks whose destructors end tasks, the innermost levels of a long
+///   chain (more than 16) end before the outermost drop returns.
+///
+/// A panic in a destructor is reported like that of a detached task.
+///
+/// # Outcomes that nobody takes
+///
+/// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident). An output
+/// is dropped in silence, an `Err` too: whether that is a failure only the caller knows. Have a task
+/// that nobody joins deal with its errors itself, or keep it in a [`TaskSet`](crate::join::TaskSet).
+///
+/// # Panics
+///
+/// A task that awaits its own handle panics, as it would wait for ever. So does an await, inside of
+/// one runtime, of a task of another runtime of the same thread that has not ended: that one cannot
+/// run meanwhile.
 ///
 /// # Example
 ///
@@ -66,6 +90,8 @@ impl<T> JoinHandle<T> {
 
     /// Asks for the task's end: at its next turn its future is dropped instead of polled, and
     /// joining it says [`JoinError::Cancelled`]. Returns `false` if it has ended already.
+    ///
+    /// The caller goes on before that; when the join returns, the task is over, with all that it owned.
     ///
     /// Dropping the future cancels what it was waiting for, and loses nothing: see the crate's
     /// documentation.
@@ -150,9 +176,14 @@ impl<T> JoinHandle<T> {
             return Poll::Ready(());
         }
         assert!(!current::is(&self.task), "a task cannot wait for its own end");
+        check_runtime(self.task.header().shard().runtime, "this task");
         self.task.set_joiner(context.waker());
-        // The waker's clone is foreign code, which may have had the task end.
-        if self.task.is_finished() { Poll::Ready(()) } else { Poll::Pending }
+        if !self.task.is_finished() {
+            return Poll::Pending;
+        }
+        // The waker's clone is foreign code, which has had the task end.
+        self.task.drop_joiner();
+        Poll::Ready(())
     }
 
     #[inline]
@@ -182,8 +213,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Waits for a task that it owns; dropped before the end, it cancels the task. Made by awaiting a
-/// [`JoinHandle`] by value.
+/// Waits for a task that it owns; dropped before the end, it ends the task in place. Made by awaiting
+/// a [`JoinHandle`] by value; see there.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<T>(JoinHandle<T>);
@@ -207,7 +238,7 @@ impl<T> Future for Join<T> {
 impl<T> Drop for Join<T> {
     fn drop(&mut self) {
         if !self.0.taken {
-            self.0.cancel();
+            self.0.task.dispose();
         }
     }
 }

@@ -5,7 +5,7 @@
 //! `references` counts, atomically: each waker; a place in the inbox; and one for the owner's
 //! thread as long as it holds any reference at all. The owner's own (the list of tasks, the handle,
 //! a place in the ready queue, a [`LocalWaker`]) are counted in `held`, with no
-//! atomics. While a task is not finished its list holds it, so `held > 0`.
+//! atomics. While a task has not ended its list holds it, so `held > 0`.
 //!
 //! # The shard
 //!
@@ -14,7 +14,15 @@
 //! no atomic read-modify-write. A header that outlives the owner's holds, because a waker is left,
 //! gets a reference of its own (`keeps_shard`).
 //!
+//! # Phases
+//!
+//! A task waits, runs, or has ended ([`Phase`]). It runs while its future is polled or dropped, which
+//! may call anything; whatever would poll or drop the future finds by the phase that it must not. The
+//! phase is set in one place, `Task::enter`, and there is no other flag that could differ.
+//!
 //! # Being queued
+//!
+//! Apart from its phase, as a task that runs can be woken and has then its place in the queue.
 //!
 //! A task stands in the ready queue at most once (`queued`, the owner's), and in the inbox at most
 //! once (`in_inbox`, atomic). It may stand in both; then it is polled once too often, which is
@@ -39,6 +47,17 @@ use super::shard::Shard;
 /// More references than memory could hold: somebody forgets clones in a loop.
 const MOST_REFERENCES: u32 = u32::MAX / 2;
 
+/// What may be done with a task's future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It may be polled, or dropped.
+    Waiting,
+    /// It is being polled or dropped, further down on this stack: it must not be touched.
+    Running,
+    /// It has been dropped. The outcome is there, or was taken.
+    Ended,
+}
+
 /// Laid out for the cache: what each turn of a task touches comes first and fits one line.
 #[repr(C)]
 pub(super) struct Header {
@@ -48,7 +67,7 @@ pub(super) struct Header {
     pub(super) held: Cell<u32>,
     pub(super) queued: Cell<bool>,
     pub(super) cancelled: Cell<bool>,
-    pub(super) finished: Cell<bool>,
+    pub(super) phase: Cell<Phase>,
     /// Whether a handle may still take the outcome.
     pub(super) joinable: Cell<bool>,
     /// Changed by the owner's thread only, and read by whoever frees the memory after it.
@@ -76,6 +95,11 @@ pub(super) struct Header {
 }
 
 impl Header {
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.phase.get() == Phase::Ended
+    }
+
     pub(super) fn shard(&self) -> &Shard {
         // SAFETY: whoever has a reference to the header keeps the shard, see the module's text.
         unsafe { self.shard.as_ref() }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use super::cell::allocate;
-use super::header::{Header, hold, let_go};
+use super::header::{Header, Phase, hold, let_go};
 use super::shard::Shard;
 use super::tasks::Origin;
 use super::{JoinError, LocalWaker, TaskId, current, waker};
@@ -82,7 +82,7 @@ impl Task {
 
     #[inline]
     pub(crate) fn is_finished(&self) -> bool {
-        self.header().finished.get()
+        self.header().has_ended()
     }
 
     /// Puts the task at the end of the ready queue.
@@ -116,18 +116,29 @@ impl Task {
         true
     }
 
-    /// Gives the task its turn: polls it, or ends it if it was cancelled.
+    /// Begins the one call that may touch the future. `false` if it must not be touched: it is being
+    /// polled or dropped by a call further down on this stack, or has been dropped. It may have been
+    /// woken by the poll that ended it, and stood in the queue since.
+    #[inline]
+    fn enter(&self) -> bool {
+        let phase = &self.header().phase;
+        let may = phase.get() == Phase::Waiting;
+        if may {
+            phase.set(Phase::Running);
+        }
+        may
+    }
+
+    /// Polls the task, or ends it if it was cancelled. For the loop: no other task is being polled.
     #[inline]
     pub(crate) fn run(&self) {
-        let header = self.header();
-        if header.finished.get() {
-            // It was woken by the poll that ended it, and stood in the queue since.
+        if !self.enter() {
             return;
         }
+        let header = self.header();
         let ended = current::with_turn(self, || {
             if header.cancelled.get() {
-                // SAFETY: this is the owner's thread; one task has its turn at a time, so the future
-                // is not being polled.
+                // SAFETY: this is the owner's thread, and the phase was entered.
                 unsafe { (header.vtable.cancel)(self.header) };
                 return true;
             }
@@ -138,21 +149,33 @@ impl Task {
         });
         if ended {
             self.settle();
+        } else {
+            header.phase.set(Phase::Waiting);
         }
     }
 
-    /// Ends the task now, whatever it was doing, if it has not ended.
-    pub(crate) fn end(&self) {
-        self.header().cancelled.set(true);
-        self.run();
+    /// Ends the task now, whatever it waits for, also amid the turn of another. Returns whether it
+    /// has ended: it cannot while it is running further down on this stack.
+    pub(super) fn end(&self) -> bool {
+        let header = self.header();
+        header.cancelled.set(true);
+        if !self.enter() {
+            return self.is_finished();
+        }
+        current::with_nested_turn(self, || {
+            // SAFETY: this is the owner's thread, and the phase was entered.
+            unsafe { (header.vtable.cancel)(self.header) };
+        });
+        self.settle();
+        true
     }
 
     /// The outcome is there: tell whoever waits for it, or nobody will ever.
     #[inline]
     fn settle(&self) {
         let header = self.header();
-        header.finished.set(true);
-        // SAFETY: this is the owner's thread; an unfinished task stands in its shard's list, whose
+        header.phase.set(Phase::Ended);
+        // SAFETY: this is the owner's thread; a task that has not ended stands in its shard's list, whose
         // hold is given up here. `self` is another.
         unsafe {
             header.shard().listed.remove(self.header);
@@ -184,11 +207,16 @@ impl Task {
     /// Nobody will take the outcome; if it is there already, it is dropped.
     pub(super) fn detach(&self) {
         self.header().joinable.set(false);
+        self.drop_joiner();
+        if self.is_finished() {
+            self.dispose();
+        }
+    }
+
+    /// Drops the waker of whoever waits for the end, while its panic can be reported.
+    pub(super) fn drop_joiner(&self) {
         if let Some(joiner) = self.header().joiner.take() {
             self.shielded(|| drop(joiner));
-        }
-        if self.is_finished() {
-            self.discard();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::header::Header;
+use super::header::{Header, Phase};
 
 /// Each place in it is a hold of the owner's thread, which alone may touch it.
 #[derive(Default)]
@@ -13,8 +13,18 @@ pub(super) struct TaskList {
 }
 
 impl TaskList {
-    pub(super) fn first(&self) -> Option<NonNull<Header>> {
-        self.first.get()
+    /// The oldest task that is not running.
+    pub(super) fn first_waiting(&self) -> Option<NonNull<Header>> {
+        let mut place = self.first.get();
+        while let Some(task) = place {
+            // SAFETY: the place is a hold.
+            let header = unsafe { task.as_ref() };
+            if header.phase.get() == Phase::Waiting {
+                break;
+            }
+            place = header.list_after.get();
+        }
+        place
     }
 
     /// Adds a task at the end.

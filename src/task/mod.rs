@@ -40,6 +40,8 @@
 //   ended, and the `inbox` where other threads put the ones they wake.
 // - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
 //   their turns, and ends them. `handle` is how an outcome is waited for.
+// - `disposal` ends tasks and drops outcomes from within destructors; `running` knows which runtime's
+//   loop the thread is inside of.
 // - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting;
 //   `wake` is how others are left and woken.
 // - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
@@ -54,10 +56,12 @@
 // only `Task`, `JoinHandle` and `Tasks` reach. All are `!Send`, are made on the owner's
 // thread, and never leave it. Wakers hold the header alone.
 //
-// *Who may be in it twice.* A poll or a destructor of the future can call anything, also things
-// that reach the same cell: a handle's drop, `cancel`, `wake`. These only change the header's
-// cells; the stage (future or output) is replaced before a value taken from it is dropped, and the
-// future is dropped in place only after the stage says so. See `cell`.
+// *Who may be in it twice.* A poll or a destructor of the future can call anything, also what reaches
+// the same cell: a handle's drop, `cancel`, `wake`, the end of the runtime (the process's `exit` runs
+// the destructors of thread-locals), a loop inside the loop. Each looks at the task's *phase* before
+// it touches the future: waiting, running or ended, in the header, set where the future is polled or
+// dropped and nowhere else. A running task is neither polled nor dropped by any of them; if its poll
+// never returns, it is leaked. See `header` and `cell`.
 //
 // *When memory is freed.* `references` counts the wakers, the places in the inbox, and one for all
 // that the owner's thread holds together, which are counted apart and not atomically. The last
@@ -69,6 +73,7 @@ pub(crate) mod budget;
 mod cell;
 mod context;
 mod current;
+mod disposal;
 mod handle;
 mod header;
 mod held;
@@ -81,8 +86,11 @@ mod local_waker;
 mod model;
 mod pool;
 mod ready;
+mod running;
 mod shard;
 mod tasks;
+#[cfg(all(test, not(annulus_loom)))]
+mod tests;
 mod thread_id;
 mod wake;
 mod waker;
@@ -95,5 +103,8 @@ pub(crate) use held::Task;
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
+#[allow(unused_imports, reason = "for sleeps, which go over to the runtime that polls them")]
+pub(crate) use running::running;
+pub(crate) use running::{Running, RuntimeId, check_runtime};
 pub(crate) use tasks::{Origin, Tasks};
 pub(crate) use wake::{WakeSlot, poll_until, wake};

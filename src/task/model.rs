@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
@@ -13,7 +14,7 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
-use super::{JoinHandle, Origin, Tasks};
+use super::{JoinHandle, Origin, RuntimeId, Tasks};
 
 /// The owner's side of a loop that sleeps when it has nothing to do.
 struct Owner {
@@ -31,7 +32,11 @@ impl Owner {
             its_rings.fetch_add(1, Relaxed);
             its_bell.notify();
         };
-        Self { tasks: Tasks::new(Box::new(ring), Arc::new(|_| {})), bell, rings }
+        Self {
+            tasks: Tasks::new(RuntimeId::of(&Rc::new(())), Arc::new(ring), Arc::new(|_| {})),
+            bell,
+            rings,
+        }
     }
 
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {

@@ -4,18 +4,23 @@
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 // Not one of a model's: it orders nothing.
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::TaskId;
+use super::disposal::Disposals;
 use super::header::{Header, hold, let_go, release};
 use super::inbox::{Inbox, Pushed};
 use super::list::TaskList;
 use super::pool::Pool;
 use super::ready::ReadyQueue;
+use super::running::RuntimeId;
 use super::thread_id::ThreadId;
 use crate::error::{Incident, IncidentHook};
+
+/// Ends the owner's sleep, from any thread.
+pub(crate) type Bell = Arc<dyn Fn() + Send + Sync>;
 
 /// Shards take numbers for their tasks in blocks of this size, so that no two tasks of the process
 /// have the same and a spawn seldom touches what threads share.
@@ -27,9 +32,11 @@ static BLOCKS: AtomicU64 = AtomicU64::new(0);
 /// A thread's tasks as seen from their headers.
 pub(super) struct Shard {
     owner: ThreadId,
+    pub(super) runtime: RuntimeId,
     pub(super) inbox: Inbox,
-    /// Ends the owner's sleep, from any thread.
-    bell: Box<dyn Fn() + Send + Sync>,
+    /// Until the owner is gone: what outlives it, a handle that was forgotten for one, keeps the shard,
+    /// but not what the bell holds open.
+    bell: Mutex<Option<Bell>>,
     incidents: IncidentHook,
     // The owner's thread only:
     pub(super) ready: ReadyQueue,
@@ -39,30 +46,33 @@ pub(super) struct Shard {
     last_id: Cell<u64>,
     /// How many tasks the owner holds. They keep one reference to the shard together.
     held: Cell<usize>,
+    pub(super) disposals: Disposals,
     /// Whether all tasks are being ended, and with them new ones.
     pub(super) ending: Cell<bool>,
 }
 
-// SAFETY: `ready`, `listed`, `pool`, `last_id`, `held` and `ending` are touched only on the owner's thread, by methods
-// that demand it of their callers; the rest is `Sync`.
+// SAFETY: `ready`, `listed`, `pool`, `last_id`, `held`, `disposals` and `ending` are touched only on the
+// owner's thread, by methods that demand it of their callers; the rest is `Sync`.
 unsafe impl Sync for Shard {}
-// SAFETY: as above. Dropped elsewhere, queue and list are empty: each place in them is a held task,
-// which would keep the shard. The pool's memory may be freed anywhere.
+// SAFETY: as above. Dropped elsewhere, queue, list and what was put off are empty: each place in them
+// is a held task, which would keep the shard. The pool's memory may be freed anywhere.
 unsafe impl Send for Shard {}
 
 impl Shard {
     /// A shard owned by the calling thread.
-    pub(super) fn new(bell: Box<dyn Fn() + Send + Sync>, incidents: IncidentHook) -> Arc<Self> {
+    pub(super) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Arc<Self> {
         Arc::new(Self {
             owner: ThreadId::current(),
+            runtime,
             inbox: Inbox::new(),
-            bell,
+            bell: Mutex::new(Some(bell)),
             incidents,
             ready: ReadyQueue::default(),
             listed: TaskList::default(),
             pool: Pool::default(),
             last_id: Cell::new(0),
             held: Cell::new(0),
+            disposals: Disposals::default(),
             ending: Cell::new(false),
         })
     }
@@ -70,6 +80,19 @@ impl Shard {
     #[inline]
     pub(super) fn is_owned_by_this_thread(&self) -> bool {
         self.owner == ThreadId::current()
+    }
+
+    fn ring(&self) {
+        // Rung when the mutex is free again. Without a bell the owner has gone, and sleeps no more.
+        let bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(bell) = bell {
+            bell();
+        }
+    }
+
+    /// The owner sleeps no more.
+    pub(super) fn remove_bell(&self) {
+        drop(self.bell.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     pub(super) fn report(&self, incident: &Incident) {
@@ -127,7 +150,7 @@ impl Shard {
         }
     }
 
-    /// Puts a task at the end of the ready queue, unless it stands there or has finished.
+    /// Puts a task at the end of the ready queue, unless it stands there or has ended.
     ///
     /// # Safety
     ///
@@ -135,8 +158,8 @@ impl Shard {
     #[inline]
     pub(super) unsafe fn make_ready(&self, task: NonNull<Header>) {
         // SAFETY: the caller says so.
-        if !unsafe { task.as_ref() }.finished.get() {
-            // SAFETY: the list holds an unfinished task; the new hold is given away.
+        if !unsafe { task.as_ref() }.has_ended() {
+            // SAFETY: the list holds a task that has not ended; the new hold is given away.
             unsafe {
                 hold(task);
                 self.make_ready_held(task);
@@ -148,7 +171,7 @@ impl Shard {
     ///
     /// # Safety
     ///
-    /// As for [`make_ready`](Self::make_ready); the task has not finished, and the caller gives away a
+    /// As for [`make_ready`](Self::make_ready); the task has not ended, and the caller gives away a
     /// hold.
     #[inline]
     pub(super) unsafe fn make_ready_held(&self, task: NonNull<Header>) {
@@ -172,7 +195,7 @@ impl Shard {
         // SAFETY: passed on by the caller.
         match unsafe { self.inbox.push(task) } {
             Pushed::Quietly => {}
-            Pushed::OwnerSleeps => (self.bell)(),
+            Pushed::OwnerSleeps => self.ring(),
             // SAFETY: the reference was not taken.
             Pushed::Refused => unsafe { release(task) },
         }

@@ -11,7 +11,8 @@ use super::atomic::Ordering;
 use super::header::release;
 use super::held::Task;
 use super::inbox::Taken;
-use super::shard::Shard;
+use super::running::RuntimeId;
+use super::shard::{Bell, Shard};
 use super::{JoinError, JoinHandle, TaskId};
 use crate::error::IncidentHook;
 
@@ -46,16 +47,16 @@ where
     // SAFETY: passed on by the caller. The future borrows nothing that could end.
     let (task, ending) = unsafe { (Task::new(future, shard, origin), shard.as_ref().ending.get()) };
     if ending {
-        task.end();
+        task.dispose();
     }
     // SAFETY: the type is that of the future's output, and this is the only handle.
     unsafe { JoinHandle::new(task) }
 }
 
 impl Tasks {
-    /// No tasks yet, owned by the calling thread. The bell ends this thread's sleep, from any other.
-    pub(crate) fn new(bell: Box<dyn Fn() + Send + Sync>, incidents: IncidentHook) -> Self {
-        Self { shard: Shard::new(bell, incidents), _local: PhantomData }
+    /// No tasks yet, of a runtime of the calling thread. The bell ends this thread's sleep, from any other.
+    pub(crate) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Self {
+        Self { shard: Shard::new(runtime, bell, incidents), _local: PhantomData }
     }
 
     fn shard(&self) -> NonNull<Shard> {
@@ -74,14 +75,20 @@ impl Tasks {
 
     /// Runs `body` with a task whose future may borrow, and gives what the task ended with, or
     /// `None` if `body` returned before that. The future is gone when this returns or unwinds.
+    ///
+    /// # Panics
+    ///
+    /// Once the tasks are being ended.
     pub(crate) fn scoped<F: Future>(
         &self,
         future: F,
         origin: Origin,
         body: impl FnOnce(&Task),
     ) -> Option<Result<F::Output, JoinError>> {
-        // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties its cell, before this
-        // function returns or unwinds; what others keep of it, its header, borrows nothing.
+        assert!(!self.shard.ending.get(), "the runtime is being closed");
+        // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties its
+        // cell, before this function returns or unwinds; what others keep of it, its header, borrows
+        // nothing.
         let task = unsafe { Task::new(future, self.shard(), origin) };
         // SAFETY: the type is that of the future's output, and this is the only handle.
         let mut handle = unsafe { JoinHandle::<F::Output>::new(task.clone()) };
@@ -116,18 +123,21 @@ impl Tasks {
         self.admit(self.shard.inbox.take());
     }
 
-    /// Ends every task, the oldest first, and from here on every new one at once.
+    /// Ends every task, the oldest first, and from here on every new one at once. A task that is
+    /// running, further down on this stack, is left alone: it stays in the list, and so in memory, until
+    /// its poll returns, if ever.
     pub(crate) fn end_all(&self) {
         self.shard.ending.set(true);
-        while let Some(header) = self.shard.listed.first() {
+        while let Some(header) = self.shard.listed.first_waiting() {
             // SAFETY: the list holds the task, on the owner's thread.
             unsafe { Task::hold(header) }.end();
         }
     }
 
-    /// Takes nothing more from other threads, and lets go of what was ready.
+    /// Takes nothing more from other threads, and lets go of what was ready and of the bell.
     pub(crate) fn close(&self) {
         self.admit(self.shard.inbox.close());
+        self.shard.remove_bell();
         while self.pop().is_some() {}
     }
 
@@ -156,6 +166,10 @@ struct EndOnDrop<'a>(&'a Task);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        if !self.0.end() {
+            // Its poll is further down on this stack, and the future may borrow what ends above. No
+            // caller does this: a task with a scope is polled only inside of it.
+            std::process::abort();
+        }
     }
 }

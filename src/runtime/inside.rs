@@ -1,0 +1,66 @@
+//! Being inside of a runtime: in its loop, or closing it.
+
+use std::rc::Rc;
+
+use super::context::{self, Entered, Shared};
+use crate::task::{Running, RuntimeId};
+
+/// Until it is dropped, this thread is inside of a runtime, which code on it finds as its own.
+pub(super) struct Inside<'a> {
+    shared: &'a Rc<Shared>,
+    is_outermost: bool,
+    _running: Running,
+    _entered: Entered,
+}
+
+impl<'a> Inside<'a> {
+    /// To run its loop.
+    ///
+    /// # Panics
+    ///
+    /// If the thread is inside of a runtime already, of this or another one.
+    #[track_caller]
+    pub(super) fn begin(shared: &'a Rc<Shared>) -> Self {
+        let running = Running::try_begin(shared.id()).expect(
+            "this thread is running a runtime already: await the future, or spawn it, instead of \
+             starting a second loop inside the first",
+        );
+        Self::new(shared, running, true)
+    }
+
+    /// To close it, also inside of another one.
+    pub(super) fn to_close(shared: &'a Rc<Shared>) -> Self {
+        match Running::try_begin(shared.id()) {
+            Some(running) => Self::new(shared, running, true),
+            None => Self::new(shared, Running::nested(shared.id()), false),
+        }
+    }
+
+    fn new(shared: &'a Rc<Shared>, running: Running, is_outermost: bool) -> Self {
+        shared.inside.set(shared.inside.get() + 1);
+        let _entered = context::enter(shared);
+        Self { shared, is_outermost, _running: running, _entered }
+    }
+
+    /// Whether the thread is inside of no other runtime, so that this one's loop can run.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.is_outermost
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.shared.inside.set(self.shared.inside.get() - 1);
+    }
+}
+
+impl Shared {
+    fn id(&self) -> RuntimeId {
+        RuntimeId::of(&self.driver)
+    }
+
+    /// Whether a loop of this runtime, or its closing, is further down on this stack.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside.get() > 0
+    }
+}
