@@ -154,9 +154,14 @@ impl Op {
 
     /// A zero-copy send of all of `buffer`.
     pub fn send_zero_copy(to: impl Into<Target>, buffer: Buffer) -> Op {
+        Op::send_zero_copy_with(to, buffer, libc::MSG_NOSIGNAL)
+    }
+
+    /// A zero-copy send with exactly these `MSG_*` flags.
+    pub fn send_zero_copy_with(to: impl Into<Target>, buffer: Buffer, flags: i32) -> Op {
         let to = to.into();
         let send = opcode::SendZc::new(to.fd, buffer.as_ptr(), length(buffer));
-        Op::on(to, send.flags(libc::MSG_NOSIGNAL).build())
+        Op::on(to, send.flags(flags).build())
     }
 
     /// One read at the current position.

@@ -145,6 +145,34 @@ pub fn write_all(fd: &impl AsRawFd, bytes: &[u8]) {
     assert_eq!(usize::try_from(written), Ok(bytes.len()), "write all the bytes");
 }
 
+/// Sends zeroes until there is no room for more, and none comes, and says how many.
+///
+/// # Panics
+///
+/// When the connection is broken.
+pub fn fill(mut socket: &TcpStream) -> usize {
+    socket.set_nonblocking(true).expect("make the socket non-blocking");
+    let mut sent = 0;
+    loop {
+        match io::Write::write(&mut socket, &[0; 1 << 16]) {
+            Ok(count) => sent += count,
+            // What is on its way to the peer's own buffer still makes room.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && has_room_soon(socket) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+            Err(e) => panic!("fill the socket: {e}"),
+        }
+    }
+    socket.set_nonblocking(false).expect("make the socket blocking");
+    sent
+}
+
+fn has_room_soon(socket: &TcpStream) -> bool {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the call reads and writes one `pollfd`.
+    let ready = unsafe { libc::poll(&mut poll, 1, 20) };
+    checked(ready.into()).expect("poll the socket") > 0
+}
+
 /// Adds one to an event counter.
 pub fn signal(counter: &impl AsRawFd) {
     write_all(counter, &1_u64.to_ne_bytes());

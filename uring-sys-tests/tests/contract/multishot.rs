@@ -24,6 +24,8 @@ cases![
     multishot_ends_without_more: [MultishotRecv],
     multishot_accept_goes_on,
     multishot_poll_reports_each_write,
+    polls_for_room_report_room,
+    multishot_poll_for_room_is_quiet_until_room_comes,
     multishot_overflow_loses_nothing: [MultishotRecv],
     multishot_fairness_bound: [MultishotRecv, DeferTaskrun],
     byte_cap_stops_multishot: [ByteCap],
@@ -81,6 +83,48 @@ fn multishot_poll_reports_each_write() {
         let woken = ring.next_any();
         assert!(woken.more(), "still armed after write {write}: {woken:?}");
         assert_eq!(woken.outcome(), Ok(libc::POLLIN as u32));
+    }
+}
+
+const POLLOUT: u32 = libc::POLLOUT as u32;
+const POLLRDHUP: u32 = libc::POLLRDHUP as u32;
+
+/// A poll for room reports `POLLOUT` when there is room. Where the peer has ended its direction it reports
+/// that at once, without `POLLOUT`. The driver tells by it a wait that is over from one that is not.
+fn polls_for_room_report_room() {
+    let mut ring = Ring::plain(8);
+    let (near, far) = socket::tcp_pair();
+    let room = ring.run(Op::poll(&near, libc::POLLOUT)).outcome();
+    assert!(room.is_ok_and(|events| events & POLLOUT != 0), "there is room: {room:?}");
+    let sent = socket::fill(&near);
+    far.shutdown(std::net::Shutdown::Write).expect("end the peer's direction");
+    let ended = ring.run(Op::poll(&near, libc::POLLOUT)).outcome();
+    assert!(ended.is_ok_and(|events| events & (POLLOUT | POLLRDHUP) == POLLRDHUP), "{ended:?}");
+    socket::drain(&far, sent);
+    let room = ring.run(Op::poll(&near, libc::POLLOUT)).outcome();
+    assert!(room.is_ok_and(|events| events & POLLOUT != 0), "there is room again: {room:?}");
+}
+
+/// A multishot poll for room reports the peer's end once, is then quiet while there is no room, and reports
+/// `POLLOUT` when room has come. It is edge-triggered; the one-shot poll would report the end again and
+/// again. The driver waits so for the room of half-closed connections.
+fn multishot_poll_for_room_is_quiet_until_room_comes() {
+    let mut ring = Ring::plain(8);
+    let (near, far) = socket::tcp_pair();
+    let sent = socket::fill(&near);
+    far.shutdown(std::net::Shutdown::Write).expect("end the peer's direction");
+    ring.start([Op::poll_multi(&near, libc::POLLOUT).tag(1)]);
+    let ended = ring.next_for(1);
+    assert!(ended.more(), "it goes on: {ended:?}");
+    assert!(ended.outcome().is_ok_and(|events| events & POLLOUT == 0), "{ended:?}");
+    ring.assert_quiet("there is no room");
+    socket::drain(&far, sent);
+    loop {
+        let next = ring.next_for(1);
+        assert!(next.more(), "it goes on: {next:?}");
+        if next.outcome().is_ok_and(|events| events & POLLOUT != 0) {
+            break;
+        }
     }
 }
 

@@ -24,6 +24,7 @@ cases![
     nonempty_flag_tells_of_more,
     nonblock_still_polls,
     short_send_reports_part,
+    dontwait_send_reports_part,
     waitall_send_complete,
     connect_refused,
     connect_unreachable,
@@ -32,6 +33,7 @@ cases![
     write_sigpipe_vs_send @ in_own_process,
     zero_copy_two_completions: [SendZc],
     zero_copy_errors_notify_too: [SendZc],
+    dontwait_zero_copy_send_never_waits: [SendZc],
 ];
 
 /// A receive completes with what is there, be it less than the buffer holds.
@@ -148,6 +150,28 @@ fn waitall_send_complete() {
     let got = reader.join().expect("the reading thread").expect("read the stream");
     assert!(got == sent, "{} bytes came, not those that were sent", got.len());
 }
+
+/// With `MSG_DONTWAIT` a send completes at once: with the part that fitted, and then with `EAGAIN`.
+/// The driver sends so, and goes on behind the part; a lost count would send bytes twice.
+fn dontwait_send_reports_part() {
+    let mut ring = Ring::plain(8);
+    let (near, far) = socket::tcp_pair();
+    let mut sent = 0;
+    loop {
+        match ring.run(Op::send_with(&near, Buffer::filled(1 << 20, 0x5a), AT_ONCE)).outcome() {
+            Ok(count) => sent += count as usize,
+            Err(full) => break assert_eq!(full, Errno(libc::EAGAIN)),
+        }
+    }
+    // What has fitted may move on to the peer and leave room again, but no byte is counted twice.
+    drop(near);
+    let mut got = Vec::new();
+    std::io::Read::read_to_end(&mut { far }, &mut got).expect("read the stream");
+    assert_eq!(got.len(), sent);
+}
+
+/// The flags of a send that does not wait.
+const AT_ONCE: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// A connect that nobody listens for completes with `ECONNREFUSED`, not with a late socket error.
 /// The driver reports the connect's own result and does not ask the socket again.
@@ -275,5 +299,22 @@ fn zero_copy_errors_notify_too() {
             assert!(notification.is_notification() && !notification.more(), "{notification:?}");
         }
         ring.assert_quiet("nothing after the completion without the more-flag");
+    }
+}
+
+/// Nor does a zero-copy send wait with `MSG_DONTWAIT`: its result comes although the peer reads nothing.
+/// Only the notification waits for the peer, so a dropped send holds up nothing but its memory.
+fn dontwait_zero_copy_send_never_waits() {
+    let mut ring = Ring::plain(8);
+    let (near, _far) = socket::tcp_pair();
+    let buffer = Buffer::filled(1 << 20, 0x5a);
+    loop {
+        ring.start([Op::send_zero_copy_with(&near, buffer, AT_ONCE).tag(1)]);
+        // Notifications of those before come between.
+        let result =
+            std::iter::repeat_with(|| ring.next_for(1)).find(|next| !next.is_notification());
+        if let Err(full) = result.expect("a result").outcome() {
+            break assert_eq!(full, Errno(libc::EAGAIN));
+        }
     }
 }

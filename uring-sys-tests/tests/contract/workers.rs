@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,6 +28,7 @@ use crate::files::{unnamed_file, unused_path};
 
 cases![
     inline_vs_iowq_table @ in_own_process,
+    full_send_after_fin_stays_off_iowq @ in_own_process,
     max_workers_respected @ in_own_process,
     iowq_cancel_codes @ in_own_process,
 ];
@@ -118,6 +119,23 @@ fn inline_vs_iowq_table() {
         let (outcome, worker) = takes_worker(leaked(entry));
         assert!(outcome.is_ok(), "{name} ended with {outcome:?}");
         assert!(worker, "{name} took no worker");
+    }
+}
+
+/// After its peer's end, or with urgent data unread, a socket without room is "ready" to every poll of the
+/// kernel, so that a send which waits is tried in vain and then blocks a worker. With `MSG_DONTWAIT` it
+/// completes with `EAGAIN`, and no worker sees it. The driver sends only so: else each such peer that
+/// does not read would cost a thread.
+fn full_send_after_fin_stays_off_iowq() {
+    let (near, far) = socket::tcp_pair();
+    far.shutdown(Shutdown::Write).expect("end the peer's direction");
+    socket::fill(&near);
+    let buffer = Buffer::zeroed(1 << 20);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    for _ in 0..3 {
+        let (outcome, worker) = takes_worker(Op::send_with(&near, buffer, flags));
+        assert_eq!(outcome, Err(Errno(libc::EAGAIN)));
+        assert!(!worker, "the send took a worker");
     }
 }
 
