@@ -108,6 +108,8 @@ impl Book {
                     self.settling.push(*abandoned);
                 }
             }
+            Effect::SettleResult(abandoned) => self.settling.push(abandoned),
+            Effect::Free => drop(self.slots.remove(key.index as usize)),
         }
     }
 

@@ -257,21 +257,31 @@ impl<R: Ring> Flight<R> {
         Some(None)
     }
 
-    /// The future of an operation in flight is gone. Returns the waker it had left.
-    pub(super) fn abandon(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
-        let waker = self.keep(key, orphan);
-        self.cancel(key);
-        waker
-    }
-
-    /// [`abandon`](Self::abandon) of one that is not to be cancelled.
-    pub(super) fn keep(&mut self, key: Key, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
+    /// The future of an operation in flight is gone, and `keeper` is left for the notice, if one
+    /// follows its result. Returns the waker it had left.
+    pub(super) fn abandon(
+        &mut self,
+        key: Key,
+        orphan: Box<dyn Orphan>,
+        keeper: Option<Box<dyn Orphan>>,
+    ) -> Option<LocalWaker> {
         if self.queue.is_none() {
             // The ring was closed over an operation that the kernel would not let go of.
-            mem::forget(orphan);
+            mem::forget((orphan, keeper));
             return None;
         }
-        self.book.state(key).abandon(orphan)
+        self.book.state(key).abandon(orphan, keeper)
+    }
+
+    /// Leaves nothing of an operation that points to no memory, and asks the kernel to end it. Returns
+    /// what is to be dropped where foreign code may run.
+    pub(super) fn discard(&mut self, key: Key) -> State {
+        if !self.book.is_in_flight(key) {
+            return self.book.free(key);
+        }
+        let state = self.book.state(key).discard();
+        self.cancel(key);
+        state
     }
 
     /// Asks the kernel to end an operation, if it is in flight.

@@ -42,6 +42,8 @@ pub struct Metrics {
     /// Sends for which the kernel was asked not to copy; see
     /// [`TcpStream::write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy).
     pub zero_copy_sends: u64,
+    /// Times a send had to wait until its connection had room for more, because the peer read too slowly.
+    pub room_waits: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Timers that are running, or have fired and not been looked at.

@@ -85,6 +85,7 @@ pub(crate) struct Driver<R = KernelRing> {
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
     zero_copy_sends: Cell<u64>,
+    room_waits: Cell<u64>,
     accept_stalls: Cell<u64>,
     incidents: IncidentHook,
 }
@@ -124,6 +125,7 @@ impl<R: Ring> Driver<R> {
             place_misses: Cell::new(0),
             multishot_receives: Cell::new(0),
             zero_copy_sends: Cell::new(0),
+            room_waits: Cell::new(0),
             capabilities,
             accept_stalls: Cell::new(0),
             incidents,
@@ -269,23 +271,26 @@ impl<R: Ring> Driver<R> {
     /// The future of an operation is gone: keeps what it leaves behind until the kernel is done
     /// with it, asks the kernel to cancel, and settles what comes too late.
     pub(crate) fn abandon(&self, key: Key, orphan: Box<dyn Orphan>) {
-        self.part_with(key, orphan, Flight::abandon);
+        self.part_with(key, orphan, None);
+        self.cancel(key);
     }
 
     /// [`abandon`](Self::abandon) of an operation that has done its work: nothing is cancelled.
     pub(crate) fn keep(&self, key: Key, orphan: Box<dyn Orphan>) {
-        self.part_with(key, orphan, Flight::keep);
+        self.part_with(key, orphan, None);
     }
 
-    fn part_with(
-        &self,
-        key: Key,
-        orphan: Box<dyn Orphan>,
-        leave: impl FnOnce(&mut Flight<R>, Key, Box<dyn Orphan>) -> Option<LocalWaker>,
-    ) {
+    /// [`abandon`](Self::abandon) of an operation whose result is yet to come, and comes soon, and then a
+    /// notice, which may take any time: `orphan` settles the result, and `keeper` is kept to the notice,
+    /// if one follows. Nothing is cancelled.
+    pub(crate) fn leave(&self, key: Key, orphan: Box<dyn Orphan>, keeper: Box<dyn Orphan>) {
+        self.part_with(key, orphan, Some(keeper));
+    }
+
+    fn part_with(&self, key: Key, orphan: Box<dyn Orphan>, keeper: Option<Box<dyn Orphan>>) {
         let mut flight = self.flight.borrow_mut();
         if flight.state(key).in_flight() {
-            let waker = leave(&mut flight, key, orphan);
+            let waker = flight.abandon(key, orphan, keeper);
             drop(flight);
             drop(waker);
         } else {
@@ -293,6 +298,19 @@ impl<R: Ring> Driver<R> {
             drop(flight);
             state.into_abandoned(orphan).settle();
         }
+    }
+
+    /// Leaves nothing of an operation that points to no memory and whose outcome means nothing any more;
+    /// the kernel is asked to end it.
+    pub(crate) fn discard(&self, key: Key) {
+        let state = self.flight.borrow_mut().discard(key);
+        drop(state);
+    }
+
+    /// Takes the oldest completion of a multishot operation, if there is one.
+    pub(crate) fn try_next(&self, key: Key) -> Option<Completion> {
+        let mut flight = self.flight.borrow_mut();
+        if flight.has_next(key) { flight.take_next(key).flatten() } else { None }
     }
 
     /// Frees the slot of a multishot operation whose last completion has been taken.
@@ -468,6 +486,11 @@ impl<R: Ring> Driver<R> {
         self.zero_copy_sends.set(self.zero_copy_sends.get() + 1);
     }
 
+    /// Counts a send that waits for room.
+    pub(crate) fn note_room_wait(&self) {
+        self.room_waits.set(self.room_waits.get() + 1);
+    }
+
     /// Counts an accept that had to wait because descriptors or memory had run out.
     pub(crate) fn note_accept_stall(&self) {
         self.accept_stalls.set(self.accept_stalls.get() + 1);
@@ -488,6 +511,7 @@ impl<R: Ring> Driver<R> {
         metrics.direct_descriptor_misses = self.place_misses.get();
         metrics.multishot_receives = self.multishot_receives.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
+        metrics.room_waits = self.room_waits.get();
         metrics.accept_stalls = self.accept_stalls.get();
         metrics
     }

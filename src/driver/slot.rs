@@ -10,13 +10,18 @@
 //! | `Completed` | waits      | is done    | impossible                | → freed, take the result | → freed, take the result |
 //! | `Streaming` | waits      | works      | queue; last one: ended    | take from the queue; ended and empty → freed | → `Abandoned`, cancel; ended → freed |
 //! | `Abandoned` | is gone    | works      | queue; last one: → freed, *settle* | impossible      | impossible             |
+//! | `Discarded` | is gone    | works      | nothing; last one: → freed | impossible              | impossible             |
 //!
 //! "Last one" is a completion without the more-flag. To *settle* is to give the late completions to
 //! the [`Orphan`] that the future left behind, which disposes of them; that runs foreign code (a
 //! buffer's destructor), so the driver does it after reaping.
 //!
-//! A send without a copy is such a stream, of two: the result, and the *notice* that its memory is free.
-//! When its future has the result it leaves an orphan that keeps the memory, and nothing is cancelled.
+//! A send without a copy is such a stream, of two: the result, and the *notice* that its memory is free,
+//! for which a peer can let it wait as long as it pleases. When its future has the result it leaves an
+//! orphan that keeps the memory, and nothing is cancelled. If the future is dropped before, it leaves two:
+//! one that is settled by the result and then gone, with the connection, and one that keeps the memory.
+//!
+//! What points to no memory, and whose result means nothing any more, is discarded: it leaves nothing.
 //!
 //! A streaming slot holds a bounded number of untaken completions: at the bound the driver cancels
 //! the operation, which then ends, and whoever reads the stream starts it again.
@@ -25,7 +30,6 @@ use std::mem;
 
 use super::untaken::Untaken;
 use crate::sys::Completion;
-use crate::sys::errno::ECANCELED;
 use crate::task::LocalWaker;
 
 /// What a future leaves behind when it is dropped with its operation in flight: everything the
@@ -96,7 +100,7 @@ pub(super) struct Stream {
 
 /// Whether an operation completes once more after its result, only to say that its memory is free. It is
 /// past being cancelled then.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Notice {
     /// It does not.
     None,
@@ -118,10 +122,28 @@ impl Notice {
 pub(super) struct Abandoned {
     orphan: Box<dyn Orphan>,
     completions: Untaken,
-    notice: Notice,
+    /// What is left for the notice, if one follows the result.
+    keeper: Option<Box<dyn Orphan>>,
+    /// Whether only the notice is to come.
+    is_past_cancel: bool,
 }
 
 impl Abandoned {
+    fn new(orphan: Box<dyn Orphan>) -> Self {
+        Self { orphan, completions: Untaken::default(), keeper: None, is_past_cancel: false }
+    }
+
+    /// The kernel has completed the entry, perhaps not for the last time.
+    fn complete(&mut self, completion: Completion) -> Effect {
+        self.completions.push(completion);
+        if !completion.more() {
+            return Effect::Settle;
+        }
+        let Some(keeper) = self.keeper.take() else { return Effect::None };
+        let kept = Self { is_past_cancel: true, ..Self::new(keeper) };
+        Effect::SettleResult(mem::replace(self, kept))
+    }
+
     /// Gives the late completions to the orphan. Runs foreign code.
     pub(super) fn settle(mut self) {
         while let Some(completion) = self.completions.pop() {
@@ -131,7 +153,7 @@ impl Abandoned {
 
     /// Keeps from ever being freed what the kernel may still touch.
     pub(super) fn leak(self) {
-        mem::forget(self.orphan);
+        mem::forget((self.orphan, self.keeper));
     }
 }
 
@@ -140,6 +162,7 @@ pub(super) enum State {
     Completed(Completion),
     Streaming(Stream),
     Abandoned(Box<Abandoned>),
+    Discarded,
 }
 
 pub(super) struct Slot {
@@ -160,6 +183,10 @@ pub(super) enum Effect {
     Stop(Option<LocalWaker>),
     /// Free the slot and, once reaping is over, settle.
     Settle,
+    /// Settle this once reaping is over; the slot goes on.
+    SettleResult(Abandoned),
+    /// Free the slot.
+    Free,
 }
 
 impl State {
@@ -178,23 +205,22 @@ impl State {
 
     /// An operation that never had a future.
     pub(super) fn abandoned(orphan: Box<dyn Orphan>) -> Self {
-        let (completions, notice) = (Untaken::default(), Notice::None);
-        Self::Abandoned(Box::new(Abandoned { orphan, completions, notice }))
+        Self::Abandoned(Box::new(Abandoned::new(orphan)))
     }
 
     /// Whether only the notice is to come, which no cancel brings nearer.
     pub(super) fn is_past_cancel(&self) -> bool {
         match self {
             Self::Streaming(stream) => stream.notice == Notice::IsDue,
-            Self::Abandoned(abandoned) => abandoned.notice == Notice::IsDue,
-            Self::Waiting(_) | Self::Completed(_) => false,
+            Self::Abandoned(abandoned) => abandoned.is_past_cancel,
+            Self::Waiting(_) | Self::Completed(_) | Self::Discarded => false,
         }
     }
 
     /// Whether the kernel will complete this slot's entry again.
     pub(super) fn in_flight(&self) -> bool {
         match self {
-            Self::Waiting(_) | Self::Abandoned(_) => true,
+            Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => true,
             Self::Completed(_) => false,
             Self::Streaming(stream) => !stream.ended,
         }
@@ -205,7 +231,7 @@ impl State {
         match self {
             Self::Waiting(waker) => Some(waker),
             Self::Streaming(stream) => stream.waker.as_ref(),
-            Self::Completed(_) | Self::Abandoned(_) => None,
+            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => None,
         }
     }
 
@@ -214,7 +240,9 @@ impl State {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
             Self::Streaming(stream) => stream.waker.replace(waker),
-            Self::Completed(_) | Self::Abandoned(_) => unreachable!("nobody waits for this slot"),
+            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
+                unreachable!("nobody waits for this slot")
+            }
         }
     }
 
@@ -228,11 +256,9 @@ impl State {
                 Effect::Wake(waker)
             }
             Self::Streaming(stream) => stream.complete(completion),
-            Self::Abandoned(abandoned) => {
-                abandoned.notice.note(completion);
-                abandoned.completions.push(completion);
-                if completion.more() { Effect::None } else { Effect::Settle }
-            }
+            Self::Abandoned(abandoned) => abandoned.complete(completion),
+            Self::Discarded if completion.more() => Effect::None,
+            Self::Discarded => Effect::Free,
             Self::Completed(_) => {
                 debug_assert!(false, "a completed operation completed again: {completion:?}");
                 Effect::None
@@ -240,19 +266,34 @@ impl State {
         }
     }
 
-    /// The future is gone while the kernel still works. Returns the waker it had left, to be
-    /// dropped where foreign code may run.
-    pub(super) fn abandon(&mut self, orphan: Box<dyn Orphan>) -> Option<LocalWaker> {
-        let vacant = Self::Completed(Completion::failed(ECANCELED));
-        let (waker, completions, notice) = match mem::replace(self, vacant) {
-            Self::Waiting(waker) => (Some(waker), Untaken::default(), Notice::None),
-            Self::Streaming(stream) => (stream.waker, stream.untaken, stream.notice),
-            Self::Completed(_) | Self::Abandoned(_) => {
+    /// The future is gone while the kernel still works. If a notice follows the result, `keeper` is
+    /// what is left for it. Returns the waker the future had left, to be dropped where foreign code may
+    /// run.
+    pub(super) fn abandon(
+        &mut self,
+        orphan: Box<dyn Orphan>,
+        keeper: Option<Box<dyn Orphan>>,
+    ) -> Option<LocalWaker> {
+        let (waker, completions, is_past_cancel) = match mem::replace(self, Self::Discarded) {
+            Self::Waiting(waker) => (Some(waker), Untaken::default(), false),
+            Self::Streaming(Stream { waker, untaken, notice, .. }) => {
+                debug_assert_eq!(keeper.is_some(), notice == Notice::Follows, "one for the notice");
+                (waker, untaken, notice == Notice::IsDue)
+            }
+            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
                 unreachable!("only an operation in flight, with a future, can be abandoned")
             }
         };
-        *self = Self::Abandoned(Box::new(Abandoned { orphan, completions, notice }));
+        *self =
+            Self::Abandoned(Box::new(Abandoned { orphan, completions, keeper, is_past_cancel }));
         waker
+    }
+
+    /// The future is gone while the kernel still works, and nothing is left of it. Returns what is to
+    /// be dropped where foreign code may run.
+    pub(super) fn discard(&mut self) -> Self {
+        debug_assert!(self.in_flight() && !matches!(self, Self::Abandoned(_)));
+        mem::replace(self, Self::Discarded)
     }
 
     /// The future is gone after the last completion: what it has not taken is late.
@@ -260,9 +301,11 @@ impl State {
         let completions = match self {
             Self::Completed(completion) => Untaken::from(completion),
             Self::Streaming(stream) => stream.untaken,
-            Self::Waiting(_) | Self::Abandoned(_) => unreachable!("the operation is in flight"),
+            Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => {
+                unreachable!("the operation is in flight")
+            }
         };
-        Abandoned { orphan, completions, notice: Notice::None }
+        Abandoned { completions, ..Abandoned::new(orphan) }
     }
 }
 

@@ -12,21 +12,22 @@ use crate::sys::pipe::Pipe;
 use crate::sys::readiness::WRITABLE;
 use crate::sys::{Completion, Submission, opcode};
 
-/// Moves so many bytes, by calls that never wait; the entry is for when the socket has no room.
+/// Moves so many bytes, by calls that never wait.
 pub(crate) struct DrainPipe {
     socket: Rc<Socket>,
     pipe: Rc<Pipe>,
     left: usize,
     /// Whether more is to follow.
     more: bool,
-    awaits_room: bool,
+    /// Whether the next call must wait for a turn of the loop.
+    yields: bool,
 }
 
 impl DrainPipe {
-    /// The socket has a descriptor of the process, and does not block.
+    /// The socket has a descriptor of the process.
     pub(crate) fn new(socket: &Rc<Socket>, pipe: &Rc<Pipe>, length: usize, more: bool) -> Self {
         let (socket, pipe) = (Rc::clone(socket), Rc::clone(pipe));
-        Self { socket, pipe, left: length, more, awaits_room: false }
+        Self { socket, pipe, left: length, more, yields: false }
     }
 }
 
@@ -34,8 +35,9 @@ impl DrainPipe {
 unsafe impl Operation for DrainPipe {
     type Output = io::Result<()>;
 
+    /// For when no more calls may be made in this turn: it comes back in the next.
     fn entry(&mut self) -> Submission {
-        self.awaits_room = true;
+        self.yields = true;
         self.socket.entry(|fd| opcode::PollAdd::new(fd, WRITABLE).build())
     }
 
@@ -44,19 +46,24 @@ unsafe impl Operation for DrainPipe {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        self.pipe.splice_to(self.socket.call_fd()?, self.left, self.more)
+        Some(self.pipe.splice_to(self.socket.call_fd()?, self.left, self.more))
+    }
+
+    fn sends_on(&self) -> Option<&Socket> {
+        Some(&self.socket)
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        let doing = if self.awaits_room { "poll" } else { "splice" };
-        let count = match completion.result().describe(doing) {
-            Ok(count) => count as usize,
-            Err(error) => return Step::Done(Err(error)),
-        };
-        if mem::take(&mut self.awaits_room) {
-            return Step::Again(self);
+        if mem::take(&mut self.yields) {
+            return match completion.result().describe("poll") {
+                Ok(_) => Step::Again(self),
+                Err(error) => Step::Done(Err(error)),
+            };
         }
-        self.left -= count;
+        match self.socket.sent(completion, "splice") {
+            Ok(count) => self.left -= count,
+            Err(error) => return Step::Done(Err(error)),
+        }
         if self.left == 0 { Step::Done(Ok(())) } else { Step::Again(self) }
     }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
-use super::recv::is_interrupted;
 use super::{Operation, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
@@ -47,9 +46,6 @@ unsafe impl Operation for FillPipe {
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
         Step::Done(completion.result().describe("read a file").map(|count| count as usize))
     }
 

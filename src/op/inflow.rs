@@ -25,7 +25,6 @@ use super::habit::Habit;
 use super::recv::keep_error;
 use crate::buf::Lease;
 use crate::driver::{Key, Orphan};
-use crate::error::describe;
 use crate::sys::errno::{ENOBUFS, is_cancellation};
 use crate::sys::{BUFFER_GROUP, Completion, opcode};
 use crate::task::budget;
@@ -108,9 +107,9 @@ impl Socket {
     fn take_in(&self, completion: Completion) -> Option<io::Result<Lease>> {
         let lease = self.lent(completion);
         self.has_more.set(completion.has_more());
-        match completion.result() {
+        match self.received(completion, "recv") {
             Ok(count) => {
-                self.learn(count as usize, self.driver().picked_bytes());
+                self.learn(count, self.driver().picked_bytes());
                 if let Some(key) = self.inflow.key.get().filter(|_| self.habit.get().is_much()) {
                     self.stop_inflow(key);
                 }
@@ -120,8 +119,8 @@ impl Socket {
                 self.driver().add_lease();
                 None
             }
-            Err(error) if is_cancellation(&error) => None,
-            Err(error) => Some(Err(describe("recv", error))),
+            Err(_) if completion.errno().is_some_and(is_cancellation) => None,
+            Err(error) => Some(Err(error)),
         }
     }
 

@@ -15,6 +15,10 @@
 //!    asked to cancel, and when the last completion comes the operation *settles* it: bytes go to
 //!    the stream they belong to, descriptors are kept or closed.
 //!
+//! Two outcomes are the same for all and are seen to here: a step that a signal has interrupted is done
+//! again, and a send that found no room waits for it (`room`) and goes on. While it waits the kernel has
+//! nothing of it but a poll.
+//!
 //! A future that is forgotten keeps its resources for ever, which is sound.
 
 mod accept;
@@ -31,10 +35,12 @@ mod multishot;
 #[cfg(test)]
 mod on_workers;
 mod open_socket;
+mod payload;
 mod peek;
 mod readable;
 mod recv;
 mod recv_lease;
+mod room;
 mod send;
 mod send_zero_copy;
 mod socket;
@@ -42,6 +48,7 @@ mod target;
 mod timeout;
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -52,17 +59,21 @@ pub(crate) use descriptor::Descriptor;
 pub(crate) use drain_pipe::DrainPipe;
 pub(crate) use fill_pipe::FillPipe;
 pub(crate) use open_socket::OpenSocket;
+pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
 pub(crate) use readable::Readable;
 pub(crate) use recv::{Recv, RecvExact};
 pub(crate) use recv_lease::RecvLease;
-pub(crate) use send::{SendAll, SendOnce, SendVectored};
+pub(crate) use send::Sending;
 pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
 pub(crate) use socket::Socket;
 pub(crate) use timeout::KernelTimeout;
 
+use ending::Leaving;
+use room::Room;
+
 use crate::driver::{Driver, Key, Orphan};
-use crate::sys::errno::ECANCELED;
+use crate::sys::errno::{EAGAIN, ECANCELED, EINTR};
 use crate::sys::{Completion, Submission};
 use crate::task::budget;
 
@@ -72,6 +83,8 @@ pub(crate) enum Step<O: Operation> {
     Done(O::Output),
     /// It takes another entry.
     Again(O),
+    /// It takes another entry, once its socket has room.
+    NoRoom(O),
 }
 
 /// Something that the kernel does once, or in several steps one after the other.
@@ -102,17 +115,29 @@ pub(crate) unsafe trait Operation: Sized + 'static {
         false
     }
 
-    /// Does the next step by a system call; `None` if it would have to wait.
+    /// Does the next step by a system call; `None` if there is nothing to call by, or if it would have to
+    /// wait and its entry can.
     fn attempt(&mut self) -> Option<Completion> {
         None
     }
+
+    /// The socket that the operation sends on, if it does: a step that finds no room (`EAGAIN`) is done
+    /// again when there is some.
+    fn sends_on(&self) -> Option<&Socket> {
+        None
+    }
+
+    /// A signal has interrupted a step, which did nothing and will be done again.
+    fn interrupted(&mut self, _completion: Completion) {}
 
     /// Takes the completion of a step.
     fn complete(self, completion: Completion) -> Step<Self>;
 
     /// The future is gone; the completion is still to come, and will be given to
-    /// [`settle`](Self::settle).
-    fn leave(&mut self) {}
+    /// [`settle`](Self::settle). What this gives is dropped after that.
+    fn leaving(&self) -> Option<Leaving> {
+        None
+    }
 
     /// Disposes of the completion that came after the future had gone.
     fn settle(self, completion: Completion);
@@ -123,18 +148,26 @@ pub(crate) struct Op<O: Operation> {
     driver: Rc<Driver>,
     /// `None` once it is over.
     operation: Option<O>,
-    /// The slot, while the operation is in flight.
-    key: Option<Key>,
+    stage: Stage,
+}
+
+/// What the kernel has of an operation.
+enum Stage {
+    Nothing,
+    /// The entry of a step, in this slot.
+    Step(Key),
+    /// The poll of a wait for room.
+    Room(Room),
 }
 
 impl<O: Operation> Op<O> {
     pub(crate) fn new(driver: &Rc<Driver>, operation: O) -> Self {
-        Self { driver: Rc::clone(driver), operation: Some(operation), key: None }
+        Self { driver: Rc::clone(driver), operation: Some(operation), stage: Stage::Nothing }
     }
 
     /// Asks the kernel to end the operation, if it is in flight. Its outcome still comes here.
     pub(crate) fn cancel(&self) {
-        if let Some(key) = self.key {
+        if let Stage::Step(key) = self.stage {
             self.driver.cancel(key);
         }
     }
@@ -151,16 +184,28 @@ impl<O: Operation> Op<O> {
     /// Does the next step past the ring, if that is likely to succeed and cheaper. Whoever has used up
     /// its budget goes through the ring, and waits: so an operation that has begun is always in flight
     /// between two polls, and what it has brought is settled if it is dropped.
-    fn attempt(&mut self) -> Option<Completion> {
+    fn attempt(&mut self, has_room: bool) -> Option<Completion> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
-        let may = operation.is_worth_attempting(&self.driver)
+        let may = (has_room || operation.is_worth_attempting(&self.driver))
             && self.driver.may_go_direct()
             && budget::try_spend();
         let completion = if may { operation.attempt() } else { None };
-        if let Some(completion) = completion {
+        if let Some(completion) = completion.filter(|completion| !completion.failed_with(EAGAIN)) {
             self.driver.note_direct(completion.result().unwrap_or(0) as usize);
         }
         completion
+    }
+
+    /// Waits until the socket has room. An entry or, where there is something to call by, a call comes
+    /// next; if the wait has failed, that is the step's completion.
+    fn poll_room(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
+        let Stage::Room(room) = &mut self.stage else { return Poll::Ready(None) };
+        let socket = self.operation.as_ref().and_then(O::sends_on);
+        let socket = socket.expect("only what sends waits for room");
+        let report = ready!(room.poll(socket, context));
+        let calls = socket.descriptor().fd_at_hand().is_some();
+        self.stage = Stage::Nothing;
+        Poll::Ready(if report.errno().is_some() { Some(report) } else { self.attempt(calls) })
     }
 
     fn submit(&mut self, context: &Context<'_>) -> Option<Key> {
@@ -185,33 +230,48 @@ impl<O: Operation> Future for Op<O> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
         // Between two polls, what has begun is in flight.
-        if self.key.is_none() {
+        if let Stage::Nothing = self.stage {
             if let Some(output) = ready!(self.poll_before(context)) {
                 return Poll::Ready(output);
             }
         }
         loop {
-            let completion = match self.key {
-                Some(key) => {
+            let completion = match self.stage {
+                Stage::Step(key) => {
                     let completion = ready!(self.driver.poll(key, context.waker()));
-                    self.key = None;
-                    completion
+                    self.stage = Stage::Nothing;
+                    Some(completion)
                 }
-                None => match self.attempt() {
-                    Some(completion) => completion,
-                    None => {
-                        self.key = self.submit(context);
-                        if self.key.is_some() {
-                            return Poll::Pending;
-                        }
-                        Completion::failed(ECANCELED)
+                Stage::Room(_) => ready!(self.poll_room(context)),
+                Stage::Nothing => self.attempt(false),
+            };
+            let completion = match completion {
+                Some(completion) => completion,
+                None => match self.submit(context) {
+                    Some(key) => {
+                        self.stage = Stage::Step(key);
+                        return Poll::Pending;
                     }
+                    None => Completion::failed(ECANCELED),
                 },
             };
-            let operation = self.operation.take().expect("an operation in flight is not over");
-            match operation.complete(completion) {
+            let mut operation = self.operation.take().expect("an operation in flight is not over");
+            let step = match completion.errno() {
+                Some(EINTR) => {
+                    operation.interrupted(completion);
+                    Step::Again(operation)
+                }
+                Some(EAGAIN) if operation.sends_on().is_some() => Step::NoRoom(operation),
+                _ => operation.complete(completion),
+            };
+            match step {
                 Step::Done(output) => return Poll::Ready(output),
                 Step::Again(operation) => self.operation = Some(operation),
+                Step::NoRoom(operation) => {
+                    let socket = operation.sends_on().expect("what finds no room sends");
+                    self.stage = Stage::Room(Room::awaited(socket));
+                    self.operation = Some(operation);
+                }
             }
         }
     }
@@ -219,21 +279,33 @@ impl<O: Operation> Future for Op<O> {
 
 impl<O: Operation> Drop for Op<O> {
     fn drop(&mut self) {
-        let (Some(key), Some(mut operation)) = (self.key, self.operation.take()) else { return };
-        operation.leave();
-        match self.driver.try_take(key) {
-            Some(completion) => operation.settle(completion),
-            None => self.driver.abandon(key, Box::new(Left(Some(operation)))),
+        match mem::replace(&mut self.stage, Stage::Nothing) {
+            Stage::Nothing => {}
+            Stage::Room(mut room) => room.stop(&self.driver),
+            Stage::Step(key) => {
+                let Some(operation) = self.operation.take() else { return };
+                let leaving = operation.leaving();
+                match self.driver.try_take(key) {
+                    Some(completion) => operation.settle(completion),
+                    None => {
+                        let left = Left { operation: Some(operation), _leaving: leaving };
+                        self.driver.abandon(key, Box::new(left));
+                    }
+                }
+            }
         }
     }
 }
 
 /// An operation whose future is gone.
-struct Left<O>(Option<O>);
+struct Left<O> {
+    operation: Option<O>,
+    _leaving: Option<Leaving>,
+}
 
 impl<O: Operation> Orphan for Left<O> {
     fn settle(&mut self, completion: Completion) {
-        if let Some(operation) = self.0.take() {
+        if let Some(operation) = self.operation.take() {
             operation.settle(completion);
         }
     }

@@ -18,6 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{hint, mem};
 
+use super::ending::Leaving;
 use super::{Op, Operation, Recv, Socket, Step};
 use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
 use crate::sys::eventfd::EventFd;
@@ -48,11 +49,12 @@ unsafe impl<O: Operation> Operation for OnWorker<O> {
         match self.0.complete(completion) {
             Step::Done(output) => Step::Done(output),
             Step::Again(operation) => Step::Again(Self(operation)),
+            Step::NoRoom(operation) => Step::NoRoom(Self(operation)),
         }
     }
 
-    fn leave(&mut self) {
-        self.0.leave();
+    fn leaving(&self) -> Option<Leaving> {
+        self.0.leaving()
     }
 
     fn settle(self, completion: Completion) {

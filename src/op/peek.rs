@@ -3,10 +3,10 @@
 
 use std::rc::Rc;
 
-use super::recv::{is_interrupted, keep_error};
+use super::ending::Leaving;
+use super::recv::keep_error;
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
-use crate::error::Describe;
 use crate::sys::socket::MSG_PEEK;
 use crate::sys::{Completion, Submission, opcode};
 
@@ -33,10 +33,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
-        let result = completion.result().describe("peek").map(|count| count as usize);
+        let result = self.socket.received(completion, "peek");
         if let Ok(count) = result {
             // SAFETY: the kernel has written so many bytes.
             unsafe { self.buffer.set_init(count) };
@@ -44,12 +41,11 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
         Step::Done((result, self.buffer))
     }
 
-    fn leave(&mut self) {
-        self.socket.reading.begin();
+    fn leaving(&self) -> Option<Leaving> {
+        Some(Leaving::reading(&self.socket))
     }
 
     fn settle(self, completion: Completion) {
         keep_error(&self.socket, completion);
-        self.socket.reading.end();
     }
 }

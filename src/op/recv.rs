@@ -3,14 +3,15 @@
 //! Dropped in flight, what was received goes to the socket's unread bytes, in order, and so does an
 //! error, which the kernel would not report again.
 
-use std::io;
 use std::rc::Rc;
+use std::{io, slice};
 
+use super::ending::Leaving;
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::Driver;
-use crate::error::{Describe, describe};
-use crate::sys::errno::{EINTR, is_cancellation};
+use crate::error::describe;
+use crate::sys::errno::is_cancellation;
 use crate::sys::transfer::receive;
 use crate::sys::{Completion, Submission, opcode};
 
@@ -50,10 +51,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
         self.socket.has_more.set(completion.has_more());
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
-        let result = completion.result().describe("recv").map(|count| count as usize);
+        let result = self.socket.received(completion, "recv");
         if let Ok(count) = result {
             // SAFETY: the kernel has written so many bytes.
             unsafe { self.buffer.set_init(count) };
@@ -61,12 +59,12 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
         Step::Done((result, self.buffer))
     }
 
-    fn leave(&mut self) {
-        self.socket.reading.begin();
+    fn leaving(&self) -> Option<Leaving> {
+        Some(Leaving::reading(&self.socket))
     }
 
     fn settle(mut self, completion: Completion) {
-        settle(&self.socket, &mut self.buffer, 0, completion);
+        settle(&self.socket, &mut self.buffer, 0, 0, completion);
     }
 }
 
@@ -74,13 +72,33 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 pub(crate) struct RecvExact<B> {
     socket: Rc<Socket>,
     buffer: B,
+    /// How many unread bytes of the socket the buffer begins with. They are moved there at the end, so that
+    /// what is dropped again and again does not move them to and fro.
+    unread: usize,
+    /// How many bytes have been received behind them.
     filled: usize,
 }
 
 impl<B: IoBufMut> RecvExact<B> {
-    /// The first `filled` bytes are there already.
-    pub(crate) fn new(socket: &Rc<Socket>, buffer: B, filled: usize) -> Self {
-        Self { socket: Rc::clone(socket), buffer, filled }
+    /// The buffer begins with the socket's unread bytes, and has room for more.
+    pub(crate) fn new(socket: &Rc<Socket>, buffer: B) -> Self {
+        Self { socket: Rc::clone(socket), buffer, unread: socket.unread_bytes(), filled: 0 }
+    }
+
+    /// Where the next bytes go, and how many.
+    fn target(&mut self) -> (*mut u8, usize) {
+        let begin = self.unread + self.filled;
+        // SAFETY: the bytes before are at most the buffer's total.
+        (unsafe { self.buffer.write_ptr().add(begin) }, self.buffer.bytes_total() - begin)
+    }
+
+    /// Makes the buffer whole, as far as it goes.
+    fn finish(mut self, result: io::Result<()>) -> Step<Self> {
+        let unread = self.socket.take_unread(&mut self.buffer);
+        debug_assert_eq!(unread, self.unread, "nobody else has read");
+        // SAFETY: so many bytes were unread and have just been moved, and so many have been received.
+        unsafe { self.buffer.set_init(self.unread + self.filled) };
+        Step::Done((result, self.buffer))
     }
 }
 
@@ -89,12 +107,10 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
     type Output = BufResult<(), B>;
 
     fn entry(&mut self) -> Submission {
-        let length = entry_length(self.buffer.bytes_total() - self.filled);
-        // SAFETY: `filled` is at most the buffer's total.
-        let target = unsafe { self.buffer.write_ptr().add(self.filled) };
+        let (target, length) = self.target();
         // Not with MSG_WAITALL: if the connection is reset after some bytes, the kernel then reports
         // the bytes, forgets the error, and the next receive looks like the end of the stream.
-        self.socket.entry(|fd| opcode::Recv::new(fd, target, length).build())
+        self.socket.entry(|fd| opcode::Recv::new(fd, target, entry_length(length)).build())
     }
 
     fn is_worth_attempting(&self, _driver: &Driver) -> bool {
@@ -102,65 +118,54 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_total() - self.filled);
-        // SAFETY: `filled` is at most the buffer's total, so there is room for so many bytes.
-        let done = unsafe {
-            let target = self.buffer.write_ptr().add(self.filled);
-            receive(fd, target, length)
-        };
+        let (fd, (target, length)) = (self.socket.call_fd()?, self.target());
+        // SAFETY: there is room for so many bytes.
+        let done = unsafe { receive(fd, target, length) };
         self.socket.note_attempt(done)
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
         self.socket.has_more.set(completion.has_more());
-        if is_interrupted(completion) {
-            return Step::Again(self);
+        match self.socket.received(completion, "recv") {
+            Err(error) => return self.finish(Err(error)),
+            Ok(0) => {
+                let early = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return self.finish(Err(describe("recv", early)));
+            }
+            Ok(count) => self.filled += count,
         }
-        let count = match completion.result() {
-            Ok(count) => count as usize,
-            Err(error) => return Step::Done((Err(describe("recv", error)), self.buffer)),
-        };
-        self.filled += count;
-        // SAFETY: so many bytes were there, or have been written by the kernel.
-        unsafe { self.buffer.set_init(self.filled) };
-        if self.filled == self.buffer.bytes_total() {
-            Step::Done((Ok(()), self.buffer))
-        } else if count == 0 {
-            let early = io::Error::from(io::ErrorKind::UnexpectedEof);
-            Step::Done((Err(describe("recv", early)), self.buffer))
-        } else {
-            Step::Again(self)
-        }
+        if self.target().1 == 0 { self.finish(Ok(())) } else { Step::Again(self) }
     }
 
-    fn leave(&mut self) {
-        self.socket.reading.begin();
+    fn leaving(&self) -> Option<Leaving> {
+        Some(Leaving::reading(&self.socket))
     }
 
     fn settle(mut self, completion: Completion) {
-        settle(&self.socket, &mut self.buffer, self.filled, completion);
+        settle(&self.socket, &mut self.buffer, self.unread, self.filled, completion);
     }
-}
-
-/// A signal can interrupt an operation on a kernel worker; the operation has done nothing then.
-pub(super) fn is_interrupted(completion: Completion) -> bool {
-    completion.failed_with(EINTR)
 }
 
 /// Keeps the error that a dropped operation met. Cancelled and interrupted ones have met none.
 pub(super) fn keep_error(socket: &Socket, completion: Completion) {
-    if let Some(error) = completion.result().err().filter(|error| !is_cancellation(error)) {
-        socket.put_back_error(describe("recv", error));
+    socket.note_error(completion);
+    if let Some(errno) = completion.errno().filter(|&errno| !is_cancellation(errno)) {
+        socket.put_back_error(describe("recv", io::Error::from_raw_os_error(errno)));
     }
 }
 
-/// Gives what a dropped receive brought back to the socket: the `filled` bytes of its earlier
-/// steps, and those of its last.
-fn settle(socket: &Socket, buffer: &mut impl IoBufMut, filled: usize, completion: Completion) {
+/// Gives what a dropped receive brought back to the socket: the `filled` bytes of its earlier steps,
+/// which begin at `start`, and those of its last. The buffer is not told of them: that is foreign code,
+/// and bytes must not be lost by its panic.
+fn settle(
+    socket: &Socket,
+    buffer: &mut impl IoBufMut,
+    start: usize,
+    filled: usize,
+    completion: Completion,
+) {
     keep_error(socket, completion);
-    let count = completion.result().map_or(0, |count| count as usize);
-    // SAFETY: so many bytes were filled before, or have been written by the kernel.
-    unsafe { buffer.set_init(filled + count) };
-    socket.put_back(&buffer.as_bytes()[..filled + count]);
-    socket.reading.end();
+    let count = filled + completion.result().map_or(0, |count| count as usize);
+    // SAFETY: so many bytes have been written there by the kernel.
+    socket.put_back(unsafe { slice::from_raw_parts(buffer.write_ptr().add(start), count) });
 }

@@ -19,12 +19,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::{io, mem, ptr};
 
-use super::recv::is_interrupted;
+use super::ending::Leaving;
 use super::target::Target;
 use super::{Operation, Socket, Step, entry_length};
 use crate::buf::Lease;
 use crate::driver::Driver;
-use crate::error::{Describe, describe};
+use crate::error::describe;
 use crate::sys::errno::ENOBUFS;
 use crate::sys::readiness::READABLE;
 use crate::sys::{BUFFER_GROUP, Completion, Submission, SubmissionFlags, opcode};
@@ -93,13 +93,16 @@ unsafe impl Operation for RecvLease {
         done
     }
 
+    fn interrupted(&mut self, completion: Completion) {
+        self.target = None;
+        // The kernel may have picked a buffer all the same.
+        drop(self.socket.lent(completion));
+    }
+
     fn complete(mut self, completion: Completion) -> Step<Self> {
         let target = self.target.take();
         // Taken also if it failed: the kernel may have picked a buffer all the same.
         let lease = self.socket.lent(completion);
-        if is_interrupted(completion) {
-            return Step::Again(self);
-        }
         if let Some(target) = target {
             self.socket.note_attempt(Some(completion));
             return Step::Done(target.take(&self.socket, completion));
@@ -119,14 +122,14 @@ unsafe impl Operation for RecvLease {
             self.found_none = true;
             return Step::Again(self);
         }
-        Step::Done(completion.result().describe("recv").map(|count| {
-            self.socket.learn(count as usize, self.socket.driver().picked_bytes());
+        Step::Done(self.socket.received(completion, "recv").map(|count| {
+            self.socket.learn(count, self.socket.driver().picked_bytes());
             lease
         }))
     }
 
-    fn leave(&mut self) {
-        self.socket.reading.begin();
+    fn leaving(&self) -> Option<Leaving> {
+        Some(Leaving::reading(&self.socket))
     }
 
     fn settle(self, completion: Completion) {
@@ -136,6 +139,5 @@ unsafe impl Operation for RecvLease {
         if let Some(Ok(lease)) = self.target.map(|target| target.take(&self.socket, completion)) {
             self.socket.put_back(&lease);
         }
-        self.socket.reading.end();
     }
 }

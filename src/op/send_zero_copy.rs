@@ -7,21 +7,24 @@
 //! and the socket sends in the usual way from then on.
 //!
 //! Dropped in flight, it is as with any send: a part may have been sent, and the next send waits for its
-//! end.
+//! end. That is its result, which does not wait for the peer; the notice does, and keeps nothing but the
+//! buffer.
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
-use super::recv::is_interrupted;
-use super::{Socket, entry_length};
+use super::ending::Leaving;
+use super::payload::AT_ONCE;
+use super::room::Room;
+use super::{Socket, Stage, entry_length};
 use crate::buf::IoBuf;
 use crate::driver::{Key, Orphan};
-use crate::error::describe;
-use crate::sys::errno::{ECANCELED, EINVAL, EOPNOTSUPP};
-use crate::sys::socket::{MSG_NOSIGNAL, MSG_WAITALL, REPORT_USAGE};
+use crate::sys::errno::{EAGAIN, ECANCELED, EINTR, EINVAL, EOPNOTSUPP};
+use crate::sys::socket::REPORT_USAGE;
 use crate::sys::{Completion, opcode};
 
 /// Sends all of a buffer.
@@ -30,7 +33,7 @@ pub(crate) struct SendZeroCopy<B: IoBuf> {
     /// Slots hold it too, each until its notice. `None` once it is over.
     buffer: Option<Rc<B>>,
     sent: usize,
-    key: Option<Key>,
+    stage: Stage,
 }
 
 /// Why it has not sent.
@@ -42,37 +45,65 @@ pub(crate) enum Unsent<B> {
 
 impl<B: IoBuf> SendZeroCopy<B> {
     pub(crate) fn new(socket: &Rc<Socket>, buffer: B) -> Self {
-        Self { socket: Rc::clone(socket), buffer: Some(Rc::new(buffer)), sent: 0, key: None }
+        let (socket, buffer) = (Rc::clone(socket), Some(Rc::new(buffer)));
+        Self { socket, buffer, sent: 0, stage: Stage::Nothing }
     }
 
     fn buffer(&self) -> &Rc<B> {
         self.buffer.as_ref().expect("a send was polled after its end")
     }
 
+    fn left(&self) -> usize {
+        self.buffer().bytes_init() - self.sent
+    }
+
     /// Starts the next step. `None` if the driver is closed.
     fn submit(&self) -> Option<Key> {
-        let length = entry_length(self.buffer().bytes_init() - self.sent);
+        let length = entry_length(self.left());
         // SAFETY: `sent` is at most the number of initialised bytes.
         let source = unsafe { self.buffer().read_ptr().add(self.sent) };
-        let flags = MSG_NOSIGNAL | MSG_WAITALL;
         let entry = self.socket.entry(|fd| {
-            opcode::SendZc::new(fd, source, length).flags(flags).zc_flags(REPORT_USAGE).build()
+            opcode::SendZc::new(fd, source, length).flags(AT_ONCE).zc_flags(REPORT_USAGE).build()
         });
         // SAFETY: the entry points to the buffer's memory, which does not move (`IoBuf`) and which nothing
         // here changes. The buffer is kept here until the result, and by an orphan until the notice.
         unsafe { self.socket.driver().submit_with_notice(entry) }
     }
 
+    /// What the slot keeps until the notice.
+    fn kept(&self, buffer: Rc<B>) -> Box<Kept<B>> {
+        Box::new(Kept { socket: Rc::downgrade(&self.socket), _buffer: buffer })
+    }
+
     /// The result of a step has come: lets the slot keep the buffer until the notice, if one follows.
     fn let_go(&self, key: Key, result: Completion) {
         let driver = self.socket.driver();
         if result.more() {
-            let (socket, buffer) = (Rc::downgrade(&self.socket), Rc::clone(self.buffer()));
-            driver.keep(key, Box::new(Kept { socket, _buffer: buffer }));
-            driver.note_zero_copy();
+            driver.keep(key, self.kept(Rc::clone(self.buffer())));
         } else {
             driver.free_ended(key);
         }
+    }
+
+    /// Says what comes after a step.
+    fn after(&mut self, result: Completion) -> Result<Stage, Unsent<B>> {
+        let full = || Stage::Room(Room::awaited(&self.socket));
+        match result.errno() {
+            Some(EINTR) => return Ok(Stage::Nothing),
+            Some(EAGAIN) => return Ok(full()),
+            _ => {}
+        }
+        let count = match self.socket.sent(result, "send") {
+            Ok(count) => count,
+            Err(error) => return Err(self.unsent(result, error)),
+        };
+        let is_short = count < entry_length(self.left()) as usize;
+        let stage = if is_short { full() } else { Stage::Nothing };
+        if self.sent == 0 {
+            self.socket.driver().note_zero_copy();
+        }
+        self.sent += count;
+        Ok(stage)
     }
 
     fn unsent(&mut self, result: Completion, error: io::Error) -> Unsent<B> {
@@ -83,7 +114,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
                 self.socket.copies_anyway.set(true);
                 Unsent::Refused(buffer)
             }
-            None => Unsent::Failed(describe("send", error)),
+            None => Unsent::Failed(error),
         }
     }
 }
@@ -94,25 +125,39 @@ impl<B: IoBuf> Future for SendZeroCopy<B> {
     type Output = Result<(), Unsent<B>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         loop {
-            let Some(key) = self.key.or_else(|| self.submit()) else {
-                let closed = Completion::failed(ECANCELED);
-                return Poll::Ready(Err(
-                    self.unsent(closed, io::Error::from_raw_os_error(ECANCELED))
-                ));
+            let driver = this.socket.driver();
+            let failed = match &mut this.stage {
+                Stage::Nothing => match this.submit() {
+                    Some(key) => {
+                        this.stage = Stage::Step(key);
+                        continue;
+                    }
+                    None => Completion::failed(ECANCELED),
+                },
+                Stage::Room(room) => {
+                    let report = ready!(room.poll(&this.socket, context));
+                    this.stage = Stage::Nothing;
+                    match report.errno() {
+                        None => continue,
+                        Some(_) => report,
+                    }
+                }
+                &mut Stage::Step(key) => {
+                    let result = ready!(driver.poll_next(key, context.waker()));
+                    let result = result.expect("the result comes before the end");
+                    this.stage = Stage::Nothing;
+                    this.let_go(key, result);
+                    result
+                }
             };
-            self.key = Some(key);
-            let result = ready!(self.socket.driver().poll_next(key, context.waker()));
-            let result = result.expect("the result comes before the end");
-            self.key = None;
-            self.let_go(key, result);
-            match result.result() {
-                Ok(count) => self.sent += count as usize,
-                Err(_) if is_interrupted(result) => {}
-                Err(error) => return Poll::Ready(Err(self.unsent(result, error))),
-            }
-            if self.sent == self.buffer().bytes_init() {
-                self.buffer = None;
+            this.stage = match this.after(failed) {
+                Ok(stage) => stage,
+                Err(unsent) => return Poll::Ready(Err(unsent)),
+            };
+            if this.left() == 0 {
+                this.buffer = None;
                 return Poll::Ready(Ok(()));
             }
         }
@@ -121,10 +166,24 @@ impl<B: IoBuf> Future for SendZeroCopy<B> {
 
 impl<B: IoBuf> Drop for SendZeroCopy<B> {
     fn drop(&mut self) {
-        if let (Some(key), Some(buffer)) = (self.key.take(), self.buffer.take()) {
-            self.socket.writing.begin();
-            let socket = Rc::clone(&self.socket);
-            self.socket.driver().abandon(key, Box::new(Dropped { socket, _buffer: buffer }));
+        let driver = self.socket.driver();
+        match mem::replace(&mut self.stage, Stage::Nothing) {
+            Stage::Nothing => {}
+            Stage::Room(mut room) => room.stop(driver),
+            Stage::Step(key) => match driver.try_next(key) {
+                Some(result) => {
+                    self.socket.note_error(result);
+                    self.let_go(key, result);
+                }
+                None => {
+                    let buffer = Rc::clone(self.buffer());
+                    let leaving = Leaving::writing(&self.socket);
+                    let socket = Rc::clone(&self.socket);
+                    let dropped =
+                        Dropped { socket, _buffer: Rc::clone(&buffer), _leaving: leaving };
+                    driver.leave(key, Box::new(dropped), self.kept(buffer));
+                }
+            },
         }
     }
 }
@@ -143,19 +202,16 @@ impl<B> Orphan for Kept<B> {
     }
 }
 
-/// A send whose future is gone.
+/// A send whose future is gone, until its result.
 struct Dropped<B> {
     socket: Rc<Socket>,
     _buffer: Rc<B>,
+    _leaving: Leaving,
 }
 
 impl<B> Orphan for Dropped<B> {
-    fn settle(&mut self, _completion: Completion) {}
-}
-
-impl<B> Drop for Dropped<B> {
-    fn drop(&mut self) {
-        self.socket.writing.end();
+    fn settle(&mut self, result: Completion) {
+        self.socket.note_error(result);
     }
 }
 

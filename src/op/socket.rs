@@ -20,7 +20,8 @@ use super::habit::Habit;
 use super::inflow::Inflow;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
-use crate::error::Describe;
+use crate::error::{Describe, describe};
+use crate::sys::errno::{EPIPE, is_fatal_to_connection};
 use crate::sys::memory::MessageHeader;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, socket};
@@ -46,6 +47,10 @@ pub(crate) struct Socket {
     pub(super) inflow: Inflow,
     /// Whether the kernel copies what it sends whatever it is asked for.
     pub(super) copies_anyway: Cell<bool>,
+    /// Whether a poll for room reports the peer's end, too, and so completes at once.
+    pub(super) polls_report_more: Cell<bool>,
+    /// Why the connection has broken, once an operation has heard of it; zero before.
+    fatal: Cell<i32>,
     pub(super) reading: Ending,
     pub(super) writing: Ending,
     message: Cell<Option<Box<MessageHeader>>>,
@@ -71,6 +76,8 @@ impl Socket {
             habit: Cell::default(),
             inflow: Inflow::default(),
             copies_anyway: Cell::new(false),
+            polls_report_more: Cell::new(false),
+            fatal: Cell::new(0),
             reading: Ending::default(),
             writing: Ending::default(),
             message: Cell::default(),
@@ -182,6 +189,39 @@ impl Socket {
         self.driver.capabilities().send_zero_copy && !self.copies_anyway.get()
     }
 
+    /// The outcome of a receive: how many bytes, none at the end. The end of a connection that has
+    /// broken is the reason for that, each time.
+    pub(super) fn received(&self, completion: Completion, doing: &str) -> io::Result<usize> {
+        let count = self.outcome(completion, doing)?;
+        if count == 0 { self.fatal_error(doing).map_or(Ok(0), Err) } else { Ok(count) }
+    }
+
+    /// The outcome of a send: how many bytes. The kernel's "broken pipe" is the reason for that, where
+    /// an operation has heard of it.
+    pub(super) fn sent(&self, completion: Completion, doing: &str) -> io::Result<usize> {
+        let known = if completion.failed_with(EPIPE) { self.fatal_error(doing) } else { None };
+        known.map_or_else(|| self.outcome(completion, doing), Err)
+    }
+
+    fn outcome(&self, completion: Completion, doing: &str) -> io::Result<usize> {
+        self.note_error(completion);
+        completion.result().describe(doing).map(|count| count as usize)
+    }
+
+    /// Remembers why the connection has broken, if that is what the operation met: the kernel tells it
+    /// once, to whichever operation comes first, and the next read would look like an orderly end.
+    pub(super) fn note_error(&self, completion: Completion) {
+        if let Some(errno) = completion.errno().filter(|&errno| is_fatal_to_connection(errno)) {
+            self.fatal.set(errno);
+        }
+    }
+
+    /// Why the connection has broken, if an operation has heard of it.
+    fn fatal_error(&self, doing: &str) -> Option<io::Error> {
+        let errno = self.fatal.get();
+        (errno != 0).then(|| describe(doing, io::Error::from_raw_os_error(errno)))
+    }
+
     /// Keeps what a dropped read brought for the next one.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         self.unread.borrow_mut().bytes.extend(bytes);
@@ -194,6 +234,11 @@ impl Socket {
     pub(crate) fn has_unread(&self) -> bool {
         let unread = self.unread.borrow();
         !unread.bytes.is_empty() || unread.error.is_some()
+    }
+
+    /// Whether an error is unread, behind what bytes there are.
+    pub(crate) fn has_unread_error(&self) -> bool {
+        self.unread.borrow().error.is_some()
     }
 
     /// The error that a dropped read brought, once all bytes before it have been read.
@@ -214,6 +259,11 @@ impl Socket {
         count
     }
 
+    /// How many bytes are unread.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.unread.borrow().bytes.len()
+    }
+
     /// Takes all unread bytes.
     pub(crate) fn take_all_unread(&self) -> Vec<u8> {
         std::mem::take(&mut self.unread.borrow_mut().bytes).into()
@@ -228,7 +278,7 @@ impl Socket {
     /// All that is unread, for someone who takes the descriptor away.
     pub(crate) fn drain_unread(&self) -> (Vec<u8>, Option<io::Error>) {
         let Unread { bytes, error } = self.unread.take();
-        (bytes.into(), error)
+        (bytes.into(), error.or_else(|| self.fatal_error("recv")))
     }
 
     /// The message header to use for a vectored send. It comes back with
@@ -237,7 +287,8 @@ impl Socket {
         self.message.take().unwrap_or_else(MessageHeader::new)
     }
 
-    pub(super) fn keep_message(&self, message: Box<MessageHeader>) {
+    pub(super) fn keep_message(&self, mut message: Box<MessageHeader>) {
+        message.shrink();
         self.message.set(Some(message));
     }
 

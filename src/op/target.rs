@@ -5,7 +5,6 @@ use std::io;
 use super::Socket;
 use crate::buf::Lease;
 use crate::driver::{Driver, Taken};
-use crate::error::Describe;
 use crate::sys::Completion;
 use crate::sys::transfer::receive;
 
@@ -46,7 +45,7 @@ impl Target {
         if let Self::Own(_) = self {
             socket.driver().note_lease_miss();
         }
-        let count = received.result().describe("recv")? as usize;
+        let count = socket.received(received, "recv")?;
         let (_, room) = self.memory();
         socket.learn(count, room);
         Ok(match self {

@@ -90,6 +90,8 @@ impl Builder {
     ///
     /// It is for machines with a core to spare for each runtime, and for latency: entries are begun at
     /// once. Where cores are scarce it makes everything slower.
+    ///
+    /// [`write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy) copies in such a runtime.
     #[doc(alias = "SQPOLL")]
     pub fn submission_thread(mut self, idle: Duration) -> Self {
         self.submission_thread = Some(idle);

@@ -50,6 +50,11 @@ impl Completion {
         u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 
+    /// The errno that the operation failed with, if it did.
+    pub(crate) fn errno(self) -> Option<i32> {
+        (self.result < 0).then_some(-self.result)
+    }
+
     /// Whether the operation failed with this errno.
     pub(crate) fn failed_with(self, errno: i32) -> bool {
         self.result == -errno

@@ -4,7 +4,7 @@ use std::io;
 
 pub(crate) use libc::{
     EACCES, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM,
-    ENOSYS, EOPNOTSUPP, EPERM, ETIME,
+    ENOSYS, EOPNOTSUPP, EPERM, EPIPE, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
@@ -12,8 +12,27 @@ pub(crate) use libc::{
 const ERESTARTSYS: i32 = 512;
 
 /// Whether an operation ended because it was cancelled or interrupted, and so did nothing.
-pub(crate) fn is_cancellation(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR | ERESTARTSYS))
+pub(crate) fn is_cancellation(errno: i32) -> bool {
+    matches!(errno, libc::ECANCELED | libc::EINTR | ERESTARTSYS)
+}
+
+/// Whether an error of a connection is its end: the kernel has given it up, and reports why once. (`EPIPE`
+/// is none of these: it says that this end has ended its direction, or that the kernel has reported the
+/// reason already; or that a peer that had ended its own has broken the connection, whose bytes then were
+/// all received.)
+pub(crate) fn is_fatal_to_connection(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNRESET
+            | libc::ECONNABORTED
+            | libc::ETIMEDOUT
+            | libc::EHOSTUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENETUNREACH
+            | libc::ENETDOWN
+            | libc::ENETRESET
+            | libc::EPROTO
+    )
 }
 
 /// Whether an accept failed because this process or machine is out of something that comes back

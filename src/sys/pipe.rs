@@ -7,7 +7,7 @@ use std::ptr;
 
 use super::Completion;
 use super::page_cache::is_cached;
-use super::transfer::completion;
+use super::transfer::{outcome, unless_it_waits};
 
 pub(crate) struct Pipe {
     read: OwnedFd,
@@ -39,7 +39,8 @@ impl Pipe {
         }
         let (to, none) = (self.write.as_raw_fd(), ptr::null_mut());
         // SAFETY: the call reads and writes the offset.
-        completion(unsafe { libc::splice(file, &mut from, to, none, length as usize, 0) })
+        let spliced = unsafe { libc::splice(file, &mut from, to, none, length as usize, 0) };
+        unless_it_waits(outcome(spliced, false))
     }
 
     /// The end that is written to.
@@ -47,25 +48,54 @@ impl Pipe {
         self.write.as_raw_fd()
     }
 
-    /// Moves at most `length` bytes from the pipe to a socket that does not block. `None` if the call would
-    /// have to wait. More is to follow, if there is `more`: then the kernel may wait for a full packet.
-    pub(crate) fn splice_to(&self, socket: RawFd, length: usize, more: bool) -> Option<Completion> {
+    /// Moves at most `length` bytes from the pipe to a socket. Fails with `EAGAIN` if it has no room. More
+    /// is to follow, if there is `more`: then the kernel may wait for a full packet.
+    pub(crate) fn splice_to(&self, socket: RawFd, length: usize, more: bool) -> Completion {
         let _no_signal = NoSigpipe::new();
+        let _no_wait = match NonBlocking::make(socket) {
+            Ok(guard) => guard,
+            Err(error) => return Completion::failed(error.raw_os_error().unwrap_or(libc::EIO)),
+        };
         let flags = libc::SPLICE_F_NONBLOCK | if more { libc::SPLICE_F_MORE } else { 0 };
         let (from, none) = (self.read.as_raw_fd(), ptr::null_mut());
         // SAFETY: without offsets the call takes no pointers.
-        completion(unsafe { libc::splice(from, none, socket, none, length, flags) })
+        outcome(unsafe { libc::splice(from, none, socket, none, length, flags) }, false)
     }
 }
 
-/// Sets a descriptor to answer instead of waiting.
-pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
-    // SAFETY: the call takes no pointers.
-    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    // SAFETY: as above.
-    let is_set = flags >= 0
-        && unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } >= 0;
-    if is_set { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// While it lives, a socket answers instead of waiting, for which a splice to it has no flag. The mode
+/// belongs to all descriptors of the socket, some of which may be others', so it lasts for one call.
+struct NonBlocking {
+    fd: RawFd,
+    /// The flags before, if they are to be set again.
+    before: Option<libc::c_int>,
+}
+
+impl NonBlocking {
+    fn make(fd: RawFd) -> io::Result<Self> {
+        // SAFETY: the call takes no pointers.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+        if flags < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if flags & libc::O_NONBLOCK != 0 {
+            return Ok(Self { fd, before: None });
+        }
+        // SAFETY: as above.
+        if unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { fd, before: Some(flags) })
+    }
+}
+
+impl Drop for NonBlocking {
+    fn drop(&mut self) {
+        if let Some(flags) = self.before {
+            // SAFETY: the call takes no pointers.
+            unsafe { libc::fcntl(self.fd, libc::F_SETFL, flags) };
+        }
+    }
 }
 
 /// While it lives, this thread gets no SIGPIPE, which a splice to a broken connection raises and for which

@@ -5,3 +5,6 @@ pub(crate) const READABLE: u32 = libc::POLLIN as u32;
 
 /// There is room for more.
 pub(crate) const WRITABLE: u32 = libc::POLLOUT as u32;
+
+/// The connection is broken, or ended in both directions.
+pub(crate) const BROKEN: u32 = (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u32;

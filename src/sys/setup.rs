@@ -88,7 +88,10 @@ pub(crate) fn kernel_ring(
     let (ring, _) = raw_ring(size, submission_thread)?;
     let opcodes = probe::opcodes(&ring)?;
     probe::require(&ring, &opcodes)?;
-    let capabilities = Capabilities::of(&opcodes);
+    let mut capabilities = Capabilities::of(&opcodes);
+    // While a peer does not take the bytes of such a send, the kernel does not let such a thread end, nor
+    // its process, which then not even SIGKILL ends.
+    capabilities.send_zero_copy &= submission_thread.is_none();
     let submissions = ring.params().sq_entries();
     Ok(NewRing { ring: KernelRing::new(ring), capabilities, submissions })
 }

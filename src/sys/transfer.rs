@@ -15,40 +15,40 @@ use super::memory::MessageHeader;
 pub(crate) unsafe fn receive(fd: RawFd, target: *mut u8, length: usize) -> Option<Completion> {
     // SAFETY: passed on by the caller.
     let result = unsafe { libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT) };
-    received(result, result.unsigned_abs() == length)
+    unless_it_waits(outcome(result, result.unsigned_abs() == length))
 }
 
-/// Sends as much as the socket takes of `length` bytes. `None` if the call would have to wait.
+/// Sends as much as the socket takes of `length` bytes. Fails with `EAGAIN` if it takes none.
 ///
 /// # Safety
 ///
 /// `source` is valid for reads of `length` bytes.
-pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Option<Completion> {
+pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    completion(unsafe { libc::send(fd, source.cast(), length, flags) })
+    outcome(unsafe { libc::send(fd, source.cast(), length, flags) }, false)
 }
 
-/// Sends as much as the socket takes of a message. `None` if the call would have to wait.
+/// Sends as much as the socket takes of a message. Fails with `EAGAIN` if it takes none.
 ///
 /// # Safety
 ///
 /// The message's segments are valid for reads.
-pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Option<Completion> {
+pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    completion(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) })
+    outcome(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)
 }
 
-/// What a call that never waits has done; `None` if it would have had to.
-pub(super) fn completion(result: isize) -> Option<Completion> {
-    received(result, false)
-}
-
-fn received(result: isize, more: bool) -> Option<Completion> {
+/// What a call that never waits has done; `more` is [`Completion::has_more`].
+pub(super) fn outcome(result: isize, more: bool) -> Completion {
     if result >= 0 {
-        return Some(Completion::of_call(result as i32, more));
+        return Completion::of_call(result as i32, more);
     }
-    let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-    (errno != libc::EAGAIN).then(|| Completion::failed(errno))
+    Completion::failed(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// `None` if the call would have had to wait.
+pub(super) fn unless_it_waits(outcome: Completion) -> Option<Completion> {
+    (!outcome.failed_with(libc::EAGAIN)).then_some(outcome)
 }

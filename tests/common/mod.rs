@@ -20,4 +20,5 @@ pub(crate) mod random;
 pub(crate) mod rounds;
 pub(crate) mod seccomp;
 pub(crate) mod skip;
+pub(crate) mod threads;
 pub(crate) mod watchdog;

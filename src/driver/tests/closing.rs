@@ -25,6 +25,19 @@ fn closing_leaks_what_the_kernel_does_not_let_go_of_and_says_so() {
     assert!(late.settled().is_empty());
 }
 
+/// A future may outlive its runtime, and the kernel may still write to what it holds.
+#[test]
+fn what_is_abandoned_after_the_ring_was_closed_over_it_is_leaked() {
+    let bench = Bench::with_capacity(8);
+    let (first, second) = (bench.submit(), bench.submit());
+    bench.driver.close(Duration::from_millis(1));
+    let late = bench.abandon(first);
+    assert!(late.is_kept() && late.settled().is_empty());
+    drop(bench);
+    assert!(late.is_kept());
+    let _ = second;
+}
+
 #[test]
 fn a_closed_driver_takes_nothing_and_settles_at_once() {
     let bench = Bench::with_capacity(8);

@@ -147,25 +147,87 @@ fn what_is_kept_to_its_notice_is_not_cancelled() {
     assert!(!late.is_kept());
 }
 
+/// A send without a copy whose future is dropped before its result.
+fn left_before_its_result(bench: &Bench) -> (Key, Late, Late) {
+    // SAFETY: a no-op points to no memory.
+    let key = unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
+    bench.driver.turn(false);
+    let (late, kept) = (Late::default(), Late::default());
+    bench.driver.leave(key, Box::new(late.clone()), Box::new(kept.clone()));
+    (key, late, kept)
+}
+
+/// The result frees what it needs, such as the connection, however long the notice takes.
+#[test]
+fn what_is_left_for_a_result_is_gone_with_it_and_only_the_rest_waits_for_the_notice() {
+    let bench = Bench::with_capacity(8);
+    let (_, late, kept) = left_before_its_result(&bench);
+    assert!(late.is_kept() && kept.is_kept());
+    bench.ring.complete(0, 7, true);
+    bench.driver.turn(false);
+    assert_eq!(late.settled(), [7]);
+    assert!(!late.is_kept() && kept.is_kept());
+    bench.ring.complete(0, 0, false);
+    bench.driver.turn(false);
+    assert_eq!((late.settled(), kept.settled()), (vec![7], vec![0]));
+    assert!(!kept.is_kept());
+    assert_eq!(bench.opcodes_taken(), [NOP], "nothing is cancelled");
+}
+
+#[test]
+fn a_result_that_no_notice_follows_frees_both() {
+    let bench = Bench::with_capacity(8);
+    let (_, late, kept) = left_before_its_result(&bench);
+    bench.ring.complete(0, -EBUSY, false);
+    bench.driver.turn(false);
+    assert_eq!((late.settled(), kept.settled()), (vec![-EBUSY], vec![]));
+    assert!(!late.is_kept() && !kept.is_kept());
+}
+
 /// A cancel that misses is repeated, but not one of an operation that has come to its notice.
 #[test]
 fn a_cancel_of_what_is_kept_to_its_notice_is_not_repeated() {
     let bench = Bench::with_capacity(8);
-    // SAFETY: a no-op points to no memory.
-    let key = unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
-    bench.driver.turn(false);
+    let (key, _, kept) = left_before_its_result(&bench);
+    bench.driver.cancel(key);
     bench.ring.complete(0, 7, true);
-    let late = bench.abandon(key);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
     bench.ring.complete(1, -ENOENT, false);
     bench.driver.turn(false);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
-    assert!(late.is_kept());
-    bench.ring.complete(0, 0, false);
+    assert!(kept.is_kept());
+}
+
+#[test]
+fn what_is_discarded_is_cancelled_and_its_slot_freed_by_the_last_completion() {
+    let bench = Bench::with_capacity(8);
+    let key = bench.submit_multishot(8);
+    assert_eq!(bench.poll_next(key), Poll::Pending);
     bench.driver.turn(false);
-    assert_eq!(late.settled(), [7, 0]);
+    bench.driver.discard(key);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
+    bench.ring.complete(0, 1, true);
+    bench.ring.complete(0, -ECANCELED, false);
+    bench.ring.complete(1, 0, false);
+    bench.driver.turn(false);
+    assert_eq!(bench.woken(), 0, "nobody waits");
+    assert_eq!(bench.driver.metrics().in_kernel, 0);
+    assert_eq!(bench.submit().index, key.index, "its slot is free");
+}
+
+#[test]
+fn what_has_ended_is_discarded_without_a_cancel() {
+    let bench = Bench::with_capacity(8);
+    let key = bench.submit_multishot(8);
+    bench.driver.turn(false);
+    bench.ring.complete(0, 1, false);
+    bench.driver.turn(false);
+    bench.driver.discard(key);
+    bench.driver.turn(false);
+    assert_eq!(bench.opcodes_taken(), [NOP]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! never waits.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::os::fd::AsFd;
@@ -14,7 +15,8 @@ use std::rc::Rc;
 use super::{OwnedWriteHalf, TcpStream, transfer};
 use crate::error::Describe;
 use crate::op::{DrainPipe, FillPipe, Op, Socket};
-use crate::sys::pipe::{Pipe, set_nonblocking};
+use crate::sys::pipe::Pipe;
+use crate::task::budget;
 
 impl TcpStream {
     /// Sends a part of a file, without a copy, and says how many bytes that were: fewer than asked for if
@@ -74,7 +76,8 @@ impl OwnedWriteHalf {
     }
 }
 
-async fn send_file(
+/// Sends a part of a file on a socket; see [`TcpStream::send_file`].
+pub(super) async fn send_file(
     socket: &Rc<Socket>,
     file: &File,
     range: impl RangeBounds<u64>,
@@ -82,12 +85,14 @@ async fn send_file(
     let size = size_of(file).describe("fstat")?;
     let (start, end) = bounds(range, size.unwrap_or(u64::MAX));
     if start >= end {
+        poll_fn(|context| budget::poll_spend(context)).await;
         return Ok(0);
     }
     transfer::writes_ended(socket).await;
     let file = Rc::new(file.as_fd().try_clone_to_owned().describe("duplicate the file")?);
     let pipe = Rc::new(Pipe::new().describe("pipe")?);
-    set_nonblocking(socket.fd()?).describe("fcntl")?;
+    // The calls take a descriptor of the process.
+    socket.fd()?;
     let mut offset = start;
     while offset < end {
         let length = (end - offset).min(Pipe::CAPACITY.into()) as u32;

@@ -159,6 +159,18 @@ impl OwnedWriteHalf {
         transfer::write_vectored(&self.socket, buffers)
     }
 
+    /// See [`TcpStream::write_all_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn write_all_vectored<B: IoBuf>(
+        &mut self,
+        buffers: Vec<B>,
+    ) -> impl Future<Output = BufResult<(), Vec<B>>> {
+        transfer::write_all_vectored(&self.socket, buffers)
+    }
+
     /// Ends writing, so that the peer reads to the end. Waits for dropped writes to end.
     ///
     /// # Errors

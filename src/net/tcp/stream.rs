@@ -261,8 +261,10 @@ impl TcpStream {
     /// the peer has acknowledged it, so it is not given back: it is dropped when the kernel has let go of
     /// it. What is shared, such as `Bytes`, can be sent again at once.
     ///
-    /// Below 32 KiB, before Linux 6.2, and on a connection on which the kernel has said that it had to copy
-    /// (on the loopback interface it always has), it is `write_all`.
+    /// It is `write_all` below 32 KiB, before Linux 6.2, and on a connection on which the kernel has said
+    /// that it had to copy (on the loopback interface it always has). So it is in a runtime with a
+    /// [`submission_thread`](crate::Builder::submission_thread): a process that has one could not end, nor be
+    /// killed, while a peer does not take what was sent so.
     ///
     /// # Errors
     ///
@@ -270,7 +272,8 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// As for [`write`](Self::write). The end of a runtime waits for the kernel to let go of the buffer, within
+    /// As for [`write`](Self::write): what comes after a dropped one does not wait for the peer, which can
+    /// only keep the buffer. The end of a runtime waits for the kernel to let go of the buffer, within
     /// [`Builder::teardown_limit`](crate::Builder::teardown_limit); then it is leaked.
     ///
     /// # Example
@@ -297,11 +300,12 @@ impl TcpStream {
         transfer::write_all_zero_copy(&self.socket, buffer)
     }
 
-    /// Writes several buffers one after the other, as much as the socket takes at once.
+    /// Writes several buffers one after the other, as much as the socket takes at once: of more than 1024,
+    /// no more than the first 1024 that are not empty.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write), and `InvalidInput` for more than 1024 buffers.
+    /// As for [`write`](Self::write).
     ///
     /// # Cancel safety
     ///
@@ -312,6 +316,40 @@ impl TcpStream {
         buffers: Vec<B>,
     ) -> impl Future<Output = BufResult<usize, Vec<B>>> {
         transfer::write_vectored(&self.socket, buffers)
+    }
+
+    /// Writes all of several buffers, one after the other, as if they were one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write); a part may have been written.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use annulus::net::{TcpListener, TcpStream};
+    /// # annulus::run(async {
+    /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (mut stream, _) = listener.accept().await?;
+    /// let (head, body) = ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "hello");
+    /// stream.write_all_vectored(vec![head, body]).await.0?;
+    /// # let (result, received) = peer.read_exact(vec![0; head.len() + 5]).await;
+    /// # result?;
+    /// # assert_eq!(received, [head, body].concat().as_bytes());
+    /// # std::io::Result::Ok(())
+    /// # })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_all_vectored<B: IoBuf>(
+        &mut self,
+        buffers: Vec<B>,
+    ) -> impl Future<Output = BufResult<(), Vec<B>>> {
+        transfer::write_all_vectored(&self.socket, buffers)
     }
 
     /// Ends one direction or both. Shutting down writing lets the peer read to the end. Waits for

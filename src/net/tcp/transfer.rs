@@ -6,19 +6,20 @@
 //! `recv` and the copying writes do so in their operations, without a layer of `async` that would hold the
 //! buffer once more: most tasks consist of one of them while they wait.
 
-use std::future::{poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use futures_util::future::Either;
+use futures_util::future::{Either, FutureExt};
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use crate::error::describe;
 use crate::op::{
-    Op, Peek, Recv, RecvExact, RecvLease, SendAll, SendOnce, SendVectored, SendZeroCopy, Socket,
-    Unsent,
+    One, Op, Peek, Recv, RecvExact, RecvLease, SendZeroCopy, Sending, Several, Socket, Unsent,
 };
+use crate::task::budget;
 
 pub(super) async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
@@ -26,9 +27,34 @@ pub(super) async fn writes_ended(socket: &Socket) {
 
 /// Waits until no dropped transfer uses the socket any more.
 pub(super) async fn settled(socket: &Socket) {
+    reads_ended(socket).await;
+    writes_ended(socket).await;
+}
+
+/// What is known without asking the kernel: it takes a unit of the task's budget all the same.
+pub(super) struct Known<T>(Option<T>);
+
+impl<T> Known<T> {
+    fn new(output: T) -> Self {
+        Self(Some(output))
+    }
+}
+
+impl<T> Unpin for Known<T> {}
+
+impl<T> Future for Known<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        ready!(budget::poll_spend(context));
+        Poll::Ready(self.0.take().expect("a transfer was polled after its end"))
+    }
+}
+
+/// Waits until no dropped read is ending.
+async fn reads_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_inflow_ended(context)).await;
     poll_fn(|context| socket.poll_reads_ended(context)).await;
-    writes_ended(socket).await;
 }
 
 /// What can be said without asking the kernel, once no dropped read is ending: that an empty buffer
@@ -39,10 +65,9 @@ async fn at_hand<B: IoBufMut>(
     serve: impl FnOnce(&Socket, &mut B) -> usize,
 ) -> Option<io::Result<usize>> {
     if buffer.bytes_total() == 0 {
-        return Some(Ok(0));
+        return Known::new(Some(Ok(0))).await;
     }
-    poll_fn(|context| socket.poll_inflow_ended(context)).await;
-    poll_fn(|context| socket.poll_reads_ended(context)).await;
+    reads_ended(socket).await;
     if let Some(error) = socket.take_unread_error() {
         return Some(Err(error));
     }
@@ -61,21 +86,25 @@ pub(super) async fn read_exact<B: IoBufMut>(
     socket: &Rc<Socket>,
     mut buffer: B,
 ) -> BufResult<(), B> {
-    let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
-    let filled = match at_hand(socket, &mut buffer, take).await {
-        Some(Ok(filled)) => filled,
-        Some(Err(error)) => return (Err(error), buffer),
-        None => 0,
-    };
-    if filled == buffer.bytes_total() {
-        return (Ok(()), buffer);
+    let total = buffer.bytes_total();
+    if total == 0 {
+        return Known::new((Ok(()), buffer)).await;
     }
-    // Only some bytes were left; the error behind them, if there is one, ends it here.
+    reads_ended(socket).await;
     if let Some(error) = socket.take_unread_error() {
         return (Err(error), buffer);
     }
-    // Since they were taken there was no await, so they cannot be lost.
-    Op::new(socket.driver(), RecvExact::new(socket, buffer, filled)).await
+    if socket.unread_bytes() >= total {
+        socket.take_unread(&mut buffer);
+        return (Ok(()), buffer);
+    }
+    if socket.has_unread_error() {
+        // It stands behind the bytes, which are too few.
+        socket.take_unread(&mut buffer);
+        let error = socket.take_unread_error().expect("it has just been there");
+        return (Err(error), buffer);
+    }
+    Op::new(socket.driver(), RecvExact::new(socket, buffer)).await
 }
 
 pub(super) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease>> + use<> {
@@ -95,9 +124,9 @@ pub(super) fn write<B: IoBuf>(
     buffer: B,
 ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return Either::Left(ready((Ok(0), buffer)));
+        return Either::Left(Known::new((Ok(0), buffer)));
     }
-    Either::Right(Op::new(socket.driver(), SendOnce::new(socket, buffer)))
+    Either::Right(Op::new(socket.driver(), Sending::some(socket, One::new(buffer))))
 }
 
 pub(super) fn write_all<B: IoBuf>(
@@ -105,9 +134,10 @@ pub(super) fn write_all<B: IoBuf>(
     buffer: B,
 ) -> impl Future<Output = BufResult<(), B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return Either::Left(ready((Ok(()), buffer)));
+        return Either::Left(Known::new((Ok(()), buffer)));
     }
-    Either::Right(Op::new(socket.driver(), SendAll::new(socket, buffer)))
+    let all = Op::new(socket.driver(), Sending::all(socket, One::new(buffer)));
+    Either::Right(all.map(|(result, buffer)| (result.map(drop), buffer)))
 }
 
 /// Below this the notice costs more than the copy.
@@ -129,25 +159,29 @@ pub(super) async fn write_all_zero_copy<B: IoBuf>(
     }
 }
 
-/// The most segments that one send takes.
-const MOST_SEGMENTS: usize = 1024;
-
 pub(super) fn write_vectored<B: IoBuf>(
     socket: &Rc<Socket>,
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<usize, Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
-        return Either::Left(ready((Ok(0), buffers)));
+        return Either::Left(Known::new((Ok(0), buffers)));
     }
-    if buffers.len() > MOST_SEGMENTS {
-        let text = format!("{} buffers, but at most {MOST_SEGMENTS} at once", buffers.len());
-        let error = io::Error::new(io::ErrorKind::InvalidInput, text);
-        return Either::Left(ready((Err(describe("sendmsg", error)), buffers)));
+    Either::Right(Op::new(socket.driver(), Sending::some(socket, Several::new(buffers, socket))))
+}
+
+pub(super) fn write_all_vectored<B: IoBuf>(
+    socket: &Rc<Socket>,
+    buffers: Vec<B>,
+) -> impl Future<Output = BufResult<(), Vec<B>>> + use<B> {
+    if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
+        return Either::Left(Known::new((Ok(()), buffers)));
     }
-    Either::Right(Op::new(socket.driver(), SendVectored::new(socket, buffers)))
+    let all = Op::new(socket.driver(), Sending::all(socket, Several::new(buffers, socket)));
+    Either::Right(all.map(|(result, buffers)| (result.map(drop), buffers)))
 }
 
 pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
+    poll_fn(|context| budget::poll_spend(context)).await;
     if how != Shutdown::Read {
         writes_ended(socket).await;
     }
@@ -165,8 +199,8 @@ mod tests {
     #[test]
     fn a_send_holds_its_buffer_once() {
         let all = size_of_future(write_all::<Lease>);
-        assert!(all <= size_of::<Op<SendAll<Lease>>>() + size_of::<usize>(), "{all} bytes");
+        assert!(all <= size_of::<Op<Sending<One<Lease>>>>() + size_of::<usize>(), "{all} bytes");
         let some = size_of_future(write::<Lease>);
-        assert!(some <= size_of::<Op<SendOnce<Lease>>>() + size_of::<usize>(), "{some} bytes");
+        assert!(some <= size_of::<Op<Sending<One<Lease>>>>() + size_of::<usize>(), "{some} bytes");
     }
 }
