@@ -1,50 +1,32 @@
 //! The echo example, served to clients that this project did not write, and to ones that vanish.
 //!
 //! They are `nc` (OpenBSD's) and `socat`: `apt-get install netcat-openbsd socat`. A test whose
-//! client is not installed is reported as ignored, with the reason; for that this target has a
-//! harness of its own.
+//! client is not installed is reported as skipped, with the reason.
 
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use blake3::{Hash, Hasher};
 use libc::{SIGINT, SIGKILL};
-use libtest_mimic::{Arguments, Completion, Trial};
 use socket2::Socket;
 
 use common::patience::limit;
 use common::program::{Echo, Guarded, Program, exchange, until};
-
-fn main() -> ExitCode {
-    let trials = vec![
-        trial("nc_half_closes_and_gets_all_back", [nc], nc_half_closes),
-        trial("nc_over_ipv6_half_closes_and_gets_all_back", [nc, ipv6], nc_over_ipv6),
-        trial("nc_killed_in_mid_transfer_leaves_nothing_behind", [nc], nc_killed),
-        trial("socat_half_closes_and_gets_all_back", [socat], socat_half_closes),
-        trial("socat_gets_100_megabytes_back_unchanged", [socat], socat_transfers_much),
-        trial("many_socats_at_once_each_get_their_own_back", [socat], many_socats),
-        trial("a_storm_of_resets_leaves_nothing_behind", [], storm_of_resets),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
+use common::skip::skip;
 
 /// What a test cannot do without: `None` if it is here, or what is missing.
 type Need = fn() -> Option<&'static str>;
 
-fn trial<const N: usize>(name: &str, needs: [Need; N], test: fn()) -> Trial {
-    Trial::ignorable_test(name, move || {
-        if let Some(missing) = needs.iter().find_map(|need| need()) {
-            return Ok(Completion::ignored_with(missing));
-        }
-        test();
-        Ok(Completion::Completed)
-    })
+/// Whether something is missing; reports a skip if so.
+fn lacks<const N: usize>(needs: [Need; N]) -> bool {
+    let missing = needs.iter().find_map(|need| need());
+    missing.inspect(|missing| skip(missing)).is_some()
 }
 
 /// Other netcats have other options.
@@ -107,23 +89,39 @@ fn assert_unscathed(mut echo: Echo, descriptors_before: usize) {
     assert!(stopped.ends_with(", 0 cancelled"), "{stopped}");
 }
 
-fn nc_half_closes() {
+#[test]
+fn nc_half_closes_and_gets_all_back() {
+    if lacks([nc]) {
+        return;
+    }
     let echo = Echo::start();
     assert_half_close(&mut nc_to(echo.address));
 }
 
-fn nc_over_ipv6() {
+#[test]
+fn nc_over_ipv6_half_closes_and_gets_all_back() {
+    if lacks([nc, ipv6]) {
+        return;
+    }
     let echo = Echo::on("[::1]:0");
     assert_half_close(&mut nc_to(echo.address));
 }
 
-fn socat_half_closes() {
+#[test]
+fn socat_half_closes_and_gets_all_back() {
+    if lacks([socat]) {
+        return;
+    }
     let echo = Echo::start();
     assert_half_close(&mut socat_to(echo.address));
 }
 
 /// The clients are killed while both sides have bytes under way.
-fn nc_killed() {
+#[test]
+fn nc_killed_in_mid_transfer_leaves_nothing_behind() {
+    if lacks([nc]) {
+        return;
+    }
     const CLIENTS: usize = 8;
     let echo = Echo::start();
     let before = echo.descriptors();
@@ -140,7 +138,11 @@ fn nc_killed() {
     assert_unscathed(echo, before);
 }
 
-fn socat_transfers_much() {
+#[test]
+fn socat_gets_100_megabytes_back_unchanged() {
+    if lacks([socat]) {
+        return;
+    }
     let echo = Echo::start();
     let mut client = Guarded::start(socat_to(echo.address).stdout(Stdio::piped()));
     let mut input = client.stdin.take().unwrap();
@@ -175,7 +177,11 @@ fn digest(output: &mut impl Read) -> Hash {
     hasher.finalize()
 }
 
-fn many_socats() {
+#[test]
+fn many_socats_at_once_each_get_their_own_back() {
+    if lacks([socat]) {
+        return;
+    }
     let echo = Echo::start();
     let mut clients: Vec<Program> =
         (0..20).map(|_| Program::start(&mut socat_to(echo.address))).collect();
@@ -192,7 +198,8 @@ fn many_socats() {
 
 /// Some of the connections are reset before the server has looked at them, some when the server
 /// waits for bytes, some when it waits for room to send, as this side reads nothing.
-fn storm_of_resets() {
+#[test]
+fn a_storm_of_resets_leaves_nothing_behind() {
     let echo = Echo::start();
     let before = echo.descriptors();
     let mut crowd = Vec::new();
