@@ -8,18 +8,21 @@ use std::{fs, io};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::{self, Cell, Settings};
+use crate::contenders::other_build::{self, OtherBuild};
 use crate::contenders::{self, Contender, Scaling};
 use crate::files::{Job, Kind};
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
+use crate::readme::{Figures, Part};
 use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
 use crate::scenarios::{
     self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
 use crate::server::SHARDS;
 use crate::server::host::{Serve, Work, WorkFile};
+use crate::table::Width;
 use crate::workloads::Workload;
-use crate::{page, plot, table};
+use crate::{page, plot, table, verdict, versions};
 
 /// Compares annulus with epoll, hand-written rings and its peers on this machine.
 #[derive(Parser, Debug)]
@@ -64,6 +67,10 @@ enum Command {
     Tasks(With<Tasks>),
     /// Many sleeps, start and cancel, lateness.
     Timers(Common),
+    /// Echo and tasks of this build and of another one, such as that of the commit before.
+    Compare(Compare),
+    /// The figures of the project's README, as Markdown.
+    Readme(Readme),
     /// Makes one page of a folder of results, with tables and plots.
     Report(Report),
     /// Says who is compared, by what, and what is missing.
@@ -79,7 +86,8 @@ enum Command {
 /// What all scenarios understand.
 #[derive(Args, Debug)]
 struct Common {
-    /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named.
+    /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named. With a size,
+    /// like `tokio@256k`, its connections have buffers of that size instead of 16 KiB.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
     /// The contender that ratios are to; `raw-uring` is the best form of it in each cell, and `limit`
@@ -89,16 +97,26 @@ struct Common {
     /// The contender whose rounds ahead of each other are counted; annulus, if not given.
     #[arg(long)]
     against: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How long, where and with which output to measure.
+#[derive(Args, Clone, Debug)]
+struct How {
     /// Prints the results as JSON, and no tables.
     #[arg(long)]
     json: bool,
-    /// How often each contender takes its turn; 5, and 3 with `quick`.
+    /// Prints all columns, and why a contender is missing.
+    #[arg(long)]
+    wide: bool,
+    /// How often each contender takes its turn; 5.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
-    /// How many seconds a turn measures; 1, and 0.5 with `quick`.
+    /// How many seconds a turn measures; 1, and 0.3 with `quick`.
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
-    /// How many seconds a turn runs before it measures; 0.3, and 0.2 with `quick`.
+    /// How many seconds a turn runs before it measures; 0.3, and 0.15 with `quick`.
     #[arg(long, value_parser = seconds)]
     warm_up: Option<f64>,
     /// The cores of the server. Only `scale` uses more than the first; with a core named twice, two
@@ -112,6 +130,94 @@ struct Common {
     /// The folder for the results.
     #[arg(long, default_value = "results")]
     results: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Compare {
+    /// The other build of this program: the path of its executable.
+    #[arg(long, value_name = "PROGRAM")]
+    against: PathBuf,
+    /// Numbers of connections.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1000])]
+    connections: Vec<usize>,
+    /// Sizes of messages, like 64, 1k or 256k.
+    #[arg(long, value_delimiter = ',', value_parser = scenarios::bytes, default_value = "64,1k,16k")]
+    sizes: Vec<usize>,
+    /// Numbers of messages under way on each connection.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16])]
+    depths: Vec<usize>,
+    /// The form of annulus.
+    #[arg(long, default_value = "annulus")]
+    contender: String,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Compare {
+    /// Measures this build beside the other, and says in the end where it was slower.
+    fn run(self) -> Result<(), Box<dyn Error>> {
+        let Self { against, connections, sizes, depths, contender, how } = self;
+        let own = contenders::by_name(&contender).ok_or_else(|| unknown(&contender))?;
+        let other = OtherBuild::of(&against, own.as_ref())?;
+        let mut cells = Echo { connections, sizes, depths }.cells();
+        if own.lacks_work(Workload::SpawnJoin).is_none() {
+            cells.extend(tasks(false));
+        }
+        let reference = Some(other_build::NAME.to_owned());
+        let json = how.json;
+        let common = Common { contenders: Vec::new(), reference, against: Some(contender), how };
+        let results = Bench::of("compare", vec![own, Box::new(other)], common)?.run(&cells)?;
+        if !json {
+            println!(
+                "
+{}",
+                verdict::summary(&results)
+            );
+        }
+        Ok(())
+    }
+}
+
+#[derive(Args, Debug)]
+struct Readme {
+    /// Prints what was measured before, from the folder of the results.
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Readme {
+    fn run(&self) -> Result<(), Box<dyn Error>> {
+        let part = |part: Part| if self.again { self.read(part) } else { self.measure(part) };
+        let figures = Figures {
+            echo: part(Part::Echo)?,
+            large: part(Part::Large)?,
+            latency: part(Part::Latency)?,
+            small_idle: part(Part::SmallIdle)?,
+            large_idle: part(Part::LargeIdle)?,
+        };
+        println!(
+            "
+{}",
+            figures.markdown()
+        );
+        Ok(())
+    }
+
+    fn read(&self, part: Part) -> Result<Results, Box<dyn Error>> {
+        Ok(Results::read(&self.how.results, part.scenario())?)
+    }
+
+    fn measure(&self, part: Part) -> Result<Results, Box<dyn Error>> {
+        let mut how = self.how.clone();
+        how.rounds.get_or_insert(9);
+        how.seconds.get_or_insert(0.5);
+        let contenders = part.contenders().iter().map(|&name| name.to_owned()).collect();
+        let common = Common { contenders, reference: Some(LIMIT.to_owned()), against: None, how };
+        let bench = Bench::new(part.scenario(), common)?;
+        bench.run(&part.cells(&bench.contenders, &bench.settings)?)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -149,44 +255,60 @@ impl Cli {
             Command::Work(work) => Ok(work.run()?),
             Command::WorkFile(work) => Ok(work.run()?),
             Command::Report(report) => report.run(),
+            Command::Compare(compare) => compare.run(),
+            Command::Readme(readme) => readme.run(),
             Command::List => {
                 list();
                 Ok(())
             }
             Command::Quick(mut common) => {
-                common.rounds.get_or_insert(3);
-                common.seconds.get_or_insert(0.5);
-                common.warm_up.get_or_insert(0.2);
-                Bench::new("quick", common)?.run(&quick())
+                common.how.rounds.get_or_insert(5);
+                common.how.seconds.get_or_insert(0.3);
+                common.how.warm_up.get_or_insert(0.15);
+                measured(Bench::new("quick", common)?.run(&quick()))
             }
-            Command::Echo(with) => Bench::new("echo", with.common)?.run(&with.options.cells()),
+            Command::Echo(with) => {
+                measured(Bench::new("echo", with.common)?.run(&with.options.cells()))
+            }
             Command::Latency(with) => {
                 let bench = Bench::new("latency", with.common)?;
-                bench.run(&with.options.cells(&bench.contenders, &bench.settings)?)
+                measured(bench.run(&with.options.cells(&bench.contenders, &bench.settings)?))
             }
             Command::Proxy(with) => {
                 let bench = Bench::new("proxy", with.common)?;
-                bench.run(&with.options.cells(bench.settings.load_cores[0]))
+                measured(bench.run(&with.options.cells(bench.settings.load_cores[0])))
             }
-            Command::FanOut(with) => Bench::new("fanout", with.common)?.run(&with.options.cells()),
-            Command::Churn(with) => Bench::new("churn", with.common)?.run(&with.options.cells()),
-            Command::Stream(common) => Bench::new("stream", common)?.run(&stream()),
-            Command::Idle(with) => Bench::new("idle", with.common)?.run(&with.options.cells()),
+            Command::FanOut(with) => {
+                measured(Bench::new("fanout", with.common)?.run(&with.options.cells()))
+            }
+            Command::Churn(with) => {
+                measured(Bench::new("churn", with.common)?.run(&with.options.cells()))
+            }
+            Command::Stream(common) => measured(Bench::new("stream", common)?.run(&stream())),
+            Command::Idle(with) => {
+                measured(Bench::new("idle", with.common)?.run(&with.options.cells()))
+            }
             Command::Scale(with) => {
                 let bench = Bench::new("scale", with.common)?;
-                bench.run(&with.options.cells(bench.settings.server_cores.len()))
+                measured(bench.run(&with.options.cells(bench.settings.server_cores.len())))
             }
             Command::File(with) => {
                 let bench = Bench::new("file", with.common)?;
                 let (_place, cells) = with.options.cells()?;
-                bench.run(&cells)
+                measured(bench.run(&cells))
             }
             Command::Tasks(with) => {
-                Bench::new("tasks", with.common)?.run(&tasks(with.options.instructions))
+                let cells = tasks(with.options.instructions);
+                measured(Bench::new("tasks", with.common)?.run(&cells))
             }
-            Command::Timers(common) => Bench::new("timers", common)?.run(&timers()),
+            Command::Timers(common) => measured(Bench::new("timers", common)?.run(&timers())),
         }
     }
+}
+
+/// What was measured has been printed and kept.
+fn measured(results: Result<Results, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    results.map(drop)
 }
 
 /// The cells of the headline.
@@ -222,6 +344,7 @@ fn missing() -> Vec<Skipped> {
         missing.extend(reason.map(|reason| Skipped {
             contender: contender.name().to_owned(),
             reason: format!("{scenario}: {reason}"),
+            failed: false,
         }));
     };
     for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files()) {
@@ -268,24 +391,34 @@ impl Bench {
         if let Some(name) = named.find(|name| contenders::by_name(name).is_none()) {
             return Err(unknown(name));
         }
+        Self::of(scenario, contenders, common)
+    }
+
+    /// A bench of contenders that are not looked up by name.
+    fn of(
+        scenario: &'static str,
+        contenders: Vec<Box<dyn Contender>>,
+        common: Common,
+    ) -> io::Result<Self> {
+        let how = &common.how;
         limits::raise_descriptors()?;
         let (server_cores, load_cores) =
-            share_out(&affinity::allowed()?, &common.server_cores, &common.load_cores)?;
+            share_out(&affinity::allowed()?, &how.server_cores, &how.load_cores)?;
         if let Some(core) = load_cores.iter().find(|core| server_cores.contains(core)) {
             eprintln!("server and load share core {core}: throughput says little here");
         }
         let settings = Settings {
             server_cores,
             load_cores,
-            warm_up: Duration::from_secs_f64(common.warm_up.unwrap_or(0.3)),
-            window: Duration::from_secs_f64(common.seconds.unwrap_or(1.0)),
-            rounds: usize::from(common.rounds.unwrap_or(5)),
+            warm_up: Duration::from_secs_f64(how.warm_up.unwrap_or(0.3)),
+            window: Duration::from_secs_f64(how.seconds.unwrap_or(1.0)),
+            rounds: usize::from(how.rounds.unwrap_or(5)),
         };
         Ok(Self { scenario, contenders, settings, common })
     }
 
     /// Measures the cells, prints each as soon as it is done, and keeps all.
-    fn run(&self, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
+    fn run(&self, cells: &[Cell]) -> Result<Results, Box<dyn Error>> {
         // The machine is looked at before this process keeps to one core.
         let machine = Machine::this();
         affinity::pin(&self.settings.load_cores[..1])?;
@@ -298,9 +431,12 @@ impl Bench {
             load_cores: self.settings.load_cores.clone(),
             rounds: self.settings.rounds,
             window: self.settings.window.as_secs_f64(),
+            versions: versions::of(self.contenders.iter().map(|one| one.name())),
             cells: Vec::new(),
         };
-        let Common { reference, against, json, .. } = &self.common;
+        let Common { reference, against, how, .. } = &self.common;
+        let How { json, wide, .. } = how;
+        let width = if *wide { Width::Wide } else { Width::Narrow };
         let wanted = Wanted { reference: reference.clone(), against: against.clone() };
         let print = |text: String| {
             if !json {
@@ -310,17 +446,17 @@ impl Bench {
         print(table::head(&results));
         for cell in cells {
             let done = compare::run(cell, &self.contenders, &self.settings, &wanted);
-            print(table::cell(&done));
+            print(table::cell(&done, width));
             results.cells.push(done);
         }
-        let path = results.write(&self.common.results)?;
+        let path = results.write(&how.results)?;
         let drawing = path.with_extension("svg");
         fs::write(&drawing, plot::svg(&results)?)?;
         print(format!("\nkept in {} and {}", path.display(), drawing.display()));
         if *json {
             println!("{}", serde_json::to_string(&results)?);
         }
-        Ok(())
+        Ok(results)
     }
 }
 
@@ -352,17 +488,28 @@ fn share_out(
     Ok((server, load))
 }
 
-/// The contenders of these names, in the order of the tables.
+/// The contenders of these names, in the order of the tables; those with a size in their name behind
+/// the one without.
 fn chosen(names: &[String]) -> io::Result<Vec<Box<dyn Contender>>> {
-    let mut all = contenders::all();
-    if let Some(name) = names.iter().find(|name| !all.iter().any(|one| is_meant(name, one.name())))
-    {
+    let all = contenders::all();
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let is_known = |name: &str| name == RINGS || contenders::by_name(name).is_some();
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return Err(unknown(name));
     }
-    if !names.is_empty() {
-        all.retain(|one| names.iter().any(|name| is_meant(name, one.name())));
+    let mut chosen = Vec::new();
+    for one in all {
+        let prefix = format!("{}@", one.name());
+        let sized = names.iter().filter(|name| name.starts_with(&prefix));
+        let sized: Vec<_> = sized.filter_map(|name| contenders::by_name(name)).collect();
+        if names.iter().any(|name| is_meant(name, one.name())) {
+            chosen.push(one);
+        }
+        chosen.extend(sized);
     }
-    Ok(all)
+    Ok(chosen)
 }
 
 /// A contender is meant by its own name; the hand-written rings are a family, and have a name
@@ -372,8 +519,11 @@ fn is_meant(asked: &str, name: &str) -> bool {
 }
 
 fn unknown(name: &str) -> io::Error {
-    let text = if contenders::left_out().contains(&name) {
-        format!("{name} was left out when this program was built; it is a feature of its name")
+    let plain = name.split('@').next().unwrap_or(name);
+    let text = if contenders::left_out().contains(&plain) {
+        format!("{plain} was left out when this program was built; it is a feature of its name")
+    } else if contenders::by_name(plain).is_some() && plain != name {
+        format!("{plain} has no buffer for each connection, or {name} does not end in a size")
     } else {
         format!("there is no contender called {name}; `list` tells who there is")
     };
@@ -396,6 +546,24 @@ mod tests {
         assert!(is_meant("raw-uring", "raw-uring-4k"));
         assert!(is_meant("tokio", "tokio"));
         assert!(!is_meant("tokio", "tokio-uring"));
+    }
+
+    #[test]
+    fn contenders_may_be_asked_for_with_the_size_of_their_buffers() {
+        let names = |asked: &[&str]| {
+            let asked: Vec<_> = asked.iter().map(|&name| name.to_owned()).collect();
+            chosen(&asked).map(|chosen| chosen.iter().map(|one| one.name()).collect::<Vec<_>>())
+        };
+        let asked = ["raw-threads@64k", "annulus", "raw-threads"];
+        assert_eq!(names(&asked).unwrap(), ["annulus", "raw-threads", "raw-threads@64k"]);
+        for (wrong, why) in [
+            ("annulus@64k", "annulus has no buffer for each connection"),
+            ("raw-threads@much", "does not end in a size"),
+            ("nobody", "there is no contender called nobody"),
+        ] {
+            let error = names(&[wrong]).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::contenders::{self, Contender};
+use crate::contenders::{self, Contender, Memory};
 use crate::results::{self, Column, Entry, Sample, Skipped, Wanted};
+use crate::scenarios::{bytes, size_name};
 use crate::summary::Better;
 
 /// Where and how long to measure.
@@ -59,7 +60,7 @@ pub(crate) fn run(
     for contender in contenders {
         match (cell.objection)(contender.as_ref()) {
             None => entries.push(entry(contender.as_ref())),
-            Some(reason) => skipped.push(skip(contender.as_ref(), reason)),
+            Some(reason) => skipped.push(skip(contender.as_ref(), reason, false)),
         }
     }
     let bar = progress(&cell.name, entries.len() * settings.rounds);
@@ -73,7 +74,7 @@ pub(crate) fn run(
             match (cell.measure)(contender.as_ref(), settings) {
                 Ok(sample) => entry.samples.push(sample),
                 Err(error) => {
-                    skipped.push(skip(contender.as_ref(), error.to_string()));
+                    skipped.push(skip(contender.as_ref(), error.to_string(), true));
                     entries.retain(|one| one.contender != contender.name());
                 }
             }
@@ -88,9 +89,7 @@ pub(crate) fn run(
         columns: columns.collect(),
         entries,
         skipped,
-        reference: None,
-        limit: None,
-        against: None,
+        ..results::Cell::default()
     };
     done.summarise(wanted);
     done
@@ -100,19 +99,26 @@ fn entry(contender: &dyn Contender) -> Entry {
     Entry {
         contender: contender.name().to_owned(),
         form: contender.form().to_owned(),
+        memory: memory(contender),
         is_limit: contenders::is_limit(contender.name()),
-        samples: Vec::new(),
-        summary: Default::default(),
-        ratio: None,
-        to_limit: None,
-        cpu_ratio: None,
-        behind: None,
-        cpu_behind: None,
+        ..Entry::default()
     }
 }
 
-fn skip(contender: &dyn Contender, reason: String) -> Skipped {
-    Skipped { contender: contender.name().to_owned(), reason }
+fn skip(contender: &dyn Contender, reason: String, failed: bool) -> Skipped {
+    Skipped { contender: contender.name().to_owned(), reason, failed }
+}
+
+/// What a contender receives into, as it is to be shown.
+fn memory(contender: &dyn Contender) -> String {
+    match contender.memory() {
+        Memory::Shared(what) => what.to_owned(),
+        Memory::Own => {
+            let size = contender.name().split_once('@').map_or("16k", |(_, size)| size);
+            let size = bytes(size).map_or_else(|_| size.to_owned(), size_name);
+            format!("{size} a connection")
+        }
+    }
 }
 
 /// A bar on a terminal; nothing elsewhere.

@@ -2,8 +2,9 @@
 //!
 //! Each is written the way its own project's examples write it, in its best form, and is given the
 //! same as all others: a listening socket whose connections have `TCP_NODELAY`, one core, and, where
-//! it needs a buffer for each connection, one of [`BUFFER`] bytes. Nothing is tuned to the size of
-//! the messages or the number of connections.
+//! it needs a buffer for each connection, one of 16 KiB; with another size it is a contender of its
+//! own, like `tokio@256k` ([`sized`]). Nothing is tuned to the size of the messages or the number of
+//! connections.
 
 mod annulus;
 #[cfg(feature = "compio")]
@@ -14,10 +15,12 @@ mod glommio;
 mod hub;
 #[cfg(feature = "monoio")]
 mod monoio;
+pub(crate) mod other_build;
 mod python;
 mod raw_epoll;
 mod raw_threads;
 mod raw_uring;
+mod sized;
 #[cfg(feature = "smol")]
 mod smol;
 #[cfg(feature = "tokio")]
@@ -28,14 +31,31 @@ mod tokio_uring;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::files::{Job, Report};
+use crate::scenarios::bytes;
 use crate::server::Calls;
 use crate::workloads::{Measured, Workload};
 
-/// The buffer of a connection, for those servers whose connections have one each.
-const BUFFER: usize = 16 * 1024;
+/// The buffer of a connection, for those servers whose connections have one each. A server is a
+/// process of its own, so its size is the process's.
+static OWN_BUFFER: AtomicUsize = AtomicUsize::new(16 * 1024);
+
+fn own_buffer() -> usize {
+    OWN_BUFFER.load(Ordering::Relaxed)
+}
+
+/// What memory a server receives into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// A buffer of each connection, which is 16 KiB unless its name says otherwise.
+    Own,
+    /// What connections share, as it is to be called.
+    Shared(&'static str),
+}
 
 /// What a server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +127,21 @@ pub(crate) trait Contender {
 
     /// In a few words, what it is and in which form.
     fn form(&self) -> &'static str;
+
+    /// What it receives into.
+    fn memory(&self) -> Memory {
+        Memory::Own
+    }
+
+    /// The program that hosts it, if that is another build of this one.
+    fn program(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What the program that hosts it calls it.
+    fn hosted_as(&self) -> &str {
+        self.name()
+    }
 
     /// Whether it has a server for this service.
     fn serves(&self, service: Service) -> bool;
@@ -185,7 +220,7 @@ const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     let mut all: Vec<Box<dyn Contender>> = annulus::forms().collect();
-    all.push(Box::new(raw_epoll::RawEpoll));
+    all.extend(raw_epoll::forms());
     all.extend(raw_uring::forms());
     all.push(Box::new(raw_threads::RawThreads));
     #[cfg(feature = "tokio")]
@@ -223,8 +258,17 @@ pub(crate) fn is_limit(name: &str) -> bool {
     name == "raw-epoll" || raw_uring::is_a_form(name)
 }
 
+/// The contender of a name, which may end in the size of its buffer, as in `tokio@256k`.
 pub(crate) fn by_name(name: &str) -> Option<Box<dyn Contender>> {
-    all().into_iter().find(|contender| contender.name() == name)
+    let (plain, size) = match name.split_once('@') {
+        Some((plain, size)) => (plain, Some(bytes(size).ok()?)),
+        None => (name, None),
+    };
+    let found = all().into_iter().find(|contender| contender.name() == plain)?;
+    match size {
+        None => Some(found),
+        Some(size) => sized::WithBuffer::of(found, name, size),
+    }
 }
 
 #[cfg(test)]
@@ -279,6 +323,16 @@ mod tests {
                 assert_eq!(answer, (length as u64).to_le_bytes(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_name_can_say_the_size_of_the_buffer() {
+        let large = by_name("raw-threads@256k").unwrap();
+        assert_eq!(large.name(), "raw-threads@256k");
+        assert_eq!(large.hosted_as(), "raw-threads@256k");
+        assert!(by_name("raw-threads@").is_none());
+        assert!(by_name("nobody@256k").is_none());
+        assert!(by_name("raw-epoll@256k").is_none(), "its connections share a buffer");
     }
 
     #[test]

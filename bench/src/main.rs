@@ -10,11 +10,14 @@ mod machine;
 mod os;
 mod page;
 mod plot;
+mod readme;
 mod results;
 mod scenarios;
 mod server;
 mod summary;
 mod table;
+mod verdict;
+mod versions;
 mod workloads;
 
 use std::process::ExitCode;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use crate::plot;
 use crate::results::{Cell, Results};
-use crate::table;
+use crate::table::{self, Width};
+use crate::verdict;
 
 const STYLE: &str = "\
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222 }
@@ -50,7 +51,10 @@ fn section(page: &mut String, results: &Results) -> Result<(), Box<dyn Error>> {
 
 fn one(page: &mut String, cell: &Cell) -> Result<(), Box<dyn Error>> {
     writeln!(page, "<h3>{}</h3>", escape(&cell.name))?;
-    if let Some((header, rows)) = table::rows(cell) {
+    for line in verdict::lines(cell) {
+        writeln!(page, "<p>{}</p>", escape(&line))?;
+    }
+    if let Some((header, rows)) = table::rows(cell, Width::Wide) {
         writeln!(page, "<div class=\"wide\"><table>")?;
         row(page, "th", "", &header)?;
         for (entry, cells) in cell.entries.iter().zip(&rows) {

@@ -22,11 +22,14 @@ pub(crate) struct Results {
     pub(crate) rounds: usize,
     /// How long a round measured, in seconds.
     pub(crate) window: f64,
+    /// Of those that were compared and are crates: which versions.
+    #[serde(default)]
+    pub(crate) versions: BTreeMap<String, String>,
     pub(crate) cells: Vec<Cell>,
 }
 
 /// What was compared under the same conditions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) name: String,
     /// The first is what the contenders are compared by.
@@ -62,10 +65,13 @@ pub(crate) struct Column {
 }
 
 /// A contender in a cell.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) contender: String,
     pub(crate) form: String,
+    /// What it receives into.
+    #[serde(default)]
+    pub(crate) memory: String,
     /// A hand-written server, of which the best in a cell is the limit there.
     pub(crate) is_limit: bool,
     /// One a round.
@@ -79,6 +85,13 @@ pub(crate) struct Entry {
     /// How much less processor time than the reference an operation took, above one is better.
     #[serde(default)]
     pub(crate) cpu_ratio: Option<Spread>,
+    /// How much better the one that others are held against was, by the first column: above one, this
+    /// entry is behind.
+    #[serde(default)]
+    pub(crate) lead: Option<Spread>,
+    /// Likewise, by processor time.
+    #[serde(default)]
+    pub(crate) cpu_lead: Option<Spread>,
     /// In how many rounds the one that others are held against was ahead, by the first column.
     #[serde(default)]
     pub(crate) behind: Option<Score>,
@@ -104,6 +117,9 @@ pub(crate) struct Sample {
 pub(crate) struct Skipped {
     pub(crate) contender: String,
     pub(crate) reason: String,
+    /// It took part, and failed.
+    #[serde(default)]
+    pub(crate) failed: bool,
 }
 
 impl Cell {
@@ -142,12 +158,14 @@ impl Cell {
             let is_other = self.against.as_ref() != Some(&entry.contender);
             let against = against.as_ref().filter(|_| is_other);
             entry.behind = against.and_then(|other| score(other, &own, first.better));
+            entry.lead = against.and_then(|other| ratios(other, &own, first.better));
             let Some(cpu) = &cpu else { continue };
             let own = entry.values(&cpu.name);
             entry.cpu_ratio =
                 cpu_reference.as_ref().and_then(|other| ratios(&own, other, cpu.better));
             let against = cpu_against.as_ref().filter(|_| is_other);
             entry.cpu_behind = against.and_then(|other| score(other, &own, cpu.better));
+            entry.cpu_lead = against.and_then(|other| ratios(other, &own, cpu.better));
         }
     }
 
@@ -215,6 +233,15 @@ impl Results {
         Ok(path)
     }
 
+    /// Reads one scenario's run from a folder.
+    pub(crate) fn read(folder: &Path, scenario: &str) -> io::Result<Self> {
+        let path = folder.join(format!("{scenario}.json"));
+        let text = fs::read_to_string(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
     /// Reads what was written to a folder, in the order of the scenarios' names.
     pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<Self>> {
         let mut paths = Vec::new();
@@ -239,15 +266,9 @@ mod tests {
         });
         Entry {
             contender: contender.to_owned(),
-            form: String::new(),
             is_limit,
             samples: samples.collect(),
-            summary: BTreeMap::new(),
-            ratio: None,
-            to_limit: None,
-            cpu_ratio: None,
-            behind: None,
-            cpu_behind: None,
+            ..Entry::default()
         }
     }
 
@@ -260,10 +281,7 @@ mod tests {
                 entry("raw-epoll", true, &[4.0, 4.5, 5.0]),
                 entry("raw-uring", true, &[6.0, 6.0, 6.0]),
             ],
-            skipped: Vec::new(),
-            reference: None,
-            limit: None,
-            against: None,
+            ..Cell::default()
         }
     }
 
@@ -309,6 +327,9 @@ mod tests {
         assert_eq!(cell.entries[2].behind, Some(Score { ahead: 3, rounds: 3 }));
         assert_eq!(cell.entries[2].cpu_behind, Some(Score { ahead: 0, rounds: 3 }));
         assert_eq!(cell.entries[0].cpu_ratio.unwrap().median, 2.0);
+        assert_eq!(cell.entries[0].lead, None);
+        assert_eq!(cell.entries[1].lead.unwrap().median, 2.0);
+        assert_eq!(cell.entries[2].cpu_lead.unwrap().median, 2.0 / 3.0);
     }
 
     #[test]

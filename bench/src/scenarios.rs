@@ -32,7 +32,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 12] = [
+pub(crate) const ALL: [(&str, &str); 14] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -45,6 +45,8 @@ pub(crate) const ALL: [(&str, &str); 12] = [
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
+    ("compare", "this build and another one of this program, in echo and tasks"),
+    ("readme", "the figures of the project's README, as Markdown"),
 ];
 
 /// The scenarios in which servers differ in what they can do, with what that is, for `list`.
@@ -70,7 +72,7 @@ fn with_server<T>(
     cores: &[usize],
     measure: impl FnOnce(&Server) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut server = Server::start(contender.name(), service, cores)?;
+    let mut server = Server::start(contender, service, cores)?;
     measure(&server).map_err(|error| server.explain(error))
 }
 
@@ -101,7 +103,7 @@ fn add_latency(sample: &mut Sample, latency: &Histogram<u64>) {
 }
 
 /// A number of bytes, as it is written on the command line.
-fn bytes(text: &str) -> Result<usize, String> {
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.trim_end_matches(['i', 'B']) {
         trimmed if trimmed.ends_with(['k', 'K']) => (&trimmed[..trimmed.len() - 1], 1024),
         trimmed if trimmed.ends_with('M') => (&trimmed[..trimmed.len() - 1], 1024 * 1024),
@@ -130,7 +132,7 @@ fn bytes_of_file(text: &str) -> Result<u64, String> {
 }
 
 /// A number of bytes, for people.
-fn size_name(size: usize) -> String {
+pub(crate) fn size_name(size: usize) -> String {
     if size >= 1024 && size % 1024 == 0 {
         format!("{} KiB", size / 1024)
     } else {

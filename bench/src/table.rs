@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table};
 use crate::results::{Cell, Entry, Results, Skipped};
 use crate::server::list;
 use crate::summary::{Score, Spread};
+use crate::verdict;
 
 /// The machine and how it was measured.
 pub(crate) fn head(results: &Results) -> String {
@@ -17,17 +18,37 @@ pub(crate) fn head(results: &Results) -> String {
         cores(server_cores),
         cores(load_cores)
     );
-    format!("{scenario}: {how}\n{}", machine.line())
+    let mut lines = vec![format!("{scenario}: {how}"), machine.line()];
+    if !results.versions.is_empty() {
+        lines.push(versions(results));
+    }
+    lines.join("\n")
+}
+
+/// The versions of the peers, like `tokio 1.2.3, smol 2.0.0`.
+pub(crate) fn versions(results: &Results) -> String {
+    let pairs = results.versions.iter().map(|(name, version)| format!("{name} {version}"));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 fn cores(cores: &[usize]) -> String {
     format!("core{} {}", if cores.len() == 1 { "" } else { "s" }, list(cores))
 }
 
-/// A cell as a table, with what there is to say about it.
-pub(crate) fn cell(cell: &Cell) -> String {
+/// How many columns a table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// As many as a terminal shows.
+    Narrow,
+    /// All.
+    Wide,
+}
+
+/// A cell: the verdict, a table, and what there is to say about it.
+pub(crate) fn cell(cell: &Cell, width: Width) -> String {
     let mut lines = vec![format!("\n{}", cell.name)];
-    if let Some((header, rows)) = rows(cell) {
+    lines.extend(verdict::lines(cell));
+    if let Some((header, rows)) = rows(cell, width) {
         let mut table = Table::new();
         table.load_preset(ASCII_MARKDOWN).set_header(header).add_rows(rows);
         for column in table.column_iter_mut().skip(1) {
@@ -35,22 +56,32 @@ pub(crate) fn cell(cell: &Cell) -> String {
         }
         lines.push(table.to_string());
     }
-    lines.extend(remarks(cell).into_iter().map(|remark| format!("  {remark}")));
+    let remarks = match width {
+        Width::Narrow => brief_remarks(cell),
+        Width::Wide => remarks(cell),
+    };
+    lines.extend(remarks.into_iter().map(|remark| format!("  {remark}")));
     lines.join("\n")
 }
 
 /// The header of a cell's table, and a row for each entry; `None` if nobody was measured.
-pub(crate) fn rows(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
+pub(crate) fn rows(cell: &Cell, width: Width) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     let (first, others) = cell.columns.split_first()?;
     if cell.entries.is_empty() {
         return None;
     }
     // A figure that nobody has needs no column.
-    let others: Vec<_> = others
+    let mut others: Vec<_> = others
         .iter()
         .filter(|column| cell.entries.iter().any(|one| one.summary.contains_key(&column.name)))
         .collect();
-    let comparisons = comparisons(cell);
+    let mut comparisons = comparisons(cell);
+    if width == Width::Narrow {
+        // Eight at most: these three, the ratio with its range and score, and two figures.
+        comparisons.retain(|(name, _)| !WIDE.iter().any(|wide| name.contains(wide)));
+        others.sort_by_key(|column| !NARROW.contains(&column.name.as_str()));
+        others.truncate(2);
+    }
     let mut header = vec!["contender".to_owned(), first.name.clone(), "min..max".to_owned()];
     header.extend(comparisons.iter().map(|(name, _)| name.clone()));
     header.extend(others.iter().map(|column| column.name.clone()));
@@ -66,6 +97,12 @@ pub(crate) fn rows(cell: &Cell) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     });
     Some((header, rows.collect()))
 }
+
+/// The figures that a narrow table prefers.
+const NARROW: [&str; 2] = ["cpu us", "p99 us"];
+
+/// What marks a comparison that a narrow table does without.
+const WIDE: [&str; 2] = ["to limit", "cpu"];
 
 /// A column that says how an entry compares with another.
 type Comparison = (String, fn(&Entry) -> String);
@@ -104,15 +141,38 @@ fn odds(score: Option<Score>) -> String {
     })
 }
 
-/// What stands below a table: the limit, what the marks mean, and who is missing.
+/// What stands below a narrow table: what the mark means, who failed, and in one line who else is
+/// not there.
+fn brief_remarks(cell: &Cell) -> Vec<String> {
+    let mut remarks = load_bound(cell);
+    let (failed, absent): (Vec<_>, Vec<_>) =
+        cell.skipped.iter().cloned().partition(|one| one.failed && !is_not_installed(one));
+    remarks.extend(self::absent(&failed));
+    if !absent.is_empty() {
+        let names: Vec<_> = absent.iter().map(|one| one.contender.as_str()).collect();
+        remarks.push(format!("not here: {} (--wide says why)", names.join(", ")));
+    }
+    remarks
+}
+
+/// A program that someone would have to install first, and need not.
+fn is_not_installed(one: &Skipped) -> bool {
+    one.reason.contains("No such file or directory") || one.reason.contains("ModuleNotFoundError")
+}
+
+fn load_bound(cell: &Cell) -> Vec<String> {
+    let mark = "* the load was the bottleneck, not the server: compare its CPU";
+    let is_marked = cell.entries.iter().any(Entry::is_load_bound);
+    is_marked.then(|| mark.to_owned()).into_iter().collect()
+}
+
+/// What stands below a wide table: the limit, what the mark means, and who is missing, with the reason.
 pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(limit) = cell.limit() {
         remarks.push(format!("the limit: {}, {}", limit.contender, limit.form));
     }
-    if cell.entries.iter().any(Entry::is_load_bound) {
-        remarks.push("* the load was the bottleneck, not the server: compare its CPU".to_owned());
-    }
+    remarks.extend(load_bound(cell));
     for entry in &cell.entries {
         let notes: BTreeSet<_> = entry.samples.iter().flat_map(|sample| &sample.notes).collect();
         remarks.extend(notes.into_iter().map(|note| format!("{}: {note}", entry.contender)));
@@ -175,15 +235,82 @@ pub(crate) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::{Column, Sample, Wanted};
+    use crate::summary::Better;
 
     #[test]
     fn the_absent_share_a_line_if_they_share_the_reason() {
         let skip = |contender: &str, reason: &str| Skipped {
             contender: contender.to_owned(),
             reason: reason.to_owned(),
+            failed: false,
         };
         let lines = absent(&[skip("a", "late"), skip("b", "ill"), skip("c", "late")]);
         assert_eq!(lines, ["without a, c: late", "without b: ill"]);
+    }
+
+    /// A cell of annulus and one other, with all the columns of an echo.
+    fn echo() -> Cell {
+        let names = ["messages/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "calls", "server %"];
+        let column = |name: &str| Column { name: name.to_owned(), better: Better::Higher };
+        let mut sample = Sample::default();
+        names.iter().for_each(|name| sample.set(name, 1.0));
+        let entry = |contender: &str, is_limit| Entry {
+            contender: contender.to_owned(),
+            is_limit,
+            samples: vec![sample.clone()],
+            ..Entry::default()
+        };
+        let mut cell = Cell {
+            columns: names.map(column).to_vec(),
+            entries: vec![entry("annulus", false), entry("raw-epoll", true), entry("tokio", false)],
+            ..Cell::default()
+        };
+        let reference = Some("tokio".to_owned());
+        cell.summarise(&Wanted { reference, against: None });
+        cell
+    }
+
+    #[test]
+    fn a_narrow_table_has_eight_columns_and_a_wide_one_has_all() {
+        let cell = echo();
+        let (narrow, rows) = rows(&cell, Width::Narrow).unwrap();
+        let expected = [
+            "contender",
+            "messages/s",
+            "min..max",
+            "to tokio",
+            "min..max",
+            "annulus ahead",
+            "p99 us",
+            "cpu us",
+        ];
+        assert_eq!(narrow, expected);
+        assert!(rows.iter().all(|row| row.len() == expected.len()));
+        let (wide, _) = super::rows(&cell, Width::Wide).unwrap();
+        for name in ["to limit", "cpu to tokio", "p50 us", "calls"] {
+            assert!(wide.iter().any(|column| column == name), "{name} is not among {wide:?}");
+        }
+    }
+
+    #[test]
+    fn the_missing_are_one_line_and_failures_are_told() {
+        let mut cell = echo();
+        let skip = |contender: &str, reason: &str, failed| Skipped {
+            contender: contender.to_owned(),
+            reason: reason.to_owned(),
+            failed,
+        };
+        cell.skipped = vec![
+            skip("fio", "it has no server", false),
+            skip("uvloop", "did not start: ModuleNotFoundError: No module", true),
+            skip("smol", "the server closed a connection", true),
+        ];
+        let expected = [
+            "without smol: the server closed a connection",
+            "not here: fio, uvloop (--wide says why)",
+        ];
+        assert_eq!(brief_remarks(&cell), expected);
     }
 
     #[test]

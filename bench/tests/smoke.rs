@@ -46,7 +46,7 @@ fn samples(folder: &Path, scenario: &str) -> Vec<(String, usize)> {
 fn echo_compares_by_round() {
     let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
     let shape = ["--connections", "4", "--sizes", "64,256k", "--depths", "1,16"];
-    let shape = [&shape[..], &["--reference", "raw-uring"]].concat();
+    let shape = [&shape[..], &["--reference", "raw-uring", "--wide"]].concat();
     let arguments = [&["echo", "--contenders", contenders], &shape[..]].concat();
     let (output, folder) = run("echo", &arguments);
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -72,12 +72,53 @@ fn make_a_page(folder: &Path) {
 }
 
 #[test]
+fn buffers_of_another_size_make_another_contender() {
+    let shape = ["--connections", "2", "--sizes", "256k", "--depths", "1"];
+    let contenders = ["--contenders", "annulus,raw-threads,raw-threads@256k,raw-epoll-own"];
+    let (output, folder) = run_for(5, "sized", &[&["echo"], &shape[..], &contenders].concat());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let names: Vec<_> = samples(&folder, "echo").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["annulus", "raw-epoll-own", "raw-threads", "raw-threads@256k"]);
+    let text = fs::read_to_string(folder.join("echo.json")).unwrap();
+    assert!(text.contains("\"16 KiB a connection\"") && text.contains("\"256 KiB a connection\""));
+    // The verdict is the first line below the cell's name.
+    let mut lines = printed.lines().skip_while(|line| !line.starts_with("2 connections"));
+    let verdict = lines.nth(1).unwrap();
+    assert!(verdict.starts_with("annulus: ") && verdict.contains("raw-threads@256k"), "{verdict}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn two_builds_are_compared_by_round() {
+    // It is its own other build.
+    let shape = ["--connections", "2", "--sizes", "64", "--depths", "1"];
+    let against = ["--against", env!("CARGO_BIN_EXE_annulus-bench")];
+    let (output, folder) = run("compare", &[&["compare"], &against[..], &shape].concat());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let samples = samples(&folder, "compare");
+    // One cell of echo and all of tasks, each with both rounds of both.
+    assert_eq!(samples.len(), 26, "{printed}");
+    assert!(samples.iter().all(|(_, rounds)| *rounds == 2), "{printed}");
+    assert!(printed.contains("in the middle of 13 cells"), "{printed}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_build_that_is_not_there_is_named() {
+    let (output, _) = run("no-build", &["compare", "--against", "/nowhere/annulus-bench"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/annulus-bench: "));
+}
+
+#[test]
 fn what_is_missing_is_listed_with_its_reason() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_annulus-bench"));
     let output = command.arg("list").output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in [
-        "without annulus, annulus-direct, annulus-lease: file: the library has no files yet",
+        "without annulus, annulus-direct, annulus-owned: file: the library has no files yet",
         "without asyncio, uvloop: proxy: it has no such server here",
         "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
     ] {

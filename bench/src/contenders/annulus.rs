@@ -1,4 +1,5 @@
-//! Annulus, a task a connection: with owned buffers, as in its `examples/echo.rs`, or on lease.
+//! Annulus, a task a connection: on leases, as in its `examples/echo.rs`, or with owned buffers, as in
+//! `examples/echo_owned.rs`.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +13,7 @@ use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Memory, Service, own_buffer, source_block};
 use crate::files::Job;
 use crate::server::Calls;
 use crate::workloads::sync::{self, Primitives};
@@ -40,15 +41,15 @@ enum Receiving {
 const TABLE: u32 = 16 * 1024;
 
 pub(super) fn forms() -> impl Iterator<Item = Box<dyn Contender>> {
-    let forms = [Receiving::Owned, Receiving::OnLease, Receiving::Direct];
+    let forms = [Receiving::OnLease, Receiving::Owned, Receiving::Direct];
     forms.into_iter().map(|receiving| Box::new(Annulus { receiving }) as Box<dyn Contender>)
 }
 
 impl Contender for Annulus {
     fn name(&self) -> &'static str {
         match self.receiving {
-            Receiving::Owned => "annulus",
-            Receiving::OnLease => "annulus-lease",
+            Receiving::Owned => "annulus-owned",
+            Receiving::OnLease => "annulus",
             Receiving::Direct => "annulus-direct",
         }
     }
@@ -57,13 +58,22 @@ impl Contender for Annulus {
         match self.receiving {
             Receiving::Owned => "this library, owned buffers, a task a connection",
             Receiving::OnLease => "this library, leases, a task a connection",
-            Receiving::Direct => "as annulus-lease, with direct descriptors",
+            Receiving::Direct => "as annulus, with direct descriptors",
         }
     }
 
     fn serves(&self, service: Service) -> bool {
         let receives = matches!(service, Service::Echo | Service::Sink | Service::Proxy(_));
-        self.receiving == Receiving::Owned || receives
+        self.receiving == Receiving::OnLease || receives
+    }
+
+    fn memory(&self) -> Memory {
+        match self.receiving {
+            Receiving::Owned => Memory::Own,
+            Receiving::OnLease | Receiving::Direct => {
+                Memory::Shared("leases: 4 KiB for small messages, 64 x 256 KiB for large ones")
+            }
+        }
     }
 
     fn serve(
@@ -109,7 +119,8 @@ impl Contender for Annulus {
     }
 
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        (self.receiving != Receiving::Owned).then_some("it differs from annulus in receiving alone")
+        (self.receiving != Receiving::OnLease)
+            .then_some("it differs from annulus in receiving alone")
     }
 }
 
@@ -123,7 +134,7 @@ async fn publish(calls: &Calls) {
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let (received, filled) = stream.read(buffer).await;
         if received? == 0 {
@@ -146,7 +157,7 @@ async fn echo_leases(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     let mut total = 0_u64;
     loop {
         let (received, filled) = stream.read(buffer).await;
@@ -190,7 +201,7 @@ async fn proxy(client: TcpStream, upstream: SocketAddrV4, receiving: Receiving) 
 }
 
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let (received, filled) = from.read(buffer).await;
         if received? == 0 {
@@ -228,16 +239,14 @@ async fn publish_from(
     hub: &Hub<Messages>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
     loop {
-        let (received, filled) = from.read(buffer).await;
-        if received? == 0 {
+        let lease = from.recv().await?;
+        if lease.is_empty() {
             return Ok(());
         }
-        let message = Bytes::copy_from_slice(&filled);
+        let message = Bytes::copy_from_slice(&lease);
         // A member that is about to leave may listen no more.
         hub.publish(place, |member| drop(member.try_put(message.clone())));
-        buffer = filled;
     }
 }
 

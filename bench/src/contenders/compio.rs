@@ -16,7 +16,7 @@ use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt
 use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -96,7 +96,7 @@ impl Contender for Compio {
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let BufResult(received, filled) = stream.read(buffer).await;
         if received? == 0 {
@@ -110,7 +110,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     let mut total = 0_u64;
     loop {
         let BufResult(received, mut filled) = stream.read(buffer).await;
@@ -145,7 +145,7 @@ async fn copy(
     mut from: OwnedReadHalf<TcpStream>,
     mut to: OwnedWriteHalf<TcpStream>,
 ) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let BufResult(received, filled) = from.read(buffer).await;
         if received? == 0 {
@@ -181,7 +181,7 @@ async fn publish_from(
     hub: &Hub<Sender<Bytes>>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let BufResult(received, mut filled) = from.read(buffer).await;
         if received? == 0 {

@@ -18,7 +18,7 @@ use glommio::sync::{RwLock, Semaphore};
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -111,7 +111,7 @@ impl Contender for Glommio {
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
@@ -122,7 +122,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     let mut total = 0_u64;
     loop {
         match stream.read(&mut buffer).await? {
@@ -178,7 +178,7 @@ async fn publish_from(
     hub: &Hub<LocalSender<Bytes>>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = from.read(&mut buffer).await?;
         if count == 0 {

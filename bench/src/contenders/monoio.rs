@@ -20,7 +20,7 @@ use monoio::net::TcpStream;
 use monoio::{IoUringDriver, RuntimeBuilder};
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -94,7 +94,7 @@ impl Contender for Monoio {
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let (received, filled) = stream.read(buffer).await;
         if received? == 0 {
@@ -107,7 +107,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     let mut total = 0_u64;
     loop {
         let (received, filled) = stream.read(buffer).await;
@@ -141,7 +141,7 @@ async fn copy(
     mut from: OwnedReadHalf<TcpStream>,
     mut to: OwnedWriteHalf<TcpStream>,
 ) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let (received, filled) = from.read(buffer).await;
         if received? == 0 {
@@ -176,7 +176,7 @@ async fn publish_from(
     hub: &Hub<Tx<Bytes>>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let (received, filled) = from.read(buffer).await;
         if received? == 0 {

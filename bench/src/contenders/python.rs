@@ -7,7 +7,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::{Contender, Scaling, Service};
+use super::{Contender, Memory, Scaling, Service};
 use crate::os::{descriptor, lifetime};
 use crate::server::{Calls, LIFETIME};
 use crate::workloads::{Measured, Workload};
@@ -35,6 +35,10 @@ impl Contender for Python {
 
     fn form(&self) -> &'static str {
         self.form
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::Shared("a new object for each message")
     }
 
     fn serves(&self, service: Service) -> bool {

@@ -9,10 +9,13 @@ mod proxy;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use super::{Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Memory, Service, own_buffer, source_block};
 use crate::os::epoll::{Epoll, Event};
 use crate::os::socket;
 use crate::server::Calls;
+
+/// The name of the form whose connections have a buffer each.
+const OWN_BUFFERS: &str = "raw-epoll-own";
 
 /// The buffer that all connections share.
 const SHARED_BUFFER: usize = 64 * 1024;
@@ -23,19 +26,34 @@ const BATCH: usize = 512;
 /// The token of the listener; connections have their place.
 const LISTENER: u64 = u64::MAX;
 
-pub(super) struct RawEpoll;
+pub(super) struct RawEpoll {
+    /// Whether each connection has a buffer of its own, as most runtimes' connections have.
+    own_buffers: bool,
+}
+
+pub(super) fn forms() -> [Box<dyn Contender>; 2] {
+    [false, true].map(|own_buffers| Box::new(RawEpoll { own_buffers }) as Box<dyn Contender>)
+}
 
 impl Contender for RawEpoll {
     fn name(&self) -> &'static str {
-        "raw-epoll"
+        if self.own_buffers { OWN_BUFFERS } else { "raw-epoll" }
     }
 
     fn form(&self) -> &'static str {
-        "by hand, one thread, edge-triggered epoll"
+        if self.own_buffers {
+            "as raw-epoll, with a buffer for each connection"
+        } else {
+            "by hand, one thread, edge-triggered epoll"
+        }
     }
 
-    fn serves(&self, _service: Service) -> bool {
-        true
+    fn memory(&self) -> Memory {
+        if self.own_buffers { Memory::Own } else { Memory::Shared("64 KiB for all") }
+    }
+
+    fn serves(&self, service: Service) -> bool {
+        !self.own_buffers || matches!(service, Service::Echo | Service::Sink)
     }
 
     fn serve(
@@ -53,6 +71,7 @@ impl Contender for RawEpoll {
         let mut connections = Connections::default();
         let mut tools =
             Tools { service, calls, buffer: vec![0; SHARED_BUFFER], block: source_block() };
+        let own_buffer = || if self.own_buffers { vec![0; own_buffer()] } else { Vec::new() };
         let mut events = Vec::with_capacity(BATCH);
         loop {
             events.clear();
@@ -60,7 +79,7 @@ impl Contender for RawEpoll {
             calls.add(1);
             for event in &events {
                 if event.token == LISTENER {
-                    accept(&listener, &epoll, &mut connections, &mut tools)?;
+                    accept(&listener, &epoll, &mut connections, &mut tools, own_buffer)?;
                 } else {
                     connections.serve(event, &mut tools);
                 }
@@ -74,12 +93,13 @@ fn accept(
     epoll: &Epoll,
     connections: &mut Connections,
     tools: &mut Tools,
+    own_buffer: impl Fn() -> Vec<u8>,
 ) -> io::Result<()> {
     accept_all(listener, tools.calls, |stream| {
         tools.calls.add(1);
         let place = connections.vacant_place();
         epoll.add(&stream, place as u64)?;
-        let mut connection = Connection::new(stream);
+        let mut connection = Connection::new(stream, own_buffer());
         if let Service::FanOut = tools.service {
             connection.send(&GREETING, tools.calls)?;
         }
@@ -192,11 +212,13 @@ struct Connection {
     total: u64,
     /// The peer has sent all.
     ended: bool,
+    /// Empty if it reads into the buffer that all share.
+    buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, unsent: Vec::new(), offset: 0, total: 0, ended: false }
+    fn new(stream: TcpStream, buffer: Vec<u8>) -> Self {
+        Self { stream, unsent: Vec::new(), offset: 0, total: 0, ended: false, buffer }
     }
 
     /// Says whether the connection goes on.
@@ -211,7 +233,15 @@ impl Connection {
         }
         if self.unsent.is_empty() && (event.readable || was_full) {
             // A read that does not fill the buffer has emptied the socket, but for an end.
-            self.consume(tools, event.ended || was_full)?;
+            let to_the_end = event.ended || was_full;
+            if self.buffer.is_empty() {
+                self.consume(tools, to_the_end)?;
+            } else {
+                std::mem::swap(&mut self.buffer, &mut tools.buffer);
+                let consumed = self.consume(tools, to_the_end);
+                std::mem::swap(&mut self.buffer, &mut tools.buffer);
+                consumed?;
+            }
         }
         Ok(!self.ended || !self.unsent.is_empty())
     }

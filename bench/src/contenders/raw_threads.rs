@@ -10,7 +10,7 @@ use std::thread;
 use futures_util::FutureExt;
 use slab::Slab;
 
-use super::{BUFFER, Contender, GREETING, Scaling, Service, source_block};
+use super::{Contender, GREETING, Scaling, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 
@@ -91,7 +91,7 @@ fn spawn(
 }
 
 fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
@@ -102,7 +102,7 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     let mut total = 0_u64;
     loop {
         match stream.read(&mut buffer)? {
@@ -127,7 +127,7 @@ fn proxy(client: &TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
 }
 
 fn copy(mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = from.read(&mut buffer)?;
         if count == 0 {
@@ -156,7 +156,7 @@ fn fan_out(stream: TcpStream, members: &Members) -> io::Result<()> {
 
 /// The thread of the one that publishes writes to all others itself.
 fn publish_from(mut from: &TcpStream, members: &Members, place: usize) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = from.read(&mut buffer)?;
         if count == 0 {

@@ -13,7 +13,7 @@ use std::io;
 use std::net::TcpListener;
 
 use self::server::Server;
-use super::{Contender, Service};
+use super::{Contender, Memory, Service};
 use crate::files::{Job, Report};
 use crate::server::Calls;
 
@@ -24,12 +24,21 @@ const ONE_SHOT: &str = "raw-uring-oneshot";
 const DIRECT: &str = "raw-uring-direct";
 
 pub(super) fn forms() -> Vec<Box<dyn Contender>> {
-    let small = Receiving::Provided { size: 4 * 1024, count: 4096, bundles: false };
-    let large = Receiving::Provided { size: 16 * 1024, count: 1024, bundles: false };
-    let huge = Receiving::Provided { size: 64 * 1024, count: 256, bundles: false };
-    let bundles = Receiving::Provided { size: 4 * 1024, count: 4096, bundles: true };
+    let small =
+        Receiving::Provided { size: 4 * 1024, count: 4096, bundles: false, shared: "4096 x 4 KiB" };
+    let large = Receiving::Provided {
+        size: 16 * 1024,
+        count: 1024,
+        bundles: false,
+        shared: "1024 x 16 KiB",
+    };
+    let huge =
+        Receiving::Provided { size: 64 * 1024, count: 256, bundles: false, shared: "256 x 64 KiB" };
+    let bundles =
+        Receiving::Provided { size: 4 * 1024, count: 4096, bundles: true, shared: "4096 x 4 KiB" };
     // So few that they stay in the cache, and too few for a thousand busy connections.
-    let large_bundles = Receiving::Provided { size: 16 * 1024, count: 128, bundles: true };
+    let large_bundles =
+        Receiving::Provided { size: 16 * 1024, count: 128, bundles: true, shared: "128 x 16 KiB" };
     vec![
         Box::new(Form {
             name: ONE_SHOT,
@@ -87,7 +96,7 @@ enum Receiving {
     /// Each receive is an entry of its own, into the connection's buffer.
     OneShot,
     /// One entry receives for ever, into buffers that all connections share.
-    Provided { size: usize, count: u16, bundles: bool },
+    Provided { size: usize, count: u16, bundles: bool, shared: &'static str },
 }
 
 struct Form {
@@ -105,6 +114,13 @@ impl Contender for Form {
 
     fn form(&self) -> &'static str {
         self.form
+    }
+
+    fn memory(&self) -> Memory {
+        match self.receiving {
+            Receiving::OneShot => Memory::Own,
+            Receiving::Provided { shared, .. } => Memory::Shared(shared),
+        }
     }
 
     fn serves(&self, service: Service) -> bool {

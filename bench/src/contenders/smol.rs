@@ -18,7 +18,7 @@ use smol::lock::{Mutex, Semaphore};
 use smol::{Async, Executor, LocalExecutor, Timer, future};
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -122,7 +122,7 @@ impl Contender for Smol {
 }
 
 async fn echo(mut stream: Async<TcpStream>) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
@@ -133,7 +133,7 @@ async fn echo(mut stream: Async<TcpStream>) -> io::Result<()> {
 }
 
 async fn sink(mut stream: Async<TcpStream>) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     let mut total = 0_u64;
     loop {
         match stream.read(&mut buffer).await? {
@@ -185,7 +185,7 @@ async fn publish_from(
     hub: &Hub<Sender<Bytes>>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = from.read(&mut buffer).await?;
         if count == 0 {

@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
 use tokio::task::JoinSet;
 
-use super::{BUFFER, Contender, GREETING, NOT_ALIGNED, Scaling, Service, source_block};
+use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -197,7 +197,7 @@ async fn serve(service: Service, listener: TcpListener) -> io::Result<()> {
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
@@ -208,7 +208,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     let mut total = 0_u64;
     loop {
         match stream.read(&mut buffer).await? {
@@ -266,7 +266,7 @@ async fn publish_from(
     messages: broadcast::Sender<Message>,
     place: u64,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let count = from.read(&mut buffer).await?;
         if count == 0 {

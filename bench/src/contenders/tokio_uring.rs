@@ -15,7 +15,7 @@ use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
 
 use super::hub::Hub;
-use super::{BUFFER, Contender, GREETING, Service, source_block};
+use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -126,7 +126,7 @@ impl Files for TokioUring {
 }
 
 async fn echo(stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let (received, filled) = stream.read(buffer).await;
         let count = received?;
@@ -140,7 +140,7 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
 }
 
 async fn sink(stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     let mut total = 0_u64;
     loop {
         let (received, filled) = stream.read(buffer).await;
@@ -170,7 +170,7 @@ async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
 }
 
 async fn copy(from: Rc<TcpStream>, to: Rc<TcpStream>) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let (received, filled) = from.read(buffer).await;
         let count = received?;
@@ -206,7 +206,7 @@ async fn publish_from(
     hub: &Hub<UnboundedSender<Bytes>>,
     place: usize,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; own_buffer()];
     loop {
         let (received, filled) = from.read(buffer).await;
         let count = received?;

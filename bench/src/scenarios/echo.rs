@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{add_latency, add_usage, bytes, size_name, unless_serves, with_server};
 use crate::compare::{Cell, Settings};
-use crate::contenders::{Contender, Service};
+use crate::contenders::{self, Contender, Service};
 use crate::load::closed_loop::{self, Plan};
 use crate::results::Sample;
 use crate::server::Server;
@@ -43,6 +43,11 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
+    /// The cell of one combination.
+    pub(crate) fn cell(connections: usize, size: usize, depth: usize) -> Cell {
+        Shape { connections, size, depth }.cell()
+    }
+
     /// A cell for each combination.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         self.combinations().map(Shape::cell).collect()
@@ -77,7 +82,8 @@ impl Proxy {
         let shapes = echo.combinations();
         let cells = shapes.map(|shape| Cell {
             measure: Box::new(move |contender, settings| {
-                let upstream = Server::start("raw-epoll", Service::Echo, &[load_core])?;
+                let echo = contenders::by_name("raw-epoll").expect("it is always built");
+                let upstream = Server::start(echo.as_ref(), Service::Echo, &[load_core])?;
                 let service = Service::Proxy(upstream.address());
                 with_server(contender, service, settings.one_core(), |server| {
                     shape.measure(server, settings)

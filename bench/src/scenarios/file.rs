@@ -107,11 +107,11 @@ fn measure(contender: &dyn Contender, job: &Job, settings: &Settings) -> io::Res
         seconds: settings.window.as_secs_f64(),
         ..job.clone()
     };
-    let mut arguments = vec!["work-file".to_owned(), contender.name().to_owned()];
+    let mut arguments = vec!["work-file".to_owned(), contender.hosted_as().to_owned()];
     arguments.extend(job.arguments());
     arguments.extend(["--cores".to_owned(), list(settings.one_core())]);
     let limit = settings.warm_up + settings.window + ALLOWANCE;
-    let output = run_to_end(&[], &arguments, limit)?;
+    let output = run_to_end(contender, &[], &arguments, limit)?;
     Ok(sample(&job, &serde_json::from_str(&output.said)?))
 }
 

@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use clap::Args;
 
-use super::{unless_serves, with_server};
+use super::{bytes, size_name, unless_serves, with_server};
 use crate::compare::{Cell, Settings};
 use crate::contenders::{Contender, Service};
 use crate::load::clients::Clients;
@@ -16,27 +16,31 @@ use crate::summary::Better::{self, Lower};
 
 const COLUMNS: &[(&str, Better)] = &[("user bytes", Lower), ("kernel bytes", Lower)];
 
-/// The size of the one message by which a connection is known to be served.
-const SIZE: usize = 64;
-
 /// Memory of an idle connection.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Idle {
     /// Numbers of connections.
     #[arg(long, value_delimiter = ',', default_values_t = [10_000])]
-    connections: Vec<usize>,
+    pub(crate) connections: Vec<usize>,
+    /// The size of the one message that each connection has sent back before it idles.
+    #[arg(long, value_parser = bytes, default_value = "64")]
+    pub(crate) size: usize,
 }
 
 impl Idle {
     /// A cell for each number of connections.
     pub(crate) fn cells(&self) -> Vec<Cell> {
+        let size = self.size;
         let cells = self.connections.iter().map(|&connections| Cell {
-            name: format!("{connections} idle connections, memory of each"),
+            name: format!(
+                "{connections} idle connections after a message of {}, memory of each",
+                size_name(size)
+            ),
             columns: COLUMNS,
             objection: unless_serves(Service::Echo),
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
                 with_server(contender, Service::Echo, settings.one_core(), |server| {
-                    measure(server, connections, settings)
+                    measure(server, connections, size, settings)
                 })
             }),
         });
@@ -46,9 +50,14 @@ impl Idle {
 
 /// What the server's own memory and the kernel's grow by with the connections. The kernel's is the
 /// machine's, and so holds the load's end of each connection too.
-fn measure(server: &Server, connections: usize, settings: &Settings) -> io::Result<Sample> {
+fn measure(
+    server: &Server,
+    connections: usize,
+    size: usize,
+    settings: &Settings,
+) -> io::Result<Sample> {
     let (own, kernels) = (server.private_memory()?, kernel_memory()?);
-    let mut clients = Clients::connect(server, connections, SIZE)?;
+    let mut clients = Clients::connect(server, connections, size)?;
     for connection in 0..connections {
         clients.send(connection, 1, Instant::now())?;
     }

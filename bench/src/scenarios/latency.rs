@@ -27,14 +27,14 @@ const COLUMNS: &[(&str, Better)] = &[
 pub(crate) struct Latency {
     /// Over how many connections the messages go in turn.
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    pub(crate) connections: usize,
     /// The size of a message.
     #[arg(long, value_parser = bytes, default_value = "64")]
-    size: usize,
+    pub(crate) size: usize,
     /// Rates, as percentages of the best contender's throughput with one message under way on each
     /// connection.
     #[arg(long, value_delimiter = ',', default_values_t = [10, 50, 80])]
-    percentages: Vec<u32>,
+    pub(crate) percentages: Vec<u32>,
 }
 
 impl Latency {

@@ -99,7 +99,7 @@ fn measure(
     settings: &Settings,
 ) -> io::Result<Measured> {
     let arguments = arguments(contender, workload, operations, settings);
-    let output = run_to_end(&[], &arguments, settings.window * 4 + ALLOWANCE)?;
+    let output = run_to_end(contender, &[], &arguments, settings.window * 4 + ALLOWANCE)?;
     Ok(serde_json::from_str(&output.said)?)
 }
 
@@ -111,7 +111,7 @@ fn count(contender: &dyn Contender, workload: Workload, settings: &Settings) -> 
     }
     let total = |operations| {
         let arguments = arguments(contender, workload, Some(operations), settings);
-        let output = run_to_end(&CALLGRIND, &arguments, ALLOWANCE)?;
+        let output = run_to_end(contender, &CALLGRIND, &arguments, ALLOWANCE)?;
         collected(&output.complained).ok_or_else(|| io::Error::other("callgrind gave no count"))
     };
     let (few, many) = (total(COUNTED)?, total(2 * COUNTED)?);
@@ -130,7 +130,8 @@ fn arguments(
     operations: Option<u64>,
     settings: &Settings,
 ) -> Vec<String> {
-    let mut arguments = ["work", contender.name(), &workload.name()].map(str::to_owned).to_vec();
+    let mut arguments =
+        ["work", contender.hosted_as(), &workload.name()].map(str::to_owned).to_vec();
     arguments.extend(["--cores".to_owned(), list(settings.one_core())]);
     arguments.extend(["--seconds".to_owned(), settings.window.as_secs_f64().to_string()]);
     if let Some(operations) = operations {

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddrV4;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::usage::Memory;
 use super::{Calls, Usage};
-use crate::contenders::Service;
+use crate::contenders::{Contender, Service};
 use crate::os::anonymous_file;
 
 /// A server in a process of its own, which ends with this value.
@@ -24,10 +25,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a contender on these cores, with a thread for each if there are several. It listens
     /// when this returns.
-    pub(crate) fn start(contender: &str, service: Service, cores: &[usize]) -> io::Result<Self> {
+    pub(crate) fn start(
+        contender: &dyn Contender,
+        service: Service,
+        cores: &[usize],
+    ) -> io::Result<Self> {
         let calls = Calls::new()?;
-        let mut command = this_program()?;
-        command.args(["serve", contender, &service.to_string()]);
+        let mut command = Command::new(program_of(contender)?);
+        command.args(["serve", contender.hosted_as(), &service.to_string()]);
         command.args(["--cores", &list(cores), "--calls", &calls.raw_fd().to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
         let mut child = Guard::spawn(command, Stdio::piped())?;
@@ -85,18 +90,20 @@ pub(crate) struct Words {
     pub(crate) complained: String,
 }
 
-/// Runs this program as a child with hidden arguments until it ends, by itself or under another
-/// program, such as one that counts what it does.
+/// Runs a contender's program as a child with hidden arguments until it ends, by itself or under
+/// another program, such as one that counts what it does.
 pub(crate) fn run_to_end(
+    contender: &dyn Contender,
     wrapper: &[&str],
     arguments: &[String],
     limit: Duration,
 ) -> io::Result<Words> {
+    let hosting = program_of(contender)?;
     let mut command = match wrapper {
-        [] => this_program()?,
+        [] => Command::new(hosting),
         [program, options @ ..] => {
             let mut command = Command::new(program);
-            command.args(options).arg(std::env::current_exe()?);
+            command.args(options).arg(hosting);
             command
         }
     };
@@ -122,8 +129,9 @@ pub(crate) fn run_to_end(
     }
 }
 
-fn this_program() -> io::Result<Command> {
-    Ok(Command::new(std::env::current_exe()?))
+/// The program that hosts a contender: this one, mostly.
+fn program_of(contender: &dyn Contender) -> io::Result<PathBuf> {
+    contender.program().map_or_else(std::env::current_exe, |program| Ok(program.to_owned()))
 }
 
 /// A child that is ended when it is dropped.

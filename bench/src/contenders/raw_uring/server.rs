@@ -20,7 +20,7 @@ use io_uring::{CompletionQueue, IoUring, SubmissionQueue, Submitter, cqueue, opc
 
 use super::buffers::{Buffers, GROUP};
 use super::{Form, Receiving};
-use crate::contenders::{BUFFER, GREETING, Service, source_block};
+use crate::contenders::{GREETING, Service, own_buffer, source_block};
 use crate::os::socket;
 use crate::server::Calls;
 
@@ -185,7 +185,7 @@ impl Server {
         });
         let own = match (self.receiving, self.service) {
             (Receiving::OneShot, Service::Echo | Service::Sink | Service::Proxy(_)) => {
-                vec![0; BUFFER]
+                vec![0; own_buffer()]
             }
             _ => Vec::new(),
         };
