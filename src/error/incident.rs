@@ -47,6 +47,12 @@ pub enum Incident {
         /// How many shielded futures.
         count: usize,
     },
+    /// The runtime ended, and what had been written to buffered writers was not sent in time: it is
+    /// lost.
+    UnsentCut {
+        /// How many batches of bytes, one or two for each writer.
+        count: usize,
+    },
     /// Locked memory was short, so the ring was made smaller than asked for. It works, with more
     /// system calls under load.
     SmallerRing {
@@ -96,6 +102,11 @@ impl fmt::Display for Incident {
                 f,
                 "the runtime ended before {count} shielded futures did: they are cut; \
                  Builder::shield_limit gives them more time"
+            ),
+            Self::UnsentCut { count } => write!(
+                f,
+                "the runtime ended before {count} pieces of what was written to its stream writers \
+                 were sent: they are lost; Builder::flush_limit gives them more time"
             ),
             Self::SmallerRing { asked, got } => write!(
                 f,

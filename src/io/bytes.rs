@@ -7,14 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::sink::Sink;
-use futures_util::stream::{LocalBoxStream, Stream, StreamExt, unfold};
+use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
 
 use super::goal::Goal;
 use super::{Read, StreamWriter, Write};
+use crate::task::budget;
 
 /// The pieces that come from something, as they come, until the end. After an error there is nothing.
 ///
-/// They are not copied: a piece that is kept keeps a buffer of the runtime's.
+/// They are not copied: a piece that is kept keeps a runtime-owned buffer.
 ///
 /// # Example
 ///
@@ -36,26 +37,39 @@ pub fn bytes_stream<R: Read + 'static>(from: R) -> BytesStream {
             Err(error) => Some((Err(error), None)),
         }
     });
-    BytesStream { pieces: pieces.fuse().boxed_local() }
+    BytesStream { pieces: Some(pieces.boxed_local()) }
 }
 
 /// The pieces that come from something; made by [`bytes_stream`].
 #[must_use = "streams do nothing unless polled"]
 pub struct BytesStream {
-    pieces: LocalBoxStream<'static, io::Result<Bytes>>,
+    /// Absent once it has ended.
+    pieces: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
 }
 
 impl Stream for BytesStream {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.pieces.as_mut().poll_next(context)
+        ready!(budget::poll_spend(context));
+        let Some(pieces) = &mut self.pieces else { return Poll::Ready(None) };
+        let next = ready!(pieces.poll_next_unpin(context));
+        if next.is_none() {
+            self.pieces = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl FusedStream for BytesStream {
+    fn is_terminated(&self) -> bool {
+        self.pieces.is_none()
     }
 }
 
 impl fmt::Debug for BytesStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BytesStream").finish_non_exhaustive()
+        f.debug_struct("BytesStream").field("ended", &self.is_terminated()).finish_non_exhaustive()
     }
 }
 

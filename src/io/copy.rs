@@ -1,22 +1,28 @@
 //! Passing on whatever comes.
 
+use std::future::poll_fn;
 use std::io;
 
 use super::{Read, StreamReader, StreamWriter, Write};
+use crate::task::budget;
 
-/// Writes to one what comes from another, until the end, and says how many bytes it was. It does not end
-/// the writing.
+/// Copies from one to another until the end, and returns how many bytes it was. It does not end the
+/// writing.
 ///
-/// The bytes are not copied: what was received into a buffer of the runtime's is sent from there.
+/// The bytes are not copied in memory: what was received into a runtime-owned buffer is sent from
+/// there.
 ///
 /// # Errors
 ///
-/// Those of either side.
+/// Those of either side. If writing fails, what was received last is lost with it: at most one piece
+/// as [`Read::recv`] returns it.
 ///
 /// # Cancel safety
 ///
-/// Dropped while it waits for bytes, nothing is lost; while it writes, an unknown part of what it had
-/// received last has been written, and the rest is lost. [`StreamReader::copy_to`] loses nothing.
+/// Dropped while it waits for bytes, nothing is lost. Dropped while it writes, the piece that was
+/// received last has been written in part, of a length that is not known, and the rest of it is lost.
+/// So a copy that was dropped can be begun again only if it was not writing; to be able to always, use
+/// [`StreamReader::copy_to`], which loses nothing.
 ///
 /// # Example
 ///
@@ -43,6 +49,8 @@ use super::{Read, StreamReader, StreamWriter, Write};
 pub async fn copy<R: Read, W: Write>(from: &mut R, to: &mut W) -> io::Result<u64> {
     let mut total = 0;
     loop {
+        // Neither side need ever wait.
+        poll_fn(|context| budget::poll_spend(context)).await;
         let lease = from.recv().await?;
         if lease.is_empty() {
             return Ok(total);

@@ -17,6 +17,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::Write;
 use crate::error::again;
+use crate::runtime::backlog::{Backlog, Unsent};
 use crate::sync::Event;
 
 /// How much memory an empty buffer may keep.
@@ -28,6 +29,9 @@ pub(super) type Job<W> = Box<dyn for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a,
 /// Shared by a writer and its task.
 pub(super) struct Outbox<W> {
     queue: RefCell<Vec<u8>>,
+    /// Has the end of the runtime wait for what is queued.
+    queued: RefCell<Option<Unsent>>,
+    backlog: RefCell<Rc<Backlog>>,
     /// Bytes that the connection has but has not taken.
     sending: Cell<usize>,
     /// A job that the task has not begun.
@@ -83,6 +87,8 @@ impl<W> Default for Outbox<W> {
     fn default() -> Self {
         Self {
             queue: RefCell::default(),
+            queued: RefCell::default(),
+            backlog: RefCell::default(),
             sending: Cell::default(),
             job: RefCell::default(),
             has_job: Cell::default(),
@@ -131,14 +137,26 @@ impl<W> Outbox<W> {
         }
     }
 
+    /// Says in which runtime the task is.
+    pub(super) fn set_backlog(&self, backlog: Rc<Backlog>) {
+        *self.backlog.borrow_mut() = backlog;
+    }
+
+    /// Has the end of the runtime wait until the task has taken what is queued, and sent it.
+    fn note_queued(&self) {
+        self.queued.borrow_mut().get_or_insert_with(|| self.backlog.borrow().add());
+    }
+
     /// Queues bytes.
     pub(super) fn put(&self, bytes: &[u8]) {
+        self.note_queued();
         self.queue.borrow_mut().extend_from_slice(bytes);
         self.work.set();
     }
 
     /// Has the task do a job. All that was queued must have been sent.
     pub(super) fn put_job(&self, job: Job<W>) {
+        self.note_queued();
         self.has_job.set(true);
         let replaced = self.job.borrow_mut().replace(job);
         debug_assert!(replaced.is_none(), "a job begins after the one before has ended");
@@ -188,13 +206,16 @@ impl<W> Outbox<W> {
     async fn next(&self, spare: Vec<u8>) -> Next<W> {
         loop {
             if let Some(job) = self.job.take() {
-                return Next::Job(job, spare);
+                // What has been queued since is still to be taken.
+                let unsent = self.backlog.borrow().add();
+                return Next::Job(job, spare, unsent);
             }
             if !self.queue.borrow().is_empty() {
                 let bytes = mem::replace(&mut *self.queue.borrow_mut(), spare);
                 self.sending.set(bytes.len());
-                return Next::Bytes(bytes);
+                return Next::Bytes(bytes, self.queued.take());
             }
+            drop(self.queued.take());
             if let Some(end) = self.end() {
                 return Next::End(end);
             }
@@ -228,6 +249,7 @@ impl<W> Outbox<W> {
     /// Nothing is sent any more.
     fn release(&self, fate: Fate) {
         self.queue.take();
+        drop(self.queued.take());
         *self.state.borrow_mut() = State::Gone(fate);
         // A job is foreign code: nothing is borrowed when it is dropped.
         let job = self.job.take();
@@ -239,8 +261,9 @@ impl<W> Outbox<W> {
 
 /// What the task does next.
 enum Next<W> {
-    Bytes(Vec<u8>),
-    Job(Job<W>, Vec<u8>),
+    /// Until what comes with them is dropped, the end of the runtime waits.
+    Bytes(Vec<u8>, Option<Unsent>),
+    Job(Job<W>, Vec<u8>, Unsent),
     End(End),
 }
 
@@ -304,13 +327,13 @@ async fn send_to_end<W: Write>(outbox: &Outbox<W>, writes_to: &mut W) -> io::Res
     let mut spare = Vec::new();
     loop {
         match outbox.next(spare).await {
-            Next::Bytes(bytes) => {
+            Next::Bytes(bytes, _unsent) => {
                 let (result, sent) = writes_to.write_all(bytes).await;
                 result?;
                 outbox.note_sent();
                 spare = reusable(sent);
             }
-            Next::Job(job, unused) => {
+            Next::Job(job, unused, _unsent) => {
                 job(writes_to).await?;
                 outbox.note_job();
                 spare = unused;

@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use super::Write;
 use super::goal::Goal;
 use super::outbox::{End, Outbox, Sink};
+use crate::runtime::backlog::Backlog;
 use crate::runtime::spawn;
 use crate::task::{JoinHandle, budget};
 
@@ -24,8 +25,9 @@ const HIGH: usize = 64 * 1024;
 /// bounded.
 ///
 /// Dropped, it ends writing once what is queued has been sent, in the background; a reader of the same
-/// connection goes on. To be sure that all was sent, [`flush`](Self::flush) or
-/// [`wait_closed`](Self::wait_closed).
+/// connection goes on. The end of the runtime waits until what was written before has been sent, for
+/// [`Builder::flush_limit`](crate::Builder::flush_limit), by default a second. To be sure that all was
+/// sent, [`flush`](Self::flush) or [`wait_closed`](Self::wait_closed).
 ///
 /// # Errors
 ///
@@ -132,8 +134,10 @@ impl<W: Write + 'static> StreamWriter<W> {
         self.expect_open()?;
         let bytes = bytes.as_ref();
         if !bytes.is_empty() {
-            self.outbox.put(bytes);
             self.start();
+            // A runtime that is ending ends its new tasks at once.
+            self.expect_open()?;
+            self.outbox.put(bytes);
         }
         Ok(())
     }
@@ -302,9 +306,9 @@ impl<W: Write + 'static> StreamWriter<W> {
         job: impl for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a, io::Result<()>> + 'static,
     ) -> io::Result<()> {
         self.flush().await?;
+        self.start();
         self.expect_open()?;
         self.outbox.put_job(Box::new(job));
-        self.start();
         self.flush().await
     }
 
@@ -314,6 +318,7 @@ impl<W: Write + 'static> StreamWriter<W> {
         if let Some(writes_to) = self.writes_to.take() {
             // Made here: the task may be ended before it is first polled.
             let sink = Sink::new(&self.outbox, writes_to);
+            self.outbox.set_backlog(Backlog::current());
             self.task = Some(spawn(sink.send_all()));
         }
     }

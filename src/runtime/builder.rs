@@ -38,6 +38,7 @@ pub struct Builder {
     polls_a_turn: usize,
     teardown_limit: Duration,
     shield_limit: Duration,
+    flush_limit: Duration,
     starts_paused: bool,
     cancels_on_ctrl_c: bool,
     incidents: IncidentHook,
@@ -59,6 +60,7 @@ impl Builder {
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),
             shield_limit: Duration::from_secs(5),
+            flush_limit: Duration::from_secs(1),
             starts_paused: false,
             cancels_on_ctrl_c: false,
             incidents: Arc::new(|incident| {
@@ -202,6 +204,15 @@ impl Builder {
         self
     }
 
+    /// How long the end of the runtime goes on sending what has been written to
+    /// [`StreamWriter`](crate::io::StreamWriter)s before; a second by default. A peer that does not read
+    /// cannot hold it up for longer. What is not sent by then is lost, and reported as an
+    /// [`Incident::UnsentCut`]. Meanwhile the other tasks go on, too; what they write is not waited for.
+    pub fn flush_limit(mut self, limit: Duration) -> Self {
+        self.flush_limit = limit;
+        self
+    }
+
     /// Whether the first ctrl-c (SIGINT) cancels the main task, so that destructors run and the runtime
     /// ends in order; not by default. The second kills the process.
     ///
@@ -299,6 +310,8 @@ impl Builder {
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
             shield_limit: self.shield_limit,
+            flush_limit: self.flush_limit,
+            backlog: Rc::default(),
             shielded: Rc::default(),
             cancels_on_ctrl_c: self.cancels_on_ctrl_c,
             inside: Cell::new(0),
@@ -333,6 +346,7 @@ impl fmt::Debug for Builder {
             .field("polls_a_turn", &self.polls_a_turn)
             .field("teardown_limit", &self.teardown_limit)
             .field("shield_limit", &self.shield_limit)
+            .field("flush_limit", &self.flush_limit)
             .field("starts_paused", &self.starts_paused)
             .field("cancels_on_ctrl_c", &self.cancels_on_ctrl_c)
             .finish_non_exhaustive()

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use crate::driver::{Driver, Metrics};
 use crate::error::IncidentHook;
 use crate::task::Tasks;
@@ -17,8 +18,10 @@ pub(crate) struct Shared {
     pub(super) polls_a_turn: usize,
     pub(super) teardown_limit: Duration,
     pub(super) shield_limit: Duration,
+    pub(super) flush_limit: Duration,
     /// How much work is shielded.
     pub(super) shielded: Rc<Cell<usize>>,
+    pub(super) backlog: Rc<Backlog>,
     pub(super) cancels_on_ctrl_c: bool,
     /// How many calls that are inside of this runtime stand on the stack.
     pub(super) inside: Cell<u32>,

@@ -4,7 +4,7 @@
 //! - [`context`] is how code on this thread finds its runtime.
 //! - [`turn`] is the loop; [`inside`] marks that this thread is in it.
 //! - [`spawn`](mod@spawn) starts tasks.
-//! - [`interrupt`] ends the main task at ctrl-c; [`shielded`] is what the end waits for.
+//! - [`interrupt`] ends the main task at ctrl-c; [`shielded`] and [`backlog`] are what the end waits for.
 //!
 //! # One turn of the loop
 //!
@@ -13,6 +13,7 @@
 //! in what other threads have woken. With nothing to submit and nothing to collect there is no
 //! system call.
 
+pub(crate) mod backlog;
 mod block_on;
 mod builder;
 pub(crate) mod context;
@@ -83,7 +84,8 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 /// Dropping it ends every task (their futures are dropped, joining them says
 /// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
 /// kernel has let go of all memory; see [`Builder::teardown_limit`]. Before that, it lets
-/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`].
+/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`], and sends what
+/// has been written to [`StreamWriter`](crate::io::StreamWriter)s, within [`Builder::flush_limit`].
 ///
 /// In a thread-local variable it ends with its thread. If a task inside of its loop calls
 /// [`std::process::exit`], nothing of it is torn down: no destructor of a task runs, as `exit` says.

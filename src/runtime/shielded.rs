@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::context::{self, Shared};
 use crate::error::Incident;
@@ -31,18 +32,23 @@ impl Shared {
     /// Lets the loop go on until the shielded work is done, or for the bound. What is not done then is
     /// reported, and ends with the other tasks.
     pub(super) fn finish_shielded(&self, can_run: bool) {
-        if self.shielded.get() == 0 {
-            return;
-        }
         if can_run {
-            let deadline = later(self.driver.now(), self.shield_limit);
-            let timer = self.driver.start_timer(deadline, Waker::noop());
-            self.run_until(|| self.shielded.get() == 0 || self.driver.now() >= deadline);
-            self.driver.stop_timer(timer);
+            self.run_within(self.shield_limit, || self.shielded.get() == 0);
         }
         match self.shielded.get() {
             0 => {}
             count => (self.driver.incidents())(&Incident::ShieldedCut { count }),
         }
+    }
+
+    /// Lets the loop go on until it is over, or for a limit. No other loop may be running.
+    pub(super) fn run_within(&self, limit: Duration, is_over: impl Fn() -> bool) {
+        if is_over() {
+            return;
+        }
+        let deadline = later(self.driver.now(), limit);
+        let timer = self.driver.start_timer(deadline, Waker::noop());
+        self.run_until(|| is_over() || self.driver.now() >= deadline);
+        self.driver.stop_timer(timer);
     }
 }

@@ -31,12 +31,13 @@ impl Shared {
         }
     }
 
-    /// Lets shielded work come to its end, and then ends every task and every operation, and the ring
-    /// with them.
+    /// Lets shielded work come to its end, sends what is unsent, and then ends every task and every
+    /// operation, and the ring with them.
     pub(super) fn close(self: &Rc<Self>) {
         let inside = Inside::to_close(self);
         // Inside of another loop this one cannot run.
         self.finish_shielded(inside.is_outermost());
+        self.finish_unsent(inside.is_outermost());
         self.tasks.end_all();
         self.driver.close(self.teardown_limit);
         self.tasks.close();

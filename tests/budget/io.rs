@@ -1,1 +1,177 @@
-//! Of `annulus::io`.
+//! Of `annulus::io`. What is read from and written to here takes no budget itself.
+
+use std::io;
+
+use annulus::buf::{BufResult, IoBuf, IoBufMut, Lease};
+use annulus::io::{Read, StreamReader, StreamWriter, Write, bytes_stream, copy};
+use futures_util::{SinkExt, StreamExt};
+
+use super::common::watchdog::run;
+use super::{TIMES, Trials};
+
+/// Gives the same piece for ever.
+struct Always(&'static str);
+
+impl Read for Always {
+    async fn recv(&mut self) -> io::Result<Lease> {
+        Ok(Lease::from(Vec::from(self.0)))
+    }
+
+    async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
+        (Ok(buffer.fill_from(self.0.as_bytes())), buffer)
+    }
+}
+
+/// Fails, and is not asked twice.
+struct Fails(bool);
+
+impl Read for Fails {
+    async fn recv(&mut self) -> io::Result<Lease> {
+        assert!(!std::mem::replace(&mut self.0, true), "a reader keeps the failure");
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        (Err(io::ErrorKind::ConnectionReset.into()), buffer)
+    }
+}
+
+/// Takes everything, unless it is told to fail.
+struct Takes {
+    fails: bool,
+}
+
+impl Write for Takes {
+    async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
+        (if self.fails { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }, buffer)
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&mut self) {}
+}
+
+/// A reader that has received some 64 KiB of empty lines.
+async fn filled() -> StreamReader<Always> {
+    const LINES: &str = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+    let all = 64 * TIMES;
+    let mut reader = StreamReader::with_limit(Always(LINES), all);
+    reader.read_until("no such separator").await.unwrap_err();
+    assert!(reader.buffer().len() >= all);
+    reader
+}
+
+async fn try_all<R: Read>(trials: &mut Trials, mut reader: StreamReader<R>) {
+    trials.ready("read", async || drop(reader.read(1).await)).await;
+    trials.ready("read of nothing", async || drop(reader.read(0).await)).await;
+    trials.ready("read_exact", async || drop(reader.read_exact(1).await)).await;
+    trials.ready("read_exact of nothing", async || drop(reader.read_exact(0).await)).await;
+    trials.ready("read_until", async || drop(reader.read_until("\n").await)).await;
+    let several: &[&[u8]] = &[b"\n", b"x"];
+    trials.ready("read_until_any", async || drop(reader.read_until_any(several).await)).await;
+    trials.ready("read_line", async || drop(reader.read_line().await)).await;
+    trials.ready("fill", async || drop(reader.fill().await.map(<[u8]>::len))).await;
+    trials.ready("Read::recv", async || drop(Read::recv(&mut reader).await)).await;
+    trials.ready("Read::read", async || Read::read(&mut reader, Vec::with_capacity(1)).await).await;
+    trials.ready("Read::read of nothing", async || Read::read(&mut reader, Vec::new()).await).await;
+    trials.ready("a line of many streams", async || drop(reader.lines().next().await)).await;
+    let mut lines = reader.lines();
+    trials.ready("lines", async || drop(lines.next().await)).await;
+}
+
+#[test]
+fn reads_that_are_served_from_a_buffer_let_other_tasks_run() {
+    run(async { try_all(&mut Trials::default(), filled().await).await });
+}
+
+#[test]
+fn reads_at_the_end_and_after_a_failure_let_other_tasks_run() {
+    run(async {
+        let mut trials = Trials::default();
+        let mut ended = StreamReader::new(Always(""));
+        trials.ready("read_to_end", async || drop(ended.read_to_end().await)).await;
+        try_all(&mut trials, ended).await;
+        let mut failed = StreamReader::new(Fails(false));
+        trials.ready("read_to_end that fails", async || drop(failed.read_to_end().await)).await;
+        try_all(&mut trials, failed).await;
+    });
+}
+
+#[test]
+fn reads_beyond_the_limit_let_other_tasks_run() {
+    run(async {
+        let mut trials = Trials::default();
+        let mut reader = StreamReader::with_limit(Always("too long\n"), 4);
+        trials.ready("read_line", async || reader.read_line().await.unwrap_err()).await;
+        trials.ready("read_until", async || reader.read_until("\n").await.unwrap_err()).await;
+    });
+}
+
+async fn try_all_writes(trials: &mut Trials, mut writer: StreamWriter<Takes>) {
+    trials.ready("write", async || drop(writer.write("x").await)).await;
+    trials.ready("write of nothing", async || drop(writer.write("").await)).await;
+    trials.ready("write_lines", async || drop(writer.write_lines(["x", "y"]).await)).await;
+    trials.ready("drain", async || drop(writer.drain().await)).await;
+    trials.ready("feed", async || drop(SinkExt::feed(&mut writer, "x").await)).await;
+    let _ = writer.flush().await;
+    trials.ready("flush", async || drop(writer.flush().await)).await;
+    trials.ready("Sink::flush", async || drop(SinkExt::<&str>::flush(&mut writer).await)).await;
+    let mut ended = StreamReader::new(Always(""));
+    trials.ready("copy_to", async || drop(ended.copy_to(&mut writer).await)).await;
+    writer.close();
+    let _ = writer.wait_closed().await;
+    trials.ready("wait_closed", async || drop(writer.wait_closed().await)).await;
+    trials.ready("write of a closed one", async || drop(writer.write("x").await)).await;
+    trials.ready("Sink::close", async || drop(SinkExt::<&str>::close(&mut writer).await)).await;
+}
+
+#[test]
+fn writes_that_need_not_wait_let_other_tasks_run() {
+    run(async {
+        let mut trials = Trials::default();
+        // So large a limit that nothing waits.
+        let writer = |fails| StreamWriter::with_limit(Takes { fails }, 1 << 20);
+        try_all_writes(&mut trials, writer(false)).await;
+        try_all_writes(&mut trials, writer(true)).await;
+        let unused = async || drop(writer(false).into_inner().await);
+        trials.ready("into_inner of an unused one", unused).await;
+    });
+}
+
+#[test]
+fn copies_and_streams_of_bytes_let_other_tasks_run() {
+    run(async {
+        let mut trials = Trials::default();
+        let (mut ended, mut to) = (Always(""), Takes { fails: false });
+        trials.ready("copy", async || copy(&mut ended, &mut to).await.unwrap()).await;
+        let mut pieces = bytes_stream(Always("x"));
+        trials.ready("bytes_stream", async || pieces.next().await.unwrap()).await;
+        let mut pieces = bytes_stream(Always(""));
+        trials.ready("bytes_stream, ended", async || assert!(pieces.next().await.is_none())).await;
+        let mut pieces = bytes_stream(Fails(false));
+        assert!(pieces.next().await.unwrap().is_err());
+        trials.ready("bytes_stream, failed", async || assert!(pieces.next().await.is_none())).await;
+    });
+}
+
+/// A copy between what is always ready never comes to its end.
+#[test]
+fn a_copy_without_an_end_lets_other_tasks_run() {
+    run(async {
+        let copying = async { copy(&mut Always("x"), &mut Takes { fails: false }).await };
+        let copying = annulus::spawn(copying);
+        for _ in 0..10 {
+            annulus::yield_now().await;
+        }
+        copying.cancel();
+        let mut reader = StreamReader::new(Always("x"));
+        let mut writer = StreamWriter::new(Takes { fails: false });
+        let copying = annulus::spawn(async move { reader.copy_to(&mut writer).await });
+        for _ in 0..10 {
+            annulus::yield_now().await;
+        }
+        copying.cancel();
+    });
+}
