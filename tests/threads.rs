@@ -11,8 +11,7 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::join::{ThreadPool, gather, to_thread};
-use annulus::task::JoinError;
+use annulus::join::{ThreadError, ThreadPool, gather, to_thread};
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn};
 
@@ -68,7 +67,9 @@ fn a_panic_of_a_closure_reaches_whoever_joins_it_and_the_thread_goes_on() {
         let panicked = pool.spawn(|| panic!("of a closure"));
         let next = pool.spawn(|| 5);
         let error = panicked.await.unwrap_err();
-        assert!(matches!(error, JoinError::Panicked(panic) if message(&*panic) == "of a closure"));
+        assert!(
+            matches!(error, ThreadError::Panicked(panic) if message(&*panic) == "of a closure")
+        );
         assert_eq!(next.await.unwrap(), 5);
         assert_eq!(pool.threads(), 1);
     });

@@ -28,6 +28,14 @@ pub enum Incident {
         /// The panic's message.
         message: String,
     },
+    /// A closure for a thread has not run, since the system let start none, and no caller waited for
+    /// it.
+    ThreadNotStarted {
+        /// Where it was handed over.
+        spawned_at: &'static Location<'static>,
+        /// The system's error.
+        message: String,
+    },
     /// The handler of a server's connection has failed. The server goes on.
     HandlerFailed {
         /// Whose connection it was.
@@ -90,6 +98,9 @@ impl fmt::Display for Incident {
             }
             Self::CallbackPanicked { message } => {
                 write!(f, "a waker or destructor panicked in the runtime's loop: {message}")
+            }
+            Self::ThreadNotStarted { spawned_at, message } => {
+                write!(f, "no thread for the closure spawned at {spawned_at}: {message}")
             }
             Self::HandlerFailed { peer, panicked, message } => {
                 let how = if *panicked { "panicked" } else { "failed" };

@@ -137,7 +137,7 @@ pub use gather::{Array, Gather, GatherFutures, GatherTasks, Iterated, Vector, ga
 pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
 pub use task_set::TaskSet;
-pub use threads::{ThreadHandle, ThreadPool, to_thread};
+pub use threads::{ThreadError, ThreadHandle, ThreadPool, to_thread};
 pub use try_gather::{TryGather, try_gather};
 pub use tuple::Tuple;
 pub use wait::{Handle, ReturnWhen, Wait, wait};

@@ -112,5 +112,5 @@ pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> 
 /// Looks a name up on one of the threads for what blocks.
 async fn on_a_thread(name: String) -> io::Result<Vec<SocketAddr>> {
     let found = to_thread(move || name.to_socket_addrs().map(Iterator::collect)).await;
-    found.unwrap_or_else(|error| Err(io::Error::other(error.to_string())))
+    found?
 }

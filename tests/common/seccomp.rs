@@ -39,9 +39,26 @@ pub(crate) fn refusing<T: Send + 'static>(
     errno: i32,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    let calls = calls.into();
+    refusing_all(vec![calls.into()], errno, body)
+}
+
+/// Runs `body` on a thread that can start no other.
+pub(crate) fn without_threads<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    // Which of them is used depends on the C library.
+    let calls = vec![libc::SYS_clone3.into(), libc::SYS_clone.into()];
+    refusing_all(calls, libc::EAGAIN, || {
+        assert!(thread::Builder::new().spawn(|| ()).is_err(), "no thread can be started");
+        body()
+    })
+}
+
+fn refusing_all<T: Send + 'static>(
+    calls: Vec<Calls>,
+    errno: i32,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let refusing = thread::spawn(move || {
-        install(&filter(&[calls], libc::SECCOMP_RET_ERRNO | errno as u32), 0);
+        install(&filter(&calls, libc::SECCOMP_RET_ERRNO | errno as u32), 0);
         body()
     });
     refusing.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
