@@ -3,6 +3,7 @@
 mod incident;
 mod operation;
 mod panic;
+mod reporter;
 mod setup;
 
 pub use incident::Incident;
@@ -10,4 +11,5 @@ pub(crate) use incident::IncidentHook;
 pub(crate) use operation::{Describe, again, describe};
 pub use operation::{OperationError, os_code};
 pub(crate) use panic::{discard, panic_message, shielded};
+pub(crate) use reporter::Reporter;
 pub use setup::SetupError;

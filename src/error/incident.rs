@@ -8,8 +8,9 @@ use std::time::Duration;
 
 /// Something that went wrong where no caller could be told.
 ///
-/// [`Builder::on_incident`](crate::Builder::on_incident) takes the hook that receives these; the
-/// default prints one line to standard error.
+/// [`Builder::on_incident`](crate::Builder::on_incident) takes the hook that receives these. The
+/// default prints them to standard error from a thread of its own, at most ten a second of each
+/// kind.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Incident {
@@ -36,7 +37,9 @@ pub enum Incident {
         /// The system's error.
         message: String,
     },
-    /// The handler of a server's connection has failed. The server goes on.
+    /// The handler of a server's connection has failed. The server goes on. An error that says no
+    /// more than that the peer is gone is no incident: it is counted in
+    /// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
     HandlerFailed {
         /// Whose connection it was.
         peer: SocketAddr,
@@ -45,9 +48,16 @@ pub enum Incident {
         /// The error, or the panic's message.
         message: String,
     },
-    /// A server can accept no more at one of its addresses.
+    /// A server can accept no more at one of its addresses, as its listening socket is not one any
+    /// more.
     AcceptFailed {
         /// The error.
+        message: String,
+    },
+    /// An accept has failed, mostly because descriptors have run out. The listener goes on after a
+    /// pause. A listener reports this at most once a second.
+    AcceptDelayed {
+        /// The address that it listens on, and the error.
         message: String,
     },
     /// The runtime ended, and shielded work was not done in time.
@@ -86,6 +96,25 @@ pub enum Incident {
     },
 }
 
+impl Incident {
+    /// What incidents of this kind are, in the plural.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::TaskPanicked { .. } => "panics of tasks",
+            Self::CallbackPanicked { .. } => "panics of callbacks",
+            Self::HandlerFailed { .. } => "failures of handlers",
+            Self::AcceptFailed { .. } => "ends of listeners",
+            Self::AcceptDelayed { .. } => "failures of accepts",
+            Self::ThreadNotStarted { .. } => "threads that did not start",
+            Self::ShieldedCut { .. } => "cuts of shielded work",
+            Self::UnsentCut { .. } => "losses of what was written",
+            Self::EntersRefused { .. } => "refusals of enters",
+            Self::SmallerRing { .. } => "small rings",
+            Self::OperationsLeaked { .. } => "leaks of operations",
+        }
+    }
+}
+
 impl fmt::Display for Incident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,6 +137,9 @@ impl fmt::Display for Incident {
             }
             Self::AcceptFailed { message } => {
                 write!(f, "a server stops listening, as it can accept no more: {message}")
+            }
+            Self::AcceptDelayed { message } => {
+                write!(f, "an accept has failed and is tried again: {message}")
             }
             Self::ShieldedCut { count } => write!(
                 f,

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use super::Runtime;
 use super::context::Shared;
 use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
-use crate::error::{Describe, Incident, IncidentHook, SetupError, shielded};
+use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, shielded};
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
@@ -41,7 +40,8 @@ pub struct Builder {
     flush_limit: Duration,
     starts_paused: bool,
     cancels_on_ctrl_c: bool,
-    incidents: IncidentHook,
+    /// If none, there is a `Reporter` for each runtime.
+    incidents: Option<IncidentHook>,
 }
 
 impl Builder {
@@ -63,10 +63,7 @@ impl Builder {
             flush_limit: Duration::from_secs(1),
             starts_paused: false,
             cancels_on_ctrl_c: false,
-            incidents: Arc::new(|incident| {
-                // Unlike `eprintln!`, this does not panic when nobody can be told.
-                let _ = writeln!(io::stderr(), "annulus: {incident}");
-            }),
+            incidents: None,
         }
     }
 
@@ -245,8 +242,16 @@ impl Builder {
     }
 
     /// Calls `hook` for what nobody would hear of otherwise, such as the panic of a task that
-    /// nobody joins. The default prints one line to standard error. A panic in the hook is
-    /// swallowed: there is nobody left to tell.
+    /// nobody joins. A panic in the hook is swallowed: there is nobody left to tell. It is called on
+    /// the loop's thread, so it must not block: what writes to a pipe or a disk is better done by a
+    /// thread that the hook gives the incident to.
+    ///
+    /// The default prints incidents to standard error from a thread of its own, at most ten a
+    /// second of each kind, and says how many more there were. If nobody reads what is printed, the
+    /// loop goes on all the same. The end of the runtime waits up to half a second for what has not
+    /// been written; a process that ends otherwise, such as by
+    /// [`process::exit`](std::process::exit), may lose the last lines. (The message of a panic is
+    /// printed by the standard library's panic hook, on the thread that panics, and may block it.)
     ///
     /// # Example
     ///
@@ -264,9 +269,9 @@ impl Builder {
     /// ```
     #[doc(alias = "asyncio.loop.set_exception_handler")]
     pub fn on_incident(mut self, hook: impl Fn(&Incident) + Send + Sync + 'static) -> Self {
-        self.incidents = Arc::new(move |incident| {
+        self.incidents = Some(Arc::new(move |incident| {
             let _ = shielded(|| hook(incident));
-        });
+        }));
         self
     }
 
@@ -276,6 +281,11 @@ impl Builder {
     ///
     /// If io_uring cannot be used here; see [`SetupError`].
     pub fn build(self) -> Result<Runtime, SetupError> {
+        let reporter = self.incidents.is_none().then(|| Arc::new(Reporter::new()));
+        let incidents = self.incidents.unwrap_or_else(|| {
+            let reporter = reporter.clone().expect("there is one if there is no hook");
+            Arc::new(move |incident| reporter.report(incident))
+        });
         let NewRing { mut ring, capabilities, submissions: got } =
             kernel_ring(self.size, self.submission_thread)?;
         if let Some(batch) = self.batch {
@@ -289,11 +299,11 @@ impl Builder {
         }
         let asked = self.size.submissions;
         if got < asked.min(MOST_SUBMISSIONS) {
-            (self.incidents)(&Incident::SmallerRing { asked, got });
+            incidents(&Incident::SmallerRing { asked, got });
         }
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);
-        let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&self.incidents));
+        let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
         let settings = Settings {
             timers_a_turn: self.polls_a_turn,
             leases: self.leases,
@@ -305,8 +315,9 @@ impl Builder {
         // The tasks keep the eventfd open for as long as anyone could ring it.
         let ring = Arc::new(move || bell.ring());
         let shared = Shared {
-            tasks: Tasks::new(RuntimeId::of(&driver), ring, self.incidents),
+            tasks: Tasks::new(RuntimeId::of(&driver), ring, incidents),
             driver,
+            reporter,
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
             shield_limit: self.shield_limit,

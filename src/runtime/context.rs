@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::backlog::Backlog;
 use crate::driver::{Driver, Metrics};
-use crate::error::IncidentHook;
+use crate::error::{IncidentHook, Reporter};
 use crate::task::Tasks;
 
 /// What the handle of a runtime and the code that runs in it share.
 pub(crate) struct Shared {
     pub(crate) driver: Rc<Driver>,
     pub(super) tasks: Tasks,
+    /// Prints incidents, unless a hook of the user's takes them.
+    pub(super) reporter: Option<Arc<Reporter>>,
     pub(super) polls_a_turn: usize,
     pub(super) teardown_limit: Duration,
     pub(super) shield_limit: Duration,

@@ -41,5 +41,8 @@ impl Shared {
         self.tasks.end_all();
         self.driver.close(self.teardown_limit);
         self.tasks.close();
+        if let Some(reporter) = &self.reporter {
+            reporter.finish();
+        }
     }
 }

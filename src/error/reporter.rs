@@ -1,0 +1,267 @@
+//! Printing incidents to standard error, without ever making a runtime's loop wait.
+//!
+//! Standard error may be a pipe that nobody reads, and peers can make handlers fail as often as they
+//! like. So a thread of the reporter's own does the writing, what waits for it is bounded, and of
+//! each kind of incident only so many are printed in a second; the others are counted, and the
+//! count is printed. (Making the descriptor non-blocking would change it for every process that
+//! shares it, and a poll before the write leaves a race with those others.)
+//!
+//! The thread starts with the first incident. Each runtime has a reporter, so a forked process, in
+//! which a runtime of its parent cannot go on, has one with a thread of its own.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Incident;
+
+/// How many incidents of one kind are printed in a second.
+const A_SECOND: usize = 10;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many lines may wait to be written.
+const MOST_LINES: usize = 100;
+
+/// How many bytes of an incident's text are printed.
+const MOST_BYTES: usize = 4096;
+
+/// How long the end of a runtime waits for what has not been written.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+const STACK: usize = 128 * 1024;
+
+/// Prints incidents to standard error.
+pub(crate) struct Reporter(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or the end has come.
+    work: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<String>,
+    kinds: Vec<Kind>,
+    has_thread: bool,
+    /// Nothing is held back any longer, and the thread ends when all is written.
+    is_ending: bool,
+}
+
+/// What was printed of one kind of incident.
+struct Kind {
+    name: &'static str,
+    /// When the second began in which so many were printed.
+    since: Instant,
+    printed: usize,
+    /// How many were not, and have not been told of.
+    held_back: usize,
+}
+
+impl Reporter {
+    pub(crate) fn new() -> Self {
+        let (work, ended) = (Condvar::new(), Condvar::new());
+        Self(Arc::new(Shared { state: Mutex::default(), work, ended }))
+    }
+
+    /// Has an incident printed, if there have not been too many of its kind. Never blocks.
+    pub(crate) fn report(&self, incident: &Incident) {
+        let mut state = self.0.lock();
+        state.note(incident, Instant::now());
+        self.start(&mut state);
+        self.0.work.notify_one();
+    }
+
+    /// Waits until all has been written, but not for long.
+    pub(crate) fn finish(&self) {
+        let mut state = self.0.lock();
+        state.is_ending = true;
+        if state.has_something() {
+            self.start(&mut state);
+        }
+        self.0.work.notify_one();
+        let has_thread = |state: &mut State| state.has_thread;
+        let waited = self.0.ended.wait_timeout_while(state, PATIENCE, has_thread);
+        drop(waited);
+    }
+
+    /// Starts the thread if there is none. Where the system does not let it start, lines wait for
+    /// the next incident.
+    fn start(&self, state: &mut State) {
+        if !state.has_thread {
+            let shared = Arc::clone(&self.0);
+            let thread = thread::Builder::new().name("annulus-incidents".into()).stack_size(STACK);
+            state.has_thread = thread.spawn(move || shared.write()).is_ok();
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.0.lock().is_ending = true;
+        self.0.work.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the thread does.
+    fn write(&self) {
+        let mut state = self.lock();
+        loop {
+            state.tell_of_those_held_back(Instant::now());
+            if let Some(line) = state.lines.pop_front() {
+                drop(state);
+                // Unlike `eprintln!`, this does not panic when nobody can be told.
+                let _ = io::stderr().write_all(line.as_bytes());
+                state = self.lock();
+            } else if state.is_ending {
+                state.has_thread = false;
+                self.ended.notify_all();
+                return;
+            } else {
+                let pause = state.until_next_summary(Instant::now());
+                let waited = self.work.wait_timeout(state, pause);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
+
+impl State {
+    fn has_something(&self) -> bool {
+        !self.lines.is_empty() || self.kinds.iter().any(|kind| kind.held_back > 0)
+    }
+
+    /// Queues an incident, or counts it.
+    fn note(&mut self, incident: &Incident, now: Instant) {
+        self.tell_of_those_held_back(now);
+        let (name, has_room) = (incident.kind(), self.lines.len() < MOST_LINES);
+        let index = self.kinds.iter().position(|kind| kind.name == name).unwrap_or_else(|| {
+            self.kinds.push(Kind { name, since: now, printed: 0, held_back: 0 });
+            self.kinds.len() - 1
+        });
+        let kind = &mut self.kinds[index];
+        if kind.is_second_over(now) {
+            (kind.since, kind.printed) = (now, 0);
+        }
+        if has_room && kind.printed < A_SECOND {
+            kind.printed += 1;
+            self.lines.push_back(line(incident));
+        } else {
+            kind.held_back += 1;
+        }
+    }
+
+    /// Queues the counts of what was held back in seconds that are over.
+    fn tell_of_those_held_back(&mut self, now: Instant) {
+        for kind in &mut self.kinds {
+            let is_due = self.is_ending || kind.is_second_over(now);
+            if kind.held_back > 0 && is_due && self.lines.len() < MOST_LINES {
+                self.lines
+                    .push_back(format!("annulus: and {} more {}\n", kind.held_back, kind.name));
+                kind.held_back = 0;
+                if kind.is_second_over(now) {
+                    (kind.since, kind.printed) = (now, 0);
+                }
+            }
+        }
+    }
+
+    /// How long the thread may sleep before it has to tell of something that is held back.
+    fn until_next_summary(&self, now: Instant) -> Duration {
+        const LONG: Duration = Duration::from_secs(3600);
+        let held_back = self.kinds.iter().filter(|kind| kind.held_back > 0);
+        let left = held_back.map(|kind| (kind.since + SECOND).saturating_duration_since(now));
+        left.min().unwrap_or(LONG)
+    }
+}
+
+impl Kind {
+    fn is_second_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= SECOND
+    }
+}
+
+/// An incident as it is printed. Its text may be a peer's in part: no line of it looks like another
+/// incident, and nothing in it speaks to a terminal.
+fn line(incident: &Incident) -> String {
+    let text = incident.to_string();
+    let mut line = String::from("annulus: ");
+    for character in text.chars() {
+        match character {
+            '\n' => line.push_str("\n    "),
+            '\t' => line.push('\t'),
+            control if control.is_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(line, "{}", control.escape_default());
+            }
+            other => line.push(other),
+        }
+        if line.len() >= MOST_BYTES {
+            line.push_str("...");
+            break;
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(number: usize) -> Incident {
+        let peer = "127.0.0.1:80".parse().expect("an address");
+        Incident::HandlerFailed { peer, panicked: false, message: number.to_string() }
+    }
+
+    #[test]
+    fn of_one_kind_ten_a_second_are_printed_and_the_others_counted() {
+        let (mut state, now) = (State::default(), Instant::now());
+        (0..A_SECOND + 5).for_each(|number| state.note(&failure(number), now));
+        state.note(&Incident::CallbackPanicked { message: "of another kind".into() }, now);
+        assert_eq!(state.lines.len(), A_SECOND + 1);
+        assert_eq!(state.until_next_summary(now), SECOND);
+        state.note(&failure(0), now + SECOND);
+        let last: Vec<_> = state.lines.drain(A_SECOND + 1..).collect();
+        let (count, next) = (&last[0], &last[1]);
+        assert_eq!(count, "annulus: and 5 more failures of handlers\n");
+        assert!(next.ends_with("127.0.0.1:80 failed: 0\n"), "{next}");
+    }
+
+    #[test]
+    fn lines_that_are_not_written_are_bounded_and_counted() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for second in 0..100 {
+            let now = now + SECOND * second;
+            (0..1000).for_each(|number| state.note(&failure(number), now));
+        }
+        assert_eq!(state.lines.len(), MOST_LINES);
+        assert!(state.has_something());
+        state.lines.clear();
+        state.is_ending = true;
+        state.tell_of_those_held_back(now);
+        assert_eq!(state.lines.len(), 1, "{:?}", state.lines);
+        state.lines.clear();
+        assert!(!state.has_something());
+    }
+
+    #[test]
+    fn a_text_of_several_lines_is_indented_and_controls_are_escaped() {
+        let message = "left\nannulus: forged \u{1b}[2J".to_owned();
+        let text = line(&Incident::CallbackPanicked { message });
+        assert!(text.ends_with("left\n    annulus: forged \\u{1b}[2J\n"), "{text:?}");
+        let text = line(&Incident::CallbackPanicked { message: "ä".repeat(10_000) });
+        assert!(text.len() <= MOST_BYTES + 8, "{}", text.len());
+    }
+}
