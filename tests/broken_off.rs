@@ -71,7 +71,7 @@ fn clients_that_a_server_aborts_or_cuts_hear_a_reset() {
             };
             let server = start_server(handler, "127.0.0.1:0").await.unwrap();
             let client = client(server.addresses()[0]);
-            until(|| server.connections_served() == 1).await;
+            until(|| server.active_connections() == 1).await;
             if cuts {
                 assert_eq!(server.shutdown(Duration::from_millis(5)).await.cut, 1);
             } else {
@@ -100,6 +100,6 @@ fn a_handler_that_writes_and_aborts_at_once_keeps_neither_the_server_nor_its_pla
         }
         server.close();
         timeout(limit(), server.wait_closed()).await.expect("the server ends");
-        assert_eq!(server.connections_served(), 0);
+        assert_eq!(server.active_connections(), 0);
     });
 }

@@ -46,6 +46,11 @@ pub struct Metrics {
     pub room_waits: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
+    /// Accepts that failed for another reason; they were tried again.
+    pub accept_errors: u64,
+    /// Handlers of servers that ended with an error which says no more than that the peer is gone:
+    /// a reset, a broken pipe, an end in the middle of a record.
+    pub peer_disconnects: u64,
     /// Timers that are running, or have fired and not been looked at.
     pub timers: usize,
 }

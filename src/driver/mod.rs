@@ -10,6 +10,7 @@
 //! - [`refusals`] notes when the kernel takes nothing.
 //! - [`table`] is which places of the ring's table of files are taken.
 //! - [`leases`] is who has which of the buffers that the kernel picks from.
+//! - [`accepts`] is what listeners and servers have met.
 //! - [`metrics`] counts.
 //!
 //! # One turn
@@ -26,6 +27,7 @@
 //! every entry. Closing the ring before that would not stop the kernel from writing to buffers. If
 //! it does not let go in time, what it may touch is leaked.
 
+mod accepts;
 mod book;
 mod clock;
 mod close;
@@ -56,6 +58,7 @@ pub(crate) use slot::{Key, Orphan};
 pub(crate) use table::{IS_PLACE, Place};
 pub(crate) use wheel::TimerKey;
 
+use accepts::Accepts;
 use clock::Clock;
 use direct::Direct;
 use flight::Flight;
@@ -86,7 +89,7 @@ pub(crate) struct Driver<R = KernelRing> {
     multishot_receives: Cell<u64>,
     zero_copy_sends: Cell<u64>,
     room_waits: Cell<u64>,
-    accept_stalls: Cell<u64>,
+    accepts: Accepts,
     incidents: IncidentHook,
 }
 
@@ -127,7 +130,7 @@ impl<R: Ring> Driver<R> {
             zero_copy_sends: Cell::new(0),
             room_waits: Cell::new(0),
             capabilities,
-            accept_stalls: Cell::new(0),
+            accepts: Accepts::default(),
             incidents,
         }
     }
@@ -491,11 +494,6 @@ impl<R: Ring> Driver<R> {
         self.room_waits.set(self.room_waits.get() + 1);
     }
 
-    /// Counts an accept that had to wait because descriptors or memory had run out.
-    pub(crate) fn note_accept_stall(&self) {
-        self.accept_stalls.set(self.accept_stalls.get() + 1);
-    }
-
     /// Where what nobody would hear of goes.
     pub(crate) fn incidents(&self) -> &IncidentHook {
         &self.incidents
@@ -512,7 +510,7 @@ impl<R: Ring> Driver<R> {
         metrics.multishot_receives = self.multishot_receives.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
         metrics.room_waits = self.room_waits.get();
-        metrics.accept_stalls = self.accept_stalls.get();
+        self.accepts.fill(&mut metrics);
         metrics
     }
 }

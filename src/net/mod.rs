@@ -43,8 +43,8 @@ pub mod tcp;
 pub use address::{ToAddresses, lookup};
 #[doc(inline)]
 pub use tcp::{
-    ConnectOptions, Detached, HandlerOutcome, Incoming, Keepalive, ListenOptions, OwnedReadHalf,
-    OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader, StreamWriter,
-    TcpListener, TcpStream, copy_bidirectional, open_connection, open_connection_with,
-    start_server, start_server_with,
+    ConnectOptions, Detached, HandlerFailure, HandlerOutcome, Incoming, Keepalive, ListenOptions,
+    OwnedReadHalf, OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader,
+    StreamWriter, TcpListener, TcpStream, copy_bidirectional, open_connection,
+    open_connection_with, start_server, start_server_with,
 };

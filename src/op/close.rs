@@ -44,8 +44,12 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if let Some(descriptor) = self.descriptor.take().filter(|_| self.lingers) {
+        let Some(descriptor) = self.descriptor.take() else { return };
+        if self.lingers {
             close_off_the_loop(&self.driver, descriptor);
+        } else {
+            drop(descriptor);
+            self.driver.note_close();
         }
     }
 }

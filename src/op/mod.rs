@@ -22,7 +22,7 @@
 //! A future that is forgotten keeps its resources for ever, which is sound.
 
 mod accept;
-mod accept_direct;
+mod accept_each;
 mod close;
 mod connect;
 mod descriptor;

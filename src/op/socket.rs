@@ -38,6 +38,8 @@ pub(crate) struct Socket {
     lingers: Cell<bool>,
     /// Whether this end has closed or aborted the connection, so that readers come to their end.
     is_over: Cell<bool>,
+    /// The peer's address, once it has been told or asked for.
+    peer: Cell<Option<SocketAddr>>,
     unread: RefCell<Unread>,
     /// Whether the last receive left bytes in the socket.
     pub(super) has_more: Cell<bool>,
@@ -71,6 +73,7 @@ impl Socket {
             descriptor: Some(descriptor.into()),
             lingers: Cell::new(false),
             is_over: Cell::new(false),
+            peer: Cell::new(None),
             unread: RefCell::default(),
             has_more: Cell::new(false),
             habit: Cell::default(),
@@ -142,9 +145,19 @@ impl Socket {
         socket::local_address(self.fd()?).describe("getsockname")
     }
 
-    /// The peer's address.
+    /// The peer's address, also when it is gone.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::peer_address(self.fd()?).describe("getpeername")
+        if let Some(peer) = self.peer.get() {
+            return Ok(peer);
+        }
+        let peer = socket::peer_address(self.fd()?).describe("getpeername")?;
+        self.set_peer_addr(peer);
+        Ok(peer)
+    }
+
+    /// Says what the peer's address is.
+    pub(crate) fn set_peer_addr(&self, peer: SocketAddr) {
+        self.peer.set(Some(peer));
     }
 
     /// Says whether a close may take time, because it waits for unsent bytes.

@@ -3,8 +3,8 @@
 use std::io;
 
 pub(crate) use libc::{
-    EACCES, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, ENOBUFS, ENOENT, ENOMEM,
-    ENOSYS, EOPNOTSUPP, EPERM, EPIPE, ETIME,
+    EACCES, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS,
+    ENOENT, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
@@ -35,14 +35,25 @@ pub(crate) fn is_fatal_to_connection(errno: i32) -> bool {
     )
 }
 
+/// Whether an accept that was cancelled found no connection.
+pub(crate) fn found_nothing(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| is_cancellation(errno) || errno == libc::EAGAIN)
+}
+
 /// Whether an accept failed because this process or machine is out of something that comes back
 /// when a descriptor is closed or memory is freed. The connection itself stays in the backlog.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// Whether an accept reported the misfortune of one connection, or of the network, and not of the
-/// listener. accept(2) says to treat these like a retry.
+/// Whether an accept failed because its socket is not a listening one (any more). Every other error
+/// is of one connection, of the network, or of a moment: a listener goes on.
+pub(crate) fn ends_listener(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK))
+}
+
+/// Whether an accept reported what has befallen one connection, or the network. accept(2) says to
+/// treat these like a retry: what comes next may well succeed.
 pub(crate) fn is_passing_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -57,6 +68,7 @@ pub(crate) fn is_passing_accept_error(error: &io::Error) -> bool {
                 | libc::EHOSTDOWN
                 | libc::EHOSTUNREACH
                 | libc::ENONET
+                | libc::EOPNOTSUPP
         )
     )
 }

@@ -72,12 +72,41 @@ pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     raw.decode()
 }
 
+/// The peer's address, also if the peer has reset the connection.
 pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
     let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));
     // SAFETY: `raw` has room for any address and says so in its length.
-    check(unsafe { libc::getpeername(socket.as_raw_fd(), name, length) })?;
+    match check(unsafe { libc::getpeername(socket.as_raw_fd(), name, length) }) {
+        Ok(_) => raw.decode(),
+        // This asks nothing of the connection's state. It tells no length, and refuses to tell less
+        // than it is asked for: so the longer form of an address first.
+        Err(error) => peer_name::<libc::sockaddr_in6>(socket)
+            .or_else(|_| peer_name::<libc::sockaddr_in>(socket))
+            .map_err(|_| error),
+    }
+}
+
+/// The peer's address by `SO_PEERNAME`, whose form has the length of a `T`.
+fn peer_name<T>(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    const { assert!(size_of::<T>() <= size_of::<libc::sockaddr_storage>()) };
+    let mut raw = RawAddress::empty();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    let (level, name, target) = (SOL_SOCKET, libc::SO_PEERNAME, raw.as_mut_ptr());
+    // SAFETY: `raw` has room for any address, and so for a `T`, which is what the kernel is told.
+    check(unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, name, target.cast(), &mut length)
+    })?;
     raw.decode()
+}
+
+/// How many connections wait in the backlog of a listener.
+pub(crate) fn backlog(listener: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: `tcp_info` is plain data, for which all zeroes is valid.
+    let none: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let info = raw_option(listener, IPPROTO_TCP, libc::TCP_INFO, none)?;
+    // Of a listener these are its queue of connections. (tcp_get_info in the kernel.)
+    Ok(info.tcpi_unacked)
 }
 
 /// Sets an option whose value is an integer.
@@ -116,7 +145,7 @@ fn set_raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, value: &T) -
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, length) }).map(drop)
 }
 
-/// `value` must be of the type the option is documented to have; both callers' are plain integers.
+/// `value` must be of the type the option is documented to have; all callers' are plain integers.
 fn raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, mut value: T) -> io::Result<T> {
     let mut length = size_of::<T>() as libc::socklen_t;
     let target = std::ptr::from_mut(&mut value).cast();

@@ -1,25 +1,24 @@
 //! Listening for TCP connections.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::Stream;
 
 use super::TcpStream;
+use super::trouble::Trouble;
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
 use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::{errno, socket};
 use crate::task::budget;
-use crate::time::{Sleep, sleep};
 
 /// How to listen; see [`TcpListener::bind_with`].
 ///
@@ -67,9 +66,9 @@ impl Default for ListenOptions {
 ///
 /// Where the kernel can (5.19), one entry in the ring serves all connections: those that arrive
 /// while nobody awaits them are kept, up to [`ListenOptions::ahead`]. When descriptors or memory run
-/// out, accepting waits and tries again, with growing pauses; connections stay in the kernel's
-/// backlog meanwhile, and [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the
-/// pauses.
+/// out, accepting waits and tries again, with growing pauses, up to half a second, or as soon as this
+/// runtime has closed a socket; connections stay in the kernel's backlog meanwhile, and
+/// [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the pauses.
 ///
 /// Dropped, the listener stops listening when the kernel has let go of the accept in flight, in the
 /// next turn of the loop; [`close`](Self::close) waits for it. Connections that nobody accepted are
@@ -78,7 +77,7 @@ pub struct TcpListener {
     acceptor: Acceptor,
     /// Whether its connections inherit that closing them may take time.
     lingers: bool,
-    pause: Pause,
+    trouble: Trouble,
 }
 
 impl TcpListener {
@@ -126,23 +125,31 @@ impl TcpListener {
     }
 
     fn from_fd(fd: OwnedFd, ahead: usize) -> Self {
+        let ahead = u32::try_from(ahead.max(1)).unwrap_or(u32::MAX);
         let lingers = socket::lingers(&fd);
-        let bound = u32::try_from(ahead.max(1)).unwrap_or(u32::MAX);
         let driver = context::driver();
         // To be closed off the loop when the runtime ends, a connection needs a descriptor.
         let is_direct = driver.has_table() && !lingers;
-        let acceptor = Acceptor::new(driver, fd, bound, is_direct);
-        Self { acceptor, lingers, pause: Pause::default() }
+        let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
+        Self { acceptor, lingers, trouble: Trouble::default() }
     }
 
-    /// Waits for a connection and gives it with its peer's address. If the peer has reset the
-    /// connection already, the address is unspecified (`0.0.0.0:0` or `[::]:0`), and reading from
-    /// the stream tells.
+    /// From now on no more connections are taken from the backlog than there is room for, which is
+    /// at least one while a connection is awaited.
+    pub(super) fn set_room(&mut self, room: usize) {
+        self.acceptor.set_room(u32::try_from(room).unwrap_or(u32::MAX));
+    }
+
+    /// Waits for a connection and gives it with its peer's address, also if the peer has reset the
+    /// connection already: then reading from the stream tells. Should the system keep the address to
+    /// itself, it is unspecified (`0.0.0.0:0` or `[::]:0`).
     ///
     /// # Errors
     ///
-    /// If the listener is unusable. The misfortunes of single connections, and descriptors or
-    /// memory running out, are not errors here: the accept goes on waiting.
+    /// If this is not a listening socket (any more). Nothing else is an error here: what befalls a
+    /// single connection is counted in [`Metrics::accept_errors`](crate::Metrics::accept_errors),
+    /// and when descriptors or memory run out, or a security module refuses, the accept goes on after
+    /// a pause, and an [`Incident::AcceptDelayed`](crate::Incident::AcceptDelayed) tells.
     ///
     /// # Cancel safety
     ///
@@ -158,35 +165,45 @@ impl TcpListener {
         loop {
             // Connections may be there already; taking them must not go on for ever.
             ready!(budget::poll_spend(context));
-            ready!(self.pause.poll_over(context));
+            ready!(self.trouble.poll_over(self.acceptor.driver(), context));
             let error = match ready!(self.acceptor.poll_accept(context)) {
                 Ok(accepted) => {
-                    self.pause = Pause::default();
-                    return Poll::Ready(self.introduce(accepted));
+                    self.trouble.end();
+                    return Poll::Ready(Ok(self.introduce(accepted)));
                 }
                 Err(error) => error,
             };
-            if errno::is_exhaustion(&error) {
-                self.acceptor.driver().note_accept_stall();
-                self.pause.begin();
-            } else if !errno::is_passing_accept_error(&error) {
+            if errno::ends_listener(&error) || self.acceptor.driver().is_closing() {
                 return Poll::Ready(Err(describe("accept", error)));
             }
+            self.note(&error);
         }
     }
 
-    fn introduce(&self, accepted: Accepted) -> io::Result<(TcpStream, SocketAddr)> {
+    /// Something has kept an accept from giving a connection.
+    fn note(&mut self, error: &io::Error) {
+        let address = self.local_addr().unwrap_or_else(|_| self.unspecified());
+        self.trouble.note(self.acceptor.driver(), address, error);
+    }
+
+    /// The stream of a connection, and its peer's address. Nothing keeps a connection that has been
+    /// accepted from being served.
+    fn introduce(&self, accepted: Accepted) -> (TcpStream, SocketAddr) {
         let driver = Rc::clone(self.acceptor.driver());
         let stream = TcpStream::new(driver, accepted.descriptor, self.lingers);
-        let peer = match accepted.peer.map_or_else(|| stream.peer_addr(), Ok) {
-            Ok(peer) => peer,
-            // Reset while it waited in the backlog. It is the server's all the same.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                unspecified(self.local_addr()?)
-            }
-            Err(error) => return Err(error),
-        };
-        Ok((stream, peer))
+        if let Some(peer) = accepted.peer {
+            stream.socket().set_peer_addr(peer);
+        }
+        let peer = stream.peer_addr().unwrap_or_else(|_| self.unspecified());
+        (stream, peer)
+    }
+
+    /// The address that stands for one that cannot be had.
+    fn unspecified(&self) -> SocketAddr {
+        match self.local_addr() {
+            Ok(SocketAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            _ => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        }
     }
 
     /// The connections as a stream, which never ends; see [`accept`](Self::accept).
@@ -213,8 +230,9 @@ impl TcpListener {
     }
 
     /// Stops listening, and waits until the kernel has let go of the socket: its port is free then.
-    /// Gives the connections that had been taken from the backlog and not been accepted, so that a
-    /// server that ends gracefully can still serve those clients.
+    /// Gives the connections that had arrived and not been accepted, so that a server that ends
+    /// gracefully can still serve those clients. They may be as many as the
+    /// [backlog](ListenOptions::backlog); if descriptors run out, the rest is reset.
     ///
     /// # Cancel safety
     ///
@@ -222,10 +240,33 @@ impl TcpListener {
     #[doc(alias = "asyncio.Server.wait_closed")]
     pub async fn close(mut self) -> Vec<(TcpStream, SocketAddr)> {
         let mut rest = Vec::new();
-        while let Some(accepted) = poll_fn(|context| self.acceptor.poll_rest(context)).await {
-            rest.extend(self.introduce(accepted));
+        while let Some(Ok(connection)) = self.rest().await {
+            rest.push(connection);
         }
         rest
+    }
+
+    /// Takes no new connections, and gives one after the other those that had arrived; `None` when
+    /// there are no more. An error says that descriptors or memory have run out: there may be more.
+    pub(super) async fn rest(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        poll_fn(|context| {
+            ready!(budget::poll_spend(context));
+            let rest = ready!(self.acceptor.poll_rest(context));
+            Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
+        })
+        .await
+    }
+
+    /// Waits until what has run out may be there again. False if that has been in vain too often.
+    pub(super) async fn waits_out(&mut self, error: &io::Error) -> bool {
+        self.note(error);
+        poll_fn(|context| self.trouble.poll_over(self.acceptor.driver(), context)).await;
+        self.trouble.is_bearable()
+    }
+
+    /// There is nothing in the way any more.
+    pub(super) fn goes_on(&mut self) {
+        self.trouble.end();
     }
 
     /// The address that it listens on.
@@ -253,39 +294,6 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedF
     socket::bind(&fd, address)?;
     socket::listen(&fd, options.backlog)?;
     Ok(fd)
-}
-
-fn unspecified(like: SocketAddr) -> SocketAddr {
-    match like {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    }
-}
-
-/// The wait before the next try, after descriptors or memory had run out.
-#[derive(Debug, Default)]
-struct Pause {
-    length: Duration,
-    sleep: Option<Sleep>,
-}
-
-impl Pause {
-    const SHORTEST: Duration = Duration::from_millis(5);
-    const LONGEST: Duration = Duration::from_millis(500);
-
-    /// Begins a pause that is longer than the one before.
-    fn begin(&mut self) {
-        self.length = (self.length * 2).clamp(Self::SHORTEST, Self::LONGEST);
-        self.sleep = Some(sleep(self.length));
-    }
-
-    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(sleep) = &mut self.sleep {
-            ready!(Pin::new(sleep).poll(context));
-            self.sleep = None;
-        }
-        Poll::Ready(())
-    }
 }
 
 /// The connections of a listener; made by [`TcpListener::incoming`].

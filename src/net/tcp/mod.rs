@@ -29,6 +29,7 @@ mod server;
 mod split;
 mod stream;
 mod transfer;
+mod trouble;
 
 pub use buffered::{StreamReader, StreamWriter, open_connection, open_connection_with};
 pub use connect::ConnectOptions;
@@ -36,7 +37,8 @@ pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;
 pub use pass_on::copy_bidirectional;
 pub use server::{
-    HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_with,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, Shutdown, start_server,
+    start_server_with,
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::{Detached, TcpStream};

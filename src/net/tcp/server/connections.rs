@@ -16,7 +16,7 @@ use crate::task::JoinHandle;
 /// The connections of a server, and whether it takes new ones.
 pub(super) struct Connections {
     served: RefCell<Slab<Connection>>,
-    most: usize,
+    most: Option<usize>,
     /// Tasks that accept.
     listening: Cell<usize>,
     /// How many handlers have ended.
@@ -38,7 +38,7 @@ impl Connections {
     pub(super) fn new(options: &ServerOptions, listening: usize) -> Self {
         Self {
             served: RefCell::default(),
-            most: options.most_connections.unwrap_or(usize::MAX).max(1),
+            most: options.most_connections.map(|most| most.max(1)),
             listening: Cell::new(listening),
             ended: Cell::new(0),
             cut_waiting: Cell::new(None),
@@ -71,10 +71,12 @@ impl Connections {
         }
     }
 
-    /// Waits until one more connection may be served, or none any more.
-    pub(super) async fn room(&self) {
-        let may_go_on = |its: &Self| its.len() < its.most || its.cut_waiting.get().is_some();
-        self.wait_until(may_go_on).await;
+    /// Waits until one more connection may be served, or none any more, and says how many may be; `None`
+    /// if there is no limit.
+    pub(super) async fn room(&self) -> Option<usize> {
+        let most = self.most?;
+        self.wait_until(|its| its.len() < most || its.cut_waiting.get().is_some()).await;
+        Some(most.saturating_sub(self.len()))
     }
 
     /// Whether the connections have been cut, and so this one, which no handler has.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use outcome::HandlerOutcome;
+pub use outcome::{HandlerFailure, HandlerOutcome};
 
 use super::{ListenOptions, StreamReader, StreamWriter, TcpListener};
 use crate::net::address::{ToAddresses, lookup};
@@ -28,6 +28,8 @@ use connections::Connections;
 /// The handler is an async closure or function that takes a [`StreamReader`] and a [`StreamWriter`] and
 /// returns nothing, or a `Result` with nothing in it. Its errors and panics go to
 /// [`Builder::on_incident`](crate::Builder::on_incident), with the peer's address; the server goes on.
+/// Errors which say no more than that the peer is gone are only counted, in
+/// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
 ///
 /// # Errors
 ///
@@ -106,7 +108,15 @@ pub struct ServerOptions {
     /// How to listen.
     pub listen: ListenOptions,
     /// How many connections are served at the same time, at least one; no limit by default. Beyond it
-    /// accepting waits, and connections stay in the backlog: nobody is turned away.
+    /// accepting waits, and connections stay in the kernel's backlog, where they take no descriptor of
+    /// this process: nobody is turned away. (Several addresses share the limit: up to 16 connections
+    /// of each may have been taken and wait to be served. A server that is closed takes all that
+    /// have arrived, and serves them within the limit.)
+    ///
+    /// It is also what bounds the memory that peers can make a server hold, together with what one
+    /// connection may: mostly a few KiB, and for one whose peer sends and never reads what its
+    /// handler lets it be, that is the reader's limit, the writer's (64 KiB each), and what one
+    /// receive takes (up to [`Builder::leases`](crate::Builder::leases)' size).
     pub most_connections: Option<usize>,
 }
 
@@ -150,12 +160,14 @@ impl Drop for OnDrop {
     }
 }
 
-/// What became of the connections of a server that was shut down.
+/// What became of the connections that a server had when it was shut down. Those that had ended before
+/// are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How many ended by themselves.
+    /// How many ended by themselves during the shutdown.
     pub finished: usize,
-    /// How many had not ended in time, and were cut.
+    /// How many had not ended in time, and were cut: also those whose handler had not begun, and those
+    /// that were in the backlog.
     pub cut: usize,
 }
 
@@ -172,12 +184,14 @@ impl Server {
         self.connections().is_serving()
     }
 
-    /// How many connections are being served.
-    pub fn connections_served(&self) -> usize {
+    /// How many connections are being served now: how many handlers have begun and not ended, or have
+    /// ended and left something that is still being sent.
+    pub fn active_connections(&self) -> usize {
         self.connections().len()
     }
 
-    /// Waits until the server is closed.
+    /// Waits until the server is closed, or none of its addresses can be listened on any more. If it has
+    /// been closed already, that is at once; [`is_serving`](Self::is_serving) tells before.
     ///
     /// # Cancel safety
     ///
@@ -188,8 +202,10 @@ impl Server {
         self.connections().wait_until(|connections| !connections.is_serving()).await;
     }
 
-    /// Stops listening. Connections that had arrived and those that are being served are served to
-    /// their end.
+    /// Stops listening. Connections that had arrived, also those in the kernel's backlog, and those
+    /// that are being served are served to their end. (Those that arrive while the kernel closes the
+    /// socket are refused or reset by it. Should descriptors run out for more than a second while the
+    /// backlog is taken, the rest of it is reset.)
     #[doc(alias = "asyncio.Server.close")]
     pub fn close(&self) {
         self.connections().close();
@@ -270,7 +286,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("addresses", &self.addresses)
             .field("is_serving", &self.is_serving())
-            .field("connections", &self.connections_served())
+            .field("connections", &self.active_connections())
             .finish()
     }
 }

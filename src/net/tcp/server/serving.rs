@@ -1,5 +1,6 @@
 //! Accepting connections and handling them.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -9,7 +10,7 @@ use std::task::Poll;
 use futures_util::future::{Either, select};
 
 use super::connections::{Connections, Served};
-use super::{HandlerOutcome, StreamReader, StreamWriter};
+use super::{HandlerFailure, HandlerOutcome, StreamReader, StreamWriter};
 use crate::error::{Incident, shielded};
 use crate::net::tcp::{TcpListener, TcpStream};
 use crate::runtime::{context, spawn};
@@ -26,7 +27,9 @@ pub(super) async fn serve<H, T>(
     let listening = connections.listening();
     loop {
         let next = pin!(async {
-            connections.room().await;
+            if let Some(room) = connections.room().await {
+                listener.set_room(room);
+            }
             listener.accept().await
         });
         let accepted = match select(next, pin!(connections.closed())).await {
@@ -46,11 +49,41 @@ pub(super) async fn serve<H, T>(
             }
         }
     }
-    for (stream, peer) in listener.close().await {
-        connections.room().await;
-        start(stream, peer, &handler, &connections);
+    let mut waiting = VecDeque::new();
+    while let Some(rest) = listener.rest().await {
+        match rest {
+            Ok(connection) => {
+                listener.goes_on();
+                waiting.push_back(connection);
+            }
+            Err(error) => {
+                // Those that are served give their descriptors back.
+                start_all(&mut waiting, &handler, &connections).await;
+                if !listener.waits_out(&error).await {
+                    break;
+                }
+            }
+        }
     }
+    // The port is free while they wait to be served.
+    drop(listener);
+    start_all(&mut waiting, &handler, &connections).await;
     drop(listening);
+}
+
+/// Handles connections that have arrived, as there is room for them.
+async fn start_all<H, T>(
+    waiting: &mut VecDeque<(TcpStream, SocketAddr)>,
+    handler: &Rc<H>,
+    connections: &Rc<Connections>,
+) where
+    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    T: HandlerOutcome + 'static,
+{
+    while let Some((stream, peer)) = waiting.pop_front() {
+        connections.room().await;
+        start(stream, peer, handler, connections);
+    }
 }
 
 fn start<H, T>(stream: TcpStream, peer: SocketAddr, handler: &Rc<H>, connections: &Rc<Connections>)
@@ -74,8 +107,14 @@ where
 {
     let (reader, writer) = stream.into_buffered();
     let sent = writer.ending();
-    let failure = match caught(handler(reader, writer)).await {
-        Ok(outcome) => outcome.failure().map(|message| (false, message)),
+    let outcome = caught(handler(reader, writer)).await.map(HandlerOutcome::failure);
+    let failure = match outcome {
+        Ok(None) => None,
+        Ok(Some(HandlerFailure::PeerGone)) => {
+            context::driver().note_disconnect();
+            None
+        }
+        Ok(Some(HandlerFailure::Error(message))) => Some((false, message)),
         Err(message) => Some((true, message)),
     };
     if let Some((panicked, message)) = failure {

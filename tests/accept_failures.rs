@@ -1,0 +1,198 @@
+//! What befalls one connection, or a moment, does not end a listener.
+
+mod common;
+
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream as Peer};
+use std::time::{Duration, Instant};
+
+use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, start_server};
+use annulus::time::timeout;
+use annulus::{Incident, metrics};
+use common::bounded::bounded;
+use common::child;
+use common::descriptors::open;
+use common::incidents::Incidents;
+use common::net::reset;
+use common::poll::until;
+use common::seccomp::refusing;
+use common::watchdog::{block_on, run};
+
+async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    let line = reader.read_line().await?;
+    writer.write(line).await
+}
+
+async fn all_are_served(address: SocketAddr) {
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all("hello\n").await.0.unwrap();
+        let (result, echoed) = stream.read_exact(vec![0; 6]).await;
+        result.unwrap();
+        assert_eq!(echoed, b"hello\n");
+    }
+}
+
+#[test]
+fn a_server_serves_those_whose_address_the_system_keeps_to_itself() {
+    for errno in [libc::ENOBUFS, libc::EPERM, libc::EACCES] {
+        refusing(libc::SYS_getpeername, errno, || {
+            run(async {
+                let server = start_server(echo, "127.0.0.1:0").await.unwrap();
+                all_are_served(server.addresses()[0]).await;
+                assert!(server.is_serving());
+            });
+        });
+    }
+}
+
+#[test]
+fn without_getpeername_the_address_is_told_all_the_same() {
+    refusing(libc::SYS_getpeername, libc::EPERM, || {
+        run(async {
+            for host in ["127.0.0.1:0", "[::1]:0"] {
+                let Ok(mut listener) = TcpListener::bind(host).await else { continue };
+                let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+                let (stream, from) = listener.accept().await.unwrap();
+                assert_eq!(from, peer.local_addr().unwrap());
+                assert_eq!(stream.peer_addr().unwrap(), from);
+            }
+        });
+    });
+}
+
+#[test]
+fn an_address_that_cannot_be_had_at_all_is_unspecified() {
+    refusing(libc::SYS_getpeername, libc::EPERM, || {
+        refusing(libc::SYS_getsockopt, libc::EPERM, || {
+            run(async {
+                let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let mut peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+                let (mut stream, from) = listener.accept().await.unwrap();
+                assert_eq!(from, "0.0.0.0:0".parse().unwrap());
+                assert_eq!(stream.peer_addr().unwrap_err().kind(), ErrorKind::PermissionDenied);
+                peer.write_all(b"x").unwrap();
+                stream.read_exact(Box::new([0; 1])).await.0.unwrap();
+            });
+        });
+    });
+}
+
+#[test]
+fn the_address_of_a_peer_that_is_gone_is_still_known() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = Peer::connect(address).unwrap();
+        let (mut stream, from) = listener.accept().await.unwrap();
+        reset(peer);
+        stream.recv().await.unwrap_err();
+        assert_eq!(stream.peer_addr().unwrap(), from);
+        // Asked for the first time when it is gone.
+        let connecting = Peer::connect(address).unwrap();
+        let (adopted, from) = listener.accept().await.unwrap();
+        let mut adopted = TcpStream::from_std(adopted.into_std().await.unwrap().stream);
+        reset(connecting);
+        adopted.recv().await.unwrap_err();
+        assert_eq!(adopted.peer_addr().unwrap(), from);
+        let (read, write) = adopted.into_split();
+        assert_eq!((read.peer_addr().unwrap(), write.peer_addr().unwrap()), (from, from));
+    });
+}
+
+#[test]
+fn what_is_not_a_listening_socket_any_more_ends_the_accept() {
+    run(async {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let accepting = timeout(Duration::from_millis(5), listener.accept()).await;
+        assert!(accepting.is_err(), "nobody has connected");
+        socket2::SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        let error = listener.accept().await.unwrap_err();
+        assert_eq!(annulus::os_code(&error), Some(libc::EINVAL), "{error}");
+        assert_eq!(listener.close().await.len(), 0);
+    });
+}
+
+/// Runs `body` in a child process that runs the test `name` only, and has few descriptors left.
+fn with_few_descriptors(name: &str, body: impl FnOnce()) {
+    if child::role().is_some() {
+        return bounded(body);
+    }
+    let output = child::command(name, "child").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{text}", output.status);
+}
+
+fn leave(descriptors: usize) {
+    let value = (open() + descriptors) as u64;
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: the call reads one `rlimit`.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+}
+
+/// Pauses grow to half a second.
+#[test]
+fn a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one() {
+    const NAME: &str = "a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one";
+    with_few_descriptors(NAME, || {
+        let heard = Incidents::default();
+        block_on(&heard.runtime(), async {
+            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let _clients: Vec<_> = (0..8).map(|_| Peer::connect(address).unwrap()).collect();
+            leave(2);
+            let mut served = Vec::new();
+            // Long enough for a pause of 320 ms to be followed by one of 500.
+            while metrics().accept_stalls < 9 {
+                let accepted = timeout(Duration::from_millis(20), listener.accept()).await;
+                served.extend(accepted.map(|accepted| accepted.unwrap().0));
+            }
+            let mut took = Duration::MAX;
+            for _ in 0..3 {
+                let before = metrics().accept_stalls;
+                let accept = timeout(Duration::from_millis(1), listener.accept()).await;
+                assert!(accept.is_err(), "no descriptor is left");
+                drop(served.pop());
+                let began = Instant::now();
+                served.push(listener.accept().await.unwrap().0);
+                took = took.min(began.elapsed());
+                // A success makes the next pause a short one.
+                while metrics().accept_stalls < before + 9 {
+                    let accept = timeout(Duration::from_millis(20), listener.accept()).await;
+                    assert!(accept.is_err(), "no descriptor is left");
+                }
+            }
+            assert!(took < Duration::from_millis(250), "{took:?}");
+        });
+        let told = heard.take();
+        let is_delay = |incident: &Incident| matches!(incident, Incident::AcceptDelayed { .. });
+        assert!(!told.is_empty() && told.iter().all(is_delay), "{told:?}");
+        assert!(told[0].to_string().contains("ulimit -n"), "{}", told[0]);
+    });
+}
+
+#[test]
+fn a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backlog() {
+    const NAME: &str =
+        "a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backlog";
+    const CLIENTS: usize = 20;
+    with_few_descriptors(NAME, || {
+        run(async {
+            let server = start_server(echo, "127.0.0.1:0").await.unwrap();
+            let address = server.addresses()[0];
+            let mut peers: Vec<_> = (0..CLIENTS).map(|_| Peer::connect(address).unwrap()).collect();
+            leave(3);
+            for peer in &mut peers {
+                peer.write_all(b"hello\n").unwrap();
+            }
+            until(|| metrics().accept_stalls > 0 || server.active_connections() == 0).await;
+            server.close();
+            server.wait_closed().await;
+            for peer in &mut peers {
+                let mut echoed = String::new();
+                std::io::Read::read_to_string(peer, &mut echoed).unwrap();
+                assert_eq!(echoed, "hello\n");
+            }
+        });
+    });
+}
