@@ -9,7 +9,9 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::net::{ListenOptions, TcpListener, TcpStream};
+use annulus::net::{
+    ListenOptions, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
+};
 use annulus::time::timeout;
 use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
 use common::bounded::bounded;
@@ -407,5 +409,89 @@ fn a_process_out_of_descriptors_transfers_by_entries() {
         assert!(serving.await.is_err());
         drop(used);
         drop(echo.join().unwrap());
+    });
+}
+
+/// Opens descriptors until the process has no more; they last as long as what this gives.
+fn exhaust_descriptors() -> Vec<std::fs::File> {
+    let most = open() as u64 + 2;
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the call reads one `rlimit`.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
+}
+
+/// A peer that waits for the end must not wait for a descriptor.
+#[test]
+fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
+    const NAME: &str = "a_process_out_of_descriptors_still_ends_and_breaks_connections";
+    if role().is_none() {
+        let _alone = alone();
+        assert!(command(NAME, "out of descriptors").status().unwrap().success());
+        return;
+    }
+    with_places(16, async || {
+        let mut pairs = Vec::new();
+        for _ in 0..4 {
+            pairs.push(accepted().await);
+        }
+        let handler = async |mut reader: StreamReader, mut writer: StreamWriter| {
+            let received = reader.read_to_end().await?;
+            assert!(received.is_empty());
+            writer.write("bye").await
+        };
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        let client = Peer::connect(server.addresses()[0]).unwrap();
+        until(|| server.active_connections() == 1).await;
+        let descriptors = exhaust_descriptors();
+        assert!(pairs[0].0.local_addr().is_err(), "no descriptor is left");
+
+        // The writing half, when it is dropped.
+        let (stream, half_closed) = pairs.pop().unwrap();
+        let (_read, mut write) = stream.into_split();
+        write.write_all("all there is").await.0.unwrap();
+        drop(write);
+        // A shutdown that is asked for.
+        let (mut shut, ended) = pairs.pop().unwrap();
+        shut.shutdown(Shutdown::Write).await.unwrap();
+        // A writer that breaks the connection, while its reader waits.
+        let (stream, aborted) = pairs.pop().unwrap();
+        let (mut reader, mut writer) = stream.into_buffered();
+        let reading = spawn(async move { reader.read_line().await });
+        yield_now().await;
+        writer.abort();
+        reading.await.unwrap().unwrap();
+        // A server that has its clients' handlers come to their end.
+        server.close_clients();
+
+        let read_to_end = |mut peer: Peer| {
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).map(|_| all)
+        };
+        let reading = thread::spawn(move || {
+            assert_eq!(read_to_end(client).unwrap(), b"bye");
+            assert_eq!(read_to_end(half_closed).unwrap(), b"all there is");
+            assert_eq!(read_to_end(ended).unwrap(), b"");
+            let broken = read_to_end(aborted).unwrap_err();
+            assert_eq!(broken.kind(), ErrorKind::ConnectionReset);
+        });
+        until(|| reading.is_finished()).await;
+        reading.join().unwrap();
+        drop((descriptors, pairs));
+        server.close();
+        server.wait_closed().await;
+    });
+}
+
+#[test]
+fn printing_a_stream_makes_no_descriptor_and_asks_the_kernel_for_nothing() {
+    with_places(4, async || {
+        let (stream, _peer) = accepted().await;
+        let before = (open(), metrics().enters);
+        let text = format!("{stream:?}");
+        assert!(text.contains("fd: None"), "{text}");
+        let (read, write) = stream.into_split();
+        let _ = format!("{read:?} {write:?}");
+        assert_eq!((open(), metrics().enters), before);
     });
 }

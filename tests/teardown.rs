@@ -479,3 +479,20 @@ fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
         assert_eq!(incidents.take_messages(), [""; 0], "with a thread: {threaded}");
     }
 }
+
+/// The kernel cancels it both ways.
+#[test]
+fn a_limited_connect_that_its_runtimes_end_has_cut_does_not_say_that_it_timed_out() {
+    bounded(|| {
+        let (listener, _filler) = full_listener();
+        let address = listener.local_addr().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let mut connecting = Box::pin(TcpStream::connect_timeout(address, HOUR));
+        runtime.block_on(async {
+            assert!(times(2, connecting.as_mut()).await.is_none());
+        });
+        drop(runtime);
+        let error = Runtime::new().unwrap().block_on(connecting).unwrap_err();
+        assert_eq!(os_code(&error), Some(libc::ECANCELED), "{error}");
+    });
+}

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
 use super::Descriptor;
+use super::shutdown::expect_ended;
 use crate::driver::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::socket::{linger, set_linger, shutdown};
@@ -36,8 +37,7 @@ impl Closing {
         let Some(fd) = fd else { return };
         let resets = linger(fd).is_ok_and(|linger| linger.is_some_and(|linger| linger.is_zero()));
         if !resets {
-            // It fails only if the connection is gone, and then the peer knows.
-            let _ = shutdown(fd, Shutdown::Both);
+            expect_ended(&shutdown(fd, Shutdown::Both));
         }
     }
 }

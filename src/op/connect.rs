@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Descriptor, Operation, Step};
+use crate::driver::Driver;
 use crate::sys::address::RawAddress;
 use crate::sys::errno::ECANCELED;
 use crate::sys::types::Timespec;
@@ -12,6 +14,7 @@ use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Connects a socket and gives it back.
 pub(crate) struct Connect {
+    driver: Rc<Driver>,
     socket: Descriptor,
     target: Box<Target>,
 }
@@ -24,9 +27,15 @@ struct Target {
 
 impl Connect {
     /// With a limit, the kernel gives up after it by itself; the outcome is `TimedOut` then.
-    pub(crate) fn new(socket: Descriptor, address: SocketAddr, limit: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        driver: &Rc<Driver>,
+        socket: Descriptor,
+        address: SocketAddr,
+        limit: Option<Duration>,
+    ) -> Self {
         let address = RawAddress::from(address);
-        Self { socket, target: Box::new(Target { address, limit: limit.map(timespec) }) }
+        let target = Box::new(Target { address, limit: limit.map(timespec) });
+        Self { driver: Rc::clone(driver), socket, target }
     }
 }
 
@@ -46,7 +55,8 @@ unsafe impl Operation for Connect {
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        let limited = self.target.limit.is_some();
+        // A runtime that ends cancels too.
+        let limited = self.target.limit.is_some() && !self.driver.is_closing();
         Step::Done(if limited && completion.failed_with(ECANCELED) {
             Err(io::ErrorKind::TimedOut.into())
         } else {

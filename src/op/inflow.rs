@@ -19,10 +19,10 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::Socket;
 use super::close::Closing;
 use super::habit::Habit;
 use super::recv::keep_error;
+use super::{Socket, check_loop};
 use crate::buf::Lease;
 use crate::driver::{Key, Orphan};
 use crate::sys::errno::{ENOBUFS, is_cancellation};
@@ -62,6 +62,7 @@ impl Socket {
 
     /// Ends the receive that goes on by itself, and puts what it has brought to the unread bytes.
     pub(crate) fn poll_inflow_ended(&self, context: &Context<'_>) -> Poll<()> {
+        check_loop(self.driver());
         self.inflow.is_unwanted.set(true);
         while let Some(key) = self.inflow.key.get() {
             self.stop_inflow(key);

@@ -43,6 +43,7 @@ mod recv_lease;
 mod room;
 mod send;
 mod send_zero_copy;
+mod shutdown;
 mod socket;
 mod target;
 mod timeout;
@@ -75,7 +76,7 @@ use room::Room;
 use crate::driver::{Driver, Key, Orphan};
 use crate::sys::errno::{EAGAIN, ECANCELED, EINTR};
 use crate::sys::{Completion, Submission};
-use crate::task::budget;
+use crate::task::{RuntimeId, budget, check_runtime, running};
 
 /// What a completion leads to.
 pub(crate) enum Step<O: Operation> {
@@ -229,6 +230,7 @@ impl<O: Operation> Future for Op<O> {
     type Output = O::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
+        check_loop(&self.driver);
         // Between two polls, what has begun is in flight.
         if let Stage::Nothing = self.stage {
             if let Some(output) = ready!(self.poll_before(context)) {
@@ -308,6 +310,19 @@ impl<O: Operation> Orphan for Left<O> {
         if let Some(operation) = self.operation.take() {
             operation.settle(completion);
         }
+    }
+}
+
+/// Call this before waiting for the kernel: a ring that nobody drives brings nothing.
+///
+/// # Panics
+///
+/// If this thread is inside the loop of another runtime, unless this one has ended: then what belongs to it
+/// comes to an end anywhere.
+fn check_loop(driver: &Rc<Driver>) {
+    let its = RuntimeId::of(driver);
+    if running().is_some_and(|running| running != its) && !driver.is_closing() {
+        check_runtime(its, "a connection, listener or other I/O");
     }
 }
 

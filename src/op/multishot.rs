@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::check_loop;
 use crate::driver::{Driver, Key, Orphan};
 use crate::sys::{Completion, Submission};
 
@@ -42,6 +43,7 @@ impl Multishot {
     /// The next completion, or `None` after the last.
     pub(super) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
         let Some(key) = self.key else { return Poll::Ready(None) };
+        check_loop(&self.driver);
         let next = self.driver.poll_next(key, context.waker());
         if let Poll::Ready(None) = next {
             self.key = None;

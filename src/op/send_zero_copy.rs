@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use super::ending::Leaving;
 use super::payload::AT_ONCE;
 use super::room::Room;
-use super::{Socket, Stage, entry_length};
+use super::{Socket, Stage, check_loop, entry_length};
 use crate::buf::IoBuf;
 use crate::driver::{Key, Orphan};
 use crate::sys::errno::{EAGAIN, ECANCELED, EINTR, EINVAL, EOPNOTSUPP};
@@ -126,6 +126,7 @@ impl<B: IoBuf> Future for SendZeroCopy<B> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        check_loop(this.socket.driver());
         loop {
             let driver = this.socket.driver();
             let failed = match &mut this.stage {

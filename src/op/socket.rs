@@ -7,17 +7,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use super::Descriptor;
 use super::close::Closing;
 use super::ending::Ending;
 use super::habit::Habit;
 use super::inflow::Inflow;
+use super::{Descriptor, check_loop};
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
@@ -100,6 +99,12 @@ impl Socket {
         self.descriptor().fd()
     }
 
+    /// This end's address and the peer's, as far as they can be told without making a descriptor.
+    pub(crate) fn known_addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let Some(fd) = self.descriptor().fd_at_hand() else { return (None, None) };
+        (socket::local_address(fd).ok(), socket::peer_address(fd).ok())
+    }
+
     /// Makes an entry that uses the socket.
     pub(super) fn entry(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
         self.descriptor().entry(build)
@@ -111,28 +116,9 @@ impl Socket {
         self.fd().ok().map(AsRawFd::as_raw_fd)
     }
 
-    /// Ends one direction or both.
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        socket::shutdown(self.fd()?, how).describe("shutdown")
-    }
-
-    /// Ends both directions in order: what was sent reaches the peer, and the end behind it.
-    pub(crate) fn close_both(&self) -> io::Result<()> {
+    /// Remembers that this end has closed or aborted the connection.
+    pub(super) fn note_over(&self) {
         self.is_over.set(true);
-        self.shutdown(Shutdown::Both)
-    }
-
-    /// Breaks the connection at once, also while others hold the socket and operations are in flight:
-    /// the peer finds it reset. A shutdown would be heard as an end.
-    pub(crate) fn abort(&self) {
-        self.is_over.set(true);
-        let Ok(fd) = self.fd() else { return };
-        if socket::disconnect(fd).is_err() {
-            // Linux 6.4 to 6.6 refuse while a kernel worker waits on the socket. Then the close sends
-            // the reset, and readers come to their end now. Errors mean that the connection is gone.
-            let _ = socket::set_linger(fd, Some(Duration::ZERO));
-            let _ = self.shutdown(Shutdown::Read);
-        }
     }
 
     /// Whether this end has closed or aborted the connection.
@@ -168,12 +154,14 @@ impl Socket {
     /// Waits until no dropped read is still ending. Then, if they have left something, takes from this
     /// task's budget, as that is served without waiting.
     pub(crate) fn poll_reads_ended(&self, context: &Context<'_>) -> Poll<()> {
+        check_loop(&self.driver);
         ready!(self.reading.poll_ended(context));
         if self.has_unread() { budget::poll_spend(context) } else { Poll::Ready(()) }
     }
 
     /// Waits until no dropped write is still ending.
     pub(crate) fn poll_writes_ended(&self, context: &Context<'_>) -> Poll<()> {
+        check_loop(&self.driver);
         self.writing.poll_ended(context)
     }
 

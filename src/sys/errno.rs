@@ -4,7 +4,7 @@ use std::io;
 
 pub(crate) use libc::{
     EACCES, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS,
-    ENOENT, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, EPIPE, ETIME,
+    ENOENT, ENOMEM, ENOSYS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE, ETIME,
 };
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the

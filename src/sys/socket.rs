@@ -44,14 +44,18 @@ pub(crate) fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
 }
 
-pub(crate) fn shutdown(socket: &OwnedFd, how: Shutdown) -> io::Result<()> {
-    let how = match how {
+pub(crate) fn shutdown(socket: &OwnedFd, what: Shutdown) -> io::Result<()> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), how(what)) }).map(drop)
+}
+
+/// Directions to end, as the kernel is told of them.
+pub(crate) fn how(what: Shutdown) -> i32 {
+    match what {
         Shutdown::Read => libc::SHUT_RD,
         Shutdown::Write => libc::SHUT_WR,
         Shutdown::Both => libc::SHUT_RDWR,
-    };
-    // SAFETY: the call takes no pointers.
-    check(unsafe { libc::shutdown(socket.as_raw_fd(), how) }).map(drop)
+    }
 }
 
 /// Aborts a connection: the peer is sent a reset at once, and not the unsent bytes, whoever else has

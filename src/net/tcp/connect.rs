@@ -83,7 +83,7 @@ async fn connect_to(
 ) -> io::Result<Rc<Socket>> {
     let doing = format_args!("connect to {address}").to_string();
     let socket = new_socket(driver, &address, options).await.describe(&doing)?;
-    let connect = Connect::new(socket, address, options.limit);
+    let connect = Connect::new(driver, socket, address, options.limit);
     let socket = Op::new(driver, connect).await.describe(&doing)?;
     Ok(Rc::new(Socket::new(Rc::clone(driver), socket)))
 }

@@ -95,7 +95,7 @@ impl OwnedReadHalf {
 
 impl fmt::Debug for OwnedReadHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedReadHalf").field("peer", &self.peer_addr().ok()).finish()
+        f.debug_struct("OwnedReadHalf").field("peer", &self.socket.known_addresses().1).finish()
     }
 }
 
@@ -201,8 +201,7 @@ impl OwnedWriteHalf {
     /// Ends both directions.
     pub(super) fn close_both(&mut self) {
         if mem::take(&mut self.shuts_down) {
-            // It fails only if the connection is gone, and then the peer knows.
-            let _ = self.socket.close_both();
+            self.socket.end_both();
         }
     }
 
@@ -221,15 +220,14 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if mem::take(&mut self.shuts_down) {
-            // It fails only if the connection is gone, and then the peer knows.
-            let _ = self.socket.shutdown(Shutdown::Write);
+            self.socket.end(Shutdown::Write);
         }
     }
 }
 
 impl fmt::Debug for OwnedWriteHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedWriteHalf").field("peer", &self.peer_addr().ok()).finish()
+        f.debug_struct("OwnedWriteHalf").field("peer", &self.socket.known_addresses().1).finish()
     }
 }
 

@@ -130,7 +130,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// If operations that were forgotten still use the descriptor and it cannot be duplicated.
+    /// If there is no descriptor to be had: for a direct descriptor, or where operations that were forgotten
+    /// still use the one there is. The connection is closed then.
     ///
     /// # Cancel safety
     ///
@@ -419,10 +420,12 @@ fn expect_fd(socket: &Socket) -> &OwnedFd {
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Printing has no effect: a direct descriptor is not given one of the process for it.
+        let (local, peer) = self.socket.known_addresses();
         f.debug_struct("TcpStream")
-            .field("fd", &self.socket.fd().map(AsRawFd::as_raw_fd).ok())
-            .field("local", &self.local_addr().ok())
-            .field("peer", &self.peer_addr().ok())
+            .field("fd", &self.socket.descriptor().fd_at_hand().map(AsRawFd::as_raw_fd))
+            .field("local", &local)
+            .field("peer", &peer)
             .finish()
     }
 }

@@ -122,10 +122,7 @@ impl Connections {
     }
 
     pub(super) fn close_clients(&self) {
-        self.each_socket(|socket| {
-            // It fails only if the connection is gone.
-            let _ = socket.shutdown(Shutdown::Read);
-        });
+        self.each_socket(|socket| socket.end(Shutdown::Read));
     }
 
     pub(super) fn abort_clients(&self) {
