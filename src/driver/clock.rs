@@ -1,7 +1,8 @@
 //! The clock that deadlines are measured by: the system's, or one that stands still.
 //!
 //! A clock that stands still is for tests. When nothing is ready and nothing has come it jumps to the
-//! next deadline, so that a test of an hour takes a moment. It stays real for what is real:
+//! next deadline, so that a test of an hour takes a moment. (A deadline that stands for "never" is none.)
+//! It stays real for what is real:
 //!
 //! - while a closure runs on a thread it goes as the system's does, since nobody knows for how long;
 //! - while operations are in flight the kernel has [`GRACE`] to complete one before each jump.
@@ -16,11 +17,16 @@ use crate::sys::{Wait, later};
 /// How long the kernel has, in real time, to complete an operation before the clock jumps.
 const GRACE: Duration = Duration::from_millis(10);
 
+/// The farthest that the clock is moved at once: as good as for ever, and as often as one likes before it
+/// comes to deadlines that stand for "never".
+const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 86_400);
+
 pub(super) struct Clock {
-    /// When it stood still.
-    stopped_at: Cell<Option<Instant>>,
-    /// How far it is ahead of the system's while it goes: it never goes back.
-    ahead: Cell<Duration>,
+    /// What it showed last when it was stopped, started or moved.
+    shown: Cell<Instant>,
+    /// What the system's showed then.
+    real: Cell<Instant>,
+    goes: Cell<bool>,
     outside: Arc<AtomicUsize>,
     /// Whether something may have ended in another thread that has not been heard of here.
     is_unheard: Cell<bool>,
@@ -30,10 +36,11 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(is_stopped: bool) -> Self {
-        let stopped_at = Cell::new(is_stopped.then(Instant::now));
+        let now = Instant::now();
         Self {
-            stopped_at,
-            ahead: Cell::default(),
+            shown: Cell::new(now),
+            real: Cell::new(now),
+            goes: Cell::new(!is_stopped),
             outside: Arc::default(),
             is_unheard: Cell::default(),
             jumps_from: Cell::default(),
@@ -41,28 +48,39 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.stopped_at.get().unwrap_or_else(|| later(Instant::now(), self.ahead.get()))
+        let shown = self.shown.get();
+        if !self.goes.get() {
+            return shown;
+        }
+        later(shown, Instant::now().saturating_duration_since(self.real.get()))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped_at.get().is_some()
+        !self.goes.get()
     }
 
     pub(super) fn stop(&self) {
-        self.stopped_at.set(Some(self.now()));
+        self.shown.set(self.now());
+        self.goes.set(false);
     }
 
+    /// Lets it go on from what it shows.
     pub(super) fn go_on(&self) {
-        if let Some(stopped_at) = self.stopped_at.take() {
-            self.ahead.set(stopped_at.saturating_duration_since(Instant::now()));
+        if !self.goes.replace(true) {
+            self.real.set(Instant::now());
         }
     }
 
     /// Moves a clock that stands still to a time that is to come.
     pub(super) fn jump_to(&self, time: Instant) {
-        if let Some(stopped_at) = self.stopped_at.get() {
-            self.stopped_at.set(Some(stopped_at.max(time)));
+        if self.is_stopped() {
+            self.shown.set(self.shown.get().max(time));
         }
+    }
+
+    /// Moves a clock that stands still, as far as for ever if need be.
+    pub(super) fn advance(&self, duration: Duration) {
+        self.jump_to(later(self.now(), duration.min(MILLENNIUM)));
     }
 
     /// How long to wait, in real time, for a deadline in `left`.
@@ -113,6 +131,36 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_clock_that_goes_shows_the_systems_time() {
+        let clock = Clock::new(false);
+        let before = Instant::now();
+        let shown = clock.now();
+        assert!(before <= shown && shown <= Instant::now());
+    }
+
+    #[test]
+    fn a_clock_goes_on_from_where_it_stood_however_often_it_is_stopped() {
+        let clock = Clock::new(true);
+        for hours in 0..4 {
+            let stood = clock.now();
+            std::thread::sleep(Duration::from_millis(5));
+            assert_eq!(clock.now(), stood);
+            let started = Instant::now();
+            clock.go_on();
+            clock.go_on();
+            let gone = clock.now() - stood;
+            assert!(gone <= started.elapsed(), "it jumped by {gone:?}");
+            clock.stop();
+            clock.stop();
+            let stopped = clock.now();
+            clock.jump_to(stood);
+            assert_eq!(clock.now(), stopped, "it never goes back");
+            clock.advance(HOUR * hours);
+            assert_eq!(clock.now(), stopped + HOUR * hours);
+        }
+    }
 
     /// It has ended after the loop looked for wakes and before it asked for how long to wait.
     #[test]

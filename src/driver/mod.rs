@@ -43,6 +43,7 @@ mod slot;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tick;
 mod untaken;
 mod wheel;
 
@@ -69,7 +70,7 @@ use wheel::Wheel;
 use crate::error::{Incident, IncidentHook, shielded};
 use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
-use crate::sys::{Completion, KernelRing, Ring, Submission, Wait, later};
+use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
 use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
@@ -356,7 +357,7 @@ impl<R: Ring> Driver<R> {
         if may_wait && !has_brought && self.clock.may_jump() {
             self.jump();
         }
-        self.fire_timers();
+        self.fire_timers(self.timers_a_turn);
         self.run_aftermath();
         if self.flight.borrow().has_report() {
             self.report_incident();
@@ -372,7 +373,7 @@ impl<R: Ring> Driver<R> {
     }
 
     fn longest_wait(&self) -> Wait {
-        match self.wheel.borrow().next_deadline() {
+        match self.next_deadline() {
             None => Wait::Forever,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(self.now());
@@ -381,18 +382,30 @@ impl<R: Ring> Driver<R> {
         }
     }
 
+    /// When timers have to be looked at. A clock that stands still goes to the exact time.
+    fn next_deadline(&self) -> Option<Instant> {
+        let wheel = self.wheel.borrow();
+        if self.clock.is_stopped() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
+    }
+
     /// Nothing has come: a clock that stands still goes on to the next deadline.
     fn jump(&self) {
-        if let Some(deadline) = self.wheel.borrow().next_deadline() {
+        if let Some(deadline) = self.next_deadline() {
             self.clock.jump_to(deadline);
         }
     }
 
-    fn fire_timers(&self) {
+    /// Fires at most `limit` timers.
+    fn fire_timers(&self, limit: usize) {
         let mut wheel = self.wheel.borrow_mut();
         if !wheel.is_empty() {
+            let now = self.now();
+            wheel.advance_to(now, limit);
+            if self.clock.is_stopped() {
+                wheel.advance_exactly_to(now);
+            }
             let mut flight = self.flight.borrow_mut();
-            wheel.expire(self.now(), self.timers_a_turn, |waker| flight.record_wake(waker));
+            wheel.fire(limit, |waker| flight.record_wake(waker));
         }
     }
 
@@ -416,11 +429,11 @@ impl<R: Ring> Driver<R> {
         self.clock.go_on();
     }
 
-    /// Moves a clock that stands still, and wakes those whose deadlines have come by that. Runs foreign
-    /// code.
+    /// Moves a clock that stands still, and wakes all whose deadlines have come by that, however many.
+    /// Runs foreign code.
     pub(crate) fn advance_clock(&self, duration: Duration) {
-        self.clock.jump_to(later(self.now(), duration));
-        self.fire_timers();
+        self.clock.advance(duration);
+        self.fire_timers(usize::MAX);
         self.run_aftermath();
     }
 
@@ -471,6 +484,12 @@ impl<R: Ring> Driver<R> {
         let old = self.wheel.borrow_mut().replace_waker(key, fresh);
         drop(old);
         Poll::Pending
+    }
+
+    /// Moves a timer, fired or not, to another deadline. Who waits for one that had fired must
+    /// [poll](Self::poll_timer) it.
+    pub(crate) fn restart_timer(&self, key: TimerKey, deadline: Instant) {
+        self.wheel.borrow_mut().restart(key, deadline);
     }
 
     /// Removes a timer, fired or not. Nothing of it is left.

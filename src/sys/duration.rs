@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use io_uring::types::Timespec;
 
-/// As good as for ever, and within what every clock can hold.
+/// The longest that the kernel is asked to wait: as good as for ever.
 const DECADES: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// No clock comes so far, but it can hold the sum with the present.
+const AGES: Duration = Duration::from_secs(1 << 62);
 
 /// A duration in the kernel's form.
 pub(crate) fn timespec(duration: Duration) -> Timespec {
@@ -35,10 +38,11 @@ fn units(duration: Duration, unit: Duration) -> u32 {
     u32::try_from(duration.as_nanos().div_ceil(unit.as_nanos())).unwrap_or(u32::MAX)
 }
 
-/// The instant that is `duration` after another.
+/// The instant that is `duration` after another. If no clock can hold it, it is one that stands for
+/// "never": so far away that none comes there.
 pub(crate) fn later(instant: Instant, duration: Duration) -> Instant {
-    let sum = instant.checked_add(duration).or_else(|| instant.checked_add(DECADES));
-    // An instant in the last decades that the clock can hold is as good as the last.
+    let sum = instant.checked_add(duration).or_else(|| instant.checked_add(AGES));
+    // What is ages away already stands for "never" itself.
     sum.unwrap_or(instant)
 }
 
@@ -63,11 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_no_clock_can_hold_is_decades_away_and_never_panics() {
+    fn a_sum_that_no_clock_can_hold_is_ages_away_and_never_panics() {
         let now = Instant::now();
         assert_eq!(later(now, Duration::from_secs(1)), now + Duration::from_secs(1));
         let mut farthest = later(now, Duration::MAX);
-        assert_eq!(farthest, now + DECADES);
+        assert_eq!(farthest, now + AGES);
         // As far as the clock goes: half of what is left, again and again.
         let mut step = Duration::MAX;
         while !step.is_zero() {

@@ -13,12 +13,31 @@ fn a_turn_with_nothing_to_do_does_not_enter() {
 }
 
 #[test]
-fn a_turn_waits_no_longer_than_to_the_nearest_deadline() {
-    let bench = Bench::with_capacity(8);
-    bench.driver.start_timer(Instant::now() + Duration::from_secs(60), &bench.waker());
-    bench.driver.turn(true);
-    let Wait::AtMost(limit) = bench.ring.script().enters[0] else { panic!("no limit") };
-    assert!(limit <= Duration::from_millis(60_001), "{limit:?}");
+fn a_turn_waits_to_the_nearest_deadline_and_less_than_a_tenth_of_a_millisecond_longer() {
+    for length in [1, 17, 300].map(Duration::from_millis) {
+        let bench = Bench::with_capacity(8);
+        bench.driver.start_timer(Instant::now() + Duration::from_secs(60), &bench.waker());
+        let deadline = Instant::now() + length;
+        bench.driver.start_timer(deadline, &bench.waker());
+        // The deadlines of a level of the wheel come into sight one after the other.
+        let mut waits = 0;
+        loop {
+            let before = Instant::now();
+            if before >= deadline {
+                break;
+            }
+            bench.driver.turn(true);
+            // It does not even enter when there is a timer to move.
+            for wait in std::mem::take(&mut bench.ring.script().enters) {
+                assert_ne!(wait, Wait::Forever);
+                let Wait::AtMost(limit) = wait else { continue };
+                assert!(before + limit <= deadline + Duration::from_micros(100), "{limit:?}");
+                std::thread::sleep(limit);
+                waits += 1;
+            }
+        }
+        assert!(waits <= 7, "{waits} waits");
+    }
 }
 
 #[test]
