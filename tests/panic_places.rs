@@ -11,7 +11,9 @@ use annulus::join::{ThreadPool, call_at, call_later, call_soon, shield, to_threa
 use annulus::sync::{
     Barrier, BoundedSemaphore, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote,
 };
+use annulus::time::{self, interval, sleep};
 
+use common::harness::now;
 use common::watchdog::run;
 
 thread_local! {
@@ -66,6 +68,19 @@ fn what_needs_a_runtime_panics_at_its_caller_without_one() {
     points_here(|| shield(async {}));
     points_here(|| annulus::join::TaskSet::new().spawn(async {}));
     points_here(|| annulus::join::TaskSet::new().spawn_named("named", async {}));
+}
+
+#[test]
+fn what_needs_a_clock_panics_at_its_caller_without_one() {
+    points_here(|| now(async { sleep(Duration::ZERO).await }));
+    points_here(|| time::pause());
+    points_here(|| time::resume());
+}
+
+#[test]
+fn an_interval_without_a_period_panics_at_its_caller() {
+    points_here(|| interval(Duration::ZERO));
+    points_here(|| time::interval_at(std::time::Instant::now(), Duration::ZERO));
 }
 
 #[test]

@@ -1,26 +1,33 @@
-//! Sleeps, timeouts and intervals: never early, hardly late, in order, and gone when they are over.
+//! Sleeps and timeouts: never early, hardly late, in order, and gone when they are over.
 //!
-//! Lateness is judged beside that of a thread which sleeps, and by the lower quartile, so that a
-//! machine that is busy elsewhere proves nothing.
+//! Lateness is judged beside that of a thread which sleeps, and by the best of many, so that a machine
+//! that is busy elsewhere proves nothing. That the loop waits hardly longer than to a deadline, whatever
+//! the machine makes of it, is tested where it waits, in `src/driver/tests.rs`.
 
 mod common;
 
-use std::future::{pending, ready};
-use std::io;
-use std::pin::pin;
-use std::thread;
+use std::cell::Cell;
+use std::future::{pending, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
+use std::{io, mem, thread};
 
 use annulus::net::{TcpListener, TcpStream};
+use annulus::sync::{Queue, Semaphore};
 use annulus::time::{
-    Elapsed, interval, interval_at, kernel_sleep, sleep, sleep_until, timeout, timeout_at,
+    Elapsed, interval, kernel_sleep, sleep, sleep_until, timeout, timeout_at, timeout_scope,
+    wait_for,
 };
-use annulus::{metrics, spawn, yield_now};
+use annulus::{Runtime, metrics, spawn, yield_now};
+use futures_util::future::{Either, select};
 
+use common::bounded::bounded;
 use common::conditions::{Log, poll_once, until};
 use common::drops::Drops;
 use common::panics::panic_of;
 use common::patience::patient;
+use common::poll::once;
 use common::watchdog::{Watchdog, run};
 
 const MS: Duration = Duration::from_millis(1);
@@ -40,12 +47,9 @@ async fn assert_punctual(sleep_for: impl AsyncFn(Duration)) {
         thread::sleep(length);
         system_late.push(lateness(start, length));
     }
-    assert!(lower_quartile(&mut late) < lower_quartile(&mut system_late) + MS, "{late:?}");
-}
-
-fn lower_quartile(durations: &mut [Duration]) -> Duration {
-    durations.sort_unstable();
-    durations[durations.len() / 4]
+    let best = |lateness: &[Duration]| *lateness.iter().min().unwrap();
+    let (best, of_the_system) = (best(&late), best(&system_late));
+    assert!(best < of_the_system + patient(MS / 4), "{best:?} beside {of_the_system:?}");
 }
 
 // Sleeping
@@ -155,7 +159,8 @@ fn a_million_live_timers_are_no_trouble() {
 
         // Everything up to here has fired, as this has; the others are dropped.
         sleep_until(last).await;
-        sleeping.retain_mut(|sleep| poll_once(sleep).is_pending());
+        // For want of budget one may yield, once.
+        sleeping.retain_mut(|sleep| poll_once(sleep).is_pending() && poll_once(sleep).is_pending());
         assert_eq!((sleeping.len(), metrics().timers), (500_000, 500_000));
         drop(sleeping);
         assert_eq!(metrics().timers, 0);
@@ -195,6 +200,68 @@ fn a_sleep_outside_of_a_runtime_panics_when_it_is_polled() {
     let mut sleep = sleep(MS);
     let message = panic_of(|| poll_once(&mut sleep));
     assert!(message.starts_with("there is no runtime on this thread"), "{message}");
+}
+
+/// Its own does not run, and would never end it.
+#[test]
+fn a_sleep_that_was_begun_in_one_runtime_ends_in_another_one() {
+    bounded(|| {
+        let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let mut begun = sleep(5 * MS);
+        let mut limit = Box::pin(timeout(5 * MS, pending::<()>()));
+        let mut ticks = interval(HOUR);
+        first.block_on(async {
+            assert!(poll_once(&mut begun).is_pending() && poll_once(&mut limit).is_pending());
+            assert!(poll_once(&mut Box::pin(ticks.tick())).is_pending());
+        });
+        assert_eq!(first.metrics().timers, 3);
+        second.block_on(async {
+            begun.await;
+            assert_eq!(limit.await, Err(Elapsed));
+            ticks.tick().await;
+        });
+        assert_eq!((first.metrics().timers, second.metrics().timers), (0, 0));
+        // And nowhere, without one that runs.
+        let mut begun = sleep(5 * MS);
+        first.block_on(async { assert!(poll_once(&mut begun).is_pending()) });
+        let message = panic_of(|| poll_once(&mut begun));
+        assert!(message.starts_with("there is no runtime on this thread"), "{message}");
+    });
+}
+
+#[test]
+fn a_sleep_can_be_moved_while_a_task_awaits_it_and_after_it_has_ended() {
+    run(async {
+        // Earlier, when this task waits for it already; it is not polled again before it is over.
+        let mut far = sleep(HOUR);
+        let start = Instant::now();
+        assert!(once(Pin::new(&mut far)).await.is_pending());
+        far.reset(start + 3 * MS);
+        assert_eq!((far.deadline(), metrics().timers), (start + 3 * MS, 1));
+        pending_until_woken().await;
+        assert!(start.elapsed() >= 3 * MS && poll_once(&mut far).is_ready());
+        assert_eq!(metrics().timers, 0);
+
+        // Later, before and after its end.
+        far.reset(Instant::now() + 2 * MS);
+        assert!(poll_once(&mut far).is_pending());
+        let later = Instant::now() + 5 * MS;
+        far.reset(later);
+        (&mut far).await;
+        assert!(Instant::now() >= later);
+        let again = Instant::now() + 2 * MS;
+        far.reset(again);
+        far.await;
+        assert!(Instant::now() >= again);
+        assert_eq!(metrics().timers, 0);
+    });
+}
+
+/// Pending once: its task goes on when something else wakes it.
+async fn pending_until_woken() {
+    let mut is_woken = false;
+    poll_fn(|_| if mem::replace(&mut is_woken, true) { Poll::Ready(()) } else { Poll::Pending })
+        .await;
 }
 
 // Timeouts
@@ -259,6 +326,101 @@ fn a_future_that_is_ready_when_the_time_is_up_counts_as_in_time() {
     });
 }
 
+/// As if it were cancelled on the spot: it cannot go on for as long as it only yields.
+#[test]
+fn without_any_time_a_future_is_over_where_it_first_waits() {
+    run(async {
+        let passed = Instant::now();
+        let polls = Cell::new(0);
+        let yields = async || {
+            polls.set(polls.get() + 1);
+            yield_now().await;
+            polls.set(polls.get() + 1);
+        };
+        assert_eq!(timeout(Duration::ZERO, yields()).await, Err(Elapsed));
+        assert_eq!(timeout_at(passed, yields()).await, Err(Elapsed));
+        assert_eq!(wait_for(yields(), Duration::ZERO).await, Err(Elapsed));
+        assert_eq!(timeout_scope(passed, async |_| yields().await).await, Err(Elapsed));
+        let moved = timeout_scope(None, async |scope| {
+            scope.reschedule(passed);
+            yields().await;
+        });
+        assert_eq!(moved.await, Err(Elapsed));
+        assert_eq!((polls.get(), metrics().timers), (5, 0));
+        // But it may take as long as it likes without.
+        assert_eq!(timeout_at(passed, async { thread::sleep(MS) }).await, Ok(()));
+    });
+}
+
+/// What its task has done before it in this turn is not its fault.
+#[test]
+fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
+    run(async {
+        let queue = Queue::unbounded();
+        let free = Semaphore::new(1);
+        let use_up = || while poll_once(&mut Box::pin(free.acquire())).is_ready() {};
+        let passed = Instant::now();
+        // Begun, with a limit that is up when the item is there.
+        type Limited<'a> = Pin<Box<dyn Future<Output = Result<u8, Elapsed>> + 'a>>;
+        let get = async || {
+            yield_now().await;
+            queue.get().await.unwrap()
+        };
+        for number in 0..4 {
+            let deadline = Instant::now() + MS;
+            let mut limited: Limited<'_> = match number {
+                0 => Box::pin(timeout(MS, get())),
+                1 => Box::pin(timeout_at(deadline, get())),
+                2 => Box::pin(wait_for(get(), MS)),
+                _ => Box::pin(timeout_scope(deadline, async |_| get().await)),
+            };
+            assert_eq!(poll_once(&mut limited), Poll::Pending, "{number}");
+            sleep(2 * MS).await;
+            queue.try_put(5).unwrap();
+            use_up();
+            assert_eq!(limited.await, Ok(5), "{number}");
+        }
+        // Without any time, the budget used up before it is polled, or by itself.
+        queue.try_put(5).unwrap();
+        use_up();
+        assert_eq!(timeout(Duration::ZERO, queue.get()).await, Ok(Ok(5)));
+        queue.try_put(5).unwrap();
+        use_up();
+        assert_eq!(timeout_at(passed, queue.get()).await, Ok(Ok(5)));
+        queue.try_put(5).unwrap();
+        let long = timeout_at(passed, async {
+            use_up();
+            queue.get().await
+        });
+        assert_eq!(long.await, Ok(Ok(5)));
+        // Beside a sleep that is over.
+        let mut over = sleep(MS);
+        assert!(poll_once(&mut over).is_pending());
+        let mut item = Box::pin(get());
+        assert!(poll_once(&mut item).is_pending());
+        sleep(2 * MS).await;
+        queue.try_put(5).unwrap();
+        use_up();
+        assert!(matches!(select(item, over).await, Either::Left((5, _))));
+    });
+}
+
+#[test]
+fn a_limit_ends_a_future_that_uses_up_its_budget_again_and_again() {
+    run(async {
+        let free = Semaphore::new(1);
+        let busy = async || loop {
+            drop(free.acquire().await.unwrap());
+        };
+        assert_eq!(timeout(MS, busy()).await, Err(Elapsed));
+        assert_eq!(timeout(Duration::ZERO, busy()).await, Err(Elapsed));
+        let scope = timeout_scope(Instant::now() + MS, async |_| busy().await);
+        assert_eq!(scope.await, Err(Elapsed));
+        let select = select(Box::pin(busy()), sleep(MS));
+        assert!(matches!(select.await, Either::Right(_)));
+    });
+}
+
 #[test]
 fn of_nested_timeouts_the_nearest_deadline_counts() {
     run(async {
@@ -275,63 +437,8 @@ fn of_nested_timeouts_the_nearest_deadline_counts() {
 
 #[test]
 fn elapsed_is_an_error_like_any_other() {
-    assert_eq!(Elapsed.to_string(), "the time was up");
+    assert_eq!(Elapsed.to_string(), "deadline has elapsed");
     assert_eq!(io::Error::from(Elapsed).kind(), io::ErrorKind::TimedOut);
-}
-
-// Intervals
-
-#[test]
-fn an_interval_ticks_on_its_grid() {
-    run(async {
-        let start = Instant::now() + MS;
-        let mut interval = interval_at(start, 2 * MS);
-        assert_eq!(interval.period(), 2 * MS);
-        for _ in 0..10 {
-            let due = interval.tick().await;
-            assert!(due <= Instant::now(), "early");
-            assert_eq!((due - start).as_nanos() % (2 * MS).as_nanos(), 0, "off the grid");
-        }
-    });
-}
-
-#[test]
-fn an_interval_skips_the_ticks_that_nobody_waited_for() {
-    run(async {
-        let mut interval = interval(10 * MS);
-        let first = interval.tick().await;
-        thread::sleep(35 * MS);
-        // The one that is due comes at once, late; those that were missed behind it do not.
-        assert_eq!(interval.tick().await, first + 10 * MS);
-        let next = interval.tick().await;
-        assert!(next >= first + 40 * MS, "{:?}", next - first);
-        assert_eq!((next - first).as_nanos() % (10 * MS).as_nanos(), 0, "off the grid");
-    });
-}
-
-#[test]
-fn a_dropped_tick_is_not_lost() {
-    run(async {
-        let start = Instant::now() + 5 * MS;
-        let mut interval = interval_at(start, HOUR);
-        assert!(poll_once(&mut Box::pin(interval.tick())).is_pending());
-        assert_eq!(interval.tick().await, start);
-    });
-}
-
-#[test]
-fn an_interval_without_a_period_panics() {
-    assert_eq!(panic_of(|| interval(Duration::ZERO)), "an interval needs a period");
-}
-
-// The longest period is how one says "never again"; a sleep of that length is allowed too.
-#[test]
-fn an_interval_may_have_the_longest_period() {
-    run(async {
-        let mut interval = interval(Duration::MAX);
-        interval.tick().await;
-        assert!(timeout(MS, interval.tick()).await.is_err());
-    });
 }
 
 // The kernel's own timeouts

@@ -77,6 +77,14 @@ pub(crate) fn driver() -> Rc<Driver> {
     Rc::clone(&current().driver)
 }
 
+/// Whether a driver is that of this thread's runtime.
+pub(crate) fn is_current(driver: &Rc<Driver>) -> bool {
+    let is_its = |current: &RefCell<Option<Rc<Shared>>>| {
+        current.borrow().as_ref().is_some_and(|shared| Rc::ptr_eq(&shared.driver, driver))
+    };
+    CURRENT.try_with(is_its).unwrap_or(false)
+}
+
 /// The time by the clock of this thread's runtime; without a runtime, the system's.
 pub(crate) fn now() -> Instant {
     let its = |current: &RefCell<Option<Rc<Shared>>>| {

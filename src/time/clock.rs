@@ -28,10 +28,18 @@ pub fn now() -> Instant {
 /// Stops the clock of this thread's runtime, for tests.
 ///
 /// It then jumps to the next deadline whenever nothing is ready and nothing has come: sleeping an hour
-/// takes a moment, and deadlines come in their order. What is real stays so: while operations are in
-/// flight the kernel has ten milliseconds to complete one before each jump, and while a closure runs on
-/// a thread ([`to_thread`](crate::to_thread)) time goes at its usual pace. Other threads of one's own, which
-/// wake tasks here, are not known to it.
+/// takes a moment, and deadlines come in their order and at their exact times. A deadline that no clock
+/// can hold, as that of a sleep of [`Duration::MAX`] is, never comes. What is real stays so: while
+/// operations are in flight the kernel has ten milliseconds to complete one before each jump, and while a
+/// closure runs on a thread ([`to_thread`](crate::to_thread)) time goes at its usual pace. Other threads of
+/// one's own, which wake tasks here, are not known to it.
+///
+/// # Real peers
+///
+/// A peer in another thread, process or machine does not stop with the clock, so the two race. Each jump
+/// gives it ten milliseconds; on a busy machine an answer may take longer, and then the limit that waits
+/// for it is up. A test that must not fail there has its peer in the same runtime and without sockets
+/// (queues, say), or lets the clock go ([`resume`]) while it waits for one.
 ///
 /// [`kernel_sleep`](super::kernel_sleep()), and limits that hold inside the kernel, go by the system's clock.
 ///
@@ -45,6 +53,9 @@ pub fn pause() {
 
 /// Lets a paused clock go on from where it stands, at its usual pace.
 ///
+/// From then on it is ahead of the system's by what it was moved, and behind by how long it was paused:
+/// deadlines are to be made of [`now`], not of [`Instant::now`].
+///
 /// # Panics
 ///
 /// If there is no runtime on this thread.
@@ -53,7 +64,8 @@ pub fn resume() {
     context::driver().start_clock();
 }
 
-/// Moves a paused clock, and lets those whose deadlines have come by that have their turn.
+/// Moves a paused clock, and lets all whose deadlines have come by that have their turn. A move is a
+/// thousand years at most.
 ///
 /// # Panics
 ///

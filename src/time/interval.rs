@@ -1,10 +1,16 @@
 //! Something that is due again and again.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::sleep::sleep_until;
+use super::sleep::{Sleep, sleep_until};
 use crate::runtime::context;
 use crate::sys::later;
+
+/// How late a tick may be that counts as in time: as late as the wheel and the kernel make it.
+const PUNCTUAL: Duration = Duration::from_millis(1);
 
 /// Ticks every `period`, for the first time at once.
 ///
@@ -27,6 +33,7 @@ use crate::sys::later;
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
+#[track_caller]
 pub fn interval(period: Duration) -> Interval {
     interval_at(context::now(), period)
 }
@@ -36,40 +43,183 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// If the period is zero.
+#[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period");
-    Interval { next: start, period }
+    let missed_tick_behavior = MissedTickBehavior::default();
+    Interval { next: sleep_until(start), period, missed_tick_behavior }
+}
+
+/// What an [`Interval`] does about ticks that were due while nobody waited for one, or while the loop was
+/// busy. One that is less than a millisecond late counts as in time.
+///
+/// ```text
+/// due:     |  1  |  2  |  3  |  4  |  5  |  6  |
+/// Burst:   1     |  busy     2 3 4 5     6
+/// Delay:   1     |  busy     2     3     4
+/// Skip:    1     |  busy     2     5     6
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTickBehavior {
+    /// All come, one turn of the loop after the other, until none is missing.
+    Burst,
+    /// The next comes a whole period after the late one was taken, and so do those after it.
+    Delay,
+    /// They do not come: the next is the first on the old grid that is still to come. The default.
+    #[default]
+    Skip,
+}
+
+impl MissedTickBehavior {
+    /// When the tick after one is due that was due at `due` and is taken `now`.
+    fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
+        let late = now.saturating_duration_since(due);
+        if late < PUNCTUAL {
+            return later(due, period);
+        }
+        match self {
+            Self::Burst => later(due, period),
+            Self::Delay => later(now, period),
+            Self::Skip => later(now, period - remainder(late, period)),
+        }
+    }
+}
+
+/// What is left of a duration after whole periods.
+fn remainder(duration: Duration, period: Duration) -> Duration {
+    const SECOND: u128 = Duration::from_secs(1).as_nanos();
+    let nanos = duration.as_nanos() % period.as_nanos();
+    Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32)
 }
 
 /// Made by [`interval`] and [`interval_at`].
 #[derive(Debug)]
 pub struct Interval {
-    next: Instant,
+    /// Until the next tick.
+    next: Sleep,
     period: Duration,
+    missed_tick_behavior: MissedTickBehavior,
 }
 
 impl Interval {
     /// Waits for the next tick and gives the time at which it was due.
     ///
-    /// Ticks stand on a fixed grid, so no delay adds up. Those that were missed, because nobody
-    /// waited, are skipped.
+    /// Ticks stand on a fixed grid, so no delay adds up. Of those that were missed, because nobody waited,
+    /// the first comes at once, and the rest as [`MissedTickBehavior`] says: by default they are skipped.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if there is no runtime on this thread.
     ///
     /// # Cancel safety
     ///
     /// Dropped, no tick is lost.
     pub async fn tick(&mut self) -> Instant {
-        let due = self.next;
-        sleep_until(due).await;
-        let late = context::now().saturating_duration_since(due);
-        // Whole periods that have gone by since it was due.
-        let missed = late.as_nanos() / self.period.as_nanos();
-        let missed = u32::try_from(missed).unwrap_or(u32::MAX - 1);
-        self.next = later(due, self.period.saturating_mul(missed + 1));
-        due
+        poll_fn(|context| self.poll_tick(context)).await
+    }
+
+    /// [`tick`](Self::tick) for implementations of [`Future`] and streams.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    #[track_caller]
+    pub fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Instant> {
+        ready!(Pin::new(&mut self.next).poll(context));
+        let due = self.next.deadline();
+        let next = self.missed_tick_behavior.after(due, context::now(), self.period);
+        self.next.reset(next);
+        Poll::Ready(due)
+    }
+
+    /// The next tick is one period from now.
+    pub fn reset(&mut self) {
+        self.reset_after(self.period);
+    }
+
+    /// The next tick is now, and those after it every period from now.
+    pub fn reset_immediately(&mut self) {
+        self.reset_after(Duration::ZERO);
+    }
+
+    /// The next tick is so long from now, and those after it every period from then.
+    pub fn reset_after(&mut self, after: Duration) {
+        self.reset_at(later(context::now(), after));
+    }
+
+    /// The next tick is at `deadline`, and those after it every period from then.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        self.next.reset(deadline);
+    }
+
+    /// What is done about ticks that were missed.
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.missed_tick_behavior
+    }
+
+    /// Chooses what is done about ticks that were missed; at first they are
+    /// [skipped](MissedTickBehavior::Skip).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use annulus::time::{MissedTickBehavior, advance, interval, now};
+    ///
+    /// let runtime = annulus::Runtime::builder().start_paused(true).build()?;
+    /// runtime.block_on(async {
+    ///     let second = Duration::from_secs(1);
+    ///     let mut interval = interval(second);
+    ///     interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    ///     let first = interval.tick().await;
+    ///     advance(3 * second).await;
+    ///     for number in 1..=3 {
+    ///         assert_eq!(interval.tick().await, first + number * second);
+    ///         assert_eq!(now(), first + 3 * second);
+    ///     }
+    /// });
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.missed_tick_behavior = behavior;
     }
 
     /// The time between two ticks.
     pub fn period(&self) -> Duration {
         self.period
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use MissedTickBehavior::{Burst, Delay, Skip};
+
+    /// When the next tick is due after one that was due at zero, in microseconds.
+    fn after(behavior: MissedTickBehavior, late: u64, period: u64) -> u128 {
+        let (due, micros) = (Instant::now(), Duration::from_micros);
+        (behavior.after(due, due + micros(late), micros(period)) - due).as_micros()
+    }
+
+    #[test]
+    fn a_tick_that_is_hardly_late_makes_no_other_one_missed() {
+        for behavior in [Burst, Delay, Skip] {
+            assert_eq!([after(behavior, 0, 40), after(behavior, 999, 40)], [40, 40]);
+            assert_eq!([after(behavior, 0, 5000), after(behavior, 999, 5000)], [5000, 5000]);
+        }
+    }
+
+    #[test]
+    fn a_tick_that_is_late_has_the_next_one_where_the_behavior_wants_it() {
+        for (late, period, [burst, delay, skip]) in [
+            (1000, 40, [40, 1040, 1040]),
+            (1010, 40, [40, 1050, 1040]),
+            (1500, 5000, [5000, 6500, 5000]),
+            (17_000, 5000, [5000, 22_000, 20_000]),
+            (20_000, 5000, [5000, 25_000, 25_000]),
+        ] {
+            let next = [Burst, Delay, Skip].map(|behavior| after(behavior, late, period));
+            assert_eq!(next, [burst, delay, skip], "{late} late of {period}");
+        }
     }
 }

@@ -40,7 +40,7 @@ mod timeout;
 mod timeout_scope;
 
 pub use clock::{advance, now, pause, resume};
-pub use interval::{Interval, interval, interval_at};
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use kernel_sleep::kernel_sleep;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, timeout, timeout_at, wait_for};

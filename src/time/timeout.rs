@@ -6,7 +6,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
-use super::sleep::{Sleep, sleep, sleep_until};
+use super::sleep::Sleep;
+use crate::task::budget;
 
 /// The time was up before the future had ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was up")
+        f.write_str("deadline has elapsed")
     }
 }
 
@@ -27,11 +28,19 @@ impl From<Elapsed> for io::Error {
 }
 
 /// Awaits a future for at most `limit`, counted from this call. When the time is up the future is
-/// dropped, which cancels it. A future that is ready when the time is up counts as in time.
+/// dropped, which cancels it.
+///
+/// A future that is ready when the time is up counts as in time. If there is no time at all, it is
+/// polled once: it is in time if it does not wait. [`Duration::MAX`] is no limit, also when the clock is
+/// [paused](super::pause).
 ///
 /// # Errors
 ///
 /// [`Elapsed`] if the time was up.
+///
+/// # Panics
+///
+/// When polled, if there is no runtime on this thread.
 ///
 /// # Cancel safety
 ///
@@ -54,26 +63,53 @@ pub fn timeout<F: IntoFuture>(
     limit: Duration,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    before(sleep(limit), future.into_future())
+    before(Sleep::limit_within(limit), future.into_future())
 }
 
 /// Awaits a future until `deadline`; see [`timeout`].
 ///
+/// The deadline is one by [`now`](super::now()). [`Instant::now`] shows the same, until a clock has been
+/// [paused](super::pause): a deadline made of it may have passed already then, or be late.
+///
 /// # Errors
 ///
 /// [`Elapsed`] if the time was up.
+///
+/// # Panics
+///
+/// When polled, if there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// That of the future.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::time::{now, sleep, timeout_at};
+///
+/// annulus::run(async {
+///     // One deadline for several steps.
+///     let deadline = now() + Duration::from_secs(9);
+///     for _ in 0..3 {
+///         timeout_at(deadline, sleep(Duration::from_millis(1))).await.unwrap();
+///     }
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
 #[doc(alias = "asyncio.timeout_at")]
 pub fn timeout_at<F: IntoFuture>(
     deadline: Instant,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    before(sleep_until(deadline), future.into_future())
+    before(Sleep::limit(deadline), future.into_future())
 }
 
 /// Awaits a future for at most `limit`, counted from this call, or without a limit; see [`timeout`].
 ///
 /// The future is polled at least once, also if there is no time at all; asyncio would not begin it
-/// then. A future whose time is up is dropped at once, so unlike in asyncio there is no waiting for its
+/// then. It is over at its first suspension. A future whose time is up is dropped at once, so unlike in asyncio there is no waiting for its
 /// end, and it cannot refuse. The task of a handle given by value is cancelled.
 ///
 /// # Errors
@@ -99,16 +135,25 @@ pub fn wait_for<F: IntoFuture>(
     limit: impl Into<Option<Duration>>,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
     // Both at once: a handle is owned also before the first poll, and the time runs.
-    let (future, limit) = (future.into_future(), limit.into().map(sleep));
+    let (future, limit) = (future.into_future(), limit.into().map(Sleep::limit_within));
     async move {
         match limit {
             Some(sleep) => before(sleep, future).await,
-            None => Ok(future.await),
+            None => {
+                begin().await;
+                Ok(future.await)
+            }
         }
     }
 }
 
+/// Spends budget, as the future need not: a task with a limit for many that are ready yields.
+pub(super) async fn begin() {
+    poll_fn(|context| budget::poll_spend(context)).await;
+}
+
 async fn before<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {
+    begin().await;
     let mut future = pin!(future);
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),

@@ -6,14 +6,16 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::sleep::{Sleep, sleep_until};
-use super::timeout::Elapsed;
+use super::sleep::Sleep;
+use super::timeout::{Elapsed, begin};
 
 /// Runs `body` until `deadline`, which it can move by the [`TimeoutScope`] that it is given. `None` is
 /// no deadline, until one is set. When the time is up the body is dropped, which cancels it.
 ///
 /// A body that ends without ever waiting counts as in time, whatever the deadline, as one does that is
-/// ready when the time is up. A deadline that has passed already is up one turn of the loop later.
+/// ready when the time is up. Under a deadline that has passed already the body ends where it first waits.
+/// Deadlines are by [`now`](super::now()), as in [`timeout_at`](super::timeout_at).
+///
 /// Scopes may be nested; the deadline of an inner one is an error in the body of the outer, and the
 /// other way round an inner scope is dropped with the body that it is in.
 /// In asyncio the body could catch its cancellation and go on; here it cannot.
@@ -29,16 +31,16 @@ use super::timeout::Elapsed;
 /// # Example
 ///
 /// ```
-/// use std::time::{Duration, Instant};
-/// use annulus::time::{sleep, timeout_scope};
+/// use std::time::Duration;
+/// use annulus::time::{now, sleep, timeout_scope};
 ///
 /// annulus::run(async {
 ///     let limit = Duration::from_millis(50);
-///     let outcome = timeout_scope(Instant::now() + limit, async |scope| {
+///     let outcome = timeout_scope(now() + limit, async |scope| {
 ///         for _ in 0..3 {
 ///             sleep(limit / 2).await;
 ///             // Something has come in: wait for the next as long again.
-///             scope.reschedule(Instant::now() + limit);
+///             scope.reschedule(now() + limit);
 ///         }
 ///         sleep(limit * 100).await;
 ///     });
@@ -53,6 +55,7 @@ pub async fn timeout_scope<T>(
     body: impl AsyncFnOnce(&TimeoutScope) -> T,
 ) -> Result<T, Elapsed> {
     let scope = TimeoutScope { deadline: Cell::new(deadline.into()) };
+    begin().await;
     let mut body = pin!(body(&scope));
     let mut sleep = None;
     poll_fn(|context| match body.as_mut().poll(context) {
@@ -86,7 +89,7 @@ impl TimeoutScope {
     fn poll_deadline(&self, sleep: &mut Option<Sleep>, context: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline.get();
         if sleep.as_ref().map(Sleep::deadline) != deadline {
-            *sleep = deadline.map(sleep_until);
+            *sleep = deadline.map(Sleep::limit);
         }
         match sleep {
             Some(sleep) => Pin::new(sleep).poll(context),
