@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
 
-use annulus::sync::{Condition, Lock, LockGuard};
+use annulus::sync::{Condition, Lock, LockGuard, OwnedLockGuard};
 
 use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
@@ -271,4 +271,28 @@ fn random_waits_notifications_and_cancels_agree_with_a_plain_queue() {
         }
         assert!(!guarded.lock.is_locked());
     }
+}
+
+#[test]
+fn an_owned_guard_waits_as_a_borrowed_one_does() {
+    let (lock, changed) = (Rc::new(Lock::new(0)), Rc::new(Condition::new()));
+    let tasks = Tasks::default();
+    let (its, of_it) = (Rc::clone(&lock), Rc::clone(&changed));
+    let waiting = tasks.spawn(async move {
+        let guard: OwnedLockGuard<i32> = its.lock_owned().await;
+        let guard = of_it.wait(guard).await;
+        of_it.wait_for(guard, |value| *value == 2).await
+    });
+    tasks.settle();
+    for value in [1, 2] {
+        assert!(!waiting.is_done() && !lock.is_locked());
+        *now(lock.lock()) = value;
+        changed.notify_one();
+        tasks.settle();
+    }
+    let mut guard = waiting.output();
+    assert!(lock.is_locked());
+    *guard = 3;
+    drop(guard);
+    assert_eq!(*now(lock.lock()), 3);
 }

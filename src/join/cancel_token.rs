@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::task::{JoinError, JoinHandle, budget, wake};
+use crate::task::{JoinError, JoinHandle, Shrink, budget, wake};
 use crate::time::timeout;
 
 /// A request to come to an end, which can be made once and from any thread, and is seen by all that
@@ -68,6 +68,22 @@ struct Node {
 struct State {
     waiters: Slab<Waker>,
     children: Slab<Weak<Node>>,
+}
+
+impl State {
+    // Once cancelled, the lists are empty, and stay so.
+
+    fn forget_waiter(&mut self, place: usize) -> Option<Waker> {
+        let waiter = self.waiters.try_remove(place);
+        self.waiters.shrink();
+        waiter
+    }
+
+    fn forget_child(&mut self, place: usize) -> Option<Weak<Node>> {
+        let child = self.children.try_remove(place);
+        self.children.shrink();
+        child
+    }
 }
 
 impl CancelToken {
@@ -192,7 +208,7 @@ impl Drop for Node {
         // A loop, as a long chain of destructors would use up the stack.
         let mut above = self.parent.take();
         while let Some((parent, place)) = above {
-            let known = parent.lock().children.try_remove(place);
+            let known = parent.lock().forget_child(place);
             drop(known);
             above = Arc::into_inner(parent).and_then(|mut node| node.parent.take());
         }
@@ -236,8 +252,7 @@ impl Future for Cancelled<'_> {
 impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
         let Some(place) = self.waiter else { return };
-        // Once cancelled, the list is empty, and stays so.
-        let waker = self.node.lock().waiters.try_remove(place);
+        let waker = self.node.lock().forget_waiter(place);
         drop(waker);
     }
 }

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use slab::Slab;
 
-use crate::task::budget;
+use crate::task::{Shrink, budget};
 
 /// A growing set of futures, known by their indices.
 pub(super) struct Children<F> {
@@ -122,6 +122,19 @@ impl<F: Future + Unpin> Children<F> {
         Poll::Ready(None)
     }
 
+    /// Gives back what a crowd has left behind.
+    fn shrink(&mut self) {
+        let capacity = self.slots.capacity();
+        self.slots.shrink();
+        if self.slots.capacity() == capacity {
+            return;
+        }
+        // There are no children. What stands in there is of some that have ended.
+        self.batch.clear();
+        self.batch.shrink();
+        self.calls.0.shrink();
+    }
+
     fn poll_child(&mut self, index: usize) -> Poll<F::Output> {
         // A waker outlives its child: the slot may be empty, or have a new tenant, which is then
         // polled once too often.
@@ -135,6 +148,7 @@ impl<F: Future + Unpin> Children<F> {
             self.alive += 1;
         } else {
             self.slots.remove(index);
+            self.shrink();
         }
         polled
     }
@@ -175,6 +189,13 @@ struct Queue {
 impl Calls {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().expect("nobody panics while holding this lock")
+    }
+
+    /// Gives back memory of the queue, when there are no children.
+    fn shrink(&self) {
+        let mut queue = self.lock();
+        queue.called.clear();
+        queue.called.shrink();
     }
 
     /// Moves the queue to the end of `batch`. The next call wakes `parent`.

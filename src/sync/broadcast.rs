@@ -7,6 +7,7 @@ use std::{error, fmt};
 
 use super::turn::{call, wait_until};
 use super::waiters::Waiters;
+use crate::task::Shrink;
 
 /// A channel that gives each value to each receiver, and keeps `capacity` of them for those that have
 /// not seen them yet. Sending never waits: a receiver that is further behind loses the oldest, and is
@@ -93,6 +94,7 @@ impl<T> Kept<T> {
 
     fn remove_first(&mut self) -> Option<Value<T>> {
         let removed = self.values.pop_front()?;
+        self.values.shrink();
         self.first += 1;
         Some(removed)
     }

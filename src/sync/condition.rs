@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::DerefMut;
 
-use super::lock::{Lock, LockGuard};
+use super::lock::{LockGuard, OwnedLockGuard};
 use super::turn::{Turn, call};
 use super::waiters::Waiters;
 use crate::task::budget;
@@ -52,7 +53,8 @@ impl Condition {
         Self { waiters: RefCell::new(Waiters::new()) }
     }
 
-    /// Unlocks, waits to be notified, and locks again.
+    /// Unlocks, waits to be notified, and locks again. Takes a [`LockGuard`] or an
+    /// [`OwnedLockGuard`], and gives back the same.
     ///
     /// It may return though nothing is as hoped for, since others can have the lock first: look
     /// again, or use [`Condition::wait_for`].
@@ -62,8 +64,8 @@ impl Condition {
     /// Dropped, the lock is not held: the guard is gone, where asyncio locks once more to raise the
     /// cancellation with the lock held. A notification that this wait had received goes to the next.
     #[doc(alias = "asyncio.Condition.wait")]
-    pub async fn wait<'a, T>(&self, guard: LockGuard<'a, T>) -> LockGuard<'a, T> {
-        let lock: &'a Lock<T> = LockGuard::lock_of(&guard);
+    pub async fn wait<G: ConditionGuard>(&self, guard: G) -> G {
+        let lock = guard.lock();
         let mut guard = Some(guard);
         let mut notified = Notified(Turn::new(&self.waiters));
         poll_fn(|context| {
@@ -76,22 +78,22 @@ impl Condition {
         })
         .await;
         // Until the lock is held, the notification can still go to somebody else.
-        let guard = lock.lock().await;
+        let guard = G::relock(lock).await;
         notified.take();
         guard
     }
 
-    /// Waits until the value is as `is_so` wants it.
+    /// Waits until the value is as `is_so` wants it. Takes what [`wait`](Self::wait) takes.
     ///
     /// # Cancel safety
     ///
     /// As [`Condition::wait`].
     #[doc(alias = "asyncio.Condition.wait_for")]
-    pub async fn wait_for<'a, T>(
+    pub async fn wait_for<G: ConditionGuard>(
         &self,
-        mut guard: LockGuard<'a, T>,
-        mut is_so: impl FnMut(&mut T) -> bool,
-    ) -> LockGuard<'a, T> {
+        mut guard: G,
+        mut is_so: impl FnMut(&mut G::Target) -> bool,
+    ) -> G {
         poll_fn(|context| budget::poll_spend(context)).await;
         while !is_so(&mut guard) {
             guard = self.wait(guard).await;
@@ -128,6 +130,50 @@ impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.waiters.borrow().len();
         f.debug_struct("Condition").field("waiting", &waiting).finish()
+    }
+}
+
+/// What a [`Condition`] waits without, and gives back: a [`LockGuard`] or an [`OwnedLockGuard`].
+pub trait ConditionGuard: DerefMut<Target: Sized> + sealed::Relock {}
+
+impl<T> ConditionGuard for LockGuard<'_, T> {}
+impl<T> ConditionGuard for OwnedLockGuard<T> {}
+
+mod sealed {
+    use std::rc::Rc;
+
+    use crate::sync::lock::{Lock, LockGuard, OwnedLockGuard};
+
+    pub trait Relock {
+        type Lock;
+
+        fn lock(&self) -> Self::Lock;
+
+        fn relock(lock: Self::Lock) -> impl Future<Output = Self>;
+    }
+
+    impl<'a, T> Relock for LockGuard<'a, T> {
+        type Lock = &'a Lock<T>;
+
+        fn lock(&self) -> &'a Lock<T> {
+            Self::lock_of(self)
+        }
+
+        fn relock(lock: &'a Lock<T>) -> impl Future<Output = Self> {
+            lock.lock()
+        }
+    }
+
+    impl<T> Relock for OwnedLockGuard<T> {
+        type Lock = Rc<Lock<T>>;
+
+        fn lock(&self) -> Rc<Lock<T>> {
+            Rc::clone(Self::lock_of(self))
+        }
+
+        fn relock(lock: Rc<Lock<T>>) -> impl Future<Output = Self> {
+            lock.lock_owned()
+        }
     }
 }
 

@@ -63,7 +63,7 @@ pub mod watch;
 
 pub use barrier::{Barrier, Broken};
 pub use bounded_semaphore::BoundedSemaphore;
-pub use condition::Condition;
+pub use condition::{Condition, ConditionGuard};
 pub use event::Event;
 pub use lock::{Lock, LockGuard, OwnedLockGuard};
 pub use queue::{

@@ -1,8 +1,8 @@
 //! The queue of those that wait, which every primitive of this room has.
 //!
 //! It is a list in a slab, linked by indices: a wait takes a free entry and puts its own back, so
-//! that nothing is allocated once the slab has grown to the most that ever waited at one time, and a
-//! waiter in the middle leaves without a search.
+//! that nothing is allocated once the slab has grown, and a waiter in the middle leaves without a
+//! search. What a crowd has left behind is given back when nobody waits any more.
 //!
 //! A waiter is *called* when its turn has come: it is then out of the queue, and its entry stays
 //! only until its future has seen the call, or is dropped. So whatever a call means (a permit is
@@ -15,6 +15,8 @@ use std::mem;
 use std::task::Waker;
 
 use slab::Slab;
+
+use crate::task::Shrink;
 
 /// No entry has this index.
 const NONE: usize = usize::MAX;
@@ -117,6 +119,7 @@ impl<N> Waiters<N> {
         debug_assert!(room.is_empty());
         if room.capacity() > self.room.capacity() {
             self.room = room;
+            self.room.shrink();
         }
     }
 
@@ -150,6 +153,7 @@ impl<N> Waiters<N> {
             self.unlink(place.0);
         }
         let entry = self.entries.remove(place.0);
+        self.entries.shrink();
         Left { note: entry.note, called, _waker: entry.waker }
     }
 

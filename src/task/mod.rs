@@ -44,6 +44,7 @@
 //   loop the thread is inside of.
 // - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting;
 //   `wake` is how others are left and woken.
+// - `shrink` is for the collections of other rooms: it gives back what a peak has left behind.
 // - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
 //   to the tasks that it spawns.
 //
@@ -88,6 +89,7 @@ mod pool;
 mod ready;
 mod running;
 mod shard;
+mod shrink;
 mod tasks;
 #[cfg(all(test, not(annulus_loom)))]
 mod tests;
@@ -106,5 +108,6 @@ pub(crate) use local_waker::LocalWaker;
 #[allow(unused_imports, reason = "for sleeps, which go over to the runtime that polls them")]
 pub(crate) use running::running;
 pub(crate) use running::{Running, RuntimeId, check_runtime};
+pub(crate) use shrink::Shrink;
 pub(crate) use tasks::{Origin, Tasks};
 pub(crate) use wake::{WakeSlot, poll_until, wake};

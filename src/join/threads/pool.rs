@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::shielded;
+use crate::task::Shrink;
 
 /// A pool of one process, and those of the processes that were forked from it.
 pub(super) struct Generation {
@@ -119,6 +120,7 @@ impl Pool {
         let mut waited = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
+                state.jobs.shrink();
                 return Some(job);
             }
             if waited || state.closed {

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use crate::task::Shrink;
+
 /// Items in some order.
 pub(super) trait Store: Default {
     type Item;
@@ -21,7 +23,9 @@ impl<T> Store for VecDeque<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        self.pop_front()
+        let item = self.pop_front();
+        self.shrink();
+        item
     }
 
     fn len(&self) -> usize {
@@ -38,7 +42,9 @@ impl<T> Store for Vec<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        self.pop()
+        let item = self.pop();
+        self.shrink();
+        item
     }
 
     fn len(&self) -> usize {
@@ -67,7 +73,9 @@ impl<T: Ord> Store for Smallest<T> {
     }
 
     fn pop(&mut self) -> Option<T> {
-        self.heap.pop().map(|Reverse((item, _))| item)
+        let first = self.heap.pop();
+        self.heap.shrink();
+        first.map(|Reverse((item, _))| item)
     }
 
     fn len(&self) -> usize {

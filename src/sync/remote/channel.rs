@@ -16,7 +16,7 @@ use crate::sync::permits::{Acquire, Claim, Issue, Ledger, change};
 use crate::sync::turn::Waited;
 use crate::sync::waiters::Waiters;
 use crate::sync::wake::wake_each;
-use crate::task::budget;
+use crate::task::{Shrink, budget};
 
 /// A channel with room for `capacity` values. A sender that finds it full waits, in turn.
 ///
@@ -78,6 +78,7 @@ impl<T> State<T> {
     fn take(&mut self) -> Option<Option<(T, Option<Waker>)>> {
         match self.values.pop_front() {
             Some(value) => {
+                self.values.shrink();
                 self.room.add(1);
                 Some(Some((value, self.room.call_next())))
             }

@@ -1,0 +1,87 @@
+//! When memory that a peak has left behind is given back.
+//!
+//! A collection that has grown keeps its memory for what comes next, up to a bound. Beyond it, when
+//! three quarters of it are free, it keeps twice what it holds. That moves what it holds, after at
+//! least as much was taken out since the last time, so each removal pays for one move.
+
+use std::collections::{BinaryHeap, VecDeque};
+
+use slab::Slab;
+
+/// How many bytes a collection keeps in any case.
+const KEPT: usize = 16 << 10;
+
+/// The capacity that is enough for a collection that holds `len`, if it has far more.
+fn enough<T>(len: usize, capacity: usize) -> Option<usize> {
+    let kept = KEPT / size_of::<T>().max(1);
+    (capacity > kept && len <= capacity / 4).then(|| kept.max(2 * len))
+}
+
+/// A collection that can give back memory. To be called when something was taken out.
+pub(crate) trait Shrink {
+    fn shrink(&mut self);
+}
+
+macro_rules! shrinks {
+    ($($collection:ident<T $(: $bound:ident)?>)+) => {$(
+        impl<T $(: $bound)?> Shrink for $collection<T> {
+            #[inline]
+            fn shrink(&mut self) {
+                if let Some(enough) = enough::<T>(self.len(), self.capacity()) {
+                    self.shrink_to(enough);
+                }
+            }
+        }
+    )+};
+}
+
+shrinks! { Vec<T> VecDeque<T> BinaryHeap<T: Ord> }
+
+/// What is left in a slab cannot be moved: it gives back its memory when it is empty.
+impl<T> Shrink for Slab<T> {
+    #[inline]
+    fn shrink(&mut self) {
+        if self.is_empty() && enough::<T>(0, self.capacity()).is_some() {
+            *self = Self::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emptied_collection_keeps_little_and_another_a_few_times_what_it_holds() {
+        let mut items: VecDeque<u64> = (0..20_000).collect();
+        while items.pop_front().is_some() {
+            items.shrink();
+            assert!(items.capacity() <= (5 * items.len()).max(KEPT / 8));
+        }
+        let mut slab = Slab::new();
+        let last = (0..20_000_u64).map(|item| slab.insert(item)).last().unwrap();
+        for key in 0..last {
+            slab.remove(key);
+            slab.shrink();
+        }
+        assert_eq!((slab.len(), slab.get(last)), (1, Some(&(last as u64))));
+        slab.remove(last);
+        slab.shrink();
+        assert_eq!(slab.capacity(), 0);
+    }
+
+    #[test]
+    fn moving_is_paid_for_by_what_was_taken_out() {
+        let (mut items, mut moved, mut taken) = ((0..20_000_u64).collect::<Vec<_>>(), 0, 0);
+        for round in 0..3 {
+            while items.pop().is_some() {
+                taken += 1;
+                let before = items.capacity();
+                items.shrink();
+                moved += if items.capacity() < before { items.len() } else { 0 };
+            }
+            items.extend(0..1000 * round);
+        }
+        assert!(moved <= 2 * taken, "{moved} moved for {taken} taken out");
+    }
+}
