@@ -132,20 +132,27 @@ fn what_is_written_while_a_send_is_under_way_goes_out_with_the_next() {
 }
 
 #[test]
-fn writers_wait_above_the_limit_until_a_quarter_is_left() {
+fn writes_beyond_the_limit_wait_until_a_quarter_is_left() {
     run(async {
         let sink = Sink::closed();
         let mut writer = StreamWriter::with_limit(Half(sink.clone()), 100);
-        writer.write([1; 100]).await.unwrap();
-        writer.write([2; 1]).await.unwrap();
-        let mut third = Box::pin(writer.write([3; 30]));
-        assert!(once(third.as_mut()).await.is_pending());
+        // However large a write is, alone it need not wait.
+        writer.write([1; 200]).await.unwrap();
+        let mut beyond = Box::pin(writer.write([2; 1]));
+        assert!(times(3, beyond.as_mut()).await.is_none());
         sink.allow(1);
         yield_times(4).await;
-        assert!(once(third.as_mut()).await.is_ready(), "one byte or none is left");
-        drop(third);
-        let mut drain = Box::pin(writer.drain());
-        assert!(once(drain.as_mut()).await.is_ready(), "few are unsent");
+        assert!(once(beyond.as_mut()).await.is_ready());
+        drop(beyond);
+        writer.write([3; 99]).await.unwrap();
+        assert_eq!(writer.unsent(), 100, "just as many as the limit are within it");
+        assert!(once(Box::pin(writer.drain()).as_mut()).await.is_ready());
+        assert!(times(3, writer.write([4; 1])).await.is_none());
+        writer.write_nowait([4; 1]).unwrap();
+        assert!(times(3, writer.drain()).await.is_none());
+        sink.allow(1);
+        writer.drain().await.unwrap();
+        assert!(writer.unsent() <= 25);
     });
 }
 

@@ -79,7 +79,7 @@ impl<T: AsRef<[u8]>, W: Write + 'static> Sink<T> for StreamWriter<W> {
     type Error = io::Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_goal(Goal::Room, context)
+        self.poll_goal(Goal::Room(0), context)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: T) -> io::Result<()> {

@@ -84,12 +84,13 @@ impl<R: Read> StreamReader<R> {
         &mut self,
         writer: &mut StreamWriter<W>,
     ) -> io::Result<u64> {
-        let mut total = 0;
+        let (mut total, mut count) = (0, 0);
         loop {
-            // First room, then bytes: between taking those and queueing them nothing is awaited.
-            writer.drain().await?;
+            // First room, for as much as came last, so that no received bytes are held meanwhile. Then
+            // bytes: between taking those and queueing them nothing is awaited.
+            writer.room_for(count).await?;
             let there = self.fill().await?;
-            let count = there.len();
+            count = there.len();
             if count == 0 {
                 return Ok(total);
             }

@@ -14,8 +14,8 @@ use crate::task::budget;
 /// What a writer can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// That writers need not wait.
-    Room,
+    /// That so many more bytes may be queued.
+    Room(usize),
     /// That the kernel has taken all.
     Sent,
     /// That the connection has been released.
@@ -41,13 +41,13 @@ impl<W: Write + 'static> StreamWriter<W> {
         ready!(budget::poll_spend(context));
         Poll::Ready(match goal {
             Goal::Closed => self.outbox.failure_to_close(),
-            Goal::Room | Goal::Sent => self.outbox.failure(),
+            Goal::Room(_) | Goal::Sent => self.outbox.failure(),
         })
     }
 
     fn has_reached(&self, goal: Goal) -> bool {
         match goal {
-            Goal::Room => self.outbox.unsent() <= self.high,
+            Goal::Room(more) => self.outbox.has_room(more, self.high),
             Goal::Sent => self.outbox.is_sent(),
             Goal::Closed => false,
         }
@@ -58,8 +58,8 @@ impl<W: Write + 'static> StreamWriter<W> {
         let (outbox, high, low) = (Rc::clone(&self.outbox), self.high, self.low);
         async move {
             match goal {
-                Goal::Room if outbox.unsent() <= high => {}
-                Goal::Room => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
+                Goal::Room(more) if outbox.has_room(more, high) => {}
+                Goal::Room(_) => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
                 Goal::Sent => outbox.wait_until(Outbox::is_sent).await,
                 Goal::Closed => outbox.wait_until(|_| false).await,
             }

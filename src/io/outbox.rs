@@ -106,6 +106,11 @@ impl<W> Outbox<W> {
         self.queue.borrow().len() + self.sending.get()
     }
 
+    /// Whether so many more bytes may be queued where no more than `high` are to be unsent.
+    pub(super) fn has_room(&self, more: usize, high: usize) -> bool {
+        self.unsent().saturating_add(more) <= high
+    }
+
     /// Whether the connection has taken all, and no job is left.
     pub(super) fn is_sent(&self) -> bool {
         self.unsent() == 0 && !self.has_job.get()
@@ -147,10 +152,18 @@ impl<W> Outbox<W> {
         self.queued.borrow_mut().get_or_insert_with(|| self.backlog.borrow().add());
     }
 
-    /// Queues bytes.
-    pub(super) fn put(&self, bytes: &[u8]) {
+    /// Queues bytes. The memory grows by doubling, but not beyond `limit` for what is within it.
+    pub(super) fn put(&self, bytes: &[u8], limit: usize) {
         self.note_queued();
-        self.queue.borrow_mut().extend_from_slice(bytes);
+        let mut queue = self.queue.borrow_mut();
+        let needed = queue.len() + bytes.len();
+        if queue.capacity() < needed && needed <= limit {
+            let capacity = (2 * queue.capacity()).clamp(needed, limit);
+            let more = capacity - queue.len();
+            queue.reserve_exact(more);
+        }
+        queue.extend_from_slice(bytes);
+        drop(queue);
         self.work.set();
     }
 

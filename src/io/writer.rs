@@ -22,7 +22,7 @@ const HIGH: usize = 64 * 1024;
 ///
 /// What is written in one turn of the loop goes out at once, however many pieces it came in. While the
 /// peer does not keep up, [`write`](Self::write) and [`drain`](Self::drain) wait, so that the queue stays
-/// bounded.
+/// bounded; see [`with_limit`](Self::with_limit).
 ///
 /// Dropped, it ends writing once what is queued has been sent, in the background; a reader of the same
 /// connection goes on. The end of the runtime waits until what was written before has been sent, for
@@ -80,13 +80,14 @@ pub struct StreamWriter<W: Write> {
 }
 
 impl<W: Write + 'static> StreamWriter<W> {
-    /// A writer with the usual limit: writers wait while more than 64 KiB are unsent.
+    /// A writer with the usual limit of 64 KiB.
     pub fn new(writes_to: W) -> Self {
         Self::with_limit(writes_to, HIGH)
     }
 
-    /// A writer that lets others wait while more than `limit` bytes are unsent, until no more than a
-    /// quarter of that are.
+    /// A writer with a limit: a [`write`](Self::write) that would make more than `limit` bytes unsent
+    /// waits until no more than a quarter of that are. So a writer holds no more than its limit, or,
+    /// if a single write is larger than three quarters of that, than a quarter and this write.
     #[doc(alias = "asyncio.WriteTransport.set_write_buffer_limits")]
     pub fn with_limit(writes_to: W, limit: usize) -> Self {
         Self {
@@ -100,7 +101,7 @@ impl<W: Write + 'static> StreamWriter<W> {
         }
     }
 
-    /// Waits while too much is unsent, and then queues a copy of all of the bytes.
+    /// Waits for room, and then queues a copy of all of the bytes.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     ///
     /// Dropped before it is over, it has queued nothing.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.drain().await?;
+        self.room_for(bytes.as_ref().len()).await?;
         self.write_nowait(bytes)
     }
 
@@ -137,7 +138,7 @@ impl<W: Write + 'static> StreamWriter<W> {
             self.start();
             // A runtime that is ending ends its new tasks at once.
             self.expect_open()?;
-            self.outbox.put(bytes);
+            self.outbox.put(bytes, self.high);
         }
         Ok(())
     }
@@ -164,6 +165,7 @@ impl<W: Write + 'static> StreamWriter<W> {
         &mut self,
         lines: impl IntoIterator<Item = T>,
     ) -> io::Result<()> {
+        // How much they are is not known before they are taken.
         self.drain().await?;
         lines.into_iter().try_for_each(|line| self.write_nowait(line))
     }
@@ -175,8 +177,13 @@ impl<W: Write + 'static> StreamWriter<W> {
     /// Those of the [writer](Self#errors).
     #[doc(alias = "asyncio.StreamWriter.drain")]
     pub async fn drain(&mut self) -> io::Result<()> {
+        self.room_for(0).await
+    }
+
+    /// Waits until so many bytes may be queued.
+    pub(super) async fn room_for(&mut self, more: usize) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
-        self.reached(Goal::Room).await;
+        self.reached(Goal::Room(more)).await;
         self.outbox.failure()
     }
 

@@ -1,0 +1,151 @@
+//! What a peer that sends and never reads can make a server keep.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream as Peer;
+
+use annulus::Runtime;
+use annulus::net::{Server, StreamReader, StreamWriter, start_server};
+use common::conditions::until;
+use common::watchdog::block_on;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts the bytes that each thread holds.
+struct Counting;
+
+// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counter
+// is initialised by a constant and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.set(HELD.get() + layout.size() as isize);
+        // SAFETY: passed on by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        HELD.set(HELD.get() + size as isize - layout.size() as isize);
+        // SAFETY: passed on by the caller.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as isize);
+        // SAFETY: passed on by the caller.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const KIB: isize = 1024;
+
+/// What each of many peers makes a server hold, in bytes of the process's memory.
+#[derive(Debug)]
+struct Held {
+    /// While it sends as much as it can, and reads nothing.
+    unread: isize,
+    /// When it has read all in the end.
+    read: isize,
+}
+
+fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
+    const PEERS: usize = 30;
+    // No more than one large buffer, so that most peers are served from memory of their own.
+    let runtime = Runtime::builder().leases(1, 256 << 10).build().unwrap();
+    block_on(&runtime, async {
+        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
+        // The first make the runtime's own memory grow to its size.
+        let mut first = connect(&server, 10);
+        fill(&mut first).await;
+        let before = HELD.get();
+        let mut peers = connect(&server, PEERS);
+        fill(&mut peers).await;
+        let unread = HELD.get() - before;
+        drain(&mut peers).await;
+        let read = HELD.get() - before;
+        // The handlers end with their peers.
+        drop((first, peers));
+        until(|| server.active_connections() == 0).await;
+        Held { unread: unread / PEERS as isize, read: read / PEERS as isize }
+    })
+}
+
+fn connect(server: &Server, count: usize) -> Vec<Peer> {
+    let connect = |_| {
+        let peer = Peer::connect(server.addresses()[0]).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        peer
+    };
+    (0..count).map(connect).collect()
+}
+
+/// Does something to each peer until it moves no more bytes.
+async fn pump(peers: &mut [Peer], mut step: impl FnMut(&mut Peer) -> io::Result<usize>) {
+    let mut idle = 0;
+    until(|| {
+        let mut moved = 0;
+        for peer in &mut *peers {
+            match step(peer) {
+                Ok(count) => moved += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        idle = if moved == 0 { idle + 1 } else { 0 };
+        idle > 30
+    })
+    .await;
+}
+
+async fn fill(peers: &mut [Peer]) {
+    let mut text = vec![b'x'; 64 << 10];
+    text.iter_mut().step_by(1000).for_each(|byte| *byte = b'\n');
+    pump(peers, |peer| peer.write(&text)).await;
+}
+
+async fn drain(peers: &mut [Peer]) {
+    let mut piece = vec![0; 256 << 10];
+    pump(peers, |peer| peer.read(&mut piece)).await;
+}
+
+/// The writer's limit of 64 KiB, what was received last, and some room for the rest.
+fn assert_bounded(held: &Held) {
+    println!("{held:?}");
+    assert!(held.unread <= 176 * KIB, "{held:?}");
+    assert!(held.read <= 16 * KIB, "{held:?}");
+}
+
+#[test]
+fn an_echo_holds_the_writers_limit_and_a_piece_for_a_peer_that_does_not_read() {
+    assert_bounded(&held(async |mut reader: StreamReader, mut writer: StreamWriter| {
+        while let Ok(piece) = reader.read(usize::MAX).await {
+            if piece.is_empty() || writer.write(piece).await.is_err() {
+                return;
+            }
+        }
+    }));
+}
+
+#[test]
+fn a_server_of_lines_holds_the_writers_limit_and_a_piece_for_a_peer_that_does_not_read() {
+    assert_bounded(&held(async |mut reader: StreamReader, mut writer: StreamWriter| {
+        while let Ok(line) = reader.read_line().await {
+            if line.is_empty() || writer.write(line).await.is_err() {
+                return;
+            }
+        }
+    }));
+}
+
+#[test]
+fn a_copy_holds_the_writers_limit_and_a_piece_for_a_peer_that_does_not_read() {
+    assert_bounded(&held(async |mut reader: StreamReader, mut writer: StreamWriter| {
+        let _ = reader.copy_to(&mut writer).await;
+    }));
+}
