@@ -10,9 +10,16 @@ use crate::runtime::interrupt;
 /// end the process; the second does, unless it is waited for again. Where ctrl-c is ignored, as for what a
 /// shell starts in the background, it stays so. Several may wait, also on several threads: each is told.
 ///
+/// # Other handlers
+///
+/// A handler for SIGINT that the program has installed before is not called while somebody listens, and is
+/// put back afterwards. One that is installed meanwhile stays; if it calls the handler that it found, as
+/// those of `signal-hook` do, both hear. After a fork, nobody listens in the child.
+///
 /// # Errors
 ///
-/// If descriptors have run out, or 64 wait already.
+/// If descriptors have run out, or 64 wait already: share one in a task that tells the others
+/// ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
 ///
 /// # Panics
 ///

@@ -7,11 +7,21 @@
 //! The handler is there while somebody listens, and for one signal: the next one does what it would
 //! have done without, which is to kill the process. Where ctrl-c was ignored, as it is for what a shell
 //! starts in the background, it stays so.
+//!
+//! # Others' handlers
+//!
+//! The action for a signal is the process's, and anybody may change it at any time. So the action from
+//! before is put back only where the handler stands, or where it stood until the signal used it up. A
+//! handler that was installed over it stays; if that calls the one it found, as most do, both hear. One
+//! that was there before is not called while somebody listens: it may be one that calls this.
+//!
+//! A child that was forked, and has not become another program, has the handler and the eventfds, but
+//! nobody who listens. There the signal does what it does by default.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::{io, mem, ptr};
+use std::{io, mem, process, ptr};
 
 use super::eventfd::EventFd;
 
@@ -20,12 +30,20 @@ const MOST: usize = 64;
 
 /// A place for one that listens.
 struct Place {
-    is_taken: AtomicBool,
-    bell: OnceLock<EventFd>,
+    /// The process that listens, or zero.
+    listener: AtomicI32,
+    /// With the process that made it. Others, forked from that, share it, and must leave it alone.
+    bell: OnceLock<(i32, EventFd)>,
 }
 
 static PLACES: [Place; MOST] =
-    [const { Place { is_taken: AtomicBool::new(false), bell: OnceLock::new() } }; MOST];
+    [const { Place { listener: AtomicI32::new(0), bell: OnceLock::new() } }; MOST];
+
+/// Whether the handler has been used up by a signal since it was installed.
+static IS_USED_UP: AtomicBool = AtomicBool::new(false);
+
+/// The process that has installed the handler.
+static INSTALLED_BY: AtomicI32 = AtomicI32::new(0);
 
 /// What to do when the last that listens is gone: what was done before, if the handler was installed.
 static BEFORE: Mutex<Before> = Mutex::new(Before { listeners: 0, action: None });
@@ -39,16 +57,29 @@ fn before() -> MutexGuard<'static, Before> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// This process.
+fn this_process() -> i32 {
+    // SAFETY: the call has no conditions, and may be made in a signal handler.
+    unsafe { libc::getpid() }
+}
+
 /// Rings the eventfd of each that listens.
-extern "C" fn handle(_signal: libc::c_int) {
+extern "C" fn handle(signal: libc::c_int) {
     // SAFETY: the call gives this thread's place for errors, which the interrupted code may be using.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let kept = unsafe { *errno };
-    for place in PLACES.iter().filter(|place| place.is_taken.load(Ordering::Acquire)) {
-        if let Some(bell) = place.bell.get() {
+    IS_USED_UP.store(true, Ordering::Release);
+    let this = this_process();
+    for place in PLACES.iter().filter(|place| place.listener.load(Ordering::Acquire) == this) {
+        if let Some((_, bell)) = place.bell.get() {
             bell.ring();
         }
+    }
+    if INSTALLED_BY.load(Ordering::Acquire) != this {
+        // The handler is gone, as it is for one signal. What is raised here comes when it returns.
+        // SAFETY: the call touches no memory, and may be made in a signal handler.
+        unsafe { libc::raise(signal) };
     }
     // SAFETY: as above.
     unsafe { *errno = kept };
@@ -67,53 +98,92 @@ impl Interrupts {
     /// If descriptors have run out, or too many listen.
     pub(crate) fn new() -> io::Result<Self> {
         let mut before = before();
-        let free = PLACES.iter().find(|place| !place.is_taken.load(Ordering::Relaxed));
-        let place = free.ok_or_else(|| io::Error::other("64 listen to ctrl-c already"))?;
+        let this = this_process();
+        // A place that belongs to the process that this was forked from is free only without a bell.
+        let is_free = |place: &&Place| match place.bell.get() {
+            Some((maker, _)) => *maker == this && place.listener.load(Ordering::Relaxed) == 0,
+            None => true,
+        };
+        let place = PLACES.iter().find(is_free);
+        let place =
+            place.ok_or_else(|| io::Error::other("at most 64 concurrent ctrl_c() listeners"))?;
         match place.bell.get() {
-            Some(bell) => bell.clear(),
-            None => drop(place.bell.set(EventFd::new()?)),
+            Some((_, bell)) => bell.clear(),
+            None => drop(place.bell.set((this, EventFd::new()?))),
         }
-        place.is_taken.store(true, Ordering::Release);
+        place.listener.store(this, Ordering::Release);
+        if INSTALLED_BY.swap(this, Ordering::AcqRel) != this {
+            // Forked from another, it knows nothing of that one's listeners.
+            *before = Before { listeners: 0, action: None };
+        }
         before.listeners += 1;
-        if let Some(action) = install() {
-            before.action.get_or_insert(action);
-        }
+        before.install();
         Ok(Self { place })
     }
 
     /// What becomes readable when the signal comes. It is never closed.
     pub(crate) fn bell(&self) -> RawFd {
-        self.place.bell.get().expect("a place that is taken has a bell").as_raw_fd()
+        let (_, bell) = self.place.bell.get().expect("a place that is taken has a bell");
+        bell.as_raw_fd()
     }
 }
 
 impl Drop for Interrupts {
     fn drop(&mut self) {
+        let this = this_process();
+        if self.place.listener.load(Ordering::Relaxed) != this {
+            // It was made by the process that this one was forked from.
+            return;
+        }
         let mut before = before();
-        self.place.is_taken.store(false, Ordering::Release);
+        self.place.listener.store(0, Ordering::Release);
         before.listeners -= 1;
         if before.listeners == 0 {
-            if let Some(action) = before.action.take() {
-                set_action(&action);
+            before.restore();
+        }
+    }
+}
+
+impl Before {
+    /// Installs the handler for one signal, unless it stands there or the signal is ignored.
+    fn install(&mut self) {
+        let present = get_action();
+        if present.sa_sigaction == libc::SIG_IGN || is_handler(&present) {
+            return;
+        }
+        if self.action.is_none() || !is_left_over(&present) {
+            // From before the first that listens, or another's, installed since.
+            self.action = Some(present);
+        }
+        // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        action.sa_sigaction = handle as extern "C" fn(libc::c_int) as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
+        IS_USED_UP.store(false, Ordering::Release);
+        set_action(&action);
+    }
+
+    /// Puts back the action from before, unless another one has been installed since.
+    fn restore(&mut self) {
+        let Some(action) = self.action.take() else { return };
+        let is_ours = |present: &_| is_handler(present) || is_left_over(present);
+        if is_ours(&get_action()) {
+            let replaced = set_action(&action);
+            if !is_ours(&replaced) {
+                // It was installed in between.
+                set_action(&replaced);
             }
         }
     }
 }
 
-/// Installs the handler for one signal, and gives what was there before; `None` if that was the handler,
-/// or nothing is to be done because the signal is ignored.
-fn install() -> Option<libc::sigaction> {
-    let handler = handle as extern "C" fn(libc::c_int) as usize;
-    let present = get_action();
-    if present.sa_sigaction == libc::SIG_IGN || present.sa_sigaction == handler {
-        return None;
-    }
-    // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    action.sa_sigaction = handler;
-    action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
-    set_action(&action);
-    Some(present)
+fn is_handler(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == handle as extern "C" fn(libc::c_int) as usize
+}
+
+/// Whether an action is what a signal has left of the handler's.
+fn is_left_over(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == libc::SIG_DFL && IS_USED_UP.load(Ordering::Acquire)
 }
 
 fn get_action() -> libc::sigaction {
@@ -124,10 +194,15 @@ fn get_action() -> libc::sigaction {
     action
 }
 
-fn set_action(action: &libc::sigaction) {
-    // SAFETY: the call reads one `sigaction`, whose handler does only what a handler may. It fails only
-    // for a signal that there is not.
-    unsafe { libc::sigaction(libc::SIGINT, action, ptr::null_mut()) };
+/// Installs an action and gives the one that was there. The C library keeps what belongs to returning from
+/// a handler (`SA_RESTORER`) right.
+fn set_action(action: &libc::sigaction) -> libc::sigaction {
+    // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
+    let mut replaced = unsafe { mem::zeroed() };
+    // SAFETY: the call reads one `sigaction`, whose handler does only what a handler may or was there
+    // before, and writes one. It fails only for a signal that there is not.
+    unsafe { libc::sigaction(libc::SIGINT, action, &raw mut replaced) };
+    replaced
 }
 
 /// Ends the process as ctrl-c does by itself, so that whoever started it knows.
@@ -138,5 +213,5 @@ pub(crate) fn die() -> ! {
         libc::raise(libc::SIGINT);
     }
     // Only if the signal is blocked.
-    std::process::exit(128 + libc::SIGINT)
+    process::exit(128 + libc::SIGINT)
 }
