@@ -27,13 +27,13 @@
 //! # Cancellation
 //!
 //! Every future here can be dropped at any moment, by a [`timeout`](crate::time::timeout) or a lost
-//! `select!`, and the drop never blocks. What was under way then loses nothing:
+//! `select!`, and the drop never blocks. What becomes of what was under way:
 //!
 //! - a dropped **read** gives what the kernel had already delivered to the next read of the stream,
 //!   in order; an error too;
 //! - a dropped **accept** leaves a connection that had arrived to the next accept;
 //! - a dropped **connect** closes its socket;
-//! - a dropped **write** may have sent a part of its bytes, and nobody learns how many. The next
+//! - a dropped **write** may have sent a part of its bytes, and the caller cannot learn how many. The next
 //!   write waits for its end, so that bytes do not mix; but a protocol that must know where it
 //!   stands should not drop writes. To bound a write in time, spawn it, or close the stream.
 

@@ -10,7 +10,8 @@ use super::turn::{Turn, call};
 use super::waiters::Waiters;
 use crate::task::budget;
 
-/// Lets tasks wait, without a [`Lock`] that they hold, until another task notifies them of a change.
+/// Lets tasks wait, without a [`Lock`](super::Lock) that they hold, until another task notifies them of
+/// a change.
 ///
 /// A condition goes with one lock, as asyncio's does; here it does not own it. A wait takes the guard
 /// and gives a new one back. asyncio's `notify` demands that the lock is held; here nobody checks it,
