@@ -9,7 +9,7 @@ mod setup;
 pub use incident::Incident;
 pub(crate) use incident::IncidentHook;
 pub(crate) use operation::{Describe, again, describe};
-pub use operation::{OperationError, os_code};
+pub use operation::{OperationError, raw_os_error};
 pub(crate) use panic::{discard, panic_message, shielded};
 pub(crate) use reporter::Reporter;
 pub use setup::SetupError;

@@ -53,6 +53,14 @@
 //! touch is kept until the kernel has released it, even when a future is forgotten or a runtime is
 //! dropped with operations in flight.
 //!
+//! # Errors
+//!
+//! Operations return [`io::Error`](std::io::Error)s that name what was being done: `recv: Connection reset
+//! by peer (os error 104)`. Their kind is that of the cause. The standard library's error holds either a
+//! number or a text, so `error.raw_os_error()` is `None` for these: [`raw_os_error`]`(&error)` has the
+//! number. What no caller would hear of, such as the panic of a task that is never joined, is an
+//! [`Incident`].
+//!
 //! # What it needs
 //!
 //! Linux 6.1 or later for the full set, 5.13 at least; see [`probe`](probe()). Where io_uring is
@@ -98,7 +106,9 @@ pub use attributes::{__run, main, test};
 #[doc(inline)]
 pub use buf::BufResult;
 pub use driver::Metrics;
-pub use error::{Incident, OperationError, SetupError, os_code};
+#[doc(hidden)]
+pub use error::raw_os_error as os_code;
+pub use error::{Incident, OperationError, SetupError, raw_os_error};
 #[doc(inline)]
 pub use join::{gather, task_group, to_thread, try_gather};
 pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};

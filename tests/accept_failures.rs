@@ -108,7 +108,7 @@ fn what_is_not_a_listening_socket_any_more_ends_the_accept() {
         assert!(accepting.is_err(), "nobody has connected");
         socket2::SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
         let error = listener.accept().await.unwrap_err();
-        assert_eq!(annulus::os_code(&error), Some(libc::EINVAL), "{error}");
+        assert_eq!(annulus::raw_os_error(&error), Some(libc::EINVAL), "{error}");
         assert_eq!(listener.close().await.len(), 0);
     });
 }

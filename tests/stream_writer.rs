@@ -298,7 +298,7 @@ fn an_error_keeps_its_number_each_time() {
         until(|| writer.write_nowait("to nobody").is_err()).await;
         for _ in 0..2 {
             let error = writer.flush().await.unwrap_err();
-            let code = annulus::os_code(&error);
+            let code = annulus::raw_os_error(&error);
             assert!(matches!(code, Some(libc::EPIPE | libc::ECONNRESET)), "{error:?}: {code:?}");
             assert!(error.to_string().starts_with("send: "), "{error}");
         }

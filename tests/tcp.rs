@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use annulus::buf::IoBuf;
 use annulus::net::tcp::Detached;
 use annulus::net::{TcpListener, TcpStream, lookup};
-use annulus::{Runtime, metrics, os_code, spawn};
+use annulus::{Runtime, metrics, raw_os_error, spawn};
 use blake3::Hasher;
 use bytes::{Bytes, BytesMut};
 use common::bounded::bounded;
@@ -54,7 +54,7 @@ fn a_refused_connect_says_to_which_address() {
         let address = refusing();
         let error = TcpStream::connect(&[refusing(), address][..]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        assert_eq!(os_code(&error), Some(libc::ECONNREFUSED));
+        assert_eq!(raw_os_error(&error), Some(libc::ECONNREFUSED));
         assert!(error.to_string().contains(&format!("connect to {address}: ")), "{error}");
     });
 }

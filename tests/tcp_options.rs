@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use annulus::net::tcp::Keepalive;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::{sleep, timeout};
-use annulus::{os_code, to_thread};
+use annulus::{raw_os_error, to_thread};
 use common::net::{connected, reset};
 use common::patience::patient;
 use common::watchdog::run;
@@ -225,7 +225,7 @@ fn a_port_in_use_says_which() {
             let taken = listener.local_addr().unwrap();
             let error = TcpListener::bind(taken).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AddrInUse);
-            assert_eq!(os_code(&error), Some(libc::EADDRINUSE));
+            assert_eq!(raw_os_error(&error), Some(libc::EADDRINUSE));
             assert!(error.to_string().starts_with(&format!("listen on {taken}: ")), "{error}");
             // The first of several that is free.
             let free = SocketAddr::new(taken.ip(), 0);

@@ -19,7 +19,7 @@ use std::{mem, thread};
 use annulus::net::tcp::Detached;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
-use annulus::{JoinHandle, Runtime, metrics, os_code, spawn, yield_now};
+use annulus::{JoinHandle, Runtime, metrics, raw_os_error, spawn, yield_now};
 use common::bounded::bounded;
 use common::child;
 use common::descriptors::{alone, assert_back_to, open};
@@ -252,9 +252,9 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
         drop(runtime);
         annulus::run(async {
             let (result, _) = stream.write_all("never sent").await;
-            assert_eq!(os_code(&result.unwrap_err()), Some(libc::ECANCELED));
+            assert_eq!(raw_os_error(&result.unwrap_err()), Some(libc::ECANCELED));
             let accepted = listener.accept().await;
-            assert_eq!(os_code(&accepted.unwrap_err()), Some(libc::ECANCELED));
+            assert_eq!(raw_os_error(&accepted.unwrap_err()), Some(libc::ECANCELED));
             listener.close().await;
             // What was received is there, and then nothing more can be.
             let (result, buffer) = stream.peek(Vec::with_capacity(2)).await;
@@ -289,7 +289,7 @@ fn a_read_that_outlives_the_runtime_ends() {
         });
         drop(runtime);
         let (result, buffer) = ready(read);
-        assert_eq!(os_code(&result.unwrap_err()), Some(libc::ECANCELED));
+        assert_eq!(raw_os_error(&result.unwrap_err()), Some(libc::ECANCELED));
         assert_eq!(buffer.capacity(), 64, "the buffer comes back");
     });
 }

@@ -1,13 +1,18 @@
 //! Errors of operations, which name the operation and the reason.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::{fmt, io};
+
+use super::SetupError;
 
 /// An operating system's error together with what was being done.
 ///
 /// It is what the [`io::Error`]s of this library carry inside: the [`io::ErrorKind`] is that of the
-/// cause, the message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. Use
-/// [`os_code`] for the error number, where no kind tells it.
+/// cause, the message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. The standard
+/// library's [`io::Error`] holds either a number or a text, so that
+/// [`io::Error::raw_os_error`] is `None` for these: use [`raw_os_error`] instead, where no kind tells
+/// what happened.
 // `Debug` prints the message: it is what a `main` that returns such an error shows.
 pub struct OperationError {
     doing: String,
@@ -33,41 +38,98 @@ impl fmt::Debug for OperationError {
     }
 }
 
-impl std::error::Error for OperationError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for OperationError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.cause)
     }
 }
 
 /// The operating system's error number behind an error, whether it is a plain
-/// [`io::Error::raw_os_error`] or one of this library's, which name the operation.
+/// [`io::Error::raw_os_error`], one of this library's, which name the operation, or an error of
+/// another type that has one of these as its [source](std::error::Error::source).
+///
+/// `None` if no system call has failed: a time limit, the end of a stream, a record that is too long.
 ///
 /// # Example
 ///
 /// ```
-/// let plain = std::io::Error::from_raw_os_error(24);
-/// assert_eq!(annulus::os_code(&plain), Some(24));
+/// use annulus::net::TcpListener;
+///
+/// annulus::run(async {
+///     let first = TcpListener::bind("127.0.0.1:0").await?;
+///     let error = TcpListener::bind(first.local_addr()?).await.unwrap_err();
+///     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+///     // EADDRINUSE
+///     assert_eq!(annulus::raw_os_error(&error), Some(98));
+///     // The error has a text instead.
+///     assert_eq!(error.raw_os_error(), None);
+/// #   Ok::<(), std::io::Error>(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn os_code(error: &io::Error) -> Option<i32> {
-    let named = error.get_ref().and_then(|inner| inner.downcast_ref::<OperationError>());
-    named.map_or_else(|| error.raw_os_error(), |named| os_code(&named.cause))
+#[doc(alias = "errno")]
+pub fn raw_os_error(error: &io::Error) -> Option<i32> {
+    error.raw_os_error().or_else(|| code_within(error.get_ref()?))
+}
+
+/// The number in an error that is no [`io::Error`], or in what has caused it.
+fn code_within(error: &(dyn Error + Send + Sync + 'static)) -> Option<i32> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            // Its own source would be that of the error within.
+            return raw_os_error(error);
+        }
+        if let Some(code) = error.downcast_ref::<SetupError>().and_then(SetupError::code) {
+            return Some(code);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The same error once more, for one that is kept and reported each time: its kind, its text and its
+/// number.
+pub(crate) fn again(error: &io::Error) -> io::Error {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code);
+    }
+    let inner = error.get_ref();
+    if let Some(named) = inner.and_then(|inner| inner.downcast_ref::<OperationError>()) {
+        return describe(&named.doing, again(&named.cause));
+    }
+    match (inner, raw_os_error(error)) {
+        (None, _) => error.kind().into(),
+        (Some(inner), None) => io::Error::new(error.kind(), inner.to_string()),
+        (Some(inner), Some(code)) => {
+            let cause = io::Error::from_raw_os_error(code);
+            io::Error::new(error.kind(), Repeated { text: inner.to_string(), cause })
+        }
+    }
+}
+
+/// An error of another type, as a text, and the system call's behind it.
+#[derive(Debug)]
+struct Repeated {
+    text: String,
+    cause: io::Error,
+}
+
+impl Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Repeated {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
 }
 
 /// Names what was being done in an error.
 pub(crate) fn describe(doing: impl Display, cause: io::Error) -> io::Error {
     io::Error::new(cause.kind(), OperationError { doing: doing.to_string(), cause })
-}
-
-/// The same error once more: `io::Error` cannot be cloned. Its kind, its number and its text are kept.
-pub(crate) fn again(error: &io::Error) -> io::Error {
-    if let Some(code) = error.raw_os_error() {
-        return io::Error::from_raw_os_error(code);
-    }
-    let Some(inner) = error.get_ref() else { return error.kind().into() };
-    match inner.downcast_ref::<OperationError>() {
-        Some(named) => describe(&named.doing, again(&named.cause)),
-        None => io::Error::new(error.kind(), inner.to_string()),
-    }
 }
 
 /// [`describe`] for results; the description is made only for an error.
@@ -85,31 +147,52 @@ impl<T> Describe for io::Result<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_described_error_keeps_kind_and_number_and_says_both() {
-        let error = describe("recv", io::Error::from_raw_os_error(104));
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-        assert_eq!(os_code(&error), Some(104));
-        assert_eq!(error.to_string(), "recv: Connection reset by peer (os error 104)");
-        assert_eq!(os_code(&describe("twice", error)), Some(104));
+    const RESET: i32 = 104;
+
+    fn plain() -> io::Error {
+        io::Error::from_raw_os_error(RESET)
     }
 
     #[test]
-    fn an_error_that_is_repeated_keeps_kind_number_and_text() {
-        let plain = || io::Error::from_raw_os_error(104);
-        let errors = [
+    fn a_described_error_keeps_kind_and_number_and_says_both() {
+        let error = describe("recv", plain());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(error.to_string(), "recv: Connection reset by peer (os error 104)");
+    }
+
+    /// Every way in which an error is wrapped or kept.
+    #[test]
+    fn no_way_to_wrap_an_error_or_to_report_it_again_loses_its_kind_or_its_number() {
+        let wrapped = [
             plain(),
             describe("recv", plain()),
-            describe("outer", describe("recv", plain())),
-            describe("recv", io::ErrorKind::UnexpectedEof.into()),
-            io::ErrorKind::BrokenPipe.into(),
-            io::Error::new(io::ErrorKind::InvalidData, "a bad record"),
-            io::Error::other("a user's own"),
+            describe("twice", describe("recv", plain())),
+            SetupError::Other(describe("eventfd", plain())).into(),
+            io::Error::new(plain().kind(), describe("by a user", plain())),
+            io::Error::new(plain().kind(), Box::new(SetupError::Other(plain()))),
         ];
-        for error in errors {
-            let same = again(&again(&error));
-            assert_eq!((same.kind(), os_code(&same)), (error.kind(), os_code(&error)));
-            assert_eq!(same.to_string(), error.to_string());
+        for error in wrapped {
+            let repeated = again(&again(&error));
+            for error in [&error, &repeated] {
+                assert_eq!(raw_os_error(error), Some(RESET), "{error}");
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+            }
+            assert_eq!(repeated.to_string(), error.to_string());
+        }
+    }
+
+    #[test]
+    fn an_error_that_no_call_has_made_has_no_number_also_when_it_is_reported_again() {
+        for error in [
+            io::ErrorKind::UnexpectedEof.into(),
+            io::Error::new(io::ErrorKind::InvalidData, "no UTF-8"),
+            io::Error::other("a user's own"),
+            describe("connect", io::ErrorKind::TimedOut.into()),
+        ] {
+            let repeated = again(&error);
+            assert_eq!((raw_os_error(&error), raw_os_error(&repeated)), (None, None));
+            assert_eq!(repeated.kind(), error.kind());
+            assert_eq!(repeated.to_string(), error.to_string());
         }
     }
 }

@@ -2,9 +2,13 @@
 
 use std::{fmt, io};
 
-use super::os_code;
+use super::raw_os_error;
 
-/// The process has as many descriptors as it may; the number is the same on every architecture.
+// The numbers are the same on every architecture.
+const EPERM: i32 = 1;
+const ENOMEM: i32 = 12;
+const EINVAL: i32 = 22;
+const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
 /// Why io_uring cannot be used here. Each message is one line that names the remedy.
@@ -28,11 +32,17 @@ pub enum SetupError {
         /// The value of the sysctl.
         level: u8,
     },
-    /// `EPERM` although the sysctl allows it: a seccomp filter or a security module.
+    /// `EPERM` or `EACCES` although the sysctl allows it: a seccomp filter or a security module.
     Forbidden,
     /// `ENOMEM` for the smallest ring too: the limit of locked memory is used up.
     LockedMemory {
         /// The soft `RLIMIT_MEMLOCK` in bytes, if it is limited.
+        limit: Option<u64>,
+    },
+    /// `ENOMEM` for the smallest ring too, as the process cannot map any more memory: its address space
+    /// is limited, or it has as many mappings as it may.
+    AddressSpace {
+        /// The soft `RLIMIT_AS` in bytes, if it is limited.
         limit: Option<u64>,
     },
     /// The kernel has io_uring but lacks something this library cannot do without.
@@ -72,9 +82,10 @@ impl fmt::Display for SetupError {
                  `sysctl kernel.io_uring_disabled=0`",
             ),
             Self::Forbidden => f.write_str(
-                "io_uring is forbidden here (EPERM), most likely by a container's seccomp profile: \
-                 allow io_uring_setup, io_uring_enter and io_uring_register in it, or run the \
-                 container with `--security-opt seccomp=unconfined`",
+                "io_uring is forbidden here (EPERM or EACCES), most likely by a container's seccomp \
+                 profile or by a security module: allow io_uring_setup, io_uring_enter and \
+                 io_uring_register there, or run the container with \
+                 `--security-opt seccomp=unconfined`",
             ),
             Self::LockedMemory { limit } => {
                 f.write_str("not even the smallest ring fits in the locked-memory limit")?;
@@ -84,6 +95,20 @@ impl fmt::Display for SetupError {
                 f.write_str(
                     " (ENOMEM): raise it with `ulimit -l` or LimitMEMLOCK=, or run fewer rings",
                 )
+            }
+            Self::AddressSpace { limit } => {
+                f.write_str("the process cannot map the memory of even the smallest ring (ENOMEM): ")?;
+                match limit {
+                    Some(bytes) => write!(
+                        f,
+                        "its address space is limited to {} KiB; raise that with `ulimit -v` or \
+                         LimitAS=",
+                        bytes / 1024
+                    ),
+                    None => f.write_str(
+                        "if it has many mappings raise `sysctl vm.max_map_count`, else free memory",
+                    ),
+                }
             }
             Self::TooOld { feature, since } => write!(
                 f,
@@ -95,11 +120,32 @@ impl fmt::Display for SetupError {
             ),
             Self::Other(error) => {
                 write!(f, "cannot set up the ring: {error}")?;
-                match os_code(error) {
+                match raw_os_error(error) {
                     Some(EMFILE) => f.write_str("; raise the limit of open files with `ulimit -n`"),
+                    Some(ENFILE) => f.write_str(
+                        "; the machine has as many open files as it may: raise \
+                         `sysctl fs.file-max`, or look for who holds so many",
+                    ),
+                    Some(EINVAL) => f.write_str(
+                        "; the kernel can do this, so a sandbox seems to refuse it: allow \
+                         io_uring_setup, io_uring_enter and io_uring_register there",
+                    ),
                     _ => Ok(()),
                 }
             }
+        }
+    }
+}
+
+impl SetupError {
+    /// The number that a call has failed with, if one has.
+    pub(super) fn code(&self) -> Option<i32> {
+        match self {
+            Self::Disabled { .. } | Self::Forbidden => Some(EPERM),
+            Self::LockedMemory { .. } | Self::AddressSpace { .. } => Some(ENOMEM),
+            Self::Other(error) => raw_os_error(error),
+            // Without io_uring the number is the architecture's; what is too old is found by looking.
+            Self::NotInKernel | Self::TooOld { .. } | Self::OptionUnsupported { .. } => None,
         }
     }
 }
@@ -126,7 +172,9 @@ impl From<SetupError> for io::Error {
             | SetupError::TooOld { .. }
             | SetupError::OptionUnsupported { .. } => io::ErrorKind::Unsupported,
             SetupError::Disabled { .. } | SetupError::Forbidden => io::ErrorKind::PermissionDenied,
-            SetupError::LockedMemory { .. } => io::ErrorKind::OutOfMemory,
+            SetupError::LockedMemory { .. } | SetupError::AddressSpace { .. } => {
+                io::ErrorKind::OutOfMemory
+            }
             SetupError::Other(inner) => inner.kind(),
         };
         io::Error::new(kind, error)

@@ -27,7 +27,7 @@ const LIMIT: usize = 64 * 1024;
 /// # Errors
 ///
 /// An error of the stream comes behind the bytes that were received before it, and is final: every
-/// method gives it again, with its kind, [number](crate::os_code) and text, so that what was cut off
+/// method gives it again, with its kind, [number](crate::raw_os_error) and text, so that what was cut off
 /// is never taken for whole. `Interrupted`, `WouldBlock` and `OutOfMemory` are not final. The end is
 /// final, too: once met, it is known without asking the stream again.
 ///

@@ -34,7 +34,7 @@ const HIGH: usize = 64 * 1024;
 /// Once bytes that were written are lost, or may be, every method says so each time: with the
 /// connection's error if it failed, with `ConnectionAborted` after [`abort`](Self::abort), and with
 /// `BrokenPipe` if the runtime has ended or what is written to has panicked. Nothing is taken any more
-/// then. The errors keep their kind, [number](crate::os_code) and text.
+/// then. The errors keep their kind, [number](crate::raw_os_error) and text.
 ///
 /// # Cancel safety
 ///

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::driver::Driver;
-use crate::error::{Incident, os_code};
+use crate::error::{Incident, raw_os_error};
 use crate::sys::errno;
 use crate::time::{Sleep, sleep};
 
@@ -78,7 +78,7 @@ impl Trouble {
             return;
         }
         self.reported = Some(Instant::now());
-        let remedy = match os_code(error) {
+        let remedy = match raw_os_error(error) {
             Some(errno::EMFILE) => "; raise the limit with `ulimit -n` or LimitNOFILE=",
             Some(errno::ENFILE) => "; raise the limit with `sysctl fs.file-max`",
             _ => "",
