@@ -36,7 +36,7 @@ mod traits;
 use std::io;
 
 pub use lease::Lease;
-pub(crate) use lease::LeaseMemory;
+pub(crate) use lease::{LeaseMemory, OwnMemory, Tally};
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};
 

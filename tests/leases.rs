@@ -12,9 +12,11 @@ use std::thread;
 use annulus::buf::Lease;
 use annulus::net::TcpStream;
 use annulus::sync::Barrier;
-use annulus::{Builder, Runtime, metrics, spawn};
+use annulus::{Builder, Incident, Runtime, metrics, spawn};
 use bytes::Bytes;
 use common::bounded::bounded;
+use common::child::{command, role};
+use common::incidents::Incidents;
 use common::net::connected;
 use common::poll::{once, times, until};
 use common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
@@ -344,4 +346,116 @@ fn a_runtime_that_ends_with_receives_in_flight_lets_go_of_its_buffers() {
             assert_eq!(&*lease, b"held");
         }
     });
+}
+
+/// Has `count` connections send `length` bytes each, and keeps the first lease of each.
+async fn keep_from_each(count: usize, length: usize) -> (Vec<Lease>, Vec<(TcpStream, Peer)>) {
+    let (mut kept, mut pairs) = (Vec::new(), Vec::new());
+    for seed in 0..count {
+        let (mut stream, mut peer) = connected();
+        peer.write_all(&pattern(seed as u8, length)).unwrap();
+        kept.push(stream.recv().await.unwrap());
+        pairs.push((stream, peer));
+    }
+    (kept, pairs)
+}
+
+#[test]
+fn memory_of_its_own_is_as_large_as_what_there_is_to_receive() {
+    run_with(1, 64 * 1024, async || {
+        let (first, _pairs) = keep_from_each(2, 10).await;
+        assert_eq!(metrics().own_lease_bytes, 0, "there is one buffer of either kind");
+        let (kept, _others) = keep_from_each(100, 10).await;
+        assert!((1..=100).contains(&metrics().lease_misses));
+        let own = metrics().own_lease_bytes;
+        assert!((1000..100 * 100).contains(&own), "{own} bytes for 100 messages of 10");
+        for (seed, lease) in kept.iter().enumerate() {
+            assert_eq!(lease[..], pattern(seed as u8, 10));
+        }
+        drop(thread::spawn(move || drop(kept)).join());
+        assert_eq!(metrics().own_lease_bytes, 0);
+        drop(first);
+    });
+}
+
+/// A peer that sends much makes the runtime hold a page for each lease beyond the bound, and no receive
+/// waits.
+#[test]
+fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
+    const BOUND: usize = 256 * 1024;
+    bounded(|| {
+        let runtime = builder(1, 64 * 1024).own_leases(BOUND).build().unwrap();
+        runtime.block_on(async {
+            let (mut kept, mut pairs) = keep_from_each(60, 60_000).await;
+            let beyond = metrics().own_lease_bytes.saturating_sub(BOUND);
+            assert!(beyond <= 64 * 1024 + 60 * 4096, "{beyond} bytes beyond the bound");
+            assert!(kept.iter().skip(20).all(|lease| lease.len() <= 4096));
+            // One that keeps all it gets goes on getting.
+            let (stream, _) = &mut pairs[59];
+            let mut length = kept[59].len();
+            while length < 60_000 {
+                let lease = stream.recv().await.unwrap();
+                assert_eq!(lease[..], pattern(59, 60_000)[length..][..lease.len()]);
+                length += lease.len();
+                kept.push(lease);
+            }
+            kept.clear();
+            assert_eq!(metrics().own_lease_bytes, 0);
+        });
+    });
+}
+
+#[test]
+fn leases_that_no_machine_has_are_refused_no_receive() {
+    bounded(|| {
+        let largest = Runtime::builder().leases(1 << 15, 1 << 30).small_leases(1 << 15, 1 << 30);
+        largest.on_incident(|_| {}).build().unwrap().block_on(async {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(&*stream.recv().await.unwrap(), b"hello");
+        });
+    });
+}
+
+/// With so little address space that the pools do not fit, fewer buffers serve, or none at all.
+#[test]
+fn a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so() {
+    const NAME: &str = "a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so";
+    let Some(role) = role() else {
+        for megabytes in [24, 9, 5] {
+            let output = command(NAME, &megabytes.to_string()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "with {megabytes} MiB: {said}");
+        }
+        return;
+    };
+    let incidents = Incidents::default();
+    let its = incidents.clone();
+    let builder = Runtime::builder().on_incident(move |incident| its.report(incident));
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        let mut pairs: Vec<_> = (0..4).map(|_| connected()).collect();
+        limit_address_space(role.parse::<u64>().unwrap() << 20);
+        for round in 0..20 {
+            for (seed, (stream, peer)) in pairs.iter_mut().enumerate() {
+                let length = [10, 20_000][round % 2];
+                peer.write_all(&pattern(seed as u8, length)).unwrap();
+                assert_eq!(receive_all(stream, length).await, pattern(seed as u8, length));
+            }
+        }
+    });
+    let incidents = incidents.take();
+    let fewer =
+        |incident: &_| matches!(incident, Incident::FewerLeases { asked, got, .. } if got < asked);
+    assert!(!incidents.is_empty() && incidents.iter().all(fewer), "{incidents:?}");
+}
+
+/// Lets this process map so many bytes more than it has.
+fn limit_address_space(more: u64) {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let most = pages * 4096 + more;
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the call reads one limit.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
 }

@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::fs;
 use std::future::Future;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,9 @@ use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, Runtime, metrics, spawn};
 use common::bounded::bounded;
-use common::net::{connected, full_listener};
+use common::net::{connected, full_listener, pair};
 use common::patience::patient;
+use common::poll::until;
 use common::skip::build_or_skip;
 
 /// Runs on a runtime with an option, unless the kernel is too old for it.
@@ -126,7 +129,7 @@ fn with_a_submission_thread_every_connect_keeps_its_limit() {
             for connect in connects {
                 // Without its limit it goes on for minutes, beyond what this test may take.
                 let error = connect.await.unwrap().unwrap_err();
-                assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+                assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
             }
         }
     });
@@ -215,4 +218,68 @@ fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
 #[should_panic(expected = "a wait is for at least one completion")]
 fn a_wait_for_nothing_is_refused() {
     let _ = Runtime::builder().batch_wait(0, Duration::ZERO);
+}
+
+/// How many threads the kernel has for this one.
+fn kernel_workers() -> usize {
+    let this = fs::read_link("/proc/thread-self").unwrap();
+    let name = format!("iou-wrk-{}", this.file_name().unwrap().to_str().unwrap());
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|of_thread| of_thread.trim() == name).count()
+}
+
+/// Writes until neither end of a connection has room.
+fn fill(mut near: &net::TcpStream) {
+    near.set_nonblocking(true).unwrap();
+    let mut refusals = 0;
+    // The far end may make room once or twice.
+    while refusals < 50 {
+        match near.write(&[1; 64 << 10]) {
+            Ok(_) => refusals = 0,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                refusals += 1;
+                thread::yield_now();
+            }
+        }
+    }
+    near.set_nonblocking(false).unwrap();
+}
+
+/// A close that lingers blocks a thread of the kernel's for as long as the peer does not read.
+#[test]
+fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_its_end() {
+    const BOUND: usize = 3;
+    run_with(Runtime::builder().kernel_workers(BOUND as u32), async {
+        let mut peers = Vec::new();
+        for _ in 0..4 * BOUND {
+            let (near, peer) = pair();
+            fill(&near);
+            let stream = TcpStream::from_std(near);
+            stream.set_linger(Some(Duration::from_secs(3600))).unwrap();
+            drop(stream);
+            peers.push(peer);
+        }
+        let mut most = 0;
+        let mut look = || {
+            most = most.max(kernel_workers());
+            most
+        };
+        until(|| look() >= BOUND).await;
+        // All at once: any of them may be one whose close has begun.
+        let readers = peers.into_iter().map(|mut peer| {
+            thread::spawn(move || while peer.read(&mut [0; 64 << 10]).unwrap() > 0 {})
+        });
+        let readers: Vec<_> = readers.collect();
+        until(|| look() > 0 && readers.iter().all(thread::JoinHandle::is_finished)).await;
+        assert_eq!(most, BOUND);
+    });
+}
+
+#[test]
+#[should_panic(expected = "without kernel threads what blocks would never end")]
+fn no_kernel_threads_are_refused() {
+    let _ = Runtime::builder().kernel_workers(0);
 }

@@ -9,12 +9,12 @@
 //! the runtime empties as a whole, so that a push needs one compare-and-swap and no node can be
 //! mistaken for an older use of it.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -23,19 +23,18 @@ use super::IoBuf;
 /// No buffer, in links.
 const NONE: u32 = u32::MAX;
 
-/// A kernel writes whole pages best when they are whole.
-const ALIGNMENT: usize = 4096;
-
 /// More leases of one buffer than memory could hold: somebody forgets clones in a loop.
 const MOST_LEASES: u32 = u32::MAX / 2;
 
 /// The memory of all buffers.
 pub(crate) struct LeaseMemory {
     start: NonNull<u8>,
-    layout: Layout,
     /// Of each buffer, in bytes.
     size: usize,
     buffers: Box<[Buffer]>,
+    /// Keeps the memory. Each lease holds this, and so does the driver until the kernel has let go of every
+    /// buffer.
+    _owner: Box<dyn Any + Send + Sync>,
     /// The buffer that was returned last, or [`NONE`].
     returned: AtomicU32,
 }
@@ -55,18 +54,20 @@ unsafe impl Send for LeaseMemory {}
 unsafe impl Sync for LeaseMemory {}
 
 impl LeaseMemory {
-    /// So many buffers of a size. The pages cost nothing before they are first used.
-    pub(crate) fn new(count: u16, size: usize) -> Self {
-        let bytes = usize::from(count).checked_mul(size).filter(|&bytes| bytes > 0);
-        let layout = bytes.and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok());
-        let layout = layout.expect("the buffers of a runtime have a size and fit in its memory");
-        // Not zeroed, which would touch every page: what is lent out has been received.
-        // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { alloc(layout) });
-        let start = start.unwrap_or_else(|| handle_alloc_error(layout));
+    /// So many buffers of a size, which follow each other from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// As long as `owner` is there, the memory is valid for reads and writes, and used by nobody else.
+    pub(crate) unsafe fn new(
+        start: NonNull<u8>,
+        count: u16,
+        size: usize,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Self {
         let buffer = || Buffer { leases: AtomicU32::new(0), next: AtomicU32::new(NONE) };
         let buffers = (0..count).map(|_| buffer()).collect();
-        Self { start, layout, size, buffers, returned: AtomicU32::new(NONE) }
+        Self { start, size, buffers, _owner: owner, returned: AtomicU32::new(NONE) }
     }
 
     /// The size of each buffer, in bytes.
@@ -129,21 +130,14 @@ impl LeaseMemory {
     }
 }
 
-impl Drop for LeaseMemory {
-    fn drop(&mut self) {
-        // SAFETY: the memory came from the allocator with this layout. Each lease holds it, and so
-        // does the driver until the kernel has let go of every buffer.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
-    }
-}
-
 /// Received bytes, in a buffer of the runtime's that goes back when its last lease is dropped.
 ///
 /// It derefs to `[u8]`, can be written to a stream as it is, turns into [`Bytes`] without a copy, and
 /// may be sent to other threads. Made by [`TcpStream::recv`](crate::net::TcpStream::recv).
 ///
 /// The buffers of a runtime are few: whoever wants to keep received bytes for long copies them
-/// (`lease.to_vec()`). When all are lent, receives take memory of their own, which costs more;
+/// (`lease.to_vec()`). When all are lent, receives take memory of their own, which costs more
+/// ([`Builder::own_leases`](crate::Builder::own_leases));
 /// [`Metrics::lease_misses`](crate::Metrics::lease_misses) counts them.
 ///
 /// # Example
@@ -180,8 +174,67 @@ pub struct Lease {
 enum Memory {
     /// A buffer of the runtime's.
     Lent { memory: Arc<LeaseMemory>, buffer: u16 },
-    /// Its own; the bytes are there to be kept.
-    Own(Bytes),
+    /// Its own.
+    Own(Arc<OwnMemory>),
+    /// Of whoever has made them; perhaps shared with others.
+    Shared(Bytes),
+}
+
+/// Memory that no runtime has in its pools.
+pub(crate) struct OwnMemory {
+    bytes: Vec<u8>,
+    /// What has been counted for it.
+    _held: Option<Held>,
+}
+
+/// How many bytes of such memory there are for a runtime.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<AtomicUsize>);
+
+impl Tally {
+    /// How many there are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A part of a tally.
+struct Held {
+    tally: Tally,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Relaxed: nothing is ordered by a count.
+        self.tally.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl OwnMemory {
+    /// Memory for `capacity` bytes, which counts until it is freed.
+    pub(crate) fn counted(capacity: usize, tally: &Tally) -> Self {
+        let bytes = Vec::with_capacity(capacity);
+        let held = Held { tally: tally.clone(), bytes: bytes.capacity() };
+        held.tally.0.fetch_add(held.bytes, Ordering::Relaxed);
+        Self { bytes, _held: Some(held) }
+    }
+
+    /// Where it begins, and for how many bytes it has room.
+    pub(crate) fn room(&mut self) -> (*mut u8, usize) {
+        (self.bytes.as_mut_ptr(), self.bytes.capacity())
+    }
+
+    /// Lends out its first bytes.
+    ///
+    /// # Safety
+    ///
+    /// So many bytes have been written, of no more than there is room for.
+    pub(crate) unsafe fn lend(mut self, length: usize) -> Lease {
+        // SAFETY: the caller says so.
+        unsafe { self.bytes.set_len(length) };
+        Lease::from(self)
+    }
 }
 
 // SAFETY: the bytes are not written while the lease is there, and its memory is `Send + Sync`.
@@ -227,6 +280,35 @@ impl Lease {
         self.length -= count;
     }
 
+    /// The bytes, to be changed in place, as to unmask or decrypt them; `None` if there is another lease
+    /// of the same buffer (a clone, or what was split off), or if the memory is that of [`Bytes`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::buf::Lease;
+    ///
+    /// let mut frame = Lease::from(b"head BODY".to_vec());
+    /// let head = frame.split_to(5);
+    /// assert!(frame.get_mut().is_none(), "the head is a lease of the same buffer");
+    /// drop(head);
+    /// frame.get_mut().unwrap().make_ascii_lowercase();
+    /// assert_eq!(&*frame, b"body");
+    /// ```
+    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
+        let is_only = match &mut self.memory {
+            // Acquire: what others have read through their leases comes before what is written now.
+            Memory::Lent { memory, buffer } => {
+                memory.buffers[usize::from(*buffer)].leases.load(Ordering::Acquire) == 1
+            }
+            Memory::Own(memory) => Arc::get_mut(memory).is_some(),
+            Memory::Shared(_) => false,
+        };
+        // SAFETY: so many bytes are initialised here. This is the only lease of them, and borrowed for as
+        // long as the slice is: nobody can make another, and nobody else reads or writes there.
+        is_only.then(|| unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) })
+    }
+
     /// Keeps the first bytes, at most as many as there are.
     pub fn truncate(&mut self, count: usize) {
         self.length = self.length.min(count);
@@ -245,7 +327,8 @@ impl Clone for Lease {
                 }
                 Memory::Lent { memory: Arc::clone(memory), buffer: *buffer }
             }
-            Memory::Own(bytes) => Memory::Own(bytes.clone()),
+            Memory::Own(memory) => Memory::Own(Arc::clone(memory)),
+            Memory::Shared(bytes) => Memory::Shared(bytes.clone()),
         };
         Self { start: self.start, length: self.length, memory }
     }
@@ -288,13 +371,22 @@ impl Default for Lease {
 impl From<Bytes> for Lease {
     fn from(bytes: Bytes) -> Self {
         let start = NonNull::new(bytes.as_ptr().cast_mut()).expect("a slice's pointer is not null");
-        Self { start, length: bytes.len(), memory: Memory::Own(bytes) }
+        Self { start, length: bytes.len(), memory: Memory::Shared(bytes) }
     }
 }
 
 impl From<Vec<u8>> for Lease {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::from(Bytes::from(bytes))
+        Self::from(OwnMemory { bytes, _held: None })
+    }
+}
+
+impl From<OwnMemory> for Lease {
+    fn from(mut memory: OwnMemory) -> Self {
+        // From here on the bytes are used through this pointer only.
+        let start =
+            NonNull::new(memory.bytes.as_mut_ptr()).expect("a vector's pointer is not null");
+        Self { start, length: memory.bytes.len(), memory: Memory::Own(Arc::new(memory)) }
     }
 }
 
@@ -336,6 +428,14 @@ mod tests {
         numbers
     }
 
+    /// Buffers in memory of the allocator's.
+    fn buffers(count: u16, size: usize) -> Arc<LeaseMemory> {
+        let mut owner = vec![0_u8; usize::from(count) * size];
+        let start = NonNull::new(owner.as_mut_ptr()).unwrap();
+        // SAFETY: the memory is the vector's, which nobody uses otherwise.
+        Arc::new(unsafe { LeaseMemory::new(start, count, size, Box::new(owner)) })
+    }
+
     fn lend(memory: &Arc<LeaseMemory>, buffer: u16, content: &[u8]) -> Lease {
         let start = memory.address(buffer).as_ptr();
         // SAFETY: the tests lend each buffer only when it has no lease, and it is large enough.
@@ -347,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_with_its_last_lease() {
-        let memory = Arc::new(LeaseMemory::new(4, 64));
+        let memory = buffers(4, 64);
         let mut rest = lend(&memory, 2, b"head body");
         let head = rest.split_to(5);
         let again = head.clone();
@@ -362,7 +462,7 @@ mod tests {
 
     #[test]
     fn bytes_are_the_same_memory_and_outlive_the_owner() {
-        let memory = Arc::new(LeaseMemory::new(1, 64));
+        let memory = buffers(1, 64);
         let lease = lend(&memory, 0, b"kept");
         let place = lease.as_ptr();
         let bytes = Bytes::from(lease);
@@ -375,7 +475,7 @@ mod tests {
     #[test]
     fn buffers_come_back_from_many_threads_at_once() {
         const BUFFERS: u16 = 64;
-        let memory = Arc::new(LeaseMemory::new(BUFFERS, 64));
+        let memory = buffers(BUFFERS, 64);
         for _ in 0..if cfg!(miri) { 2 } else { 50 } {
             let leases: Vec<_> = (0..BUFFERS).map(|n| lend(&memory, n, &[n as u8; 8])).collect();
             let halves = leases.clone();
@@ -392,6 +492,46 @@ mod tests {
             numbers.sort_unstable();
             assert_eq!(numbers, (0..BUFFERS).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn the_bytes_of_the_only_lease_of_a_buffer_can_be_changed() {
+        let memory = buffers(2, 64);
+        let leases = [lend(&memory, 1, b"head BODY"), Lease::from(b"head BODY".to_vec())];
+        for mut lease in leases {
+            let head = lease.split_to(5);
+            assert!(lease.get_mut().is_none());
+            drop(thread::spawn(move || drop(head)).join());
+            lease.get_mut().unwrap().make_ascii_lowercase();
+            assert_eq!(&*lease, b"body");
+            let clone = lease.clone();
+            assert!(lease.get_mut().is_none());
+            assert_eq!(&*clone, b"body");
+        }
+        assert!(Lease::from(Bytes::from_static(b"constant")).get_mut().is_none());
+    }
+
+    #[test]
+    fn memory_of_its_own_counts_until_the_last_lease_of_it_is_gone() {
+        let tally = Tally::default();
+        let mut memory = OwnMemory::counted(100, &tally);
+        let (start, room) = memory.room();
+        assert!(room >= 100);
+        assert_eq!(tally.bytes(), room);
+        // SAFETY: there is room for these bytes, which are written.
+        let mut lease = unsafe {
+            start.copy_from_nonoverlapping(b"own".as_ptr(), 3);
+            memory.lend(3)
+        };
+        let head = lease.split_to(1);
+        drop(lease);
+        assert_eq!((&*head, tally.bytes()), (&b"o"[..], room));
+        let bytes = Bytes::from(head);
+        assert_eq!(tally.bytes(), room);
+        drop(bytes);
+        assert_eq!(tally.bytes(), 0);
+        drop(OwnMemory::counted(100, &tally));
+        assert_eq!(tally.bytes(), 0);
     }
 
     #[test]

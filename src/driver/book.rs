@@ -2,9 +2,12 @@
 //!
 //! Nothing here runs foreign code: whom to wake and what to settle stands on lists, for later.
 
+use std::mem;
+
 use slab::Slab;
 
 use super::slot::{Abandoned, Effect, Key, Slot, State};
+use super::trimming::{trim, trim_slab};
 use crate::sys::Completion;
 use crate::sys::errno::ENOENT;
 use crate::task::LocalWaker;
@@ -29,6 +32,8 @@ pub(super) struct Book {
     pub(super) pushed: u64,
     pub(super) submitted: u64,
     pub(super) completed: u64,
+    /// Buffers that the kernel has picked since somebody asked.
+    picked: u16,
     pub(super) overflows: u64,
     pub(super) enters: u64,
 }
@@ -96,6 +101,7 @@ impl Book {
             return;
         }
         self.attended -= usize::from(last);
+        self.picked += u16::from(completion.buffer().is_some());
         match self.state(key).complete(completion) {
             Effect::None => {}
             Effect::Wake(waker) => self.woken.push(waker),
@@ -127,6 +133,19 @@ impl Book {
     pub(super) fn is_in_flight(&self, key: Key) -> bool {
         let slot = self.slots.get(key.index as usize);
         slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
+    }
+
+    /// How many buffers the kernel has picked since the last call.
+    pub(super) fn take_picked(&mut self) -> u16 {
+        mem::take(&mut self.picked)
+    }
+
+    /// Gives memory back that far fewer operations need than once did.
+    pub(super) fn trim(&mut self) {
+        trim_slab(&mut self.slots);
+        trim(&mut self.woken);
+        trim(&mut self.settling);
+        trim(&mut self.to_cancel);
     }
 
     /// Leaks what the kernel may still touch.

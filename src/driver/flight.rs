@@ -306,6 +306,17 @@ impl<R: Ring> Flight<R> {
         mem::take(&mut self.book.settling)
     }
 
+    /// How many buffers the kernel has picked since the last call.
+    pub(super) fn take_picked(&mut self) -> u16 {
+        self.book.take_picked()
+    }
+
+    /// Gives memory back that is not needed any more.
+    pub(super) fn trim(&mut self) {
+        self.book.trim();
+        self.queue.iter_mut().for_each(Queue::trim);
+    }
+
     /// Whether [`take_report`](Self::take_report) would give something.
     pub(super) fn has_report(&self) -> bool {
         self.refusals.is_due()

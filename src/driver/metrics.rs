@@ -25,12 +25,15 @@ pub struct Metrics {
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.
     pub direct: u64,
-    /// How many small buffers for receives are in use: as many as were ever wanted at the same time, at most
-    /// [`Builder::small_leases`](crate::Builder::small_leases).
+    /// How many small buffers for receives are in use: as many as were wanted at the same time lately, at
+    /// most [`Builder::small_leases`](crate::Builder::small_leases).
     pub small_leases: usize,
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
     /// them more with [`Builder::leases`](crate::Builder::leases).
     pub lease_misses: u64,
+    /// Bytes of memory of their own that such receives have now, counting what has been received by them
+    /// and is kept; see [`Builder::own_leases`](crate::Builder::own_leases).
+    pub own_lease_bytes: usize,
     /// Direct descriptors that were made or prepared for; see
     /// [`Builder::direct_descriptors`](crate::Builder::direct_descriptors).
     pub direct_descriptors: u64,

@@ -11,6 +11,7 @@
 //! - [`table`] is which places of the ring's table of files are taken.
 //! - [`leases`] is who has which of the buffers that the kernel picks from.
 //! - [`accepts`] is what listeners and servers have met.
+//! - [`trimming`] gives memory back after a peak.
 //! - [`metrics`] counts.
 //!
 //! # One turn
@@ -44,6 +45,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod trimming;
 mod untaken;
 mod wheel;
 
@@ -65,6 +67,7 @@ use direct::Direct;
 use flight::Flight;
 use leases::Leases;
 use slot::State;
+use trimming::{Trimming, trim};
 use wheel::Wheel;
 
 use crate::error::{Incident, IncidentHook, shielded};
@@ -83,6 +86,7 @@ pub(crate) struct Driver<R = KernelRing> {
     timers_a_turn: usize,
     direct: Direct,
     leases: Leases,
+    trimming: Trimming,
     places: u32,
     places_taken: Cell<u64>,
     place_misses: Cell<u64>,
@@ -124,6 +128,7 @@ impl<R: Ring> Driver<R> {
             timers_a_turn: settings.timers_a_turn,
             direct: Direct::new(),
             leases: Leases::new(settings.leases),
+            trimming: Trimming::new(),
             places: settings.places,
             places_taken: Cell::new(0),
             place_misses: Cell::new(0),
@@ -351,7 +356,8 @@ impl<R: Ring> Driver<R> {
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
     pub(crate) fn turn(&self, may_wait: bool) {
         self.direct.refill();
-        self.leases.collect();
+        let picked = self.flight.borrow_mut().take_picked();
+        self.leases.collect(picked);
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
         let has_brought = self.flight.borrow_mut().turn(wait);
         if may_wait && !has_brought && self.clock.may_jump() {
@@ -362,6 +368,18 @@ impl<R: Ring> Driver<R> {
         if self.flight.borrow().has_report() {
             self.report_incident();
         }
+        if self.trimming.is_due() {
+            self.trim();
+        }
+    }
+
+    /// Gives memory back that was needed at a peak.
+    fn trim(&self) {
+        self.flight.borrow_mut().trim();
+        self.leases.trim();
+        let mut wakers = self.spare_wakers.take();
+        trim(&mut wakers);
+        self.spare_wakers.set(wakers);
     }
 
     #[cold]
@@ -524,6 +542,7 @@ impl<R: Ring> Driver<R> {
         metrics.direct = self.direct.count();
         metrics.small_leases = self.leases.small_in_use();
         metrics.lease_misses = self.leases.misses();
+        metrics.own_lease_bytes = self.leases.own_bytes();
         metrics.direct_descriptors = self.places_taken.get();
         metrics.direct_descriptor_misses = self.place_misses.get();
         metrics.multishot_receives = self.multishot_receives.get();

@@ -101,6 +101,11 @@ impl<R: Ring> Queue<R> {
             || self.ring.is_overflown()
     }
 
+    /// Gives back memory that was for a longer backlog.
+    pub(super) fn trim(&mut self) {
+        self.backlog.shrink_to(2 * self.backlog.len());
+    }
+
     pub(super) fn ring(&mut self) -> &mut R {
         &mut self.ring
     }

@@ -28,6 +28,8 @@ pub(super) struct Script {
     pub(super) answers_cancels: bool,
     /// Whether everything else but polls does.
     pub(super) completes_at_once: bool,
+    /// Whether buffers can be registered. None is ever picked.
+    pub(super) has_buffers: bool,
     /// Whether a kernel thread takes entries as soon as they are visible.
     pub(super) has_thread: bool,
     /// Whether that thread is busy, and takes them only when an enter waits for room.
@@ -134,7 +136,8 @@ impl Ring for ScriptedRing {
     }
 
     unsafe fn register_buffers(&mut self, _buffers: &BufferRing) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+        let has_buffers = self.script().has_buffers;
+        has_buffers.then_some(()).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     fn release_buffers(&mut self) {}

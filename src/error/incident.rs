@@ -79,6 +79,17 @@ pub enum Incident {
         /// Submission entries that the ring has.
         got: u32,
     },
+    /// There was no memory to reserve for as many [leases](crate::buf::Lease) as asked for: the address
+    /// space of the process is limited, or all together they are too large. Receives that find no buffer
+    /// take memory of their own.
+    FewerLeases {
+        /// How many buffers were asked for.
+        asked: u16,
+        /// How many there are.
+        got: u16,
+        /// How many bytes each has.
+        bytes: usize,
+    },
     /// The kernel has refused to be entered for a second, for want of memory or of room for
     /// completions: nothing has been submitted meanwhile. The runtime goes on trying, and loses
     /// nothing. Reported once, until an enter succeeds.
@@ -108,6 +119,7 @@ impl Incident {
             Self::ThreadNotStarted { .. } => "threads that did not start",
             Self::ShieldedCut { .. } => "cuts of shielded work",
             Self::UnsentCut { .. } => "losses of what was written",
+            Self::FewerLeases { .. } => "lacks of leases",
             Self::EntersRefused { .. } => "refusals of enters",
             Self::SmallerRing { .. } => "small rings",
             Self::OperationsLeaked { .. } => "leaks of operations",
@@ -155,6 +167,12 @@ impl fmt::Display for Incident {
                 f,
                 "locked memory is short: the ring has {got} submission entries instead of {asked}; \
                  raise the limit with `ulimit -l` or LimitMEMLOCK="
+            ),
+            Self::FewerLeases { asked, got, bytes } => write!(
+                f,
+                "there is address space for {got} instead of {asked} receive buffers of {bytes} bytes: \
+                 raise the limit with `ulimit -v` or LimitAS=, or ask for fewer by Builder::leases and \
+                 Builder::small_leases"
             ),
             Self::EntersRefused { lasted, message } => write!(
                 f,

@@ -85,7 +85,7 @@ impl Bench {
             counter.fetch_add(1, Relaxed);
         });
         let size = LeaseSize { count: 4, bytes: 4096 };
-        let leases = LeaseSizes { small: size, large: size };
+        let leases = LeaseSizes { small: size, large: size, own: 4096 };
         let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
         let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), settings, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }

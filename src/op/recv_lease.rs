@@ -76,7 +76,7 @@ unsafe impl Operation for RecvLease {
             let pick = |fd| opcode::Recv::new(fd, ptr::null_mut(), 0).buf_group(BUFFER_GROUP);
             socket.entry(|fd| pick(fd).build().flags(SubmissionFlags::BUFFER_SELECT))
         } else {
-            let target = self.target.insert(Target::new(driver));
+            let target = self.target.insert(Target::new(socket));
             let (start, length) = target.memory();
             socket.entry(|fd| opcode::Recv::new(fd, start, entry_length(length)).build())
         }
@@ -87,7 +87,7 @@ unsafe impl Operation for RecvLease {
     }
 
     fn attempt(&mut self) -> Option<Completion> {
-        let mut target = Target::new(self.socket.driver());
+        let mut target = Target::new(&self.socket);
         let done = target.receive(&self.socket);
         self.target = Some(target).filter(|_| done.is_some());
         done

@@ -1,34 +1,39 @@
 //! Memory that bytes are received into past the ring.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use super::Socket;
-use crate::buf::Lease;
-use crate::driver::{Driver, Taken};
+use crate::buf::{Lease, OwnMemory};
+use crate::driver::Taken;
 use crate::sys::Completion;
-use crate::sys::transfer::receive;
+use crate::sys::transfer::{available, receive};
 
-/// How many bytes memory of its own has at most: it is allocated for each receive.
-const OWN: usize = 64 * 1024;
+/// For how many bytes there is to be room where it is not known what there is to receive.
+const UNKNOWN: usize = 4095;
 
-/// A large buffer of the runtime's or, if all are lent out, memory of its own. Nobody waits with one in
-/// hand: it is taken for bytes that are there.
+/// A large buffer of the runtime's or, if all are lent out, memory of its own. It is taken for bytes that
+/// are there to be received, and not held by those who wait.
 pub(super) enum Target {
     Large(Taken),
-    Own(Vec<u8>),
+    Own(OwnMemory),
 }
 
 impl Target {
-    pub(super) fn new(driver: &Driver) -> Self {
-        let own = || Self::Own(Vec::with_capacity(driver.lease_bytes().min(OWN)));
-        driver.take_lease().map_or_else(own, Self::Large)
+    pub(super) fn new(socket: &Socket) -> Self {
+        let driver = socket.driver();
+        let own = || {
+            let fd = socket.descriptor().fd_at_hand();
+            driver.own_memory(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
+        };
+        driver.take_lease().map_or_else(|| Self::Own(own()), Self::Large)
     }
 
     /// Where it begins, and for how many bytes it has room.
     pub(super) fn memory(&mut self) -> (*mut u8, usize) {
         match self {
             Self::Large(taken) => (taken.start(), taken.size()),
-            Self::Own(memory) => (memory.as_mut_ptr(), memory.capacity()),
+            Self::Own(memory) => memory.room(),
         }
     }
 
@@ -51,11 +56,8 @@ impl Target {
         Ok(match self {
             // SAFETY: so many bytes have been received.
             Self::Large(taken) => unsafe { taken.lend(count) },
-            Self::Own(mut memory) => {
-                // SAFETY: as above, of no more than there is room for.
-                unsafe { memory.set_len(count) };
-                Lease::from(memory)
-            }
+            // SAFETY: as above, of no more than there is room for.
+            Self::Own(memory) => unsafe { memory.lend(count) },
         })
     }
 }

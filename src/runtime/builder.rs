@@ -16,6 +16,9 @@ use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
 use crate::task::{RuntimeId, Tasks};
 
+/// Of the kernel's threads for what blocks: beyond all that is of use, and no danger to the machine.
+const KERNEL_WORKERS: u32 = 256;
+
 /// Makes a [`Runtime`] with other than the default configuration.
 ///
 /// # Example
@@ -32,6 +35,7 @@ pub struct Builder {
     submission_thread: Option<Duration>,
     batch: Option<Batch>,
     busy_poll: Option<(Duration, bool)>,
+    kernel_workers: Option<u32>,
     leases: LeaseSizes,
     direct_descriptors: u32,
     polls_a_turn: usize,
@@ -52,9 +56,11 @@ impl Builder {
             submission_thread: None,
             batch: None,
             busy_poll: None,
+            kernel_workers: None,
             leases: LeaseSizes {
                 small: LeaseSize { count: 4096, bytes: 4 * 1024 },
                 large: LeaseSize { count: 64, bytes: 256 * 1024 },
+                own: 16 << 20,
             },
             direct_descriptors: 0,
             polls_a_turn: 128,
@@ -122,12 +128,31 @@ impl Builder {
         self
     }
 
+    /// How many threads the kernel may use at most for operations of this runtime that block, such as the
+    /// pages of a file that are not in memory, or a close that [lingers](crate::net::TcpStream::set_linger);
+    /// 256 by default. When all are busy such operations wait for each other. Sends and receives need none.
+    ///
+    /// The bound is the thread's, and so that of all rings which the thread makes. It needs Linux 5.15: asked
+    /// for on an older kernel, [`build`](Self::build) fails; the default is not applied there.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
+    pub fn kernel_workers(mut self, most: u32) -> Self {
+        assert!(most > 0, "without kernel threads what blocks would never end");
+        self.kernel_workers = Some(most);
+        self
+    }
+
     /// How many large buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has, and how many bytes
     /// each has: 64 of 256 KiB by default. They are for connections that bring much at a time, and are
     /// used while it is passed on; few of them stay in the cache. When all are lent, receives take
-    /// memory of their own, up to 64 KiB ([`Metrics::lease_misses`](crate::Metrics::lease_misses)).
+    /// [memory of their own](Self::own_leases).
     ///
-    /// The memory is reserved when the first is wanted, and takes pages as they are used.
+    /// Address space is reserved when the first is wanted, and takes pages as they are used. Where it is
+    /// limited there are fewer ([`Incident::FewerLeases`]). Pages that are not needed for a while are given
+    /// back by a loop that turns.
     ///
     /// # Panics
     ///
@@ -139,8 +164,8 @@ impl Builder {
 
     /// How many small buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has at most, and how many
     /// bytes each has: 4096 of 4 KiB by default. They are for connections that bring little at a time:
-    /// the kernel picks one when bytes have arrived (5.19). Only as many are used as were ever wanted at
-    /// the same time, so a large count costs nothing by itself. Rounded up to a power of two.
+    /// the kernel picks one when bytes have arrived (5.19). Only as many are used as were wanted at the
+    /// same time lately, so a large count costs nothing by itself. Rounded up to a power of two.
     ///
     /// When all are lent, receives take large ones, which costs an entry more.
     ///
@@ -150,6 +175,20 @@ impl Builder {
     pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
         let LeaseSize { count, bytes } = lease_size(count, bytes);
         self.leases.small = LeaseSize { count: count.next_power_of_two(), bytes };
+        self
+    }
+
+    /// How many bytes of memory of their own receives may take when all buffers are lent out; 16 MiB by
+    /// default. Each takes as much as there is to receive, up to 64 KiB; when all together come to this
+    /// bound, up to 4 KiB. They never wait: a task that keeps what it has received and asks for more would
+    /// wait for itself.
+    ///
+    /// So what has been received, and is kept, takes no more memory than [`leases`](Self::leases),
+    /// [`small_leases`](Self::small_leases) and this, and beyond these 4 KiB for each
+    /// [`Lease`](crate::buf::Lease) that the program keeps: a bound on connections is a bound on memory.
+    /// [`Metrics::own_lease_bytes`](crate::Metrics::own_lease_bytes) says how much it is.
+    pub fn own_leases(mut self, bytes: usize) -> Self {
+        self.leases.own = bytes;
         self
     }
 
@@ -294,6 +333,11 @@ impl Builder {
         if let Some((duration, prefer)) = self.busy_poll {
             ring.busy_poll(duration, prefer)?;
         }
+        match self.kernel_workers {
+            Some(most) => ring.bound_workers(most)?,
+            // A bound that nobody has asked for may be missing.
+            None => drop(ring.bound_workers(KERNEL_WORKERS)),
+        }
         if self.direct_descriptors > 0 {
             ring.make_direct_descriptors(self.direct_descriptors, capabilities)?;
         }
@@ -352,6 +396,7 @@ impl fmt::Debug for Builder {
             .field("submission_thread", &self.submission_thread)
             .field("batch", &self.batch)
             .field("busy_poll", &self.busy_poll)
+            .field("kernel_workers", &self.kernel_workers)
             .field("leases", &self.leases)
             .field("direct_descriptors", &self.direct_descriptors)
             .field("polls_a_turn", &self.polls_a_turn)

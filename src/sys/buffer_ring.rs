@@ -4,17 +4,17 @@
 //! have been; the kernel reads them, takes buffers from the front, and keeps to itself how far it has
 //! got. A buffer that is in the ring, or was taken and not yet reported, is the kernel's.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-/// What the kernel asks of the memory.
-const PAGE: usize = 4096;
+use super::Pages;
 
 pub(crate) struct BufferRing {
-    entries: NonNull<BufRingEntry>,
+    /// Zeroed and aligned to pages, as the kernel asks.
+    pages: Pages,
     /// A power of two.
     count: u16,
     /// How many buffers have been put in, modulo 2^16.
@@ -23,18 +23,23 @@ pub(crate) struct BufferRing {
 
 impl BufferRing {
     /// An empty ring with room for `count` buffers, a power of two.
-    pub(crate) fn new(count: u16) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub(crate) fn new(count: u16) -> io::Result<Self> {
         assert!(count.is_power_of_two(), "a buffer ring has a power of two of places");
-        let layout = layout(count);
-        // SAFETY: the size is not zero.
-        let entries = NonNull::new(unsafe { alloc_zeroed(layout) }.cast());
-        let entries = entries.unwrap_or_else(|| handle_alloc_error(layout));
-        Self { entries, count, tail: 0 }
+        let pages = Pages::reserve(usize::from(count) * size_of::<BufRingEntry>())?;
+        Ok(Self { pages, count, tail: 0 })
+    }
+
+    fn entries(&self) -> NonNull<BufRingEntry> {
+        self.pages.start().cast()
     }
 
     /// Where it stands, for registering it.
     pub(super) fn address(&self) -> u64 {
-        self.entries.as_ptr() as u64
+        self.entries().as_ptr() as u64
     }
 
     pub(super) fn count(&self) -> u16 {
@@ -51,7 +56,7 @@ impl BufferRing {
         let place = usize::from(self.tail & (self.count - 1));
         // SAFETY: the place lies within the ring, and the kernel reads it only when the tail has
         // passed it: it has taken what stood there before.
-        let entry = unsafe { self.entries.add(place).as_mut() };
+        let entry = unsafe { self.entries().add(place).as_mut() };
         entry.set_addr(start.as_ptr() as u64);
         entry.set_len(u32::try_from(size).expect("a buffer is smaller than 4 GiB"));
         entry.set_bid(number);
@@ -61,21 +66,8 @@ impl BufferRing {
     /// Shows the kernel what was put.
     pub(crate) fn publish(&mut self) {
         // SAFETY: the tail stands in the ring's first entry. This side alone writes it.
-        let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
+        let tail = unsafe { &*BufRingEntry::tail(self.entries().as_ptr()).cast::<AtomicU16>() };
         // Release: the kernel sees the entries before the tail that has passed them.
         tail.store(self.tail, Ordering::Release);
     }
-}
-
-impl Drop for BufferRing {
-    fn drop(&mut self) {
-        // SAFETY: the memory came from the allocator with this layout; whoever registered the ring
-        // keeps it until it is not registered any more.
-        unsafe { dealloc(self.entries.as_ptr().cast(), layout(self.count)) };
-    }
-}
-
-fn layout(count: u16) -> Layout {
-    let size = usize::from(count) * size_of::<BufRingEntry>();
-    Layout::from_size_align(size, PAGE).expect("a buffer ring is small")
 }

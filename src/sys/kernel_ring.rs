@@ -128,6 +128,25 @@ impl KernelRing {
             .map_err(SetupError::Other)
     }
 
+    /// Lets the kernel use at most so many threads of either kind for what may block, on behalf of this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot (5.15).
+    pub(crate) fn bound_workers(&self, most: u32) -> Result<(), SetupError> {
+        // There are two kinds, and a bound for each: a close is of the first, a splice of the second.
+        let mut limits = [most; 2];
+        self.ring.submitter().register_iowq_max_workers(&mut limits).map_err(|error| {
+            match error.raw_os_error() {
+                Some(EINVAL) => {
+                    SetupError::OptionUnsupported { option: "kernel_workers", since: "5.15" }
+                }
+                _ => SetupError::Other(error),
+            }
+        })
+    }
+
     /// Has the kernel look for packets itself while it waits, for so long.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use io_uring::{IoUring, opcode};
 
 use super::errno::EINVAL;
 use super::setup::{self, Flag, Size};
-use crate::error::SetupError;
+use crate::error::{SetupError, describe};
 
 /// What the driver and the operations choose by.
 #[derive(Clone, Copy, Debug)]
@@ -53,24 +53,37 @@ pub(super) fn opcodes(ring: &IoUring) -> Result<Opcodes, SetupError> {
     let mut opcodes = Opcodes::new();
     match ring.submitter().register_probe(&mut opcodes) {
         Ok(()) => Ok(opcodes),
+        // The features were there, and they are newer (5.13) than the probe (5.6).
         Err(error) if error.raw_os_error() == Some(EINVAL) => {
-            Err(SetupError::TooOld { feature: "a way to probe its operations", since: "5.6" })
+            Err(SetupError::Other(describe("probe its operations", error)))
         }
         Err(error) => Err(setup::diagnose(error)),
     }
 }
 
-/// Refuses a kernel that lacks what no fallback replaces.
-pub(super) fn require(ring: &IoUring, opcodes: &Opcodes) -> Result<(), SetupError> {
-    match required(ring, opcodes).find(|facility| !facility.supported) {
+/// Refuses a kernel that lacks a feature which no fallback replaces.
+pub(super) fn require_features(ring: &IoUring) -> Result<(), SetupError> {
+    require(required_features(ring))
+}
+
+/// Refuses a kernel that lacks an operation which no fallback replaces.
+pub(super) fn require_opcodes(opcodes: &Opcodes) -> Result<(), SetupError> {
+    require(required_opcodes(opcodes))
+}
+
+fn require(mut facilities: impl Iterator<Item = Facility>) -> Result<(), SetupError> {
+    match facilities.find(|facility| !facility.supported) {
         Some(Facility { name, since, .. }) => Err(SetupError::TooOld { feature: name, since }),
         None => Ok(()),
     }
 }
 
-fn required(ring: &IoUring, opcodes: &Opcodes) -> impl Iterator<Item = Facility> {
+fn must(name: &'static str, since: &'static str, supported: bool) -> Facility {
+    Facility { name, since, supported, without: None }
+}
+
+fn required_features(ring: &IoUring) -> impl Iterator<Item = Facility> {
     let parameters = ring.params();
-    let must = |name, since, supported| Facility { name, since, supported, without: None };
     [
         must("completions that are never dropped", "5.5", parameters.is_feature_nodrop()),
         must("entries stable once submitted", "5.5", parameters.is_feature_submit_stable()),
@@ -79,6 +92,12 @@ fn required(ring: &IoUring, opcodes: &Opcodes) -> impl Iterator<Item = Facility>
         // Multishot poll, by which other threads wake this one, cannot be probed; resource tags
         // came with the same release.
         must("multishot poll", "5.13", parameters.is_feature_resource_tagging()),
+    ]
+    .into_iter()
+}
+
+fn required_opcodes(opcodes: &Opcodes) -> impl Iterator<Item = Facility> {
+    [
         must("accept", "5.5", opcodes.is_supported(opcode::Accept::CODE)),
         must("connect", "5.5", opcodes.is_supported(opcode::Connect::CODE)),
         must("recv", "5.6", opcodes.is_supported(opcode::Recv::CODE)),
@@ -199,7 +218,8 @@ impl Probe {
 pub fn probe() -> Result<Probe, SetupError> {
     let (ring, flags) = setup::raw_ring(Size { submissions: 8, completions: 16 }, None)?;
     let opcodes = opcodes(&ring)?;
-    let facilities = required(&ring, &opcodes).chain(optional(&ring, flags, &opcodes)).collect();
+    let required = required_features(&ring).chain(required_opcodes(&opcodes));
+    let facilities = required.chain(optional(&ring, flags, &opcodes)).collect();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Ok(Probe { kernel: release.trim().to_owned(), facilities })
 }

@@ -10,7 +10,8 @@ use io_uring::{Builder, EnterFlags, IoUring};
 use super::KernelRing;
 use super::duration::millis;
 use super::enter::{Until, enter};
-use super::errno::{EINVAL, ENOMEM, ENOSYS, EPERM};
+use super::errno::{EACCES, EINVAL, ENOMEM, ENOSYS, EPERM};
+use super::pages::Pages;
 use super::probe::{self, Capabilities};
 use crate::error::SetupError;
 
@@ -86,8 +87,9 @@ pub(crate) fn kernel_ring(
     submission_thread: Option<Duration>,
 ) -> Result<NewRing, SetupError> {
     let (ring, _) = raw_ring(size, submission_thread)?;
+    probe::require_features(&ring)?;
     let opcodes = probe::opcodes(&ring)?;
-    probe::require(&ring, &opcodes)?;
+    probe::require_opcodes(&opcodes)?;
     let mut capabilities = Capabilities::of(&opcodes);
     // While a peer does not take the bytes of such a send, the kernel does not let such a thread end, nor
     // its process, which then not even SIGKILL ends.
@@ -165,11 +167,12 @@ fn builder(size: Size, submission_thread: Option<Duration>, flags: &[Flag]) -> B
 pub(super) fn diagnose(error: io::Error) -> SetupError {
     match error.raw_os_error() {
         Some(ENOSYS) => SetupError::NotInKernel,
-        Some(EPERM) => match disabled_level() {
+        Some(EPERM | EACCES) => match disabled_level() {
             Some(level @ 1..) => SetupError::Disabled { level },
             _ => SetupError::Forbidden,
         },
-        Some(ENOMEM) => SetupError::LockedMemory { limit: locked_memory_limit() },
+        Some(ENOMEM) if !can_map() => SetupError::AddressSpace { limit: limit(libc::RLIMIT_AS) },
+        Some(ENOMEM) => SetupError::LockedMemory { limit: limit(libc::RLIMIT_MEMLOCK) },
         Some(EINVAL) => {
             SetupError::TooOld { feature: "a completion queue of its own size", since: "5.5" }
         }
@@ -182,9 +185,16 @@ fn disabled_level() -> Option<u8> {
     fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
 }
 
-fn locked_memory_limit() -> Option<u64> {
+/// Whether this process can map as much memory as the smallest ring takes: that fails with the same
+/// number as locking it.
+fn can_map() -> bool {
+    Pages::reserve(64 * 1024).is_ok()
+}
+
+/// A soft limit, if there is one.
+fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes one `rlimit`.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    let result = unsafe { libc::getrlimit(resource, &mut limit) };
     (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }

@@ -18,6 +18,14 @@ pub(crate) unsafe fn receive(fd: RawFd, target: *mut u8, length: usize) -> Optio
     unless_it_waits(outcome(result, result.unsigned_abs() == length))
 }
 
+/// How many bytes a socket has to be received; zero if it does not say.
+pub(crate) fn available(fd: RawFd) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one integer.
+    let result = unsafe { libc::ioctl(fd, libc::FIONREAD, &mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
 /// Sends as much as the socket takes of `length` bytes. Fails with `EAGAIN` if it takes none.
 ///
 /// # Safety

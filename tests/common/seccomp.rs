@@ -64,6 +64,11 @@ fn refusing_all<T: Send + 'static>(
     refusing.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
+/// Lets calls of this thread fail with `errno`, to its end.
+pub(crate) fn refuse_from_now_on(calls: impl Into<Calls>, errno: i32) {
+    install(&filter(&[calls.into()], libc::SECCOMP_RET_ERRNO | errno as u32), 0);
+}
+
 /// Makes the program of `command` run where a call fails with `errno`.
 pub(crate) fn forbid(command: &mut Command, number: c_long, errno: i32) {
     let filter = filter(&[number.into()], libc::SECCOMP_RET_ERRNO | errno as u32);

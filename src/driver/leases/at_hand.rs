@@ -1,34 +1,93 @@
 //! Large buffers, which no ring knows.
 
-use std::sync::Arc;
-
+use super::region::Region;
 use super::{LeaseSize, Taken};
-use crate::buf::LeaseMemory;
 
 pub(super) struct AtHand {
-    memory: Arc<LeaseMemory>,
+    region: Region,
     /// Those that nobody has; the last is the next to be taken.
     idle: Vec<u16>,
+    /// How many of these, from the front, have no pages of the machine's.
+    untouched: usize,
+    /// How few there have been since memory was last given back.
+    fewest: usize,
 }
 
 impl AtHand {
-    pub(super) fn new(size: LeaseSize) -> Self {
-        let memory = Arc::new(LeaseMemory::new(size.count, size.bytes));
-        Self { memory, idle: (0..size.count).rev().collect() }
+    /// As many as there is memory for; `None` if there is none.
+    pub(super) fn new(size: LeaseSize) -> Option<Self> {
+        let region = Region::reserve(size)?;
+        let idle: Vec<_> = (0..region.count()).rev().collect();
+        let count = idle.len();
+        Some(Self { region, idle, untouched: count, fewest: count })
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        self.region.count()
     }
 
     pub(super) fn take(&mut self) -> Option<Taken> {
         self.collect();
         let buffer = self.idle.pop()?;
-        Some(Taken { memory: Arc::clone(&self.memory), buffer })
+        self.fewest = self.fewest.min(self.idle.len());
+        self.untouched = self.untouched.min(self.idle.len());
+        Some(self.region.taken(buffer))
     }
 
     fn collect(&mut self) {
-        if self.memory.has_returned() {
+        if self.region.memory().has_returned() {
             let before = self.idle.len();
-            self.memory.take_returned(|buffer| self.idle.push(buffer));
+            self.region.memory().take_returned(|buffer| self.idle.push(buffer));
             // They come with the latest first.
             self.idle[before..].reverse();
         }
+    }
+
+    /// Gives back the memory of those that have not been needed since the last call.
+    pub(super) fn trim(&mut self) {
+        self.collect();
+        if self.untouched < self.fewest {
+            let (from, to) = (self.untouched, self.fewest);
+            // SAFETY: nobody has what is idle.
+            unsafe { self.region.discard(&mut self.idle[from..to]) };
+            self.untouched = to;
+        }
+        self.fewest = self.idle.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool, and how many of its pages are the machine's burden.
+    fn pool() -> (AtHand, impl Fn(&AtHand) -> usize) {
+        let pool = AtHand::new(LeaseSize { count: 8, bytes: 16 * 1024 }).unwrap();
+        (pool, |pool: &AtHand| pool.region.resident())
+    }
+
+    fn write_to(mut taken: Taken) {
+        // SAFETY: the buffer is the holder's, and has so many bytes.
+        unsafe { taken.start().write_bytes(1, taken.size()) };
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it knows of no resident pages")]
+    fn after_a_peak_the_memory_of_what_is_not_needed_is_given_back() {
+        let (mut pool, resident) = pool();
+        let peak: Vec<_> = (0..8).map(|_| pool.take().unwrap()).collect();
+        peak.into_iter().for_each(write_to);
+        assert_eq!(resident(&pool), 8 * 4);
+        pool.trim();
+        assert_eq!(resident(&pool), 8 * 4, "all were needed since the last time");
+        write_to(pool.take().unwrap());
+        pool.trim();
+        assert_eq!(resident(&pool), 4, "one was");
+        pool.trim();
+        assert_eq!(resident(&pool), 0, "none was");
+        // They are used as before, the last first.
+        let again: Vec<_> = (0..8).map(|_| pool.take().unwrap()).collect();
+        assert!(pool.take().is_none());
+        again.into_iter().for_each(write_to);
     }
 }

@@ -8,9 +8,22 @@
 //!   that the bytes are there. The one that came back last is used first, as it is in the cache.
 //!
 //! Either kind is lent out as a [`Lease`] and comes back with it, from any thread.
+//!
+//! # What a peer can make a runtime hold
+//!
+//! When all buffers are lent out, a receive takes memory of its own: as much as there is to receive, at
+//! most [`OWN`]. Once such memory comes to a bound ([`Builder::own_leases`]) each receive takes at most
+//! [`LITTLE`]: so the runtime holds the pools, that bound, and a page for each lease beyond.
+//!
+//! At the bound a receive does not wait, as who holds leases may be the very task that receives: it would
+//! wait for itself. What makes peers wait is TCP, as a task that does not read leaves their bytes in the
+//! socket.
+//!
+//! [`Builder::own_leases`]: crate::Builder::own_leases
 
 mod at_hand;
 mod picked;
+mod region;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::ManuallyDrop;
@@ -18,10 +31,20 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::Driver;
-use crate::buf::{Lease, LeaseMemory};
+use crate::buf::{Lease, LeaseMemory, OwnMemory, Tally};
+use crate::error::Incident;
 use crate::sys::Ring;
 use at_hand::AtHand;
 use picked::Picked;
+
+/// How many bytes memory of its own has at most: it is allocated for each receive.
+const OWN: usize = 64 * 1024;
+
+/// How many it has at most where there is much of it.
+const LITTLE: usize = 4096;
+
+/// How many it has at least: the allocator gives no fewer.
+const LEAST: usize = 24;
 
 /// How many buffers there are of a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +60,8 @@ pub(crate) struct LeaseSizes {
     /// Their count is a power of two.
     pub(crate) small: LeaseSize,
     pub(crate) large: LeaseSize,
+    /// How many bytes of memory of their own receives may have before they take little of it.
+    pub(crate) own: usize,
 }
 
 /// The buffers of a driver, made when the first is wanted.
@@ -44,25 +69,39 @@ pub(super) struct Leases {
     sizes: LeaseSizes,
     pools: OnceCell<RefCell<Pools>>,
     misses: Cell<u64>,
+    /// Memory of their own that receives have.
+    own: Tally,
 }
 
 struct Pools {
-    /// `None` if the kernel has no such thing.
+    /// `None` if the kernel has no such thing, or there is no memory.
     picked: Option<Picked>,
-    at_hand: AtHand,
+    /// `None` if there is no memory.
+    at_hand: Option<AtHand>,
 }
 
 impl Leases {
     pub(super) fn new(sizes: LeaseSizes) -> Self {
-        Self { sizes, pools: OnceCell::new(), misses: Cell::new(0) }
+        let (pools, misses, own) = (OnceCell::new(), Cell::new(0), Tally::default());
+        Self { sizes, pools, misses, own }
     }
 
-    /// A turn begins: what has come back is the kernel's again.
-    pub(super) fn collect(&self) {
+    /// A turn begins: the kernel has picked so many buffers since the one before, and what has come back
+    /// is the kernel's again.
+    pub(super) fn collect(&self, picked: u16) {
         if let Some(pools) = self.pools.get() {
-            if let Some(picked) = &mut pools.borrow_mut().picked {
-                picked.collect();
+            if let Some(pool) = &mut pools.borrow_mut().picked {
+                pool.collect(picked);
             }
+        }
+    }
+
+    /// Gives back the memory of buffers that have not been needed since the last call.
+    pub(super) fn trim(&self) {
+        if let Some(pools) = self.pools.get() {
+            let Pools { picked, at_hand } = &mut *pools.borrow_mut();
+            picked.iter_mut().for_each(Picked::trim);
+            at_hand.iter_mut().for_each(AtHand::trim);
         }
     }
 
@@ -81,6 +120,11 @@ impl Leases {
         self.pools.get().and_then(in_use).unwrap_or(0).into()
     }
 
+    /// How many bytes of memory of their own receives have.
+    pub(super) fn own_bytes(&self) -> usize {
+        self.own.bytes()
+    }
+
     /// How often there was no buffer.
     pub(super) fn misses(&self) -> u64 {
         self.misses.get()
@@ -89,12 +133,26 @@ impl Leases {
 
 impl<R: Ring> Driver<R> {
     fn pools(&self) -> &RefCell<Pools> {
-        self.leases.pools.get_or_init(|| {
-            let LeaseSizes { small, large } = self.leases.sizes;
-            let mut flight = self.flight.borrow_mut();
-            let picked = flight.ring().and_then(|ring| Picked::register(small, ring).ok());
-            RefCell::new(Pools { picked, at_hand: AtHand::new(large) })
-        })
+        self.leases.pools.get().unwrap_or_else(|| self.make_pools())
+    }
+
+    #[cold]
+    fn make_pools(&self) -> &RefCell<Pools> {
+        let LeaseSizes { small, large, .. } = self.leases.sizes;
+        let mut flight = self.flight.borrow_mut();
+        let picked = flight.ring().and_then(|ring| Picked::register(small, ring).ok());
+        drop(flight);
+        let at_hand = AtHand::new(large);
+        let got = at_hand.as_ref().map_or(0, AtHand::count);
+        // Where the kernel has no such thing, that is no lack of memory.
+        let got_small = picked.as_ref().map_or(small.count, Picked::count);
+        let pools = self.leases.pools.get_or_init(|| RefCell::new(Pools { picked, at_hand }));
+        for (LeaseSize { count: asked, bytes }, got) in [(large, got), (small, got_small)] {
+            if got < asked {
+                (self.incidents)(&Incident::FewerLeases { asked, got, bytes });
+            }
+        }
+        pools
     }
 
     /// Whether there are buffers for the kernel to pick from.
@@ -105,11 +163,6 @@ impl<R: Ring> Driver<R> {
     /// How many bytes the buffers have that the kernel picks.
     pub(crate) fn picked_bytes(&self) -> usize {
         self.leases.sizes.small.bytes
-    }
-
-    /// How many bytes the others have.
-    pub(crate) fn lease_bytes(&self) -> usize {
-        self.leases.sizes.large.bytes
     }
 
     /// The buffer that a completion has named.
@@ -131,7 +184,16 @@ impl<R: Ring> Driver<R> {
 
     /// A buffer to receive into past the ring, if there is one.
     pub(crate) fn take_lease(&self) -> Option<Taken> {
-        self.pools().borrow_mut().at_hand.take()
+        self.pools().borrow_mut().at_hand.as_mut()?.take()
+    }
+
+    /// Memory of its own to receive into, where there is no buffer, and so many bytes to receive.
+    pub(crate) fn own_memory(&self, available: usize) -> OwnMemory {
+        let Leases { sizes, own, .. } = &self.leases;
+        let most = if own.bytes() < sizes.own { OWN } else { LITTLE };
+        // One byte more, or a receive of all there is would look like one of too little room.
+        let wanted = (available + 1).clamp(LEAST, most);
+        OwnMemory::counted(wanted.min(sizes.large.bytes), own)
     }
 
     /// Counts a receive that found all buffers lent out.

@@ -55,7 +55,7 @@ impl Bench {
             cancel_any: false,
         };
         let size = LeaseSize { count: 4, bytes: 64 };
-        let leases = LeaseSizes { small: size, large: size };
+        let leases = LeaseSizes { small: size, large: size, own: 4096 };
         let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
         let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }

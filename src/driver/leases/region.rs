@@ -1,0 +1,80 @@
+//! The memory of all buffers of a size.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use super::{LeaseSize, Taken};
+use crate::buf::LeaseMemory;
+use crate::sys::Pages;
+
+/// What the machine gives and takes back at once.
+const PAGE: usize = 4096;
+
+pub(super) struct Region {
+    pages: Arc<Pages>,
+    memory: Arc<LeaseMemory>,
+    count: u16,
+}
+
+impl Region {
+    /// Memory for buffers of a size: for so many, or for half of them as often as it takes to fit in the
+    /// address space. `None` if not even one does.
+    pub(super) fn reserve(LeaseSize { mut count, bytes }: LeaseSize) -> Option<Self> {
+        loop {
+            let length = NonZeroUsize::new(usize::from(count).checked_mul(bytes).unwrap_or(0));
+            if let Some(pages) = length.and_then(|length| Pages::reserve(length.get()).ok()) {
+                let pages = Arc::new(pages);
+                let owner = Box::new(Arc::clone(&pages));
+                // SAFETY: the owner keeps the pages, of which there are enough, and which are used
+                // through this alone.
+                let memory = unsafe { LeaseMemory::new(pages.start(), count, bytes, owner) };
+                return Some(Self { pages, memory: Arc::new(memory), count });
+            }
+            if count <= 1 {
+                return None;
+            }
+            count /= 2;
+        }
+    }
+
+    /// For how many buffers there is memory.
+    pub(super) fn count(&self) -> u16 {
+        self.count
+    }
+
+    pub(super) fn memory(&self) -> &Arc<LeaseMemory> {
+        &self.memory
+    }
+
+    /// A buffer that nobody has.
+    pub(super) fn taken(&self, buffer: u16) -> Taken {
+        Taken { memory: Arc::clone(&self.memory), buffer }
+    }
+
+    /// Gives the memory of buffers back to the machine, whole pages of it. They can be used as before.
+    ///
+    /// # Safety
+    ///
+    /// Nobody has the buffers: neither the kernel nor a lease.
+    pub(super) unsafe fn discard(&self, buffers: &mut [u16]) {
+        // Neighbours are given back by one call.
+        buffers.sort_unstable();
+        for run in buffers.chunk_by(|&one, &next| one + 1 == next) {
+            let (first, last) = (usize::from(run[0]), usize::from(run[run.len() - 1]));
+            let begin = (first * self.memory.size()).next_multiple_of(PAGE);
+            let end = (last + 1) * self.memory.size() / PAGE * PAGE;
+            if begin < end {
+                // SAFETY: these pages are of nothing but those buffers.
+                unsafe { self.pages.discard(begin, end - begin) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Region {
+    /// How many pages the machine has given.
+    pub(super) fn resident(&self) -> usize {
+        self.pages.resident()
+    }
+}

@@ -1,0 +1,88 @@
+//! When memory is given back that was needed at a peak, and how lists do it.
+//!
+//! It is looked for about once a second, by a loop that turns: what would be needed again at once is not
+//! given back, and an idle loop is not woken for it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+/// How long is a while.
+const WHILE: Duration = Duration::from_secs(1);
+
+/// How many turns go by between two looks at the clock.
+const TURNS: u32 = 256;
+
+/// For how many entries a list keeps memory, however few there are.
+const KEPT: usize = 1024;
+
+pub(super) struct Trimming {
+    turns: Cell<u32>,
+    last: Cell<Instant>,
+}
+
+impl Trimming {
+    pub(super) fn new() -> Self {
+        Self { turns: Cell::new(0), last: Cell::new(Instant::now()) }
+    }
+
+    /// A turn is over. Says whether it is time.
+    pub(super) fn is_due(&self) -> bool {
+        self.turns.set(self.turns.get() + 1);
+        self.turns.get() >= TURNS && self.is_while_over()
+    }
+
+    #[cold]
+    fn is_while_over(&self) -> bool {
+        self.turns.set(0);
+        let now = Instant::now();
+        let is_over = now.saturating_duration_since(self.last.get()) >= WHILE;
+        if is_over {
+            self.last.set(now);
+        }
+        is_over
+    }
+}
+
+/// Lets a list that is emptied again and again have half as much memory as before.
+pub(super) fn trim<T>(list: &mut Vec<T>) {
+    if list.capacity() > KEPT {
+        list.shrink_to(KEPT.max(list.capacity() / 2));
+    }
+}
+
+/// Gives back the memory behind the last entry, if there are few.
+pub(super) fn trim_slab<T>(slab: &mut Slab<T>) {
+    if slab.capacity() > KEPT && slab.len() < slab.capacity() / 4 {
+        slab.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_comes_down_after_a_peak_and_keeps_what_it_holds() {
+        let mut list: Vec<_> = (0..100_000).collect();
+        list.truncate(2000);
+        (0..20).for_each(|_| trim(&mut list));
+        assert!((2000..4000).contains(&list.capacity()), "{}", list.capacity());
+        list.clear();
+        (0..20).for_each(|_| trim(&mut list));
+        assert!(list.capacity() <= KEPT);
+    }
+
+    #[test]
+    fn a_slab_comes_down_to_its_last_entry_and_no_entry_moves() {
+        let mut slab = Slab::new();
+        let keys: Vec<_> = (0..100_000).map(|n| slab.insert(n)).collect();
+        for &key in keys.iter().filter(|&&key| key != 5000) {
+            slab.remove(key);
+        }
+        trim_slab(&mut slab);
+        assert_eq!((slab.get(5000), slab.len()), (Some(&5000), 1));
+        assert!(slab.capacity() <= 5001, "{}", slab.capacity());
+    }
+}

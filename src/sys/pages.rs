@@ -1,0 +1,84 @@
+//! Memory that is reserved in one piece, and takes pages of the machine only as they are used.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+/// A private mapping of zeroed pages, aligned to pages.
+pub(crate) struct Pages {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the mapping is this value's own, and what it is used for is for whoever has the addresses.
+unsafe impl Send for Pages {}
+// SAFETY: as above.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Reserves so many bytes. They do not count against what the machine may promise to its processes
+    /// (`MAP_NORESERVE`), where that is not forbidden.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, where the process's address space or the machine's memory is limited; `EINVAL` for no
+    /// bytes.
+    pub(crate) fn reserve(length: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // Miri knows mappings without further flags only.
+        let reserve = if cfg!(miri) { 0 } else { libc::MAP_NORESERVE };
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | reserve;
+        // SAFETY: a new mapping, placed by the kernel.
+        let start = unsafe { libc::mmap(ptr::null_mut(), length, access, kind, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).expect("nothing is mapped at zero");
+        Ok(Self { start, length })
+    }
+
+    /// Where they begin.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Gives pages back to the machine. They are zero when they are used again.
+    ///
+    /// # Safety
+    ///
+    /// Nobody has or takes an interest in what stands there, and the kernel does not write to it.
+    ///
+    /// # Panics
+    ///
+    /// If the range is not within the mapping.
+    pub(crate) unsafe fn discard(&self, offset: usize, length: usize) {
+        assert!(offset <= self.length && length <= self.length - offset, "within the mapping");
+        if cfg!(miri) {
+            return;
+        }
+        // SAFETY: the pages are this mapping's, and the caller says that nobody cares for them. It fails only
+        // for a range that is not one of pages, and then nothing is given back.
+        unsafe {
+            libc::madvise(self.start.add(offset).as_ptr().cast(), length, libc::MADV_DONTNEED)
+        };
+    }
+}
+
+#[cfg(test)]
+impl Pages {
+    /// How many pages the machine has given.
+    pub(crate) fn resident(&self) -> usize {
+        let mut pages = vec![0_u8; self.length.div_ceil(4096)];
+        // SAFETY: the call writes a byte for each page of the mapping.
+        let result =
+            unsafe { libc::mincore(self.start.as_ptr().cast(), self.length, pages.as_mut_ptr()) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+        pages.iter().filter(|&&page| page & 1 != 0).count()
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and whoever has used it keeps it until they are done.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
