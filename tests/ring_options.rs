@@ -237,6 +237,7 @@ fn fill(mut near: &net::TcpStream) {
     // The far end may make room once or twice.
     while refusals < 50 {
         match near.write(&[1; 64 << 10]) {
+            Ok(0) => unreachable!("a full socket refuses"),
             Ok(_) => refusals = 0,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);

@@ -493,6 +493,6 @@ fn a_limited_connect_that_its_runtimes_end_has_cut_does_not_say_that_it_timed_ou
         });
         drop(runtime);
         let error = Runtime::new().unwrap().block_on(connecting).unwrap_err();
-        assert_eq!(os_code(&error), Some(libc::ECANCELED), "{error}");
+        assert_eq!(raw_os_error(&error), Some(libc::ECANCELED), "{error}");
     });
 }

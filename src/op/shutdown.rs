@@ -69,7 +69,7 @@ impl Socket {
 /// Checks what a shutdown that nobody hears of has come to.
 pub(super) fn expect_ended(outcome: &io::Result<()>) {
     let is_expected =
-        |error: &io::Error| matches!(crate::error::os_code(error), Some(ENOTCONN | ECANCELED));
+        |error: &io::Error| matches!(crate::error::raw_os_error(error), Some(ENOTCONN | ECANCELED));
     debug_assert!(outcome.as_ref().err().is_none_or(is_expected), "{outcome:?}");
 }
 
