@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{Write, stderr};
 use std::process::exit;
 
+use crate::error::SetupError;
 use crate::runtime::Builder;
 
 /// Runs an `async fn main` on a runtime.
@@ -12,7 +13,8 @@ use crate::runtime::Builder;
 /// what to do, goes to standard error, and the process exits with code 1.
 ///
 /// `builder = ...` gives the [`Builder`] to make the runtime with, and `ctrl_c = true` has
-/// the first ctrl-c cancel the function ([`Builder::cancel_on_ctrl_c`]).
+/// the first ctrl-c cancel the function ([`Builder::cancel_on_ctrl_c`]). Where this crate has another
+/// name, `crate = "..."` says which.
 ///
 /// # Example
 ///
@@ -57,7 +59,8 @@ pub use annulus_macros::main;
 ///
 /// `#[should_panic]`, `#[ignore]` and a `Result` work as with the usual tests. `start_paused = true` stops
 /// the clock ([`time::pause`](crate::time::pause)), and `builder = ...` gives the
-/// [`Builder`] to make the runtime with.
+/// [`Builder`] to make the runtime with; `crate = "..."` is as for [`main`](macro@main). A test that can
+/// have no runtime fails, and says why.
 ///
 /// # Example
 ///
@@ -70,20 +73,31 @@ pub use annulus_macros::main;
 /// ```
 pub use annulus_macros::test;
 
-/// What the attributes expand to.
+/// What `main` expands to.
 #[doc(hidden)]
 #[track_caller]
-pub fn __run<F: Future>(builder: Builder, future: F) -> F::Output {
-    match builder.build() {
-        Ok(runtime) => {
-            let outcome = runtime.try_block_on(future);
-            drop(runtime);
-            outcome.unwrap_or_else(|interrupted| interrupted.exit())
-        }
-        Err(error) => {
-            // Unlike `eprintln!`, this does not panic when nobody can be told.
-            let _ = writeln!(stderr(), "annulus: {error}");
-            exit(1)
-        }
+pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
+    run(builder, future).unwrap_or_else(|error| {
+        // Unlike `eprintln!`, this does not panic when nobody can be told.
+        let _ = writeln!(stderr(), "annulus: {error}");
+        exit(1)
+    })
+}
+
+/// What `test` expands to. The other tests of the process go on when one can have no runtime.
+#[doc(hidden)]
+#[track_caller]
+pub fn __run_test<F: Future>(builder: Builder, future: F) -> F::Output {
+    match run(builder, future) {
+        Ok(output) => output,
+        Err(error) => panic!("{error}"),
     }
+}
+
+#[track_caller]
+fn run<F: Future>(builder: Builder, future: F) -> Result<F::Output, SetupError> {
+    let runtime = builder.build()?;
+    let outcome = runtime.try_block_on(future);
+    drop(runtime);
+    Ok(outcome.unwrap_or_else(|interrupted| interrupted.exit()))
 }

@@ -102,7 +102,7 @@ pub mod time;
 mod attributes;
 
 #[cfg(feature = "macros")]
-pub use attributes::{__run, main, test};
+pub use attributes::{__run_main, __run_test, main, test};
 #[doc(inline)]
 pub use buf::BufResult;
 pub use driver::Metrics;

@@ -283,3 +283,22 @@ fn looking_at_a_value_may_change_it() {
         assert_eq!((length, TEXT.get().as_deref()), (Some(6), Some("after, and longer")));
     });
 }
+
+#[test]
+fn each_call_of_block_on_begins_without_values_and_tasks_keep_theirs() {
+    static NUMBER: ContextVar<u32> = ContextVar::new();
+    let runtime = Runtime::new().unwrap();
+    let task = block_on(&runtime, async {
+        NUMBER.set(1);
+        let task = spawn(async {
+            yield_now().await;
+            NUMBER.get()
+        });
+        yield_now().await;
+        task
+    });
+    block_on(&runtime, async {
+        assert_eq!(NUMBER.get(), None);
+        assert_eq!(task.await.unwrap(), Some(1));
+    });
+}

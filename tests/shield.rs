@@ -132,3 +132,24 @@ fn a_panic_after_the_shield_was_dropped_is_heard_of() {
     });
     assert_eq!(incidents.take_messages(), ["task: nobody waits"]);
 }
+
+#[test]
+fn shielded_work_that_is_ready_at_the_end_is_polled_whatever_the_limit() {
+    let incidents = Incidents::default();
+    let hook = incidents.clone();
+    let runtime = Runtime::builder().shield_limit(Duration::ZERO).polls_a_turn(3);
+    let runtime = runtime.on_incident(move |incident| hook.report(incident)).build().unwrap();
+    let drops = Drops::default();
+    block_on(&runtime, async {
+        for _ in 0..10 {
+            let guard = drops.guard();
+            drop(shield(async move { drop(guard) }));
+        }
+        drop(shield(pending::<()>()));
+    });
+    assert_eq!(drops.count(), 0);
+    drop(runtime);
+    assert_eq!(drops.count(), 10);
+    let messages = incidents.take_messages();
+    assert!(messages.len() == 1 && messages[0].contains("before 1 shielded"), "{messages:?}");
+}

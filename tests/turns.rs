@@ -3,16 +3,21 @@
 mod common;
 
 use std::future::poll_fn;
+use std::io::Read;
+use std::pin::pin;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use annulus::net::TcpListener;
 use annulus::time::{kernel_sleep, sleep};
 use annulus::{Metrics, Runtime, metrics, spawn, yield_now};
+use futures_util::FutureExt;
 
 use common::conditions::{poll_once, until};
 use common::drops::Drops;
 use common::pair::{ask, echo, pair};
+use common::patience::limit;
 use common::seccomp::failing_at_times;
 use common::watchdog::{block_on, run};
 
@@ -243,5 +248,27 @@ fn an_entry_that_fails_at_times_loses_nothing() {
             drop(runtime);
             assert_eq!(drops.count(), 50);
         });
+    }
+}
+
+#[test]
+fn a_connection_dropped_in_the_last_turn_of_block_on_is_closed() {
+    for (direct, reads) in [(0, false), (0, true), (8, false), (8, true)] {
+        let runtime = Runtime::builder().direct_descriptors(direct).build().unwrap();
+        let mut peer = block_on(&runtime, async {
+            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if reads {
+                let read = pin!(stream.read(vec![0; 8]));
+                assert!(read.now_or_never().is_none());
+            }
+            drop(stream);
+            peer
+        });
+        peer.set_read_timeout(Some(limit())).unwrap();
+        // Unlike `read`, it goes on when the ring interrupts it.
+        let end = peer.read_to_end(&mut Vec::new());
+        assert!(matches!(end, Ok(0)), "{direct} direct descriptors, with a read {reads}: {end:?}");
     }
 }

@@ -37,13 +37,13 @@ impl Function {
         Ok(Self { before, signature, name, body })
     }
 
-    /// The function without `async`, which runs itself on a runtime.
-    pub(crate) fn into_sync(self, builder: &str, attribute: &str) -> TokenStream {
+    /// The function without `async`, which runs itself by the function `run` on a runtime.
+    pub(crate) fn into_sync(self, run: &str, builder: &str, attribute: &str) -> TokenStream {
         let Self { before, signature, name, body } = self;
         let mut inner: TokenStream = parsed("async");
         inner.extend(signature.clone());
         inner.extend([TokenTree::from(body)]);
-        inner.extend(parsed(&format!("::annulus::__run({builder}, {name}())")));
+        inner.extend(parsed(&format!("{run}({builder}, {name}())")));
         let mut outer = parsed(attribute);
         outer.extend(before);
         outer.extend(signature);

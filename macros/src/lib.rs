@@ -17,25 +17,30 @@ use options::Options;
 /// Runs an `async fn main` on a runtime; see `annulus::main`.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options, function, &["builder", "ctrl_c"], "")
+    expand(options, function, &["builder", "ctrl_c", "crate"], "__run_main", "")
 }
 
 /// Runs an `async fn` as a test; see `annulus::test`.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options, function, &["builder", "start_paused"], "#[::core::prelude::v1::test]")
+    let known = ["builder", "start_paused", "crate"];
+    expand(options, function, &known, "__run_test", "#[::core::prelude::v1::test]")
 }
 
 fn expand(
     options: TokenStream,
     function: TokenStream,
     known: &[&str],
+    run: &str,
     attribute: &str,
 ) -> TokenStream {
     let parsed = Options::parse(options, known)
         .and_then(|options| Ok((options, Function::parse(function)?)));
     match parsed {
-        Ok((options, function)) => function.into_sync(&options.builder(), attribute),
+        Ok((options, function)) => {
+            let run = format!("{}::{run}", options.path());
+            function.into_sync(&run, &options.builder(), attribute)
+        }
         Err(complaint) => complaint.into_tokens(),
     }
 }

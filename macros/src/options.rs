@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro::{TokenStream, TokenTree};
+use proc_macro::{Spacing, TokenStream, TokenTree};
 
 use crate::complaint::Complaint;
 
@@ -15,17 +15,15 @@ impl Options {
         while let Some(name) = tokens.next() {
             let text = name.to_string();
             if !known.contains(&text.as_str()) {
-                let known = known.join("`, `");
-                let complaint = format!("unknown option `{text}`; there is `{known}`");
+                let complaint = format!("unknown option `{text}`: expected {}", listed(known));
                 return Err(Complaint::new(name.span(), complaint));
             }
             let equals = tokens.next();
-            if !matches!(&equals, Some(TokenTree::Punct(punct)) if punct.as_char() == '=') {
+            if !equals.as_ref().is_some_and(|token| is(token, '=')) {
                 let complaint = format!("a value is missing: `{text} = ...`");
                 return Err(Complaint::new(name.span(), complaint));
             }
-            let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
-            let value: TokenStream = tokens.by_ref().take_while(|token| !is_comma(token)).collect();
+            let value = value(&mut tokens);
             if value.is_empty() {
                 let complaint = format!("a value is missing: `{text} = ...`");
                 return Err(Complaint::new(name.span(), complaint));
@@ -37,10 +35,17 @@ impl Options {
         Ok(Self(options))
     }
 
+    /// The path of the crate, as a user of the attribute has named it.
+    pub(crate) fn path(&self) -> String {
+        let Some(path) = self.0.get("crate") else { return "::annulus".to_owned() };
+        // As a string, as other crates have it, or as a path.
+        path.to_string().trim_matches('"').to_owned()
+    }
+
     /// An expression that makes the runtime's builder.
     pub(crate) fn builder(&self) -> String {
         let builder = self.0.get("builder").map_or_else(
-            || "::annulus::Builder::new()".to_owned(),
+            || format!("{}::Builder::new()", self.path()),
             |builder| format!("({builder})"),
         );
         let setting = |option, method: &str| {
@@ -50,4 +55,43 @@ impl Options {
         let ctrl_c = setting("ctrl_c", "cancel_on_ctrl_c");
         format!("{builder}{paused}{ctrl_c}")
     }
+}
+
+fn is(token: &TokenTree, wanted: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == wanted)
+}
+
+/// "`a`, `b` or `c`".
+fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} or {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// The tokens up to the comma that ends the value. Commas in brackets of any kind belong to it; those
+/// in angle brackets are in the token stream as such. A `<` opens a bracket where a path begins or goes
+/// on (`<T as Trait<A, B>>::f()`, `f::<A, B>()`), and in one; elsewhere it compares.
+fn value(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
+    let (mut value, mut depth) = (Vec::new(), 0_u32);
+    for token in tokens {
+        let before: Option<&TokenTree> = value.last();
+        if is(&token, '<') && (depth > 0 || before.is_none_or(|token| is(token, ':'))) {
+            depth += 1;
+        } else if is(&token, '>') && !before.is_some_and(is_joined) {
+            depth = depth.saturating_sub(1);
+        } else if is(&token, ',') && depth == 0 {
+            break;
+        }
+        value.push(token);
+    }
+    value.into_iter().collect()
+}
+
+/// Whether a `>` behind this is the end of an arrow.
+fn is_joined(before: &TokenTree) -> bool {
+    matches!(before, TokenTree::Punct(punct)
+        if punct.spacing() == Spacing::Joint && matches!(punct.as_char(), '-' | '='))
 }

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use super::gather::{GatherFutures, GatherTasks};
-use crate::task::{Join, JoinHandle, JoinMut};
+use crate::task::{Join, JoinHandle};
 
 /// Something that [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
 /// [`as_completed`](fn@super::as_completed) can wait for: a future, a [`JoinHandle`], or a `&mut
@@ -70,22 +70,6 @@ impl<T> sealed::Sealed<Joined> for JoinHandle<T> {}
 impl<T> Child<Joined> for JoinHandle<T> {
     type Output = <Join<T> as Future>::Output;
     type Future = Join<T>;
-    type All = GatherTasks<Self::Future>;
-
-    fn into_child(self) -> Self::Future {
-        self.into_future()
-    }
-
-    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
-        GatherTasks::new(children.map(Self::into_child))
-    }
-}
-
-impl<T> sealed::Sealed<Joined> for &mut JoinHandle<T> {}
-
-impl<'a, T> Child<Joined> for &'a mut JoinHandle<T> {
-    type Output = <JoinMut<'a, T> as Future>::Output;
-    type Future = JoinMut<'a, T>;
     type All = GatherTasks<Self::Future>;
 
     fn into_child(self) -> Self::Future {

@@ -29,10 +29,9 @@
 //!
 //! `futures_util::select!` awaits several things that differ and goes on with the first. What it has
 //! not chosen is not lost: reads, accepts, receives, `tick`, `join_next` and `cancelled` may be dropped
-//! and asked again, and handles are borrowed by `(&mut handle).into_future()`.
+//! and asked again, and a handle is borrowed: `&mut handle` is a future.
 //!
 //! ```
-//! use std::future::IntoFuture;
 //! use std::pin::pin;
 //! use std::time::Duration;
 //! use annulus::time::{interval, sleep};
@@ -44,7 +43,7 @@
 //!     let mut seen = 0;
 //!     loop {
 //!         select! {
-//!             outcome = (&mut work).into_future().fuse() => break outcome.unwrap(),
+//!             outcome = &mut work => break outcome.unwrap(),
 //!             _ = pin!(ticks.tick().fuse()) => seen += 1,
 //!         }
 //!     }

@@ -1,8 +1,8 @@
 //! Work that goes on when whoever awaits it does not.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::runtime::shielded::shielded;
@@ -87,7 +87,7 @@ impl<T> Future for Shield<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        pin!((&mut self.task).into_future()).poll(context)
+        Pin::new(&mut &mut self.task).poll(context)
     }
 }
 

@@ -30,14 +30,12 @@ pub(super) fn try_block_on<F: Future>(
         watch = if shared.cancels_on_ctrl_c { Watch::new(root) } else { None };
         shared.run_until(|| root.is_finished());
     });
-    // What the last polls have queued, such as the close of a connection, is submitted now: the next
-    // call may be far.
-    shared.driver.turn(false);
+    let interrupted = watch.and_then(|watch| watch.interrupted());
+    shared.submit_queued();
     match outcome {
         Some(Ok(output)) => Ok(output),
         Some(Err(JoinError::Panicked(payload))) => resume_unwind(payload),
         Some(Err(JoinError::Cancelled)) | None => {
-            let interrupted = watch.and_then(|watch| watch.interrupted());
             Err(interrupted.expect("only ctrl-c can cancel the main task"))
         }
     }

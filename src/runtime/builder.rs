@@ -113,6 +113,7 @@ impl Builder {
     /// # Panics
     ///
     /// If `completions` is zero.
+    #[track_caller]
     pub fn batch_wait(mut self, completions: u32, patience: Duration) -> Self {
         assert!(completions > 0, "a wait is for at least one completion");
         self.batch = Some(Batch { completions, patience });
@@ -157,6 +158,7 @@ impl Builder {
     /// # Panics
     ///
     /// If either is zero, or there are more than 32,768 buffers, or one has more than 1 GiB.
+    #[track_caller]
     pub fn leases(mut self, count: u16, bytes: usize) -> Self {
         self.leases.large = lease_size(count, bytes);
         self
@@ -172,6 +174,7 @@ impl Builder {
     /// # Panics
     ///
     /// As for [`leases`](Self::leases).
+    #[track_caller]
     pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
         let LeaseSize { count, bytes } = lease_size(count, bytes);
         self.leases.small = LeaseSize { count: count.next_power_of_two(), bytes };
@@ -207,6 +210,7 @@ impl Builder {
     /// # Panics
     ///
     /// If there are more than a million.
+    #[track_caller]
     pub fn direct_descriptors(mut self, count: u32) -> Self {
         assert!(count <= 1 << 20, "a ring has at most 1,048,576 direct descriptors");
         self.direct_descriptors = count;
@@ -219,6 +223,7 @@ impl Builder {
     /// # Panics
     ///
     /// If it is zero.
+    #[track_caller]
     pub fn polls_a_turn(mut self, polls: usize) -> Self {
         assert!(polls > 0, "a turn without polls would run nothing");
         self.polls_a_turn = polls;
@@ -375,6 +380,7 @@ impl Builder {
     }
 }
 
+#[track_caller]
 fn lease_size(count: u16, bytes: usize) -> LeaseSize {
     assert!(count > 0 && bytes > 0, "leases need buffers, and those a size");
     assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");

@@ -38,7 +38,7 @@ pub use yield_now::yield_now;
 
 use crate::driver::Metrics;
 use crate::error::SetupError;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, is_large};
 use context::Shared;
 
 /// Runs a future, and the tasks it spawns, on a new runtime of this thread. What is left when it
@@ -127,7 +127,11 @@ impl Runtime {
     #[doc(alias = "asyncio.Runner.run")]
     #[track_caller]
     pub fn block_on<F: IntoFuture>(&self, future: F) -> F::Output {
-        block_on::block_on(&self.shared, future.into_future())
+        if const { is_large::<F::IntoFuture>() } {
+            block_on::block_on(&self.shared, Box::pin(future.into_future()))
+        } else {
+            block_on::block_on(&self.shared, future.into_future())
+        }
     }
 
     /// [`block_on`](Self::block_on) that gives an error if ctrl-c has ended the future; see
@@ -155,13 +159,21 @@ impl Runtime {
     /// ```
     #[track_caller]
     pub fn try_block_on<F: IntoFuture>(&self, future: F) -> Result<F::Output, Interrupted> {
-        block_on::try_block_on(&self.shared, future.into_future())
+        if const { is_large::<F::IntoFuture>() } {
+            block_on::try_block_on(&self.shared, Box::pin(future.into_future()))
+        } else {
+            block_on::try_block_on(&self.shared, future.into_future())
+        }
     }
 
     /// Spawns a task, which runs in this and the following calls of [`block_on`](Self::block_on).
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        spawn::spawn_on(&self.shared, None, future)
+        if const { is_large::<F>() } {
+            spawn::spawn_on(&self.shared, None, Box::pin(future))
+        } else {
+            spawn::spawn_on(&self.shared, None, future)
+        }
     }
 
     /// [`spawn`](Self::spawn) with a name for the task.
@@ -170,7 +182,11 @@ impl Runtime {
     where
         F: Future + 'static,
     {
-        spawn::spawn_on(&self.shared, Some(name.into()), future)
+        if const { is_large::<F>() } {
+            spawn::spawn_on(&self.shared, Some(name.into()), Box::pin(future))
+        } else {
+            spawn::spawn_on(&self.shared, Some(name.into()), future)
+        }
     }
 
     /// What the runtime's ring has done so far.

@@ -33,6 +33,9 @@ impl Shared {
     /// reported, and ends with the other tasks.
     pub(super) fn finish_shielded(&self, can_run: bool) {
         if can_run {
+            // However slow the machine is, and however short the limit: what is ready is not cut
+            // without having been polled.
+            self.run_each_ready(|| self.shielded.get() == 0);
             self.run_within(self.shield_limit, || self.shielded.get() == 0);
         }
         match self.shielded.get() {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::context::{self, Shared};
-use crate::task::{JoinHandle, Origin, current_id, is_in_task, spawn_child};
+use crate::task::{JoinHandle, Origin, current_id, is_in_task, is_large, spawn_child};
 
 /// Starts a task on this thread's runtime. The caller goes on; the task has its first turn after
 /// the tasks that are ready already.
@@ -31,7 +31,11 @@ use crate::task::{JoinHandle, Origin, current_id, is_in_task, spawn_child};
 #[doc(alias = "spawn_local")]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    spawn_here(None, future)
+    if const { is_large::<F>() } {
+        spawn_here(None, Box::pin(future))
+    } else {
+        spawn_here(None, future)
+    }
 }
 
 /// [`spawn`] with a name for the task, which shows where the task is reported.
@@ -44,7 +48,11 @@ pub fn spawn_named<F>(name: impl Into<Arc<str>>, future: F) -> JoinHandle<F::Out
 where
     F: Future + 'static,
 {
-    spawn_here(Some(name.into()), future)
+    if const { is_large::<F>() } {
+        spawn_here(Some(name.into()), Box::pin(future))
+    } else {
+        spawn_here(Some(name.into()), future)
+    }
 }
 
 /// A task starts another without looking for the runtime: it stands beside it.

@@ -5,6 +5,9 @@ use std::rc::Rc;
 use super::context::Shared;
 use super::inside::Inside;
 
+/// More than any chain of operations that follow from each other without a task.
+const MOST_LAST_TURNS: usize = 8;
+
 impl Shared {
     /// Turns until it is over.
     pub(super) fn run_until(&self, is_over: impl Fn() -> bool) {
@@ -19,13 +22,40 @@ impl Shared {
         }
     }
 
-    /// Gives ready tasks their turn, until none is ready, enough have run or done enough past the
-    /// ring, or it is over.
-    fn run_ready(&self, is_over: impl Fn() -> bool) {
-        for _ in 0..self.polls_a_turn {
-            let Some(task) = self.tasks.pop() else { return };
+    /// Turns until each task that is ready now has been polled once, or it is over.
+    pub(super) fn run_each_ready(&self, is_over: impl Fn() -> bool) {
+        if is_over() {
+            return;
+        }
+        self.tasks.receive();
+        let mut left = self.tasks.count_ready();
+        while left > 0 && !is_over() {
+            left = left.saturating_sub(self.run_ready(&is_over));
+            self.driver.turn(false);
+            self.tasks.receive();
+        }
+    }
+
+    /// Polls ready tasks, until none is ready, enough have run or done enough past the ring, or it is
+    /// over. Returns how many were polled.
+    fn run_ready(&self, is_over: impl Fn() -> bool) -> usize {
+        for polled in 0..self.polls_a_turn {
+            let Some(task) = self.tasks.pop() else { return polled };
             task.run();
             if is_over() || self.driver.is_turn_spent() {
+                return polled + 1;
+            }
+        }
+        self.polls_a_turn
+    }
+
+    /// Submits what the last polls have queued, such as the close of a connection: the next call of
+    /// `block_on` may be far. What that brings may queue more, as when a close follows the end of a
+    /// dropped read.
+    pub(super) fn submit_queued(&self) {
+        for _ in 0..MOST_LAST_TURNS {
+            self.driver.turn(false);
+            if self.driver.metrics().queued == 0 {
                 return;
             }
         }

@@ -35,6 +35,10 @@ pub(super) struct Value {
 /// `select!`) share its values, where asyncio would make tasks of them. Closures in
 /// [`to_thread`](fn@crate::join::to_thread) have none: values need not be `Send`.
 ///
+/// The future of each [`block_on`](crate::Runtime::block_on) is a task of its own, which begins without
+/// values: what one call has set is not there in the next, unlike in an `asyncio.Runner`. Set it at the
+/// beginning of each. Tasks that go on in later calls keep their values.
+///
 /// # Example
 ///
 /// ```

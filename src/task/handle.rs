@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_util::future::FusedFuture;
+
 use super::held::Task;
 use super::{JoinError, TaskId, budget, check_runtime, current};
 
@@ -57,19 +59,38 @@ use super::{JoinError, TaskId, budget, check_runtime, current};
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 ///
-/// A handle is not itself a future, since awaiting it by value and by `&mut` differ. Where a future
-/// is asked for, as by `select!` or `FuturesUnordered`, say which: `handle.into_future()` or
-/// `(&mut handle).into_future()`.
+/// # As a future
+///
+/// `&mut JoinHandle` is a future: it goes into `select!`, `poll!` and whatever else takes one, and the
+/// methods of `FutureExt` borrow the handle. By value a handle is not a future but becomes one, as
+/// `.await`, [`timeout`](crate::time::timeout) and [`gather`](fn@crate::join::gather) have it do; where
+/// a future itself is asked for, as by `FuturesUnordered` or `join_all`, write `handle.into_future()`.
+///
+/// What becomes of the task is so decided by the types. If the handle itself were the future, it would
+/// depend on whether that was ever polled: of a `select!` whose other branch is ready at once, the task
+/// would go on, and one look at a handle would turn the drop that detaches into one that cancels.
 ///
 /// ```
-/// use std::future::IntoFuture;
-/// use futures_util::StreamExt;
+/// use std::time::Duration;
+/// use futures_util::{FutureExt, StreamExt, select};
 /// use futures_util::stream::FuturesUnordered;
+/// use annulus::time::sleep;
 ///
 /// annulus::run(async {
 ///     let tasks = (1..=3).map(|n| annulus::spawn(async move { n }).into_future());
 ///     let tasks: FuturesUnordered<_> = tasks.collect();
 ///     assert_eq!(tasks.fold(0, |sum, n| async move { sum + n.unwrap() }).await, 6);
+///
+///     let mut task = annulus::spawn(sleep(Duration::from_millis(2)));
+///     assert!(task.now_or_never().is_none());
+///     let mut ticks = 0;
+///     loop {
+///         select! {
+///             outcome = &mut task => break outcome.unwrap(),
+///             () = sleep(Duration::from_millis(1)).fuse() => ticks += 1,
+///         }
+///     }
+///     assert!(ticks >= 1);
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
@@ -171,6 +192,7 @@ impl<T> JoinHandle<T> {
 
     /// Waits for the end without taking the outcome.
     #[inline]
+    #[track_caller]
     pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
         if self.task.is_finished() {
             return Poll::Ready(());
@@ -187,6 +209,7 @@ impl<T> JoinHandle<T> {
     }
 
     #[inline]
+    #[track_caller]
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "the outcome of this task has been taken already");
         ready!(self.poll_finished(context));
@@ -230,8 +253,15 @@ impl<T> Unpin for Join<T> {}
 impl<T> Future for Join<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_outcome(context)
+    }
+}
+
+impl<T> FusedFuture for Join<T> {
+    fn is_terminated(&self) -> bool {
+        self.0.taken
     }
 }
 
@@ -252,27 +282,19 @@ impl<T> IntoFuture for JoinHandle<T> {
     }
 }
 
-/// Waits for a task that it borrows; dropped, it does nothing. Made by awaiting a `&mut`
-/// [`JoinHandle`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct JoinMut<'a, T>(&'a mut JoinHandle<T>);
-
-impl<T> Unpin for JoinMut<'_, T> {}
-
-impl<T> Future for JoinMut<'_, T> {
+/// Waits for the task. Dropped, it does nothing, and the handle can be awaited again.
+impl<T> Future for &mut JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_outcome(context)
+        self.poll_outcome(context)
     }
 }
 
-impl<'a, T> IntoFuture for &'a mut JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-    type IntoFuture = JoinMut<'a, T>;
-
-    fn into_future(self) -> JoinMut<'a, T> {
-        JoinMut(self)
+impl<T> FusedFuture for &mut JoinHandle<T> {
+    /// Whether the outcome has been taken.
+    fn is_terminated(&self) -> bool {
+        self.taken
     }
 }

@@ -18,6 +18,17 @@ impl ReadyQueue {
         self.first.get().is_none()
     }
 
+    pub(super) fn count(&self) -> usize {
+        let mut count = 0;
+        let mut place = self.first.get();
+        while let Some(task) = place {
+            count += 1;
+            // SAFETY: the place is a hold.
+            place = unsafe { task.as_ref() }.ready_next.get();
+        }
+        count
+    }
+
     /// Adds a task at the end.
     ///
     /// # Safety

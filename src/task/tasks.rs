@@ -23,6 +23,13 @@ pub(crate) struct Origin {
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
+/// Whether a future is to be boxed where it is first taken by value. Each function that passes it on
+/// by value may keep a copy on the stack, above all in a build without optimizations; a few such
+/// copies of a large one would overflow it.
+pub(crate) const fn is_large<F>() -> bool {
+    size_of::<F>() > 16 * 1024
+}
+
 /// The owner's end of a shard. It never leaves the thread that made it.
 pub(crate) struct Tasks {
     shard: Arc<Shard>,
@@ -111,6 +118,11 @@ impl Tasks {
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         !self.shard.ready.is_empty()
+    }
+
+    /// How many tasks are ready. It looks at each.
+    pub(crate) fn count_ready(&self) -> usize {
+        self.shard.ready.count()
     }
 
     /// Says that this thread is going to sleep. If not, tasks have come in.
