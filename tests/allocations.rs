@@ -8,8 +8,10 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
+use std::io::Read;
 use std::mem;
-use std::net;
+use std::net::{self, Shutdown};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Poll, Waker};
@@ -22,7 +24,9 @@ use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 
 use common::conditions::until;
+use common::net::connected;
 use common::pair::{echo, pair};
+use common::poll::once;
 use common::skip::build_or_skip;
 use common::watchdog::{block_on, run};
 
@@ -216,6 +220,42 @@ fn a_vectored_write_of_a_vector_that_is_used_again_allocates_nothing() {
         };
         assert_eq!(allocations_of(asking).await, 0);
     });
+}
+
+/// The peer reads only when the connection is full, and may have ended its own direction.
+#[test]
+fn a_write_that_waits_for_room_allocates_nothing() {
+    for is_half_closed in [false, true] {
+        run(async {
+            let (mut stream, peer) = connected();
+            stream.set_send_buffer_size(256 << 10).unwrap();
+            if is_half_closed {
+                peer.shutdown(Shutdown::Write).unwrap();
+            }
+            peer.set_nonblocking(true).unwrap();
+            let mut message = vec![7; 2 << 20];
+            let mut piece = vec![0; 1 << 20];
+            let mut writing = async || {
+                let before = metrics().room_waits;
+                let write = stream.write_all(mem::take(&mut message));
+                let mut write = pin!(write);
+                message = loop {
+                    match once(write.as_mut()).await {
+                        Poll::Ready((result, sent)) => {
+                            result.unwrap();
+                            break sent;
+                        }
+                        Poll::Pending => {
+                            while (&peer).read(&mut piece).is_ok() {}
+                            yield_now().await;
+                        }
+                    }
+                };
+                assert!(metrics().room_waits > before, "it waits for room");
+            };
+            assert_eq!(allocations_of(&mut writing).await, 0);
+        });
+    }
 }
 
 #[test]

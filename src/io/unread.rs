@@ -52,6 +52,10 @@ impl Unread {
 
     /// Takes the first `count` bytes, which must be there. They are copied only if they span leases.
     pub(super) fn take(&mut self, count: usize) -> Lease {
+        if count == 0 {
+            // A part of a lease holds its buffer, also if it is empty.
+            return Lease::default();
+        }
         if self.gathered.is_empty() {
             return if count == self.latest.len() {
                 mem::take(&mut self.latest)
@@ -225,6 +229,14 @@ mod tests {
             }
             assert_eq!((unread.gathered.capacity(), unread.len()), (0, 2000));
         }
+    }
+
+    #[test]
+    fn nothing_taken_holds_no_buffer() {
+        let mut unread = unread(&[b"text"]);
+        let nothing = unread.take(0);
+        assert!(nothing.is_empty() && !std::ptr::eq(nothing.as_ptr(), unread.front().as_ptr()));
+        assert_eq!(*unread.take(4), *b"text");
     }
 
     #[test]

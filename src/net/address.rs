@@ -1,10 +1,12 @@
 //! What can be connected to or listened on.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
 use crate::error::{Describe, describe};
 use crate::join::to_thread;
+use crate::task::budget;
 
 /// Socket addresses, or a name that stands for some.
 ///
@@ -95,7 +97,10 @@ fn host_and_port(host: &str, port: u16) -> Target {
 #[doc(alias = "asyncio.loop.getaddrinfo")]
 pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> {
     let (found, named) = match addresses.target() {
-        Target::Known(addresses) => (addresses, None),
+        Target::Known(addresses) => {
+            poll_fn(|context| budget::poll_spend(context)).await;
+            (addresses, None)
+        }
         Target::Name(name) => {
             let found = on_a_thread(name.clone()).await;
             (found.describe(format_args!("look up {name}"))?, Some(name))

@@ -1,1 +1,85 @@
-//! Of `annulus::net`.
+//! Of `annulus::net`: the transfers of a stream. They take from the budget whether they do something or
+//! nothing.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::Shutdown;
+
+use annulus::net::{TcpListener, lookup};
+
+use super::Trials;
+use super::common::net::connected;
+use super::common::watchdog::run;
+
+#[test]
+fn no_transfer_of_nothing_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (mut stream, _peer) = connected();
+        let empty = || Vec::<u8>::new();
+        trials.ready("read", async || stream.read(empty()).await.0.unwrap()).await;
+        trials.ready("read_exact", async || stream.read_exact(empty()).await.0.unwrap()).await;
+        trials.ready("peek", async || stream.peek(empty()).await.0.unwrap()).await;
+        trials.ready("write", async || stream.write("").await.0.unwrap()).await;
+        trials.ready("write_all", async || stream.write_all("").await.0.unwrap()).await;
+        trials.ready("write_vectored", async || stream.write_vectored(vec![""]).await.0).await;
+        trials.ready("all vectored", async || stream.write_all_vectored(vec![""]).await.0).await;
+        trials.ready("zero copy", async || stream.write_all_zero_copy("").await.unwrap()).await;
+        let file = File::open("Cargo.toml").unwrap();
+        trials.ready("send_file", async || stream.send_file(&file, 1..1).await.unwrap()).await;
+        trials.ready("shutdown", async || stream.shutdown(Shutdown::Read).await.unwrap()).await;
+    });
+}
+
+#[test]
+fn no_transfer_of_a_few_bytes_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (mut stream, mut peer) = connected();
+        trials.ready("write", async || stream.write("x").await.0.unwrap()).await;
+        trials.ready("write_all", async || stream.write_all("x").await.0.unwrap()).await;
+        trials.ready("write_vectored", async || stream.write_vectored(vec!["x"]).await.0).await;
+        trials.ready("all vectored", async || stream.write_all_vectored(vec!["x"]).await.0).await;
+        trials.ready("zero copy", async || stream.write_all_zero_copy("x").await.unwrap()).await;
+        let file = File::open("Cargo.toml").unwrap();
+        trials.ready("send_file", async || stream.send_file(&file, ..1).await.unwrap()).await;
+        peer.write_all(&[7; 5000]).unwrap();
+        trials.ready("peek", async || stream.peek(vec![0; 1]).await.0.unwrap()).await;
+        trials.ready("read", async || stream.read(vec![0; 1]).await.0.unwrap()).await;
+        trials.ready("read_exact", async || stream.read_exact(vec![0; 1]).await.0.unwrap()).await;
+        peer.shutdown(Shutdown::Write).unwrap();
+        while !stream.recv().await.is_ok_and(|lease| lease.is_empty()) {}
+        trials.ready("recv at the end", async || stream.recv().await.unwrap()).await;
+        trials.ready("read at the end", async || stream.read(vec![0; 1]).await.0.unwrap()).await;
+    });
+}
+
+/// What dropped reads have left is served without asking the kernel.
+#[test]
+fn no_read_of_what_dropped_reads_have_left_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (mut stream, mut peer) = connected();
+        peer.write_all(&[7; 100_000]).unwrap();
+        drop_a_read(&mut stream).await;
+        trials.ready("peek", async || stream.peek(vec![0; 1]).await.0.unwrap()).await;
+        trials.ready("read", async || stream.read(vec![0; 1]).await.0.unwrap()).await;
+        trials.ready("read_exact", async || stream.read_exact(vec![0; 1]).await.0.unwrap()).await;
+    });
+}
+
+async fn drop_a_read(stream: &mut annulus::net::TcpStream) {
+    use super::common::poll::{times, yield_times};
+    assert!(times(1, stream.read(vec![0; 50_000])).await.is_none());
+    yield_times(3).await;
+}
+
+#[test]
+fn no_local_question_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let bind = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+        trials.ready("bind", bind).await;
+        trials.ready("lookup", async || lookup("127.0.0.1:0").await.unwrap()).await;
+    });
+}
