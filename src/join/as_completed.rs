@@ -51,6 +51,8 @@ use crate::time::{Elapsed, Sleep, sleep};
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.as_completed")]
+#[doc(alias = "FuturesUnordered")]
+#[doc(alias = "buffer_unordered")]
 pub fn as_completed<C: Child<Kind>, Kind>(
     children: impl IntoIterator<Item = C>,
 ) -> AsCompleted<C::Future> {
@@ -79,6 +81,9 @@ impl<F> AsCompleted<F> {
     ///
     /// When the time is up the stream gives [`Elapsed`] instead of an output, and ends; nothing is
     /// cancelled until it is dropped, and [`resume`](AsCompletedWithin::resume) gives the rest.
+    ///
+    /// The first output comes after each child has been polled once, which for very many may take
+    /// longer than the limit. `futures_util`'s `buffer_unordered` begins only so many at a time.
     ///
     /// # Example
     ///

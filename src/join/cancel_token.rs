@@ -153,6 +153,7 @@ impl CancelToken {
     }
 
     /// Cancels the token when it is dropped.
+    #[doc(alias = "drop_guard")]
     pub fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
     }

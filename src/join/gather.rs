@@ -53,6 +53,7 @@ use crate::task::budget;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.gather")]
+#[doc(alias = "join_all")]
 pub fn gather<G: Gather<Kind>, Kind>(all: G) -> impl Future<Output = G::Outputs> {
     all.gather()
 }

@@ -131,12 +131,19 @@ mod wait;
 pub use as_completed::{AsCompleted, AsCompletedWithin, as_completed};
 pub use call::{CallHandle, call_at, call_later, call_soon};
 pub use cancel_token::{CancelOnDrop, CancelToken, Cancelled, cancel_gracefully};
-pub use child::{Child, Joined, Polled};
-pub use gather::{Array, Gather, GatherFutures, GatherTasks, Iterated, Vector, gather};
+pub use child::Child;
+pub use gather::{Gather, gather};
 pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
 pub use task_set::TaskSet;
 pub use threads::{ThreadError, ThreadHandle, ThreadPool, to_thread};
 pub use try_gather::{TryGather, try_gather};
-pub use tuple::Tuple;
 pub use wait::{Handle, ReturnWhen, Wait, wait};
+
+/// What the compiler finds by itself: by which way something can be waited for.
+#[doc(hidden)]
+pub mod kind {
+    pub use crate::join::child::{Joined, Polled};
+    pub use crate::join::gather::{Array, GatherFutures, GatherTasks, Iterated, Vector};
+    pub use crate::join::tuple::Tuple;
+}

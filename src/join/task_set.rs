@@ -145,6 +145,7 @@ impl<T> TaskSet<T> {
     /// })?;
     /// # Ok::<(), annulus::SetupError>(())
     /// ```
+    #[doc(alias = "abort_all")]
     pub fn cancel_all(&self) {
         for member in self.members.iter() {
             member.0.handle().cancel();

@@ -50,6 +50,8 @@ use crate::task::budget;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.gather")]
+#[doc(alias = "try_join_all")]
+#[doc(alias = "try_join")]
 pub fn try_gather<G: TryGather<Kind>, Kind>(
     all: G,
 ) -> impl Future<Output = Result<G::Values, G::Error>> {

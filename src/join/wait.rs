@@ -69,6 +69,8 @@ pub enum ReturnWhen {
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.wait")]
+#[doc(alias = "select")]
+#[doc(alias = "select_all")]
 pub fn wait<H: Handle>(
     handles: impl IntoIterator<Item = H>,
     return_when: ReturnWhen,

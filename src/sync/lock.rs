@@ -188,6 +188,7 @@ impl<T, L: Deref<Target = Lock<T>>> Drop for Held<T, L> {
 
 /// Access to a [`Lock`]'s value. Dropped, it unlocks.
 #[must_use = "a guard that is not kept unlocks at once"]
+#[doc(alias = "MutexGuard")]
 pub struct LockGuard<'a, T>(Held<T, &'a Lock<T>>);
 
 impl<'a, T> LockGuard<'a, T> {
@@ -199,6 +200,7 @@ impl<'a, T> LockGuard<'a, T> {
 
 /// Access to a [`Lock`]'s value that keeps the lock alive. Dropped, it unlocks.
 #[must_use = "a guard that is not kept unlocks at once"]
+#[doc(alias = "OwnedMutexGuard")]
 pub struct OwnedLockGuard<T>(Held<T, Rc<Lock<T>>>);
 
 impl<T> OwnedLockGuard<T> {

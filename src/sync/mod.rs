@@ -37,10 +37,20 @@
 //! poll, still has its turn and keeps what it is given then: a lock stays locked, a semaphore is one
 //! permit short. Nothing worse.
 //!
+//! # Several runtimes on one thread
+//!
+//! A runtime runs only within its `block_on`. So a task that waits for what only a task of another
+//! runtime of the same thread can give (a lock that this one holds, an item that it would put) waits
+//! in silence for as long as its own runtime runs, and nothing here notices that: who will release
+//! something, or send it, is not known. asyncio raises an error where tasks of two loops wait for one
+//! primitive; here that is allowed, and works where one `block_on` follows upon another. Let runtimes
+//! that are to talk to each other run on threads of their own, with [`remote`] channels between them.
+//!
 //! # Cost
 //!
 //! What need not wait is a few instructions. A wait takes an entry from a slab that each primitive
-//! keeps, so once that has grown, waiting allocates nothing.
+//! keeps, so once that has grown, waiting allocates nothing. The memory of a crowd is given back when
+//! it has gone.
 
 mod barrier;
 mod bounded_semaphore;

@@ -51,10 +51,24 @@ use crate::task::WakeSlot;
 /// body* cannot be borrowed by a child: declare it before the group. Nor can the group that a body is
 /// given: a child that spawns gets a clone of it.
 ///
+/// # Children are no tasks
+///
+/// They are polled by the task that awaits the group, and share what is the task's: its name and
+/// number ([`current_task`](crate::task::current_task)), its budget, and its
+/// [`ContextVar`](crate::task::ContextVar)s, which a child therefore should not set across an await.
+/// asyncio's children are tasks with names and contexts of their own; spawn tasks for that.
+///
+/// # Types
+///
+/// The error's type can be given once, by `task_group::<_, io::Error>(..)`: then `Ok` needs no
+/// annotation in body and children. The value's type of a child that only fails cannot be found by
+/// the compiler: write `Err::<(), _>(..)`.
+///
 /// # Errors
 ///
 /// All errors, in a [`GroupError`]. An empty one says that the group was
-/// [cancelled](TaskGroup::cancel) before the body had ended.
+/// [cancelled](TaskGroup::cancel) before the body had ended, so that there is no output. (In asyncio
+/// such a group ends normally; its body has no output.)
 ///
 /// # Panics
 ///
@@ -89,6 +103,24 @@ use crate::task::WakeSlot;
 ///     Ok::<_, std::io::Error>(())
 /// })??;
 /// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// With the error's type given once:
+///
+/// ```
+/// use std::io;
+/// use annulus::join::task_group;
+/// use annulus::net::lookup;
+///
+/// annulus::run(async {
+///     let found = task_group::<_, io::Error>(async |group| {
+///         let near = group.spawn(lookup("127.0.0.1:80"));
+///         group.spawn(async { Ok(annulus::yield_now().await) });
+///         Ok(near.await?.len())
+///     });
+///     assert_eq!(found.await.unwrap(), 1);
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
 /// ```
 ///
 /// The first failure ends the others:

@@ -155,6 +155,7 @@ impl<T> Sender<T> {
     /// # Panics
     ///
     /// In a task, also if there is room: use [`send`](Self::send) or [`try_send`](Self::try_send).
+    #[doc(alias = "blocking_send")]
     #[track_caller]
     pub fn send_blocking(&self, value: T) -> Result<(), SendError<T>> {
         block_on(self.send(value))
@@ -223,6 +224,7 @@ impl<T> Receiver<T> {
     ///
     /// In a task, also if there is a value: use [`recv`](Self::recv) or
     /// [`try_recv`](Self::try_recv).
+    #[doc(alias = "blocking_recv")]
     #[track_caller]
     pub fn recv_blocking(&mut self) -> Option<T> {
         block_on(self.recv())
