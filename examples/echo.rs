@@ -20,18 +20,17 @@
 #[path = "shared/arguments.rs"]
 mod arguments;
 
-use std::future::IntoFuture;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use annulus::join::TaskSet;
 use annulus::net::{TcpListener, TcpStream};
-use annulus::task::{Join, JoinError};
+use annulus::task::JoinError;
 use annulus::time::sleep;
 use async_channel::Receiver;
-use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -60,8 +59,6 @@ fn main() -> ExitCode {
     }
 }
 
-type Connections = FuturesUnordered<Join<()>>;
-
 async fn serve(address: &str) -> io::Result<()> {
     let mut listener = TcpListener::bind(address).await.map_err(with_remedy)?;
     let here = listener.local_addr()?;
@@ -70,28 +67,28 @@ async fn serve(address: &str) -> io::Result<()> {
     let hint = format!("type `{nc}` to see it answer, ctrl-c to stop");
     let _ = writeln!(io::stdout(), "listening on {here}; {hint}");
 
-    let mut connections = Connections::new();
+    let mut connections = TaskSet::new();
     loop {
         // What comes first; the others are dropped, and lose nothing by it. A connection that has
         // arrived meanwhile is what the next `accept` returns.
         select! {
             accepted = listener.accept().fuse() => {
                 let (stream, peer) = accepted?;
-                connections.push(annulus::spawn(converse(stream, peer)).into_future());
+                connections.spawn(converse(stream, peer));
             }
             ended = connections.select_next_some() => report_panic(ended),
             _ = stop.recv().fuse() => break,
         }
     }
     for (stream, peer) in listener.close().await {
-        connections.push(annulus::spawn(converse(stream, peer)).into_future());
+        connections.spawn(converse(stream, peer));
     }
     finish(connections, &stop).await;
     Ok(())
 }
 
 /// Waits for connections to end, until the time is up or it is asked again to stop.
-async fn finish(mut connections: Connections, stop: &Receiver<()>) {
+async fn finish(mut connections: TaskSet<()>, stop: &Receiver<()>) {
     let open = connections.len();
     if open > 0 {
         let hint = format!("have {} s to finish, ctrl-c again cancels them now", GRACE.as_secs());
@@ -106,7 +103,7 @@ async fn finish(mut connections: Connections, stop: &Receiver<()>) {
     let cancelled = connections.len();
     let finished = open - cancelled;
     let _ = writeln!(io::stdout(), "stopped: {finished} finished, {cancelled} cancelled");
-    // Dropping the joins of the others cancels their tasks.
+    // Dropping the set cancels the others.
 }
 
 /// Serves one connection to its end.
