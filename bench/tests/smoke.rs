@@ -119,7 +119,7 @@ fn what_is_missing_is_listed_with_its_reason() {
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in [
         "without annulus, annulus-direct, annulus-owned: file: the library has no files yet",
-        "without asyncio, uvloop: proxy: it has no such server here",
+        "without asyncio, raw-epoll-own, uvloop: proxy: it has no such server here",
         "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
     ] {
         assert!(printed.contains(line), "{printed}");
@@ -139,7 +139,8 @@ fn results_are_all_that_is_said_if_that_is_asked_for() {
 
 #[test]
 fn tasks_run_without_a_server() {
-    let (output, folder) = run("tasks", &["tasks", "--contenders", "annulus,raw-epoll,tokio"]);
+    let (output, folder) =
+        run("tasks", &["tasks", "--wide", "--contenders", "annulus,raw-epoll,tokio"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // A hand-written server has no tasks, and is left out by name.
     assert!(String::from_utf8_lossy(&output.stdout).contains("without raw-epoll"));
@@ -166,7 +167,7 @@ fn scale_serves_with_several_threads() {
     let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-threads,tokio,tokio-multi,monoio,\
                       glommio,compio,tokio-uring,smol,asyncio";
     let shape = ["--connections", "16", "--sizes", "64", "--server-cores", &cores];
-    let load = ["--load-cores", &cores];
+    let load = ["--load-cores", &cores, "--wide"];
     let arguments = [&["scale", "--contenders", contenders], &shape[..], &load].concat();
     let (output, folder) = run("scale", &arguments);
     let printed = String::from_utf8_lossy(&output.stdout);
