@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::buf::IoBuf;
-use annulus::net::tcp::Detached;
+use annulus::net::Detached;
 use annulus::net::{TcpListener, TcpStream, lookup};
 use annulus::{Runtime, metrics, raw_os_error, spawn};
 use blake3::Hasher;

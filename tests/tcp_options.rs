@@ -7,8 +7,10 @@ use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
 
-use annulus::net::tcp::Keepalive;
-use annulus::net::{ListenOptions, TcpListener, TcpStream};
+use annulus::net::{
+    ConnectOptions, Keepalive, ListenOptions, ServerOptions, StreamReader, StreamWriter,
+    TcpListener, TcpStream, open_connection, open_connection_with, start_server_with,
+};
 use annulus::time::{sleep, timeout};
 use annulus::{raw_os_error, to_thread};
 use common::net::{connected, reset};
@@ -329,5 +331,108 @@ fn a_listener_takes_one_ahead_at_least() {
             let peer = Peer::connect(address).unwrap();
             assert_eq!(listener.accept().await.unwrap().1, peer.local_addr().unwrap());
         }
+    });
+}
+
+const PROBING: Keepalive =
+    Keepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(5), probes: 3 };
+
+#[test]
+fn all_that_stand_for_a_connection_have_its_options() {
+    run(async {
+        let [(stream, _peer), _] = both_families().await;
+        let (read, write) = stream.into_split();
+        read.set_nodelay(true).unwrap();
+        assert!(write.nodelay().unwrap() && SockRef::from(&read).tcp_nodelay().unwrap());
+        write.set_ttl(17).unwrap();
+        assert_eq!((read.ttl().unwrap(), SockRef::from(&write).ttl_v4().unwrap()), (17, 17));
+        let stream = read.reunite(write).unwrap();
+        let (reader, writer) = stream.into_buffered();
+        writer.set_keepalive(Some(PROBING)).unwrap();
+        assert_eq!(reader.keepalive().unwrap(), Some(PROBING));
+        reader.set_linger(Some(Duration::ZERO)).unwrap();
+        assert_eq!(writer.linger().unwrap(), Some(Duration::ZERO));
+        assert!(writer.send_buffer_size().unwrap() > 0 && reader.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_closed_writer_has_no_options_any_more() {
+    run(async {
+        let [(stream, _peer), _] = both_families().await;
+        let (reader, mut writer) = stream.into_buffered();
+        writer.close();
+        writer.wait_closed().await.unwrap();
+        drop(reader);
+        assert_eq!(writer.nodelay().unwrap_err().kind(), ErrorKind::NotConnected);
+    });
+}
+
+/// Serves one connection and gives the options that it has at either end.
+async fn at_both_ends(
+    server: &ServerOptions,
+    client: &ConnectOptions,
+) -> [(bool, Option<Keepalive>); 2] {
+    let (sender, receiver) = annulus::sync::oneshot::channel();
+    let sender = std::cell::Cell::new(Some(sender));
+    let handler = async move |_: StreamReader, writer: StreamWriter| {
+        let options = (writer.nodelay().unwrap(), writer.keepalive().unwrap());
+        sender.take().unwrap().send(options).unwrap();
+    };
+    let server = start_server_with(handler, "127.0.0.1:0", server).await.unwrap();
+    let (reader, _writer) = open_connection_with(server.addresses()[0], client).await.unwrap();
+    [receiver.await.unwrap(), (reader.nodelay().unwrap(), reader.keepalive().unwrap())]
+}
+
+#[test]
+fn buffered_connections_send_at_once_unless_told_otherwise() {
+    run(async {
+        let (server, client) = (ServerOptions::default(), ConnectOptions::default());
+        assert_eq!(at_both_ends(&server, &client).await, [(true, None); 2]);
+        let listen = ListenOptions {
+            nodelay: Some(false),
+            keepalive: Some(PROBING),
+            ..ListenOptions::default()
+        };
+        let client = ConnectOptions { nodelay: Some(false), keepalive: Some(PROBING), ..client };
+        let server = ServerOptions { listen, ..server };
+        assert_eq!(at_both_ends(&server, &client).await, [(false, Some(PROBING)); 2]);
+    });
+}
+
+#[test]
+fn plain_streams_have_the_systems_default_unless_told_otherwise() {
+    run(async {
+        for nodelay in [None, Some(true)] {
+            let listen = ListenOptions { nodelay, ..ListenOptions::default() };
+            let mut listener = TcpListener::bind_with("127.0.0.1:0", &listen).await.unwrap();
+            let connect = ConnectOptions { nodelay, ..ConnectOptions::default() };
+            let address = listener.local_addr().unwrap();
+            let near = TcpStream::connect_with(address, &connect).await.unwrap();
+            let (far, _) = listener.accept().await.unwrap();
+            let expected = nodelay.unwrap_or(false);
+            assert_eq!((near.nodelay().unwrap(), far.nodelay().unwrap()), (expected, expected));
+        }
+    });
+}
+
+#[test]
+fn direct_descriptors_have_their_options_from_the_beginning() {
+    let runtime = match annulus::Runtime::builder().direct_descriptors(8).build() {
+        Err(annulus::SetupError::OptionUnsupported { since, .. }) => {
+            return println!("skipped: needs Linux {since}");
+        }
+        other => other.unwrap(),
+    };
+    common::watchdog::block_on(&runtime, async {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = ConnectOptions { keepalive: Some(PROBING), ..ConnectOptions::default() };
+        let address = listener.local_addr().unwrap();
+        let (reader, writer) = open_connection_with(address, &options).await.unwrap();
+        assert_eq!(annulus::metrics().direct_descriptors, 1);
+        assert!(reader.nodelay().unwrap());
+        assert_eq!(writer.keepalive().unwrap(), Some(PROBING));
+        let (reader, _writer) = open_connection(address).await.unwrap();
+        assert_eq!((reader.nodelay().unwrap(), reader.keepalive().unwrap()), (true, None));
     });
 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
-use annulus::net::tcp::Detached;
+use annulus::net::Detached;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
 use annulus::{JoinHandle, Runtime, metrics, raw_os_error, spawn, yield_now};

@@ -24,6 +24,20 @@
 //! }
 //! ```
 //!
+//! # Which to use
+//!
+//! | to                                            | use                                     |
+//! |-----------------------------------------------|-----------------------------------------|
+//! | serve, with a handler for each connection     | [`start_server`], [`Server`]            |
+//! | connect, and read lines or records            | [`open_connection`]                     |
+//! | accept connections one by one                 | [`TcpListener`]                         |
+//! | connect, with buffers of your own or leases   | [`TcpStream`]                           |
+//! | read in one task and write in another         | [`TcpStream::into_split`]               |
+//! | pass on between two connections               | [`copy_bidirectional`]                  |
+//! | send a file                                   | [`TcpStream::send_file`]                |
+//! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`], [`ServerOptions`] |
+//! | find dead peers                               | [`TcpStream::set_keepalive`], [`Keepalive`] |
+//!
 //! # Cancellation
 //!
 //! Every future here can be dropped at any moment, by a [`timeout`](crate::time::timeout) or a lost
@@ -38,7 +52,7 @@
 //!   stands should not drop writes. To bound a write in time, spawn it, or close the stream.
 
 mod address;
-pub mod tcp;
+mod tcp;
 
 pub use address::{ToAddresses, lookup};
 #[doc(inline)]

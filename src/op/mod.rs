@@ -43,6 +43,7 @@ mod recv_lease;
 mod room;
 mod send;
 mod send_zero_copy;
+mod set_option;
 mod shutdown;
 mod socket;
 mod target;
@@ -67,6 +68,7 @@ pub(crate) use recv::{Recv, RecvExact};
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use send::Sending;
 pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
+pub(crate) use set_option::SetOption;
 pub(crate) use socket::Socket;
 pub(crate) use timeout::KernelTimeout;
 

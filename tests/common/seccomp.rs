@@ -116,6 +116,15 @@ pub(crate) fn failing_at_times<T: Send + 'static>(
     supervised(vec![calls.into()], decide, body)
 }
 
+/// Runs `body` on a thread of a machine without IPv6.
+pub(crate) fn without_ipv6<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    let decide = |call: &seccomp_data| match call.args[0] == libc::AF_INET6 as u64 {
+        true => Verdict::Answer(libc::EAFNOSUPPORT),
+        false => Verdict::Continue,
+    };
+    supervised(vec![libc::SYS_socket.into()], decide, body)
+}
+
 /// Runs `body` on a thread for whose calls `decide` does.
 fn supervised<T: Send + 'static>(
     calls: Vec<Calls>,

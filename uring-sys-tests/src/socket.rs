@@ -77,6 +77,17 @@ pub fn set_option(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
     checked(done.into()).expect("set a socket option");
 }
 
+/// Reads an integer option of a socket.
+pub fn option(socket: &impl AsRawFd, level: i32, name: i32) -> i32 {
+    let mut value = 0;
+    let mut length = size_of_val(&value) as libc::socklen_t;
+    let (fd, place) = (socket.as_raw_fd(), ptr::from_mut(&mut value));
+    // SAFETY: the option is an `int`, and `value` has room for one.
+    let done = unsafe { libc::getsockopt(fd, level, name, place.cast(), &mut length) };
+    checked(done.into()).expect("read a socket option");
+    value
+}
+
 /// Makes closing `socket` reset the connection.
 pub fn reset_on_close(socket: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };

@@ -72,7 +72,9 @@ pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,
 ) -> io::Result<(StreamReader, StreamWriter)> {
-    Ok(TcpStream::connect_with(addresses, options).await?.into_buffered())
+    let nodelay = options.nodelay.or(Some(true));
+    let options = ConnectOptions { nodelay, ..options.clone() };
+    Ok(TcpStream::connect_with(addresses, &options).await?.into_buffered())
 }
 
 impl TcpStream {

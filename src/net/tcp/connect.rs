@@ -15,10 +15,12 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::Keepalive;
+use super::options::{Initial, Setting};
 use crate::driver::{Driver, Place};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
-use crate::op::{Connect, Descriptor, Op, OpenSocket, Socket};
+use crate::op::{Connect, Descriptor, Op, OpenSocket, SetOption, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
 use crate::time::sleep;
@@ -47,15 +49,25 @@ pub struct ConnectOptions {
     /// How long an address has to answer before the next is tried beside it; a quarter of a second by
     /// default. `None`: the next is tried only when the one before has failed.
     pub happy_eyeballs_delay: Option<Duration>,
-    /// The address to connect from, of which a port of zero is chosen by the system. Addresses of the
-    /// other family are not tried then.
+    /// The address to connect from, of which a port of zero is chosen by the system when it connects:
+    /// one that is taken by a connection to elsewhere will do. Addresses of the other family are not
+    /// tried then.
     pub local: Option<SocketAddr>,
+    /// Whether small pieces are sent at once (`Some(true)`) instead of waiting to send more in one packet.
+    /// `None`, the default, is on for [`open_connection`](crate::net::open_connection), and the system's
+    /// default, off, for a [`TcpStream`](super::TcpStream). See
+    /// [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay).
+    pub nodelay: Option<bool>,
+    /// How the kernel probes a peer that is silent; `None`, the default: not at all. See
+    /// [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
         let happy_eyeballs_delay = Some(Duration::from_millis(250));
-        Self { limit: None, happy_eyeballs_delay, local: None }
+        let (limit, local, nodelay, keepalive) = (None, None, None, None);
+        Self { limit, happy_eyeballs_delay, local, nodelay, keepalive }
     }
 }
 
@@ -85,7 +97,29 @@ async fn connect_to(
     let socket = new_socket(driver, &address, options).await.describe(&doing)?;
     let connect = Connect::new(driver, socket, address, options.limit);
     let socket = Op::new(driver, connect).await.describe(&doing)?;
+    if is_connected_to_itself(&socket, address) {
+        let itself = "the system has connected the socket to itself: nothing listens there";
+        return Err(describe(doing, io::Error::new(io::ErrorKind::ConnectionRefused, itself)));
+    }
     Ok(Rc::new(Socket::new(Rc::clone(driver), socket)))
+}
+
+/// A socket that connects to a port of this machine on which nothing listens may be given this very port
+/// as its own. TCP then connects it to itself. Without a descriptor of the process it costs more to find
+/// out than it is worth.
+fn is_connected_to_itself(socket: &Descriptor, address: SocketAddr) -> bool {
+    // Not a port that the system gives by itself, whatever it is set to.
+    if address.port() < 1024 {
+        return false;
+    }
+    let Some(fd) = socket.fd_at_hand() else { return false };
+    let is = socket::local_address(fd)
+        .is_ok_and(|local| local.port() == address.port() && local.ip() == address.ip());
+    if is {
+        // Reset, as an orderly end would keep the port for a minute, from the server that is to have it.
+        let _ = socket::set_linger(fd, Some(Duration::ZERO));
+    }
+    is
 }
 
 /// A socket, in the ring's table if there is a place. One that is to be bound needs a descriptor.
@@ -94,15 +128,27 @@ async fn new_socket(
     address: &SocketAddr,
     options: &ConnectOptions,
 ) -> io::Result<Descriptor> {
+    let initial = Initial { nodelay: options.nodelay, keepalive: options.keepalive };
+    let place = if options.local.is_some() { None } else { Place::take(driver) };
+    if let Some(place) = place {
+        let mut socket = Op::new(driver, OpenSocket::new(place, address)).await?;
+        for Setting { level, name, value, doing } in initial.each() {
+            let set = SetOption::new(socket, level, name, value);
+            socket = Op::new(driver, set).await.describe(doing)?;
+        }
+        return Ok(socket);
+    }
+    let fd = socket::tcp(address)?;
+    initial.set(&fd)?;
     if let Some(local) = &options.local {
-        let fd = socket::tcp(address)?;
+        if local.port() == 0 {
+            // Where the kernel does not know it, ports are only fewer.
+            let (level, name) = (socket::IPPROTO_IP, socket::IP_BIND_ADDRESS_NO_PORT);
+            let _ = socket::set_option(&fd, level, name, 1);
+        }
         socket::bind(&fd, local).describe(format_args!("bind to {local}"))?;
-        return Ok(fd.into());
     }
-    match Place::take(driver) {
-        Some(place) => Op::new(driver, OpenSocket::new(place, address)).await,
-        None => Ok(socket::tcp(address)?.into()),
-    }
+    Ok(fd.into())
 }
 
 /// The addresses, with those of either family by turns; the first stays the first.

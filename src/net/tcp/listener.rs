@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
-use super::TcpStream;
+use super::options::Initial;
 use super::trouble::Trouble;
+use super::{Keepalive, TcpStream};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
 use crate::op::{Accepted, Acceptor};
@@ -54,11 +55,29 @@ pub struct ListenOptions {
     /// last may be as large as the backlog: at most `ahead + backlog` are held. 64 by default; at
     /// least one.
     pub ahead: usize,
+    /// Whether the connections send small pieces at once (`Some(true)`) instead of waiting to send more in
+    /// one packet. `None`, the default, is on for [`start_server`](crate::net::start_server), and the
+    /// system's default, off, for a [`TcpListener`]. It costs nothing for each connection, as they
+    /// inherit it. See [`TcpStream::set_nodelay`].
+    pub nodelay: Option<bool>,
+    /// How the kernel probes the peers of the connections when they are silent, which they inherit, too;
+    /// `None`, the default: not at all. Without it a server keeps a connection whose peer has
+    /// vanished for ever, unless its handler bounds how long it waits. See
+    /// [`TcpStream::set_keepalive`].
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: 1024, reuse_addr: true, reuse_port: false, only_v6: None, ahead: 64 }
+        Self {
+            backlog: 1024,
+            reuse_addr: true,
+            reuse_port: false,
+            only_v6: None,
+            ahead: 64,
+            nodelay: None,
+            keepalive: None,
+        }
     }
 }
 
@@ -291,6 +310,7 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedF
     if let Some(only_v6) = options.only_v6.filter(|_| address.is_ipv6()) {
         set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, only_v6)?;
     }
+    Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
     socket::bind(&fd, address)?;
     socket::listen(&fd, options.backlog)?;
     Ok(fd)

@@ -1,9 +1,11 @@
 //! The two halves of a stream, for two tasks of one thread.
 
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::{error, fmt, io, mem};
 
+use super::stream::expect_fd;
 use super::{TcpStream, transfer};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::op::Socket;
@@ -90,6 +92,18 @@ impl OwnedReadHalf {
         } else {
             Err(ReuniteError { read: self, write })
         }
+    }
+}
+
+impl AsFd for OwnedReadHalf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expect_fd(&self.socket).as_fd()
+    }
+}
+
+impl AsRawFd for OwnedReadHalf {
+    fn as_raw_fd(&self) -> RawFd {
+        expect_fd(&self.socket).as_raw_fd()
     }
 }
 
@@ -222,6 +236,18 @@ impl Drop for OwnedWriteHalf {
         if mem::take(&mut self.shuts_down) {
             self.socket.end(Shutdown::Write);
         }
+    }
+}
+
+impl AsFd for OwnedWriteHalf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expect_fd(&self.socket).as_fd()
+    }
+}
+
+impl AsRawFd for OwnedWriteHalf {
+    fn as_raw_fd(&self) -> RawFd {
+        expect_fd(&self.socket).as_raw_fd()
     }
 }
 

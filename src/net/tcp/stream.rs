@@ -414,7 +414,7 @@ impl AsRawFd for TcpStream {
 }
 
 /// The traits' methods have no way to say that there is none.
-fn expect_fd(socket: &Socket) -> &OwnedFd {
+pub(super) fn expect_fd(socket: &Socket) -> &OwnedFd {
     socket.fd().unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -8,6 +8,7 @@ mod descriptors;
 mod files;
 mod limits;
 mod links;
+mod listeners;
 mod messages;
 mod multishot;
 mod races;
@@ -41,6 +42,7 @@ const SUBJECTS: &[&[Case]] = &[
     links::CASES,
     timeouts::CASES,
     sockets::CASES,
+    listeners::CASES,
     descriptors::CASES,
     messages::CASES,
     workers::CASES,

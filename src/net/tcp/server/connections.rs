@@ -1,6 +1,7 @@
 //! Who is being served.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 
 use std::net::Shutdown;
@@ -11,7 +12,7 @@ use super::ServerOptions;
 use crate::net::tcp::TcpStream;
 use crate::op::Socket;
 use crate::sync::Event;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, budget};
 
 /// The connections of a server, and whether it takes new ones.
 pub(super) struct Connections {
@@ -65,6 +66,8 @@ impl Connections {
     }
 
     pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
+        // It may hold at once, and again and again.
+        poll_fn(|context| budget::poll_spend(context)).await;
         while !holds(self) {
             self.progress.clear();
             self.progress.wait().await;

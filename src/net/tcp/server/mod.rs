@@ -17,8 +17,10 @@ use std::time::Duration;
 pub use outcome::{HandlerFailure, HandlerOutcome};
 
 use super::{ListenOptions, StreamReader, StreamWriter, TcpListener};
+use crate::error::raw_os_error;
 use crate::net::address::{ToAddresses, lookup};
 use crate::runtime::spawn;
+use crate::sys::errno;
 use crate::time::timeout;
 use connections::Connections;
 
@@ -34,7 +36,8 @@ use connections::Connections;
 /// # Errors
 ///
 /// If a name cannot be looked up, or an address cannot be listened on, such as `AddrInUse`. Of several
-/// addresses, one that this machine does not have is left out.
+/// addresses, one that this machine does not have is left out, also if it does not have IPv6 at all. Among
+/// addresses of both families, those of IPv6 take no connections of IPv4.
 ///
 /// # Panics
 ///
@@ -91,7 +94,9 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let listeners = listen(addresses, &options.listen).await?;
+    let nodelay = options.listen.nodelay.or(Some(true));
+    let listen_options = ListenOptions { nodelay, ..options.listen.clone() };
+    let listeners = listen(addresses, &listen_options).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
     let connections = Rc::new(Connections::new(options, listeners.len()));
     let handler = Rc::new(handler);
@@ -125,11 +130,17 @@ async fn listen(
     addresses: impl ToAddresses,
     options: &ListenOptions,
 ) -> io::Result<Vec<TcpListener>> {
+    let addresses = lookup(addresses).await?;
+    let mut options = options.clone();
+    if addresses.iter().any(SocketAddr::is_ipv4) {
+        // Or the socket of `[::]` would take the port of `0.0.0.0`, too.
+        options.only_v6 = options.only_v6.or(Some(true));
+    }
     let (mut listeners, mut missing) = (Vec::new(), None);
-    for address in lookup(addresses).await? {
-        match TcpListener::bind_with(address, options).await {
+    for address in addresses {
+        match TcpListener::bind_with(address, &options).await {
             Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing = Some(error),
+            Err(error) if is_missing(&error) => missing = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -137,6 +148,12 @@ async fn listen(
         Some(error) => Err(error),
         None => Ok(listeners),
     }
+}
+
+/// Whether this machine does not have an address, or its whole family.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || raw_os_error(error) == Some(errno::EAFNOSUPPORT)
 }
 
 /// A server that runs; made by [`start_server`]. Clones are of the same server.
