@@ -26,12 +26,21 @@ pub(super) struct Clock {
     shown: Cell<Instant>,
     /// What the system's showed then.
     real: Cell<Instant>,
-    goes: Cell<bool>,
+    pace: Cell<Pace>,
     outside: Arc<AtomicUsize>,
     /// Whether something may have ended in another thread that has not been heard of here.
     is_unheard: Cell<bool>,
     /// From when on, in real time, it may jump if nothing has come.
     jumps_from: Cell<Option<Instant>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It shows what the system's does: it was never stopped.
+    OfTheSystem,
+    /// It goes on from what it showed last.
+    Shifted,
+    Stopped,
 }
 
 impl Clock {
@@ -40,7 +49,7 @@ impl Clock {
         Self {
             shown: Cell::new(now),
             real: Cell::new(now),
-            goes: Cell::new(!is_stopped),
+            pace: Cell::new(if is_stopped { Pace::Stopped } else { Pace::OfTheSystem }),
             outside: Arc::default(),
             is_unheard: Cell::default(),
             jumps_from: Cell::default(),
@@ -48,26 +57,27 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Instant {
-        let shown = self.shown.get();
-        if !self.goes.get() {
-            return shown;
+        match self.pace.get() {
+            Pace::OfTheSystem => Instant::now(),
+            Pace::Shifted => later(self.shown.get(), self.real.get().elapsed()),
+            Pace::Stopped => self.shown.get(),
         }
-        later(shown, Instant::now().saturating_duration_since(self.real.get()))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        !self.goes.get()
+        self.pace.get() == Pace::Stopped
     }
 
     pub(super) fn stop(&self) {
         self.shown.set(self.now());
-        self.goes.set(false);
+        self.pace.set(Pace::Stopped);
     }
 
     /// Lets it go on from what it shows.
     pub(super) fn go_on(&self) {
-        if !self.goes.replace(true) {
+        if self.is_stopped() {
             self.real.set(Instant::now());
+            self.pace.set(Pace::Shifted);
         }
     }
 

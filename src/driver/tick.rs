@@ -24,6 +24,7 @@ impl Tick {
     pub(super) const NEVER: Self = Self(1 << 62);
 
     /// The tick at which a time from the start on has passed, or the last one that it has reached.
+    #[inline]
     pub(super) fn new(elapsed: Duration, rounding: Rounding) -> Self {
         let nanos = elapsed.as_nanos();
         let (ticks, most) = match rounding {
@@ -52,10 +53,11 @@ impl Tick {
 pub(super) struct Deadline {
     pub(super) tick: Tick,
     /// How far into the span that ends with the tick it is.
-    within: u16,
+    pub(super) within: u16,
 }
 
 impl Deadline {
+    #[inline]
     pub(super) fn new(elapsed: Duration) -> Self {
         // The span is open at its start and closed at its end, as the tick is rounded up.
         let within = elapsed.as_nanos().wrapping_sub(1) as u16;

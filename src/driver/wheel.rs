@@ -50,12 +50,20 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct TimerKey(u32);
 
 struct Timer {
-    deadline: Deadline,
+    /// Half of the deadline; the other half is where there is room for it.
+    tick: Tick,
     waker: Option<LocalWaker>,
     /// The index of the list that this stands in, or [`FIRED`], or [`NEVER`].
     place: u16,
+    within: u16,
     previous: u32,
     next: u32,
+}
+
+impl Timer {
+    fn deadline(&self) -> Deadline {
+        Deadline { tick: self.tick, within: self.within }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -110,9 +118,9 @@ impl Wheel {
 
     /// Adds a timer that wakes `waker` once `deadline` has passed.
     pub(super) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
-        let deadline = Deadline::new(self.elapsed(deadline));
-        let timer =
-            Timer { deadline, waker: Some(waker), place: FIRED as u16, previous: NONE, next: NONE };
+        let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
+        let (waker, place) = (Some(waker), FIRED as u16);
+        let timer = Timer { tick, waker, place, within, previous: NONE, next: NONE };
         let index = u32::try_from(self.timers.insert(timer)).ok().filter(|&index| index != NONE);
         let index = index.expect("fewer than 2^32 timers");
         self.start_running(index);
@@ -122,7 +130,9 @@ impl Wheel {
     /// Moves a timer to another deadline. If it had fired it has no waker.
     pub(super) fn restart(&mut self, key: TimerKey, deadline: Instant) {
         self.stop_running(key.0);
-        self.timers[key.0 as usize].deadline = Deadline::new(self.elapsed(deadline));
+        let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
+        let timer = &mut self.timers[key.0 as usize];
+        (timer.tick, timer.within) = (tick, within);
         self.start_running(key.0);
     }
 
@@ -177,7 +187,7 @@ impl Wheel {
             // Those on the top level may be farther away than the level reaches.
             Some((_, list)) if !self.is_behind() && list < SLOTS * (LEVELS - 1) => {
                 let deadlines =
-                    self.indices(list).map(|index| self.timers[index as usize].deadline);
+                    self.indices(list).map(|index| self.timers[index as usize].deadline());
                 deadlines.min().map(|deadline| later(self.start, deadline.elapsed()))
             }
             _ => next,
@@ -205,9 +215,9 @@ impl Wheel {
         if self.emptying.is_some() || tick > now.tick {
             return;
         }
-        let has_come = |index: &u32| self.timers[*index as usize].deadline <= now;
+        let has_come = |index: &u32| self.timers[*index as usize].deadline() <= now;
         let mut come: Vec<_> = self.indices(list).filter(has_come).collect();
-        come.sort_by_key(|&index| self.timers[index as usize].deadline);
+        come.sort_by_key(|&index| self.timers[index as usize].deadline());
         for index in come {
             self.unlink(index);
             self.append(index, DUE);
@@ -283,7 +293,7 @@ impl Wheel {
         let moved = batch.len();
         if list < SLOTS {
             // What is due keeps the order of the exact deadlines, which a tick does not tell apart.
-            batch.sort_by_key(|&index| self.timers[index as usize].deadline);
+            batch.sort_by_key(|&index| self.timers[index as usize].deadline());
             batch.drain(..).for_each(|index| self.append(index, DUE));
         } else {
             batch.drain(..).for_each(|index| self.place(index));
@@ -295,7 +305,7 @@ impl Wheel {
     /// Puts a timer that stands in no list where its deadline belongs.
     fn start_running(&mut self, index: u32) {
         let timer = &mut self.timers[index as usize];
-        if timer.deadline.tick == Tick::NEVER {
+        if timer.tick == Tick::NEVER {
             timer.place = NEVER as u16;
         } else {
             self.running += 1;
@@ -319,7 +329,7 @@ impl Wheel {
     /// Puts a timer that stands in no list, and is going to fire, where it belongs.
     fn place(&mut self, index: u32) {
         let now = self.now.0;
-        let tick = self.timers[index as usize].deadline.tick.0.min(now + REACH);
+        let tick = self.timers[index as usize].tick.0.min(now + REACH);
         if tick < now {
             self.append(index, DUE);
             return;
