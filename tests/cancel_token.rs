@@ -197,7 +197,7 @@ fn requests_from_other_threads_are_seen_by_all() {
                     thread::spawn(move || token.cancel())
                 })
                 .collect();
-            gather(waiters).await;
+            assert!(gather(waiters).await.iter().all(Result::is_ok));
             for thread in threads {
                 thread.join().unwrap();
             }

@@ -3,7 +3,8 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use super::gather::{GatherFutures, GatherTasks};
+use super::gather::GatherFutures;
+use super::outcomes::{GatherTasks, Outcomes};
 use crate::task::{Join, JoinHandle};
 
 /// Something that [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
@@ -24,9 +25,11 @@ pub trait Child<Kind>: sealed::Sealed<Kind> {
     /// What is polled.
     #[doc(hidden)]
     type Future: Future<Output = Self::Output> + Unpin;
+    /// What many of them end with: a `Vec`, and [`Outcomes`] of tasks.
+    type Outputs: IntoIterator<Item = Self::Output>;
     /// What waits for many of them.
     #[doc(hidden)]
-    type All: Future<Output = Vec<Self::Output>> + Unpin;
+    type All: Future<Output = Self::Outputs> + Unpin;
 
     #[doc(hidden)]
     fn into_child(self) -> Self::Future;
@@ -53,6 +56,7 @@ impl<F: Future> sealed::Sealed<Polled> for F {}
 
 impl<F: Future> Child<Polled> for F {
     type Output = F::Output;
+    type Outputs = Vec<F::Output>;
     type Future = Pin<Box<F>>;
     type All = GatherFutures<Self::Future>;
 
@@ -69,8 +73,9 @@ impl<T> sealed::Sealed<Joined> for JoinHandle<T> {}
 
 impl<T> Child<Joined> for JoinHandle<T> {
     type Output = <Join<T> as Future>::Output;
+    type Outputs = Outcomes<T>;
     type Future = Join<T>;
-    type All = GatherTasks<Self::Future>;
+    type All = GatherTasks<T>;
 
     fn into_child(self) -> Self::Future {
         self.into_future()

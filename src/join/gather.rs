@@ -5,7 +5,6 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::vec;
 
 use super::child::Child;
 use super::children::Children;
@@ -14,8 +13,10 @@ use crate::task::budget;
 /// Runs all of them together and gives their outputs, in the order of the arguments.
 ///
 /// Takes a tuple of up to twelve, an array, a `Vec`, or any iterator, of futures or of
-/// [`JoinHandle`](crate::JoinHandle)s (by value or by `&mut`). A tuple gives a tuple, an array an
-/// array, the others a `Vec`. Of nothing it is ready at once.
+/// [`JoinHandle`](crate::JoinHandle)s (by value or by `&mut`), and arrays, slices and `Vec`s also by
+/// `&mut`. A tuple gives a tuple, an array an array, the others a `Vec`; of tasks that it owns they
+/// give [`Outcomes`](super::Outcomes), which the compiler warns of if they are not looked at. Of nothing
+/// it is ready at once.
 ///
 /// Futures are polled by whoever awaits the `gather`, and only when they have been woken, so a wake
 /// costs the same however many there are; a tuple polls each member that has not ended, which for so
@@ -30,7 +31,8 @@ use crate::task::budget;
 /// # Cancel safety
 ///
 /// Dropped, it cancels what it owns: futures and the tasks of handles by value. Tasks whose handles
-/// it has only borrowed go on.
+/// it has only borrowed go on. A task that it owned and that had panicked by then goes to
+/// [`Builder::on_incident`](crate::Builder::on_incident).
 ///
 /// # Example
 ///
@@ -86,8 +88,12 @@ pub struct Vector<Kind>(Kind);
 #[derive(Debug)]
 pub struct Iterated<Kind>(Kind);
 
+/// [`Gather`]: it is borrowed.
+#[derive(Debug)]
+pub struct Borrowed<Kind>(Kind);
+
 impl<C: Child<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
-    type Outputs = Vec<C::Output>;
+    type Outputs = C::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         C::gather(self.into_iter())
@@ -95,7 +101,7 @@ impl<C: Child<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
 }
 
 impl<I: Iterator<Item: Child<Kind>>, Kind> Gather<Iterated<Kind>> for I {
-    type Outputs = Vec<<I::Item as Child<Kind>>::Output>;
+    type Outputs = <I::Item as Child<Kind>>::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         <I::Item as Child<Kind>>::gather(self)
@@ -107,13 +113,49 @@ impl<C: Child<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         let all = C::gather(self.into_iter());
-        async move {
-            let Ok(outputs) = all.await.try_into() else {
-                unreachable!("there are as many outputs as children")
-            };
-            outputs
-        }
+        async move { into_array(all.await) }
     }
+}
+
+impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
+where
+    &'a mut C: Child<Kind>,
+{
+    type Outputs = <&'a mut C as Child<Kind>>::Outputs;
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        <&mut C>::gather(self.iter_mut())
+    }
+}
+
+impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut [C]
+where
+    &'a mut C: Child<Kind>,
+{
+    type Outputs = <&'a mut C as Child<Kind>>::Outputs;
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        <&mut C>::gather(self.iter_mut())
+    }
+}
+
+impl<'a, C, Kind, const N: usize> Gather<Borrowed<Array<Kind>>> for &'a mut [C; N]
+where
+    &'a mut C: Child<Kind>,
+{
+    type Outputs = [<&'a mut C as Child<Kind>>::Output; N];
+
+    fn gather(self) -> impl Future<Output = Self::Outputs> {
+        self.each_mut().gather()
+    }
+}
+
+/// As many outputs as an array of children has.
+pub(super) fn into_array<T, const N: usize>(outputs: impl IntoIterator<Item = T>) -> [T; N] {
+    let Ok(outputs) = outputs.into_iter().collect::<Vec<_>>().try_into() else {
+        unreachable!("there are as many outputs as children")
+    };
+    outputs
 }
 
 /// Polls futures, those that have been woken, until all have ended.
@@ -156,46 +198,5 @@ impl<F: Future + Unpin> Future for GatherFutures<F> {
 impl<F: Future> fmt::Debug for GatherFutures<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GatherFutures").field("children", &self.children).finish_non_exhaustive()
-    }
-}
-
-/// Waits for tasks, which run by themselves, one after the other: so each is asked a few times only,
-/// and needs no waker of its own.
-pub struct GatherTasks<J: Future> {
-    waiting: vec::IntoIter<J>,
-    next: Option<J>,
-    outputs: Vec<J::Output>,
-}
-
-impl<J: Future + Unpin> GatherTasks<J> {
-    pub(super) fn new(joins: impl Iterator<Item = J>) -> Self {
-        let mut waiting = joins.collect::<Vec<_>>().into_iter();
-        let outputs = Vec::with_capacity(waiting.len());
-        Self { next: waiting.next(), waiting, outputs }
-    }
-}
-
-impl<J: Future> Unpin for GatherTasks<J> {}
-
-impl<J: Future + Unpin> Future for GatherTasks<J> {
-    type Output = Vec<J::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.next.is_none() {
-            return budget::poll_spend(context).map(|()| Vec::new());
-        }
-        while let Some(join) = &mut self.next {
-            let output = ready!(Pin::new(join).poll(context));
-            self.outputs.push(output);
-            self.next = self.waiting.next();
-        }
-        Poll::Ready(mem::take(&mut self.outputs))
-    }
-}
-
-impl<J: Future> fmt::Debug for GatherTasks<J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.waiting.len() + usize::from(self.next.is_some());
-        f.debug_struct("GatherTasks").field("waiting", &waiting).finish_non_exhaustive()
     }
 }

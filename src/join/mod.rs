@@ -120,6 +120,7 @@ mod cancel_token;
 mod child;
 mod children;
 mod gather;
+mod outcomes;
 mod shield;
 mod task_group;
 mod task_set;
@@ -133,6 +134,7 @@ pub use call::{CallHandle, call_at, call_later, call_soon};
 pub use cancel_token::{CancelOnDrop, CancelToken, Cancelled, cancel_gracefully};
 pub use child::Child;
 pub use gather::{Gather, gather};
+pub use outcomes::Outcomes;
 pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
 pub use task_set::TaskSet;
@@ -144,6 +146,7 @@ pub use wait::{Handle, ReturnWhen, Wait, wait};
 #[doc(hidden)]
 pub mod kind {
     pub use crate::join::child::{Joined, Polled};
-    pub use crate::join::gather::{Array, GatherFutures, GatherTasks, Iterated, Vector};
+    pub use crate::join::gather::{Array, Borrowed, GatherFutures, Iterated, Vector};
+    pub use crate::join::outcomes::GatherTasks;
     pub use crate::join::tuple::Tuple;
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use super::child::Child;
 use super::children::Children;
-use super::gather::{Array, Iterated, Vector};
+use super::gather::{Array, Borrowed, Iterated, Vector, into_array};
 use crate::task::budget;
 
 /// Runs all of them together and gives the values of their `Ok`s, in the order of the arguments, or
@@ -107,12 +107,43 @@ where
 
     fn try_gather(self) -> impl Future<Output = Result<[T; N], E>> {
         let all = TryGatherAll::new(self.into_iter().map(C::into_child));
-        async move {
-            let Ok(values) = all.await?.try_into() else {
-                unreachable!("there are as many values as children")
-            };
-            Ok(values)
-        }
+        async move { Ok(into_array(all.await?)) }
+    }
+}
+
+impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
+where
+    &'a mut C: Child<Kind, Output = Result<T, E>>,
+{
+    type Values = Vec<T>;
+    type Error = E;
+
+    fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
+        TryGatherAll::new(self.iter_mut().map(<&mut C>::into_child))
+    }
+}
+
+impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut [C]
+where
+    &'a mut C: Child<Kind, Output = Result<T, E>>,
+{
+    type Values = Vec<T>;
+    type Error = E;
+
+    fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
+        TryGatherAll::new(self.iter_mut().map(<&mut C>::into_child))
+    }
+}
+
+impl<'a, C, Kind, T, E, const N: usize> TryGather<Borrowed<Array<Kind>>> for &'a mut [C; N]
+where
+    &'a mut C: Child<Kind, Output = Result<T, E>>,
+{
+    type Values = [T; N];
+    type Error = E;
+
+    fn try_gather(self) -> impl Future<Output = Result<[T; N], E>> {
+        self.each_mut().try_gather()
     }
 }
 

@@ -178,7 +178,7 @@ impl<H: Handle> Wait<H> {
     fn suffices(&self, ended: &H) -> bool {
         match self.return_when {
             ReturnWhen::FirstCompleted => true,
-            ReturnWhen::FirstException => match ended.handle().outcome() {
+            ReturnWhen::FirstException => match ended.handle().peek() {
                 Some(Ok(output)) => (self.is_failure)(output),
                 Some(Err(error)) => matches!(error, JoinError::Panicked(_)),
                 None => false,

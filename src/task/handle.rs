@@ -1,5 +1,6 @@
 //! Waiting for a task's outcome.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -10,6 +11,7 @@ use futures_util::future::FusedFuture;
 
 use super::held::Task;
 use super::{JoinError, TaskId, budget, check_runtime, current};
+use crate::error::discard;
 
 /// A task, as seen by whoever spawned it.
 ///
@@ -98,6 +100,8 @@ use super::{JoinError, TaskId, budget, check_runtime, current};
 pub struct JoinHandle<T> {
     task: Task,
     taken: bool,
+    /// Whether [`outcome`](Self::outcome) has shown the outcome.
+    seen: Cell<bool>,
     _output: PhantomData<T>,
 }
 
@@ -106,7 +110,7 @@ impl<T> JoinHandle<T> {
     ///
     /// `T` is the output of the task's future, and this is the task's only handle.
     pub(super) unsafe fn new(task: Task) -> Self {
-        Self { task, taken: false, _output: PhantomData }
+        Self { task, taken: false, seen: Cell::new(false), _output: PhantomData }
     }
 
     /// Asks for the task's end: at its next turn its future is dropped instead of polled, and
@@ -139,7 +143,8 @@ impl<T> JoinHandle<T> {
         self.task.is_finished()
     }
 
-    /// The outcome, if the task has ended and its outcome was not taken by an await.
+    /// The outcome, if the task has ended and its outcome was not taken by an await. A panic that was
+    /// looked at in this way is not reported when the handle is dropped.
     ///
     /// # Example
     ///
@@ -155,6 +160,13 @@ impl<T> JoinHandle<T> {
     #[doc(alias = "asyncio.Task.result")]
     #[doc(alias = "asyncio.Task.exception")]
     pub fn outcome(&self) -> Option<&Result<T, JoinError>> {
+        let outcome = self.peek();
+        self.seen.set(outcome.is_some());
+        outcome
+    }
+
+    /// [`outcome`](Self::outcome) for the library, which does not count as looking at it.
+    pub(crate) fn peek(&self) -> Option<&Result<T, JoinError>> {
         if !self.is_finished() {
             return None;
         }
@@ -176,7 +188,7 @@ impl<T> JoinHandle<T> {
 
     /// The outcome, if the task has ended and it was not taken before.
     #[inline]
-    pub(super) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
+    pub(crate) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
         if self.taken || !self.task.is_finished() {
             return None;
         }
@@ -220,6 +232,11 @@ impl<T> JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
+        if self.seen.get() && matches!(self.peek(), Some(Err(_))) {
+            if let Some(Err(JoinError::Panicked(payload))) = self.take_outcome() {
+                discard(payload);
+            }
+        }
         if !self.taken {
             self.task.detach();
         }
@@ -245,6 +262,11 @@ pub struct Join<T>(JoinHandle<T>);
 impl<T> Join<T> {
     pub(crate) fn handle(&self) -> &JoinHandle<T> {
         &self.0
+    }
+
+    /// The outcome of a task that has ended, if it was not taken before.
+    pub(crate) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
+        self.0.take_outcome()
     }
 }
 
