@@ -59,7 +59,6 @@ impl Budget {
     }
 
     /// Makes the task wait for its next turn, or takes a unit of a new allowance.
-    #[cold]
     fn refuse(&self) -> bool {
         let left = self.left.get() - 1;
         if left > -PATIENCE {
@@ -76,7 +75,13 @@ impl Budget {
 /// Outside of a task it is always ready.
 #[inline]
 pub(crate) fn poll_spend(context: &Context<'_>) -> Poll<()> {
-    if try_spend() || !with_budget(Budget::refuse) {
+    if with_budget(Budget::try_spend) { Poll::Ready(()) } else { poll_exhausted(context) }
+}
+
+#[cold]
+#[inline(never)]
+fn poll_exhausted(context: &Context<'_>) -> Poll<()> {
+    if replenish() || !with_budget(Budget::refuse) {
         return Poll::Ready(());
     }
     context.waker().wake_by_ref();

@@ -10,6 +10,7 @@ use std::task::Waker;
 use super::budget::Budget;
 use super::header::Header;
 use super::held::Task;
+use super::running::check_runtime;
 use super::{JoinHandle, Origin, TaskId};
 use super::{tasks, waker};
 
@@ -24,23 +25,31 @@ struct Turn {
     budget: Budget,
 }
 
-/// Runs `body` with this task as the current one, and with a new budget.
+/// Runs `body` with this task as the current one, and with a new budget. For the loop: no task is the
+/// current one before and after.
 #[inline]
 pub(super) fn with_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
     TURN.with(|turn| {
-        let outer = turn.task.replace(Some(task.pointer()));
-        let _restore = Restore { turn, outer };
+        turn.task.set(Some(task.pointer()));
+        let _restore = Restore { turn, outer: None };
         turn.budget.refill();
         body()
     })
 }
 
-/// [`with_turn`] amid the turn of another task, whose budget is afterwards what it was.
+/// Runs `body` with this task as the current one, amid the turn of another, whose budget is afterwards
+/// what it was.
 pub(super) fn with_nested_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
-    let left = with_budget(Budget::left);
-    let value = with_turn(task, body);
-    with_budget(|budget| budget.restore(left));
-    value
+    TURN.with(|turn| {
+        let left = turn.budget.left();
+        let outer = turn.task.replace(Some(task.pointer()));
+        let restore = Restore { turn, outer };
+        turn.budget.refill();
+        let value = body();
+        drop(restore);
+        turn.budget.restore(left);
+        value
+    })
 }
 
 struct Restore<'a> {
@@ -60,10 +69,23 @@ pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
     TURN.with(|turn| ask(&turn.budget))
 }
 
-/// Whether a task is the current one.
+/// Call this before waiting for a task.
+///
+/// # Panics
+///
+/// If the wait could not end: the task is the current one, or cannot run while this thread is in the
+/// loop of its present runtime.
 #[inline]
-pub(super) fn is(task: &Task) -> bool {
-    TURN.with(|turn| turn.task.get()) == Some(task.pointer())
+#[track_caller]
+pub(super) fn check_wait(task: &Task) {
+    let shard = task.header().shard;
+    // A current task of the same shard is inside of the same loop.
+    match TURN.with(|turn| turn.task.get()) {
+        Some(current) if current == task.pointer() => panic!("a task cannot wait for its own end"),
+        // SAFETY: as in `with_current`.
+        Some(current) if unsafe { current.as_ref() }.shard == shard => {}
+        _ => check_runtime(task.header().shard().runtime, "this task"),
+    }
 }
 
 /// A hold of the current task, if that is what this waker wakes.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::future::FusedFuture;
 
 use super::held::Task;
-use super::{JoinError, TaskId, budget, check_runtime, current};
+use super::{JoinError, TaskId, budget};
 use crate::error::discard;
 
 /// A task, as seen by whoever spawned it.
@@ -206,18 +206,7 @@ impl<T> JoinHandle<T> {
     #[inline]
     #[track_caller]
     pub(crate) fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
-        if self.task.is_finished() {
-            return Poll::Ready(());
-        }
-        assert!(!current::is(&self.task), "a task cannot wait for its own end");
-        check_runtime(self.task.header().shard().runtime, "this task");
-        self.task.set_joiner(context.waker());
-        if !self.task.is_finished() {
-            return Poll::Pending;
-        }
-        // The waker's clone is foreign code, which has had the task end.
-        self.task.drop_joiner();
-        Poll::Ready(())
+        if self.task.is_finished() { Poll::Ready(()) } else { self.task.poll_end(context) }
     }
 
     #[inline]

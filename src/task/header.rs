@@ -240,7 +240,22 @@ pub(super) unsafe fn wake(task: NonNull<Header>) {
     if header.shard().is_owned_by_this_thread() {
         // SAFETY: this is the owner's thread.
         unsafe { header.shard().make_ready(task) };
-    } else if !header.in_inbox.swap(true, Ordering::AcqRel) {
+    } else {
+        // SAFETY: passed on by the caller.
+        unsafe { wake_from_elsewhere(task) };
+    }
+}
+
+/// Wakes a task from another thread than its own. Not inlined, as most wakes come from the own one.
+///
+/// # Safety
+///
+/// As for [`wake`].
+#[inline(never)]
+unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
+    // SAFETY: the caller's reference keeps the header valid.
+    let header = unsafe { task.as_ref() };
+    if !header.in_inbox.swap(true, Ordering::AcqRel) {
         // SAFETY: the caller has a reference, from which the inbox's is made.
         unsafe { retain(task) };
         // SAFETY: the reference is given away, and `in_inbox` was set here.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::cell::allocate;
 use super::header::{Header, Phase, hold, let_go};
@@ -191,9 +191,24 @@ impl Task {
         }
     }
 
+    /// Waits for the end of a task that has not ended. Not inlined, so that a join which need not wait
+    /// saves no registers.
+    #[inline(never)]
+    #[track_caller]
+    pub(super) fn poll_end(&self, context: &Context<'_>) -> Poll<()> {
+        current::check_wait(self);
+        self.set_joiner(context.waker());
+        if !self.is_finished() {
+            return Poll::Pending;
+        }
+        // The waker's clone is foreign code, which has had the task end: the waker came too late.
+        self.drop_joiner();
+        Poll::Ready(())
+    }
+
     /// Keeps the waker of whoever waits for the end. The newest counts.
     #[inline]
-    pub(super) fn set_joiner(&self, waker: &Waker) {
+    fn set_joiner(&self, waker: &Waker) {
         let joiner = &self.header().joiner;
         // Dropped, which may be foreign code, when the new one is in its place.
         let old = joiner.take();
@@ -207,9 +222,10 @@ impl Task {
     /// Nobody will take the outcome; if it is there already, it is dropped.
     pub(super) fn detach(&self) {
         self.header().joinable.set(false);
-        self.drop_joiner();
         if self.is_finished() {
             self.dispose();
+        } else {
+            self.drop_joiner();
         }
     }
 
