@@ -4,7 +4,7 @@
 mod common;
 
 use std::future::pending;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use annulus::net::{
 };
 use annulus::time::timeout;
 use common::conditions::until;
+use common::net::{connected, reset};
 use common::patience::limit;
 use common::watchdog::run;
 
@@ -101,5 +102,41 @@ fn a_handler_that_writes_and_aborts_at_once_keeps_neither_the_server_nor_its_pla
         server.close();
         timeout(limit(), server.wait_closed()).await.expect("the server ends");
         assert_eq!(server.active_connections(), 0);
+    });
+}
+
+/// The kernel reports an error once, to whatever comes first.
+#[test]
+fn a_reset_that_the_writer_meets_first_is_an_error_of_its_reader_each_time() {
+    run(async {
+        let (stream, peer) = connected();
+        let (mut reader, mut writer) = stream.into_buffered();
+        reset(peer);
+        // Nothing reads meanwhile.
+        until(|| writer.write_nowait("to nobody").is_err()).await;
+        for _ in 0..2 {
+            let line = reader.read_line().await;
+            let error = line.expect_err("a reset connection reads as ended");
+            assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionReset);
+            reader.read_to_end().await.unwrap_err();
+            assert!(!reader.at_eof());
+        }
+    });
+}
+
+#[test]
+fn a_body_that_a_reset_has_cut_off_is_never_taken_for_whole() {
+    run(async {
+        let (stream, mut peer) = connected();
+        let (mut reader, _writer) = stream.into_buffered();
+        peer.write_all(b"half of a mess").unwrap();
+        reader.fill().await.unwrap();
+        reset(peer);
+        for _ in 0..3 {
+            let error = reader.read_to_end().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert_eq!(&*reader.read(100).await.unwrap(), b"half of a mess");
+        reader.read(100).await.unwrap_err();
     });
 }
