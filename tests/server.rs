@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use annulus::Incident;
 use annulus::net::{
-    Server, ServerOptions, Shutdown, StreamReader, StreamWriter, open_connection, start_server,
-    start_server_with,
+    Server, ServerOptions, Shutdown, StreamReader, StreamWriter, TcpListener, open_connection,
+    start_server, start_server_on, start_server_with,
 };
 use annulus::sync::Event;
 use annulus::time::{sleep, timeout};
@@ -81,6 +81,27 @@ fn all_addresses_are_listened_on() {
         assert_eq!(server.addresses().len(), 1, "one that this machine does not have is left out");
         let error = start_server(echo, missing[0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+#[test]
+fn a_server_on_listeners_of_ones_own_serves_those_who_came_before_it() {
+    run(async {
+        let mut listeners = Vec::new();
+        for _ in 0..2 {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let addresses: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap()).collect();
+        let early = open_connection(addresses[0]).await.unwrap();
+        let server = start_server_on(echo, listeners, &ServerOptions::default()).unwrap();
+        assert_eq!(server.addresses(), addresses);
+        let late = open_connection(addresses[1]).await.unwrap();
+        for mut client in [early, late] {
+            ask(&mut client, "hello\n").await;
+        }
+        server.close();
+        server.wait_closed().await;
+        assert!(Peer::connect(addresses[1]).is_err());
     });
 }
 
@@ -425,7 +446,8 @@ fn a_shutdown_also_cuts_those_who_still_wait_to_be_served() {
 fn a_cut_handler_is_cancelled_wherever_it_waits() {
     run(async {
         let dropped = Rc::new(Event::new());
-        let its = Rc::clone(&dropped);
+        let has_begun = Rc::new(Cell::new(false));
+        let (its, begins) = (Rc::clone(&dropped), Rc::clone(&has_begun));
         let handler = async move |_: StreamReader, _: StreamWriter| {
             struct OnDrop(Rc<Event>);
             impl Drop for OnDrop {
@@ -434,11 +456,12 @@ fn a_cut_handler_is_cancelled_wherever_it_waits() {
                 }
             }
             let _on_drop = OnDrop(Rc::clone(&its));
+            begins.set(true);
             std::future::pending::<()>().await;
         };
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
         let _client = client(&server).await;
-        until(|| server.active_connections() == 1).await;
+        until(|| has_begun.get()).await;
         let outcome = server.shutdown(Duration::ZERO).await;
         assert_eq!(outcome, Shutdown { finished: 0, cut: 1 });
         assert!(dropped.is_set());

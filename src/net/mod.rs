@@ -60,5 +60,5 @@ pub use tcp::{
     ConnectOptions, Detached, HandlerFailure, HandlerOutcome, Incoming, Keepalive, ListenOptions,
     OwnedReadHalf, OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader,
     StreamWriter, TcpListener, TcpStream, copy_bidirectional, open_connection,
-    open_connection_with, start_server, start_server_with,
+    open_connection_with, start_server, start_server_on, start_server_with,
 };

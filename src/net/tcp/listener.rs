@@ -89,9 +89,37 @@ impl Default for ListenOptions {
 /// runtime has closed a socket; connections stay in the kernel's backlog meanwhile, and
 /// [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the pauses.
 ///
+/// One task accepts at a time: a listener is not cloned. For several, or for several threads, bind one for
+/// each with [`ListenOptions::reuse_port`].
+///
 /// Dropped, the listener stops listening when the kernel has let go of the accept in flight, in the
 /// next turn of the loop; [`close`](Self::close) waits for it. Connections that nobody accepted are
 /// closed.
+///
+/// # Example
+///
+/// ```no_run
+/// use annulus::net::{TcpListener, TcpStream};
+///
+/// async fn greet(mut stream: TcpStream) -> std::io::Result<()> {
+///     stream.write_all("hello\n").await.0
+/// }
+///
+/// annulus::run(async {
+///     let mut listener = TcpListener::bind("127.0.0.1:7000").await?;
+///     loop {
+///         let (stream, peer) = listener.accept().await?;
+///         annulus::spawn(async move {
+///             if let Err(error) = greet(stream).await {
+///                 eprintln!("{peer}: {error}");
+///             }
+///         });
+///     }
+///     # #[allow(unreachable_code)]
+///     # std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TcpListener {
     acceptor: Acceptor,
     /// Whether its connections inherit that closing them may take time.

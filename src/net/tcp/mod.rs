@@ -23,7 +23,7 @@ pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use options::Keepalive;
 pub use pass_on::copy_bidirectional;
 pub use server::{
-    HandlerFailure, HandlerOutcome, Server, ServerOptions, Shutdown, start_server,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_on,
     start_server_with,
 };
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};

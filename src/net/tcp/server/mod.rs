@@ -96,7 +96,52 @@ where
 {
     let nodelay = options.listen.nodelay.or(Some(true));
     let listen_options = ListenOptions { nodelay, ..options.listen.clone() };
-    let listeners = listen(addresses, &listen_options).await?;
+    start_server_on(handler, listen(addresses, &listen_options).await?, options)
+}
+
+/// [`start_server`] on listeners that are there already: of one's own options, of a supervisor that hands
+/// them over ([`TcpListener::from_std`]), or bound earlier than they are to be served.
+/// [`ServerOptions::listen`] has no effect. Whether connections send small pieces at once is the
+/// listeners' ([`ListenOptions::nodelay`]).
+///
+/// # Errors
+///
+/// If the address of a listener cannot be had.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{
+///     ServerOptions, StreamReader, StreamWriter, TcpListener, open_connection, start_server_on,
+/// };
+///
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     // Clients may connect already; they wait in the backlog while the rest is made ready.
+///     let (mut reader, _writer) = open_connection(listener.local_addr()?).await?;
+///     let greet = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
+///     let _server = start_server_on(greet, [listener], &ServerOptions::default())?;
+///     assert_eq!(&*reader.read_line().await?, b"hello\n");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "asyncio.Server.start_serving")]
+#[track_caller]
+pub fn start_server_on<H, T>(
+    handler: H,
+    listeners: impl IntoIterator<Item = TcpListener>,
+    options: &ServerOptions,
+) -> io::Result<Server>
+where
+    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    T: HandlerOutcome + 'static,
+{
+    let listeners: Vec<_> = listeners.into_iter().collect();
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
     let connections = Rc::new(Connections::new(options, listeners.len()));
     let handler = Rc::new(handler);
@@ -108,6 +153,26 @@ where
 }
 
 /// How to serve; see [`start_server_with`].
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::net::{
+///     Keepalive, ListenOptions, ServerOptions, StreamReader, StreamWriter, start_server_with,
+/// };
+///
+/// annulus::run(async {
+///     let keepalive = Some(Keepalive { idle: Duration::from_secs(60), ..Keepalive::default() });
+///     let listen = ListenOptions { keepalive, ..ListenOptions::default() };
+///     let options = ServerOptions { listen, most_connections: Some(10_000) };
+///     let handler = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello").await;
+///     let server = start_server_with(handler, "127.0.0.1:0", &options).await?;
+///     assert_eq!(server.active_connections(), 0);
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     /// How to listen.
