@@ -18,7 +18,8 @@ const LIMIT: usize = 64 * 1024;
 /// Reads lines, records and exact numbers of bytes from something that bytes come from.
 ///
 /// What is read is a [`Lease`], which derefs to `[u8]`: a line that was received as a whole is not
-/// copied. Whoever keeps lines for long copies them (`line.to_vec()`).
+/// copied. So a line that is kept keeps the whole buffer that it was received in, of 4 KiB or more,
+/// however short it is: to keep lines for long, copy them (`line.to_vec()`).
 ///
 /// A reader holds no more than its limit, by default 64 KiB, and what was received last; what is read
 /// by an exact number, or to the end, may be more. One that is not read from holds nothing but what is
@@ -63,7 +64,8 @@ pub struct StreamReader<R> {
     pub(super) unread: Unread,
     pub(super) limit: usize,
     end: End,
-    pub(super) overlong: Option<Overlong>,
+    /// Boxed, as there is hardly ever one.
+    pub(super) overlong: Option<Box<Overlong>>,
 }
 
 /// What comes behind the bytes that were received.
@@ -141,7 +143,7 @@ impl<R: Read> StreamReader<R> {
         Ok(self.unread.take(most.min(self.unread.front().len())))
     }
 
-    /// Reads to the end, however much that is.
+    /// Reads to the end, however much that is: the limit does not bound it.
     ///
     /// # Errors
     ///
@@ -272,7 +274,7 @@ impl<R: Read> StreamReader<R> {
 
     /// Bytes are read that were left of a record beyond the limit: then its end is the caller's matter.
     fn take_over(&mut self) {
-        if self.overlong.as_ref().is_some_and(Overlong::is_kept) {
+        if self.overlong.as_ref().is_some_and(|overlong| overlong.is_kept()) {
             self.overlong = None;
         }
     }

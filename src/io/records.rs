@@ -76,7 +76,7 @@ impl<R: Read> StreamReader<R> {
             Ok(found) => Ok(self.unread.take(found.end)),
             Err(error) => {
                 if let ReadError::LimitOverrun { .. } = error {
-                    self.overlong = Some(Overlong::new(separators, true));
+                    self.overlong = Some(Box::new(Overlong::new(separators, true)));
                 }
                 Err(error)
             }
@@ -100,7 +100,7 @@ impl<R: Read> StreamReader<R> {
             Err(ReadError::Incomplete { partial, .. }) => Ok(partial),
             Err(error) => {
                 if let ReadError::LimitOverrun { .. } = error {
-                    let overlong = Overlong::new(&[b"\n"], false);
+                    let overlong = Box::new(Overlong::new(&[b"\n"], false));
                     let is_over = self.discard_part(&overlong);
                     self.overlong = Some(overlong).filter(|_| !is_over);
                 }

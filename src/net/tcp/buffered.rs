@@ -67,22 +67,32 @@ pub async fn open_connection(
 ///
 /// # Panics
 ///
-/// If there is no runtime on this thread.
+/// If there is no runtime on this thread, or the reader's limit is zero.
 pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,
 ) -> io::Result<(StreamReader, StreamWriter)> {
     let nodelay = options.nodelay.or(Some(true));
     let options = ConnectOptions { nodelay, ..options.clone() };
-    Ok(TcpStream::connect_with(addresses, &options).await?.into_buffered())
+    let stream = TcpStream::connect_with(addresses, &options).await?;
+    Ok(stream.into_buffered_with(options.reader_limit))
 }
 
 impl TcpStream {
     /// Makes a reader of lines and records, and a writer with a queue, that may live in two tasks of
     /// this thread.
     pub fn into_buffered(self) -> (StreamReader, StreamWriter) {
+        self.into_buffered_with(None)
+    }
+
+    pub(super) fn into_buffered_with(
+        self,
+        reader_limit: Option<usize>,
+    ) -> (StreamReader, StreamWriter) {
         let (read, write) = self.into_split();
-        (StreamReader::new(read), StreamWriter::new(write))
+        let mut reader = StreamReader::new(read);
+        reader_limit.into_iter().for_each(|limit| reader.set_limit(limit));
+        (reader, StreamWriter::new(write))
     }
 }
 

@@ -61,13 +61,22 @@ pub struct ConnectOptions {
     /// How the kernel probes a peer that is silent; `None`, the default: not at all. See
     /// [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
     pub keepalive: Option<Keepalive>,
+    /// For [`open_connection_with`](crate::net::open_connection_with): how many bytes a line or record
+    /// may have, without its separator. `None`, the default, is 64 KiB. See
+    /// [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
+    pub reader_limit: Option<usize>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        let happy_eyeballs_delay = Some(Duration::from_millis(250));
-        let (limit, local, nodelay, keepalive) = (None, None, None, None);
-        Self { limit, happy_eyeballs_delay, local, nodelay, keepalive }
+        Self {
+            limit: None,
+            happy_eyeballs_delay: Some(Duration::from_millis(250)),
+            local: None,
+            nodelay: None,
+            keepalive: None,
+            reader_limit: None,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::task::{JoinHandle, budget};
 pub(super) struct Connections {
     served: RefCell<Slab<Connection>>,
     most: Option<usize>,
+    reader_limit: Option<usize>,
     /// Tasks that accept.
     listening: Cell<usize>,
     /// How many handlers have ended.
@@ -40,6 +41,7 @@ impl Connections {
         Self {
             served: RefCell::default(),
             most: options.most_connections.map(|most| most.max(1)),
+            reader_limit: options.reader_limit,
             listening: Cell::new(listening),
             ended: Cell::new(0),
             cut_waiting: Cell::new(None),
@@ -155,6 +157,12 @@ impl Connections {
 /// There is one that accepts.
 pub(super) struct Listening(Rc<Connections>);
 
+impl Listening {
+    pub(super) fn connections(&self) -> &Rc<Connections> {
+        &self.0
+    }
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
         self.0.listening.set(self.0.listening.get() - 1);
@@ -171,6 +179,11 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn number(&self) -> usize {
         self.number
+    }
+
+    /// What the handler's reader is limited to, if it is not the default.
+    pub(super) fn reader_limit(&self) -> Option<usize> {
+        self.connections.reader_limit
     }
 }
 

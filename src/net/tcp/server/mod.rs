@@ -146,8 +146,9 @@ where
     let connections = Rc::new(Connections::new(options, listeners.len()));
     let handler = Rc::new(handler);
     for listener in listeners {
-        let (handler, connections) = (Rc::clone(&handler), Rc::clone(&connections));
-        drop(spawn(serving::serve(listener, handler, connections)));
+        // The guard is made here: the task may be ended before it is first polled.
+        let (handler, listening) = (Rc::clone(&handler), connections.listening());
+        drop(spawn(serving::serve(listener, handler, listening)));
     }
     Ok(Server { addresses, shared: Rc::new(OnDrop(connections)) })
 }
@@ -188,6 +189,9 @@ pub struct ServerOptions {
     /// handler lets it be, that is the reader's limit, the writer's (64 KiB each), and what one
     /// receive takes (up to [`Builder::leases`](crate::Builder::leases)' size).
     pub most_connections: Option<usize>,
+    /// How many bytes a line or record may have, without its separator, that a handler reads. `None`,
+    /// the default, is 64 KiB. See [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
+    pub reader_limit: Option<usize>,
 }
 
 /// Listens on all addresses.

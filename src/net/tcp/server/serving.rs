@@ -9,22 +9,19 @@ use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
-use super::connections::{Connections, Served};
+use super::connections::{Connections, Listening, Served};
 use super::{HandlerFailure, HandlerOutcome, StreamReader, StreamWriter};
 use crate::error::{Incident, shielded};
 use crate::net::tcp::{TcpListener, TcpStream};
 use crate::runtime::{context, spawn};
 
 /// Accepts until the server is closed; then handles those that had arrived.
-pub(super) async fn serve<H, T>(
-    mut listener: TcpListener,
-    handler: Rc<H>,
-    connections: Rc<Connections>,
-) where
+pub(super) async fn serve<H, T>(mut listener: TcpListener, handler: Rc<H>, listening: Listening)
+where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let listening = connections.listening();
+    let connections = Rc::clone(listening.connections());
     loop {
         let next = pin!(async {
             if let Some(room) = connections.room().await {
@@ -105,7 +102,7 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T,
     T: HandlerOutcome + 'static,
 {
-    let (reader, writer) = stream.into_buffered();
+    let (reader, writer) = stream.into_buffered_with(served.reader_limit());
     let sent = writer.ending();
     let outcome = caught(handler(reader, writer)).await.map(HandlerOutcome::failure);
     let failure = match outcome {
