@@ -72,3 +72,15 @@ pub(crate) fn is_passing_accept_error(error: &io::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_does_not_listen_ends_a_listener() {
+        let ends = |&errno: &i32| ends_listener(&io::Error::from_raw_os_error(errno));
+        let all: Vec<_> = (1..=133).filter(ends).collect();
+        assert_eq!(all, [libc::EBADF, libc::EINVAL, libc::ENOTSOCK]);
+    }
+}
