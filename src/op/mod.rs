@@ -46,6 +46,8 @@ mod send_zero_copy;
 mod set_option;
 mod shutdown;
 mod socket;
+#[cfg(test)]
+mod steps;
 mod target;
 mod timeout;
 
