@@ -20,52 +20,46 @@ const ALLOWANCE: i16 = 128;
 /// the work of a poll of the task so stays within an eighth of what those polls take.
 const PATIENCE: i16 = 8 * ALLOWANCE;
 
-pub(super) struct Budget {
-    /// What is left of the allowance; below zero, how often an operation was refused since it was
-    /// used up.
-    left: Cell<i16>,
-    /// How often operations were refused on this thread.
-    refusals: Cell<u32>,
-}
+/// What is left of the allowance; below zero, how often an operation was refused since it was used up.
+pub(super) struct Budget(Cell<i16>);
 
 impl Budget {
     pub(super) const fn new() -> Self {
-        Self { left: Cell::new(ALLOWANCE), refusals: Cell::new(0) }
+        Self(Cell::new(ALLOWANCE))
     }
 
     /// A task begins its turn.
     #[inline]
     pub(super) fn refill(&self) {
-        self.left.set(ALLOWANCE);
+        self.0.set(ALLOWANCE);
     }
 
     /// What is left, to be put back by [`restore`](Self::restore).
     pub(super) fn left(&self) -> i16 {
-        self.left.get()
+        self.0.get()
     }
 
     pub(super) fn restore(&self, left: i16) {
-        self.left.set(left);
+        self.0.set(left);
     }
 
     /// Takes a unit, if there is one left.
     #[inline]
     fn try_spend(&self) -> bool {
-        let left = self.left.get();
+        let left = self.0.get();
         if left > 0 {
-            self.left.set(left - 1);
+            self.0.set(left - 1);
         }
         left > 0
     }
 
     /// Makes the task wait for its next turn, or takes a unit of a new allowance.
     fn refuse(&self) -> bool {
-        let left = self.left.get() - 1;
+        let left = self.0.get() - 1;
         if left > -PATIENCE {
-            self.left.set(left);
-            self.refusals.set(self.refusals.get().wrapping_add(1));
+            self.0.set(left);
         } else {
-            self.left.set(ALLOWANCE - 1);
+            self.0.set(ALLOWANCE - 1);
         }
         left > -PATIENCE
     }
@@ -103,12 +97,4 @@ fn replenish() -> bool {
         with_budget(Budget::refill);
     }
     is_outside
-}
-
-/// How often operations that were ready were refused on this thread, for want of allowance. If a
-/// poll that was pending has changed this, something in it was ready, and has woken the poller.
-#[inline]
-#[allow(dead_code, reason = "timeouts are to ask for it")]
-pub(crate) fn refusals() -> u32 {
-    with_budget(|budget| budget.refusals.get())
 }

@@ -105,9 +105,7 @@ pub(crate) use held::Task;
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
-#[allow(unused_imports, reason = "for sleeps, which go over to the runtime that polls them")]
-pub(crate) use running::running;
-pub(crate) use running::{Running, RuntimeId, check_runtime};
+pub(crate) use running::{Running, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;
 pub(crate) use tasks::{Origin, Tasks, is_large};
 pub(crate) use wake::{WakeSlot, poll_until, wake};
