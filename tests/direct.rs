@@ -160,6 +160,34 @@ fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
     }
 }
 
+/// No end of what is there to be received, by one task, in one turn: what is left goes through the ring.
+#[test]
+fn a_turn_receives_no_more_than_its_allowance_past_the_ring() {
+    const STREAMS: usize = 100;
+    const EACH: usize = 63 << 10;
+    const ALLOWANCE: usize = 4 << 20;
+    run(async {
+        let mut pairs: Vec<_> = (0..STREAMS).map(|_| connected()).collect();
+        for (stream, peer) in &mut pairs {
+            peer.write_all(&[7; 1024 + EACH]).unwrap();
+            // From now on it is known that there is more.
+            stream.read_exact(vec![0; 1024].into_boxed_slice()).await.0.unwrap();
+        }
+        yield_now().await;
+        let before = metrics().direct;
+        let mut reading = Box::pin(async {
+            for (stream, _) in &mut pairs {
+                stream.read_exact(vec![0; EACH].into_boxed_slice()).await.0.unwrap();
+            }
+        });
+        assert!(once(reading.as_mut()).await.is_pending());
+        let received = (metrics().direct - before) as usize * EACH;
+        let most = ALLOWANCE + EACH;
+        assert!((ALLOWANCE / 2..=most).contains(&received), "{received} bytes at most in one turn");
+        reading.await;
+    });
+}
+
 /// A connection that always has bytes to give, read by a task that wants no more than that: the
 /// kernel and the timers have their turn after every few megabytes all the same.
 #[test]

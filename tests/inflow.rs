@@ -15,7 +15,7 @@ use blake3::Hasher;
 use common::bounded::bounded;
 use common::inflow::flowing;
 use common::net::{connected, reset};
-use common::poll::{once, until};
+use common::poll::{once, until, yield_times};
 use common::random::seeded;
 use common::watchdog::run;
 
@@ -51,9 +51,11 @@ fn a_reset_is_reported_behind_the_bytes_before_it() {
     run(async {
         let (mut stream, peer) = flowing().await;
         reset(peer);
-        let error = stream.recv().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        assert!(stream.recv().await.unwrap().is_empty());
+        for _ in 0..2 {
+            // It never becomes a clean end.
+            let error = stream.recv().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
     });
 }
 
@@ -157,6 +159,72 @@ fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
             }
             assert_eq!(metrics().lease_misses, 0);
             drop(stream);
+        });
+    });
+}
+
+/// What has been received before anyone asked is all that the process holds: the rest is in the socket.
+#[test]
+fn a_peer_makes_the_process_hold_no_more_than_a_few_messages_that_nobody_reads() {
+    const MESSAGE: usize = 5;
+    bounded(|| {
+        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        runtime.block_on(async {
+            let (stream, mut peer) = flowing().await;
+            for n in 0..40 {
+                peer.write_all(&[n; MESSAGE]).unwrap();
+                // The kernel has its turn, in which it receives.
+                yield_times(2).await;
+            }
+            let mut detached = stream.into_std().await.unwrap();
+            let held = detached.unread.len();
+            assert!((MESSAGE..=8 * MESSAGE).contains(&held), "{held} bytes were received");
+            drop(peer);
+            let mut all = detached.unread;
+            detached.stream.read_to_end(&mut all).unwrap();
+            assert_eq!(all.len(), 40 * MESSAGE);
+        });
+    });
+}
+
+/// Many streams that each have a few messages are as good as one that always has one.
+#[test]
+fn messages_that_have_come_take_from_the_budget_of_the_task_that_reads_them() {
+    const STREAMS: usize = 60;
+    const MESSAGES: usize = 3;
+    bounded(|| {
+        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        runtime.block_on(async {
+            // Many small buffers are in use only once they were wanted at the same time.
+            let (mut stream, mut peer) = connected();
+            let mut held = Vec::new();
+            while metrics().small_leases < 2 * STREAMS * MESSAGES {
+                peer.write_all(b"held").unwrap();
+                held.push(stream.recv().await.unwrap());
+            }
+            drop(held);
+            let mut pairs = Vec::new();
+            for _ in 0..STREAMS {
+                let (stream, mut peer) = flowing().await;
+                for _ in 0..MESSAGES {
+                    peer.write_all(b"small").unwrap();
+                    yield_times(2).await;
+                }
+                pairs.push((stream, peer));
+            }
+            yield_now().await;
+            let mut read = 0;
+            let mut reading = Box::pin(async {
+                for _ in 0..MESSAGES {
+                    for (stream, _) in &mut pairs {
+                        assert_eq!(&*stream.recv().await.unwrap(), b"small");
+                        read += 1;
+                    }
+                }
+            });
+            assert!(once(reading.as_mut()).await.is_pending(), "it has more to do than its budget");
+            reading.await;
+            assert_eq!(read, STREAMS * MESSAGES);
         });
     });
 }

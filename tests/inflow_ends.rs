@@ -12,8 +12,15 @@ use annulus::{Runtime, metrics, yield_now};
 use common::bounded::bounded;
 use common::descriptors;
 use common::inflow::flowing;
+use common::net::connected;
 use common::patience::patient;
 use common::poll::until;
+
+/// In which the kernel has its turn whenever a task yields.
+fn with_few_buffers() -> Runtime {
+    let builder = Runtime::builder().polls_a_turn(1);
+    builder.small_leases(4, 64).leases(1, 64).build().unwrap()
+}
 
 /// Drops a stream that has something unread, before or after the kernel has told of it, and has its peer
 /// find the end.
@@ -36,7 +43,7 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
     let _alone = descriptors::alone();
     let before = descriptors::open();
     bounded(|| {
-        let runtime = Runtime::builder().small_leases(4, 64).leases(1, 64).build().unwrap();
+        let runtime = with_few_buffers();
         runtime.block_on(async {
             for round in 1..=50 {
                 let (stream, peer) = flowing().await;
@@ -47,6 +54,46 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
         });
     });
     descriptors::assert_back_to(before);
+}
+
+/// What had been received for a stream that is dropped comes back: else the next one finds no buffer. The
+/// one large buffer is lent out, so it does not step in.
+#[test]
+fn the_buffers_of_what_nobody_took_are_used_again() {
+    bounded(|| {
+        let runtime = with_few_buffers();
+        runtime.block_on(async {
+            let (mut large, mut peer) = connected();
+            peer.write_all(&[1; 128]).unwrap();
+            let _held = [large.recv().await.unwrap(), large.recv().await.unwrap()];
+            assert_eq!(metrics().lease_misses, 0);
+            for round in 1..=50 {
+                let (stream, peer) = flowing().await;
+                drop_unread(round, stream, peer).await;
+            }
+            assert_eq!(metrics().lease_misses, 0);
+        });
+    });
+}
+
+/// The kernel may still receive for a while: until then the number must not be another socket's, but the
+/// peer is told at once.
+#[test]
+fn a_dropped_stream_tells_its_peer_at_once_and_keeps_its_descriptor_until_the_kernel_lets_go() {
+    let _alone = descriptors::alone();
+    bounded(|| {
+        let runtime = Runtime::builder().build().unwrap();
+        runtime.block_on(async {
+            let (stream, mut peer) = flowing().await;
+            let before = descriptors::open();
+            drop(stream);
+            // The loop has not turned.
+            assert_eq!(descriptors::open(), before);
+            peer.set_read_timeout(Some(patient(Duration::from_secs(5)))).unwrap();
+            assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0, "the end");
+            until(|| descriptors::open() < before).await;
+        });
+    });
 }
 
 #[test]

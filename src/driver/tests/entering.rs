@@ -250,3 +250,20 @@ fn the_bells_poll_is_armed_again_after_it_has_ended() {
     bench.driver.turn(true);
     assert_eq!(polls(), 2, "armed once more");
 }
+
+#[test]
+fn calls_past_the_ring_have_an_allowance_that_each_turn_renews() {
+    let bench = Bench::with_capacity(8);
+    assert!(bench.driver.is_first_of_turn() && bench.driver.may_go_direct());
+    // Calls cost something, too, even if they move nothing.
+    let calls = (0..1 << 20).take_while(|_| {
+        bench.driver.note_direct(0);
+        bench.driver.may_go_direct()
+    });
+    assert!(calls.count() < 1 << 14);
+    assert!(bench.driver.is_turn_spent() && !bench.driver.is_first_of_turn());
+    bench.driver.turn(false);
+    assert!(!bench.driver.is_turn_spent());
+    bench.driver.note_direct(4 << 20);
+    assert!(bench.driver.is_turn_spent() && !bench.driver.may_go_direct());
+}
