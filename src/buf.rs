@@ -25,6 +25,31 @@
 //! Containers whose length cannot change (`Box<[u8]>`) keep it, and the count tells what is new.
 //! To keep what a `Vec` holds and read behind it, read into `vec.slice(vec.len()..)`.
 //!
+//! The capacity may be larger than what was asked for: `BytesMut::with_capacity(4)` and `reserve(4)` give
+//! what the allocator has, and even a `Vec` promises no more than *at least*. So `read_exact` of four
+//! bytes reads into a range of four:
+//!
+//! ```
+//! use annulus::buf::IoBuf;
+//! use annulus::net::TcpStream;
+//! use bytes::BytesMut;
+//!
+//! async fn read_length(stream: &mut TcpStream) -> std::io::Result<u32> {
+//!     let (result, four) = stream.read_exact(BytesMut::with_capacity(4).slice(..4)).await;
+//!     result?;
+//!     Ok(u32::from_be_bytes(four.as_bytes().try_into().expect("four bytes")))
+//! }
+//! # annulus::run(async {
+//! #     let mut listener = annulus::net::TcpListener::bind("127.0.0.1:0").await?;
+//! #     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+//! #     let (mut stream, _) = listener.accept().await?;
+//! #     client.write_all(b"\0\0\0\x05hello".to_vec()).await.0?;
+//! #     assert_eq!(read_length(&mut stream).await?, 5);
+//! #     Ok::<(), std::io::Error>(())
+//! # })??;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Nothing lets safe code see a byte that was never written: lengths grow only over bytes that the
 //! kernel has said it wrote.
 

@@ -11,6 +11,12 @@ use super::Slice;
 /// - [`read_ptr`](Self::read_ptr) points to [`bytes_init`](Self::bytes_init) initialised bytes.
 /// - The pointer and the length stay the same, and the memory stays valid, until the value is
 ///   dropped or changed through `&mut`: also when the value moves.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that can be written from",
+    label = "expected an owned buffer, such as `Vec<u8>`, `Bytes`, `String` or `&'static [u8]`",
+    note = "the kernel may still read the buffer after the call has returned, so a borrowed one will not \
+            do: pass it by value (`buffer.to_vec()`), and get it back with the result"
+)]
 pub unsafe trait IoBuf: Unpin + 'static {
     /// The start of the memory.
     fn read_ptr(&self) -> *const u8;
@@ -26,6 +32,9 @@ pub unsafe trait IoBuf: Unpin + 'static {
     }
 
     /// A range of this buffer, to be written from, or read into.
+    ///
+    /// This is also how to read an exact number of bytes, as a container may have more capacity than was
+    /// asked for: `read_exact(buffer.slice(..4))`.
     ///
     /// The range may begin inside the initialised bytes or just behind them, and may end anywhere;
     /// for a write it ends with the initialised bytes, for a read with the capacity at the latest.
@@ -70,6 +79,12 @@ pub unsafe trait IoBuf: Unpin + 'static {
 /// [`bytes_total`](Self::bytes_total) bytes that may be written, of which the first
 /// [`bytes_init`](IoBuf::bytes_init) are initialised; the memory is nobody else's, and pointer and
 /// total stay the same under the same conditions.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no buffer that can be read into",
+    label = "expected an owned buffer, such as `Vec<u8>`, `Box<[u8]>` or `BytesMut`",
+    note = "the kernel may still write to the buffer after the call has returned, so a borrowed one \
+            will not do: pass it by value, and get it back with the result"
+)]
 pub unsafe trait IoBufMut: IoBuf {
     /// The start of the memory.
     fn write_ptr(&mut self) -> *mut u8;

@@ -201,7 +201,8 @@ impl TcpStream {
         transfer::read(&self.socket, buffer)
     }
 
-    /// Reads until the buffer's capacity is full.
+    /// Reads until the buffer's capacity is full, which may be more than it was made with: for exactly `n`
+    /// bytes pass `buffer.slice(..n)` ([`IoBuf::slice`](crate::buf::IoBuf::slice)).
     ///
     /// # Errors
     ///
