@@ -459,6 +459,7 @@ fn a_runtime_in_a_thread_local_variable_tears_down_with_its_thread() {
 
 #[test]
 fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
+    let _alone = alone();
     for threaded in [false, true] {
         let incidents = Incidents::default();
         let its = incidents.clone();
@@ -483,6 +484,7 @@ fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
 /// The kernel cancels it both ways.
 #[test]
 fn a_limited_connect_that_its_runtimes_end_has_cut_does_not_say_that_it_timed_out() {
+    let _alone = alone();
     bounded(|| {
         let (listener, _filler) = full_listener();
         let address = listener.local_addr().unwrap();
