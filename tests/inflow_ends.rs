@@ -60,6 +60,7 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
 /// one large buffer is lent out, so it does not step in.
 #[test]
 fn the_buffers_of_what_nobody_took_are_used_again() {
+    let _alone = descriptors::alone();
     bounded(|| {
         let runtime = with_few_buffers();
         runtime.block_on(async {
