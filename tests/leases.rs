@@ -445,8 +445,12 @@ fn a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so() {
         }
     });
     let incidents = incidents.take();
-    let fewer =
-        |incident: &_| matches!(incident, Incident::FewerLeases { asked, got, .. } if got < asked);
+    // With a little space there are some, with less there may be none.
+    let fewest = u16::from(role == "24");
+    let fewer = |incident: &_| match incident {
+        Incident::FewerLeases { asked, got, .. } => got < asked && *got >= fewest,
+        _ => false,
+    };
     assert!(!incidents.is_empty() && incidents.iter().all(fewer), "{incidents:?}");
 }
 

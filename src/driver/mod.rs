@@ -376,6 +376,7 @@ impl<R: Ring> Driver<R> {
     /// Gives memory back that was needed at a peak.
     fn trim(&self) {
         self.flight.borrow_mut().trim();
+        self.wheel.borrow_mut().trim();
         self.leases.trim();
         let mut wakers = self.spare_wakers.take();
         trim(&mut wakers);

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::tick::{Deadline, Rounding, Tick};
+use super::trimming::trim_slab;
 use crate::sys::later;
 use crate::task::LocalWaker;
 
@@ -104,6 +105,11 @@ impl Wheel {
             batch: Vec::new(),
             removed: 0,
         }
+    }
+
+    /// Gives back memory that was for more timers. None moves.
+    pub(super) fn trim(&mut self) {
+        trim_slab(&mut self.timers);
     }
 
     /// How many timers there are, fired ones that were not removed included.
