@@ -55,13 +55,15 @@
 
 mod containers;
 mod lease;
+mod own_memory;
 mod slice;
 mod traits;
 
 use std::io;
 
 pub use lease::Lease;
-pub(crate) use lease::{LeaseMemory, OwnMemory, Tally};
+pub(crate) use lease::LeaseMemory;
+pub(crate) use own_memory::{OwnMemory, Tally};
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};
 

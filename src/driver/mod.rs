@@ -5,7 +5,7 @@
 //! - [`slot`] is the life of one operation in flight, as a table of states.
 //! - [`flight`] pushes, enters and reaps: the [`queue`] holds what goes to the kernel, the [`book`]
 //!   what is known of the entries there.
-//! - [`wheel`] holds the deadlines, which are measured by the [`clock`].
+//! - [`wheel`] holds the deadlines, which are measured by the [`clock`]; [`timing`] waits for them.
 //! - [`direct`] bounds what is done past the ring.
 //! - [`refusals`] notes when the kernel takes nothing.
 //! - [`table`] is which places of the ring's table of files are taken.
@@ -45,6 +45,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod timing;
 mod trimming;
 mod untaken;
 mod wheel;
@@ -52,7 +53,6 @@ mod wheel;
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
 
 pub(crate) use clock::Outside;
 pub(crate) use leases::{LeaseSize, LeaseSizes, Taken};
@@ -391,76 +391,6 @@ impl<R: Ring> Driver<R> {
         }
     }
 
-    fn longest_wait(&self) -> Wait {
-        match self.next_deadline() {
-            None => Wait::Forever,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(self.now());
-                self.clock.wait_for(left, self.flight.borrow().attended() > 0)
-            }
-        }
-    }
-
-    /// When timers have to be looked at. A clock that stands still goes to the exact time.
-    fn next_deadline(&self) -> Option<Instant> {
-        let wheel = self.wheel.borrow();
-        if self.clock.is_stopped() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
-    }
-
-    /// Nothing has come: a clock that stands still goes on to the next deadline.
-    fn jump(&self) {
-        if let Some(deadline) = self.next_deadline() {
-            self.clock.jump_to(deadline);
-        }
-    }
-
-    /// Fires at most `limit` timers.
-    fn fire_timers(&self, limit: usize) {
-        let mut wheel = self.wheel.borrow_mut();
-        if !wheel.is_empty() {
-            let now = self.now();
-            wheel.advance_to(now, limit);
-            if self.clock.is_stopped() {
-                wheel.advance_exactly_to(now);
-            }
-            let mut flight = self.flight.borrow_mut();
-            wheel.fire(limit, |waker| flight.record_wake(waker));
-        }
-    }
-
-    /// The time that deadlines are measured by.
-    pub(crate) fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    /// Whether the clock stands still.
-    pub(crate) fn is_clock_stopped(&self) -> bool {
-        self.clock.is_stopped()
-    }
-
-    /// Makes the clock stand still, but for jumps to the next deadline.
-    pub(crate) fn stop_clock(&self) {
-        self.clock.stop();
-    }
-
-    /// Lets the clock go on.
-    pub(crate) fn start_clock(&self) {
-        self.clock.go_on();
-    }
-
-    /// Moves a clock that stands still, and wakes all whose deadlines have come by that, however many.
-    /// Runs foreign code.
-    pub(crate) fn advance_clock(&self, duration: Duration) {
-        self.clock.advance(duration);
-        self.fire_timers(usize::MAX);
-        self.run_aftermath();
-    }
-
-    /// Until what this gives is dropped, the clock does not jump.
-    pub(crate) fn outside(&self) -> Outside {
-        self.clock.outside()
-    }
-
     /// Wakes what was recorded and settles what came too late. Runs foreign code.
     pub(crate) fn run_aftermath(&self) {
         let mut wakers = self.spare_wakers.take();
@@ -479,42 +409,6 @@ impl<R: Ring> Driver<R> {
         if let Some(message) = message {
             (self.incidents)(&Incident::CallbackPanicked { message });
         }
-    }
-
-    /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
-    pub(crate) fn start_timer(&self, deadline: Instant, waker: &Waker) -> TimerKey {
-        let waker = LocalWaker::new(waker);
-        self.wheel.borrow_mut().insert(deadline, waker)
-    }
-
-    /// Whether a timer has fired; if not, it will wake `waker`.
-    pub(crate) fn poll_timer(&self, key: TimerKey, waker: &Waker) -> Poll<()> {
-        if self.wheel.borrow().has_fired(key) {
-            return Poll::Ready(());
-        }
-        if self.wheel.borrow().will_wake(key, waker) {
-            return Poll::Pending;
-        }
-        // Foreign code, which may have had the timer fire: so look once more.
-        let fresh = LocalWaker::new(waker);
-        if self.wheel.borrow().has_fired(key) {
-            return Poll::Ready(());
-        }
-        let old = self.wheel.borrow_mut().replace_waker(key, fresh);
-        drop(old);
-        Poll::Pending
-    }
-
-    /// Moves a timer, fired or not, to another deadline. Who waits for one that had fired must
-    /// [poll](Self::poll_timer) it.
-    pub(crate) fn restart_timer(&self, key: TimerKey, deadline: Instant) {
-        self.wheel.borrow_mut().restart(key, deadline);
-    }
-
-    /// Removes a timer, fired or not. Nothing of it is left.
-    pub(crate) fn stop_timer(&self, key: TimerKey) {
-        let waker = self.wheel.borrow_mut().remove(key);
-        drop(waker);
     }
 
     /// Counts a receive that goes on by itself.
