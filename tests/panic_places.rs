@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
+use annulus::Builder;
 use annulus::join::{ThreadPool, call_at, call_later, call_soon, shield, to_thread};
 use annulus::sync::{
     Barrier, BoundedSemaphore, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote,
@@ -43,6 +44,16 @@ fn what_has_room_for_nothing_panics_at_its_caller() {
     points_here(|| broadcast::channel::<u8>(0));
     points_here(|| Barrier::new(0));
     points_here(|| ThreadPool::new(0, Duration::ZERO));
+}
+
+#[test]
+fn options_that_make_no_runtime_panic_at_their_caller() {
+    points_here(|| Builder::new().batch_wait(0, Duration::ZERO));
+    points_here(|| Builder::new().kernel_workers(0));
+    points_here(|| Builder::new().leases(0, 1));
+    points_here(|| Builder::new().small_leases(1, 0));
+    points_here(|| Builder::new().direct_descriptors(u32::MAX));
+    points_here(|| Builder::new().polls_a_turn(0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Lateness is judged beside that of a thread which sleeps, and by the best of many, so that a machine
 //! that is busy elsewhere proves nothing. That the loop waits hardly longer than to a deadline, whatever
-//! the machine makes of it, is tested where it waits, in `src/driver/tests.rs`.
+//! the machine makes of it, is tested where it waits, in `src/driver/tests/`.
 
 mod common;
 

@@ -65,18 +65,19 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
 /// # Example
 ///
 /// ```
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 /// use annulus::join::{call_at, call_later};
+/// use annulus::time::{now, sleep};
 ///
 /// annulus::run(async {
-///     let when = Instant::now() + Duration::from_secs(9);
+///     let when = now() + Duration::from_secs(9);
 ///     let handle = call_at(when, || unreachable!("it is cancelled"));
 ///     assert_eq!(handle.when(), Some(when));
 ///     handle.cancel();
 ///
 ///     let (called, hears) = std::sync::mpsc::channel();
 ///     call_later(Duration::from_millis(1), move || called.send("called").unwrap());
-///     annulus::time::sleep(Duration::from_millis(20)).await;
+///     sleep(Duration::from_millis(20)).await;
 ///     assert_eq!(hears.try_recv(), Ok("called"));
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())

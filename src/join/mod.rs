@@ -32,7 +32,6 @@
 //! and asked again, and a handle is borrowed: `&mut handle` is a future.
 //!
 //! ```
-//! use std::pin::pin;
 //! use std::time::Duration;
 //! use annulus::time::{interval, sleep};
 //! use futures_util::{FutureExt, select};
@@ -44,7 +43,7 @@
 //!     loop {
 //!         select! {
 //!             outcome = &mut work => break outcome.unwrap(),
-//!             _ = pin!(ticks.tick().fuse()) => seen += 1,
+//!             _ = ticks.tick().fuse() => seen += 1,
 //!         }
 //!     }
 //!     assert!(seen > 1);
@@ -60,7 +59,6 @@
 //!
 //! ```
 //! use std::io;
-//! use std::pin::pin;
 //! use annulus::join::{CancelToken, TaskSet};
 //! use annulus::net::{TcpListener, TcpStream};
 //! use futures_util::{FutureExt, StreamExt, select};
@@ -73,7 +71,7 @@
 //!     let mut connections = TaskSet::new();
 //!     loop {
 //!         select! {
-//!             accepted = pin!(listener.accept().fuse()) => {
+//!             accepted = listener.accept().fuse() => {
 //!                 connections.spawn(serve(accepted?.0));
 //!             }
 //!             ended = connections.select_next_some() => match ended {

@@ -140,6 +140,7 @@ impl Builder {
     ///
     /// If it is zero.
     #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
+    #[track_caller]
     pub fn kernel_workers(mut self, most: u32) -> Self {
         assert!(most > 0, "without kernel threads what blocks would never end");
         self.kernel_workers = Some(most);

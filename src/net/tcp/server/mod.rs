@@ -166,7 +166,8 @@ where
 /// annulus::run(async {
 ///     let keepalive = Some(Keepalive { idle: Duration::from_secs(60), ..Keepalive::default() });
 ///     let listen = ListenOptions { keepalive, ..ListenOptions::default() };
-///     let options = ServerOptions { listen, most_connections: Some(10_000) };
+///     let most_connections = Some(10_000);
+///     let options = ServerOptions { listen, most_connections, ..ServerOptions::default() };
 ///     let handler = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello").await;
 ///     let server = start_server_with(handler, "127.0.0.1:0", &options).await?;
 ///     assert_eq!(server.active_connections(), 0);
