@@ -43,6 +43,7 @@ use super::cell::Vtable;
 use super::context::Values;
 use super::id::TaskId;
 use super::shard::Shard;
+use crate::error::shielded;
 
 /// More references than memory could hold: somebody forgets clones in a loop.
 const MOST_REFERENCES: u32 = u32::MAX / 2;
@@ -163,8 +164,10 @@ unsafe fn free(task: NonNull<Header>) {
         class.free(task.cast());
     }
     if let Some(shard) = shard {
-        // SAFETY: `let_go` has made this reference.
-        drop(unsafe { Arc::from_raw(shard.as_ptr()) });
+        // SAFETY: `leave` has made this reference.
+        let shard = unsafe { Arc::from_raw(shard.as_ptr()) };
+        // The last one drops the incident hook, which is foreign code: no waker of a task panics.
+        let _ = shielded(|| drop(shard));
     }
 }
 
@@ -234,6 +237,7 @@ unsafe fn leave(task: NonNull<Header>) {
 /// # Safety
 ///
 /// The caller has a reference.
+#[inline]
 pub(super) unsafe fn wake(task: NonNull<Header>) {
     // SAFETY: the caller's reference keeps the header valid.
     let header = unsafe { task.as_ref() };

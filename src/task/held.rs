@@ -130,7 +130,9 @@ impl Task {
     }
 
     /// Polls the task, or ends it if it was cancelled. For the loop: no other task is being polled.
-    #[inline]
+    // The loop is compiled once for each future that a runtime is started with. A call of this from
+    // each would save and restore registers at every poll.
+    #[inline(always)]
     pub(crate) fn run(&self) {
         if !self.enter() {
             return;
@@ -170,8 +172,9 @@ impl Task {
         true
     }
 
-    /// The outcome is there: tell whoever waits for it, or nobody will ever.
-    #[inline]
+    /// The outcome is there: tell whoever waits for it, or nobody will ever. Not inlined, as most polls
+    /// end no task.
+    #[inline(never)]
     fn settle(&self) {
         let header = self.header();
         header.phase.set(Phase::Ended);

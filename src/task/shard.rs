@@ -79,7 +79,7 @@ impl Shard {
 
     #[inline]
     pub(super) fn is_owned_by_this_thread(&self) -> bool {
-        self.owner == ThreadId::current()
+        self.owner.is_current()
     }
 
     fn ring(&self) {
@@ -158,11 +158,13 @@ impl Shard {
     #[inline]
     pub(super) unsafe fn make_ready(&self, task: NonNull<Header>) {
         // SAFETY: the caller says so.
-        if !unsafe { task.as_ref() }.has_ended() {
-            // SAFETY: the list holds a task that has not ended; the new hold is given away.
+        let header = unsafe { task.as_ref() };
+        if !header.has_ended() && !header.queued.replace(true) {
+            // SAFETY: the list holds a task that has not ended. The new hold goes to the queue, where
+            // the task does not stand.
             unsafe {
                 hold(task);
-                self.make_ready_held(task);
+                self.ready.push(task);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::{Join, JoinHandle, Origin, Running, RuntimeId, Tasks, is_in_task, spawn_child};
+use super::{Join, JoinHandle, Origin, Running, RuntimeId, Tasks, is_in_task, spawn_child, wake};
 use crate::error::Incident;
 
 /// The owner of some tasks, and their loop.
@@ -321,6 +321,24 @@ fn a_waker_that_is_kept_too_late_is_dropped_where_its_panic_is_heard_of() {
     assert!(owner.incidents()[0].contains("a waker is dropped"));
     OWNER.take();
     owner.close();
+}
+
+#[test]
+fn a_waker_of_a_task_does_not_panic_though_it_is_the_last_to_keep_a_hook_that_does() {
+    let (named_by, place) = (Rc::new(()), Rc::new(Cell::new(None)));
+    let (bomb, its) = (OnDrop(|| panic!("a hook is dropped")), Rc::clone(&place));
+    let hook = move |_: &Incident| _ = &bomb;
+    let tasks = Tasks::new(RuntimeId::of(&named_by), Arc::new(|| {}), Arc::new(hook));
+    let future = poll_fn(move |context| {
+        its.set(Some(context.waker().clone()));
+        Poll::<()>::Pending
+    });
+    drop(tasks.spawn(future, origin()));
+    tasks.pop().unwrap().run();
+    tasks.end_all();
+    tasks.close();
+    drop(tasks);
+    wake(place.take().unwrap());
 }
 
 #[test]

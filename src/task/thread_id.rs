@@ -22,6 +22,12 @@ impl ThreadId {
             })
         })
     }
+
+    /// Whether it is the calling thread's. A thread that has asked for none has none.
+    #[inline]
+    pub(super) fn is_current(self) -> bool {
+        OWN.with(Cell::get) == Some(self)
+    }
 }
 
 // A constant initialiser and no destructor: it can be read while a thread ends.

@@ -10,11 +10,23 @@ use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
 
 use super::current::with_current;
+use super::waker;
 use crate::error::{Incident, shielded};
 
 /// Wakes. A panic of the waker becomes an incident of the runtime whose task runs on this thread.
 /// Outside of a task only the panic hook has seen it.
+#[inline]
 pub(crate) fn wake(waker: Waker) {
+    if waker::is_of_a_task(&waker) {
+        // Not foreign code: no waker of a task panics.
+        waker.wake();
+    } else {
+        wake_foreign(waker);
+    }
+}
+
+#[inline(never)]
+fn wake_foreign(waker: Waker) {
     if let Some(message) = shielded(|| waker.wake()) {
         with_current(|header| header.shard().report(&Incident::CallbackPanicked { message }));
     }

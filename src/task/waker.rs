@@ -24,7 +24,13 @@ pub(super) unsafe fn borrowed(task: NonNull<Header>) -> ManuallyDrop<Waker> {
 /// Whether a waker wakes this task.
 #[inline]
 pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
-    ptr::eq(waker.data(), task.as_ptr().cast()) && ptr::eq(waker.vtable(), &VTABLE)
+    ptr::eq(waker.data(), task.as_ptr().cast()) && is_of_a_task(waker)
+}
+
+/// Whether a waker wakes a task, of whatever thread and runtime.
+#[inline]
+pub(super) fn is_of_a_task(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
 }
 
 /// The header behind a waker's data pointer.
