@@ -11,15 +11,20 @@ use slab::Slab;
 /// How many bytes a collection keeps in any case.
 const KEPT: usize = 16 << 10;
 
-/// The capacity that is enough for a collection that holds `len`, if it has far more.
-fn enough<T>(len: usize, capacity: usize) -> Option<usize> {
-    let kept = KEPT / size_of::<T>().max(1);
-    (capacity > kept && len <= capacity / 4).then(|| kept.max(2 * len))
+/// The capacity that a collection keeps in any case.
+const fn kept<T>() -> usize {
+    match size_of::<T>() {
+        0 => KEPT,
+        size => KEPT / size,
+    }
 }
 
 /// A collection that can give back memory. To be called when something was taken out.
 pub(crate) trait Shrink {
     fn shrink(&mut self);
+
+    /// The rest of [`shrink`](Self::shrink), if there is more memory than is kept in any case.
+    fn shrink_large(&mut self);
 }
 
 macro_rules! shrinks {
@@ -27,8 +32,17 @@ macro_rules! shrinks {
         impl<T $(: $bound)?> Shrink for $collection<T> {
             #[inline]
             fn shrink(&mut self) {
-                if let Some(enough) = enough::<T>(self.len(), self.capacity()) {
-                    self.shrink_to(enough);
+                // One compare for a collection of usual size. Items without a size take no memory.
+                if size_of::<T>() > 0 && self.capacity() > kept::<T>() {
+                    self.shrink_large();
+                }
+            }
+
+            #[cold]
+            #[inline(never)]
+            fn shrink_large(&mut self) {
+                if self.len() <= self.capacity() / 4 {
+                    self.shrink_to(kept::<T>().max(2 * self.len()));
                 }
             }
         }
@@ -41,9 +55,15 @@ shrinks! { Vec<T> VecDeque<T> BinaryHeap<T: Ord> }
 impl<T> Shrink for Slab<T> {
     #[inline]
     fn shrink(&mut self) {
-        if self.is_empty() && enough::<T>(0, self.capacity()).is_some() {
-            *self = Self::new();
+        if self.capacity() > kept::<T>() && self.is_empty() {
+            self.shrink_large();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shrink_large(&mut self) {
+        *self = Self::new();
     }
 }
 

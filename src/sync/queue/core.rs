@@ -180,6 +180,7 @@ impl<S: Store> Endpoints<S::Item> for Core<S> {
 struct AddedAtEnd<'a>(&'a Permits);
 
 impl Drop for AddedAtEnd<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.add(1);
     }
