@@ -46,11 +46,11 @@ impl Budget {
     /// Takes a unit, if there is one left.
     #[inline]
     fn try_spend(&self) -> bool {
-        let left = self.0.get();
-        if left > 0 {
-            self.0.set(left - 1);
+        let left = self.0.get() - 1;
+        if left >= 0 {
+            self.0.set(left);
         }
-        left > 0
+        left >= 0
     }
 
     /// Makes the task wait for its next turn, or takes a unit of a new allowance.
