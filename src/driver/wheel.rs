@@ -87,7 +87,7 @@ pub(super) struct Wheel {
     running: usize,
     /// The timers of the slot that is being emptied; kept so that it is not allocated anew.
     batch: Vec<u32>,
-    /// How many timers have been removed since memory was given back.
+    /// How many timers have been removed since memory was given back, while there was more than is kept.
     removed: usize,
 }
 
@@ -159,16 +159,18 @@ impl Wheel {
     pub(super) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
         self.stop_running(key.0);
         let waker = self.timers.remove(key.0 as usize).waker;
-        self.give_back();
+        if self.timers.capacity() > KEPT {
+            self.give_back();
+        }
         waker
     }
 
-    /// Gives memory back after a peak. As it takes time in proportion to the memory, there are always
-    /// that many removals before it.
+    /// Gives memory back after a peak, if there is more than is kept. As it takes time in proportion to
+    /// the memory, there are always that many removals before it.
     fn give_back(&mut self) {
         self.removed += 1;
         let (left, capacity) = (self.timers.len(), self.timers.capacity());
-        if capacity <= KEPT || self.removed < capacity / 2 || left > capacity / 8 {
+        if self.removed < capacity / 2 || left > capacity / 8 {
             return;
         }
         self.removed = 0;

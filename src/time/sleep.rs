@@ -77,8 +77,8 @@ impl Sleep {
 
     /// [`limit`](Self::limit) in so much time.
     pub(super) fn limit_within(duration: Duration) -> Self {
-        let sleep = sleep(duration);
-        Self { state: if duration.is_zero() { State::Over } else { State::Idle }, ..sleep }
+        let deadline = later(context::now(), duration);
+        Self { deadline, state: if duration.is_zero() { State::Over } else { State::Idle } }
     }
 
     /// When it is over.
@@ -172,6 +172,7 @@ impl Future for Sleep {
 }
 
 impl Drop for Sleep {
+    #[inline]
     fn drop(&mut self) {
         self.stop();
     }
