@@ -38,5 +38,5 @@ pub(crate) use duration::{later, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use kernel_ring::{Batch, KernelRing};
-pub(crate) use pages::Pages;
+pub(crate) use pages::{Pages, page_size};
 pub(crate) use ring::{BUFFER_GROUP, Entered, Full, Ring, Wait};

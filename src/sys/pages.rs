@@ -14,6 +14,13 @@ unsafe impl Send for Pages {}
 // SAFETY: as above.
 unsafe impl Sync for Pages {}
 
+/// How many bytes a page of this machine has: it gives and takes back no fewer.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: the call takes no pointers.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).expect("a machine has pages")
+}
+
 impl Pages {
     /// Reserves so many bytes. They do not count against what the machine may promise to its processes
     /// (`MAP_NORESERVE`), where that is not forbidden.
@@ -45,7 +52,8 @@ impl Pages {
     ///
     /// # Safety
     ///
-    /// Nobody has or takes an interest in what stands there, and the kernel does not write to it.
+    /// Nobody has or takes an interest in what stands there, and the kernel does not write to it. The
+    /// range is one of whole [pages](page_size): the kernel rounds its length up.
     ///
     /// # Panics
     ///

@@ -1,14 +1,12 @@
 //! The memory of all buffers of a size.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{LeaseSize, Taken};
 use crate::buf::LeaseMemory;
-use crate::sys::Pages;
-
-/// What the machine gives and takes back at once.
-const PAGE: usize = 4096;
+use crate::sys::{Pages, page_size};
 
 pub(super) struct Region {
     pages: Arc<Pages>,
@@ -57,18 +55,24 @@ impl Region {
     ///
     /// Nobody has the buffers: neither the kernel nor a lease.
     pub(super) unsafe fn discard(&self, buffers: &mut [u16]) {
+        let page = page_size();
         // Neighbours are given back by one call.
         buffers.sort_unstable();
         for run in buffers.chunk_by(|&one, &next| one + 1 == next) {
             let (first, last) = (usize::from(run[0]), usize::from(run[run.len() - 1]));
-            let begin = (first * self.memory.size()).next_multiple_of(PAGE);
-            let end = (last + 1) * self.memory.size() / PAGE * PAGE;
-            if begin < end {
+            let size = self.memory.size();
+            let pages = whole_pages(first * size..(last + 1) * size, page);
+            if !pages.is_empty() {
                 // SAFETY: these pages are of nothing but those buffers.
-                unsafe { self.pages.discard(begin, end - begin) };
+                unsafe { self.pages.discard(pages.start, pages.len()) };
             }
         }
     }
+}
+
+/// The pages that lie within a range of bytes as a whole.
+fn whole_pages(bytes: Range<usize>, page: usize) -> Range<usize> {
+    bytes.start.next_multiple_of(page)..bytes.end / page * page
 }
 
 #[cfg(test)]
@@ -76,5 +80,29 @@ impl Region {
     /// How many pages the machine has given.
     pub(super) fn resident(&self) -> usize {
         self.pages.resident()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With pages of 16 or 64 KiB, as some processors have, a page is of several small buffers.
+    #[test]
+    fn no_page_is_given_back_that_is_of_other_buffers_too() {
+        for page in [4096, 16_384, 65_536] {
+            for (first, count) in [(0, 1), (1, 1), (3, 4), (3, 5), (16, 16), (15, 18), (5, 40)] {
+                let bytes = first * 4096..(first + count) * 4096;
+                let pages = whole_pages(bytes.clone(), page);
+                if !pages.is_empty() {
+                    assert!(bytes.start <= pages.start && pages.end <= bytes.end);
+                    assert_eq!((pages.start % page, pages.end % page), (0, 0));
+                }
+                assert_eq!(
+                    pages.is_empty(),
+                    (0..64).all(|n| { n * page < bytes.start || (n + 1) * page > bytes.end })
+                );
+            }
+        }
     }
 }
