@@ -7,11 +7,14 @@ use std::mem;
 use std::rc::Rc;
 
 use annulus::sync::Event;
+use annulus::time::timeout;
 
 use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
+use common::patience::limit;
 use common::random::seeded;
 use common::rounds::rounds;
+use common::watchdog::run;
 
 #[test]
 fn setting_lets_all_that_wait_go_on_in_turn() {
@@ -50,6 +53,33 @@ fn a_wait_that_is_dropped_leaves_nothing() {
     let event = Event::new();
     drop(waiting(event.wait()));
     assert_eq!(format!("{event:?}"), "Event { set: false, waiting: 0 }");
+}
+
+/// Whoever has used up its budget yields before it goes on, but has begun to wait before that.
+#[test]
+fn clearing_right_after_setting_stops_nobody_whose_wait_had_to_yield() {
+    run(async {
+        for used in 100..=128 {
+            for is_set_before in [false, true] {
+                let (event, others) = (Rc::new(Event::new()), Event::new());
+                others.set();
+                if is_set_before {
+                    event.set();
+                }
+                let its = Rc::clone(&event);
+                let wait = annulus::spawn(async move {
+                    for _ in 0..used {
+                        others.wait().await;
+                    }
+                    its.wait().await;
+                });
+                annulus::yield_now().await;
+                event.set();
+                event.clear();
+                timeout(limit() / 2, wait).await.expect("it has missed that").unwrap();
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One future's wait for its turn.
 //!
 //! A first poll takes a unit of the task's budget before it looks, whether it then waits or not: a
-//! wait ends the task's poll anyway.
+//! wait ends the task's poll anyway. ([`wait_until`] looks first.)
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -142,9 +142,22 @@ impl<L: Lend<State: Waited>> Drop for Turn<'_, L> {
 }
 
 /// Waits until something holds, or a call of all waiters says that it did.
+///
+/// It looks before it takes of the budget, and if it has to wait it is in the queue from that look on:
+/// otherwise what comes about, and is over again, while its task yields for its budget would be missed.
 pub(super) async fn wait_until(queue: &RefCell<Waiters<()>>, holds: impl Fn() -> bool) {
+    if holds() {
+        return poll_fn(|context| budget::poll_spend(context)).await;
+    }
     let mut turn = Turn::new(queue);
-    poll_fn(|context| turn.poll(context, |_| holds().then_some(()), ())).await;
+    let take = |_: &mut Waiters<()>| holds().then_some(());
+    poll_fn(|context| {
+        if turn.has_joined() {
+            return turn.poll_called(context);
+        }
+        turn.take_or_join(context, take, ()).map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
 }
 
 /// Calls up to `count` of those that wait.

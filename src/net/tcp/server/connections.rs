@@ -196,3 +196,42 @@ impl Drop for Served {
         self.connections.progress.set();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::{run, spawn};
+    use crate::time::timeout;
+
+    /// The first to wait has used up its budget, so it comes back only after another, which waits for
+    /// something else, has looked.
+    #[test]
+    fn a_wait_sees_what_came_about_while_its_task_had_to_yield() {
+        run(async {
+            let connections = Rc::new(Connections::new(&ServerOptions::default(), 1));
+            let has_come = Rc::new(Cell::new(false));
+            for used in 100..=130 {
+                has_come.set(false);
+                let (its, holds) = (Rc::clone(&connections), Rc::clone(&has_come));
+                let first = spawn(async move {
+                    for _ in 0..used {
+                        poll_fn(|context| budget::poll_spend(context)).await;
+                    }
+                    its.wait_until(|_| holds.get()).await;
+                });
+                let (its, comes) = (Rc::clone(&connections), Rc::clone(&has_come));
+                drop(spawn(async move {
+                    comes.set(true);
+                    its.progress.set();
+                }));
+                let its = Rc::clone(&connections);
+                let other = spawn(async move { its.wait_until(|_| false).await });
+                timeout(Duration::from_secs(10), first).await.expect("it waits for ever").unwrap();
+                other.cancel();
+            }
+        })
+        .unwrap();
+    }
+}
