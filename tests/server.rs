@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use annulus::Incident;
+use annulus::join::gather;
 use annulus::net::{
     Server, ServerOptions, Shutdown, StreamReader, StreamWriter, TcpListener, open_connection,
     start_server, start_server_on, start_server_with,
@@ -17,7 +18,8 @@ use annulus::net::{
 use annulus::sync::Event;
 use annulus::time::{sleep, timeout};
 use common::incidents::Incidents;
-use common::poll::{once, until};
+use common::patience::patient;
+use common::poll::{once, until, yield_times};
 use common::watchdog::{block_on, run};
 
 async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
@@ -357,6 +359,36 @@ fn beyond_the_limit_clients_wait_and_nobody_is_dropped() {
             client.await.unwrap();
         }
         assert_eq!(most.get(), 3);
+    });
+}
+
+/// A connection that had been taken from the backlog kept the socket of its address open for as long as
+/// those of another address left it no room.
+#[test]
+fn a_closed_server_stops_listening_also_where_a_connection_waits_for_room() {
+    run(async {
+        let options = ServerOptions { most_connections: Some(1), ..ServerOptions::default() };
+        let both: Vec<SocketAddr> =
+            ["127.0.0.1:0", "127.0.0.2:0"].map(|text| text.parse().unwrap()).into();
+        let server = start_server_with(echo, both, &options).await.unwrap();
+        let addresses = server.addresses().to_vec();
+        let clients = addresses.iter().map(|&address| open_connection(address));
+        let clients = gather(clients).await;
+        until(|| server.active_connections() == 1).await;
+        // The other connection is taken, too.
+        yield_times(100).await;
+        server.close();
+        let are_free =
+            || addresses.iter().all(|address| std::net::TcpListener::bind(address).is_ok());
+        timeout(patient(Duration::from_secs(10)), until(are_free)).await.expect("it listens still");
+        let asked = clients.into_iter().map(|client| async {
+            let (mut reader, mut writer) = client.unwrap();
+            writer.write("hello\n").await.unwrap();
+            writer.write_eof();
+            assert_eq!(*reader.read_to_end().await.unwrap(), *b"hello\n");
+        });
+        gather(asked).await;
+        server.wait_closed().await;
     });
 }
 

@@ -22,6 +22,7 @@ where
     T: HandlerOutcome + 'static,
 {
     let connections = Rc::clone(listening.connections());
+    let mut waiting = VecDeque::new();
     loop {
         let next = pin!(async {
             if let Some(room) = connections.room().await {
@@ -36,7 +37,11 @@ where
         match accepted {
             Ok((stream, peer)) => {
                 // Another address may have taken the room meanwhile.
-                connections.room().await;
+                let (room, closed) = (pin!(connections.room()), pin!(connections.closed()));
+                if let Either::Right(_) = select(room, closed).await {
+                    waiting.push_back((stream, peer));
+                    break;
+                }
                 start(stream, peer, &handler, &connections);
             }
             Err(error) => {
@@ -46,7 +51,6 @@ where
             }
         }
     }
-    let mut waiting = VecDeque::new();
     while let Some(rest) = listener.rest().await {
         match rest {
             Ok(connection) => {
