@@ -8,11 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use annulus::net::{ConnectOptions, TcpListener, TcpStream, lookup, open_connection, start_server};
 use annulus::to_thread;
 use common::seccomp::without_ipv6;
+use common::skip::lacks_ipv6;
 use common::watchdog::run;
-
-fn has_ipv6() -> bool {
-    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
-}
 
 #[test]
 fn a_server_and_a_listener_start_on_a_machine_without_ipv6() {
@@ -39,8 +36,8 @@ fn a_server_and_a_listener_start_on_a_machine_without_ipv6() {
 
 #[test]
 fn a_server_listens_on_all_addresses_of_both_families_with_one_port() {
-    if !has_ipv6() {
-        return println!("skipped: needs IPv6");
+    if lacks_ipv6() {
+        return;
     }
     run(async {
         for v4_first in [true, false] {

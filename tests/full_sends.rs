@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use annulus::net::TcpStream;
 use annulus::time::{sleep, timeout};
-use annulus::{Runtime, SetupError, metrics, spawn};
+use annulus::{Runtime, metrics, spawn};
 use common::descriptors::{alone, open};
 use common::net::{accepted, connected, pair, reset};
 use common::patience::limit;
 use common::poll::{once, until};
+use common::skip::build_or_skip;
 use common::threads::kernel_workers;
 use common::watchdog::{block_on, run};
 
@@ -275,13 +276,7 @@ fn what_follows_a_dropped_full_send_does_not_wait_for_the_peer() {
 #[test]
 fn a_direct_descriptor_waits_for_room_too() {
     let _alone = alone();
-    let runtime = match Runtime::builder().direct_descriptors(16).build() {
-        Ok(runtime) => runtime,
-        Err(SetupError::OptionUnsupported { since, .. }) => {
-            return println!("skipped: needs Linux {since}");
-        }
-        Err(error) => panic!("{error}"),
-    };
+    let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(16)) else { return };
     block_on(&runtime, async {
         for cause in [Cause::PeersEnd, Cause::UrgentData] {
             for way in WAYS {

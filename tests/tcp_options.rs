@@ -15,6 +15,7 @@ use annulus::time::{sleep, timeout};
 use annulus::{raw_os_error, to_thread};
 use common::net::{connected, reset};
 use common::patience::patient;
+use common::skip::build_or_skip;
 use common::watchdog::run;
 use socket2::SockRef;
 
@@ -418,12 +419,8 @@ fn plain_streams_have_the_systems_default_unless_told_otherwise() {
 
 #[test]
 fn direct_descriptors_have_their_options_from_the_beginning() {
-    let runtime = match annulus::Runtime::builder().direct_descriptors(8).build() {
-        Err(annulus::SetupError::OptionUnsupported { since, .. }) => {
-            return println!("skipped: needs Linux {since}");
-        }
-        other => other.unwrap(),
-    };
+    let builder = annulus::Runtime::builder().direct_descriptors(8);
+    let Some(runtime) = build_or_skip(builder) else { return };
     common::watchdog::block_on(&runtime, async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let options = ConnectOptions { keepalive: Some(PROBING), ..ConnectOptions::default() };

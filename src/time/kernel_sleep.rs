@@ -19,6 +19,10 @@ use crate::runtime::context;
 /// # Panics
 ///
 /// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Dropped, the entry is cancelled, and nothing is lost.
 pub async fn kernel_sleep(duration: Duration) -> io::Result<()> {
     Op::new(&context::driver(), KernelTimeout::new(duration)).await
 }

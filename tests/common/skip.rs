@@ -6,6 +6,7 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::net::{Ipv6Addr, TcpListener};
 use std::thread;
 
 use annulus::{Builder, Runtime, SetupError, probe};
@@ -32,6 +33,16 @@ pub(crate) fn build_or_skip(builder: Builder) -> Option<Runtime> {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Whether the machine has no IPv6; reports a skip if so.
+#[track_caller]
+pub(crate) fn lacks_ipv6() -> bool {
+    let is_missing = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err();
+    if is_missing {
+        skip("the machine has no IPv6");
+    }
+    is_missing
 }
 
 /// Whether the kernel lacks one of these facilities, by their names in [`probe`]; reports a skip if so.

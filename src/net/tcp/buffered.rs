@@ -110,7 +110,8 @@ impl StreamWriter {
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection has been released, or has been reset.
+    /// `NotConnected` once the connection has been released, or if it was reset before its address was
+    /// known; see [`TcpStream::peer_addr`].
     #[doc(alias = "asyncio.StreamWriter.get_extra_info")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket()?.peer_addr()

@@ -75,7 +75,8 @@ impl OwnedReadHalf {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection has been reset.
+    /// `NotConnected` if the connection was reset before its address was known. It is known of an accepted
+    /// connection, and once this has returned it.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }
@@ -207,7 +208,8 @@ impl OwnedWriteHalf {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection has been reset.
+    /// `NotConnected` if the connection was reset before its address was known. It is known of an accepted
+    /// connection, and once this has returned it.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }

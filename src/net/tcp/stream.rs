@@ -229,7 +229,8 @@ impl TcpStream {
         transfer::peek(&self.socket, buffer)
     }
 
-    /// Writes as much of the buffer as the socket takes, at least one byte.
+    /// Writes as much of the buffer as the socket takes, at least one byte. The rest is
+    /// `buffer.slice(count..)`, see [`IoBuf::slice`]; [`write_all`](Self::write_all) sends it, too.
     ///
     /// # Errors
     ///
@@ -303,7 +304,8 @@ impl TcpStream {
     }
 
     /// Writes several buffers one after the other, as much as the socket takes at once: of more than 1024,
-    /// no more than the first 1024 that are not empty.
+    /// no more than the first 1024 that are not empty. [`write_all_vectored`](Self::write_all_vectored) sends
+    /// the rest, too.
     ///
     /// # Errors
     ///
@@ -384,7 +386,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection has been reset.
+    /// `NotConnected` if the connection was reset before its address was known. It is known of an accepted
+    /// connection, and once this has returned it.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
     }
