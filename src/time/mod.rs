@@ -2,8 +2,8 @@
 //!
 //! | to                                             | use                                        |
 //! |------------------------------------------------|--------------------------------------------|
-//! | wait for a while, or until then                | [`sleep`], [`sleep_until`]                 |
-//! | give a future so long, or until then           | [`timeout`], [`timeout_at`]                |
+//! | wait for a while, or until then                | [`sleep()`], [`sleep_until`]               |
+//! | give a future so long, or until then           | [`timeout()`], [`timeout_at`]              |
 //! | move a deadline while its body runs            | [`timeout_scope`](fn@timeout_scope)        |
 //! | do something again and again                   | [`interval`](fn@interval), [`interval_at`] |
 //! | test what takes long                           | [`pause`], [`advance`], [`resume`]         |

@@ -202,7 +202,7 @@ impl TcpStream {
     }
 
     /// Reads until the buffer's capacity is full, which may be more than it was made with: for exactly `n`
-    /// bytes pass `buffer.slice(..n)` ([`IoBuf::slice`](crate::buf::IoBuf::slice)).
+    /// bytes pass `buffer.slice(..n)` ([`IoBuf::slice`]).
     ///
     /// # Errors
     ///
