@@ -485,7 +485,6 @@ fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
 #[test]
 fn a_limited_connect_that_its_runtimes_end_has_cut_does_not_say_that_it_timed_out() {
     let _alone = alone();
-    let _alone = alone();
     bounded(|| {
         let (listener, _filler) = full_listener();
         let address = listener.local_addr().unwrap();
