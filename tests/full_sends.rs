@@ -21,7 +21,7 @@ use annulus::{Runtime, metrics, spawn};
 use common::descriptors::{alone, open};
 use common::net::{accepted, connected, pair, reset};
 use common::patience::limit;
-use common::poll::{once, until};
+use common::poll::{once, times, until};
 use common::skip::build_or_skip;
 use common::threads::kernel_workers;
 use common::watchdog::{block_on, run};
@@ -151,6 +151,43 @@ fn a_full_send_to_a_half_closed_peer_costs_no_kernel_worker_and_goes_on_when_it_
     }
 }
 
+/// Not even for a part, as behind a send that was given up.
+#[test]
+fn a_send_that_finds_no_room_at_all_costs_no_kernel_worker() {
+    let _alone = alone();
+    for cause in CAUSES {
+        run(async {
+            until(|| kernel_workers() == 0).await;
+            let mut sends = Vec::new();
+            for way in WRITES {
+                let (mut stream, peer) = connected();
+                cause.befall(&mut stream, &peer).await;
+                // What is on its way to the peer makes room once more.
+                for _ in 0..5 {
+                    drop_a_full_send(Way::All, &mut stream).await;
+                    sleep(Duration::from_millis(1)).await;
+                }
+                sends.push((way, stream, peer));
+            }
+            let before = metrics().room_waits;
+            // Behind this entry, sends are entries, too, and no calls.
+            let (mut other, _far) = connected();
+            assert!(times(1, other.read(vec![0])).await.is_none());
+            let sends = sends.into_iter().map(|(way, mut stream, peer)| {
+                (spawn(async move { way.send(&mut stream).await }), peer)
+            });
+            let sends: Vec<_> = sends.collect();
+            let all = before + WRITES.len() as u64;
+            until(|| metrics().room_waits >= all || kernel_workers() > 0).await;
+            sleep(Duration::from_millis(50)).await;
+            assert_eq!(kernel_workers(), 0, "{cause:?}");
+            for (sending, _peer) in sends {
+                sending.cancel();
+            }
+        });
+    }
+}
+
 #[test]
 fn a_full_send_to_a_half_closed_peer_waits_without_work() {
     let _alone = alone();
@@ -256,6 +293,19 @@ fn a_dropped_full_send_lets_its_connection_be_closed_at_once() {
             });
         }
     }
+}
+
+#[test]
+fn a_wait_for_room_that_is_given_up_leaves_the_kernel_although_the_peer_reads_nothing() {
+    let _alone = alone();
+    run(async {
+        // Idle for a moment, the loop waits for its own bell.
+        sleep(Duration::from_millis(1)).await;
+        let before = metrics().in_kernel;
+        let (mut stream, _peer) = connected();
+        drop_a_full_send(Way::All, &mut stream).await;
+        until(|| metrics().queued == 0 && metrics().in_kernel <= before).await;
+    });
 }
 
 #[test]

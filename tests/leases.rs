@@ -289,16 +289,19 @@ fn what_a_dropped_receive_brought_is_the_next_ones() {
         let (mut stream, mut peer) = connected();
         let mut dropped = Box::pin(stream.recv());
         assert!(once(dropped.as_mut()).await.is_pending());
-        let submitted = metrics().submitted;
-        until(|| metrics().submitted > submitted).await;
+        until(|| metrics().queued == 0).await;
+        let completed = metrics().completed;
         peer.write_all(b"late").unwrap();
+        until(|| metrics().completed > completed).await;
         drop(dropped);
         assert_eq!(&*stream.recv().await.unwrap(), b"late");
         // And for those who read into a buffer of their own.
         let mut dropped = Box::pin(stream.recv());
         assert!(once(dropped.as_mut()).await.is_pending());
         until(|| metrics().queued == 0).await;
+        let completed = metrics().completed;
         peer.write_all(b"again").unwrap();
+        until(|| metrics().completed > completed).await;
         drop(dropped);
         let (count, buffer) = stream.read(vec![0; 16]).await;
         assert_eq!(&buffer[..count.unwrap()], b"again");

@@ -269,6 +269,11 @@ fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_i
             most
         };
         until(|| look() >= BOUND).await;
+        // The others would begin now, if they could.
+        for _ in 0..20 {
+            sleep(Duration::from_millis(5)).await;
+            look();
+        }
         // All at once: any of them may be one whose close has begun.
         let readers = peers.into_iter().map(|mut peer| {
             thread::spawn(move || while peer.read(&mut [0; 64 << 10]).unwrap() > 0 {})

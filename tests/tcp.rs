@@ -687,6 +687,27 @@ fn drop_a_read_that_meets_a_reset(bytes: &[u8]) {
     });
 }
 
+/// It has received twice: once for itself, and once when nobody asked any more.
+#[test]
+fn a_read_exact_that_is_dropped_in_the_middle_loses_nothing() {
+    run(async {
+        let (mut stream, mut peer) = connected();
+        let mut read = Box::pin(stream.read_exact(vec![0; 16]));
+        for part in [b"abc", b"def"] {
+            assert!(once(read.as_mut()).await.is_pending());
+            until(|| metrics().queued == 0).await;
+            let completed = metrics().completed;
+            peer.write_all(part).unwrap();
+            until(|| metrics().completed > completed).await;
+        }
+        drop(read);
+        peer.write_all(b"ghijkl").unwrap();
+        let (result, received) = stream.read_exact(vec![0; 9]).await;
+        result.unwrap();
+        assert_eq!(received, b"abcdefghi");
+    });
+}
+
 /// The kernel does not report it again, so the standard library could not tell it from an end.
 #[test]
 fn a_reset_that_a_dropped_read_met_goes_with_the_stream_to_the_standard_library() {
