@@ -97,8 +97,10 @@ impl Picked {
             }
         });
         ring.publish();
-        // SAFETY: they have no lease, and are not in the ring.
-        unsafe { region.discard(&mut spare[before..]) };
+        if spare.len() > before {
+            // SAFETY: they have no lease, and are not in the ring.
+            unsafe { region.discard(&mut spare[before..]) };
+        }
     }
 
     /// Takes one more into use, unless all are.
