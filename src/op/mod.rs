@@ -189,6 +189,8 @@ impl<O: Operation> Op<O> {
     /// Does the next step past the ring, if that is likely to succeed and cheaper. Whoever has used up
     /// its budget goes through the ring, and waits: so an operation that has begun is always in flight
     /// between two polls, and what it has brought is settled if it is dropped.
+    // In `poll` and, out of line, in `poll_room`.
+    #[inline(always)]
     fn attempt(&mut self, has_room: bool) -> Option<Completion> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let may = (has_room || operation.is_worth_attempting(&self.driver))
@@ -203,6 +205,7 @@ impl<O: Operation> Op<O> {
 
     /// Waits until the socket has room. An entry or, where there is something to call by, a call comes
     /// next; if the wait has failed, that is the step's completion.
+    #[inline(never)]
     fn poll_room(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
         let Stage::Room(room) = &mut self.stage else { return Poll::Ready(None) };
         let socket = self.operation.as_ref().and_then(O::sends_on);
@@ -323,10 +326,19 @@ impl<O: Operation> Orphan for Left<O> {
 ///
 /// If this thread is inside the loop of another runtime, unless this one has ended: then what belongs to it
 /// comes to an end anywhere.
+#[inline]
 fn check_loop(driver: &Rc<Driver>) {
-    let its = RuntimeId::of(driver);
-    if running().is_some_and(|running| running != its) && !driver.is_closing() {
-        check_runtime(its, "a connection, listener or other I/O");
+    if running() != Some(RuntimeId::of(driver)) {
+        check_other_loop(driver);
+    }
+}
+
+/// [`check_loop`] where this thread is not inside the loop of that runtime.
+#[cold]
+#[inline(never)]
+fn check_other_loop(driver: &Rc<Driver>) {
+    if !driver.is_closing() {
+        check_runtime(RuntimeId::of(driver), "a connection, listener or other I/O");
     }
 }
 

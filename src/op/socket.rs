@@ -199,6 +199,7 @@ impl Socket {
 
     /// The outcome of a send: how many bytes. The kernel's "broken pipe" is the reason for that, where
     /// an operation has heard of it.
+    #[inline]
     pub(super) fn sent(&self, completion: Completion, doing: &str) -> io::Result<usize> {
         let known = if completion.failed_with(EPIPE) { self.fatal_error(doing) } else { None };
         known.map_or_else(|| self.outcome(completion, doing), Err)
