@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
 use std::rc::Rc;
@@ -197,6 +197,31 @@ fn a_shutdown_counts_those_whom_it_cuts_in_the_backlog() {
         let outcome = server.shutdown(Duration::from_millis(5)).await;
         assert_eq!(outcome, Shutdown { finished: 0, cut: CLIENTS });
         drop(peers);
+    });
+}
+
+/// Else who came first would wait for longest.
+#[test]
+fn a_close_serves_those_in_the_backlog_in_the_order_in_which_they_came() {
+    const CLIENTS: u8 = 40;
+    run(async {
+        let options = ServerOptions { most_connections: Some(1), ..ServerOptions::default() };
+        let served = Rc::new(RefCell::new(Vec::new()));
+        let its = Rc::clone(&served);
+        let note = async move |mut reader: StreamReader, _: StreamWriter| {
+            let number = reader.read_exact(1).await.unwrap()[0];
+            its.borrow_mut().push(number);
+        };
+        let server = start_server_with(note, "127.0.0.1:0", &options).await.unwrap();
+        let mut peers = Vec::new();
+        for number in 0..CLIENTS {
+            let mut peer = Peer::connect(address(&server)).unwrap();
+            peer.write_all(&[number]).unwrap();
+            peers.push(peer);
+        }
+        server.close();
+        server.wait_closed().await;
+        assert_eq!(*served.borrow(), (0..CLIENTS).collect::<Vec<_>>());
     });
 }
 

@@ -28,7 +28,8 @@ pub(super) const BATCH: u32 = 16;
 /// How many entries are in flight at most, when a listener ends: it is to end soon.
 pub(super) const WAVE: u32 = 256;
 
-/// The accepts in flight on one listener, in no order.
+/// The accepts in flight on one listener, the oldest first: what several have met comes in the order in
+/// which the kernel tried them, so that who has waited for longest is served first.
 #[derive(Default)]
 pub(super) struct Accepts(VecDeque<Op<AcceptOne>>);
 
@@ -57,7 +58,7 @@ impl Accepts {
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
         for index in 0..self.0.len() {
             if let Poll::Ready(outcome) = Pin::new(&mut self.0[index]).poll(context) {
-                drop(self.0.swap_remove_back(index));
+                drop(self.0.remove(index));
                 return Poll::Ready(outcome);
             }
         }
