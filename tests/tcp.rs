@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use annulus::buf::IoBuf;
 use annulus::net::Detached;
 use annulus::net::{TcpListener, TcpStream, lookup};
+use annulus::time::sleep;
 use annulus::{Runtime, metrics, raw_os_error, spawn};
 use blake3::Hasher;
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,7 @@ use common::bounded::bounded;
 use common::child;
 use common::net::{connected, full_listener, pair, reset};
 use common::pair::{ask, echo};
+use common::patience::limit;
 use common::poll::{once, times, until, yield_times};
 use common::random::seeded;
 use common::skip::lacks_ipv6;
@@ -656,6 +658,53 @@ fn a_write_after_the_end_of_writing_is_a_broken_pipe_and_reads_go_on() {
 }
 
 /// The kernel reports an error once: to a read that was dropped, if that is what it meets.
+/// Polled once and dropped, time and again, a read is never the one that the kernel tells of the end: what
+/// a dropped one has met must be kept.
+#[test]
+fn the_end_that_a_dropped_read_met_is_told_to_the_next() {
+    run(async {
+        for way in ["recv", "read", "read_exact", "recv and read by turns"] {
+            let (mut stream, mut peer) = connected();
+            peer.write_all(b"xyz").unwrap();
+            drop(peer);
+            let (mut received, mut has_ended, mut looks) = (0, false, 0);
+            let deadline = Instant::now() + limit();
+            while !has_ended {
+                assert!(Instant::now() < deadline, "{way} never met the end");
+                looks += 1;
+                let is_odd = looks % 2 == 1;
+                let looked = match way {
+                    "read_exact" => {
+                        let exact = Box::pin(stream.read_exact(Vec::with_capacity(5)));
+                        times(1, exact).await.map(|(result, buffer)| {
+                            assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+                            assert_eq!(buffer, b"xyz");
+                            received = 3;
+                            0
+                        })
+                    }
+                    "recv and read by turns" if is_odd => {
+                        times(1, stream.recv()).await.map(|lease| lease.unwrap().len())
+                    }
+                    "recv" => times(1, stream.recv()).await.map(|lease| lease.unwrap().len()),
+                    _ => {
+                        let read = times(1, stream.read(Vec::with_capacity(2))).await;
+                        read.map(|(result, _)| result.unwrap())
+                    }
+                };
+                if let Some(count) = looked {
+                    received += count;
+                    has_ended = count == 0;
+                }
+                sleep(Duration::from_micros(50)).await;
+            }
+            assert_eq!(received, 3, "{way}");
+            // Once, and behind it the kernel is asked again.
+            assert!(stream.recv().await.unwrap().is_empty());
+        }
+    });
+}
+
 #[test]
 fn a_reset_that_a_dropped_read_met_is_told_to_the_next() {
     drop_a_read_that_meets_a_reset(b"");

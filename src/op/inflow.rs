@@ -133,11 +133,14 @@ impl Socket {
         taken.map_or_else(Lease::default, |taken| unsafe { taken.lend(count) })
     }
 
-    /// Puts what such a completion has brought to the unread bytes, and the error that the next read would
-    /// not hear of otherwise. Without a buffer there was none.
+    /// Puts what such a completion has brought to the unread bytes, and the error or the end that the next
+    /// read may not hear of otherwise. Without a buffer there was none.
     pub(super) fn put_back_received(&self, completion: Completion) {
         if !completion.failed_with(ENOBUFS) {
             keep_error(self, completion);
+        }
+        if matches!(completion.result(), Ok(0)) {
+            self.put_back_end();
         }
         self.put_back(&self.lent(completion));
     }

@@ -1,7 +1,7 @@
 //! Receiving from a stream socket, once or until a buffer is full.
 //!
 //! Dropped in flight, what was received goes to the socket's unread bytes, in order, and so does an
-//! error, which the kernel would not report again.
+//! error, which the kernel would not report again, and the end of the stream.
 
 use std::rc::Rc;
 use std::{io, slice};
@@ -154,8 +154,8 @@ pub(super) fn keep_error(socket: &Socket, completion: Completion) {
     }
 }
 
-/// Gives what a dropped receive brought back to the socket: the `filled` bytes of its earlier steps,
-/// which begin at `start`, and those of its last. The buffer is not told of them: that is foreign code,
+/// Gives what a dropped receive met back to the socket: the `filled` bytes of its earlier steps, which
+/// begin at `start`, and those of its last, or the end of the stream. The buffer is not told of them: that is foreign code,
 /// and bytes must not be lost by its panic.
 fn settle(
     socket: &Socket,
@@ -165,6 +165,9 @@ fn settle(
     completion: Completion,
 ) {
     keep_error(socket, completion);
+    if matches!(completion.result(), Ok(0)) {
+        socket.put_back_end();
+    }
     let count = filled + completion.result().map_or(0, |count| count as usize);
     // SAFETY: so many bytes have been written there by the kernel.
     socket.put_back(unsafe { slice::from_raw_parts(buffer.write_ptr().add(start), count) });

@@ -44,7 +44,9 @@ impl Room {
                 return Poll::Ready(Completion::failed(ECANCELED));
             };
             self.key = Some(key);
-            let Some(report) = ready!(driver.poll_next(key, context.waker())) else {
+            let report = ready!(driver.poll_next(key, context.waker()));
+            // A poll that was stopped because too many reports had piled up goes on like one that ended.
+            let Some(report) = report.filter(|report| !report.failed_with(ECANCELED)) else {
                 // The poll has ended without room: the next one, which may be of the other kind, goes on.
                 self.key = None;
                 continue;

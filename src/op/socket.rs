@@ -1,8 +1,9 @@
 //! What the operations on one stream socket share.
 //!
 //! Operations hold the socket while they are in flight, so its descriptor is closed, and its number
-//! used again, only after the last one has ended. What dropped operations leave behind stands here:
-//! bytes and an error that a dropped read brought, and how many dropped ones are still ending.
+//! used again, only after the last one has ended. What dropped operations leave behind is kept here:
+//! bytes, an error or the end of the stream that a dropped read met, and how many dropped ones are still
+//! ending.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -57,12 +58,15 @@ pub(crate) struct Socket {
     message: Cell<Option<Box<MessageHeader>>>,
 }
 
-/// What dropped reads brought and nobody has read.
+/// What dropped reads have met and no read has returned.
 #[derive(Default)]
 struct Unread {
     bytes: VecDeque<u8>,
     /// An error that the kernel reports once: it comes behind the bytes.
     error: Option<io::Error>,
+    /// Whether the end of the stream comes behind the bytes. The kernel would report it again, but to the
+    /// next read alone: one that is polled once and dropped, time and again, would never see it.
+    has_end: bool,
 }
 
 impl Socket {
@@ -233,9 +237,22 @@ impl Socket {
         self.unread.borrow_mut().error = Some(error);
     }
 
+    /// Keeps the end of the stream that a dropped read met, or the reason for it, for the next read.
+    pub(super) fn put_back_end(&self) {
+        let reason = self.fatal_error("recv");
+        let mut unread = self.unread.borrow_mut();
+        unread.has_end = reason.is_none();
+        unread.error = reason.or(unread.error.take());
+    }
+
     pub(crate) fn has_unread(&self) -> bool {
         let unread = self.unread.borrow();
-        !unread.bytes.is_empty() || unread.error.is_some()
+        !unread.bytes.is_empty() || unread.error.is_some() || unread.has_end
+    }
+
+    /// Takes the end of the stream that a dropped read met, wherever it comes; says whether there was one.
+    pub(crate) fn take_unread_end(&self) -> bool {
+        std::mem::take(&mut self.unread.borrow_mut().has_end)
     }
 
     /// Whether an error is unread, behind what bytes there are.
@@ -249,9 +266,11 @@ impl Socket {
         if unread.bytes.is_empty() { unread.error.take() } else { None }
     }
 
-    /// Moves unread bytes into the buffer, and says how many.
+    /// Moves unread bytes into the buffer, and says how many: none takes the end of the stream, if that was
+    /// met.
     pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut) -> usize {
         let mut unread = self.unread.borrow_mut();
+        unread.has_end &= !unread.bytes.is_empty();
         let count = fill(buffer, &unread.bytes);
         unread.bytes.drain(..count);
         if unread.bytes.is_empty() && unread.bytes.capacity() > KEPT_CAPACITY {
@@ -266,9 +285,11 @@ impl Socket {
         self.unread.borrow().bytes.len()
     }
 
-    /// Takes all unread bytes.
+    /// Takes all unread bytes; without any, the end of the stream.
     pub(crate) fn take_all_unread(&self) -> Vec<u8> {
-        std::mem::take(&mut self.unread.borrow_mut().bytes).into()
+        let mut unread = self.unread.borrow_mut();
+        unread.has_end &= !unread.bytes.is_empty();
+        std::mem::take(&mut unread.bytes).into()
     }
 
     /// Copies unread bytes into the buffer, leaves them unread, and says how many.
@@ -279,7 +300,7 @@ impl Socket {
 
     /// All that is unread, for someone who takes the descriptor away.
     pub(crate) fn drain_unread(&self) -> (Vec<u8>, Option<io::Error>) {
-        let Unread { bytes, error } = self.unread.take();
+        let Unread { bytes, error, .. } = self.unread.take();
         (bytes.into(), error.or_else(|| self.fatal_error("recv")))
     }
 

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::future::{Either, FutureExt};
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
+use crate::error::describe;
 use crate::op::{
     One, Op, Peek, Recv, RecvExact, RecvLease, SendZeroCopy, Sending, Several, Socket, Unsent,
 };
@@ -103,6 +104,11 @@ pub(super) async fn read_exact<B: IoBufMut>(
         socket.take_unread(&mut buffer);
         let error = socket.take_unread_error().expect("it has just been there");
         return (Err(error), buffer);
+    }
+    if socket.take_unread_end() {
+        socket.take_unread(&mut buffer);
+        let early = io::Error::from(io::ErrorKind::UnexpectedEof);
+        return (Err(describe("recv", early)), buffer);
     }
     Op::new(socket.driver(), RecvExact::new(socket, buffer)).await
 }
