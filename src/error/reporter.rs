@@ -7,14 +7,15 @@
 //! shares it, and a poll before the write leaves a race with those others.)
 //!
 //! The thread starts with the first incident. Each runtime has a reporter, so a forked process, in
-//! which a runtime of its parent cannot go on, has one with a thread of its own.
+//! which a runtime of its parent cannot go on, has one with a thread of its own. The inherited reporter
+//! does nothing there: its thread does not exist, and its mutex may be locked for good.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use super::Incident;
 
@@ -35,7 +36,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const STACK: usize = 128 * 1024;
 
 /// Prints incidents to standard error.
-pub(crate) struct Reporter(Arc<Shared>);
+pub(crate) struct Reporter {
+    shared: Arc<Shared>,
+    /// The process that it was made in, which alone may use it.
+    process: u32,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -67,49 +72,59 @@ struct Kind {
 impl Reporter {
     pub(crate) fn new() -> Self {
         let (work, ended) = (Condvar::new(), Condvar::new());
-        Self(Arc::new(Shared { state: Mutex::default(), work, ended }))
+        let shared = Arc::new(Shared { state: Mutex::default(), work, ended });
+        Self { shared, process: process::id() }
+    }
+
+    /// What there is to do is done with this; `None` in a process that was forked since.
+    fn shared(&self) -> Option<&Arc<Shared>> {
+        (process::id() == self.process).then_some(&self.shared)
     }
 
     /// Has an incident printed, if there have not been too many of its kind. Never blocks.
     pub(crate) fn report(&self, incident: &Incident) {
-        let mut state = self.0.lock();
+        let Some(shared) = self.shared() else { return };
+        let mut state = shared.lock();
         state.note(incident, Instant::now());
-        self.start(&mut state);
-        self.0.work.notify_one();
+        shared.start(&mut state);
+        shared.work.notify_one();
     }
 
     /// Waits until all has been written, but not for long.
     pub(crate) fn finish(&self) {
-        let mut state = self.0.lock();
+        let Some(shared) = self.shared() else { return };
+        let mut state = shared.lock();
         state.is_ending = true;
         if state.has_something() {
-            self.start(&mut state);
+            shared.start(&mut state);
         }
-        self.0.work.notify_one();
+        shared.work.notify_one();
         let has_thread = |state: &mut State| state.has_thread;
-        let waited = self.0.ended.wait_timeout_while(state, PATIENCE, has_thread);
+        let waited = shared.ended.wait_timeout_while(state, PATIENCE, has_thread);
         drop(waited);
-    }
-
-    /// Starts the thread if there is none. Where the system does not let it start, lines wait for
-    /// the next incident.
-    fn start(&self, state: &mut State) {
-        if !state.has_thread {
-            let shared = Arc::clone(&self.0);
-            let thread = thread::Builder::new().name("annulus-incidents".into()).stack_size(STACK);
-            state.has_thread = thread.spawn(move || shared.write()).is_ok();
-        }
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        self.0.lock().is_ending = true;
-        self.0.work.notify_one();
+        if let Some(shared) = self.shared() {
+            shared.lock().is_ending = true;
+            shared.work.notify_one();
+        }
     }
 }
 
 impl Shared {
+    /// Starts the thread if there is none. Where the system does not let it start, lines wait for
+    /// the next incident.
+    fn start(self: &Arc<Self>, state: &mut State) {
+        if !state.has_thread {
+            let shared = Arc::clone(self);
+            let thread = thread::Builder::new().name("annulus-incidents".into()).stack_size(STACK);
+            state.has_thread = thread.spawn(move || shared.write()).is_ok();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -254,6 +269,20 @@ mod tests {
         assert_eq!(state.lines.len(), 1, "{:?}", state.lines);
         state.lines.clear();
         assert!(!state.has_something());
+    }
+
+    #[test]
+    fn an_inherited_reporter_waits_for_no_mutex_and_for_no_thread() {
+        let mut inherited = Reporter::new();
+        inherited.process += 1;
+        let shared = Arc::clone(&inherited.shared);
+        // As another thread of the parent may have had it when the process was forked.
+        let mut state = shared.lock();
+        state.has_thread = true;
+        inherited.report(&Incident::CallbackPanicked { message: String::new() });
+        inherited.finish();
+        drop(inherited);
+        assert!(state.lines.is_empty());
     }
 
     #[test]
