@@ -119,6 +119,7 @@ fn a_security_module_that_forbids_io_uring() {
 }
 
 #[test]
+#[cfg_attr(annulus_unpooled, ignore = "a sanitizer's allocator maps memory at any time")]
 fn no_address_space_for_the_smallest_ring() {
     let error = error_when_refused(libc::SYS_mmap, libc::ENOMEM);
     assert!(matches!(error, SetupError::AddressSpace { .. }), "{error}");
