@@ -421,7 +421,7 @@ impl Bench {
     fn run(&self, cells: &[Cell]) -> Result<Results, Box<dyn Error>> {
         // The machine is looked at before this process keeps to one core.
         let machine = Machine::this();
-        affinity::pin(&self.settings.load_cores[..1])?;
+        let _pinned = affinity::Pinned::to(&self.settings.load_cores[..1])?;
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let mut results = Results {
             scenario: self.scenario.to_owned(),

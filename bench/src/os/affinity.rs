@@ -20,6 +20,26 @@ pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
+/// While it lives, the calling thread, and those that it starts, are bound to some cores.
+pub(crate) struct Pinned {
+    before: Vec<usize>,
+}
+
+impl Pinned {
+    pub(crate) fn to(cores: &[usize]) -> io::Result<Self> {
+        let before = allowed()?;
+        pin(cores)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // The next scenario of this process chooses among all of them again.
+        let _ = pin(&self.before);
+    }
+}
+
 /// The cores that the calling thread may use, in ascending order.
 pub(crate) fn allowed() -> io::Result<Vec<usize>> {
     // SAFETY: as in `pin`.
@@ -29,4 +49,18 @@ pub(crate) fn allowed() -> io::Result<Vec<usize>> {
     let cores = 0..libc::CPU_SETSIZE as usize;
     // SAFETY: every number is within the set.
     Ok(cores.filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_was_pinned_may_use_all_its_cores_again() {
+        let before = allowed().unwrap();
+        let pinned = Pinned::to(&before[..1]).unwrap();
+        assert_eq!(allowed().unwrap(), before[..1]);
+        drop(pinned);
+        assert_eq!(allowed().unwrap(), before);
+    }
 }
