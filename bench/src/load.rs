@@ -26,8 +26,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A server that answers nothing for so long is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A server that answers nothing for this long is taken for stuck. A machine that stands still for some
+/// seconds, as a shared one may, is not.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many events are taken from epoll at once.
 const BATCH: usize = 512;
