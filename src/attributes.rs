@@ -78,7 +78,7 @@ pub use annulus_macros::test;
 #[track_caller]
 pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
     run(builder, future).unwrap_or_else(|error| {
-        // Unlike `eprintln!`, this does not panic when nobody can be told.
+        // Unlike `eprintln!`, this does not panic when the write fails.
         let _ = writeln!(stderr(), "annulus: {error}");
         exit(1)
     })

@@ -86,7 +86,7 @@ enum Command {
 /// What all scenarios understand.
 #[derive(Args, Debug)]
 struct Common {
-    /// Who is compared, by name; `raw-uring` means all forms of it. All, if nobody is named. With a size,
+    /// Who is compared, by name; `raw-uring` means all forms of it. All, if none is named. With a size,
     /// like `tokio@256k`, its connections have buffers of that size instead of 16 KiB.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,

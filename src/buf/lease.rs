@@ -59,7 +59,7 @@ impl LeaseMemory {
     ///
     /// # Safety
     ///
-    /// As long as `owner` is there, the memory is valid for reads and writes, and used by nobody else.
+    /// As long as `owner` is there, the memory is valid for reads and writes, and nothing else uses it.
     pub(crate) unsafe fn new(
         start: NonNull<u8>,
         count: u16,
@@ -177,7 +177,7 @@ pub(super) enum Memory {
     Lent { memory: Arc<LeaseMemory>, buffer: u16 },
     /// Its own.
     Own(Arc<OwnMemory>),
-    /// Of whoever has made them; perhaps shared with others.
+    /// Owned by the caller that made them, and possibly shared.
     Shared(Bytes),
 }
 
@@ -249,7 +249,7 @@ impl Lease {
             Memory::Shared(_) => false,
         };
         // SAFETY: so many bytes are initialised here. This is the only lease of them, and borrowed for as
-        // long as the slice is: nobody can make another, and nobody else reads or writes there.
+        // long as the slice is: no other can be made, and nothing else reads or writes there.
         is_only.then(|| unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) })
     }
 
@@ -367,7 +367,7 @@ mod tests {
     fn buffers(count: u16, size: usize) -> Arc<LeaseMemory> {
         let mut owner = vec![0_u8; usize::from(count) * size];
         let start = NonNull::new(owner.as_mut_ptr()).unwrap();
-        // SAFETY: the memory is the vector's, which nobody uses otherwise.
+        // SAFETY: the memory is the vector's, which is not used otherwise.
         Arc::new(unsafe { LeaseMemory::new(start, count, size, Box::new(owner)) })
     }
 

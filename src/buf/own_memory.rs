@@ -64,7 +64,7 @@ impl OwnMemory {
 }
 
 impl From<Vec<u8>> for OwnMemory {
-    /// Counted for nobody.
+    /// Not counted.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, _held: None }
     }

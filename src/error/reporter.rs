@@ -136,7 +136,7 @@ impl Shared {
             state.tell_of_those_held_back(Instant::now());
             if let Some(line) = state.lines.pop_front() {
                 drop(state);
-                // Unlike `eprintln!`, this does not panic when nobody can be told.
+                // Unlike `eprintln!`, this does not panic when the write fails.
                 let _ = io::stderr().write_all(line.as_bytes());
                 state = self.lock();
             } else if state.is_ending {

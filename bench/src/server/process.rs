@@ -90,7 +90,7 @@ pub(crate) struct Words {
     pub(crate) complained: String,
 }
 
-/// Runs a contender's program as a child with hidden arguments until it ends, by itself or under
+/// Runs a contender's program as a child with hidden arguments until it ends, directly or under
 /// another program, such as one that counts what it does.
 pub(crate) fn run_to_end(
     contender: &dyn Contender,
