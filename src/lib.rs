@@ -33,7 +33,7 @@
 //! | buffers and leases                         | [`buf`]                                        |
 //! | sleeps, timeouts, intervals                | [`time`]                                       |
 //! | locks, queues, channels                    | [`sync`], and [`sync::remote`] between threads |
-//! | blocking code: [`to_thread`]               | [`join`]                                       |
+//! | blocking code: [`to_thread`]               | [`blocking`]                                   |
 //!
 //! `select!`, `FutureExt` and `StreamExt` come from the crate `futures-util`.
 //!
@@ -73,6 +73,8 @@ compile_error!("annulus is built on io_uring, which only Linux has");
 #[cfg(test)]
 extern crate self as annulus;
 
+#[forbid(unsafe_code)]
+pub mod blocking;
 pub mod buf;
 mod driver;
 #[forbid(unsafe_code)]
@@ -110,7 +112,9 @@ pub use driver::Metrics;
 pub use error::raw_os_error as os_code;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 #[doc(inline)]
-pub use join::{gather, task_group, to_thread, try_gather};
+pub use blocking::to_thread;
+#[doc(inline)]
+pub use join::{gather, task_group, try_gather};
 pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};
 pub use sys::probe::{Facility, Probe, probe};
 #[doc(inline)]

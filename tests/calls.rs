@@ -6,9 +6,8 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use annulus::join::{CallHandle, call_at, call_later, call_soon};
 use annulus::task::current_task;
-use annulus::time::sleep;
+use annulus::time::{CallHandle, call_at, call_later, call_soon, sleep};
 use annulus::{Runtime, spawn, yield_now};
 
 use common::conditions::Log;

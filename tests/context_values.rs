@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::thread;
 
-use annulus::join::{call_soon, gather, to_thread};
+use annulus::blocking::to_thread;
+use annulus::join::gather;
+use annulus::time::call_soon;
 use annulus::task::ContextVar;
 use annulus::{Runtime, spawn, yield_now};
 

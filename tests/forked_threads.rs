@@ -6,7 +6,7 @@ mod common;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-use annulus::join::ThreadPool;
+use annulus::blocking::ThreadPool;
 use annulus::net::lookup;
 use annulus::{Runtime, to_thread};
 

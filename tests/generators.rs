@@ -9,7 +9,8 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use annulus::join::{gather, to_thread};
+use annulus::blocking::to_thread;
+use annulus::join::gather;
 use annulus::stream::{Generator, generate, try_generate};
 use annulus::time::{sleep, timeout};
 use annulus::{spawn, yield_now};

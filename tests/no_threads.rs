@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use annulus::Incident;
-use annulus::join::{ThreadError, ThreadPool, to_thread};
+use annulus::blocking::{ThreadError, ThreadPool, to_thread};
 use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, lookup, start_server};
 use futures_util::FutureExt;
 

@@ -8,11 +8,12 @@ use std::sync::Once;
 use std::time::Duration;
 
 use annulus::Builder;
-use annulus::join::{ThreadPool, call_at, call_later, call_soon, shield, to_thread};
+use annulus::blocking::{ThreadPool, to_thread};
+use annulus::join::shield;
 use annulus::sync::{
     Barrier, BoundedSemaphore, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote,
 };
-use annulus::time::{self, interval, sleep};
+use annulus::time::{self, call_at, call_later, call_soon, interval, sleep};
 
 use common::harness::now;
 use common::watchdog::run;

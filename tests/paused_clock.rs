@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::join::{call_later, to_thread};
+use annulus::blocking::to_thread;
 use annulus::sync::remote::oneshot;
-use annulus::time::{advance, interval, now, pause, resume, sleep, sleep_until, timeout};
+use annulus::time::{advance, call_later, interval, now, pause, resume, sleep, sleep_until, timeout};
 use annulus::{JoinHandle, Runtime, spawn, yield_now};
 use futures_util::future::{Either, select};
 

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::join::{ThreadError, ThreadPool, gather, to_thread};
+use annulus::blocking::{ThreadError, ThreadPool, to_thread};
+use annulus::join::gather;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn};
 
@@ -120,7 +121,7 @@ fn what_a_detached_closure_or_its_output_panics_with_is_heard_of() {
         assert_eq!(incidents.take_messages(), ["callback: of an output"]);
         let ended = to_thread(|| panic!("joined by nobody either"));
         until(|| ended.is_finished()).await;
-        drop::<annulus::join::ThreadHandle<()>>(ended);
+        drop::<annulus::blocking::ThreadHandle<()>>(ended);
         assert_eq!(incidents.take_messages(), ["task: joined by nobody either"]);
     });
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 
-use super::outbox::Outbox;
+use super::write_queue::Outbox;
 use super::{StreamWriter, Write};
 use crate::task::budget;
 

@@ -9,15 +9,15 @@
 //! written in one turn of the loop goes out at once, and a dropped write or drain neither loses nor
 //! repeats anything.
 
-mod bytes;
+mod bytes_stream;
 mod copy;
 mod goal;
 mod lines;
-mod outbox;
+mod write_queue;
 mod read_error;
 mod reader;
 mod records;
-mod unread;
+mod read_buffer;
 mod writer;
 
 use std::any::Any;
@@ -25,7 +25,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Weak;
 
-pub use bytes::{BytesStream, bytes_stream};
+pub use bytes_stream::{BytesStream, bytes_stream};
 pub use copy::copy;
 pub use lines::Lines;
 pub use read_error::ReadError;

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 
 use super::records::Overlong;
-use super::unread::Unread;
+use super::read_buffer::Unread;
 use super::{Read, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::error::again;

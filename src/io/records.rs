@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::unread::Found;
+use super::read_buffer::Found;
 use super::{Read, ReadError, StreamReader};
 use crate::buf::Lease;
 

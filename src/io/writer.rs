@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::Write;
 use super::goal::Goal;
-use super::outbox::{End, Outbox, Sink};
+use super::write_queue::{End, Outbox, Sink};
 use crate::runtime::backlog::Backlog;
 use crate::runtime::spawn;
 use crate::task::{JoinHandle, budget};

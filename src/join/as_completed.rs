@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
-use super::child::Child;
-use super::children::Children;
+use super::joinable::Child;
+use super::future_set::Children;
 use crate::task::budget;
 use crate::time::{Elapsed, Sleep, sleep};
 

@@ -6,8 +6,8 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::child::Child;
-use super::children::Children;
+use super::joinable::Child;
+use super::future_set::Children;
 use crate::task::budget;
 
 /// Runs all of them together and gives their outputs, in the order of the arguments.

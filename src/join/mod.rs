@@ -9,8 +9,6 @@
 //! | own tasks whose outcomes come in any order            | [`TaskSet`]                        |
 //! | have children that borrow, and end with the first failure | [`task_group`](fn@task_group)  |
 //! | go on also if nobody waits any more                   | [`shield`](fn@shield)              |
-//! | block, on a thread                                    | [`to_thread`](fn@to_thread)        |
-//! | call a function later                                 | [`call_soon`], [`call_later`], [`call_at`] |
 //! | ask for an end instead of dropping                    | [`CancelToken`]                    |
 //!
 //! A time limit is put on any of them by [`time`](crate::time).
@@ -113,37 +111,33 @@
 //! after it: [`task_group`](fn@task_group), [`timeout_scope`](crate::time::timeout_scope).
 
 mod as_completed;
-mod call;
 mod cancel_token;
-mod child;
-mod children;
+mod joinable;
+mod future_set;
 mod gather;
 mod outcomes;
 mod shield;
 mod task_group;
 mod task_set;
-mod threads;
 mod try_gather;
 mod tuple;
 mod wait;
 
 pub use as_completed::{AsCompleted, AsCompletedWithin, as_completed};
-pub use call::{CallHandle, call_at, call_later, call_soon};
 pub use cancel_token::{CancelOnDrop, CancelToken, Cancelled, cancel_gracefully};
-pub use child::Child;
+pub use joinable::Child;
 pub use gather::{Gather, gather};
 pub use outcomes::Outcomes;
 pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
 pub use task_set::TaskSet;
-pub use threads::{ThreadError, ThreadHandle, ThreadPool, to_thread};
 pub use try_gather::{TryGather, try_gather};
 pub use wait::{Handle, ReturnWhen, Wait, wait};
 
 /// What the compiler finds by itself: by which way something can be waited for.
 #[doc(hidden)]
 pub mod kind {
-    pub use crate::join::child::{Joined, Polled};
+    pub use crate::join::joinable::{Joined, Polled};
     pub use crate::join::gather::{Array, Borrowed, GatherFutures, Iterated, Vector};
     pub use crate::join::outcomes::GatherTasks;
     pub use crate::join::tuple::Tuple;

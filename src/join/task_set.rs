@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use super::children::Children;
+use super::future_set::Children;
 use crate::runtime::{spawn, spawn_named};
 use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 

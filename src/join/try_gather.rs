@@ -6,8 +6,8 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::child::Child;
-use super::children::Children;
+use super::joinable::Child;
+use super::future_set::Children;
 use super::gather::{Array, Borrowed, Iterated, Vector, into_array};
 use crate::task::budget;
 

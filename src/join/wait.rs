@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::children::Children;
+use super::future_set::Children;
 use crate::task::{JoinError, JoinHandle, budget};
 use crate::time::{Sleep, sleep};
 

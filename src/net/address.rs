@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::error::Describe;
-use crate::join::ThreadPool;
+use crate::blocking::ThreadPool;
 use crate::sys::address::interface_index;
 use crate::task::budget;
 
 /// How many look-ups run at the same time in a process. They have threads of their own, as a
-/// [`to_thread`](crate::join::to_thread) that blocks for long must not hold up every connect.
+/// [`to_thread`](crate::blocking::to_thread) that blocks for long must not hold up every connect.
 const LOOK_UPS: usize = 16;
 /// How long one of the threads waits for the next look-up.
 const IDLE: Duration = Duration::from_secs(10);

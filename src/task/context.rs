@@ -33,7 +33,7 @@ pub(super) struct Value {
 /// changes for itself, and for tasks that it spawns afterwards. Futures that are polled together in
 /// one task (by [`gather`](fn@crate::join::gather), a [`task_group`](fn@crate::join::task_group) or
 /// `select!`) share its values, where asyncio would make tasks of them. Closures in
-/// [`to_thread`](fn@crate::join::to_thread) have none: values need not be `Send`.
+/// [`to_thread`](fn@crate::blocking::to_thread) have none: values need not be `Send`.
 ///
 /// The future of each [`block_on`](crate::Runtime::block_on) is a task of its own, which begins without
 /// values: what one call has set is not there in the next, unlike in an `asyncio.Runner`. Set it at the

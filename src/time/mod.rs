@@ -6,6 +6,7 @@
 //! | give a future so long, or until then           | [`timeout()`], [`timeout_at`]              |
 //! | move a deadline while its body runs            | [`timeout_scope`](fn@timeout_scope)        |
 //! | do something again and again                   | [`interval`](fn@interval), [`interval_at`] |
+//! | call a function later                          | [`call_soon`], [`call_later`], [`call_at`] |
 //! | test what takes long                           | [`pause`], [`advance`], [`resume`]         |
 //!
 //! ```
@@ -32,6 +33,7 @@
 //! A test of what takes long stops the clock ([`pause`]): it then jumps to the next deadline whenever
 //! there is nothing else to do.
 
+mod callback;
 mod clock;
 mod interval;
 mod kernel_sleep;
@@ -39,6 +41,7 @@ mod sleep;
 mod timeout;
 mod timeout_scope;
 
+pub use callback::{CallHandle, call_at, call_later, call_soon};
 pub use clock::{advance, now, pause, resume};
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use kernel_sleep::kernel_sleep;

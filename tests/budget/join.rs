@@ -3,9 +3,10 @@
 use std::future::{pending, ready};
 use std::time::Duration;
 
+use annulus::blocking::{ThreadHandle, ThreadPool, to_thread};
 use annulus::join::{
-    CancelToken, ReturnWhen, Shield, TaskSet, ThreadPool, as_completed, cancel_gracefully, gather,
-    shield, task_group, to_thread, try_gather, wait,
+    CancelToken, ReturnWhen, Shield, TaskSet, as_completed, cancel_gracefully, gather, shield,
+    task_group, try_gather, wait,
 };
 use annulus::{JoinHandle, spawn, yield_now};
 use futures_util::{FutureExt, StreamExt, select};
@@ -215,7 +216,7 @@ fn closures_that_have_ended_let_other_tasks_run() {
         for (name, global) in [("ThreadPool::spawn", false), ("to_thread", true)] {
             let spawn = || if global { to_thread(|| 1) } else { pool.spawn(|| 1) };
             let mut calls: Vec<_> = (0..TIMES).map(|_| spawn()).collect();
-            until(|| calls.iter().all(annulus::join::ThreadHandle::is_finished)).await;
+            until(|| calls.iter().all(ThreadHandle::is_finished)).await;
             trials.ready(name, async || calls.pop().unwrap().await.unwrap()).await;
         }
     });

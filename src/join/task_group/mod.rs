@@ -23,7 +23,7 @@ pub use member::GroupHandle;
 use member::Member;
 
 use super::CancelToken;
-use super::children::Children;
+use super::future_set::Children;
 use crate::error::shielded;
 use crate::task::WakeSlot;
 

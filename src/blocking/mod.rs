@@ -57,7 +57,7 @@ static POOL: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(MOST_THREAD
 /// # Example
 ///
 /// ```
-/// use annulus::join::to_thread;
+/// use annulus::blocking::to_thread;
 ///
 /// annulus::run(async {
 ///     let read = to_thread(|| std::fs::read_to_string("Cargo.toml"));
@@ -83,7 +83,8 @@ pub fn to_thread<T: Send + 'static>(
 ///
 /// ```
 /// use std::time::Duration;
-/// use annulus::join::{ThreadPool, gather};
+/// use annulus::blocking::ThreadPool;
+/// use annulus::join::gather;
 ///
 /// annulus::run(async {
 ///     let pool = ThreadPool::new(2, Duration::from_secs(1));

@@ -2,7 +2,7 @@
 
 mod incident;
 mod operation;
-mod panic;
+mod catch_panic;
 mod reporter;
 mod setup;
 
@@ -10,6 +10,6 @@ pub use incident::Incident;
 pub(crate) use incident::IncidentHook;
 pub(crate) use operation::{Describe, again, describe};
 pub use operation::{OperationError, raw_os_error};
-pub(crate) use panic::{discard, panic_message, shielded};
+pub(crate) use catch_panic::{discard, panic_message, shielded};
 pub(crate) use reporter::Reporter;
 pub use setup::SetupError;

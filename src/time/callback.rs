@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::spawn;
 use crate::task::{Task, current_id};
-use crate::time::{sleep, sleep_until};
+use super::{sleep, sleep_until};
 
 /// Calls a function at the next turn, after what is ready already. Functions are called in the order
 /// of the calls of this.
@@ -23,7 +23,7 @@ use crate::time::{sleep, sleep_until};
 /// ```
 /// use std::cell::Cell;
 /// use std::rc::Rc;
-/// use annulus::join::call_soon;
+/// use annulus::time::call_soon;
 ///
 /// annulus::run(async {
 ///     let called = Rc::new(Cell::new(0));
@@ -66,7 +66,7 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
 ///
 /// ```
 /// use std::time::Duration;
-/// use annulus::join::{call_at, call_later};
+/// use annulus::time::{call_at, call_later};
 /// use annulus::time::{now, sleep};
 ///
 /// annulus::run(async {
