@@ -106,13 +106,13 @@ mod attributes;
 #[cfg(feature = "macros")]
 pub use attributes::{__run_main, __run_test, main, test};
 #[doc(inline)]
+pub use blocking::to_thread;
+#[doc(inline)]
 pub use buf::BufResult;
 pub use driver::Metrics;
 #[doc(hidden)]
 pub use error::raw_os_error as os_code;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
-#[doc(inline)]
-pub use blocking::to_thread;
 #[doc(inline)]
 pub use join::{gather, task_group, try_gather};
 pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};

@@ -11,8 +11,8 @@ use std::thread;
 
 use annulus::blocking::to_thread;
 use annulus::join::gather;
-use annulus::time::call_soon;
 use annulus::task::ContextVar;
+use annulus::time::call_soon;
 use annulus::{Runtime, spawn, yield_now};
 
 use common::conditions::Log;

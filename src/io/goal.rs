@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 
-use super::write_queue::Outbox;
+use super::write_queue::WriteQueue;
 use super::{StreamWriter, Write};
 use crate::task::budget;
 
@@ -40,28 +40,28 @@ impl<W: Write + 'static> StreamWriter<W> {
         }
         ready!(budget::poll_spend(context));
         Poll::Ready(match goal {
-            Goal::Closed => self.outbox.failure_to_close(),
-            Goal::Room(_) | Goal::Sent => self.outbox.failure(),
+            Goal::Closed => self.queue.failure_to_close(),
+            Goal::Room(_) | Goal::Sent => self.queue.failure(),
         })
     }
 
     fn has_reached(&self, goal: Goal) -> bool {
         match goal {
-            Goal::Room(more) => self.outbox.has_room(more, self.high),
-            Goal::Sent => self.outbox.is_sent(),
+            Goal::Room(more) => self.queue.has_room(more, self.high),
+            Goal::Sent => self.queue.is_sent(),
             Goal::Closed => false,
         }
     }
 
     /// Waits for something.
     pub(super) fn reached(&self, goal: Goal) -> impl Future<Output = ()> + use<W> {
-        let (outbox, high, low) = (Rc::clone(&self.outbox), self.high, self.low);
+        let (queue, high, low) = (Rc::clone(&self.queue), self.high, self.low);
         async move {
             match goal {
-                Goal::Room(more) if outbox.has_room(more, high) => {}
-                Goal::Room(_) => outbox.wait_until(|outbox| outbox.unsent() <= low).await,
-                Goal::Sent => outbox.wait_until(Outbox::is_sent).await,
-                Goal::Closed => outbox.wait_until(|_| false).await,
+                Goal::Room(more) if queue.has_room(more, high) => {}
+                Goal::Room(_) => queue.wait_until(|queue| queue.unsent() <= low).await,
+                Goal::Sent => queue.wait_until(WriteQueue::is_sent).await,
+                Goal::Closed => queue.wait_until(|_| false).await,
             }
         }
     }

@@ -13,11 +13,11 @@ mod bytes_stream;
 mod copy;
 mod goal;
 mod lines;
-mod write_queue;
+mod read_buffer;
 mod read_error;
 mod reader;
 mod records;
-mod read_buffer;
+mod write_queue;
 mod writer;
 
 use std::any::Any;

@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use crate::buf::Lease;
 
 #[derive(Default)]
-pub(super) struct Unread {
+pub(super) struct ReadBuffer {
     gathered: BytesMut,
     latest: Lease,
 }
@@ -22,7 +22,7 @@ pub(super) struct Found {
     pub(super) end: usize,
 }
 
-impl Unread {
+impl ReadBuffer {
     pub(super) fn len(&self) -> usize {
         self.gathered.len() + self.latest.len()
     }
@@ -175,8 +175,8 @@ impl Firsts {
 mod tests {
     use super::*;
 
-    fn unread(parts: &[&[u8]]) -> Unread {
-        let mut unread = Unread::default();
+    fn unread(parts: &[&[u8]]) -> ReadBuffer {
+        let mut unread = ReadBuffer::default();
         parts.iter().for_each(|part| unread.push(Lease::from(part.to_vec())));
         unread
     }
@@ -243,7 +243,7 @@ mod tests {
     fn what_lies_within_one_lease_is_not_copied() {
         let lease = Lease::from(b"one\ntwo\n".to_vec());
         let place = lease.as_ptr();
-        let mut unread = Unread::default();
+        let mut unread = ReadBuffer::default();
         unread.push(lease);
         let one = unread.take(4);
         assert_eq!((&*one, one.as_ptr()), (&b"one\n"[..], place));

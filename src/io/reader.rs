@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 
+use super::read_buffer::ReadBuffer;
 use super::records::Overlong;
-use super::read_buffer::Unread;
 use super::{Read, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::error::again;
@@ -61,7 +61,7 @@ const LIMIT: usize = 64 * 1024;
 #[doc(alias = "asyncio.StreamReader")]
 pub struct StreamReader<R> {
     source: R,
-    pub(super) unread: Unread,
+    pub(super) unread: ReadBuffer,
     pub(super) limit: usize,
     end: End,
     /// Boxed, as there is hardly ever one.
@@ -114,7 +114,7 @@ impl<R: Read> StreamReader<R> {
     #[track_caller]
     pub fn with_limit(source: R, limit: usize) -> Self {
         assert!(limit > 0, "a reader's limit is at least one byte");
-        Self { source, unread: Unread::default(), limit, end: End::Unknown, overlong: None }
+        Self { source, unread: ReadBuffer::default(), limit, end: End::Unknown, overlong: None }
     }
 
     /// Changes how many bytes a line or record may have.

@@ -5,7 +5,7 @@
 //! send before, goes out together. Two buffers alternate, one being filled and one being sent.
 //!
 //! One [`State`] says what may still be written and what became of it. However the task ends, its
-//! [`Sink`] is dropped, and that decides the state: bytes that were taken and not sent, or a writer
+//! [`ConnectionGuard`] is dropped, and that decides the state: bytes that were taken and not sent, or a writer
 //! that was still open, leave a failure that the writer reports from then on.
 
 use std::cell::{Cell, RefCell};
@@ -27,8 +27,8 @@ const KEPT_CAPACITY: usize = 4 * 1024;
 pub(super) type Job<W> = Box<dyn for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a, io::Result<()>>>;
 
 /// Shared by a writer and its task.
-pub(super) struct Outbox<W> {
-    queue: RefCell<Vec<u8>>,
+pub(super) struct WriteQueue<W> {
+    bytes: RefCell<Vec<u8>>,
     /// Has the end of the runtime wait for what is queued.
     queued: RefCell<Option<Unsent>>,
     backlog: RefCell<Rc<Backlog>>,
@@ -53,14 +53,14 @@ enum State {
     /// Bytes are taken.
     Open,
     /// No more bytes are taken. What is queued is still sent, unless it is an abort.
-    Ending(End),
+    Ending(CloseMode),
     /// The connection has been released.
     Gone(Fate),
 }
 
 /// What comes after all that is queued. A later one replaces an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum End {
+pub(super) enum CloseMode {
     /// The end of writing.
     Eof,
     /// The writing half goes to the writer, which is being taken apart.
@@ -83,10 +83,10 @@ enum Fate {
     Failed(io::Error),
 }
 
-impl<W> Default for Outbox<W> {
+impl<W> Default for WriteQueue<W> {
     fn default() -> Self {
         Self {
-            queue: RefCell::default(),
+            bytes: RefCell::default(),
             queued: RefCell::default(),
             backlog: RefCell::default(),
             sending: Cell::default(),
@@ -100,10 +100,10 @@ impl<W> Default for Outbox<W> {
     }
 }
 
-impl<W> Outbox<W> {
+impl<W> WriteQueue<W> {
     /// How many bytes the connection has not taken.
     pub(super) fn unsent(&self) -> usize {
-        self.queue.borrow().len() + self.sending.get()
+        self.bytes.borrow().len() + self.sending.get()
     }
 
     /// Whether so many more bytes may be queued where no more than `high` are to be unsent.
@@ -125,7 +125,7 @@ impl<W> Outbox<W> {
     pub(super) fn is_closing(&self) -> bool {
         match &*self.state.borrow() {
             State::Open => false,
-            State::Ending(end) => *end >= End::Dropped,
+            State::Ending(end) => *end >= CloseMode::Dropped,
             State::Gone(_) => true,
         }
     }
@@ -135,7 +135,7 @@ impl<W> Outbox<W> {
     }
 
     /// What the task does once it has sent all; `None` if it waits for more.
-    fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<CloseMode> {
         match &*self.state.borrow() {
             State::Ending(end) => Some(*end),
             State::Open | State::Gone(_) => None,
@@ -155,7 +155,7 @@ impl<W> Outbox<W> {
     /// Queues bytes. The memory grows by doubling, but not beyond `limit` for what is within it.
     pub(super) fn put(&self, bytes: &[u8], limit: usize) {
         self.note_queued();
-        let mut queue = self.queue.borrow_mut();
+        let mut queue = self.bytes.borrow_mut();
         let needed = queue.len() + bytes.len();
         if queue.capacity() < needed && needed <= limit {
             let capacity = (2 * queue.capacity()).clamp(needed, limit);
@@ -177,8 +177,8 @@ impl<W> Outbox<W> {
     }
 
     /// Says what comes after what is queued. It cannot be taken back.
-    pub(super) fn finish(&self, end: End) {
-        self.wants_eof.set(self.wants_eof.get() || end == End::Eof);
+    pub(super) fn finish(&self, end: CloseMode) {
+        self.wants_eof.set(self.wants_eof.get() || end == CloseMode::Eof);
         let mut state = self.state.borrow_mut();
         match &mut *state {
             State::Open => *state = State::Ending(end),
@@ -193,7 +193,7 @@ impl<W> Outbox<W> {
     pub(super) fn failure(&self) -> io::Result<()> {
         match &*self.state.borrow() {
             State::Open | State::Gone(Fate::Ended) => Ok(()),
-            State::Ending(end) if *end < End::Aborted => Ok(()),
+            State::Ending(end) if *end < CloseMode::Aborted => Ok(()),
             State::Ending(_) | State::Gone(Fate::Aborted) => Err(aborted()),
             State::Gone(Fate::Failed(error)) => Err(again(error)),
         }
@@ -223,8 +223,8 @@ impl<W> Outbox<W> {
                 let unsent = self.backlog.borrow().add();
                 return Next::Job(job, spare, unsent);
             }
-            if !self.queue.borrow().is_empty() {
-                let bytes = mem::replace(&mut *self.queue.borrow_mut(), spare);
+            if !self.bytes.borrow().is_empty() {
+                let bytes = mem::replace(&mut *self.bytes.borrow_mut(), spare);
                 self.sending.set(bytes.len());
                 return Next::Bytes(bytes, self.queued.take());
             }
@@ -238,10 +238,10 @@ impl<W> Outbox<W> {
     }
 
     /// Waits until more than the end of writing is asked for.
-    async fn past_eof(&self) -> End {
+    async fn past_eof(&self) -> CloseMode {
         loop {
             match self.end() {
-                Some(end) if end > End::Eof => return end,
+                Some(end) if end > CloseMode::Eof => return end,
                 _ => {}
             }
             self.work.clear();
@@ -261,7 +261,7 @@ impl<W> Outbox<W> {
 
     /// Nothing is sent any more.
     fn release(&self, fate: Fate) {
-        self.queue.take();
+        self.bytes.take();
         drop(self.queued.take());
         *self.state.borrow_mut() = State::Gone(fate);
         // A job is foreign code: nothing is borrowed when it is dropped.
@@ -277,22 +277,22 @@ enum Next<W> {
     /// Until what comes with them is dropped, the end of the runtime waits.
     Bytes(Vec<u8>, Option<Unsent>),
     Job(Job<W>, Vec<u8>, Unsent),
-    End(End),
+    End(CloseMode),
 }
 
 /// The connection in the hands of the task. However that ends, also before it began, the writer
 /// hears of it.
-pub(super) struct Sink<W: Write> {
+pub(super) struct ConnectionGuard<W: Write> {
     /// `None` once it has been handed out.
     writes_to: Option<W>,
-    outbox: Rc<Outbox<W>>,
+    queue: Rc<WriteQueue<W>>,
     /// What became of the sending; `None` if the task did not come to its end.
     outcome: Option<io::Result<()>>,
 }
 
-impl<W: Write> Sink<W> {
-    pub(super) fn new(outbox: &Rc<Outbox<W>>, writes_to: W) -> Self {
-        Self { writes_to: Some(writes_to), outbox: Rc::clone(outbox), outcome: None }
+impl<W: Write> ConnectionGuard<W> {
+    pub(super) fn new(queue: &Rc<WriteQueue<W>>, writes_to: W) -> Self {
+        Self { writes_to: Some(writes_to), queue: Rc::clone(queue), outcome: None }
     }
 
     /// Ends a connection to which nothing has been written.
@@ -309,53 +309,53 @@ impl<W: Write> Sink<W> {
     /// Sends what is queued until the end. Gives the writing half to a writer that is taken apart.
     pub(super) async fn send_all(mut self) -> Option<W> {
         let writes_to = self.writes_to.as_mut().expect("it is handed out at the end");
-        let ended = send_to_end(&self.outbox, writes_to).await;
-        let is_handed = matches!(ended, Ok(End::Handed));
+        let ended = send_to_end(&self.queue, writes_to).await;
+        let is_handed = matches!(ended, Ok(CloseMode::Handed));
         self.outcome = Some(ended.map(drop));
         if is_handed { self.writes_to.take() } else { None }
     }
 }
 
-impl<W: Write> Drop for Sink<W> {
+impl<W: Write> Drop for ConnectionGuard<W> {
     fn drop(&mut self) {
-        let end = self.outbox.end();
+        let end = self.queue.end();
         let fate = match self.outcome.take() {
-            _ if end == Some(End::Aborted) => Fate::Aborted,
+            _ if end == Some(CloseMode::Aborted) => Fate::Aborted,
             Some(Ok(())) => Fate::Ended,
             Some(Err(error)) => Fate::Failed(error),
             None => Fate::Failed(torn()),
         };
         let ended = matches!(fate, Fate::Ended);
         // Before foreign code runs, which may panic.
-        self.outbox.release(fate);
+        self.queue.release(fate);
         match (&mut self.writes_to, end) {
-            (Some(writes_to), Some(End::Aborted)) => writes_to.abort(),
-            (Some(writes_to), Some(End::Closed)) if ended => writes_to.close(),
+            (Some(writes_to), Some(CloseMode::Aborted)) => writes_to.abort(),
+            (Some(writes_to), Some(CloseMode::Closed)) if ended => writes_to.close(),
             _ => {}
         }
     }
 }
 
-async fn send_to_end<W: Write>(outbox: &Outbox<W>, writes_to: &mut W) -> io::Result<End> {
+async fn send_to_end<W: Write>(queue: &WriteQueue<W>, writes_to: &mut W) -> io::Result<CloseMode> {
     let mut spare = Vec::new();
     loop {
-        match outbox.next(spare).await {
+        match queue.next(spare).await {
             Next::Bytes(bytes, _unsent) => {
                 let (result, sent) = writes_to.write_all(bytes).await;
                 result?;
-                outbox.note_sent();
+                queue.note_sent();
                 spare = reusable(sent);
             }
             Next::Job(job, unused, _unsent) => {
                 job(writes_to).await?;
-                outbox.note_job();
+                queue.note_job();
                 spare = unused;
             }
             Next::End(end) => {
-                if outbox.wants_eof.get() {
+                if queue.wants_eof.get() {
                     writes_to.shutdown().await?;
                 }
-                return Ok(if end == End::Eof { outbox.past_eof().await } else { end });
+                return Ok(if end == CloseMode::Eof { queue.past_eof().await } else { end });
             }
         }
     }

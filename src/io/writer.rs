@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::Write;
 use super::goal::Goal;
-use super::write_queue::{End, Outbox, Sink};
+use super::write_queue::{CloseMode, ConnectionGuard, WriteQueue};
 use crate::runtime::backlog::Backlog;
 use crate::runtime::spawn;
 use crate::task::{JoinHandle, budget};
@@ -66,7 +66,7 @@ const HIGH: usize = 64 * 1024;
 /// ```
 #[doc(alias = "asyncio.StreamWriter")]
 pub struct StreamWriter<W: Write> {
-    pub(super) outbox: Rc<Outbox<W>>,
+    pub(super) queue: Rc<WriteQueue<W>>,
     /// Above so many unsent bytes writers wait, until there are no more than `low`.
     pub(super) high: usize,
     pub(super) low: usize,
@@ -91,7 +91,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     #[doc(alias = "asyncio.WriteTransport.set_write_buffer_limits")]
     pub fn with_limit(writes_to: W, limit: usize) -> Self {
         Self {
-            outbox: Rc::default(),
+            queue: Rc::default(),
             high: limit,
             low: limit / 4,
             connection: writes_to.connection(),
@@ -138,16 +138,16 @@ impl<W: Write + 'static> StreamWriter<W> {
             self.start();
             // A runtime that is ending ends its new tasks at once.
             self.expect_open()?;
-            self.outbox.put(bytes, self.high);
+            self.queue.put(bytes, self.high);
         }
         Ok(())
     }
 
     fn expect_open(&self) -> io::Result<()> {
-        if self.outbox.is_open() {
+        if self.queue.is_open() {
             return Ok(());
         }
-        self.outbox.failure()?;
+        self.queue.failure()?;
         Err(io::Error::new(io::ErrorKind::NotConnected, "writing has been ended"))
     }
 
@@ -184,7 +184,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     pub(super) async fn room_for(&mut self, more: usize) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Room(more)).await;
-        self.outbox.failure()
+        self.queue.failure()
     }
 
     /// Waits until the kernel has taken all that has been written.
@@ -195,7 +195,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Sent).await;
-        self.outbox.failure()
+        self.queue.failure()
     }
 
     /// Ends writing once all that is queued has been sent: the peer reads to the end, and may still
@@ -207,7 +207,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     #[doc(alias = "asyncio.StreamWriter.write_eof")]
     #[track_caller]
     pub fn write_eof(&mut self) {
-        self.outbox.finish(End::Eof);
+        self.queue.finish(CloseMode::Eof);
         self.start();
     }
 
@@ -216,7 +216,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     /// [`write_eof`](Self::write_eof) or drop the writer.
     #[doc(alias = "asyncio.StreamWriter.close")]
     pub fn close(&mut self) {
-        self.outbox.finish(End::Closed);
+        self.queue.finish(CloseMode::Closed);
         self.end_unused();
     }
 
@@ -230,14 +230,14 @@ impl<W: Write + 'static> StreamWriter<W> {
     pub async fn wait_closed(&mut self) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
         self.reached(Goal::Closed).await;
-        self.outbox.failure_to_close()
+        self.queue.failure_to_close()
     }
 
     /// Breaks the connection in both directions, at once: what is queued is not sent. The peer finds
     /// the connection reset; a reader of it here comes to its end.
     #[doc(alias = "asyncio.WriteTransport.abort")]
     pub fn abort(&mut self) {
-        self.outbox.finish(End::Aborted);
+        self.queue.finish(CloseMode::Aborted);
         self.end_unused();
         if let Some(task) = &self.task {
             task.cancel();
@@ -247,7 +247,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     /// Whether it has been closed or aborted, or the connection has failed.
     #[doc(alias = "asyncio.StreamWriter.is_closing")]
     pub fn is_closing(&self) -> bool {
-        self.outbox.is_closing()
+        self.queue.is_closing()
     }
 
     /// Waits until the kernel has taken all that has been written, and gives back what is written to.
@@ -279,21 +279,21 @@ impl<W: Write + 'static> StreamWriter<W> {
     pub async fn into_inner(mut self) -> io::Result<W> {
         poll_fn(|context| budget::poll_spend(context)).await;
         self.expect_open()?;
-        self.outbox.finish(End::Handed);
+        self.queue.finish(CloseMode::Handed);
         let handed = match (self.writes_to.take(), &mut self.task) {
-            (Some(writes_to), _) => Sink::new(&self.outbox, writes_to).hand_out(),
+            (Some(writes_to), _) => ConnectionGuard::new(&self.queue, writes_to).hand_out(),
             // By `&mut`: dropped, this must not cancel the task.
             (None, Some(task)) => task.await.ok().flatten(),
             (None, None) => None,
         };
-        let failure = || self.outbox.failure().err().unwrap_or(io::ErrorKind::BrokenPipe.into());
+        let failure = || self.queue.failure().err().unwrap_or(io::ErrorKind::BrokenPipe.into());
         handed.ok_or_else(failure)
     }
 
     /// How many bytes have been written and not been taken by the kernel.
     #[doc(alias = "asyncio.WriteTransport.get_write_buffer_size")]
     pub fn unsent(&self) -> usize {
-        self.outbox.unsent()
+        self.queue.unsent()
     }
 
     /// What is written to, as [`Write::connection`] gives it, until it is released.
@@ -315,7 +315,7 @@ impl<W: Write + 'static> StreamWriter<W> {
         self.flush().await?;
         self.start();
         self.expect_open()?;
-        self.outbox.put_job(Box::new(job));
+        self.queue.put_job(Box::new(job));
         self.flush().await
     }
 
@@ -324,9 +324,9 @@ impl<W: Write + 'static> StreamWriter<W> {
     fn start(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
             // Made here: the task may be ended before it is first polled.
-            let sink = Sink::new(&self.outbox, writes_to);
-            self.outbox.set_backlog(Backlog::current());
-            self.task = Some(spawn(sink.send_all()));
+            let guard = ConnectionGuard::new(&self.queue, writes_to);
+            self.queue.set_backlog(Backlog::current());
+            self.task = Some(spawn(guard.send_all()));
         }
     }
 }
@@ -335,7 +335,7 @@ impl<W: Write> StreamWriter<W> {
     /// Without a task there is nothing to send.
     fn end_unused(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
-            Sink::new(&self.outbox, writes_to).end();
+            ConnectionGuard::new(&self.queue, writes_to).end();
         }
     }
 }
@@ -345,7 +345,7 @@ impl<W: Write> Unpin for StreamWriter<W> {}
 
 impl<W: Write> Drop for StreamWriter<W> {
     fn drop(&mut self) {
-        self.outbox.finish(End::Dropped);
+        self.queue.finish(CloseMode::Dropped);
         self.end_unused();
     }
 }
@@ -353,8 +353,8 @@ impl<W: Write> Drop for StreamWriter<W> {
 impl<W: Write> fmt::Debug for StreamWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamWriter")
-            .field("unsent", &self.outbox.unsent())
-            .field("is_open", &self.outbox.is_open())
+            .field("unsent", &self.queue.unsent())
+            .field("is_open", &self.queue.is_open())
             .finish_non_exhaustive()
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
-use super::joinable::Child;
-use super::future_set::Children;
+use super::future_set::FutureSet;
+use super::joinable::Joinable;
 use crate::task::budget;
 use crate::time::{Elapsed, Sleep, sleep};
 
@@ -53,11 +53,11 @@ use crate::time::{Elapsed, Sleep, sleep};
 #[doc(alias = "asyncio.as_completed")]
 #[doc(alias = "FuturesUnordered")]
 #[doc(alias = "buffer_unordered")]
-pub fn as_completed<C: Child<Kind>, Kind>(
+pub fn as_completed<C: Joinable<Kind>, Kind>(
     children: impl IntoIterator<Item = C>,
 ) -> AsCompleted<C::Future> {
     let futures = children.into_iter().map(C::into_child);
-    let mut children = Children::with_capacity(futures.size_hint().0);
+    let mut children = FutureSet::with_capacity(futures.size_hint().0);
     // In an empty set, indices are given in order, and none is given again as nothing is added.
     for future in futures {
         children.push(future);
@@ -68,7 +68,7 @@ pub fn as_completed<C: Child<Kind>, Kind>(
 /// The stream of [`as_completed`].
 #[must_use = "streams do nothing unless polled"]
 pub struct AsCompleted<F> {
-    children: Children<F>,
+    children: FutureSet<F>,
 }
 
 impl<F> AsCompleted<F> {

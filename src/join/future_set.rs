@@ -27,7 +27,7 @@ use slab::Slab;
 use crate::task::{Shrink, budget};
 
 /// A growing set of futures, known by their indices.
-pub(super) struct Children<F> {
+pub(super) struct FutureSet<F> {
     slots: Slab<Slot<F>>,
     /// How many have not ended. A slot whose child has panicked stays, empty.
     alive: usize,
@@ -43,7 +43,7 @@ struct Slot<F> {
     waker: Waker,
 }
 
-impl<F> Children<F> {
+impl<F> FutureSet<F> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self {
             slots: Slab::with_capacity(capacity),
@@ -99,7 +99,7 @@ impl<F> Children<F> {
     }
 }
 
-impl<F: Future + Unpin> Children<F> {
+impl<F: Future + Unpin> FutureSet<F> {
     /// The parent's poll begins: takes in which children have been woken. Those that are woken from
     /// here on wake the parent.
     pub(super) fn begin(&mut self, context: &Context<'_>) {
@@ -154,9 +154,9 @@ impl<F: Future + Unpin> Children<F> {
     }
 }
 
-impl<F> fmt::Debug for Children<F> {
+impl<F> fmt::Debug for FutureSet<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Children").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("FutureSet").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

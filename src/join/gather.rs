@@ -6,8 +6,8 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::joinable::Child;
-use super::future_set::Children;
+use super::future_set::FutureSet;
+use super::joinable::Joinable;
 use crate::task::budget;
 
 /// Runs all of them together and gives their outputs, in the order of the arguments.
@@ -92,7 +92,7 @@ pub struct Iterated<Kind>(Kind);
 #[derive(Debug)]
 pub struct Borrowed<Kind>(Kind);
 
-impl<C: Child<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
+impl<C: Joinable<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
     type Outputs = C::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
@@ -100,15 +100,15 @@ impl<C: Child<Kind>, Kind> Gather<Vector<Kind>> for Vec<C> {
     }
 }
 
-impl<I: Iterator<Item: Child<Kind>>, Kind> Gather<Iterated<Kind>> for I {
-    type Outputs = <I::Item as Child<Kind>>::Outputs;
+impl<I: Iterator<Item: Joinable<Kind>>, Kind> Gather<Iterated<Kind>> for I {
+    type Outputs = <I::Item as Joinable<Kind>>::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
-        <I::Item as Child<Kind>>::gather(self)
+        <I::Item as Joinable<Kind>>::gather(self)
     }
 }
 
-impl<C: Child<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
+impl<C: Joinable<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
     type Outputs = [C::Output; N];
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
@@ -119,9 +119,9 @@ impl<C: Child<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
 
 impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
 where
-    &'a mut C: Child<Kind>,
+    &'a mut C: Joinable<Kind>,
 {
-    type Outputs = <&'a mut C as Child<Kind>>::Outputs;
+    type Outputs = <&'a mut C as Joinable<Kind>>::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         <&mut C>::gather(self.iter_mut())
@@ -130,9 +130,9 @@ where
 
 impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut [C]
 where
-    &'a mut C: Child<Kind>,
+    &'a mut C: Joinable<Kind>,
 {
-    type Outputs = <&'a mut C as Child<Kind>>::Outputs;
+    type Outputs = <&'a mut C as Joinable<Kind>>::Outputs;
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         <&mut C>::gather(self.iter_mut())
@@ -141,9 +141,9 @@ where
 
 impl<'a, C, Kind, const N: usize> Gather<Borrowed<Array<Kind>>> for &'a mut [C; N]
 where
-    &'a mut C: Child<Kind>,
+    &'a mut C: Joinable<Kind>,
 {
-    type Outputs = [<&'a mut C as Child<Kind>>::Output; N];
+    type Outputs = [<&'a mut C as Joinable<Kind>>::Output; N];
 
     fn gather(self) -> impl Future<Output = Self::Outputs> {
         self.each_mut().gather()
@@ -160,13 +160,13 @@ pub(super) fn into_array<T, const N: usize>(outputs: impl IntoIterator<Item = T>
 
 /// Polls futures, those that have been woken, until all have ended.
 pub struct GatherFutures<F: Future> {
-    children: Children<F>,
+    children: FutureSet<F>,
     outputs: Vec<Option<F::Output>>,
 }
 
 impl<F: Future + Unpin> GatherFutures<F> {
     pub(super) fn new(futures: impl Iterator<Item = F>) -> Self {
-        let mut children = Children::with_capacity(futures.size_hint().0);
+        let mut children = FutureSet::with_capacity(futures.size_hint().0);
         // In an empty set, indices are given in order.
         let outputs = futures.map(|future| {
             children.push(future);

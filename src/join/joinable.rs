@@ -19,7 +19,7 @@ use crate::task::{Join, JoinHandle};
     message = "`{Self}` is neither a future nor a handle of a task",
     note = "call `.into_future()` on what only becomes a future"
 )]
-pub trait Child<Kind>: sealed::Sealed<Kind> {
+pub trait Joinable<Kind>: sealed::Sealed<Kind> {
     /// What it ends with.
     type Output;
     /// What is polled.
@@ -44,17 +44,17 @@ mod sealed {
     pub trait Sealed<Kind> {}
 }
 
-/// [`Child`]: it is a future.
+/// [`Joinable`]: it is a future.
 #[derive(Debug)]
 pub struct Polled(());
 
-/// [`Child`]: it is a task's handle.
+/// [`Joinable`]: it is a task's handle.
 #[derive(Debug)]
 pub struct Joined(());
 
 impl<F: Future> sealed::Sealed<Polled> for F {}
 
-impl<F: Future> Child<Polled> for F {
+impl<F: Future> Joinable<Polled> for F {
     type Output = F::Output;
     type Outputs = Vec<F::Output>;
     type Future = Pin<Box<F>>;
@@ -71,7 +71,7 @@ impl<F: Future> Child<Polled> for F {
 
 impl<T> sealed::Sealed<Joined> for JoinHandle<T> {}
 
-impl<T> Child<Joined> for JoinHandle<T> {
+impl<T> Joinable<Joined> for JoinHandle<T> {
     type Output = <Join<T> as Future>::Output;
     type Outputs = Outcomes<T>;
     type Future = Join<T>;

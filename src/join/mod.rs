@@ -112,9 +112,9 @@
 
 mod as_completed;
 mod cancel_token;
-mod joinable;
 mod future_set;
 mod gather;
+mod joinable;
 mod outcomes;
 mod shield;
 mod task_group;
@@ -125,8 +125,8 @@ mod wait;
 
 pub use as_completed::{AsCompleted, AsCompletedWithin, as_completed};
 pub use cancel_token::{CancelOnDrop, CancelToken, Cancelled, cancel_gracefully};
-pub use joinable::Child;
 pub use gather::{Gather, gather};
+pub use joinable::Joinable;
 pub use outcomes::Outcomes;
 pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
@@ -137,8 +137,8 @@ pub use wait::{Handle, ReturnWhen, Wait, wait};
 /// What the compiler finds by itself: by which way something can be waited for.
 #[doc(hidden)]
 pub mod kind {
-    pub use crate::join::joinable::{Joined, Polled};
     pub use crate::join::gather::{Array, Borrowed, GatherFutures, Iterated, Vector};
+    pub use crate::join::joinable::{Joined, Polled};
     pub use crate::join::outcomes::GatherTasks;
     pub use crate::join::tuple::Tuple;
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use super::future_set::Children;
+use super::future_set::FutureSet;
 use crate::runtime::{spawn, spawn_named};
 use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 
@@ -44,13 +44,13 @@ use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 #[doc(alias = "asyncio.as_completed")]
 #[doc(alias = "JoinSet")]
 pub struct TaskSet<T> {
-    members: Children<Member<T>>,
+    members: FutureSet<Member<T>>,
 }
 
 impl<T> TaskSet<T> {
     /// A set without tasks.
     pub fn new() -> Self {
-        Self { members: Children::with_capacity(0) }
+        Self { members: FutureSet::with_capacity(0) }
     }
 
     /// How many outcomes are yet to be taken: of tasks that run, and of those that have ended.

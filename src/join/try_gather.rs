@@ -6,9 +6,9 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::joinable::Child;
-use super::future_set::Children;
+use super::future_set::FutureSet;
 use super::gather::{Array, Borrowed, Iterated, Vector, into_array};
+use super::joinable::Joinable;
 use crate::task::budget;
 
 /// Runs all of them together and gives the values of their `Ok`s, in the order of the arguments, or
@@ -76,7 +76,7 @@ pub trait TryGather<Kind> {
     fn try_gather(self) -> impl Future<Output = Result<Self::Values, Self::Error>>;
 }
 
-impl<C: Child<Kind, Output = Result<T, E>>, Kind, T, E> TryGather<Vector<Kind>> for Vec<C> {
+impl<C: Joinable<Kind, Output = Result<T, E>>, Kind, T, E> TryGather<Vector<Kind>> for Vec<C> {
     type Values = Vec<T>;
     type Error = E;
 
@@ -88,7 +88,7 @@ impl<C: Child<Kind, Output = Result<T, E>>, Kind, T, E> TryGather<Vector<Kind>> 
 impl<I, C, Kind, T, E> TryGather<Iterated<Kind>> for I
 where
     I: Iterator<Item = C>,
-    C: Child<Kind, Output = Result<T, E>>,
+    C: Joinable<Kind, Output = Result<T, E>>,
 {
     type Values = Vec<T>;
     type Error = E;
@@ -100,7 +100,7 @@ where
 
 impl<C, Kind, T, E, const N: usize> TryGather<Array<Kind>> for [C; N]
 where
-    C: Child<Kind, Output = Result<T, E>>,
+    C: Joinable<Kind, Output = Result<T, E>>,
 {
     type Values = [T; N];
     type Error = E;
@@ -113,7 +113,7 @@ where
 
 impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
 where
-    &'a mut C: Child<Kind, Output = Result<T, E>>,
+    &'a mut C: Joinable<Kind, Output = Result<T, E>>,
 {
     type Values = Vec<T>;
     type Error = E;
@@ -125,7 +125,7 @@ where
 
 impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut [C]
 where
-    &'a mut C: Child<Kind, Output = Result<T, E>>,
+    &'a mut C: Joinable<Kind, Output = Result<T, E>>,
 {
     type Values = Vec<T>;
     type Error = E;
@@ -137,7 +137,7 @@ where
 
 impl<'a, C, Kind, T, E, const N: usize> TryGather<Borrowed<Array<Kind>>> for &'a mut [C; N]
 where
-    &'a mut C: Child<Kind, Output = Result<T, E>>,
+    &'a mut C: Joinable<Kind, Output = Result<T, E>>,
 {
     type Values = [T; N];
     type Error = E;
@@ -149,13 +149,13 @@ where
 
 /// Polls futures, those that have been woken, until all have ended or one has failed.
 struct TryGatherAll<F, T> {
-    children: Children<F>,
+    children: FutureSet<F>,
     values: Vec<Option<T>>,
 }
 
 impl<F, T> TryGatherAll<F, T> {
     fn new(futures: impl Iterator<Item = F>) -> Self {
-        let mut children = Children::with_capacity(futures.size_hint().0);
+        let mut children = FutureSet::with_capacity(futures.size_hint().0);
         // In an empty set, indices are given in order.
         let values = futures.map(|future| {
             children.push(future);

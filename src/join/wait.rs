@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::future_set::Children;
+use super::future_set::FutureSet;
 use crate::task::{JoinError, JoinHandle, budget};
 use crate::time::{Sleep, sleep};
 
@@ -80,7 +80,7 @@ pub fn wait<H: Handle>(
     let waiting = if return_when == ReturnWhen::AllCompleted {
         Waiting::InOrder { watched: watched.collect(), ended: 0 }
     } else {
-        let mut children = Children::with_capacity(watched.size_hint().0);
+        let mut children = FutureSet::with_capacity(watched.size_hint().0);
         let ended = watched.map(|watched| {
             children.push(watched);
             None
@@ -146,7 +146,7 @@ enum Waiting<H: Handle> {
     /// For all: one after the other, so none needs a waker of its own.
     InOrder { watched: Vec<Watched<H>>, ended: usize },
     /// For some: the one that wakes is the one to look at.
-    ForAny { children: Children<Watched<H>>, ended: Vec<Option<H>> },
+    ForAny { children: FutureSet<Watched<H>>, ended: Vec<Option<H>> },
 }
 
 impl<H: Handle> Wait<H> {
@@ -200,7 +200,7 @@ impl<H: Handle> Wait<H> {
 
     fn poll_any(
         &self,
-        children: &mut Children<Watched<H>>,
+        children: &mut FutureSet<Watched<H>>,
         ended: &mut [Option<H>],
         context: &mut Context<'_>,
     ) -> Poll<()> {

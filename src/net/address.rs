@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::error::Describe;
 use crate::blocking::ThreadPool;
+use crate::error::Describe;
 use crate::sys::address::interface_index;
 use crate::task::budget;
 

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::{sleep, sleep_until};
 use crate::runtime::spawn;
 use crate::task::{Task, current_id};
-use super::{sleep, sleep_until};
 
 /// Calls a function at the next turn, after what is ready already. Functions are called in the order
 /// of the calls of this.

@@ -2,7 +2,7 @@
 //!
 //! The group polls its children itself: they are part of its future, as is the body, which is the
 //! first of them. So a child may borrow what the group's future may, and if that is forgotten, so are
-//! they, which is sound. Each has a waker of its own ([`Children`]).
+//! they, which is sound. Each has a waker of its own ([`FutureSet`]).
 //!
 //! What is spawned stands in the group's *incoming* list until the group's poll takes it from there,
 //! since a child or the body that spawns is being polled, and with it the set of children is in use.
@@ -23,7 +23,7 @@ pub use member::GroupHandle;
 use member::Member;
 
 use super::CancelToken;
-use super::future_set::Children;
+use super::future_set::FutureSet;
 use crate::error::shielded;
 use crate::task::WakeSlot;
 
@@ -293,14 +293,14 @@ impl<E> Shared<'_, E> {
 /// The body and the children, as they are polled.
 struct Running<'group, 'env, E> {
     shared: &'group Shared<'env, E>,
-    children: Children<Member<'group, E>>,
-    graceful: Children<Member<'group, E>>,
+    children: FutureSet<Member<'group, E>>,
+    graceful: FutureSet<Member<'group, E>>,
     errors: Vec<E>,
 }
 
 impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     fn new(shared: &'group Shared<'env, E>) -> Self {
-        let (children, graceful) = (Children::with_capacity(1), Children::with_capacity(0));
+        let (children, graceful) = (FutureSet::with_capacity(1), FutureSet::with_capacity(0));
         Self { shared, children, graceful, errors: Vec::new() }
     }
 
