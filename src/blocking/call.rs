@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::error::{Incident, IncidentHook, panic_message, shielded};
+use crate::error::{Incident, IncidentHook, catch_panic, panic_message};
 use crate::task::budget;
 
 /// Why a closure on a thread has no output.
@@ -98,7 +98,7 @@ impl<T> Call<T> {
             let waker = waker.take();
             *stage = Stage::Ended(outcome);
             drop(stage);
-            self.shielded(|| waker.map_or((), Waker::wake));
+            self.catch_panic(|| waker.map_or((), Waker::wake));
         } else {
             drop(stage);
             self.discard(outcome);
@@ -120,12 +120,12 @@ impl<T> Call<T> {
                 message: error.to_string(),
             }),
         }
-        self.shielded(|| drop(outcome));
+        self.catch_panic(|| drop(outcome));
     }
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
-    fn shielded(&self, foreign: impl FnOnce()) {
-        if let Some(message) = shielded(foreign) {
+    fn catch_panic(&self, foreign: impl FnOnce()) {
+        if let Some(message) = catch_panic(foreign) {
             (self.incidents)(&Incident::CallbackPanicked { message });
         }
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use crate::error::shielded;
+use crate::error::catch_panic;
 use crate::task::Shrink;
 
 /// A pool of one process, and those of the processes that were forked from it.
@@ -110,7 +110,7 @@ impl Pool {
     fn work(&self) {
         while let Some(job) = self.next_job() {
             // What a job has to say it says itself.
-            let _ = shielded(job);
+            let _ = catch_panic(job);
         }
     }
 

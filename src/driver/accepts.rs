@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
 use super::{Driver, Metrics};
-use crate::error::shielded;
+use crate::error::catch_panic;
 use crate::sys::Ring;
 
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl<R: Ring> Driver<R> {
             return;
         }
         for waker in self.accepts.waiting.take() {
-            self.report_panic(shielded(|| waker.wake()));
+            self.report_panic(catch_panic(|| waker.wake()));
         }
     }
 }

@@ -70,7 +70,7 @@ use slot::State;
 use trimming::{Trimming, trim};
 use wheel::Wheel;
 
-use crate::error::{Incident, IncidentHook, shielded};
+use crate::error::{Incident, IncidentHook, catch_panic};
 use crate::sys::errno::ECANCELED;
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
@@ -396,10 +396,10 @@ impl<R: Ring> Driver<R> {
         let mut wakers = self.spare_wakers.take();
         let settling = self.flight.borrow_mut().take_aftermath(&mut wakers);
         for abandoned in settling {
-            self.report_panic(shielded(|| abandoned.settle()));
+            self.report_panic(catch_panic(|| abandoned.settle()));
         }
         for waker in wakers.drain(..) {
-            self.report_panic(waker.wake_shielded());
+            self.report_panic(waker.wake_catching_panic());
         }
         self.spare_wakers.set(wakers);
     }

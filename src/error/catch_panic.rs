@@ -12,7 +12,7 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Runs foreign code, and gives its panic's message if it panics.
-pub(crate) fn shielded(foreign: impl FnOnce()) -> Option<String> {
+pub(crate) fn catch_panic(foreign: impl FnOnce()) -> Option<String> {
     let payload = catch_unwind(AssertUnwindSafe(foreign)).err()?;
     let message = panic_message(&*payload);
     discard(payload);
@@ -40,9 +40,9 @@ mod tests {
 
     #[test]
     fn a_panic_goes_no_further_whatever_it_throws() {
-        assert_eq!(shielded(|| {}), None);
-        assert_eq!(shielded(|| panic!("{}", 1)).as_deref(), Some("1"));
-        let thrown = shielded(|| std::panic::panic_any(PanicsWhenDropped));
+        assert_eq!(catch_panic(|| {}), None);
+        assert_eq!(catch_panic(|| panic!("{}", 1)).as_deref(), Some("1"));
+        let thrown = catch_panic(|| std::panic::panic_any(PanicsWhenDropped));
         assert_eq!(thrown.as_deref(), Some("a value that is no message"));
     }
 }

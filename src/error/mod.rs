@@ -6,7 +6,7 @@ mod operation;
 mod reporter;
 mod setup;
 
-pub(crate) use catch_panic::{discard, panic_message, shielded};
+pub(crate) use catch_panic::{catch_panic, discard, panic_message};
 pub use incident::Incident;
 pub(crate) use incident::IncidentHook;
 pub(crate) use operation::{Describe, again, describe};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Runtime;
 use super::context::Shared;
 use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
-use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, shielded};
+use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, catch_panic};
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
@@ -315,7 +315,7 @@ impl Builder {
     #[doc(alias = "asyncio.loop.set_exception_handler")]
     pub fn on_incident(mut self, hook: impl Fn(&Incident) + Send + Sync + 'static) -> Self {
         self.incidents = Some(Arc::new(move |incident| {
-            let _ = shielded(|| hook(incident));
+            let _ = catch_panic(|| hook(incident));
         }));
         self
     }

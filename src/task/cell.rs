@@ -31,7 +31,7 @@ use super::header::{Header, Phase};
 use super::pool::Class;
 use super::shard::Shard;
 use super::tasks::Origin;
-use crate::error::{discard, shielded};
+use crate::error::{catch_panic, discard};
 
 enum Stage<F: Future> {
     Running(ManuallyDrop<F>),
@@ -188,7 +188,7 @@ fn first_panic<T>(
         }
         outcome => {
             // A third panic is heard of by nobody; the later one it comes behind is.
-            let _ = shielded(|| drop(outcome));
+            let _ = catch_panic(|| drop(outcome));
             later
         }
     }

@@ -43,7 +43,7 @@ use super::cell::Vtable;
 use super::context::Values;
 use super::id::TaskId;
 use super::shard::Shard;
-use crate::error::shielded;
+use crate::error::catch_panic;
 
 /// More references than memory could hold: somebody forgets clones in a loop.
 const MOST_REFERENCES: u32 = u32::MAX / 2;
@@ -167,7 +167,7 @@ unsafe fn free(task: NonNull<Header>) {
         // SAFETY: `leave` has made this reference.
         let shard = unsafe { Arc::from_raw(shard.as_ptr()) };
         // The last one drops the incident hook, which is foreign code: no waker of a task panics.
-        let _ = shielded(|| drop(shard));
+        let _ = catch_panic(|| drop(shard));
     }
 }
 

@@ -12,7 +12,7 @@ use super::header::{Header, Phase, hold, let_go};
 use super::shard::Shard;
 use super::tasks::Origin;
 use super::{JoinError, LocalWaker, TaskId, current, waker};
-use crate::error::{Incident, panic_message, shielded};
+use crate::error::{Incident, catch_panic, panic_message};
 
 /// A reference to a task on its own thread.
 pub(crate) struct Task {
@@ -185,12 +185,12 @@ impl Task {
             let_go(self.header);
         }
         if let Some(values) = header.values.take() {
-            self.shielded(|| drop(values));
+            self.catch_panic(|| drop(values));
         }
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {
-            self.report_panic(joiner.wake_shielded());
+            self.report_panic(joiner.wake_catching_panic());
         }
     }
 
@@ -235,7 +235,7 @@ impl Task {
     /// Drops the waker of whoever waits for the end, while its panic can be reported.
     pub(super) fn drop_joiner(&self) {
         if let Some(joiner) = self.header().joiner.take() {
-            self.shielded(|| drop(joiner));
+            self.catch_panic(|| drop(joiner));
         }
     }
 
@@ -280,13 +280,13 @@ impl Task {
                 spawned_at: header.spawned_at,
                 message: panic_message(&*payload),
             });
-            self.shielded(|| drop(payload));
+            self.catch_panic(|| drop(payload));
         }
     }
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
-    fn shielded(&self, foreign: impl FnOnce()) {
-        self.report_panic(shielded(foreign));
+    fn catch_panic(&self, foreign: impl FnOnce()) {
+        self.report_panic(catch_panic(foreign));
     }
 
     fn report_panic(&self, message: Option<String>) {

@@ -9,7 +9,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::{Header, hold, let_go};
 use super::held::Task;
 use super::{current, waker};
-use crate::error::shielded;
+use crate::error::catch_panic;
 
 /// A waker that stays on its thread, as those do that wait for the thread's own ring, timers and
 /// tasks. If it is the running task's own it is a hold of that, and keeping, waking and dropping it
@@ -63,12 +63,12 @@ impl LocalWaker {
     /// Wakes; a panic of foreign code goes no further, and its message is returned.
     #[must_use]
     #[inline]
-    pub(crate) fn wake_shielded(self) -> Option<String> {
+    pub(crate) fn wake_catching_panic(self) -> Option<String> {
         if self.is_local() {
             self.wake();
             return None;
         }
-        shielded(|| self.wake())
+        catch_panic(|| self.wake())
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::current::with_current;
 use super::waker;
-use crate::error::{Incident, shielded};
+use crate::error::{Incident, catch_panic};
 
 /// Wakes. A panic of the waker becomes an incident of the runtime whose task runs on this thread.
 /// Outside of a task only the panic hook has seen it.
@@ -27,7 +27,7 @@ pub(crate) fn wake(waker: Waker) {
 
 #[inline(never)]
 fn wake_foreign(waker: Waker) {
-    if let Some(message) = shielded(|| waker.wake()) {
+    if let Some(message) = catch_panic(|| waker.wake()) {
         with_current(|header| header.shard().report(&Incident::CallbackPanicked { message }));
     }
 }

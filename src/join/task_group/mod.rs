@@ -24,7 +24,7 @@ use member::Member;
 
 use super::CancelToken;
 use super::future_set::FutureSet;
-use crate::error::shielded;
+use crate::error::catch_panic;
 use crate::task::WakeSlot;
 
 /// Runs `body`, and the children that it spawns into the group it is given, and ends when all of them
@@ -381,7 +381,7 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
 impl<E> Drop for Running<'_, '_, E> {
     fn drop(&mut self) {
         // A panic of whoever is woken is the affair of others, and there may be one already.
-        let _ = shielded(|| self.shared.close());
+        let _ = catch_panic(|| self.shared.close());
         // Children may hold the group: what it holds of them must go.
         let (waker, incoming) = (self.shared.waker.take(), self.shared.incoming.take());
         drop((waker, incoming));

@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 
 use super::connections::{Connections, Listening, Served};
 use super::{HandlerFailure, HandlerOutcome, StreamReader, StreamWriter};
-use crate::error::{Incident, shielded};
+use crate::error::{Incident, catch_panic};
 use crate::net::tcp::{TcpListener, TcpStream};
 use crate::runtime::{context, spawn};
 
@@ -130,7 +130,7 @@ async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     poll_fn(|context| {
         let mut polled = Poll::Pending;
-        match shielded(|| polled = future.as_mut().poll(context)) {
+        match catch_panic(|| polled = future.as_mut().poll(context)) {
             Some(message) => Poll::Ready(Err(message)),
             None => polled.map(Ok),
         }
