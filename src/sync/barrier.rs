@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::task::Waker;
 use std::{error, fmt};
 
-use super::turn::{Came, Turn};
-use super::waiters::Waiters;
+use super::wait::{Acquired, Wait};
+use super::wait_queue::WaitQueue;
 use super::wake::wake_all;
 
 /// Lets a number of tasks wait until all of them are there. It can be used again and again.
@@ -41,7 +41,7 @@ use super::wake::wake_all;
 pub struct Barrier {
     parties: usize,
     broken: Cell<bool>,
-    waiters: RefCell<Waiters<Outcome>>,
+    waiters: RefCell<WaitQueue<Outcome>>,
 }
 
 /// What a wait ends with: the index, once it is known.
@@ -56,7 +56,7 @@ impl Barrier {
     #[track_caller]
     pub const fn new(parties: usize) -> Self {
         assert!(parties > 0, "a barrier is for one task at least");
-        Self { parties, broken: Cell::new(false), waiters: RefCell::new(Waiters::new()) }
+        Self { parties, broken: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
     /// Waits until as many wait as the barrier is for, and gives each its index, from zero for the
@@ -71,19 +71,19 @@ impl Barrier {
     /// Dropped before the barrier opens, one fewer waits.
     #[doc(alias = "asyncio.Barrier.wait")]
     pub async fn wait(&self) -> Result<usize, Broken> {
-        let mut turn = Turn::new(&self.waiters);
-        let come = |waiters: &mut Waiters<Outcome>| self.come(waiters);
+        let mut turn = Wait::new(&self.waiters);
+        let come = |waiters: &mut WaitQueue<Outcome>| self.come(waiters);
         match poll_fn(|context| turn.poll(context, come, Err(Broken))).await {
-            Came::AtOnce((outcome, called)) => {
-                wake_all(&self.waiters, called);
+            Acquired::Immediately((outcome, notified)) => {
+                wake_all(&self.waiters, notified);
                 outcome
             }
-            Came::Called(outcome) => outcome,
+            Acquired::AfterWait(outcome) => outcome,
         }
     }
 
     /// The outcome for one that comes, and whom to wake, unless it has to wait.
-    fn come(&self, waiters: &mut Waiters<Outcome>) -> Option<(Outcome, Vec<Waker>)> {
+    fn come(&self, waiters: &mut WaitQueue<Outcome>) -> Option<(Outcome, Vec<Waker>)> {
         if self.is_broken() {
             return Some((Err(Broken), Vec::new()));
         }
@@ -92,8 +92,8 @@ impl Barrier {
             return None;
         }
         let mut indices = 0..last;
-        let called = waiters.call(last, |outcome| *outcome = indices.next().ok_or(Broken));
-        Some((Ok(last), called))
+        let notified = waiters.notify(last, |outcome| *outcome = indices.next().ok_or(Broken));
+        Some((Ok(last), notified))
     }
 
     /// Breaks it for those that wait. It can be filled anew, also if it was broken.
@@ -130,8 +130,8 @@ impl Barrier {
 
     /// Calls all that wait, who find no index.
     fn refuse_all(&self) {
-        let called = self.waiters.borrow_mut().call(usize::MAX, |_| {});
-        wake_all(&self.waiters, called);
+        let notified = self.waiters.borrow_mut().notify(usize::MAX, |_| {});
+        wake_all(&self.waiters, notified);
     }
 }
 

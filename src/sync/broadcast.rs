@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::{error, fmt};
 
-use super::turn::{call, wait_until};
-use super::waiters::Waiters;
+use super::wait::{notify, wait_until};
+use super::wait_queue::WaitQueue;
 use crate::task::Shrink;
 
 /// A channel that gives each value to each receiver, and keeps `capacity` of them for those that have
@@ -53,7 +53,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         kept: RefCell::new(Kept { values: VecDeque::new(), first: 0, receivers: 1 }),
         capacity,
         senders: Cell::new(1),
-        waiters: RefCell::new(Waiters::new()),
+        waiters: RefCell::new(WaitQueue::new()),
     });
     (Sender { shared: Rc::clone(&shared) }, Receiver { shared, next: 0 })
 }
@@ -63,7 +63,7 @@ struct Shared<T> {
     capacity: usize,
     senders: Cell<usize>,
     /// Called when there is a new value, or no sender any more.
-    waiters: RefCell<Waiters<()>>,
+    waiters: RefCell<WaitQueue<()>>,
 }
 
 /// The values that some receiver has not seen. They are numbered as they are sent.
@@ -138,7 +138,7 @@ impl<T> Sender<T> {
         let lost = if is_full { kept.remove_first() } else { None };
         kept.values.push_back(Value { value: Rc::new(value), unseen: receivers });
         drop(kept);
-        call(&self.shared.waiters, usize::MAX);
+        notify(&self.shared.waiters, usize::MAX);
         drop(lost);
         Ok(receivers)
     }
@@ -178,7 +178,7 @@ impl<T> Drop for Sender<T> {
         let senders = self.shared.senders.get() - 1;
         self.shared.senders.set(senders);
         if senders == 0 {
-            call(&self.shared.waiters, usize::MAX);
+            notify(&self.shared.waiters, usize::MAX);
         }
     }
 }

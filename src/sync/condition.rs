@@ -6,8 +6,8 @@ use std::future::poll_fn;
 use std::ops::DerefMut;
 
 use super::lock::{LockGuard, OwnedLockGuard};
-use super::turn::{Turn, call};
-use super::waiters::Waiters;
+use super::wait::{Wait, notify};
+use super::wait_queue::WaitQueue;
 use crate::task::budget;
 
 /// Lets tasks wait, without a [`Lock`](super::Lock) that they hold, until another task notifies them of
@@ -45,13 +45,13 @@ use crate::task::budget;
 #[doc(alias = "asyncio.Condition")]
 #[doc(alias = "Condvar")]
 pub struct Condition {
-    waiters: RefCell<Waiters<()>>,
+    waiters: RefCell<WaitQueue<()>>,
 }
 
 impl Condition {
     /// A condition that nobody waits for.
     pub const fn new() -> Self {
-        Self { waiters: RefCell::new(Waiters::new()) }
+        Self { waiters: RefCell::new(WaitQueue::new()) }
     }
 
     /// Unlocks, waits to be notified, and locks again. Takes a [`LockGuard`] or an
@@ -68,14 +68,14 @@ impl Condition {
     pub async fn wait<G: ConditionGuard>(&self, guard: G) -> G {
         let lock = guard.lock();
         let mut guard = Some(guard);
-        let mut notified = Notified(Turn::new(&self.waiters));
+        let mut notified = Notified(Wait::new(&self.waiters));
         poll_fn(|context| {
             if guard.is_some() {
-                notified.0.join(context, ());
+                notified.0.enqueue(context, ());
                 // It waits before anybody else has the lock, and can notify.
                 guard = None;
             }
-            notified.0.poll_called(context)
+            notified.0.poll_notified(context)
         })
         .await;
         // Until the lock is held, the notification can still go to somebody else.
@@ -111,7 +111,7 @@ impl Condition {
     /// Notifies so many, those that have waited longest; all, if there are fewer.
     #[doc(alias = "asyncio.Condition.notify")]
     pub fn notify(&self, count: usize) {
-        call(&self.waiters, count);
+        notify(&self.waiters, count);
     }
 
     /// Notifies all that wait.
@@ -179,19 +179,19 @@ mod sealed {
 }
 
 /// A wait for a notification. Dropped with one that was not taken, it passes it on.
-struct Notified<'a>(Turn<'a, RefCell<Waiters<()>>>);
+struct Notified<'a>(Wait<'a, RefCell<WaitQueue<()>>>);
 
 impl Notified<'_> {
     fn take(mut self) {
-        drop(self.0.leave());
+        drop(self.0.remove());
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let Some(left) = self.0.leave() else { return };
-        if left.called {
-            call(self.0.lender(), 1);
+        let Some(left) = self.0.remove() else { return };
+        if left.notified {
+            notify(self.0.cell(), 1);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use super::turn::{call, wait_until};
-use super::waiters::Waiters;
+use super::wait::{notify, wait_until};
+use super::wait_queue::WaitQueue;
 
 /// A flag that tasks can wait for.
 ///
@@ -28,20 +28,20 @@ use super::waiters::Waiters;
 #[doc(alias = "Notify")]
 pub struct Event {
     set: Cell<bool>,
-    waiters: RefCell<Waiters<()>>,
+    waiters: RefCell<WaitQueue<()>>,
 }
 
 impl Event {
     /// An event that is not set.
     pub const fn new() -> Self {
-        Self { set: Cell::new(false), waiters: RefCell::new(Waiters::new()) }
+        Self { set: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
     /// Sets it. All that wait go on, also if it is cleared before they run.
     #[doc(alias = "asyncio.Event.set")]
     pub fn set(&self) {
         if !self.set.replace(true) {
-            call(&self.waiters, usize::MAX);
+            notify(&self.waiters, usize::MAX);
         }
     }
 

@@ -10,42 +10,42 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::lend::Lend;
-use super::turn::{Came, Turn, Waited};
-use super::waiters::Waiters;
+use super::state_cell::StateCell;
+use super::wait::{Acquired, HasWaiters, Wait};
+use super::wait_queue::WaitQueue;
 use super::wake::wake_each;
 
 /// No more permits will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ended;
+pub(super) struct Closed;
 
 /// Who has what. It runs no foreign code.
-pub(super) struct Ledger {
+pub(super) struct PermitState {
     available: usize,
-    ended: bool,
-    claims: Waiters<Claim>,
+    closed: bool,
+    requests: WaitQueue<PermitRequest>,
 }
 
 /// What a waiter waits for.
-pub(super) struct Claim {
+pub(super) struct PermitRequest {
     count: usize,
     /// What a call of the waiter means: it has its permits, or there will be none.
     granted: bool,
 }
 
-impl Ledger {
+impl PermitState {
     pub(super) const fn new(available: usize) -> Self {
-        Self { available, ended: false, claims: Waiters::new() }
+        Self { available, closed: false, requests: WaitQueue::new() }
     }
 
     /// Takes permits if they are there and nobody waits. `None` if they have to be waited for.
     #[inline]
-    pub(super) fn take(&mut self, count: usize) -> Option<Result<(), Ended>> {
-        if self.claims.is_empty() && count <= self.available {
+    pub(super) fn take(&mut self, count: usize) -> Option<Result<(), Closed>> {
+        if self.requests.is_empty() && count <= self.available {
             self.available -= count;
             return Some(Ok(()));
         }
-        self.ended.then_some(Err(Ended))
+        self.closed.then_some(Err(Closed))
     }
 
     pub(super) fn available(&self) -> usize {
@@ -53,14 +53,14 @@ impl Ledger {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.claims.len()
+        self.requests.len()
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
-    /// Adds permits. [`Ledger::call_next`] is to follow until there is nobody to call.
+    /// Adds permits. [`PermitState::notify_next`] is to follow until there is nobody to call.
     #[inline]
     pub(super) fn add(&mut self, count: usize) {
         self.available = self.available.saturating_add(count);
@@ -74,71 +74,74 @@ impl Ledger {
     }
 
     /// Whoever waits is refused, and whoever would. What is available can still be taken.
-    pub(super) fn end(&mut self) {
-        self.ended = true;
+    pub(super) fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Calls the first waiter if it can be served, or must be refused.
     #[inline]
-    pub(super) fn call_next(&mut self) -> Option<Waker> {
-        if self.claims.is_empty() { None } else { self.call_first() }
+    pub(super) fn notify_next(&mut self) -> Option<Waker> {
+        if self.requests.is_empty() { None } else { self.notify_first() }
     }
 
-    fn call_first(&mut self) -> Option<Waker> {
-        let Self { available, ended, claims } = self;
-        claims.call_first(|claim| {
-            claim.granted = !*ended && claim.count <= *available;
-            if claim.granted {
-                *available -= claim.count;
+    fn notify_first(&mut self) -> Option<Waker> {
+        let Self { available, closed, requests } = self;
+        requests.notify_first(|request| {
+            request.granted = !*closed && request.count <= *available;
+            if request.granted {
+                *available -= request.count;
             }
-            claim.granted || *ended
+            request.granted || *closed
         })
     }
 }
 
-impl Waited for Ledger {
-    type Note = Claim;
+impl HasWaiters for PermitState {
+    type Payload = PermitRequest;
 
-    fn waiters(&mut self) -> &mut Waiters<Claim> {
-        &mut self.claims
+    fn waiters(&mut self) -> &mut WaitQueue<PermitRequest> {
+        &mut self.requests
     }
 }
 
-/// A state with a ledger in it, whose waiters are the ones that are waited for.
-pub(super) trait Issue: Waited<Note = Claim> {
-    fn ledger(&mut self) -> &mut Ledger;
+/// A state with the permits in it, whose waiters are the ones that are waited for.
+pub(super) trait HasPermits: HasWaiters<Payload = PermitRequest> {
+    fn permits(&mut self) -> &mut PermitState;
 }
 
-impl Issue for Ledger {
-    fn ledger(&mut self) -> &mut Self {
+impl HasPermits for PermitState {
+    fn permits(&mut self) -> &mut Self {
         self
     }
 }
 
-/// Changes a ledger, and calls those that can be served then.
+/// Changes the permits, and calls those that can be served then.
 #[inline]
-pub(super) fn change<L: Lend<State: Issue>>(lender: &L, change: impl FnOnce(&mut Ledger)) {
-    let first = lender.lend(|state| {
-        let ledger = state.ledger();
-        change(ledger);
-        ledger.call_next()
+pub(super) fn update<C: StateCell<State: HasPermits>>(
+    cell: &C,
+    change: impl FnOnce(&mut PermitState),
+) {
+    let first = cell.with(|state| {
+        let permits = state.permits();
+        change(permits);
+        permits.notify_next()
     });
     if first.is_some() {
-        call_all(lender, first);
+        notify_rest(cell, first);
     }
 }
 
 #[cold]
-fn call_all<L: Lend<State: Issue>>(lender: &L, mut first: Option<Waker>) {
-    wake_each(|| first.take().or_else(|| lender.lend(|state| state.ledger().call_next())));
+fn notify_rest<C: StateCell<State: HasPermits>>(cell: &C, mut first: Option<Waker>) {
+    wake_each(|| first.take().or_else(|| cell.with(|state| state.permits().notify_next())));
 }
 
-/// A ledger for the tasks of one thread.
-pub(super) struct Permits(RefCell<Ledger>);
+/// Permits for the tasks of one thread.
+pub(super) struct Permits(RefCell<PermitState>);
 
 impl Permits {
     pub(super) const fn new(available: usize) -> Self {
-        Self(RefCell::new(Ledger::new(available)))
+        Self(RefCell::new(PermitState::new(available)))
     }
 
     /// Takes permits if they are there and nobody waits.
@@ -149,29 +152,29 @@ impl Permits {
 
     /// Waits for permits. They are to be given back.
     #[inline]
-    pub(super) fn acquire(&self, count: usize) -> Acquire<'_, RefCell<Ledger>> {
+    pub(super) fn acquire(&self, count: usize) -> Acquire<'_, RefCell<PermitState>> {
         Acquire::new(&self.0, count)
     }
 
     /// Adds permits, or gives them back.
     #[inline]
     pub(super) fn add(&self, count: usize) {
-        change(&self.0, |ledger| ledger.add(count));
+        update(&self.0, |permits| permits.add(count));
     }
 
-    /// See [`Ledger::remove`].
+    /// See [`PermitState::remove`].
     pub(super) fn remove(&self, count: usize) -> usize {
         self.0.borrow_mut().remove(count)
     }
 
-    /// See [`Ledger::end`].
-    pub(super) fn end(&self) {
-        change(&self.0, Ledger::end);
+    /// See [`PermitState::close`].
+    pub(super) fn close(&self) {
+        update(&self.0, PermitState::close);
     }
 
     #[inline]
-    pub(super) fn is_ended(&self) -> bool {
-        self.0.borrow().is_ended()
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.borrow().is_closed()
     }
 
     pub(super) fn available(&self) -> usize {
@@ -184,61 +187,61 @@ impl Permits {
 
     /// Whether permits would have to be waited for.
     pub(super) fn must_wait(&self, count: usize) -> bool {
-        let ledger = self.0.borrow();
-        ledger.waiting() > 0 || ledger.available() < count
+        let permits = self.0.borrow();
+        permits.waiting() > 0 || permits.available() < count
     }
 }
 
 /// Waits for permits. Dropped, it takes none: those that it was given go to the next.
 #[must_use = "futures do nothing unless awaited"]
-pub(super) struct Acquire<'a, L: Lend<State: Issue>> {
-    turn: Turn<'a, L>,
+pub(super) struct Acquire<'a, C: StateCell<State: HasPermits>> {
+    turn: Wait<'a, C>,
     count: usize,
 }
 
-impl<'a, L: Lend<State: Issue>> Acquire<'a, L> {
-    pub(super) fn new(lender: &'a L, count: usize) -> Self {
-        Self { turn: Turn::new(lender), count }
+impl<'a, C: StateCell<State: HasPermits>> Acquire<'a, C> {
+    pub(super) fn new(cell: &'a C, count: usize) -> Self {
+        Self { turn: Wait::new(cell), count }
     }
 
     /// Whether it waits, or has waited and not yet seen what for.
     #[inline]
-    pub(super) fn has_joined(&self) -> bool {
-        self.turn.has_joined()
+    pub(super) fn is_enqueued(&self) -> bool {
+        self.turn.is_enqueued()
     }
 }
 
-impl<L: Lend<State: Issue>> Future for Acquire<'_, L> {
-    type Output = Result<(), Ended>;
+impl<C: StateCell<State: HasPermits>> Future for Acquire<'_, C> {
+    type Output = Result<(), Closed>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let count = self.count;
-        let claim = Claim { count, granted: false };
-        let came = ready!(self.turn.poll(context, |state| state.ledger().take(count), claim));
+        let request = PermitRequest { count, granted: false };
+        let came = ready!(self.turn.poll(context, |state| state.permits().take(count), request));
         Poll::Ready(match came {
-            Came::AtOnce(result) => result,
-            Came::Called(Claim { granted: true, .. }) => Ok(()),
-            Came::Called(_) => Err(Ended),
+            Acquired::Immediately(result) => result,
+            Acquired::AfterWait(PermitRequest { granted: true, .. }) => Ok(()),
+            Acquired::AfterWait(_) => Err(Closed),
         })
     }
 }
 
-impl<L: Lend<State: Issue>> Drop for Acquire<'_, L> {
+impl<C: StateCell<State: HasPermits>> Drop for Acquire<'_, C> {
     #[inline]
     fn drop(&mut self) {
-        if self.turn.has_joined() {
+        if self.turn.is_enqueued() {
             self.abandon();
         }
     }
 }
 
-impl<L: Lend<State: Issue>> Acquire<'_, L> {
+impl<C: StateCell<State: HasPermits>> Acquire<'_, C> {
     #[cold]
     fn abandon(&mut self) {
-        let left = self.turn.leave().expect("it has joined");
-        let given = if left.note.granted { left.note.count } else { 0 };
+        let left = self.turn.remove().expect("it has joined");
+        let given = if left.payload.granted { left.payload.count } else { 0 };
         // Also if it was given nothing: those behind it may be content with less.
-        change(self.turn.lender(), |ledger| ledger.add(given));
+        update(self.turn.cell(), |permits| permits.add(given));
     }
 }

@@ -189,12 +189,12 @@ impl Semaphore {
     /// Hands out no more permits. Those that wait get an error; those that were given a permit keep
     /// it.
     pub fn close(&self) {
-        self.permits.end();
+        self.permits.close();
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        self.permits.is_ended()
+        self.permits.is_closed()
     }
 
     /// Gives back permits that [`Permit::forget`] or [`Semaphore::forget_permits`] took away, if that
@@ -210,7 +210,7 @@ impl Semaphore {
         let mut acquire = self.permits.acquire(count);
         poll_fn(|context| {
             // One that waits, or was given its permits before, has its answer already.
-            if self.is_closed() && !acquire.has_joined() {
+            if self.is_closed() && !acquire.is_enqueued() {
                 return budget::poll_spend(context).map(|()| Err(Closed));
             }
             Pin::new(&mut acquire).poll(context).map_err(|_| Closed)

@@ -2,8 +2,8 @@
 
 use std::task::Waker;
 
-use super::lend::Lend;
-use super::turn::Waited;
+use super::state_cell::StateCell;
+use super::wait::HasWaiters;
 use crate::task::wake;
 
 /// Wakes one waker after another, as `next` hands them out. Nothing is borrowed while one is woken.
@@ -13,10 +13,10 @@ pub(super) fn wake_each(mut next: impl FnMut() -> Option<Waker>) {
     }
 }
 
-/// Wakes waiters that were called together.
-pub(super) fn wake_all<L: Lend<State: Waited>>(lender: &L, mut called: Vec<Waker>) {
-    let mut wakers = called.drain(..);
+/// Wakes waiters that were notified together.
+pub(super) fn wake_all<C: StateCell<State: HasWaiters>>(cell: &C, mut notified: Vec<Waker>) {
+    let mut wakers = notified.drain(..);
     wake_each(|| wakers.next());
     drop(wakers);
-    lender.lend(|state| state.waiters().keep(called));
+    cell.with(|state| state.waiters().keep(notified));
 }

@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::{error, fmt, mem};
 
-use super::turn::{call, wait_until};
-use super::waiters::Waiters;
+use super::wait::{notify, wait_until};
+use super::wait_queue::WaitQueue;
 use crate::task::budget;
 
 /// A value with those who change it and those who watch it. Further receivers are clones.
@@ -38,8 +38,8 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
         version: Cell::new(0),
         senders: Cell::new(1),
         receivers: Cell::new(1),
-        watching: RefCell::new(Waiters::new()),
-        closing: RefCell::new(Waiters::new()),
+        watching: RefCell::new(WaitQueue::new()),
+        closing: RefCell::new(WaitQueue::new()),
     });
     (Sender { shared: Rc::clone(&shared) }, Receiver { shared, seen: 0 })
 }
@@ -51,9 +51,9 @@ struct Shared<T> {
     senders: Cell<usize>,
     receivers: Cell<usize>,
     /// Called when there is a new version, or no sender any more.
-    watching: RefCell<Waiters<()>>,
+    watching: RefCell<WaitQueue<()>>,
     /// Called when there is no receiver any more.
-    closing: RefCell<Waiters<()>>,
+    closing: RefCell<WaitQueue<()>>,
 }
 
 impl<T> Shared<T> {
@@ -79,7 +79,7 @@ impl<T> Sender<T> {
         }
         let former = self.replace(value);
         self.shared.version.set(self.shared.version.get() + 1);
-        call(&self.shared.watching, usize::MAX);
+        notify(&self.shared.watching, usize::MAX);
         // Its destructor is foreign code.
         drop(former);
         Ok(())
@@ -139,7 +139,7 @@ impl<T> Drop for Sender<T> {
         let senders = self.shared.senders.get() - 1;
         self.shared.senders.set(senders);
         if senders == 0 {
-            call(&self.shared.watching, usize::MAX);
+            notify(&self.shared.watching, usize::MAX);
         }
     }
 }
@@ -230,7 +230,7 @@ impl<T> Drop for Receiver<T> {
         let receivers = self.shared.receivers.get() - 1;
         self.shared.receivers.set(receivers);
         if receivers == 0 {
-            call(&self.shared.closing, usize::MAX);
+            notify(&self.shared.closing, usize::MAX);
         }
     }
 }

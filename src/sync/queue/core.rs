@@ -10,8 +10,8 @@ use std::mem;
 use super::error::{PutError, ShutDown, TryGetError, TryPutError};
 use super::store::Store;
 use crate::sync::permits::Permits;
-use crate::sync::turn::{call, wait_until};
-use crate::sync::waiters::Waiters;
+use crate::sync::wait::{notify, wait_until};
+use crate::sync::wait_queue::WaitQueue;
 
 /// The room of a queue that has no bound.
 const UNBOUNDED: usize = usize::MAX >> 1;
@@ -23,7 +23,7 @@ pub(super) struct Core<S> {
     /// How many items there are which nobody was promised.
     content: Permits,
     unfinished: Cell<usize>,
-    joining: RefCell<Waiters<()>>,
+    joining: RefCell<WaitQueue<()>>,
 }
 
 impl<S: Store> Core<S> {
@@ -36,7 +36,7 @@ impl<S: Store> Core<S> {
             room: Permits::new(capacity),
             content: Permits::new(0),
             unfinished: Cell::new(0),
-            joining: RefCell::new(Waiters::new()),
+            joining: RefCell::new(WaitQueue::new()),
         }
     }
 
@@ -89,16 +89,16 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn shutdown(&self) {
-        self.room.end();
-        self.content.end();
+        self.room.close();
+        self.content.close();
     }
 
     pub(super) fn shutdown_now(&self) {
-        self.room.end();
+        self.room.close();
         // Destructors of items are foreign code: they come last.
         let items = mem::take(&mut *self.items.borrow_mut());
         // Whoever has, or still takes, a permit of content finds no item.
-        self.content.end();
+        self.content.close();
         if items.len() > 0 {
             self.set_unfinished(self.unfinished.get().saturating_sub(items.len()));
         }
@@ -122,7 +122,7 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn is_shut_down(&self) -> bool {
-        self.room.is_ended()
+        self.room.is_closed()
     }
 
     pub(super) fn waiting(&self) -> (usize, usize) {
@@ -132,7 +132,7 @@ impl<S: Store> Core<S> {
     fn set_unfinished(&self, unfinished: usize) {
         self.unfinished.set(unfinished);
         if unfinished == 0 {
-            call(&self.joining, usize::MAX);
+            notify(&self.joining, usize::MAX);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 
 use super::core::Endpoints;
-use crate::sync::permits::{Acquire, Ledger};
+use crate::sync::permits::{Acquire, PermitState};
 
 /// A [`Stream`] of a queue's items, which ends when the queue is shut down.
 ///
@@ -17,7 +17,7 @@ use crate::sync::permits::{Acquire, Ledger};
 #[must_use = "streams do nothing unless polled"]
 pub struct Items<'a, T> {
     queue: &'a dyn Endpoints<T>,
-    acquire: Option<Acquire<'a, RefCell<Ledger>>>,
+    acquire: Option<Acquire<'a, RefCell<PermitState>>>,
 }
 
 impl<'a, T> Items<'a, T> {

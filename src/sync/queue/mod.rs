@@ -6,7 +6,7 @@
 mod core;
 mod error;
 mod items;
-mod slot;
+mod permit;
 mod store;
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use std::fmt;
 use self::core::Core;
 pub use error::{PutError, ShutDown, TryGetError, TryPutError};
 pub use items::Items;
-pub use slot::Slot;
+pub use permit::Slot;
 use store::Smallest;
 
 /// The public face of the core, for one order. Each queue is a type of its own, since a constructor

@@ -11,10 +11,10 @@ use std::{error, fmt};
 use futures_util::Stream;
 
 use super::blocking::block_on;
-use crate::sync::lend::{Lend, poll_alone};
-use crate::sync::permits::{Acquire, Claim, Issue, Ledger, change};
-use crate::sync::turn::Waited;
-use crate::sync::waiters::Waiters;
+use crate::sync::permits::{Acquire, HasPermits, PermitRequest, PermitState, update};
+use crate::sync::state_cell::{StateCell, poll_single};
+use crate::sync::wait::HasWaiters;
+use crate::sync::wait_queue::WaitQueue;
 use crate::sync::wake::wake_each;
 use crate::task::{Shrink, budget};
 
@@ -50,15 +50,19 @@ use crate::task::{Shrink, budget};
 #[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a channel needs room for a value");
-    let state =
-        State { room: Ledger::new(capacity), values: VecDeque::new(), senders: 1, receiver: None };
+    let state = State {
+        room: PermitState::new(capacity),
+        values: VecDeque::new(),
+        senders: 1,
+        receiver: None,
+    };
     let shared = Arc::new(Mutex::new(state));
     (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
 }
 
 struct State<T> {
     /// Ended when the receiver has closed.
-    room: Ledger,
+    room: PermitState,
     values: VecDeque<T>,
     senders: usize,
     receiver: Option<Waker>,
@@ -67,7 +71,7 @@ struct State<T> {
 impl<T> State<T> {
     /// Puts a value for which there is room, and gives whom to wake.
     fn put(&mut self, value: T) -> Result<Option<Waker>, T> {
-        if self.room.is_ended() {
+        if self.room.is_closed() {
             return Err(value);
         }
         self.values.push_back(value);
@@ -80,23 +84,23 @@ impl<T> State<T> {
             Some(value) => {
                 self.values.shrink();
                 self.room.add(1);
-                Some(Some((value, self.room.call_next())))
+                Some(Some((value, self.room.notify_next())))
             }
-            None => (self.senders == 0 || self.room.is_ended()).then_some(None),
+            None => (self.senders == 0 || self.room.is_closed()).then_some(None),
         }
     }
 }
 
-impl<T> Waited for State<T> {
-    type Note = Claim;
+impl<T> HasWaiters for State<T> {
+    type Payload = PermitRequest;
 
-    fn waiters(&mut self) -> &mut Waiters<Claim> {
+    fn waiters(&mut self) -> &mut WaitQueue<PermitRequest> {
         self.room.waiters()
     }
 }
 
-impl<T> Issue for State<T> {
-    fn ledger(&mut self) -> &mut Ledger {
+impl<T> HasPermits for State<T> {
+    fn permits(&mut self) -> &mut PermitState {
         &mut self.room
     }
 }
@@ -126,7 +130,7 @@ impl<T> Sender<T> {
         if Acquire::new(&*self.shared, 1).await.is_err() {
             return Err(SendError(value));
         }
-        let mut receiver = self.shared.lend(|state| state.put(value)).map_err(SendError)?;
+        let mut receiver = self.shared.with(|state| state.put(value)).map_err(SendError)?;
         wake_each(|| receiver.take());
         Ok(())
     }
@@ -137,7 +141,7 @@ impl<T> Sender<T> {
     ///
     /// The value, and why it was not sent.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        let mut receiver = self.shared.lend(|state| match state.room.take(1) {
+        let mut receiver = self.shared.with(|state| match state.room.take(1) {
             Some(Ok(())) => state.put(value).map_err(TrySendError::Closed),
             Some(Err(_)) => Err(TrySendError::Closed(value)),
             None => Err(TrySendError::Full(value)),
@@ -163,20 +167,20 @@ impl<T> Sender<T> {
 
     /// Whether the receiver is gone or closed.
     pub fn is_closed(&self) -> bool {
-        self.shared.lend(|state| state.room.is_ended())
+        self.shared.with(|state| state.room.is_closed())
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.lend(|state| state.senders += 1);
+        self.shared.with(|state| state.senders += 1);
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut receiver = self.shared.lend(|state| {
+        let mut receiver = self.shared.with(|state| {
             state.senders -= 1;
             if state.senders == 0 { state.receiver.take() } else { None }
         });
@@ -212,7 +216,7 @@ impl<T> Receiver<T> {
     ///
     /// Says whether one can still come.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        match self.shared.lend(State::take) {
+        match self.shared.with(State::take) {
             None => Err(TryRecvError::Empty),
             Some(taken) => received(taken).ok_or(TryRecvError::Closed),
         }
@@ -232,13 +236,13 @@ impl<T> Receiver<T> {
 
     /// Takes no more values. Those that were sent can still be received.
     pub fn close(&mut self) {
-        change(&*self.shared, Ledger::end);
+        update(&*self.shared, PermitState::close);
     }
 
     fn poll_recv(&mut self, context: &Context<'_>) -> Poll<Option<T>> {
         ready!(budget::poll_spend(context));
         let look = State::take;
-        poll_alone(&*self.shared, context, |state| &mut state.receiver, look).map(received)
+        poll_single(&*self.shared, context, |state| &mut state.receiver, look).map(received)
     }
 }
 
@@ -260,13 +264,13 @@ impl<T> Stream for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        drop(self.shared.lend(|state| (mem::take(&mut state.values), state.receiver.take())));
+        drop(self.shared.with(|state| (mem::take(&mut state.values), state.receiver.take())));
     }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (len, senders) = self.shared.lend(|state| (state.values.len(), state.senders));
+        let (len, senders) = self.shared.with(|state| (state.values.len(), state.senders));
         f.debug_struct("Receiver").field("len", &len).field("senders", &senders).finish()
     }
 }

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use crate::sync::lend::Lend;
+use crate::sync::oneshot::shared::{self, Shared, define_endpoints};
 use crate::sync::oneshot::{RecvError, TryRecvError};
-use crate::sync::single::{self, Single, ends};
+use crate::sync::state_cell::StateCell;
 
-ends! {
+define_endpoints! {
     /// The two ends of a channel for one value.
     ///
     /// # Example

@@ -8,25 +8,25 @@ use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-pub(super) trait Lend {
+pub(super) trait StateCell {
     type State;
 
     /// Lends the state. `work` runs no foreign code.
-    fn lend<R>(&self, work: impl FnOnce(&mut Self::State) -> R) -> R;
+    fn with<R>(&self, work: impl FnOnce(&mut Self::State) -> R) -> R;
 }
 
-impl<S> Lend for RefCell<S> {
+impl<S> StateCell for RefCell<S> {
     type State = S;
 
-    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
+    fn with<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
         work(&mut self.borrow_mut())
     }
 }
 
-impl<S> Lend for Mutex<S> {
+impl<S> StateCell for Mutex<S> {
     type State = S;
 
-    fn lend<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
+    fn with<R>(&self, work: impl FnOnce(&mut S) -> R) -> R {
         // Nothing that panics runs in there.
         work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -34,13 +34,13 @@ impl<S> Lend for Mutex<S> {
 
 /// Waits until `look` finds something, where one alone can wait: its waker is left in a slot, for
 /// whoever changes the state to take and wake.
-pub(super) fn poll_alone<L: Lend, T>(
-    lender: &L,
+pub(super) fn poll_single<C: StateCell, T>(
+    cell: &C,
     context: &Context<'_>,
-    slot: impl Fn(&mut L::State) -> &mut Option<Waker>,
-    mut look: impl FnMut(&mut L::State) -> Option<T>,
+    slot: impl Fn(&mut C::State) -> &mut Option<Waker>,
+    mut look: impl FnMut(&mut C::State) -> Option<T>,
 ) -> Poll<T> {
-    let (found, is_there) = lender.lend(|state| {
+    let (found, is_there) = cell.with(|state| {
         let found = look(state);
         (found, slot(state).as_ref().is_some_and(|waker| waker.will_wake(context.waker())))
     });
@@ -51,7 +51,7 @@ pub(super) fn poll_alone<L: Lend, T>(
         return Poll::Pending;
     }
     let waker = context.waker().clone();
-    let (former, found) = lender.lend(|state| (slot(state).replace(waker), look(state)));
+    let (former, found) = cell.with(|state| (slot(state).replace(waker), look(state)));
     drop(former);
     found.map_or(Poll::Pending, Poll::Ready)
 }

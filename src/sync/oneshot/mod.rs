@@ -1,5 +1,7 @@
 //! One value, sent once: what asyncio's bare `Future` is used for.
 
+pub(in crate::sync) mod shared;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,10 +9,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::{error, fmt};
 
-use super::lend::Lend;
-use super::single::{self, Single, ends};
+use crate::sync::state_cell::StateCell;
+use shared::{Shared, define_endpoints};
 
-ends! {
+define_endpoints! {
     /// The two ends of a channel for one value.
     ///
     /// # Example

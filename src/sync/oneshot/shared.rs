@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll, Waker, ready};
 
-use super::lend::{Lend, poll_alone};
-use super::wake::wake_each;
+use crate::sync::state_cell::{StateCell, poll_single};
+use crate::sync::wake::wake_each;
 use crate::task::budget;
 
 /// What the two ends share.
-pub(super) struct Single<T> {
+pub(in crate::sync) struct Shared<T> {
     value: Option<T>,
     sender_is_gone: bool,
     is_closed: bool,
@@ -15,12 +15,12 @@ pub(super) struct Single<T> {
     sender: Option<Waker>,
 }
 
-impl<T> Single<T> {
-    pub(super) const fn new() -> Self {
+impl<T> Shared<T> {
+    pub(in crate::sync) const fn new() -> Self {
         Self { value: None, sender_is_gone: false, is_closed: false, receiver: None, sender: None }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::sync) fn is_closed(&self) -> bool {
         self.is_closed
     }
 
@@ -35,75 +35,80 @@ impl<T> Single<T> {
 }
 
 /// Sends the value, or gives it back. [`end_sending`] is to follow.
-pub(super) fn send<T>(shared: &impl Lend<State = Single<T>>, value: T) -> Result<(), T> {
-    shared.lend(|single| {
-        if single.is_closed {
+pub(in crate::sync) fn send<T>(
+    shared: &impl StateCell<State = Shared<T>>,
+    value: T,
+) -> Result<(), T> {
+    shared.with(|state| {
+        if state.is_closed {
             return Err(value);
         }
-        single.value = Some(value);
+        state.value = Some(value);
         Ok(())
     })
 }
 
-pub(super) fn end_sending<T>(shared: &impl Lend<State = Single<T>>) {
-    let (mut receiver, sender) = shared.lend(|single| {
-        single.sender_is_gone = true;
-        (single.receiver.take(), single.sender.take())
+pub(in crate::sync) fn end_sending<T>(shared: &impl StateCell<State = Shared<T>>) {
+    let (mut receiver, sender) = shared.with(|state| {
+        state.sender_is_gone = true;
+        (state.receiver.take(), state.sender.take())
     });
     wake_each(|| receiver.take());
     drop(sender);
 }
 
 /// No value can be sent any more. One that was sent can still be received.
-pub(super) fn close<T>(shared: &impl Lend<State = Single<T>>) {
-    let mut sender = shared.lend(|single| {
-        single.is_closed = true;
-        single.sender.take()
+pub(in crate::sync) fn close<T>(shared: &impl StateCell<State = Shared<T>>) {
+    let mut sender = shared.with(|state| {
+        state.is_closed = true;
+        state.sender.take()
     });
     wake_each(|| sender.take());
 }
 
 /// The receiver is gone, and with it its waker, and a value that it has not taken: they are not to
 /// live as long as the sender.
-pub(super) fn end_receiving<T>(shared: &impl Lend<State = Single<T>>) {
+pub(in crate::sync) fn end_receiving<T>(shared: &impl StateCell<State = Shared<T>>) {
     close(shared);
-    drop(shared.lend(|single| (single.value.take(), single.receiver.take())));
+    drop(shared.with(|state| (state.value.take(), state.receiver.take())));
 }
 
 /// The value that was sent, if there is one and it was not taken.
-pub(super) fn try_receive<T>(shared: &impl Lend<State = Single<T>>) -> Option<Result<T, ()>> {
-    shared.lend(Single::take)
+pub(in crate::sync) fn try_receive<T>(
+    shared: &impl StateCell<State = Shared<T>>,
+) -> Option<Result<T, ()>> {
+    shared.with(Shared::take)
 }
 
-pub(super) fn poll_receive<T>(
-    shared: &impl Lend<State = Single<T>>,
+pub(in crate::sync) fn poll_receive<T>(
+    shared: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<T, ()>> {
     ready!(budget::poll_spend(context));
-    poll_alone(shared, context, |single| &mut single.receiver, Single::take)
+    poll_single(shared, context, |state| &mut state.receiver, Shared::take)
 }
 
-pub(super) fn poll_closed<T>(
-    shared: &impl Lend<State = Single<T>>,
+pub(in crate::sync) fn poll_closed<T>(
+    shared: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<()> {
     ready!(budget::poll_spend(context));
-    let look = |single: &mut Single<T>| single.is_closed.then_some(());
-    poll_alone(shared, context, |single| &mut single.sender, look)
+    let look = |state: &mut Shared<T>| state.is_closed.then_some(());
+    poll_single(shared, context, |state| &mut state.sender, look)
 }
 
 /// The two ends, which share the value in `$shared<$cell<_>>`.
-macro_rules! ends {
+macro_rules! define_endpoints {
     ($(#[$about:meta])* in $shared:ident<$cell:ident>) => {
         $(#[$about])*
         pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-            let shared = $shared::new($cell::new(Single::new()));
+            let shared = $shared::new($cell::new(Shared::new()));
             (Sender { shared: $shared::clone(&shared) }, Receiver { shared })
         }
 
         /// Where the value is put. Dropped without, it tells the receiver that there will be none.
         pub struct Sender<T> {
-            shared: $shared<$cell<Single<T>>>,
+            shared: $shared<$cell<Shared<T>>>,
         }
 
         impl<T> Sender<T> {
@@ -114,7 +119,7 @@ macro_rules! ends {
             /// The value, if nobody will receive it.
             #[doc(alias = "asyncio.Future.set_result")]
             pub fn send(self, value: T) -> Result<(), T> {
-                single::send(&*self.shared, value)
+                shared::send(&*self.shared, value)
             }
 
             /// Waits until nobody will receive a value: the receiver was dropped, or closed.
@@ -123,18 +128,18 @@ macro_rules! ends {
             ///
             /// Dropped, nothing happens.
             pub async fn closed(&mut self) {
-                poll_fn(|context| single::poll_closed(&*self.shared, context)).await;
+                poll_fn(|context| shared::poll_closed(&*self.shared, context)).await;
             }
 
             /// Whether nobody will receive a value.
             pub fn is_closed(&self) -> bool {
-                self.shared.lend(|single| single.is_closed())
+                self.shared.with(|state| state.is_closed())
             }
         }
 
         impl<T> Drop for Sender<T> {
             fn drop(&mut self) {
-                single::end_sending(&*self.shared);
+                shared::end_sending(&*self.shared);
             }
         }
 
@@ -154,7 +159,7 @@ macro_rules! ends {
         /// Awaited by `&mut`, it loses nothing when the await is dropped.
         #[must_use = "futures do nothing unless awaited"]
         pub struct Receiver<T> {
-            shared: $shared<$cell<Single<T>>>,
+            shared: $shared<$cell<Shared<T>>>,
         }
 
         impl<T> Receiver<T> {
@@ -164,7 +169,7 @@ macro_rules! ends {
             ///
             /// Says whether it can still come.
             pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-                match single::try_receive(&*self.shared) {
+                match shared::try_receive(&*self.shared) {
                     None => Err(TryRecvError::Empty),
                     Some(outcome) => outcome.map_err(|()| TryRecvError::Closed),
                 }
@@ -172,7 +177,7 @@ macro_rules! ends {
 
             /// Takes no value any more, except one that has been sent.
             pub fn close(&mut self) {
-                single::close(&*self.shared);
+                shared::close(&*self.shared);
             }
         }
 
@@ -180,13 +185,13 @@ macro_rules! ends {
             type Output = Result<T, RecvError>;
 
             fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-                single::poll_receive(&*self.shared, context).map_err(|()| RecvError)
+                shared::poll_receive(&*self.shared, context).map_err(|()| RecvError)
             }
         }
 
         impl<T> Drop for Receiver<T> {
             fn drop(&mut self) {
-                single::end_receiving(&*self.shared);
+                shared::end_receiving(&*self.shared);
             }
         }
 
@@ -198,4 +203,4 @@ macro_rules! ends {
     };
 }
 
-pub(super) use ends;
+pub(in crate::sync) use define_endpoints;
