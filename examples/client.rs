@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use async_channel::Receiver;
 use futures_util::{FutureExt, select_biased};
@@ -84,7 +85,7 @@ async fn send(mut writer: OwnedWriteHalf) -> io::Result<()> {
 async fn receive(mut reader: OwnedReadHalf) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK);
     loop {
-        let (received, filled) = reader.read(buffer).await;
+        let BufResult(received, filled) = reader.read(buffer).await;
         if received? == 0 {
             return Ok(());
         }

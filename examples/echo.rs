@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::join::TaskSet;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::task::JoinError;
@@ -123,7 +124,7 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
         if lease.is_empty() {
             return Ok(());
         }
-        let (sent, _lease) = stream.write_all(lease).await;
+        let BufResult(sent, _lease) = stream.write_all(lease).await;
         sent?;
     }
 }

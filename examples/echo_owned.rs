@@ -17,6 +17,7 @@ mod arguments;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use annulus::BufResult;
 use annulus::Builder;
 use annulus::net::{TcpListener, TcpStream};
 
@@ -54,11 +55,11 @@ async fn serve(address: &str) -> io::Result<()> {
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(16 * 1024);
     loop {
-        let (received, filled) = stream.read(buffer).await;
+        let BufResult(received, filled) = stream.read(buffer).await;
         if received? == 0 {
             return Ok(());
         }
-        let (sent, returned) = stream.write_all(filled).await;
+        let BufResult(sent, returned) = stream.write_all(filled).await;
         sent?;
         buffer = returned;
     }

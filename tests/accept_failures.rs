@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, start_server};
 use annulus::time::timeout;
 use annulus::{Incident, metrics, spawn};
@@ -27,7 +28,7 @@ async fn all_are_served(address: SocketAddr) {
     for _ in 0..5 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all("hello\n").await.0.unwrap();
-        let (result, echoed) = stream.read_exact(vec![0; 6]).await;
+        let BufResult(result, echoed) = stream.read_exact(vec![0; 6]).await;
         result.unwrap();
         assert_eq!(echoed, b"hello\n");
     }

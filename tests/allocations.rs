@@ -18,6 +18,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
@@ -84,9 +85,9 @@ async fn connection() -> (TcpStream, Vec<u8>) {
 
 /// Sends a buffer, and reads the echo into it.
 async fn ask(stream: &mut TcpStream, message: &mut Vec<u8>) {
-    let (result, sent) = stream.write_all(mem::take(message)).await;
+    let BufResult(result, sent) = stream.write_all(mem::take(message)).await;
     result.unwrap();
-    let (result, reply) = stream.read_exact(sent).await;
+    let BufResult(result, reply) = stream.read_exact(sent).await;
     result.unwrap();
     *message = reply;
 }
@@ -158,7 +159,7 @@ async fn leases_allocate_nothing() {
         });
         let mut message = vec![7; size];
         let asking = async || {
-            let (result, sent) = near.write_all(mem::take(&mut message)).await;
+            let BufResult(result, sent) = near.write_all(mem::take(&mut message)).await;
             result.unwrap();
             message = sent;
             let mut left = size;
@@ -211,10 +212,10 @@ fn a_vectored_write_of_a_vector_that_is_used_again_allocates_nothing() {
         let (head, tail) = reply.split_at(9);
         let mut parts = vec![head.to_vec(), tail.to_vec()];
         let asking = async || {
-            let (result, sent) = stream.write_vectored(mem::take(&mut parts)).await;
+            let BufResult(result, sent) = stream.write_vectored(mem::take(&mut parts)).await;
             assert_eq!(result.unwrap(), reply.len());
             parts = sent;
-            let (result, filled) = stream.read_exact(mem::take(&mut reply)).await;
+            let BufResult(result, filled) = stream.read_exact(mem::take(&mut reply)).await;
             result.unwrap();
             reply = filled;
         };
@@ -241,7 +242,7 @@ fn a_write_that_waits_for_room_allocates_nothing() {
                 let mut write = pin!(write);
                 message = loop {
                     match once(write.as_mut()).await {
-                        Poll::Ready((result, sent)) => {
+                        Poll::Ready(BufResult(result, sent)) => {
                             result.unwrap();
                             break sent;
                         }
@@ -263,9 +264,9 @@ fn a_peek_and_a_write_of_a_part_allocate_nothing() {
     run(async {
         let (mut stream, mut message) = connection().await;
         let asking = async || {
-            let (result, sent) = stream.write(mem::take(&mut message)).await;
+            let BufResult(result, sent) = stream.write(mem::take(&mut message)).await;
             assert_eq!(result.unwrap(), sent.len());
-            let (result, peeked) = stream.peek(sent).await;
+            let BufResult(result, peeked) = stream.peek(sent).await;
             result.unwrap();
             message = stream.read(peeked).await.1;
         };

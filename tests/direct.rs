@@ -6,6 +6,7 @@ mod common;
 use std::io::{Read, Write};
 use std::thread;
 
+use annulus::BufResult;
 use annulus::sync::Semaphore;
 use annulus::{metrics, spawn, yield_now};
 use common::net::connected;
@@ -55,7 +56,7 @@ fn bytes_that_are_known_to_be_there_are_received_at_once_and_in_order() {
         let mut received = Vec::new();
         let mut buffer = Vec::with_capacity(4096);
         while received.len() < sent.len() {
-            let (count, filled) = stream.read(buffer).await;
+            let BufResult(count, filled) = stream.read(buffer).await;
             assert!(count.unwrap() > 0);
             received.extend_from_slice(&filled);
             buffer = filled;
@@ -82,7 +83,7 @@ fn a_receive_at_once_that_finds_nothing_waits_in_the_ring() {
         assert!(once(third.as_mut()).await.is_pending());
         assert_eq!(metrics().queued, before.queued + 1);
         peer.write_all(b"more").unwrap();
-        let (count, buffer) = third.await;
+        let BufResult(count, buffer) = third.await;
         assert_eq!(&buffer[..count.unwrap()], b"more");
     });
 }
@@ -153,7 +154,7 @@ fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
             let mut exact = Box::pin(stream.read_exact(vec![0; 200].into_boxed_slice()));
             assert!(once(exact.as_mut()).await.is_pending());
             drop(exact);
-            let (result, rest) = stream.read_exact(vec![0; 90].into_boxed_slice()).await;
+            let BufResult(result, rest) = stream.read_exact(vec![0; 90].into_boxed_slice()).await;
             result.unwrap();
             assert_eq!(*rest, [7; 90], "after {spent} units");
         });
@@ -204,7 +205,7 @@ fn a_busy_connection_lets_the_loop_go_on() {
         let before = metrics();
         let (mut received, mut buffer) = (0, Vec::with_capacity(64 * 1024));
         while received < LENGTH {
-            let (count, filled) = stream.read(buffer).await;
+            let BufResult(count, filled) = stream.read(buffer).await;
             received += count.unwrap() as u64;
             buffer = filled;
         }

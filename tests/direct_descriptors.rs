@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::net::{
     ListenOptions, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
 };
@@ -100,9 +101,9 @@ fn every_kind_of_transfer_works() {
     with_places(8, async || {
         let (mut stream, mut peer) = accepted().await;
         peer.write_all(&[1; 100]).unwrap();
-        let (result, peeked) = stream.peek(vec![0; 10]).await;
+        let BufResult(result, peeked) = stream.peek(vec![0; 10]).await;
         assert_eq!(peeked[..result.unwrap()][0], 1);
-        let (result, all) = stream.read_exact(vec![0; 100].into_boxed_slice()).await;
+        let BufResult(result, all) = stream.read_exact(vec![0; 100].into_boxed_slice()).await;
         result.unwrap();
         assert_eq!(*all, [1; 100]);
         stream.write_vectored(vec![vec![2; 10], vec![3; 10]]).await.0.unwrap();

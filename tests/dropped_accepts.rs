@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
 use annulus::{Builder, Runtime, spawn};
@@ -95,7 +96,7 @@ fn call(address: SocketAddr) {
 }
 
 async fn echo_a_byte(mut stream: TcpStream) {
-    let (result, byte) = stream.read_exact(Box::new([0; 1])).await;
+    let BufResult(result, byte) = stream.read_exact(Box::new([0; 1])).await;
     result.unwrap();
     stream.write_all(byte).await.0.unwrap();
 }

@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::buf::IoBuf;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
@@ -87,15 +88,17 @@ async fn write_record(stream: &mut TcpStream, number: usize, random: &mut fastra
     let some = random.usize(2..10);
     let polls = random.choice([1, some, usize::MAX]).unwrap();
     let sent = match random.u8(0..3) {
-        0 => times(polls, stream.write(bytes)).await.map(|(count, _)| count.unwrap()),
-        1 => times(polls, stream.write_all(bytes)).await.map(|(result, _)| {
+        0 => times(polls, stream.write(bytes)).await.map(|BufResult(count, _)| count.unwrap()),
+        1 => times(polls, stream.write_all(bytes)).await.map(|BufResult(result, _)| {
             result.unwrap();
             length
         }),
         _ => {
             let middle = random.usize(0..length);
             let parts = vec![bytes.clone().slice(..middle), bytes.slice(middle..)];
-            times(polls, stream.write_vectored(parts)).await.map(|(count, _)| count.unwrap())
+            times(polls, stream.write_vectored(parts))
+                .await
+                .map(|BufResult(count, _)| count.unwrap())
         }
     };
     sent.map_or(Sent::AtMost(length), Sent::Exactly)
@@ -239,7 +242,7 @@ fn a_write_dropped_as_it_is_submitted_ends_although_the_peer_never_reads() {
             shutdown.expect("the dropped write has ended").unwrap();
             // The other direction goes on.
             far.write_all(b"still here").unwrap();
-            let (result, reply) = stream.read_exact(Box::new([0; 10])).await;
+            let BufResult(result, reply) = stream.read_exact(Box::new([0; 10])).await;
             result.unwrap();
             assert_eq!(*reply, *b"still here");
         })

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::io::{ReadError, StreamReader, StreamWriter};
 use annulus::join::task_group;
 use annulus::net::{TcpListener, TcpStream};
@@ -44,7 +45,7 @@ fn reads_and_writes_of_a_connection_that_was_reset() {
                 4 => assert_keeps(&stream.write("gone").await.0.unwrap_err(), reset, "send"),
                 5 => assert_keeps(&stream.write_all("gone").await.0.unwrap_err(), reset, "send"),
                 6 => {
-                    let (result, _) = stream.write_vectored(vec!["gone"]).await;
+                    let BufResult(result, _) = stream.write_vectored(vec!["gone"]).await;
                     assert_keeps(&result.unwrap_err(), reset, "send");
                 }
                 7 => {

@@ -9,6 +9,7 @@ use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, timeout};
 use annulus::{Runtime, SetupError, metrics, spawn};
@@ -84,7 +85,7 @@ fn a_server_out_of_descriptors_pauses_and_then_serves_everyone() {
             }
             assert_eq!(metrics().accept_stalls, stalls, "there was nothing to wait for");
             for mut stream in served {
-                let (result, _) = stream.read_exact(Box::new([0; 1])).await;
+                let BufResult(result, _) = stream.read_exact(Box::new([0; 1])).await;
                 result.expect("each client has sent a byte");
             }
         })
@@ -116,7 +117,7 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
                     let mut stream = connected.await.unwrap();
                     for _ in 0..ROUNDS {
                         let sent: Vec<u8> = (0..256).map(|_| random.u8(..)).collect();
-                        let (result, sent) = stream.write_all(sent).await;
+                        let BufResult(result, sent) = stream.write_all(sent).await;
                         result.unwrap();
                         assert_eq!(read_impatiently(&mut stream, 256, &mut random).await, sent);
                     }
@@ -142,7 +143,7 @@ async fn read_impatiently(
     while received.len() < length {
         let limit = Duration::from_micros(random.u64(0..500));
         let buffer = Vec::with_capacity(random.usize(1..=length));
-        if let Ok((result, bytes)) = timeout(limit, stream.read(buffer)).await {
+        if let Ok(BufResult(result, bytes)) = timeout(limit, stream.read(buffer)).await {
             assert_ne!(result.unwrap(), 0, "the stream ended early");
             received.extend(bytes);
         }

@@ -15,6 +15,7 @@ use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::Runtime;
 use annulus::buf::{IoBuf, IoBufMut};
 use annulus::net::TcpStream;
@@ -62,7 +63,7 @@ fn arrives_whole(runtime: &Runtime) {
             while receiver.remaining > 0 {
                 receiver.receive_something(&mut random).await;
             }
-            let (end, _) = receiver.stream.read(vec![0]).await;
+            let BufResult(end, _) = receiver.stream.read(vec![0]).await;
             assert_eq!(end.unwrap(), 0, "nothing follows");
             assert_eq!(receiver.hash.finalize(), sender.join().unwrap());
             assert!(annulus::metrics().direct > 0, "reads past the ring are among them");
@@ -151,10 +152,10 @@ impl Receiver {
             How::Peek => timeout(limit, stream.peek(buffer)).await,
             How::Exactly => timeout(limit, stream.read_exact(buffer))
                 .await
-                .map(|(result, buffer)| (result.map(|()| buffer.bytes_total()), buffer)),
+                .map(|read| BufResult(read.0.map(|()| read.1.bytes_total()), read.1)),
         };
         match outcome {
-            Ok((count, buffer)) => {
+            Ok(BufResult(count, buffer)) => {
                 self.take_note(how, &buffer.as_bytes()[..count.unwrap()]);
             }
             Err(_) => self.note_dropped(),

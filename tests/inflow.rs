@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 use blake3::Hasher;
@@ -66,7 +67,7 @@ fn a_reset_that_nobody_awaits_is_what_the_next_read_reports() {
         let before = metrics().in_kernel;
         reset(peer);
         until(|| metrics().in_kernel < before).await;
-        let (result, _) = stream.read(vec![0; 8]).await;
+        let BufResult(result, _) = stream.read(vec![0; 8]).await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
 }
@@ -83,9 +84,10 @@ fn other_reads_come_in_order_and_it_does_not_begin_again() {
         // Dropped while the receive is being ended, it loses nothing either.
         let dropped = once(Box::pin(stream.read(vec![0; 1])).as_mut()).await;
         let left = if dropped.is_ready() { &b"bcdefghi"[..] } else { b"abcdefghi" };
-        let (result, peeked) = stream.peek(vec![0; 3]).await;
+        let BufResult(result, peeked) = stream.peek(vec![0; 3]).await;
         assert_eq!(&peeked[..result.unwrap()][..2], &left[..2]);
-        let (result, all) = stream.read_exact(vec![0; left.len()].into_boxed_slice()).await;
+        let BufResult(result, all) =
+            stream.read_exact(vec![0; left.len()].into_boxed_slice()).await;
         result.unwrap();
         assert_eq!(&*all, left);
         for _ in 0..5 {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use annulus::buf::{BufResult, IoBuf};
-use annulus::io::Write;
+use annulus::io::AsyncWrite;
 use annulus::net::{StreamWriter, open_connection};
 use annulus::{Incident, Runtime, yield_now};
 use common::incidents::Incidents;
@@ -127,10 +127,10 @@ fn a_peer_that_does_not_read_holds_up_the_end_no_longer_than_the_bound() {
 /// Takes some turns for each write.
 struct Slow;
 
-impl Write for Slow {
+impl AsyncWrite for Slow {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         yield_times(3).await;
-        (Ok(()), buffer)
+        BufResult(Ok(()), buffer)
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::thread;
 
+use annulus::BufResult;
 use annulus::buf::Lease;
 use annulus::net::TcpStream;
 use annulus::sync::Barrier;
@@ -82,7 +83,7 @@ fn a_lease_is_written_as_it_is() {
         let (mut stream, mut peer) = connected();
         peer.write_all(b"there and back").unwrap();
         let lease = stream.recv().await.unwrap();
-        let (result, lease) = stream.write_all(lease).await;
+        let BufResult(result, lease) = stream.write_all(lease).await;
         result.unwrap();
         let mut back = [0; 14];
         std::io::Read::read_exact(&mut peer, &mut back).unwrap();
@@ -303,7 +304,7 @@ fn what_a_dropped_receive_brought_is_the_next_ones() {
         peer.write_all(b"again").unwrap();
         until(|| metrics().completed > completed).await;
         drop(dropped);
-        let (count, buffer) = stream.read(vec![0; 16]).await;
+        let BufResult(count, buffer) = stream.read(vec![0; 16]).await;
         assert_eq!(&buffer[..count.unwrap()], b"again");
     });
 }

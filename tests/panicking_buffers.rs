@@ -5,6 +5,7 @@ mod common;
 
 use std::io::{Read, Write};
 
+use annulus::BufResult;
 use annulus::buf::{IoBuf, IoBufMut};
 use annulus::metrics;
 use annulus::net::TcpStream;
@@ -104,7 +105,7 @@ fn a_dropped_operation_whose_buffer_panics_blocks_nothing_and_loses_no_byte() {
                 peer.write_all(b"first").unwrap();
                 drop_in_flight(&mut stream, way, when).await;
                 let first = timeout(limit(), stream.read_exact(vec![0; 5])).await;
-                let (result, first) = first.expect("the next read does not wait for ever");
+                let BufResult(result, first) = first.expect("the next read does not wait for ever");
                 result.unwrap();
                 assert_eq!(first, b"first");
                 let written = timeout(limit(), stream.write_all("next")).await;

@@ -9,6 +9,7 @@ use std::net;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, Runtime, metrics, spawn};
@@ -156,7 +157,7 @@ fn a_thread_of_the_kernels_may_take_what_is_queued() {
                     let mut stream = TcpStream::connect(address).await.unwrap();
                     for round in 0..50 {
                         stream.write_all(vec![n; 100]).await.0.unwrap();
-                        let (result, back) = stream.read_exact(vec![0; 100]).await;
+                        let BufResult(result, back) = stream.read_exact(vec![0; 100]).await;
                         result.unwrap();
                         assert!(back.iter().all(|&byte| byte == n));
                         if round % 16 == 0 {

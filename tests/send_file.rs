@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use annulus::{Runtime, metrics, spawn, yield_now};
@@ -267,7 +268,7 @@ fn what_it_costs() {
             let (mut buffer, mut offset) = (vec![0; 64 << 10], 0);
             while offset < BYTES as u64 {
                 offset += file.read_at(&mut buffer, offset).unwrap() as u64;
-                let (result, returned) = stream.write_all(buffer).await;
+                let BufResult(result, returned) = stream.write_all(buffer).await;
                 result.unwrap();
                 buffer = returned;
             }

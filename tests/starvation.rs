@@ -16,6 +16,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::sync::Semaphore;
 use annulus::time::{interval, sleep, sleep_until};
@@ -185,7 +186,7 @@ fn a_peer_that_never_stops_sending_starves_neither_connections_nor_timers() {
         let sink = spawn(async move {
             let mut buffer = Vec::with_capacity(512);
             loop {
-                let (count, filled) = flooded.read(buffer).await;
+                let BufResult(count, filled) = flooded.read(buffer).await;
                 its.set(its.get() + count.unwrap());
                 buffer = filled;
             }

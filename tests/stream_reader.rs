@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use annulus::buf::{BufResult, IoBufMut, Lease};
-use annulus::io::{Read, ReadError, StreamReader};
+use annulus::io::{AsyncRead, ReadError, StreamReader};
 use common::patience::patient;
 use common::random::seeded;
 use common::rounds::rounds;
@@ -33,7 +33,7 @@ enum Step {
 #[derive(Default)]
 struct Script(VecDeque<Step>);
 
-impl Read for Script {
+impl AsyncRead for Script {
     async fn recv(&mut self) -> io::Result<Lease> {
         poll_fn(|_| match self.0.pop_front() {
             None => Poll::Ready(Ok(Lease::default())),
@@ -48,9 +48,9 @@ impl Read for Script {
         match self.recv().await {
             Ok(lease) => {
                 assert!(lease.len() <= buffer.bytes_total(), "the scripts here have small pieces");
-                (Ok(buffer.fill_from(&lease)), buffer)
+                BufResult(Ok(buffer.fill_from(&lease)), buffer)
             }
-            Err(error) => (Err(error), buffer),
+            Err(error) => BufResult(Err(error), buffer),
         }
     }
 }
@@ -193,7 +193,7 @@ fn no_method_reads_the_rest_of_a_line_beyond_the_limit() {
     assert_eq!(&*now(reader().read_exact(2)).unwrap(), b"ne");
     assert_eq!(&*now(reader().read_to_end()).unwrap(), b"next\n");
     assert_eq!(now(reader().fill()).unwrap(), b"next\n");
-    let (count, buffer) = now(Read::read(&mut reader(), Vec::with_capacity(20)));
+    let BufResult(count, buffer) = now(AsyncRead::read(&mut reader(), Vec::with_capacity(20)));
     assert_eq!((count.unwrap(), &*buffer), (5, &b"next\n"[..]));
 }
 
@@ -333,7 +333,7 @@ fn a_failure_comes_behind_what_was_received_and_is_final() {
         reset(now(reader.read_to_end()).map_err(ReadError::from));
         reset(now(reader.read_line()));
         reset(now(reader.fill()).map(|_| Lease::default()).map_err(ReadError::from));
-        let (outcome, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        let BufResult(outcome, _) = now(AsyncRead::read(&mut reader, Vec::with_capacity(10)));
         reset(outcome.map(|_| Lease::default()).map_err(ReadError::from));
         assert!(!reader.at_eof());
     }
@@ -343,7 +343,7 @@ fn a_failure_comes_behind_what_was_received_and_is_final() {
 fn a_failure_that_a_read_into_a_buffer_met_is_final_too() {
     let mut reader = StreamReader::new(Script([Step::Fail(ErrorKind::ConnectionReset)].into()));
     for _ in 0..2 {
-        let (outcome, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        let BufResult(outcome, _) = now(AsyncRead::read(&mut reader, Vec::with_capacity(10)));
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
     assert_eq!(now(reader.read(10)).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -369,7 +369,7 @@ fn an_end_is_final_and_the_source_is_not_asked_again() {
         assert!(now(reader.read(10)).unwrap().is_empty());
         assert!(now(reader.read_line()).unwrap().is_empty());
         assert!(now(reader.fill()).unwrap().is_empty());
-        let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(10)));
+        let BufResult(count, _) = now(AsyncRead::read(&mut reader, Vec::with_capacity(10)));
         assert_eq!(count.unwrap(), 0);
         assert!(reader.at_eof());
     }
@@ -380,10 +380,10 @@ fn an_end_is_final_and_the_source_is_not_asked_again() {
 #[test]
 fn an_end_that_a_read_into_a_buffer_met_is_known() {
     let mut reader = reader(&[]);
-    let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(0)));
+    let BufResult(count, _) = now(AsyncRead::read(&mut reader, Vec::with_capacity(0)));
     assert_eq!(count.unwrap(), 0);
     assert!(!reader.at_eof(), "a buffer without room meets no end");
-    let (count, _) = now(Read::read(&mut reader, Vec::with_capacity(8)));
+    let BufResult(count, _) = now(AsyncRead::read(&mut reader, Vec::with_capacity(8)));
     assert_eq!(count.unwrap(), 0);
     assert!(reader.at_eof());
 }
@@ -450,7 +450,7 @@ fn errors_convert_and_say_what_is_the_matter() {
 fn a_reader_can_be_read_by_another_and_taken_apart() {
     let mut inner = reader(&[b"head\nbody", b" and more"]);
     assert_eq!(&*now(inner.read_line()).unwrap(), b"head\n");
-    let (count, buffer) = now(Read::read(&mut inner, Vec::with_capacity(2)));
+    let BufResult(count, buffer) = now(AsyncRead::read(&mut inner, Vec::with_capacity(2)));
     assert_eq!(&buffer[..count.unwrap()], b"bo");
     let mut outer = StreamReader::new(&mut inner);
     assert_eq!(&*now(outer.read_exact(4)).unwrap(), b"dy a");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use annulus::Runtime;
 use annulus::buf::{BufResult, IoBuf};
-use annulus::io::{StreamWriter, Write};
+use annulus::io::{AsyncWrite, StreamWriter};
 use annulus::net::{TcpListener, open_connection};
 use annulus::sync::Semaphore;
 use annulus::time::sleep;
@@ -67,14 +67,14 @@ impl Sink {
 /// The writing half, whose drop is noted.
 struct Half(Sink);
 
-impl Write for Half {
+impl AsyncWrite for Half {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         self.0.0.allowed.acquire().await.unwrap().forget();
         if self.0.0.fails.get() {
-            return (Err(ErrorKind::BrokenPipe.into()), buffer);
+            return BufResult(Err(ErrorKind::BrokenPipe.into()), buffer);
         }
         self.0.0.pieces.borrow_mut().push(buffer.as_bytes().to_vec());
-        (Ok(()), buffer)
+        BufResult(Ok(()), buffer)
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
@@ -261,7 +261,7 @@ fn a_writer_that_outlives_its_runtime_takes_nothing_although_all_was_sent() {
 /// Panics in the middle of a write.
 struct Panics;
 
-impl Write for Panics {
+impl AsyncWrite for Panics {
     async fn write_all<B: IoBuf>(&mut self, _buffer: B) -> BufResult<(), B> {
         panic!("expected by the test")
     }

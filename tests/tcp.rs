@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::buf::IoBuf;
 use annulus::net::Detached;
 use annulus::net::{TcpListener, TcpStream, lookup};
@@ -135,14 +136,14 @@ fn a_read_takes_what_is_there_and_zero_at_the_end() {
     run(async {
         let (mut stream, mut peer) = connected();
         peer.write_all(b"hello").unwrap();
-        let (result, buffer) = stream.read(Vec::with_capacity(3)).await;
+        let BufResult(result, buffer) = stream.read(Vec::with_capacity(3)).await;
         assert_eq!((result.unwrap(), &buffer[..]), (3, &b"hel"[..]));
         // It fills from the start, whatever the length was.
-        let (result, buffer) = stream.read(buffer).await;
+        let BufResult(result, buffer) = stream.read(buffer).await;
         assert_eq!((result.unwrap(), &buffer[..]), (2, &b"lo"[..]));
         drop(peer);
         for _ in 0..2 {
-            let (result, buffer) = stream.read(vec![1; 3]).await;
+            let BufResult(result, buffer) = stream.read(vec![1; 3]).await;
             assert_eq!((result.unwrap(), buffer.len()), (0, 0));
             assert_eq!(stream.peek(vec![1; 3]).await.0.unwrap(), 0);
         }
@@ -177,10 +178,10 @@ fn read_exact_waits_for_all_and_gives_what_came_before_an_early_end() {
                 peer.write_all(&[*byte]).unwrap();
             }
         });
-        let (result, buffer) = stream.read_exact(Box::new([0; 7])).await;
+        let BufResult(result, buffer) = stream.read_exact(Box::new([0; 7])).await;
         result.unwrap();
         assert_eq!(&*buffer, b"exactly");
-        let (result, buffer) = stream.read_exact(Vec::with_capacity(64)).await;
+        let BufResult(result, buffer) = stream.read_exact(Vec::with_capacity(64)).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         assert!(error.to_string().starts_with("recv: "), "{error}");
@@ -195,10 +196,10 @@ fn peek_leaves_what_it_shows() {
         let (mut stream, mut peer) = connected();
         peer.write_all(b"look").unwrap();
         for _ in 0..2 {
-            let (result, buffer) = stream.peek(Vec::with_capacity(3)).await;
+            let BufResult(result, buffer) = stream.peek(Vec::with_capacity(3)).await;
             assert_eq!((result.unwrap(), &buffer[..]), (3, &b"loo"[..]));
         }
-        let (result, buffer) = stream.read_exact(Box::new([0; 4])).await;
+        let BufResult(result, buffer) = stream.read_exact(Box::new([0; 4])).await;
         result.unwrap();
         assert_eq!(&*buffer, b"look");
     });
@@ -221,11 +222,11 @@ fn slices_are_read_into_and_written_from_where_they_lie() {
         // Behind a length, with room left over at the end.
         let mut buffer = Vec::with_capacity(LENGTH + 100);
         buffer.extend_from_slice(b"head");
-        let (result, slice) = stream.read_exact(buffer.slice(4..4 + LENGTH)).await;
+        let BufResult(result, slice) = stream.read_exact(buffer.slice(4..4 + LENGTH)).await;
         result.unwrap();
         let buffer = slice.into_inner();
         assert!(buffer[..4] == *b"head" && buffer[4..] == content);
-        let (result, slice) = stream.write_all(buffer.slice(4..)).await;
+        let BufResult(result, slice) = stream.write_all(buffer.slice(4..)).await;
         result.unwrap();
         assert_eq!(slice.into_inner().len(), 4 + LENGTH);
         sender.join().unwrap();
@@ -246,10 +247,10 @@ fn sixteen_mebibytes_are_written_whole() {
         });
         let mut content = vec![0; LENGTH];
         seeded().fill(&mut content);
-        let (result, content) = stream.write_all(content).await;
+        let BufResult(result, content) = stream.write_all(content).await;
         result.unwrap();
         // A write may take less.
-        let (result, content) = stream.write(Bytes::from(content)).await;
+        let BufResult(result, content) = stream.write(Bytes::from(content)).await;
         let more = result.unwrap();
         assert!((1..=LENGTH).contains(&more));
         drop(stream);
@@ -264,7 +265,8 @@ fn a_vectored_write_sends_its_buffers_in_order() {
     run(async {
         let (mut stream, mut peer) = connected();
         for _ in 0..2 {
-            let (result, buffers) = stream.write_vectored(vec!["one ", "", "two ", "three"]).await;
+            let BufResult(result, buffers) =
+                stream.write_vectored(vec!["one ", "", "two ", "three"]).await;
             assert_eq!(result.unwrap(), 13);
             assert_eq!(buffers.len(), 4, "they come back");
             let mut received = [0; 13];
@@ -281,7 +283,7 @@ fn a_vectored_write_of_more_buffers_than_the_kernel_takes_writes_the_first() {
         let (mut stream, mut peer) = connected();
         let mut buffers = vec![""; 2000];
         buffers.extend(["ab"; 5000]);
-        let (result, buffers) = stream.write_vectored(buffers).await;
+        let BufResult(result, buffers) = stream.write_vectored(buffers).await;
         assert_eq!((result.unwrap(), buffers.len()), (2048, 7000));
         peer.read_exact(&mut vec![0; 2048]).unwrap();
     });
@@ -309,7 +311,7 @@ fn all_of_several_buffers_are_written_however_many_and_however_slowly_the_peer_r
                 thread::yield_now();
             }
         });
-        let (result, returned) = stream.write_all_vectored(buffers).await;
+        let BufResult(result, returned) = stream.write_all_vectored(buffers).await;
         result.unwrap();
         assert!(returned.concat() == expected, "they come back as they were");
         assert_eq!(stream.write_all_vectored(vec!["", ""]).await.1, ["", ""]);
@@ -372,7 +374,7 @@ fn halves_work_in_two_tasks_and_make_a_whole_again() {
             write.write_all(vec![7; 16 << 20]).await.0.unwrap();
             write
         });
-        let (result, received) = read.read_exact(vec![0; 16 << 20]).await;
+        let BufResult(result, received) = read.read_exact(vec![0; 16 << 20]).await;
         result.unwrap();
         assert!(received.iter().all(|&byte| byte == 7));
         let mut stream = read.reunite(writing.await.unwrap()).unwrap();
@@ -453,7 +455,7 @@ fn non_blocking_sockets_wait_as_others_do() {
         near.set_nonblocking(true).unwrap();
         let mut stream = TcpStream::from_std(near);
         let reading = spawn(async move {
-            let (result, _) = stream.read_exact(vec![0; 2]).await;
+            let BufResult(result, _) = stream.read_exact(vec![0; 2]).await;
             result.map(|()| stream)
         });
         until(|| metrics().in_kernel > 0).await;
@@ -676,7 +678,7 @@ fn the_end_that_a_dropped_read_met_is_told_to_the_next() {
                 let looked = match way {
                     "read_exact" => {
                         let exact = Box::pin(stream.read_exact(Vec::with_capacity(5)));
-                        times(1, exact).await.map(|(result, buffer)| {
+                        times(1, exact).await.map(|BufResult(result, buffer)| {
                             assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
                             assert_eq!(buffer, b"xyz");
                             received = 3;
@@ -689,7 +691,7 @@ fn the_end_that_a_dropped_read_met_is_told_to_the_next() {
                     "recv" => times(1, stream.recv()).await.map(|lease| lease.unwrap().len()),
                     _ => {
                         let read = times(1, stream.read(Vec::with_capacity(2))).await;
-                        read.map(|(result, _)| result.unwrap())
+                        read.map(|BufResult(result, _)| result.unwrap())
                     }
                 };
                 if let Some(count) = looked {
@@ -751,7 +753,7 @@ fn a_read_exact_that_is_dropped_in_the_middle_loses_nothing() {
         }
         drop(read);
         peer.write_all(b"ghijkl").unwrap();
-        let (result, received) = stream.read_exact(vec![0; 9]).await;
+        let BufResult(result, received) = stream.read_exact(vec![0; 9]).await;
         result.unwrap();
         assert_eq!(received, b"abcdefghi");
     });
@@ -803,7 +805,7 @@ fn a_reset_in_the_middle_of_read_exact_is_no_early_end() {
             until(|| metrics().in_kernel > 0).await;
             peer.write_all(b"abc").unwrap();
             reset(peer);
-            let (result, buffer) = read.await;
+            let BufResult(result, buffer) = read.await;
             assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset);
             assert_eq!(&buffer[..3], b"abc");
         });

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
 
+use annulus::BufResult;
 use annulus::net::{
     ConnectOptions, Keepalive, ListenOptions, ServerOptions, StreamReader, StreamWriter,
     TcpListener, TcpStream, open_connection, open_connection_with, start_server_with,
@@ -197,7 +198,7 @@ fn a_lingering_close_does_not_keep_the_loop_waiting() {
                 stream.set_linger(Some(LINGER)).unwrap();
             }
             let mut sent = 0;
-            while let Ok((result, _)) =
+            while let Ok(BufResult(result, _)) =
                 timeout(Duration::from_millis(1), stream.write(vec![1; 64 << 10])).await
             {
                 sent += result.unwrap();

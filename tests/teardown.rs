@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
+use annulus::BufResult;
 use annulus::net::Detached;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
@@ -251,15 +252,15 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
         });
         drop(runtime);
         annulus::run(async {
-            let (result, _) = stream.write_all("never sent").await;
+            let BufResult(result, _) = stream.write_all("never sent").await;
             assert_eq!(raw_os_error(&result.unwrap_err()), Some(libc::ECANCELED));
             let accepted = listener.accept().await;
             assert_eq!(raw_os_error(&accepted.unwrap_err()), Some(libc::ECANCELED));
             listener.close().await;
             // What was received is there, and then nothing more can be.
-            let (result, buffer) = stream.peek(Vec::with_capacity(2)).await;
+            let BufResult(result, buffer) = stream.peek(Vec::with_capacity(2)).await;
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
-            let (result, buffer) = stream.read(Vec::with_capacity(2)).await;
+            let BufResult(result, buffer) = stream.read(Vec::with_capacity(2)).await;
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
             let Detached { stream, unread, .. } = stream.into_std().await.unwrap();
             assert_eq!(unread, b"read");
@@ -288,7 +289,7 @@ fn a_read_that_outlives_the_runtime_ends() {
             until(|| metrics().in_kernel == 1).await;
         });
         drop(runtime);
-        let (result, buffer) = ready(read);
+        let BufResult(result, buffer) = ready(read);
         assert_eq!(raw_os_error(&result.unwrap_err()), Some(libc::ECANCELED));
         assert_eq!(buffer.capacity(), 64, "the buffer comes back");
     });

@@ -2,12 +2,11 @@
 //!
 //! The kernel reads and writes a buffer after the call that started the operation has returned, so
 //! a borrowed `&mut [u8]` will not do: its owner could free it while the kernel still writes. An
-//! operation takes the buffer by value instead and returns it beside its result, on errors too:
+//! operation takes the buffer by value instead and returns it beside its result ([`BufResult`]), on errors too:
 //!
 //! ```no_run
 //! # async fn f(mut stream: annulus::net::TcpStream) -> std::io::Result<()> {
-//! let (result, buffer) = stream.read(Vec::with_capacity(4096)).await;
-//! let count = result?;
+//! let (count, buffer) = stream.read(Vec::with_capacity(4096)).await.into_result()?;
 //! assert_eq!(buffer.len(), count);
 //! # Ok(()) }
 //! ```
@@ -35,8 +34,8 @@
 //! use bytes::BytesMut;
 //!
 //! async fn read_length(stream: &mut TcpStream) -> std::io::Result<u32> {
-//!     let (result, four) = stream.read_exact(BytesMut::with_capacity(4).slice(..4)).await;
-//!     result?;
+//!     let four = BytesMut::with_capacity(4).slice(..4);
+//!     let ((), four) = stream.read_exact(four).await.into_result()?;
 //!     Ok(u32::from_be_bytes(four.as_bytes().try_into().expect("four bytes")))
 //! }
 //! # annulus::run(async {
@@ -56,16 +55,13 @@
 mod containers;
 mod lease;
 mod own_memory;
+mod result;
 mod slice;
 mod traits;
-
-use std::io;
 
 pub use lease::Lease;
 pub(crate) use lease::LeaseMemory;
 pub(crate) use own_memory::{OwnMemory, Tally};
+pub use result::BufResult;
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};
-
-/// The result of an operation and the buffer that it used.
-pub type BufResult<T, B> = (io::Result<T>, B);

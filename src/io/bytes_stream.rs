@@ -10,7 +10,7 @@ use futures_util::sink::Sink;
 use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
 
 use super::goal::Goal;
-use super::{Read, StreamWriter, Write};
+use super::{AsyncRead, AsyncWrite, StreamWriter};
 use crate::task::budget;
 
 /// The pieces that come from something, as they come, until the end. After an error there is nothing.
@@ -28,7 +28,7 @@ use crate::task::budget;
 ///     bytes_stream(stream).try_fold(0, async |count, bytes| Ok(count + bytes.len())).await
 /// }
 /// ```
-pub fn bytes_stream<R: Read + 'static>(from: R) -> BytesStream {
+pub fn bytes_stream<R: AsyncRead + 'static>(from: R) -> BytesStream {
     let pieces = unfold(Some(from), |from| async {
         let mut from = from?;
         match from.recv().await {
@@ -75,7 +75,7 @@ impl fmt::Debug for BytesStream {
 
 /// A writer takes items as [`write`](StreamWriter::write) does, and is ready while there is room. Flushing
 /// waits until the kernel has taken all, and closing until the connection has been let go of.
-impl<T: AsRef<[u8]>, W: Write + 'static> Sink<T> for StreamWriter<W> {
+impl<T: AsRef<[u8]>, W: AsyncWrite + 'static> Sink<T> for StreamWriter<W> {
     type Error = io::Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 
-use super::{Read, StreamReader, StreamWriter, Write};
+use super::{AsyncRead, AsyncWrite, StreamReader, StreamWriter};
 use crate::task::budget;
 
 /// Copies from one to another until the end, and returns how many bytes it was. It does not end the
@@ -15,7 +15,7 @@ use crate::task::budget;
 /// # Errors
 ///
 /// Those of either side. If writing fails, what was received last is lost with it: at most one piece
-/// as [`Read::recv`] returns it.
+/// as [`AsyncRead::recv`] returns it.
 ///
 /// # Cancel safety
 ///
@@ -46,7 +46,7 @@ use crate::task::budget;
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub async fn copy<R: Read, W: Write>(from: &mut R, to: &mut W) -> io::Result<u64> {
+pub async fn copy<R: AsyncRead, W: AsyncWrite>(from: &mut R, to: &mut W) -> io::Result<u64> {
     let mut total = 0;
     loop {
         // Neither side need ever wait.
@@ -60,7 +60,7 @@ pub async fn copy<R: Read, W: Write>(from: &mut R, to: &mut W) -> io::Result<u64
     }
 }
 
-impl<R: Read> StreamReader<R> {
+impl<R: AsyncRead> StreamReader<R> {
     /// Writes all that comes, until the end, and says how many bytes it was. It does not end the writing.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl<R: Read> StreamReader<R> {
     ///     reader.copy_to(&mut writer).await.map(drop)
     /// }
     /// ```
-    pub async fn copy_to<W: Write + 'static>(
+    pub async fn copy_to<W: AsyncWrite + 'static>(
         &mut self,
         writer: &mut StreamWriter<W>,
     ) -> io::Result<u64> {

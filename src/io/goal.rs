@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::FutureExt;
 
 use super::write_queue::WriteQueue;
-use super::{StreamWriter, Write};
+use super::{AsyncWrite, StreamWriter};
 use crate::task::budget;
 
 /// What a writer can be waited for.
@@ -22,7 +22,7 @@ pub(super) enum Goal {
     Closed,
 }
 
-impl<W: Write + 'static> StreamWriter<W> {
+impl<W: AsyncWrite + 'static> StreamWriter<W> {
     /// Waits for something by polling; whatever else was waited for so is not any more.
     pub(super) fn poll_goal(
         &mut self,

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
 
-use super::{Read, ReadError, StreamReader};
+use super::{AsyncRead, ReadError, StreamReader};
 use crate::task::budget;
 
-impl<R: Read> StreamReader<R> {
+impl<R: AsyncRead> StreamReader<R> {
     /// The lines to the end as a stream of text, without their `\n` or `\r\n`.
     ///
     /// A line that is not UTF-8 gives an `InvalidData` error, and one that is longer than the limit, too;

@@ -1,6 +1,6 @@
 //! Buffered streams, with the methods of asyncio's: [`StreamReader`] and [`StreamWriter`].
 //!
-//! They stand on two traits, [`Read`] and [`Write`], which connections implement; for TCP,
+//! They stand on two traits, [`AsyncRead`] and [`AsyncWrite`], which connections implement; for TCP,
 //! [`net`](crate::net) names them [`net::StreamReader`](crate::net::StreamReader) and
 //! [`net::StreamWriter`](crate::net::StreamWriter).
 //!
@@ -35,7 +35,7 @@ pub use writer::StreamWriter;
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 
 /// Something that bytes come from.
-pub trait Read {
+pub trait AsyncRead {
     /// Receives what is there; no bytes mean the end.
     ///
     /// # Cancel safety
@@ -53,7 +53,7 @@ pub trait Read {
 }
 
 /// Something that bytes go to.
-pub trait Write {
+pub trait AsyncWrite {
     /// Writes all of a buffer.
     ///
     /// # Cancel safety
@@ -80,7 +80,7 @@ pub trait Write {
     }
 }
 
-impl<T: Read> Read for &mut T {
+impl<T: AsyncRead> AsyncRead for &mut T {
     async fn recv(&mut self) -> io::Result<Lease> {
         T::recv(self).await
     }
@@ -90,7 +90,7 @@ impl<T: Read> Read for &mut T {
     }
 }
 
-impl<T: Write> Write for &mut T {
+impl<T: AsyncWrite> AsyncWrite for &mut T {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         T::write_all(self, buffer).await
     }

@@ -7,7 +7,7 @@ use std::io;
 
 use super::read_buffer::ReadBuffer;
 use super::records::Overlong;
-use super::{Read, ReadError};
+use super::{AsyncRead, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::error::again;
 use crate::task::budget;
@@ -100,7 +100,7 @@ impl End {
     }
 }
 
-impl<R: Read> StreamReader<R> {
+impl<R: AsyncRead> StreamReader<R> {
     /// A reader with the usual limit.
     pub fn new(source: R) -> Self {
         Self::with_limit(source, LIMIT)
@@ -298,28 +298,28 @@ impl<R: Read> StreamReader<R> {
     }
 }
 
-impl<R: Read> Read for StreamReader<R> {
+impl<R: AsyncRead> AsyncRead for StreamReader<R> {
     async fn recv(&mut self) -> io::Result<Lease> {
         self.read(usize::MAX).await
     }
 
     async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
         if let Err(error) = self.begin().await {
-            return (Err(error), buffer);
+            return BufResult(Err(error), buffer);
         }
         if self.unread.is_empty() && buffer.bytes_total() > 0 {
             match self.end.may_come() {
                 Ok(true) => {}
-                outcome => return (outcome.map(|_| 0), buffer),
+                outcome => return BufResult(outcome.map(|_| 0), buffer),
             }
-            let (result, buffer) = self.source.read(buffer).await;
+            let BufResult(result, buffer) = self.source.read(buffer).await;
             // The original, not the copy that is kept, is what this returns.
             drop(self.end.note(result.as_ref().map(|&count| count > 0).map_err(again)));
-            return (result, buffer);
+            return BufResult(result, buffer);
         }
         let count = buffer.fill_from(self.unread.front());
         self.unread.discard(count);
-        (Ok(count), buffer)
+        BufResult(Ok(count), buffer)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::io;
 
 use super::read_buffer::Found;
-use super::{Read, ReadError, StreamReader};
+use super::{AsyncRead, ReadError, StreamReader};
 use crate::buf::Lease;
 
 /// A record that was longer than the limit, and whose end has not been read.
@@ -30,7 +30,7 @@ impl Overlong {
     }
 }
 
-impl<R: Read> StreamReader<R> {
+impl<R: AsyncRead> StreamReader<R> {
     /// Reads up to a separator, and the separator.
     ///
     /// # Errors

@@ -15,7 +15,8 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::Write;
+use super::AsyncWrite;
+use crate::buf::BufResult;
 use crate::error::again;
 use crate::runtime::backlog::{Backlog, Unsent};
 use crate::sync::Event;
@@ -282,7 +283,7 @@ enum Next<W> {
 
 /// The connection in the hands of the task. However that ends, also before it began, the writer
 /// hears of it.
-pub(super) struct ConnectionGuard<W: Write> {
+pub(super) struct ConnectionGuard<W: AsyncWrite> {
     /// `None` once it has been handed out.
     writes_to: Option<W>,
     queue: Rc<WriteQueue<W>>,
@@ -290,7 +291,7 @@ pub(super) struct ConnectionGuard<W: Write> {
     outcome: Option<io::Result<()>>,
 }
 
-impl<W: Write> ConnectionGuard<W> {
+impl<W: AsyncWrite> ConnectionGuard<W> {
     pub(super) fn new(queue: &Rc<WriteQueue<W>>, writes_to: W) -> Self {
         Self { writes_to: Some(writes_to), queue: Rc::clone(queue), outcome: None }
     }
@@ -316,7 +317,7 @@ impl<W: Write> ConnectionGuard<W> {
     }
 }
 
-impl<W: Write> Drop for ConnectionGuard<W> {
+impl<W: AsyncWrite> Drop for ConnectionGuard<W> {
     fn drop(&mut self) {
         let end = self.queue.end();
         let fate = match self.outcome.take() {
@@ -336,12 +337,15 @@ impl<W: Write> Drop for ConnectionGuard<W> {
     }
 }
 
-async fn send_to_end<W: Write>(queue: &WriteQueue<W>, writes_to: &mut W) -> io::Result<CloseMode> {
+async fn send_to_end<W: AsyncWrite>(
+    queue: &WriteQueue<W>,
+    writes_to: &mut W,
+) -> io::Result<CloseMode> {
     let mut spare = Vec::new();
     loop {
         match queue.next(spare).await {
             Next::Bytes(bytes, _unsent) => {
-                let (result, sent) = writes_to.write_all(bytes).await;
+                let BufResult(result, sent) = writes_to.write_all(bytes).await;
                 result?;
                 queue.note_sent();
                 spare = reusable(sent);

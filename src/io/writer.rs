@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 
 use futures_util::future::LocalBoxFuture;
 
-use super::Write;
+use super::AsyncWrite;
 use super::goal::Goal;
 use super::write_queue::{CloseMode, ConnectionGuard, WriteQueue};
 use crate::runtime::backlog::Backlog;
@@ -51,21 +51,21 @@ const HIGH: usize = 64 * 1024;
 ///     let address = listener.local_addr()?;
 ///     let server = annulus::spawn(async move {
 ///         let (mut stream, _) = listener.accept().await?;
-///         let (result, greeting) = stream.read_exact(vec![0; 12].into_boxed_slice()).await;
-///         result.map(|()| greeting)
+///         stream.read_exact(vec![0; 12].into_boxed_slice()).await.into_result()
 ///     });
 ///     let (_reader, mut writer) = open_connection(address).await?;
 ///     writer.write("hello, ").await?;
 ///     writer.write("world").await?;
 ///     writer.close();
 ///     writer.wait_closed().await?;
-///     assert_eq!(&*server.await??, b"hello, world");
+///     let ((), greeting) = server.await??;
+///     assert_eq!(&*greeting, b"hello, world");
 ///     std::io::Result::Ok(())
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "asyncio.StreamWriter")]
-pub struct StreamWriter<W: Write> {
+pub struct StreamWriter<W: AsyncWrite> {
     pub(super) queue: Rc<WriteQueue<W>>,
     /// Above so many unsent bytes writers wait, until there are no more than `low`.
     pub(super) high: usize,
@@ -79,7 +79,7 @@ pub struct StreamWriter<W: Write> {
     pub(super) waiting: Option<(Goal, LocalBoxFuture<'static, ()>)>,
 }
 
-impl<W: Write + 'static> StreamWriter<W> {
+impl<W: AsyncWrite + 'static> StreamWriter<W> {
     /// A writer with the usual limit of 64 KiB.
     pub fn new(writes_to: W) -> Self {
         Self::with_limit(writes_to, HIGH)
@@ -296,7 +296,7 @@ impl<W: Write + 'static> StreamWriter<W> {
         self.queue.unsent()
     }
 
-    /// What is written to, as [`Write::connection`] gives it, until it is released.
+    /// What is written to, as [`AsyncWrite::connection`] gives it, until it is released.
     pub(crate) fn connection(&self) -> Option<Rc<dyn Any>> {
         self.connection.as_ref()?.upgrade()
     }
@@ -331,7 +331,7 @@ impl<W: Write + 'static> StreamWriter<W> {
     }
 }
 
-impl<W: Write> StreamWriter<W> {
+impl<W: AsyncWrite> StreamWriter<W> {
     /// Without a task there is nothing to send.
     fn end_unused(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
@@ -341,16 +341,16 @@ impl<W: Write> StreamWriter<W> {
 }
 
 // What is written to is moved only as a whole, into the task.
-impl<W: Write> Unpin for StreamWriter<W> {}
+impl<W: AsyncWrite> Unpin for StreamWriter<W> {}
 
-impl<W: Write> Drop for StreamWriter<W> {
+impl<W: AsyncWrite> Drop for StreamWriter<W> {
     fn drop(&mut self) {
         self.queue.finish(CloseMode::Dropped);
         self.end_unused();
     }
 }
 
-impl<W: Write> fmt::Debug for StreamWriter<W> {
+impl<W: AsyncWrite> fmt::Debug for StreamWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamWriter")
             .field("unsent", &self.queue.unsent())

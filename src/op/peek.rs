@@ -38,7 +38,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
             // SAFETY: the kernel has written so many bytes.
             unsafe { self.buffer.set_init(count) };
         }
-        Step::Done((result, self.buffer))
+        Step::Done(BufResult(result, self.buffer))
     }
 
     fn leaving(&self) -> Option<Leaving> {

@@ -56,7 +56,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
             // SAFETY: the kernel has written so many bytes.
             unsafe { self.buffer.set_init(count) };
         }
-        Step::Done((result, self.buffer))
+        Step::Done(BufResult(result, self.buffer))
     }
 
     fn leaving(&self) -> Option<Leaving> {
@@ -98,7 +98,7 @@ impl<B: IoBufMut> RecvExact<B> {
         debug_assert_eq!(unread, self.unread, "nobody else has read");
         // SAFETY: so many bytes were unread and have just been moved, and so many have been received.
         unsafe { self.buffer.set_init(self.unread + self.filled) };
-        Step::Done((result, self.buffer))
+        Step::Done(BufResult(result, self.buffer))
     }
 }
 

@@ -64,13 +64,15 @@ unsafe impl<P: Payload> Operation for Sending<P> {
     fn complete(mut self, completion: Completion) -> Step<Self> {
         let count = match self.socket.sent(completion, P::DOING) {
             Ok(count) => count,
-            Err(error) => return Step::Done((Err(error), self.payload.give_back(&self.socket))),
+            Err(error) => {
+                return Step::Done(BufResult(Err(error), self.payload.give_back(&self.socket)));
+            }
         };
         let is_short = count < self.payload.asked();
         self.payload.advance(count);
         self.sent += count;
         if !self.sends_all || self.payload.is_sent() {
-            Step::Done((Ok(self.sent), self.payload.give_back(&self.socket)))
+            Step::Done(BufResult(Ok(self.sent), self.payload.give_back(&self.socket)))
         } else if is_short {
             Step::NoRoom(self)
         } else {

@@ -3,7 +3,7 @@
 use std::io;
 
 use annulus::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use annulus::io::{Read, StreamReader, StreamWriter, Write, bytes_stream, copy};
+use annulus::io::{AsyncRead, AsyncWrite, StreamReader, StreamWriter, bytes_stream, copy};
 use futures_util::{SinkExt, StreamExt};
 
 use super::common::watchdog::run;
@@ -12,27 +12,27 @@ use super::{TIMES, Trials};
 /// Gives the same piece for ever.
 struct Always(&'static str);
 
-impl Read for Always {
+impl AsyncRead for Always {
     async fn recv(&mut self) -> io::Result<Lease> {
         Ok(Lease::from(Vec::from(self.0)))
     }
 
     async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
-        (Ok(buffer.fill_from(self.0.as_bytes())), buffer)
+        BufResult(Ok(buffer.fill_from(self.0.as_bytes())), buffer)
     }
 }
 
 /// Fails, and is not asked twice.
 struct Fails(bool);
 
-impl Read for Fails {
+impl AsyncRead for Fails {
     async fn recv(&mut self) -> io::Result<Lease> {
         assert!(!std::mem::replace(&mut self.0, true), "a reader keeps the failure");
         Err(io::ErrorKind::ConnectionReset.into())
     }
 
     async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        (Err(io::ErrorKind::ConnectionReset.into()), buffer)
+        BufResult(Err(io::ErrorKind::ConnectionReset.into()), buffer)
     }
 }
 
@@ -41,9 +41,9 @@ struct Takes {
     fails: bool,
 }
 
-impl Write for Takes {
+impl AsyncWrite for Takes {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        (if self.fails { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }, buffer)
+        BufResult(if self.fails { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }, buffer)
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
@@ -63,7 +63,7 @@ async fn filled() -> StreamReader<Always> {
     reader
 }
 
-async fn try_all<R: Read>(trials: &mut Trials, mut reader: StreamReader<R>) {
+async fn try_all<R: AsyncRead>(trials: &mut Trials, mut reader: StreamReader<R>) {
     trials.ready("read", async || drop(reader.read(1).await)).await;
     trials.ready("read of nothing", async || drop(reader.read(0).await)).await;
     trials.ready("read_exact", async || drop(reader.read_exact(1).await)).await;
@@ -73,9 +73,17 @@ async fn try_all<R: Read>(trials: &mut Trials, mut reader: StreamReader<R>) {
     trials.ready("read_until_any", async || drop(reader.read_until_any(several).await)).await;
     trials.ready("read_line", async || drop(reader.read_line().await)).await;
     trials.ready("fill", async || drop(reader.fill().await.map(<[u8]>::len))).await;
-    trials.ready("Read::recv", async || drop(Read::recv(&mut reader).await)).await;
-    trials.ready("Read::read", async || Read::read(&mut reader, Vec::with_capacity(1)).await).await;
-    trials.ready("Read::read of nothing", async || Read::read(&mut reader, Vec::new()).await).await;
+    trials.ready("AsyncRead::recv", async || drop(AsyncRead::recv(&mut reader).await)).await;
+    trials
+        .ready("AsyncRead::read", async || {
+            AsyncRead::read(&mut reader, Vec::with_capacity(1)).await
+        })
+        .await;
+    trials
+        .ready("AsyncRead::read of nothing", async || {
+            AsyncRead::read(&mut reader, Vec::new()).await
+        })
+        .await;
     trials.ready("a line of many streams", async || drop(reader.lines().next().await)).await;
     let mut lines = reader.lines();
     trials.ready("lines", async || drop(lines.next().await)).await;

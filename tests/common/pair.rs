@@ -1,5 +1,6 @@
 //! Connections on loopback, and tasks that echo.
 
+use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 
 /// The two ends of a connection.
@@ -16,7 +17,7 @@ pub(crate) async fn pair() -> (TcpStream, TcpStream) {
 pub(crate) async fn echo(mut stream: TcpStream) {
     let mut buffer = Vec::with_capacity(1024);
     loop {
-        let (result, filled) = stream.read(buffer).await;
+        let BufResult(result, filled) = stream.read(buffer).await;
         match result {
             Ok(0) | Err(_) => return,
             Ok(_) => buffer = stream.write_all(filled).await.1,
@@ -26,9 +27,9 @@ pub(crate) async fn echo(mut stream: TcpStream) {
 
 /// Sends `message` and reads it back.
 pub(crate) async fn ask(stream: &mut TcpStream, message: &[u8]) {
-    let (result, sent) = stream.write_all(message.to_vec()).await;
+    let BufResult(result, sent) = stream.write_all(message.to_vec()).await;
     result.expect("the peer takes it");
-    let (result, reply) = stream.read_exact(vec![0; sent.len()]).await;
+    let BufResult(result, reply) = stream.read_exact(vec![0; sent.len()]).await;
     result.expect("the peer replies");
     assert_eq!(reply, sent);
 }

@@ -8,6 +8,7 @@ use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
+use annulus::BufResult;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
@@ -136,11 +137,11 @@ async fn publish(calls: &Calls) {
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(own_buffer());
     loop {
-        let (received, filled) = stream.read(buffer).await;
+        let BufResult(received, filled) = stream.read(buffer).await;
         if received? == 0 {
             return Ok(());
         }
-        let (sent, returned) = stream.write_all(filled).await;
+        let BufResult(sent, returned) = stream.write_all(filled).await;
         sent?;
         buffer = returned;
     }
@@ -160,7 +161,7 @@ async fn sink(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(own_buffer());
     let mut total = 0_u64;
     loop {
-        let (received, filled) = stream.read(buffer).await;
+        let BufResult(received, filled) = stream.read(buffer).await;
         match received? {
             0 => return stream.write_all(total.to_le_bytes().to_vec()).await.0,
             count => total += count as u64,
@@ -182,7 +183,7 @@ async fn sink_leases(mut stream: TcpStream) -> io::Result<()> {
 async fn source(mut stream: TcpStream) -> io::Result<()> {
     let mut block = source_block();
     loop {
-        let (sent, returned) = stream.write_all(block).await;
+        let BufResult(sent, returned) = stream.write_all(block).await;
         sent?;
         block = returned;
     }
@@ -207,7 +208,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()>
         if received? == 0 {
             return to.shutdown().await;
         }
-        let (sent, returned) = to.write_all(filled).await;
+        let BufResult(sent, returned) = to.write_all(filled).await;
         sent?;
         buffer = returned;
     }

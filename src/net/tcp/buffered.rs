@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use super::{ConnectOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::{Describe, describe};
-use crate::io::{Read, Write};
+use crate::io::{AsyncRead, AsyncWrite};
 use crate::net::ToAddresses;
 use crate::op::Socket;
 
@@ -184,7 +184,7 @@ impl StreamWriter {
     }
 }
 
-impl Read for TcpStream {
+impl AsyncRead for TcpStream {
     async fn recv(&mut self) -> io::Result<Lease> {
         if self.socket().is_over() {
             return Ok(Lease::default());
@@ -195,14 +195,14 @@ impl Read for TcpStream {
 
     async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
         if self.socket().is_over() {
-            return (Ok(0), buffer);
+            return BufResult(Ok(0), buffer);
         }
-        let (read, buffer) = Self::read(self, buffer).await;
-        (unless_over(self.socket(), read), buffer)
+        let BufResult(read, buffer) = Self::read(self, buffer).await;
+        BufResult(unless_over(self.socket(), read), buffer)
     }
 }
 
-impl Write for TcpStream {
+impl AsyncWrite for TcpStream {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         Self::write_all(self, buffer).await
     }
@@ -220,7 +220,7 @@ impl Write for TcpStream {
     }
 }
 
-impl Read for OwnedReadHalf {
+impl AsyncRead for OwnedReadHalf {
     async fn recv(&mut self) -> io::Result<Lease> {
         if self.socket().is_over() {
             return Ok(Lease::default());
@@ -231,14 +231,14 @@ impl Read for OwnedReadHalf {
 
     async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
         if self.socket().is_over() {
-            return (Ok(0), buffer);
+            return BufResult(Ok(0), buffer);
         }
-        let (read, buffer) = Self::read(self, buffer).await;
-        (unless_over(self.socket(), read), buffer)
+        let BufResult(read, buffer) = Self::read(self, buffer).await;
+        BufResult(unless_over(self.socket(), read), buffer)
     }
 }
 
-impl Write for OwnedWriteHalf {
+impl AsyncWrite for OwnedWriteHalf {
     async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
         Self::write_all(self, buffer).await
     }

@@ -44,8 +44,7 @@ impl TcpStream {
     /// let file = std::fs::File::open("README.md")?;
     /// let sent = stream.send_file(&file, ..9).await?;
     /// assert_eq!(sent, 9);
-    /// # let (result, received) = peer.read_exact(Box::new([0; 9])).await;
-    /// # result?;
+    /// # let ((), received) = peer.read_exact(Box::new([0; 9])).await.into_result()?;
     /// # assert_eq!(&*received, b"# Annulus");
     /// # std::io::Result::Ok(())
     /// # })??;

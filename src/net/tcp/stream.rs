@@ -33,14 +33,14 @@ use crate::sys::socket;
 ///     let client = annulus::spawn(async move {
 ///         let mut stream = TcpStream::connect(address).await?;
 ///         stream.write_all("ping").await.0?;
-///         let (result, reply) = stream.read_exact(Box::new([0; 4])).await;
-///         result.map(|()| reply)
+///         stream.read_exact(Box::new([0; 4])).await.into_result()
 ///     });
 ///     let (mut stream, _) = listener.accept().await?;
-///     let (count, buffer) = stream.read(Vec::with_capacity(64)).await;
-///     assert_eq!(count?, 4);
+///     let (count, buffer) = stream.read(Vec::with_capacity(64)).await.into_result()?;
+///     assert_eq!(count, 4);
 ///     stream.write_all(buffer).await.0?;
-///     assert_eq!(&*client.await??, b"ping");
+///     let ((), reply) = client.await??;
+///     assert_eq!(&*reply, b"ping");
 ///     std::io::Result::Ok(())
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -342,8 +342,8 @@ impl TcpStream {
     /// # let (mut stream, _) = listener.accept().await?;
     /// let (head, body) = ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "hello");
     /// stream.write_all_vectored(vec![head, body]).await.0?;
-    /// # let (result, received) = peer.read_exact(vec![0; head.len() + 5]).await;
-    /// # result?;
+    /// # let ((), received) =
+    /// #     peer.read_exact(vec![0; head.len() + 5]).await.into_result()?;
     /// # assert_eq!(received, [head, body].concat().as_bytes());
     /// # std::io::Result::Ok(())
     /// # })??;

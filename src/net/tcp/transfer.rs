@@ -78,7 +78,7 @@ async fn at_hand<B: IoBufMut>(
 pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
     let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
     match at_hand(socket, &mut buffer, take).await {
-        Some(result) => (result, buffer),
+        Some(result) => BufResult(result, buffer),
         None => Op::new(socket.driver(), Recv::new(socket, buffer)).await,
     }
 }
@@ -89,26 +89,26 @@ pub(super) async fn read_exact<B: IoBufMut>(
 ) -> BufResult<(), B> {
     let total = buffer.bytes_total();
     if total == 0 {
-        return Known::new((Ok(()), buffer)).await;
+        return Known::new(BufResult(Ok(()), buffer)).await;
     }
     reads_ended(socket).await;
     if let Some(error) = socket.take_unread_error() {
-        return (Err(error), buffer);
+        return BufResult(Err(error), buffer);
     }
     if socket.unread_bytes() >= total {
         socket.take_unread(&mut buffer);
-        return (Ok(()), buffer);
+        return BufResult(Ok(()), buffer);
     }
     if socket.has_unread_error() {
         // It stands behind the bytes, which are too few.
         socket.take_unread(&mut buffer);
         let error = socket.take_unread_error().expect("it has just been there");
-        return (Err(error), buffer);
+        return BufResult(Err(error), buffer);
     }
     if socket.take_unread_end() {
         socket.take_unread(&mut buffer);
         let early = io::Error::from(io::ErrorKind::UnexpectedEof);
-        return (Err(describe("recv", early)), buffer);
+        return BufResult(Err(describe("recv", early)), buffer);
     }
     Op::new(socket.driver(), RecvExact::new(socket, buffer)).await
 }
@@ -120,7 +120,7 @@ pub(super) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease
 pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
     let copy = |socket: &Socket, buffer: &mut B| socket.peek_unread(buffer);
     match at_hand(socket, &mut buffer, copy).await {
-        Some(result) => (result, buffer),
+        Some(result) => BufResult(result, buffer),
         None => Op::new(socket.driver(), Peek::new(socket, buffer)).await,
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn write<B: IoBuf>(
     buffer: B,
 ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return Either::Left(Known::new((Ok(0), buffer)));
+        return Either::Left(Known::new(BufResult(Ok(0), buffer)));
     }
     Either::Right(Op::new(socket.driver(), Sending::some(socket, One::new(buffer))))
 }
@@ -140,10 +140,10 @@ pub(super) fn write_all<B: IoBuf>(
     buffer: B,
 ) -> impl Future<Output = BufResult<(), B>> + use<B> {
     if buffer.bytes_init() == 0 {
-        return Either::Left(Known::new((Ok(()), buffer)));
+        return Either::Left(Known::new(BufResult(Ok(()), buffer)));
     }
     let all = Op::new(socket.driver(), Sending::all(socket, One::new(buffer)));
-    Either::Right(all.map(|(result, buffer)| (result.map(drop), buffer)))
+    Either::Right(all.map(|sent| sent.map(drop)))
 }
 
 /// Below this the notice costs more than the copy.
@@ -170,7 +170,7 @@ pub(super) fn write_vectored<B: IoBuf>(
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<usize, Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
-        return Either::Left(Known::new((Ok(0), buffers)));
+        return Either::Left(Known::new(BufResult(Ok(0), buffers)));
     }
     Either::Right(Op::new(socket.driver(), Sending::some(socket, Several::new(buffers, socket))))
 }
@@ -180,10 +180,10 @@ pub(super) fn write_all_vectored<B: IoBuf>(
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<(), Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
-        return Either::Left(Known::new((Ok(()), buffers)));
+        return Either::Left(Known::new(BufResult(Ok(()), buffers)));
     }
     let all = Op::new(socket.driver(), Sending::all(socket, Several::new(buffers, socket)));
-    Either::Right(all.map(|(result, buffers)| (result.map(drop), buffers)))
+    Either::Right(all.map(|sent| sent.map(drop)))
 }
 
 pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
