@@ -80,7 +80,7 @@ async fn receive_guest(
     match select(speaking, hearing).await {
         Either::Left((spoken, hearing)) => {
             // What was said before is still to be heard.
-            guest.messages.shutdown();
+            guest.messages.close();
             hearing.await?;
             spoken
         }
@@ -143,7 +143,7 @@ impl Room {
         let guests = self.guests.borrow();
         for (_, messages) in guests.iter().filter(|(name, _)| *name != speaker) {
             if messages.try_put(Rc::clone(&message)).is_err() {
-                messages.shutdown();
+                messages.close();
             }
         }
     }

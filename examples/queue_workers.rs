@@ -25,7 +25,7 @@ async fn main() {
             // What the group runs may borrow.
             let (queue, done, tools) = (&queue, &done, &tools);
             group.spawn(async move {
-                // After the queue has been shut down, what is left in it is still given out.
+                // After the queue has been closed, the items left in it are still returned.
                 while let Ok(milliseconds) = queue.get().await {
                     let _tool = tools.acquire().await.expect("nobody closes it");
                     sleep(Duration::from_millis(milliseconds)).await;
@@ -36,10 +36,10 @@ async fn main() {
             });
         }
         for milliseconds in (1..=4).cycle().take(20) {
-            queue.put(milliseconds).await.expect("it is not shut down yet");
+            queue.put(milliseconds).await.expect("the queue is open");
         }
         queue.join().await;
-        queue.shutdown();
+        queue.close();
         Ok(())
     });
     outcome.await.expect("no worker fails");

@@ -7,7 +7,7 @@ use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
 
-use annulus::sync::{Barrier, Broken};
+use annulus::sync::{Barrier, BrokenBarrier};
 
 use common::conditions::Log;
 use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
@@ -25,7 +25,7 @@ fn a_barrier_opens_for_all_when_the_last_comes_and_gives_each_its_index() {
     assert_eq!(now(barrier.wait()), Ok(2));
     assert_eq!((first.now(), second.now()), (Ok(0), Ok(1)));
     assert_eq!(format!("{barrier:?}"), "Barrier { parties: 3, waiting: 0, broken: false }");
-    assert!(panic_of(|| Barrier::new(0)).contains("one task at least"));
+    assert!(panic_of(|| Barrier::new(0)).contains("at least one task"));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_reset_breaks_the_barrier_for_those_that_wait_and_for_no_one_else() {
     let barrier = Barrier::new(3);
     let mut waits = [(); 2].map(|()| waiting(barrier.wait()));
     barrier.reset();
-    assert_eq!(waits.each_mut().map(Polled::now), [Err(Broken); 2]);
+    assert_eq!(waits.each_mut().map(Polled::now), [Err(BrokenBarrier); 2]);
     assert!(!barrier.is_broken());
     let mut waits = [(); 2].map(|()| waiting(barrier.wait()));
     now(barrier.wait()).unwrap();
@@ -109,7 +109,7 @@ fn those_that_were_broken_off_can_wait_again() {
     let tasks = Tasks::default();
     for _ in 0..4 {
         tasks.spawn(async {
-            assert_eq!(barrier.wait().await, Err(Broken));
+            assert_eq!(barrier.wait().await, Err(BrokenBarrier));
             broken.set(broken.get() + 1);
             barrier.wait().await.unwrap();
             passed.set(passed.get() + 1);
@@ -129,7 +129,7 @@ fn an_abort_breaks_the_barrier_until_it_is_reset() {
     let barrier = Barrier::new(2);
     let mut first = waiting(barrier.wait());
     barrier.abort();
-    assert_eq!((first.now(), now(barrier.wait())), (Err(Broken), Err(Broken)));
+    assert_eq!((first.now(), now(barrier.wait())), (Err(BrokenBarrier), Err(BrokenBarrier)));
     assert!(barrier.is_broken());
     barrier.reset();
     drop(waiting(barrier.wait()));
@@ -163,7 +163,7 @@ fn one_that_fails_can_break_the_barrier_for_the_others_and_a_second_barrier_mend
             if barrier.wait().await.unwrap() == PARTIES / 2 {
                 barrier.abort();
             } else {
-                assert_eq!(barrier.wait().await, Err(Broken));
+                assert_eq!(barrier.wait().await, Err(BrokenBarrier));
                 broken.set(broken.get() + 1);
             }
             if mend.wait().await.unwrap() == PARTIES / 2 {
@@ -208,16 +208,16 @@ fn random_waits_resets_and_cancels_agree_with_a_plain_model() {
     const PARTIES: usize = 4;
     let mut random = seeded();
     let barrier = Barrier::new(PARTIES);
-    let mut waits: Vec<(usize, Polled<'_, Result<usize, Broken>>)> = Vec::new();
+    let mut waits: Vec<(usize, Polled<'_, Result<usize, BrokenBarrier>>)> = Vec::new();
     let mut queue: Vec<usize> = Vec::new();
-    let mut outcomes: Vec<(usize, Result<usize, Broken>)> = Vec::new();
+    let mut outcomes: Vec<(usize, Result<usize, BrokenBarrier>)> = Vec::new();
     let mut broken = false;
     for number in 0..rounds(20_000) {
         match random.u8(..16) {
             0..8 => {
                 let mut wait = Polled::new(barrier.wait());
                 let expected = match () {
-                    () if broken => Poll::Ready(Err(Broken)),
+                    () if broken => Poll::Ready(Err(BrokenBarrier)),
                     () if queue.len() < PARTIES - 1 => Poll::Pending,
                     () => Poll::Ready(Ok(PARTIES - 1)),
                 };
@@ -232,7 +232,7 @@ fn random_waits_resets_and_cancels_agree_with_a_plain_model() {
                         let opened = queue.drain(..).enumerate();
                         outcomes.extend(opened.map(|(index, number)| (number, Ok(index))));
                     }
-                    Poll::Ready(Err(Broken)) => {}
+                    Poll::Ready(Err(BrokenBarrier)) => {}
                 }
             }
             8 => {
@@ -242,7 +242,7 @@ fn random_waits_resets_and_cancels_agree_with_a_plain_model() {
                 } else {
                     barrier.reset();
                 }
-                outcomes.extend(queue.drain(..).map(|number| (number, Err(Broken))));
+                outcomes.extend(queue.drain(..).map(|number| (number, Err(BrokenBarrier))));
             }
             9..12 if !waits.is_empty() => {
                 let (number, wait) = waits.swap_remove(random.usize(..waits.len()));

@@ -147,7 +147,10 @@ fn a_forgotten_guard_keeps_the_lock_and_the_value() {
     let lock = Lock::new(5);
     mem::forget(now(lock.lock()));
     assert!(lock.is_locked());
-    assert_eq!(panic_of(|| lock.into_inner()), "no guard of this lock was forgotten");
+    assert_eq!(
+        panic_of(|| lock.into_inner()),
+        "a guard of this lock was forgotten, and with it the value"
+    );
 }
 
 #[test]

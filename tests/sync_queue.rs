@@ -1,5 +1,5 @@
-//! Queues: the order of items, the turns of those that wait, shutting down, and what becomes of items
-//! when a future is dropped.
+//! Queues: the order of items and of waiters, closing, and what becomes of items when a future is
+//! dropped.
 
 mod common;
 
@@ -12,8 +12,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use annulus::sync::{
-    LifoQueue, PriorityQueue, PutError, Queue, ShutDown, Slot, TryGetError, TryPutError,
+    LifoQueue, PriorityQueue, PutError, Queue, QueueClosed, QueuePermit, TryGetError, TryPutError,
 };
+use futures_util::stream::FusedStream;
 use futures_util::{Stream, StreamExt};
 
 use common::conditions::Log;
@@ -106,17 +107,17 @@ fn a_queue_says_how_full_it_is() {
 }
 
 #[test]
-fn a_queue_that_was_shut_down_is_full_only_of_items() {
+fn a_queue_that_was_closed_is_full_only_of_items() {
     let queue = Queue::bounded(1);
-    queue.shutdown();
+    queue.close();
     now(queue.put(1)).unwrap_err();
     assert!(queue.is_empty() && !queue.is_full());
 
     let queue = Queue::bounded(1);
     queue.try_put(1).unwrap();
-    queue.shutdown();
+    queue.close();
     assert!(queue.is_full());
-    queue.shutdown_now();
+    queue.close_now();
     assert!(queue.is_empty() && !queue.is_full());
 }
 
@@ -291,18 +292,18 @@ fn a_slot_keeps_room_until_it_is_used_or_dropped() {
 }
 
 #[test]
-fn a_slot_of_a_queue_that_was_shut_down_hands_the_item_back() {
+fn a_permit_of_a_queue_that_was_closed_returns_the_item() {
     let queue = Queue::bounded(2);
-    let slot: Slot<'_, i32> = now(queue.reserve()).unwrap();
-    queue.shutdown();
+    let slot: QueuePermit<'_, i32> = now(queue.reserve()).unwrap();
+    queue.close();
     assert_eq!(slot.put(1), Err(PutError(1)));
-    assert_eq!(now(queue.reserve()).unwrap_err(), ShutDown);
+    assert_eq!(now(queue.reserve()).unwrap_err(), QueueClosed);
 }
 
 // As a stream
 
 #[test]
-fn a_stream_gives_items_until_the_shutdown() {
+fn a_stream_gives_items_until_the_queue_is_closed() {
     let (queue, got) = (Queue::bounded(2), Log::default());
     let tasks = Tasks::default();
     let consumer = tasks.spawn(async {
@@ -315,7 +316,7 @@ fn a_stream_gives_items_until_the_shutdown() {
         for item in 0..200 {
             queue.put(item).await.unwrap();
         }
-        queue.shutdown();
+        queue.close();
     });
     tasks.settle();
     assert!(producer.is_done() && consumer.is_done());
@@ -335,7 +336,17 @@ fn a_stream_keeps_its_turn_and_gives_it_on_when_it_is_dropped() {
     assert_eq!(second.now(), Ok(1));
 }
 
-// Work that is done, and shutting down: the same for each order
+#[test]
+fn a_stream_of_items_has_terminated_once_it_has_returned_none() {
+    let queue = Queue::unbounded();
+    let mut items = queue.items();
+    queue.try_put(1).unwrap();
+    queue.close();
+    assert_eq!((now(items.next()), items.is_terminated()), (Some(1), false));
+    assert_eq!((now(items.next()), items.is_terminated()), (None, true));
+}
+
+// Work that is done, and closing: the same for each order
 
 macro_rules! for_each_order {
     ($($name:ident($new:ident) $test:block)*) => {
@@ -392,7 +403,7 @@ for_each_order! {
         tasks.settle();
         assert!(joining.is_done() && !workers.iter().any(Task::is_done));
         assert_eq!((sum.get(), queue.unfinished()), ((0..100).sum(), 0));
-        queue.shutdown();
+        queue.close();
         tasks.settle();
         assert!(workers.iter().all(Task::is_done));
     }
@@ -406,83 +417,83 @@ for_each_order! {
         joining.now();
     }
 
-    shutting_down_an_empty_queue_refuses_all(new) {
+    closing_an_empty_queue_fails_all_waits(new) {
         let queue = new!(unbounded());
         let mut getting = waiting(queue.get());
-        queue.shutdown();
-        assert_eq!(getting.now(), Err(ShutDown));
+        queue.close();
+        assert_eq!(getting.now(), Err(QueueClosed));
         now(queue.join());
         assert_eq!(now(queue.put(1)), Err(PutError(1)));
-        assert_eq!(queue.try_put(1), Err(TryPutError::ShutDown(1)));
-        assert_eq!(now(queue.get()), Err(ShutDown));
-        assert_eq!(queue.try_get(), Err(TryGetError::ShutDown));
-        assert!(queue.is_shut_down());
+        assert_eq!(queue.try_put(1), Err(TryPutError::Closed(1)));
+        assert_eq!(now(queue.get()), Err(QueueClosed));
+        assert_eq!(queue.try_get(), Err(TryGetError::Closed));
+        assert!(queue.is_closed());
     }
 
-    shutting_down_leaves_the_items_to_be_taken(new) {
+    closing_leaves_the_items_to_be_taken(new) {
         let queue = new!(bounded(1));
         queue.try_put(1).unwrap();
         let mut joining = waiting(queue.join());
         let mut putting = waiting(queue.put(2));
-        queue.shutdown();
+        queue.close();
         assert_eq!((queue.len(), putting.now()), (1, Err(PutError(2))));
         assert_eq!(now(queue.get()), Ok(1));
         assert!(!joining.is_woken());
         assert_eq!(now(queue.put(3)), Err(PutError(3)));
-        assert_eq!(queue.try_put(3), Err(TryPutError::ShutDown(3)));
-        assert_eq!(now(queue.get()), Err(ShutDown));
-        assert_eq!(queue.try_get(), Err(TryGetError::ShutDown));
+        assert_eq!(queue.try_put(3), Err(TryPutError::Closed(3)));
+        assert_eq!(now(queue.get()), Err(QueueClosed));
+        assert_eq!(queue.try_get(), Err(TryGetError::Closed));
         queue.task_done();
         joining.now();
         assert!(panic_of(|| queue.task_done()).contains("more items"));
     }
 
-    shutting_down_at_once_drops_the_items_and_ends_joins(new) {
+    closing_at_once_drops_the_items_and_ends_joins(new) {
         let queue = new!(unbounded());
         queue.try_put(1).unwrap();
         let mut joining = waiting(queue.join());
-        queue.shutdown_now();
+        queue.close_now();
         assert_eq!((queue.len(), queue.unfinished()), (0, 0));
         joining.now();
         assert_eq!(now(queue.put(1)), Err(PutError(1)));
-        assert_eq!(now(queue.get()), Err(ShutDown));
-        assert_eq!(queue.try_get(), Err(TryGetError::ShutDown));
+        assert_eq!(now(queue.get()), Err(QueueClosed));
+        assert_eq!(queue.try_get(), Err(TryGetError::Closed));
         assert!(panic_of(|| queue.task_done()).contains("more items"));
     }
 
-    shutting_down_at_once_leaves_work_that_has_begun_to_be_done(new) {
+    closing_at_once_leaves_work_that_has_begun_to_be_done(new) {
         let queue = new!(unbounded());
         queue.try_put(1).unwrap();
         queue.try_put(1).unwrap();
         let mut joining = waiting(queue.join());
         assert_eq!(now(queue.get()), Ok(1));
-        queue.shutdown_now();
+        queue.close_now();
         assert!(!joining.is_woken());
         queue.task_done();
         joining.now();
         assert!(panic_of(|| queue.task_done()).contains("more items"));
     }
 
-    shutting_down_reaches_those_whose_turn_has_come_and_who_have_not_run(new) {
+    closing_reaches_getters_that_were_notified_and_not_polled(new) {
         let queue = new!(bounded(1));
         let mut getting = waiting(queue.get());
         queue.try_put(1).unwrap();
         let mut putting = waiting(queue.put(2));
-        queue.shutdown();
+        queue.close();
         assert_eq!(getting.now(), Ok(1), "the item is there");
         assert_eq!(putting.now(), Err(PutError(2)));
 
         let queue = new!(bounded(1));
         let mut getting = waiting(queue.get());
         queue.try_put(1).unwrap();
-        queue.shutdown_now();
-        assert_eq!(getting.now(), Err(ShutDown), "the item is gone");
+        queue.close_now();
+        assert_eq!(getting.now(), Err(QueueClosed), "the item is gone");
 
         let queue = new!(bounded(1));
         queue.try_put(1).unwrap();
         let mut putting = waiting(queue.put(2));
         queue.try_get().unwrap();
-        queue.shutdown();
+        queue.close();
         assert_eq!(putting.now(), Err(PutError(2)), "as a put that comes now");
     }
 }
@@ -497,22 +508,22 @@ fn items_whose_destructors_use_the_queue_are_no_trouble() {
         let (its, counted) = (Rc::clone(&queue), Rc::clone(&dropped));
         let item = OnDrop(Box::new(move || {
             counted.set(counted.get() + 1);
-            assert!(its.is_shut_down() && its.is_empty() && its.try_get().is_err());
+            assert!(its.is_closed() && its.is_empty() && its.try_get().is_err());
             now(its.join());
         }) as Box<dyn FnMut()>);
         queue.try_put(item).unwrap_or_else(|_| panic!("there is room"));
     }
-    queue.shutdown_now();
+    queue.close_now();
     assert_eq!(dropped.get(), 3);
 }
 
 #[test]
-fn an_item_whose_destructor_panics_leaves_the_queue_shut_down() {
+fn an_item_whose_destructor_panics_leaves_the_queue_closed() {
     let (queue, drops) = (Queue::unbounded(), Drops::default());
     queue.try_put(Some(drops.bomb("dropped"))).unwrap();
     queue.try_put(None).unwrap();
     let mut joining = waiting(queue.join());
-    assert_eq!(panic_of(|| queue.shutdown_now()), "dropped");
+    assert_eq!(panic_of(|| queue.close_now()), "dropped");
     joining.now();
     assert!(queue.is_empty() && queue.try_get().is_err());
 }
@@ -603,7 +614,7 @@ impl Model {
 }
 
 type Putting<'a> = Polled<'a, Result<(), PutError<u32>>>;
-type Getting<'a> = Polled<'a, Result<u32, ShutDown>>;
+type Getting<'a> = Polled<'a, Result<u32, QueueClosed>>;
 
 enum Doing<'a> {
     Putting(u32, Putting<'a>),

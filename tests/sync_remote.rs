@@ -9,11 +9,13 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use annulus::sync::remote::channel::{SendError, TryRecvError, TrySendError};
-use annulus::sync::remote::{self, Receiver, Sender, oneshot};
+use annulus::sync::remote::{
+    self, Receiver, SendError, Sender, TryRecvError, TrySendError, oneshot,
+};
 use annulus::time::timeout;
 use annulus::{spawn, yield_now};
 use futures_util::StreamExt;
+use futures_util::stream::FusedStream;
 
 use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, now, waiting, waker_that};
@@ -67,6 +69,15 @@ fn the_end_comes_when_all_senders_are_gone() {
     assert_eq!(receiving.now(), None);
     drop(receiving);
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_receiver_has_terminated_once_it_has_returned_none() {
+    let (sender, mut receiver) = remote::channel(1);
+    sender.try_send(1).unwrap();
+    drop(sender);
+    assert_eq!((now(receiver.next()), receiver.is_terminated()), (Some(1), false));
+    assert_eq!((now(receiver.next()), receiver.is_terminated()), (None, true));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::mem;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use annulus::sync::{BoundedSemaphore, Closed, Permit, Semaphore, TryAcquireError};
+use annulus::sync::{AcquireError, BoundedSemaphore, Permit, Semaphore, TryAcquireError};
 
 use common::conditions::Log;
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
@@ -150,11 +150,11 @@ fn closing_refuses_those_that_wait_and_all_that_come() {
     semaphore.close();
     let [first, second] = waiters.each_mut().map(Polled::now);
     assert!(first.is_ok());
-    assert_eq!(second.unwrap_err(), Closed);
+    assert_eq!(second.unwrap_err(), AcquireError);
     drop(first);
     assert!(semaphore.is_closed() && semaphore.is_locked());
     assert_eq!(semaphore.available_permits(), 1);
-    assert_eq!(now(semaphore.acquire()).unwrap_err(), Closed);
+    assert_eq!(now(semaphore.acquire()).unwrap_err(), AcquireError);
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
 }
 
@@ -169,7 +169,7 @@ fn closing_refuses_one_that_has_only_yielded_though_there_are_permits() {
             polled.is_pending().then_some(acquire)
         });
         semaphore.close();
-        assert_eq!(yielded.expect("a budget ends").now().map(drop), Err(Closed));
+        assert_eq!(yielded.expect("a budget ends").now().map(drop), Err(AcquireError));
         assert_eq!(semaphore.available_permits(), 1);
     });
 }
@@ -198,7 +198,7 @@ fn closing_refuses_one_that_waits_behind_many_though_there_are_permits() {
     let semaphore = Semaphore::new(1);
     let mut waiters = [2, 1].map(|count| waiting(semaphore.acquire_many(count)));
     semaphore.close();
-    assert_eq!(waiters.each_mut().map(|waiter| waiter.now().unwrap_err()), [Closed; 2]);
+    assert_eq!(waiters.each_mut().map(|waiter| waiter.now().unwrap_err()), [AcquireError; 2]);
 }
 
 #[test]
@@ -295,7 +295,7 @@ impl Model {
     }
 }
 
-type Acquiring<'a> = Polled<'a, Result<Permit<'a>, Closed>>;
+type Acquiring<'a> = Polled<'a, Result<Permit<'a>, AcquireError>>;
 
 #[test]
 fn random_acquires_releases_and_cancels_agree_with_a_plain_model() {

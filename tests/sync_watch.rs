@@ -7,7 +7,7 @@ use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
 
-use annulus::sync::watch::{self, Closed};
+use annulus::sync::watch::{self, RecvError};
 
 use common::drops::{Drops, OnDrop};
 use common::harness::{Polled, Tasks, now, waiting, waker_that};
@@ -92,8 +92,8 @@ fn when_all_senders_are_gone_a_receiver_sees_the_last_value_and_then_the_end() {
     drop(other);
     assert_eq!(changed.now(), Ok(()));
     drop(changed);
-    assert_eq!((now(receiver.changed()), *receiver.latest()), (Err(Closed), 1));
-    assert_eq!(now(receiver.wait_for(|_| false)).unwrap_err(), Closed);
+    assert_eq!((now(receiver.changed()), *receiver.latest()), (Err(RecvError), 1));
+    assert_eq!(now(receiver.wait_for(|_| false)).unwrap_err(), RecvError);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_wait_for_a_change_ends_when_the_last_sender_goes() {
     let mut changed = waiting(receiver.changed());
     drop(sender);
     assert!(changed.is_woken());
-    assert_eq!(changed.now(), Err(Closed));
+    assert_eq!(changed.now(), Err(RecvError));
 }
 
 #[test]

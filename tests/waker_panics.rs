@@ -82,7 +82,7 @@ fn the_panic_of_a_waker_that_a_primitive_wakes_is_an_incident() {
         let waits = vec![wait(semaphore.acquire()), wait(semaphore.acquire())];
         check("a semaphore", waits, &mut || semaphore.close());
         let queue = Queue::<u8>::unbounded();
-        check("a queue", vec![wait(queue.get()), wait(queue.get())], &mut || queue.shutdown());
+        check("a queue", vec![wait(queue.get()), wait(queue.get())], &mut || queue.close());
         let (sender, mut receiver) = watch::channel(0);
         check("a watch", vec![wait(receiver.changed())], &mut || sender.send(1).unwrap());
         let (sender, mut receiver) = broadcast::channel(1);

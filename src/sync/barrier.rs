@@ -1,20 +1,19 @@
-//! A place where tasks wait for each other.
+//! A point at which tasks wait for each other.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::task::Waker;
 use std::{error, fmt};
 
-use super::wait::{Acquired, Wait};
+use super::wait::{Acquired, Wait, wake_all};
 use super::wait_queue::WaitQueue;
-use super::wake::wake_all;
 
-/// Lets a number of tasks wait until all of them are there. It can be used again and again.
+/// Lets a number of tasks wait until all of them have arrived. It can be used again and again.
 ///
-/// Once the last has come, the barrier has opened for all of them and can be filled anew. A
-/// [`reset`](Barrier::reset) or [`abort`](Barrier::abort) that comes then, before some of them have
-/// run, does not change that; asyncio's breaks it for those, and holds up newcomers until the last
-/// has left.
+/// When the last task arrives, the barrier opens for all of them and can be filled anew. A
+/// [`reset`](Barrier::reset) or [`abort`](Barrier::abort) after that, before some of the tasks have
+/// been polled, does not change their outcome; asyncio's breaks the barrier for those tasks, and
+/// delays newcomers until the last has left.
 ///
 /// # Example
 ///
@@ -44,94 +43,93 @@ pub struct Barrier {
     waiters: RefCell<WaitQueue<Outcome>>,
 }
 
-/// What a wait ends with: the index, once it is known.
-type Outcome = Result<usize, Broken>;
+/// The outcome of a wait: a waiter's index, once it is known.
+type Outcome = Result<usize, BrokenBarrier>;
 
 impl Barrier {
-    /// A barrier for so many tasks.
+    /// Creates a barrier for `parties` tasks.
     ///
     /// # Panics
     ///
-    /// If it is for none.
+    /// If `parties` is zero.
     #[track_caller]
     pub const fn new(parties: usize) -> Self {
-        assert!(parties > 0, "a barrier is for one task at least");
+        assert!(parties > 0, "`Barrier::new(0)`: a barrier is for at least one task");
         Self { parties, broken: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
-    /// Waits until as many wait as the barrier is for, and gives each its index, from zero for the
-    /// one that has waited longest.
+    /// Waits until all tasks have arrived. Returns this task's index in the order of arrival, from 0.
     ///
     /// # Errors
     ///
-    /// [`Broken`] if the barrier is broken, or is broken or reset meanwhile.
+    /// [`BrokenBarrier`] if the barrier is broken, or is broken or reset during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before the barrier opens, one fewer waits.
+    /// Dropped before the barrier opens, this task no longer counts as arrived.
     #[doc(alias = "asyncio.Barrier.wait")]
-    pub async fn wait(&self) -> Result<usize, Broken> {
-        let mut turn = Wait::new(&self.waiters);
-        let come = |waiters: &mut WaitQueue<Outcome>| self.come(waiters);
-        match poll_fn(|context| turn.poll(context, come, Err(Broken))).await {
-            Acquired::Immediately((outcome, notified)) => {
-                wake_all(&self.waiters, notified);
+    pub async fn wait(&self) -> Result<usize, BrokenBarrier> {
+        let mut wait = Wait::new(&self.waiters);
+        let arrive = |waiters: &mut WaitQueue<Outcome>| self.arrive(waiters);
+        match poll_fn(|context| wait.poll(context, arrive, Err(BrokenBarrier))).await {
+            Acquired::Immediately((outcome, wakers)) => {
+                wake_all(&self.waiters, wakers);
                 outcome
             }
             Acquired::AfterWait(outcome) => outcome,
         }
     }
 
-    /// The outcome for one that comes, and whom to wake, unless it has to wait.
-    fn come(&self, waiters: &mut WaitQueue<Outcome>) -> Option<(Outcome, Vec<Waker>)> {
+    /// The outcome for a task that arrives, with the wakers to be woken. `None` if it has to wait.
+    fn arrive(&self, waiters: &mut WaitQueue<Outcome>) -> Option<(Outcome, Vec<Waker>)> {
         if self.is_broken() {
-            return Some((Err(Broken), Vec::new()));
+            return Some((Err(BrokenBarrier), Vec::new()));
         }
         let last = self.parties - 1;
         if waiters.len() < last {
             return None;
         }
         let mut indices = 0..last;
-        let notified = waiters.notify(last, |outcome| *outcome = indices.next().ok_or(Broken));
-        Some((Ok(last), notified))
+        let wakers = waiters.notify(last, |outcome| *outcome = indices.next().ok_or(BrokenBarrier));
+        Some((Ok(last), wakers))
     }
 
-    /// Breaks it for those that wait. It can be filled anew, also if it was broken.
+    /// Fails all present waits. The barrier can then be filled anew, even if it was broken.
     #[doc(alias = "asyncio.Barrier.reset")]
     pub fn reset(&self) {
         self.broken.set(false);
-        self.refuse_all();
+        self.fail_all();
     }
 
-    /// Breaks it for those that wait, and for those that come, until it is reset.
+    /// Breaks the barrier: all present waits fail, and all future ones until it is reset.
     #[doc(alias = "asyncio.Barrier.abort")]
     pub fn abort(&self) {
         self.broken.set(true);
-        self.refuse_all();
+        self.fail_all();
     }
 
-    /// For how many tasks it is.
+    /// The number of tasks that the barrier is for.
     #[doc(alias = "asyncio.Barrier.parties")]
     pub fn parties(&self) -> usize {
         self.parties
     }
 
-    /// How many wait.
+    /// The number of tasks that wait.
     #[doc(alias = "asyncio.Barrier.n_waiting")]
     pub fn waiting(&self) -> usize {
         self.waiters.borrow().len()
     }
 
-    /// Whether it is broken.
+    /// Whether the barrier is broken.
     #[doc(alias = "asyncio.Barrier.broken")]
     pub fn is_broken(&self) -> bool {
         self.broken.get()
     }
 
-    /// Calls all that wait, who find no index.
-    fn refuse_all(&self) {
-        let notified = self.waiters.borrow_mut().notify(usize::MAX, |_| {});
-        wake_all(&self.waiters, notified);
+    /// Notifies all waiters, whose outcome stays an error.
+    fn fail_all(&self) {
+        let wakers = self.waiters.borrow_mut().notify(usize::MAX, |_| {});
+        wake_all(&self.waiters, wakers);
     }
 }
 
@@ -148,12 +146,12 @@ impl fmt::Debug for Barrier {
 /// The barrier is broken, or was broken or reset during the wait.
 #[doc(alias = "asyncio.BrokenBarrierError")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
+pub struct BrokenBarrier;
 
-impl fmt::Display for Broken {
+impl fmt::Display for BrokenBarrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the barrier is broken")
+        f.write_str("the barrier is broken, or was broken or reset during the wait")
     }
 }
 
-impl error::Error for Broken {}
+impl error::Error for BrokenBarrier {}

@@ -1,13 +1,12 @@
 //! A semaphore that never has more permits than it began with.
 
-use super::semaphore::{Closed, Permit, Semaphore, TryAcquireError};
+use super::semaphore::{AcquireError, Permit, Semaphore, TryAcquireError};
 
 /// A [`Semaphore`] that never has more permits than it began with.
 ///
-/// With permits that give themselves back there is nothing to go wrong; this is for those that are
-/// [forgotten](Permit::forget) where they were taken and [released](BoundedSemaphore::release)
-/// elsewhere, as one does in asyncio: one release too many panics, as one
-/// [`task_done`](super::Queue::task_done) too many does.
+/// Permits that are returned when they are dropped cannot be returned too often. This type is for
+/// permits that are [forgotten](Permit::forget) in one place and [released](BoundedSemaphore::release)
+/// in another, as is usual in asyncio: one release too many panics.
 ///
 /// # Example
 ///
@@ -20,7 +19,7 @@ use super::semaphore::{Closed, Permit, Semaphore, TryAcquireError};
 ///     assert!(semaphore.try_acquire().is_err());
 ///     semaphore.release();
 ///     assert!(semaphore.try_acquire().is_ok());
-///     Ok::<_, annulus::sync::Closed>(())
+///     Ok::<_, annulus::sync::AcquireError>(())
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -29,56 +28,68 @@ use super::semaphore::{Closed, Permit, Semaphore, TryAcquireError};
 pub struct BoundedSemaphore(Semaphore);
 
 impl BoundedSemaphore {
-    /// A semaphore with so many permits.
+    /// Creates a semaphore with a number of permits.
     ///
     /// # Panics
     ///
-    /// If there are more than [`Semaphore::MAX_PERMITS`].
+    /// If `permits` is more than [`Semaphore::MAX_PERMITS`].
     #[track_caller]
     pub const fn new(permits: usize) -> Self {
         Self(Semaphore::new(permits))
     }
 
-    /// Waits for a permit; see [`Semaphore::acquire`].
+    /// Waits for a permit, as [`Semaphore::acquire`] does.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the semaphore is closed, or is closed meanwhile.
+    /// [`AcquireError`] if the semaphore is closed, or is closed during the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has taken no permit.
     #[doc(alias = "asyncio.BoundedSemaphore.acquire")]
-    pub async fn acquire(&self) -> Result<Permit<'_>, Closed> {
+    pub async fn acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.0.acquire().await
     }
 
-    /// Waits for several permits; see [`Semaphore::acquire_many`].
+    /// Waits for `count` permits, as [`Semaphore::acquire_many`] does.
     ///
     /// # Errors
     ///
-    /// As [`BoundedSemaphore::acquire`].
-    pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, Closed> {
+    /// Those of [`BoundedSemaphore::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has taken no permit.
+    pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, AcquireError> {
         self.0.acquire_many(count).await
     }
 
-    /// Takes a permit if there is one and nobody waits.
+    /// Takes a permit if one is available and no task waits.
     ///
     /// # Errors
     ///
-    /// Says which of the two it was, or that the semaphore is closed.
+    /// Those of [`Semaphore::try_acquire`].
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
         self.0.try_acquire()
     }
 
-    /// Gives back a permit that was [forgotten](Permit::forget).
+    /// Returns a permit that was [forgotten](Permit::forget).
     ///
     /// # Panics
     ///
-    /// If none is missing: it was released more often than it was acquired and forgotten.
+    /// If no permit is missing: it was called more often than permits were forgotten.
     #[doc(alias = "asyncio.BoundedSemaphore.release")]
     #[track_caller]
     pub fn release(&self) {
-        assert!(self.0.restore(1), "no permit of this semaphore is missing");
+        assert!(
+            self.0.restore(1),
+            "`BoundedSemaphore::release` called more often than permits were forgotten: no permit \
+             is missing"
+        );
     }
 
-    /// How many permits are there.
+    /// The number of available permits.
     pub fn available_permits(&self) -> usize {
         self.0.available_permits()
     }
@@ -89,12 +100,12 @@ impl BoundedSemaphore {
         self.0.is_locked()
     }
 
-    /// Hands out no more permits; see [`Semaphore::close`].
+    /// Closes the semaphore, as [`Semaphore::close`] does.
     pub fn close(&self) {
         self.0.close();
     }
 
-    /// Whether it was closed.
+    /// Whether the semaphore is closed.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }

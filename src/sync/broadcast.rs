@@ -1,24 +1,24 @@
-//! Every value to every receiver, and a bound on what a slow one can hold back.
+//! A channel that delivers every value to every receiver, and bounds what a slow one can hold back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::{error, fmt};
 
-use super::wait::{notify, wait_until};
-use super::wait_queue::WaitQueue;
+use super::endpoints::Endpoints;
 use crate::task::Shrink;
 
-/// A channel that gives each value to each receiver, and keeps `capacity` of them for those that have
-/// not seen them yet. Sending never waits: a receiver that is further behind loses the oldest, and is
-/// told how many.
+/// Creates a channel that delivers each value to each receiver.
 ///
-/// A value that was sent is one allocation, whatever the number of receivers. Each gets a clone, and
-/// the last one the value itself.
+/// It keeps the latest `capacity` values for receivers that have not received them yet. Sending never
+/// waits: a receiver that is further behind loses the oldest values, and is told how many.
+///
+/// A value is one allocation, whatever the number of receivers. Each receiver gets a clone, and the
+/// last one the value itself.
 ///
 /// # Panics
 ///
-/// If there is room for no value.
+/// If `capacity` is zero.
 ///
 /// # Example
 ///
@@ -48,40 +48,38 @@ use crate::task::Shrink;
 /// ```
 #[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(capacity > 0, "a channel needs room for a value");
+    assert!(capacity > 0, "`broadcast::channel(0)`: a channel needs room for at least one value");
     let shared = Rc::new(Shared {
-        kept: RefCell::new(Kept { values: VecDeque::new(), first: 0, receivers: 1 }),
+        backlog: RefCell::new(Backlog { values: VecDeque::new(), first: 0, receivers: 1 }),
         capacity,
-        senders: Cell::new(1),
-        waiters: RefCell::new(WaitQueue::new()),
+        senders: Endpoints::one(),
     });
     (Sender { shared: Rc::clone(&shared) }, Receiver { shared, next: 0 })
 }
 
 struct Shared<T> {
-    kept: RefCell<Kept<T>>,
+    backlog: RefCell<Backlog<T>>,
     capacity: usize,
-    senders: Cell<usize>,
-    /// Called when there is a new value, or no sender any more.
-    waiters: RefCell<WaitQueue<()>>,
+    /// Receivers wait for these to send a value.
+    senders: Endpoints,
 }
 
-/// The values that some receiver has not seen. They are numbered as they are sent.
-struct Kept<T> {
+/// The values that some receiver has not received. They are numbered in the order of sending.
+struct Backlog<T> {
     values: VecDeque<Value<T>>,
-    /// The number of the oldest that is kept.
+    /// The number of the oldest value.
     first: u64,
     receivers: usize,
 }
 
 struct Value<T> {
     value: Rc<T>,
-    /// How many receivers have not seen it.
+    /// How many receivers have not received it.
     unseen: usize,
 }
 
-impl<T> Kept<T> {
-    /// The number that the next value will have.
+impl<T> Backlog<T> {
+    /// The number of the next value to be sent.
     fn end(&self) -> u64 {
         self.first + self.values.len() as u64
     }
@@ -101,66 +99,67 @@ impl<T> Kept<T> {
 }
 
 impl<T> Shared<T> {
-    /// Drops what all receivers have seen.
-    fn tidy(&self) {
-        let seen = || {
-            let mut kept = self.kept.borrow_mut();
-            if kept.values.front()?.unseen > 0 {
+    /// Drops the oldest values that all receivers have received.
+    fn drop_seen(&self) {
+        let remove_seen = || {
+            let mut backlog = self.backlog.borrow_mut();
+            if backlog.values.front()?.unseen > 0 {
                 return None;
             }
-            kept.remove_first()
+            backlog.remove_first()
         };
-        // One after another, as a destructor is foreign code.
-        while let Some(value) = seen() {
+        // One after another: a destructor is foreign code, and nothing is borrowed meanwhile.
+        while let Some(value) = remove_seen() {
             drop(value);
         }
     }
 }
 
-/// Where values are put. Clones send to the same receivers.
+/// The sending side. Clones send to the same receivers.
 pub struct Sender<T> {
     shared: Rc<Shared<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Sends a value to all receivers, and says how many there are.
+    /// Sends a value to all receivers and returns how many there are.
     ///
     /// # Errors
     ///
-    /// The value, if there is no receiver.
+    /// Returns the value if there is no receiver.
     pub fn send(&self, value: T) -> Result<usize, T> {
-        let mut kept = self.shared.kept.borrow_mut();
-        let receivers = kept.receivers;
+        let mut backlog = self.shared.backlog.borrow_mut();
+        let receivers = backlog.receivers;
         if receivers == 0 {
             return Err(value);
         }
-        let is_full = kept.values.len() == self.shared.capacity;
-        let lost = if is_full { kept.remove_first() } else { None };
-        kept.values.push_back(Value { value: Rc::new(value), unseen: receivers });
-        drop(kept);
-        notify(&self.shared.waiters, usize::MAX);
+        let is_full = backlog.values.len() == self.shared.capacity;
+        let lost = if is_full { backlog.remove_first() } else { None };
+        backlog.values.push_back(Value { value: Rc::new(value), unseen: receivers });
+        drop(backlog);
+        self.shared.senders.notify_waiters();
         drop(lost);
         Ok(receivers)
     }
 
-    /// A new receiver, of the values that are sent from now on.
+    /// Creates a receiver of the values that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        let mut kept = self.shared.kept.borrow_mut();
-        kept.receivers += 1;
-        Receiver { shared: Rc::clone(&self.shared), next: kept.end() }
+        let mut backlog = self.shared.backlog.borrow_mut();
+        backlog.receivers += 1;
+        Receiver { shared: Rc::clone(&self.shared), next: backlog.end() }
     }
 
-    /// How many receivers there are.
+    /// The number of receivers.
+    #[doc(alias = "receiver_count")]
     pub fn receivers(&self) -> usize {
-        self.shared.kept.borrow().receivers
+        self.shared.backlog.borrow().receivers
     }
 
-    /// How many values are kept for receivers that have not seen them.
+    /// The number of values that are kept for receivers that have not received them.
     pub fn len(&self) -> usize {
-        self.shared.kept.borrow().values.len()
+        self.shared.backlog.borrow().values.len()
     }
 
-    /// Whether all receivers have seen all values.
+    /// Whether all receivers have received all values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -168,18 +167,14 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.senders.set(self.shared.senders.get() + 1);
+        self.shared.senders.add();
         Self { shared: Rc::clone(&self.shared) }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let senders = self.shared.senders.get() - 1;
-        self.shared.senders.set(senders);
-        if senders == 0 {
-            notify(&self.shared.waiters, usize::MAX);
-        }
+        self.shared.senders.remove();
     }
 }
 
@@ -192,7 +187,7 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Where values come out. A clone receives what this one has still to receive.
+/// The receiving side. A clone receives what this receiver has still to receive.
 pub struct Receiver<T> {
     shared: Rc<Shared<T>>,
     /// The number of the next value.
@@ -204,55 +199,54 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Lagged`] if values were lost; the next call gives the oldest that is left.
-    /// [`RecvError::Closed`] if all have been received and all senders are gone.
+    /// [`RecvError::Lagged`] if values were lost; the next call returns the oldest that is left.
+    /// [`RecvError::Closed`] if all values have been received and all senders have been dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has received nothing.
+    /// Dropped before it completes, it has received nothing.
     pub async fn recv(&mut self) -> Result<T, RecvError> {
         let shared = &self.shared;
-        let has_more = || self.next < shared.kept.borrow().end();
-        wait_until(&shared.waiters, || has_more() || shared.senders.get() == 0).await;
+        shared.senders.wait_until(|| self.next < shared.backlog.borrow().end()).await;
         self.take().unwrap_or(Err(RecvError::Closed))
     }
 
-    /// The next value, if it is there.
+    /// Receives the next value if there is one.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::recv`], or [`TryRecvError::Empty`].
+    /// Those of [`Receiver::recv`], or [`TryRecvError::Empty`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         match self.take() {
             Some(Ok(value)) => Ok(value),
             Some(Err(RecvError::Lagged(lost))) => Err(TryRecvError::Lagged(lost)),
-            None if self.shared.senders.get() > 0 => Err(TryRecvError::Empty),
+            None if !self.shared.senders.are_gone() => Err(TryRecvError::Empty),
             None | Some(Err(RecvError::Closed)) => Err(TryRecvError::Closed),
         }
     }
 
     fn take(&mut self) -> Option<Result<T, RecvError>> {
-        let mut kept = self.shared.kept.borrow_mut();
-        if self.next < kept.first {
-            let lost = kept.first - self.next;
-            self.next = kept.first;
+        let mut backlog = self.shared.backlog.borrow_mut();
+        if self.next < backlog.first {
+            let lost = backlog.first - self.next;
+            self.next = backlog.first;
             return Some(Err(RecvError::Lagged(lost)));
         }
-        let next = kept.values_from(self.next).next()?;
+        let next = backlog.values_from(self.next).next()?;
         next.unseen -= 1;
         let value = Rc::clone(&next.value);
         self.next += 1;
-        drop(kept);
-        self.shared.tidy();
-        // If that was the last receiver, it has the value alone.
+        drop(backlog);
+        self.shared.drop_seen();
+        // The last receiver of the value now holds the only reference to it.
         Some(Ok(Rc::unwrap_or_clone(value)))
     }
 }
 
 impl<T> Receiver<T> {
-    /// How many values it has still to receive, those that were lost among them.
+    /// The number of values it has still to receive, including those that were lost.
     pub fn len(&self) -> usize {
-        let unseen = self.shared.kept.borrow().end() - self.next;
+        let unseen = self.shared.backlog.borrow().end() - self.next;
         usize::try_from(unseen).unwrap_or(usize::MAX)
     }
 
@@ -264,20 +258,20 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        let mut kept = self.shared.kept.borrow_mut();
-        kept.receivers += 1;
-        kept.values_from(self.next).for_each(|value| value.unseen += 1);
+        let mut backlog = self.shared.backlog.borrow_mut();
+        backlog.receivers += 1;
+        backlog.values_from(self.next).for_each(|value| value.unseen += 1);
         Self { shared: Rc::clone(&self.shared), next: self.next }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let mut kept = self.shared.kept.borrow_mut();
-        kept.receivers -= 1;
-        kept.values_from(self.next).for_each(|value| value.unseen -= 1);
-        drop(kept);
-        self.shared.tidy();
+        let mut backlog = self.shared.backlog.borrow_mut();
+        backlog.receivers -= 1;
+        backlog.values_from(self.next).for_each(|value| value.unseen -= 1);
+        drop(backlog);
+        self.shared.drop_seen();
     }
 }
 
@@ -287,41 +281,43 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-/// Why there is no next value.
+/// The reason why [`Receiver::recv`] returned no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RecvError {
-    /// So many values were lost, as this receiver was too slow.
+    /// This receiver was too slow and lost that many values.
     Lagged(u64),
-    /// No value will come.
+    /// All values have been received and all senders have been dropped.
     Closed,
 }
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lagged(lost) => write!(f, "{lost} values were lost"),
-            Self::Closed => f.write_str("no value will come"),
+            Self::Lagged(lost) => write!(f, "the receiver was too slow and lost {lost} values"),
+            Self::Closed => f.write_str("the channel is closed: all senders were dropped"),
         }
     }
 }
 
 impl error::Error for RecvError {}
 
-/// Why there is no next value now.
+/// The reason why [`Receiver::try_recv`] returned no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryRecvError {
-    /// It has not come yet.
+    /// There is no value yet.
     Empty,
-    /// So many values were lost, as this receiver was too slow.
+    /// This receiver was too slow and lost that many values.
     Lagged(u64),
-    /// No value will come.
+    /// All values have been received and all senders have been dropped.
     Closed,
 }
 
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("no value has come yet"),
+            Self::Empty => f.write_str("the channel has no value yet"),
             Self::Lagged(lost) => RecvError::Lagged(*lost).fmt(f),
             Self::Closed => RecvError::Closed.fmt(f),
         }

@@ -1,4 +1,4 @@
-//! Waiting for a change of what a lock guards.
+//! Waiting for a change of the value that a lock guards.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,12 +10,11 @@ use super::wait::{Wait, notify};
 use super::wait_queue::WaitQueue;
 use crate::task::budget;
 
-/// Lets tasks wait, without a [`Lock`](super::Lock) that they hold, until another task notifies them of
-/// a change.
+/// Lets tasks release a [`Lock`](super::Lock) and wait until another task notifies them of a change.
 ///
-/// A condition goes with one lock, as asyncio's does; here it does not own it. A wait takes the guard
-/// and gives a new one back. asyncio's `notify` demands that the lock is held; here nobody checks it,
-/// but whoever changes the value holds it anyway.
+/// A condition belongs to one lock, as asyncio's does, but does not own it. A wait takes the guard and
+/// returns a new one. asyncio's `notify` demands that the lock is held; here that is not checked, but
+/// a task that changes the value holds the lock anyway.
 ///
 /// # Example
 ///
@@ -49,21 +48,22 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// A condition that nobody waits for.
+    /// Creates a condition.
     pub const fn new() -> Self {
         Self { waiters: RefCell::new(WaitQueue::new()) }
     }
 
     /// Unlocks, waits to be notified, and locks again. Takes a [`LockGuard`] or an
-    /// [`OwnedLockGuard`], and gives back the same.
+    /// [`OwnedLockGuard`], and returns the same type.
     ///
-    /// It may return though nothing is as hoped for, since others can have the lock first: look
-    /// again, or use [`Condition::wait_for`].
+    /// The value may have changed again when it returns, since other tasks can lock first: check it,
+    /// or use [`Condition::wait_for`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the lock is not held: the guard is gone, where asyncio locks once more to raise the
-    /// cancellation with the lock held. A notification that this wait had received goes to the next.
+    /// Dropped before it completes, the lock is not held: the guard is gone, where asyncio locks once
+    /// more to raise the cancellation with the lock held. A notification that this wait had received
+    /// goes to the next waiter.
     #[doc(alias = "asyncio.Condition.wait")]
     pub async fn wait<G: ConditionGuard>(&self, guard: G) -> G {
         let lock = guard.lock();
@@ -72,50 +72,52 @@ impl Condition {
         poll_fn(|context| {
             if guard.is_some() {
                 notified.0.enqueue(context, ());
-                // It waits before anybody else has the lock, and can notify.
+                // Enqueued before another task can lock, and notify.
                 guard = None;
             }
             notified.0.poll_notified(context)
         })
         .await;
-        // Until the lock is held, the notification can still go to somebody else.
+        // Until the lock is held, the notification can still go to another waiter.
         let guard = G::relock(lock).await;
-        notified.take();
+        notified.consume();
         guard
     }
 
-    /// Waits until the value is as `is_so` wants it. Takes what [`wait`](Self::wait) takes.
+    /// Waits until `predicate` is true for the value. Takes a [`LockGuard`] or an [`OwnedLockGuard`],
+    /// and returns the same type.
     ///
     /// # Cancel safety
     ///
-    /// As [`Condition::wait`].
+    /// That of [`Condition::wait`].
     #[doc(alias = "asyncio.Condition.wait_for")]
     pub async fn wait_for<G: ConditionGuard>(
         &self,
         mut guard: G,
-        mut is_so: impl FnMut(&mut G::Target) -> bool,
+        mut predicate: impl FnMut(&mut G::Target) -> bool,
     ) -> G {
         poll_fn(|context| budget::poll_spend(context)).await;
-        while !is_so(&mut guard) {
+        while !predicate(&mut guard) {
             guard = self.wait(guard).await;
         }
         guard
     }
 
-    /// Notifies the one that has waited longest.
+    /// Notifies the task that has waited longest.
     #[doc(alias = "asyncio.Condition.notify")]
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Notifies so many, those that have waited longest; all, if there are fewer.
+    /// Notifies the `count` tasks that have waited longest; all, if there are fewer.
     #[doc(alias = "asyncio.Condition.notify")]
     pub fn notify(&self, count: usize) {
         notify(&self.waiters, count);
     }
 
-    /// Notifies all that wait.
+    /// Notifies all tasks that wait.
     #[doc(alias = "asyncio.Condition.notify_all")]
+    #[doc(alias = "notify_waiters")]
     pub fn notify_all(&self) {
         self.notify(usize::MAX);
     }
@@ -134,7 +136,9 @@ impl fmt::Debug for Condition {
     }
 }
 
-/// What a [`Condition`] waits without, and gives back: a [`LockGuard`] or an [`OwnedLockGuard`].
+/// A guard that a [`Condition`] can release and acquire again.
+///
+/// Implemented by [`LockGuard`] and [`OwnedLockGuard`] only.
 pub trait ConditionGuard: DerefMut<Target: Sized> + sealed::Relock {}
 
 impl<T> ConditionGuard for LockGuard<'_, T> {}
@@ -178,19 +182,19 @@ mod sealed {
     }
 }
 
-/// A wait for a notification. Dropped with one that was not taken, it passes it on.
+/// A wait for a notification. Dropped with one that was not consumed, it notifies the next waiter.
 struct Notified<'a>(Wait<'a, RefCell<WaitQueue<()>>>);
 
 impl Notified<'_> {
-    fn take(mut self) {
+    fn consume(mut self) {
         drop(self.0.remove());
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let Some(left) = self.0.remove() else { return };
-        if left.notified {
+        let Some(removed) = self.0.remove() else { return };
+        if removed.notified {
             notify(self.0.cell(), 1);
         }
     }

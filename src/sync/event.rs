@@ -1,4 +1,4 @@
-//! A flag that can be waited for.
+//! A flag that tasks can wait for.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -32,37 +32,39 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that is not set.
+    /// Creates an event that is not set.
     pub const fn new() -> Self {
         Self { set: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
-    /// Sets it. All that wait go on, also if it is cleared before they run.
+    /// Sets the event. All waits end, even if it is cleared before their tasks are polled.
     #[doc(alias = "asyncio.Event.set")]
+    #[doc(alias = "notify_waiters")]
     pub fn set(&self) {
         if !self.set.replace(true) {
             notify(&self.waiters, usize::MAX);
         }
     }
 
-    /// Clears it: those that come now wait.
+    /// Clears the event: calls of [`Event::wait`] from now on wait.
     #[doc(alias = "asyncio.Event.clear")]
     pub fn clear(&self) {
         self.set.set(false);
     }
 
-    /// Whether it is set.
+    /// Whether the event is set.
     #[doc(alias = "asyncio.Event.is_set")]
     pub fn is_set(&self) -> bool {
         self.set.get()
     }
 
-    /// Waits until it is set.
+    /// Waits until the event is set.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, nothing happens.
+    /// Dropping it before it completes has no effect.
     #[doc(alias = "asyncio.Event.wait")]
+    #[doc(alias = "notified")]
     pub async fn wait(&self) {
         wait_until(&self.waiters, || self.is_set()).await;
     }

@@ -1,7 +1,8 @@
 //! Exclusive access to a value.
 //!
-//! The value stands in a box that the holder of the guard takes out and puts back. So a guard can
-//! give access to it without a borrow of the lock, and an owned guard without unsafe code.
+//! The value is in a box, which a guard takes out of the lock and puts back when it is dropped. So a
+//! guard can give access to the value without a borrow of the lock, and an owned guard without unsafe
+//! code.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,17 +11,21 @@ use std::rc::Rc;
 
 use super::permits::Permits;
 
-/// Nobody ends it.
-const PERMIT: &str = "a lock's permit is always there";
+/// The permits of a lock are never closed.
+const PERMIT: &str = "a lock never closes its permits";
+/// Why a lock without guards can be without its value.
+const FORGOTTEN: &str = "a guard of this lock was forgotten, and with it the value";
+/// A permit comes with the value.
+const VALUE: &str = "a guard holds the value";
 
-/// A value that one task at a time has access to.
+/// A value that one task at a time can access.
 ///
-/// Where asyncio enters a lock with `async with`, a guard is held here: its end unlocks. Use a lock
-/// for what must not be disturbed across an `.await`; within one turn of a task nobody disturbs, and a
-/// [`Cell`] or [`RefCell`](std::cell::RefCell) will do.
+/// Where asyncio enters a lock with `async with`, a task holds a guard here: dropping it unlocks. Use
+/// a lock for a value that no other task may access across an `.await`. Between two awaits no other
+/// task runs, and a [`Cell`] or [`RefCell`](std::cell::RefCell) is enough.
 ///
-/// It is fair, as [the module](crate::sync#fairness) says, and not reentrant: a task that locks it
-/// twice waits for ever.
+/// The lock is fair, as described in [the module](crate::sync#fairness), and not reentrant: a task
+/// that locks it twice waits for ever.
 ///
 /// # Example
 ///
@@ -36,7 +41,7 @@ const PERMIT: &str = "a lock's permit is always there";
 ///         spawn(async move {
 ///             let mut balance = account.lock().await;
 ///             let before = *balance;
-///             yield_now().await; // Ask somebody else; the balance stays as it is meanwhile.
+///             yield_now().await; // Other tasks run, but none changes the balance.
 ///             *balance = before - amount;
 ///         })
 ///     });
@@ -51,32 +56,32 @@ const PERMIT: &str = "a lock's permit is always there";
 #[doc(alias = "Mutex")]
 pub struct Lock<T> {
     permits: Permits,
-    /// `None` while a guard has it.
+    /// `None` while a guard holds it.
     value: Cell<Option<Box<T>>>,
 }
 
 impl<T> Lock<T> {
-    /// An unlocked lock.
+    /// Creates an unlocked lock.
     pub fn new(value: T) -> Self {
         Self { permits: Permits::new(1), value: Cell::new(Some(Box::new(value))) }
     }
 
-    /// Locks, and unlocks when the guard is dropped.
+    /// Waits until the lock is free, and locks it until the guard is dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has not locked: the lock goes to the next who waits.
+    /// Dropped before it completes, it has not locked: the lock goes to the next waiter.
     #[doc(alias = "asyncio.Lock.acquire")]
     pub async fn lock(&self) -> LockGuard<'_, T> {
         self.permits.acquire(1).await.expect(PERMIT);
         LockGuard(Held::new(self))
     }
 
-    /// Locks, and keeps the lock alive.
+    /// Waits until the lock is free, and locks it; the guard keeps the lock alive.
     ///
     /// # Cancel safety
     ///
-    /// As [`Lock::lock`].
+    /// That of [`Lock::lock`].
     ///
     /// # Example
     ///
@@ -97,41 +102,41 @@ impl<T> Lock<T> {
         OwnedLockGuard(Held::new(self))
     }
 
-    /// Locks if the lock is free. It is not if anybody waits for it.
+    /// Locks if the lock is free and no task waits for it.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
         self.permits.try_take(1).then(|| LockGuard(Held::new(self)))
     }
 
-    /// As [`Lock::try_lock`], and keeps the lock alive.
+    /// Locks as [`Lock::try_lock`] does; the guard keeps the lock alive.
     pub fn try_lock_owned(self: Rc<Self>) -> Option<OwnedLockGuard<T>> {
         self.permits.try_take(1).then(|| OwnedLockGuard(Held::new(self)))
     }
 
-    /// Whether [`Lock::try_lock`] would fail. From the moment when a guard is dropped, the lock is the
-    /// next waiter's, also before that one runs.
+    /// Whether [`Lock::try_lock`] would fail. When a guard is dropped, the lock goes to the next waiter
+    /// at once, before that one is polled.
     #[doc(alias = "asyncio.Lock.locked")]
     pub fn is_locked(&self) -> bool {
         self.permits.must_wait(1)
     }
 
-    /// The value, without locking: nobody else has the lock.
+    /// Accesses the value without locking: the exclusive borrow shows that no guard exists.
     ///
     /// # Panics
     ///
-    /// If a guard was forgotten, and the value with it.
+    /// If a guard was forgotten, and with it the value.
     #[track_caller]
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut().as_mut().expect("no guard of this lock was forgotten")
+        self.value.get_mut().as_mut().expect(FORGOTTEN)
     }
 
-    /// The value.
+    /// Returns the value.
     ///
     /// # Panics
     ///
-    /// If a guard was forgotten, and the value with it.
+    /// If a guard was forgotten, and with it the value.
     #[track_caller]
     pub fn into_inner(self) -> T {
-        *self.value.into_inner().expect("no guard of this lock was forgotten")
+        *self.value.into_inner().expect(FORGOTTEN)
     }
 }
 
@@ -156,26 +161,26 @@ impl<T> fmt::Debug for Lock<T> {
     }
 }
 
-/// The value of a lock, and its permit, until it is dropped.
+/// A lock's value and permit. Dropped, both are returned.
 struct Held<T, L: Deref<Target = Lock<T>>> {
     lock: L,
-    /// Its end puts it back.
+    /// `None` only while it is being dropped.
     value: Option<Box<T>>,
 }
 
 impl<T, L: Deref<Target = Lock<T>>> Held<T, L> {
-    /// The caller has the lock's permit.
+    /// The caller has taken the lock's permit.
     fn new(lock: L) -> Self {
         let value = lock.value.take();
         Self { lock, value }
     }
 
     fn value(&self) -> &T {
-        self.value.as_ref().expect("whoever has the permit has the value")
+        self.value.as_ref().expect(VALUE)
     }
 
     fn value_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("whoever has the permit has the value")
+        self.value.as_mut().expect(VALUE)
     }
 }
 
@@ -192,7 +197,7 @@ impl<T, L: Deref<Target = Lock<T>>> Drop for Held<T, L> {
 pub struct LockGuard<'a, T>(Held<T, &'a Lock<T>>);
 
 impl<'a, T> LockGuard<'a, T> {
-    /// The lock that this guard holds.
+    /// The lock that this guard has locked.
     pub fn lock_of(guard: &Self) -> &'a Lock<T> {
         guard.0.lock
     }
@@ -204,7 +209,7 @@ impl<'a, T> LockGuard<'a, T> {
 pub struct OwnedLockGuard<T>(Held<T, Rc<Lock<T>>>);
 
 impl<T> OwnedLockGuard<T> {
-    /// The lock that this guard holds.
+    /// The lock that this guard has locked.
     pub fn lock_of(guard: &Self) -> &Rc<Lock<T>> {
         &guard.0.lock
     }

@@ -1,25 +1,25 @@
-//! Counted permits, handed out in the order in which they are asked for.
+//! Counted permits, granted first in, first out.
 //!
-//! Locks, semaphores and the queues' room and content are all counts of permits. A permit that comes
-//! back goes at once to the first that waits, who need not run for that: so nobody can come between,
-//! and nobody who comes later is served before one who waits, also if there is enough for the later
-//! and not for the earlier.
+//! Locks, semaphores, and the room and content of queues are all counts of permits. A returned permit
+//! goes to the first waiter at once, before that one is polled. So no newcomer takes it in between,
+//! and no waiter is overtaken, even if there are enough permits for a later one and not for it.
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::state_cell::StateCell;
-use super::wait::{Acquired, HasWaiters, Wait};
-use super::wait_queue::WaitQueue;
-use super::wake::wake_each;
+use super::wait::{Acquired, Wait};
+use super::wait_queue::{HasWaiters, WaitQueue};
+use crate::task::wake;
 
-/// No more permits will come.
+/// The permits were closed: no waiter is granted any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Closed;
 
-/// Who has what. It runs no foreign code.
+/// The available permits, and the requests that wait for more. It runs no foreign code.
 pub(super) struct PermitState {
     available: usize,
     closed: bool,
@@ -29,7 +29,7 @@ pub(super) struct PermitState {
 /// What a waiter waits for.
 pub(super) struct PermitRequest {
     count: usize,
-    /// What a call of the waiter means: it has its permits, or there will be none.
+    /// What a notification means: it has its permits, or the permits were closed.
     granted: bool,
 }
 
@@ -38,7 +38,7 @@ impl PermitState {
         Self { available, closed: false, requests: WaitQueue::new() }
     }
 
-    /// Takes permits if they are there and nobody waits. `None` if they have to be waited for.
+    /// Takes permits if they are available and no request waits. `None` if it would have to wait.
     #[inline]
     pub(super) fn take(&mut self, count: usize) -> Option<Result<(), Closed>> {
         if self.requests.is_empty() && count <= self.available {
@@ -52,6 +52,7 @@ impl PermitState {
         self.available
     }
 
+    /// How many requests wait.
     pub(super) fn waiting(&self) -> usize {
         self.requests.len()
     }
@@ -60,25 +61,26 @@ impl PermitState {
         self.closed
     }
 
-    /// Adds permits. [`PermitState::notify_next`] is to follow until there is nobody to call.
+    /// Adds permits. The caller then calls [`PermitState::notify_next`] until it returns `None`.
     #[inline]
     pub(super) fn add(&mut self, count: usize) {
         self.available = self.available.saturating_add(count);
     }
 
-    /// Takes up to `count` of the permits that are there, whoever waits, and says how many.
+    /// Takes up to `count` available permits, even if requests wait. Returns how many it took.
     pub(super) fn remove(&mut self, count: usize) -> usize {
         let removed = count.min(self.available);
         self.available -= removed;
         removed
     }
 
-    /// Whoever waits is refused, and whoever would. What is available can still be taken.
+    /// Fails all present and future waiters. Available permits can still be taken. The caller then
+    /// calls [`PermitState::notify_next`] until it returns `None`.
     pub(super) fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Calls the first waiter if it can be served, or must be refused.
+    /// Notifies the first waiter if its request can be granted, or must fail. Returns its waker.
     #[inline]
     pub(super) fn notify_next(&mut self) -> Option<Waker> {
         if self.requests.is_empty() { None } else { self.notify_first() }
@@ -96,16 +98,8 @@ impl PermitState {
     }
 }
 
-impl HasWaiters for PermitState {
-    type Payload = PermitRequest;
-
-    fn waiters(&mut self) -> &mut WaitQueue<PermitRequest> {
-        &mut self.requests
-    }
-}
-
-/// A state with the permits in it, whose waiters are the ones that are waited for.
-pub(super) trait HasPermits: HasWaiters<Payload = PermitRequest> {
+/// A state with permits, whose waiters wait for them.
+pub(super) trait HasPermits {
     fn permits(&mut self) -> &mut PermitState;
 }
 
@@ -115,25 +109,35 @@ impl HasPermits for PermitState {
     }
 }
 
-/// Changes the permits, and calls those that can be served then.
+impl<S: HasPermits> HasWaiters for S {
+    type Payload = PermitRequest;
+
+    fn waiters(&mut self) -> &mut WaitQueue<PermitRequest> {
+        &mut self.permits().requests
+    }
+}
+
+/// Changes the permits, and notifies and wakes the waiters whose requests can then be granted.
 #[inline]
-pub(super) fn update<C: StateCell<State: HasPermits>>(
-    cell: &C,
-    change: impl FnOnce(&mut PermitState),
-) {
+pub(super) fn update<C>(cell: &C, change: impl FnOnce(&mut PermitState))
+where
+    C: StateCell<State: HasPermits>,
+{
     let first = cell.with(|state| {
         let permits = state.permits();
         change(permits);
         permits.notify_next()
     });
     if first.is_some() {
-        notify_rest(cell, first);
+        wake_all(cell, first);
     }
 }
 
+/// Wakes the first waiter, then one after another that can be granted. Nothing is borrowed meanwhile.
 #[cold]
-fn notify_rest<C: StateCell<State: HasPermits>>(cell: &C, mut first: Option<Waker>) {
-    wake_each(|| first.take().or_else(|| cell.with(|state| state.permits().notify_next())));
+fn wake_all<C: StateCell<State: HasPermits>>(cell: &C, first: Option<Waker>) {
+    let next = || cell.with(|state| state.permits().notify_next());
+    first.into_iter().chain(iter::from_fn(next)).for_each(wake);
 }
 
 /// Permits for the tasks of one thread.
@@ -144,19 +148,19 @@ impl Permits {
         Self(RefCell::new(PermitState::new(available)))
     }
 
-    /// Takes permits if they are there and nobody waits.
+    /// Takes permits if they are available and no request waits.
     #[inline]
     pub(super) fn try_take(&self, count: usize) -> bool {
         matches!(self.0.borrow_mut().take(count), Some(Ok(())))
     }
 
-    /// Waits for permits. They are to be given back.
+    /// Waits for permits, which the caller returns by [`Permits::add`].
     #[inline]
     pub(super) fn acquire(&self, count: usize) -> Acquire<'_, RefCell<PermitState>> {
         Acquire::new(&self.0, count)
     }
 
-    /// Adds permits, or gives them back.
+    /// Adds permits, or returns those that were taken.
     #[inline]
     pub(super) fn add(&self, count: usize) {
         update(&self.0, |permits| permits.add(count));
@@ -181,33 +185,42 @@ impl Permits {
         self.0.borrow().available()
     }
 
+    /// How many requests wait.
     pub(super) fn waiting(&self) -> usize {
         self.0.borrow().waiting()
     }
 
-    /// Whether permits would have to be waited for.
+    /// Whether `count` permits cannot be taken without a wait.
     pub(super) fn must_wait(&self, count: usize) -> bool {
         let permits = self.0.borrow();
         permits.waiting() > 0 || permits.available() < count
     }
 }
 
-/// Waits for permits. Dropped, it takes none: those that it was given go to the next.
+/// Waits for permits. Dropped, it takes none: those that it was granted go to the next waiter.
 #[must_use = "futures do nothing unless awaited"]
 pub(super) struct Acquire<'a, C: StateCell<State: HasPermits>> {
-    turn: Wait<'a, C>,
+    wait: Wait<'a, C>,
     count: usize,
 }
 
 impl<'a, C: StateCell<State: HasPermits>> Acquire<'a, C> {
     pub(super) fn new(cell: &'a C, count: usize) -> Self {
-        Self { turn: Wait::new(cell), count }
+        Self { wait: Wait::new(cell), count }
     }
 
-    /// Whether it waits, or has waited and not yet seen what for.
+    /// Whether it waits, or was notified and has not been polled since.
     #[inline]
     pub(super) fn is_enqueued(&self) -> bool {
-        self.turn.is_enqueued()
+        self.wait.is_enqueued()
+    }
+
+    #[cold]
+    fn abandon(&mut self) {
+        let removed = self.wait.remove().expect("the wait is enqueued");
+        let granted = if removed.payload.granted { removed.payload.count } else { 0 };
+        // Also with none to return: a smaller request behind it may be granted now.
+        update(self.wait.cell(), |permits| permits.add(granted));
     }
 }
 
@@ -218,8 +231,9 @@ impl<C: StateCell<State: HasPermits>> Future for Acquire<'_, C> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let count = self.count;
         let request = PermitRequest { count, granted: false };
-        let came = ready!(self.turn.poll(context, |state| state.permits().take(count), request));
-        Poll::Ready(match came {
+        let acquired =
+            ready!(self.wait.poll(context, |state| state.permits().take(count), request));
+        Poll::Ready(match acquired {
             Acquired::Immediately(result) => result,
             Acquired::AfterWait(PermitRequest { granted: true, .. }) => Ok(()),
             Acquired::AfterWait(_) => Err(Closed),
@@ -230,18 +244,8 @@ impl<C: StateCell<State: HasPermits>> Future for Acquire<'_, C> {
 impl<C: StateCell<State: HasPermits>> Drop for Acquire<'_, C> {
     #[inline]
     fn drop(&mut self) {
-        if self.turn.is_enqueued() {
+        if self.wait.is_enqueued() {
             self.abandon();
         }
-    }
-}
-
-impl<C: StateCell<State: HasPermits>> Acquire<'_, C> {
-    #[cold]
-    fn abandon(&mut self) {
-        let left = self.turn.remove().expect("it has joined");
-        let given = if left.payload.granted { left.payload.count } else { 0 };
-        // Also if it was given nothing: those behind it may be content with less.
-        update(self.turn.cell(), |permits| permits.add(given));
     }
 }

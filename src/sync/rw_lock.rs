@@ -1,6 +1,6 @@
 //! Access to a value for many readers or one writer.
 //!
-//! A reader takes one permit, a writer all of them; so turns are those of permits.
+//! A reader takes one permit, a writer all of them; so the order is that of permits.
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
@@ -8,14 +8,14 @@ use std::ops::{Deref, DerefMut};
 
 use super::permits::Permits;
 
-/// What a writer takes, so that nobody else has any.
+/// The number of permits. A writer takes all of them, so no other task has any.
 const ALL: usize = usize::MAX >> 1;
 
-/// A value that many tasks may read at a time, or one may write.
+/// A value that many tasks may read at a time, or one task may write.
 ///
-/// asyncio has no such lock. Readers and writers stand in one queue, as [the
-/// module](crate::sync#fairness) says: a reader that comes while a writer waits, waits behind it. So a
-/// task that reads and asks to read once more can wait for ever.
+/// asyncio has no such lock. Readers and writers wait in one queue, as described in [the
+/// module](crate::sync#fairness): a reader that arrives while a writer waits is queued behind it. So a
+/// task that holds a read guard and waits for another one can wait for ever.
 ///
 /// # Example
 ///
@@ -33,58 +33,58 @@ const ALL: usize = usize::MAX >> 1;
 /// ```
 pub struct RwLock<T> {
     permits: Permits,
-    /// Whoever has the permits finds it as free as it needs.
+    /// Never borrowed in conflict: a guard takes its permits first.
     value: RefCell<T>,
 }
 
 impl<T> RwLock<T> {
-    /// A lock that nobody holds.
+    /// Creates an unlocked lock.
     pub const fn new(value: T) -> Self {
         Self { permits: Permits::new(ALL), value: RefCell::new(value) }
     }
 
-    /// Waits to read.
+    /// Waits until the value may be read, and locks it for reading.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has not locked.
+    /// Dropped before it completes, it has not locked.
     pub async fn read(&self) -> ReadGuard<'_, T> {
         self.take(1).await;
         self.reading()
     }
 
-    /// Waits to write.
+    /// Waits until the value may be written, and locks it for writing.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has not locked.
+    /// Dropped before it completes, it has not locked.
     pub async fn write(&self) -> WriteGuard<'_, T> {
         self.take(ALL).await;
         self.writing()
     }
 
-    /// Reads if nobody writes, or waits to.
+    /// Locks for reading if no task writes and no task waits.
     pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
         self.permits.try_take(1).then(|| self.reading())
     }
 
-    /// Writes if nobody holds the lock.
+    /// Locks for writing if no task reads or writes and no task waits.
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
         self.permits.try_take(ALL).then(|| self.writing())
     }
 
-    /// The value, without locking: nobody else has the lock.
+    /// Accesses the value without locking: the exclusive borrow shows that no guard exists.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 
     async fn take(&self, count: usize) {
-        self.permits.acquire(count).await.expect("a lock's permits do not end");
+        self.permits.acquire(count).await.expect("a lock never closes its permits");
     }
 
     fn reading(&self) -> ReadGuard<'_, T> {
@@ -120,7 +120,7 @@ impl<T> fmt::Debug for RwLock<T> {
     }
 }
 
-/// Permits that are given back when it is dropped.
+/// Permits that are returned when it is dropped.
 struct Held<'a> {
     permits: &'a Permits,
     count: usize,
@@ -133,16 +133,18 @@ impl Drop for Held<'_> {
 }
 
 /// Shared access to a [`RwLock`]'s value. Dropped, it unlocks.
-// The value is let go before the permits, which is the order of the fields.
+// The order of the fields matters: the borrow of the value ends before the permits are returned.
 #[must_use = "a guard that is not kept unlocks at once"]
+#[doc(alias = "RwLockReadGuard")]
 pub struct ReadGuard<'a, T> {
     value: Ref<'a, T>,
     _held: Held<'a>,
 }
 
 /// Exclusive access to a [`RwLock`]'s value. Dropped, it unlocks.
-// As in `ReadGuard`.
+// The order of the fields matters, as in `ReadGuard`.
 #[must_use = "a guard that is not kept unlocks at once"]
+#[doc(alias = "RwLockWriteGuard")]
 pub struct WriteGuard<'a, T> {
     value: RefMut<'a, T>,
     lock: &'a RwLock<T>,
@@ -150,7 +152,8 @@ pub struct WriteGuard<'a, T> {
 }
 
 impl<'a, T> WriteGuard<'a, T> {
-    /// Goes on as a reader, with no writer in between. Readers that wait next go on, too.
+    /// Turns the lock for writing into one for reading; no task can write in between. Readers at the
+    /// front of the queue can then read, too.
     pub fn downgrade(guard: Self) -> ReadGuard<'a, T> {
         let Self { value, lock, mut held } = guard;
         drop(value);

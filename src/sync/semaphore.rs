@@ -1,4 +1,4 @@
-//! A number of permits.
+//! A counted semaphore.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -10,11 +10,13 @@ use std::{error, fmt};
 use super::permits::Permits;
 use crate::task::budget;
 
-/// A number of permits, for as many tasks at a time as it has.
+const TOO_MANY: &str = "too many permits: a semaphore has at most `Semaphore::MAX_PERMITS`";
+
+/// A number of permits, which limits how many tasks do something at a time.
 ///
-/// Where asyncio enters a semaphore with `async with`, a permit is held here: its end gives it back.
-/// It is fair, as [the module](crate::sync#fairness) says: one that waits for many permits is not
-/// passed by those behind that need fewer.
+/// Where asyncio enters a semaphore with `async with`, a task holds a [`Permit`] here: dropping it
+/// returns it. The semaphore is fair, as described in [the module](crate::sync#fairness): a task that
+/// waits for many permits is not overtaken by tasks behind it that need fewer.
 ///
 /// # Example
 ///
@@ -30,8 +32,8 @@ use crate::task::budget;
 ///             let semaphore = Rc::clone(&two_at_a_time);
 ///             spawn(async move {
 ///                 let _permit = semaphore.acquire().await?;
-///                 yield_now().await; // Ask a server that bears two questions at a time.
-///                 Ok::<_, annulus::sync::Closed>(number)
+///                 yield_now().await; // Call a service that allows two requests at a time.
+///                 Ok::<_, annulus::sync::AcquireError>(number)
 ///             })
 ///         })
 ///         .collect();
@@ -50,17 +52,17 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// The most permits that a semaphore can have.
+    /// The maximum number of permits.
     pub const MAX_PERMITS: usize = usize::MAX >> 1;
 
-    /// A semaphore with so many permits, which may be none.
+    /// Creates a semaphore with a number of permits, which may be zero.
     ///
     /// # Panics
     ///
-    /// If there are more than [`Semaphore::MAX_PERMITS`].
+    /// If `permits` is more than [`Semaphore::MAX_PERMITS`].
     #[track_caller]
     pub const fn new(permits: usize) -> Self {
-        assert!(permits <= Self::MAX_PERMITS, "too many permits");
+        assert!(permits <= Self::MAX_PERMITS, "{}", TOO_MANY);
         Self { permits: Permits::new(permits), forgotten: Cell::new(0) }
     }
 
@@ -68,35 +70,39 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the semaphore is closed, or is closed meanwhile.
+    /// [`AcquireError`] if the semaphore is closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has taken no permit.
+    /// Dropped before it completes, it has taken no permit.
     #[doc(alias = "asyncio.Semaphore.acquire")]
-    pub async fn acquire(&self) -> Result<Permit<'_>, Closed> {
+    pub async fn acquire(&self) -> Result<Permit<'_>, AcquireError> {
         self.acquire_many(1).await
     }
 
-    /// Waits for several permits, and takes them together. While it waits, nobody behind it is served.
+    /// Waits for `count` permits and takes them together. Tasks behind it wait until it has them.
     ///
     /// # Errors
     ///
-    /// As [`Semaphore::acquire`].
+    /// Those of [`Semaphore::acquire`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has taken no permit.
-    pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, Closed> {
+    /// Dropped before it completes, it has taken no permit.
+    pub async fn acquire_many(&self, count: usize) -> Result<Permit<'_>, AcquireError> {
         self.take(count).await?;
         Ok(Permit(Held { semaphore: self, count }))
     }
 
-    /// As [`Semaphore::acquire`]; the permit keeps the semaphore alive.
+    /// Waits for a permit that keeps the semaphore alive.
     ///
     /// # Errors
     ///
-    /// As [`Semaphore::acquire`].
+    /// Those of [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has taken no permit.
     ///
     /// # Example
     ///
@@ -112,70 +118,78 @@ impl Semaphore {
     /// })??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, Closed> {
+    pub async fn acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, AcquireError> {
         self.acquire_many_owned(1).await
     }
 
-    /// As [`Semaphore::acquire_many`]; the permits keep the semaphore alive.
+    /// Waits for `count` permits that keep the semaphore alive, as [`Semaphore::acquire_many`] does.
     ///
     /// # Errors
     ///
-    /// As [`Semaphore::acquire`].
-    pub async fn acquire_many_owned(self: Rc<Self>, count: usize) -> Result<OwnedPermit, Closed> {
+    /// Those of [`Semaphore::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, it has taken no permit.
+    pub async fn acquire_many_owned(
+        self: Rc<Self>,
+        count: usize,
+    ) -> Result<OwnedPermit, AcquireError> {
         self.take(count).await?;
         Ok(OwnedPermit(Held { semaphore: self, count }))
     }
 
-    /// Takes a permit if there is one and nobody waits.
+    /// Takes a permit if one is available and no task waits.
     ///
     /// # Errors
     ///
-    /// Says which of the two it was, or that the semaphore is closed.
+    /// [`TryAcquireError::NoPermits`] if it would have to wait, [`TryAcquireError::Closed`] if the
+    /// semaphore is closed.
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
 
-    /// Takes several permits if there are so many and nobody waits.
+    /// Takes `count` permits if they are available and no task waits.
     ///
     /// # Errors
     ///
-    /// As [`Semaphore::try_acquire`].
+    /// Those of [`Semaphore::try_acquire`].
     pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, TryAcquireError> {
         self.try_take(count)?;
         Ok(Permit(Held { semaphore: self, count }))
     }
 
-    /// As [`Semaphore::try_acquire`]; the permit keeps the semaphore alive.
+    /// Takes a permit that keeps the semaphore alive, as [`Semaphore::try_acquire`] does.
     ///
     /// # Errors
     ///
-    /// As [`Semaphore::try_acquire`].
+    /// Those of [`Semaphore::try_acquire`].
     pub fn try_acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, TryAcquireError> {
         self.try_take(1)?;
         Ok(OwnedPermit(Held { semaphore: self, count: 1 }))
     }
 
-    /// Adds permits. Those that wait get theirs first.
+    /// Adds permits. Tasks that wait are served first.
     ///
     /// # Panics
     ///
-    /// If there were then more than [`Semaphore::MAX_PERMITS`].
+    /// If more than [`Semaphore::MAX_PERMITS`] would then be available.
     #[doc(alias = "asyncio.Semaphore.release")]
     #[track_caller]
     pub fn add_permits(&self, count: usize) {
-        let most = Self::MAX_PERMITS - self.available_permits().min(Self::MAX_PERMITS);
-        assert!(count <= most, "too many permits");
+        let max = Self::MAX_PERMITS - self.available_permits().min(Self::MAX_PERMITS);
+        assert!(count <= max, "{TOO_MANY}");
         self.permits.add(count);
     }
 
-    /// Takes up to so many permits away for good, of those that are there, and says how many.
+    /// Removes up to `count` available permits for good, and returns how many it removed.
     pub fn forget_permits(&self, count: usize) -> usize {
         let removed = self.permits.remove(count);
         self.forgotten.set(self.forgotten.get() + removed);
         removed
     }
 
-    /// How many permits are there. If somebody waits who needs more, nobody else gets them.
+    /// The number of available permits. While a task waits for more, no other task can take them.
     pub fn available_permits(&self) -> usize {
         self.permits.available()
     }
@@ -186,19 +200,18 @@ impl Semaphore {
         self.is_closed() || self.permits.must_wait(1)
     }
 
-    /// Hands out no more permits. Those that wait get an error; those that were given a permit keep
-    /// it.
+    /// Closes the semaphore: all present and future waits fail. Permits that were granted stay valid.
     pub fn close(&self) {
         self.permits.close();
     }
 
-    /// Whether it was closed.
+    /// Whether the semaphore is closed.
     pub fn is_closed(&self) -> bool {
         self.permits.is_closed()
     }
 
-    /// Gives back permits that [`Permit::forget`] or [`Semaphore::forget_permits`] took away, if that
-    /// many are missing.
+    /// Returns permits that [`Permit::forget`] or [`Semaphore::forget_permits`] removed. False if fewer
+    /// than `count` are missing.
     pub(super) fn restore(&self, count: usize) -> bool {
         let Some(rest) = self.forgotten.get().checked_sub(count) else { return false };
         self.forgotten.set(rest);
@@ -206,14 +219,14 @@ impl Semaphore {
         true
     }
 
-    async fn take(&self, count: usize) -> Result<(), Closed> {
+    async fn take(&self, count: usize) -> Result<(), AcquireError> {
         let mut acquire = self.permits.acquire(count);
         poll_fn(|context| {
-            // One that waits, or was given its permits before, has its answer already.
+            // A request that is enqueued learns the outcome from its notification.
             if self.is_closed() && !acquire.is_enqueued() {
-                return budget::poll_spend(context).map(|()| Err(Closed));
+                return budget::poll_spend(context).map(|()| Err(AcquireError));
             }
-            Pin::new(&mut acquire).poll(context).map_err(|_| Closed)
+            Pin::new(&mut acquire).poll(context).map_err(|_| AcquireError)
         })
         .await
     }
@@ -246,7 +259,7 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// Some of a semaphore's permits, until it is dropped.
+/// Permits that were taken from a semaphore. Dropped, they are returned.
 struct Held<S: Deref<Target = Semaphore>> {
     semaphore: S,
     count: usize,
@@ -273,43 +286,45 @@ impl<S: Deref<Target = Semaphore>> Drop for Held<S> {
     }
 }
 
-/// Permits of a [`Semaphore`]. Dropped, they are given back.
-#[must_use = "a permit that is not kept is given back at once"]
+/// Permits of a [`Semaphore`]. Dropped, they are returned.
+#[must_use = "a permit that is not kept is returned at once"]
+#[doc(alias = "SemaphorePermit")]
 pub struct Permit<'a>(Held<&'a Semaphore>);
 
-/// Permits of a [`Semaphore`] that keep it alive. Dropped, they are given back.
-#[must_use = "a permit that is not kept is given back at once"]
+/// Permits that keep their [`Semaphore`] alive. Dropped, they are returned.
+#[must_use = "a permit that is not kept is returned at once"]
+#[doc(alias = "OwnedSemaphorePermit")]
 pub struct OwnedPermit(Held<Rc<Semaphore>>);
 
 impl Permit<'_> {
-    /// How many permits these are.
+    /// The number of permits.
     pub fn count(&self) -> usize {
         self.0.count
     }
 
-    /// Never gives them back: the semaphore has so many fewer.
+    /// Drops the permits without returning them: the semaphore then has that many fewer.
     pub fn forget(self) {
         self.0.forget();
     }
 
-    /// Splits some off. `None` if these are not so many.
+    /// Splits off `count` permits. `None` if these are fewer.
     pub fn split(&mut self, count: usize) -> Option<Self> {
         self.0.split(count).map(Self)
     }
 }
 
 impl OwnedPermit {
-    /// How many permits these are.
+    /// The number of permits.
     pub fn count(&self) -> usize {
         self.0.count
     }
 
-    /// Never gives them back: the semaphore has so many fewer.
+    /// Drops the permits without returning them: the semaphore then has that many fewer.
     pub fn forget(self) {
         self.0.forget();
     }
 
-    /// Splits some off. `None` if these are not so many.
+    /// Splits off `count` permits. `None` if these are fewer.
     pub fn split(&mut self, count: usize) -> Option<Self> {
         self.0.split(count).map(Self)
     }
@@ -327,22 +342,23 @@ impl fmt::Debug for OwnedPermit {
     }
 }
 
-/// The semaphore is closed.
+/// The semaphore is closed, so no permit was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
+pub struct AcquireError;
 
-impl fmt::Display for Closed {
+impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the semaphore is closed")
     }
 }
 
-impl error::Error for Closed {}
+impl error::Error for AcquireError {}
 
-/// Why a permit was not to be had at once.
+/// The reason why [`Semaphore::try_acquire`] took no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryAcquireError {
-    /// There are too few, or somebody waits.
+    /// Too few permits are available, or a task waits for some.
     NoPermits,
     /// The semaphore is closed.
     Closed,
@@ -351,8 +367,10 @@ pub enum TryAcquireError {
 impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPermits => f.write_str("no permit is free"),
-            Self::Closed => Closed.fmt(f),
+            Self::NoPermits => {
+                f.write_str("too few permits are available, or a task waits for some")
+            }
+            Self::Closed => AcquireError.fmt(f),
         }
     }
 }

@@ -1,43 +1,27 @@
-//! One future's wait for its turn.
+//! One future's wait in a wait queue, and the functions that end it.
 //!
-//! A first poll takes a unit of the task's budget before it looks, whether it then waits or not: a
-//! wait ends the task's poll anyway. ([`wait_until`] looks first.)
+//! The first poll takes one unit of the task's budget before it looks, whether or not it then waits:
+//! a wait ends the task's poll anyway. [`wait_until`] looks first, for a reason given there.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::state_cell::StateCell;
-use super::wait_queue::{Removed, WaitQueue, WaiterId, WaiterState};
-use super::wake::wake_all;
-use crate::task::budget;
-
-/// A state with a queue of those that wait for it to change.
-pub(super) trait HasWaiters {
-    type Payload;
-
-    fn waiters(&mut self) -> &mut WaitQueue<Self::Payload>;
-}
-
-impl<P> HasWaiters for WaitQueue<P> {
-    type Payload = P;
-
-    fn waiters(&mut self) -> &mut Self {
-        self
-    }
-}
+use super::wait_queue::{HasWaiters, Removed, WaitQueue, WaiterId, WaiterState};
+use crate::task::{budget, wake};
 
 type Payload<C> = <<C as StateCell>::State as HasWaiters>::Payload;
 
-/// How something has come.
+/// How a [`Wait`] ended.
 pub(super) enum Acquired<T, P> {
-    /// It was there.
+    /// It took this at the first poll.
     Immediately(T),
-    /// It was waited for. This is the waiter's payload.
+    /// It was enqueued and notified. This is the waiter's payload.
     AfterWait(P),
 }
 
-/// A future's turn. Dropped, it leaves the queue.
+/// A future's wait. Dropped, it is removed from the queue.
 pub(super) struct Wait<'a, C: StateCell<State: HasWaiters>> {
     cell: &'a C,
     id: Option<WaiterId>,
@@ -48,7 +32,7 @@ impl<'a, C: StateCell<State: HasWaiters>> Wait<'a, C> {
         Self { cell, id: None }
     }
 
-    /// Takes what is there at once, or joins the queue and waits to be notified.
+    /// Takes what is available, or is enqueued and waits to be notified.
     #[inline]
     pub(super) fn poll<T>(
         &mut self,
@@ -67,14 +51,14 @@ impl<'a, C: StateCell<State: HasWaiters>> Wait<'a, C> {
         }
     }
 
-    /// Waits to be notified, and leaves then.
+    /// Waits to be notified, and is then removed from the queue.
     #[cold]
     fn poll_removed(&mut self, context: &Context<'_>) -> Poll<Payload<C>> {
         ready!(self.poll_notified(context));
-        Poll::Ready(self.remove().expect("a waiter that was notified has an id").payload)
+        Poll::Ready(self.remove().expect("a notified waiter has an entry").payload)
     }
 
-    /// Joins the queue, unless cloning the waker has brought what is wanted.
+    /// Is enqueued, unless `take` succeeds once the waker has been cloned: that is foreign code.
     #[cold]
     fn take_or_enqueue<T>(
         &mut self,
@@ -92,36 +76,35 @@ impl<'a, C: StateCell<State: HasWaiters>> Wait<'a, C> {
         taken
     }
 
-    /// Joins the queue.
     pub(super) fn enqueue(&mut self, context: &Context<'_>, payload: Payload<C>) {
         let waker = context.waker().clone();
         self.id = Some(self.cell.with(|state| state.waiters().enqueue(waker, payload)));
     }
 
-    /// Waits to be notified, without leaving then.
+    /// Waits to be notified. Stays in the queue.
     pub(super) fn poll_notified(&self, context: &Context<'_>) -> Poll<()> {
-        let id = self.id.as_ref().expect("it has joined");
-        match self.cell.with(|state| state.waiters().standing(id, context.waker())) {
+        let id = self.id.as_ref().expect("the wait is enqueued");
+        match self.cell.with(|state| state.waiters().state(id, context.waker())) {
             WaiterState::Notified => return Poll::Ready(()),
             WaiterState::Waiting => return Poll::Pending,
             WaiterState::StaleWaker => {}
         }
         let waker = context.waker().clone();
-        let (superfluous, notified) = self.cell.with(|state| {
+        let (superfluous, is_notified) = self.cell.with(|state| {
             let waiters = state.waiters();
             (waiters.replace_waker(id, waker), waiters.is_notified(id))
         });
         drop(superfluous);
-        if notified { Poll::Ready(()) } else { Poll::Pending }
+        if is_notified { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Leaves the queue. `None` if it had not joined, or has left.
+    /// Removes the waiter from the queue. `None` if it was not enqueued, or has been removed.
     pub(super) fn remove(&mut self) -> Option<Removed<Payload<C>>> {
         let id = self.id.take()?;
         Some(self.cell.with(|state| state.waiters().remove(id)))
     }
 
-    /// Whether it has an id in the queue, which it waits in or was notified in.
+    /// Whether it has an entry in the queue: it waits, or was notified and has not been removed.
     #[inline]
     pub(super) fn is_enqueued(&self) -> bool {
         self.id.is_some()
@@ -141,27 +124,33 @@ impl<C: StateCell<State: HasWaiters>> Drop for Wait<'_, C> {
     }
 }
 
-/// Waits until something holds, or a call of all waiters says that it did.
+/// Waits until `condition` is true or this waiter is notified.
 ///
-/// It looks before it takes of the budget, and if it has to wait it is in the queue from that look on:
-/// otherwise what comes about, and is over again, while its task yields for its budget would be missed.
-pub(super) async fn wait_until(queue: &RefCell<WaitQueue<()>>, holds: impl Fn() -> bool) {
-    if holds() {
+/// It evaluates the condition before it takes of the budget, and a wait is enqueued right after that:
+/// a condition that becomes true and false again while the task yields for its budget is not missed.
+pub(super) async fn wait_until(queue: &RefCell<WaitQueue<()>>, condition: impl Fn() -> bool) {
+    if condition() {
         return poll_fn(|context| budget::poll_spend(context)).await;
     }
-    let mut turn = Wait::new(queue);
-    let take = |_: &mut WaitQueue<()>| holds().then_some(());
+    let mut wait = Wait::new(queue);
+    let take = |_: &mut WaitQueue<()>| condition().then_some(());
     poll_fn(|context| {
-        if turn.is_enqueued() {
-            return turn.poll_notified(context);
+        if wait.is_enqueued() {
+            return wait.poll_notified(context);
         }
-        turn.take_or_enqueue(context, take, ()).map_or(Poll::Pending, Poll::Ready)
+        wait.take_or_enqueue(context, take, ()).map_or(Poll::Pending, Poll::Ready)
     })
     .await;
 }
 
-/// Calls up to `count` of those that wait.
+/// Notifies and wakes the first `count` waiters; all, if there are fewer.
 pub(super) fn notify(queue: &RefCell<WaitQueue<()>>, count: usize) {
-    let notified = queue.borrow_mut().notify(count, |()| {});
-    wake_all(queue, notified);
+    let wakers = queue.borrow_mut().notify(count, |()| {});
+    wake_all(queue, wakers);
+}
+
+/// Wakes waiters that were notified together. Nothing is borrowed meanwhile.
+pub(super) fn wake_all<P>(queue: &RefCell<WaitQueue<P>>, mut wakers: Vec<Waker>) {
+    wakers.drain(..).for_each(wake);
+    queue.borrow_mut().recycle(wakers);
 }

@@ -1,15 +1,16 @@
-//! The queue of those that wait, which every primitive of this room has.
+//! The wait queue: the FIFO list of waiters that every primitive of this module has.
 //!
 //! It is a list in a slab, linked by indices: a wait takes a free entry and puts its own back, so
-//! that nothing is allocated once the slab has grown, and a waiter in the middle leaves without a
-//! search. What a crowd has left behind is given back when nobody waits any more.
+//! nothing is allocated once the slab has grown, and a waiter in the middle is removed without a
+//! search. The memory of a crowd is freed once no future waits.
 //!
-//! A waiter is *notified* when its turn has come: it is then out of the queue, and its entry stays
-//! only until its future has seen the call, or is dropped. So whatever a call means (a permit is
-//! yours, the event was set) is settled when it is made, not when the future gets to run; and a
-//! future that is forgotten keeps an entry and what it was given, but stands in nobody's way.
+//! Notifying a waiter takes it out of the list. Its entry stays only until its future has seen the
+//! notification, or is dropped. What a notification means (a permit is yours, the event was set) is
+//! settled when it is made, not when the future is polled; so a forgotten future keeps an entry and
+//! what it was given, but blocks no other waiter.
 //!
-//! Nothing here runs foreign code: a waker that is to be woken or dropped is handed out. See `turn`.
+//! Nothing here runs foreign code: a waker to be woken or dropped is returned to the caller. See
+//! `state_cell`.
 
 use std::mem;
 use std::task::Waker;
@@ -21,15 +22,31 @@ use crate::task::Shrink;
 /// No entry has this index.
 const NONE: usize = usize::MAX;
 
-/// Waiting futures, first in first out, each with a payload of what it waits for.
+/// A state with a wait queue, whose waiters wait for the state to change.
+pub(super) trait HasWaiters {
+    type Payload;
+
+    fn waiters(&mut self) -> &mut WaitQueue<Self::Payload>;
+}
+
+impl<P> HasWaiters for WaitQueue<P> {
+    type Payload = P;
+
+    fn waiters(&mut self) -> &mut Self {
+        self
+    }
+}
+
+/// Waiting futures, first in, first out. Each has a payload that says what it waits for, and in
+/// which it finds what it was given.
 pub(super) struct WaitQueue<P> {
     entries: Slab<Entry<P>>,
     first: usize,
     last: usize,
-    /// How many wait to be notified.
+    /// How many have not been notified.
     waiting: usize,
-    /// Empty, with room for the wakers of those that are notified together.
-    room: Vec<Waker>,
+    /// Empty. Its capacity serves for the wakers of waiters that are notified together.
+    spare: Vec<Waker>,
 }
 
 struct Entry<P> {
@@ -40,22 +57,21 @@ struct Entry<P> {
     payload: P,
 }
 
-/// A future's id in the queue. Only [`WaitQueue::leave`] frees it.
+/// A future's entry in the queue. Only [`WaitQueue::remove`] frees it.
 #[derive(Debug)]
 pub(super) struct WaiterId(usize);
 
-/// How a waiter stands.
+/// The state of a waiter, for one that is polled with a given waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaiterState {
-    /// Its turn has come.
     Notified,
-    /// It will be notified by the waker in question.
+    /// It waits, and the given waker is the one that will be woken.
     Waiting,
-    /// It would be notified by another waker.
+    /// It waits, but another waker would be woken.
     StaleWaker,
 }
 
-/// What a waiter leaves behind.
+/// What remains of a waiter that was removed.
 pub(super) struct Removed<P> {
     pub(super) payload: P,
     pub(super) notified: bool,
@@ -65,10 +81,10 @@ pub(super) struct Removed<P> {
 
 impl<P> WaitQueue<P> {
     pub(super) const fn new() -> Self {
-        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, room: Vec::new() }
+        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, spare: Vec::new() }
     }
 
-    /// How many wait to be notified.
+    /// How many wait. Those that were notified do not count.
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
@@ -78,18 +94,18 @@ impl<P> WaitQueue<P> {
         self.waiting == 0
     }
 
-    /// Joins at the end of the queue.
+    /// Adds a waiter at the end of the queue.
     pub(super) fn enqueue(&mut self, waker: Waker, payload: P) -> WaiterId {
         let previous = self.last;
-        let index =
-            self.entries.insert(Entry { waker: Some(waker), previous, next: NONE, payload });
+        let entry = Entry { waker: Some(waker), previous, next: NONE, payload };
+        let index = self.entries.insert(entry);
         self.waiting += 1;
         self.link(previous, index);
         self.last = index;
         WaiterId(index)
     }
 
-    /// Calls the first waiter if `allow` allows it, and gives the waker that is to be woken.
+    /// Notifies the first waiter if `allow` returns true, and returns its waker, to be woken.
     pub(super) fn notify_first(&mut self, allow: impl FnOnce(&mut P) -> bool) -> Option<Waker> {
         let index = self.first;
         let entry = self.entries.get_mut(index)?;
@@ -101,10 +117,10 @@ impl<P> WaitQueue<P> {
         waker
     }
 
-    /// Calls up to `count` waiters together, the first first, so that nothing comes between the
-    /// calls. The wakers are to be woken, and the vector to be [kept](WaitQueue::keep).
+    /// Notifies the first `count` waiters together, in order, so that nothing happens in between.
+    /// Returns their wakers, to be woken; the vector is then to be [recycled](WaitQueue::recycle).
     pub(super) fn notify(&mut self, count: usize, mut mark: impl FnMut(&mut P)) -> Vec<Waker> {
-        let mut wakers = mem::take(&mut self.room);
+        let mut wakers = mem::take(&mut self.spare);
         for _ in 0..count.min(self.waiting) {
             let waker = self.notify_first(|payload| {
                 mark(payload);
@@ -116,16 +132,16 @@ impl<P> WaitQueue<P> {
     }
 
     /// Takes back an empty vector, whose memory serves again.
-    pub(super) fn keep(&mut self, room: Vec<Waker>) {
-        debug_assert!(room.is_empty());
-        if room.capacity() > self.room.capacity() {
-            self.room = room;
-            self.room.shrink();
+    pub(super) fn recycle(&mut self, wakers: Vec<Waker>) {
+        debug_assert!(wakers.is_empty());
+        if wakers.capacity() > self.spare.capacity() {
+            self.spare = wakers;
+            self.spare.shrink();
         }
     }
 
-    /// How a waiter stands, if it wants to be notified by `waker`.
-    pub(super) fn standing(&self, id: &WaiterId, waker: &Waker) -> WaiterState {
+    /// The state of a waiter that is polled with `waker`.
+    pub(super) fn state(&self, id: &WaiterId, waker: &Waker) -> WaiterState {
         match &self.entries[id.0].waker {
             None => WaiterState::Notified,
             Some(present) if present.will_wake(waker) => WaiterState::Waiting,
@@ -137,8 +153,8 @@ impl<P> WaitQueue<P> {
         self.entries[id.0].waker.is_none()
     }
 
-    /// Has a waiter notified by another waker. Gives back the one that is not needed: the former, or
-    /// the new one if the waiter has been notified already.
+    /// Replaces the waker of a waiter. Returns the one that is not needed: the former, or the new one
+    /// if the waiter has been notified already.
     pub(super) fn replace_waker(&mut self, id: &WaiterId, waker: Waker) -> Waker {
         match &mut self.entries[id.0].waker {
             None => waker,
@@ -146,8 +162,8 @@ impl<P> WaitQueue<P> {
         }
     }
 
-    /// Gives up an id, also of a waiter that was notified.
-    #[expect(clippy::needless_pass_by_value, reason = "an id is given up once")]
+    /// Removes a waiter, whether or not it was notified.
+    #[expect(clippy::needless_pass_by_value, reason = "an entry is removed once")]
     pub(super) fn remove(&mut self, id: WaiterId) -> Removed<P> {
         let notified = self.is_notified(&id);
         if !notified {
@@ -158,7 +174,7 @@ impl<P> WaitQueue<P> {
         Removed { payload: entry.payload, notified, _waker: entry.waker }
     }
 
-    /// Takes an entry out of the queue. It keeps its id in the slab.
+    /// Takes an entry out of the list. It stays in the slab.
     fn unlink(&mut self, index: usize) {
         let Entry { previous, next, .. } = self.entries[index];
         self.link(previous, next);
@@ -169,7 +185,7 @@ impl<P> WaitQueue<P> {
         self.waiting -= 1;
     }
 
-    /// Lets `next` follow upon `previous`.
+    /// Makes `next` the entry after `previous`.
     fn link(&mut self, previous: usize, next: usize) {
         match self.entries.get_mut(previous) {
             Some(entry) => entry.next = next,
@@ -195,33 +211,33 @@ mod tests {
 
     fn queue_of(payloads: impl IntoIterator<Item = u32>) -> (WaitQueue<u32>, Vec<WaiterId>) {
         let mut waiters = WaitQueue::new();
-        let join = |payload| waiters.enqueue(Waker::noop().clone(), payload);
-        let ids = payloads.into_iter().map(join).collect();
+        let enqueue = |payload| waiters.enqueue(Waker::noop().clone(), payload);
+        let ids = payloads.into_iter().map(enqueue).collect();
         (waiters, ids)
     }
 
     #[test]
-    fn waiters_are_called_in_the_order_in_which_they_joined() {
+    fn waiters_are_notified_in_the_order_in_which_they_were_enqueued() {
         let (mut waiters, ids) = queue_of(0..3);
         assert_eq!([(); 4].map(|()| notify(&mut waiters)), [Some(0), Some(1), Some(2), None]);
         assert!(waiters.is_empty() && ids.iter().all(|id| waiters.is_notified(id)));
     }
 
     #[test]
-    fn a_waiter_can_leave_from_anywhere() {
-        for leaving in 0..3 {
+    fn a_waiter_can_be_removed_from_anywhere() {
+        for removing in 0..3 {
             let (mut waiters, mut ids) = queue_of(0..3);
-            let left = waiters.remove(ids.remove(leaving));
-            assert!(!left.notified && left.payload == leaving as u32);
+            let removed = waiters.remove(ids.remove(removing));
+            assert!(!removed.notified && removed.payload == removing as u32);
             assert_eq!(waiters.len(), 2);
             let rest: Vec<_> = std::iter::from_fn(|| notify(&mut waiters)).collect();
-            let expected: Vec<_> = (0..3).filter(|payload| *payload != leaving as u32).collect();
+            let expected: Vec<_> = (0..3).filter(|payload| *payload != removing as u32).collect();
             assert_eq!(rest, expected);
         }
     }
 
     #[test]
-    fn a_called_waiter_keeps_its_entry_until_it_leaves() {
+    fn a_notified_waiter_keeps_its_entry_until_it_is_removed() {
         let (mut waiters, mut ids) = queue_of(0..1);
         notify(&mut waiters);
         assert_eq!((waiters.len(), waiters.entries.len()), (0, 1));
@@ -230,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_first_waiter_that_is_not_allowed_holds_up_those_behind() {
-        let (mut waiters, _places) = queue_of([5, 1]);
+    fn a_first_waiter_that_is_not_allowed_blocks_those_behind() {
+        let (mut waiters, _ids) = queue_of([5, 1]);
         assert!(waiters.notify_first(|payload| *payload <= 1).is_none());
         assert_eq!(waiters.len(), 2);
     }
 
     #[test]
-    fn a_call_of_many_is_of_those_that_have_waited_longest() {
+    fn notifying_several_chooses_those_that_have_waited_longest() {
         let (mut waiters, ids) = queue_of(0..3);
         let mut marked = Vec::new();
         let notified = waiters.notify(2, |payload| marked.push(*payload));
@@ -248,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_used_again() {
+    fn freed_entries_are_used_again() {
         let (mut waiters, ids) = queue_of(0..8);
         let capacity = waiters.entries.capacity();
         ids.into_iter().for_each(|id| drop(waiters.remove(id)));
@@ -262,9 +278,9 @@ mod tests {
         assert_eq!((waiters.entries.len(), waiters.entries.capacity()), (0, capacity));
     }
 
-    // A generator of its own, so that it is the same each time.
+    // A hand-written random generator with a fixed seed: each run does the same.
     #[test]
-    fn random_joins_calls_and_leaves_agree_with_a_plain_queue() {
+    fn random_operations_agree_with_a_plain_queue() {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let mut random = move |below: usize| {
             state ^= state << 13;
@@ -275,7 +291,7 @@ mod tests {
         let mut waiters = WaitQueue::new();
         let mut model = VecDeque::new();
         let mut ids = Vec::new();
-        // Miri takes a thousand times as long.
+        // Miri is a thousand times slower.
         let steps = if cfg!(miri) { 500 } else { 20_000_u32 };
         for payload in 0..steps {
             match random(3) {
@@ -287,9 +303,9 @@ mod tests {
                 _ if ids.is_empty() => {}
                 _ => {
                     let (payload, id) = ids.swap_remove(random(ids.len()));
-                    let left = waiters.remove(id);
+                    let removed = waiters.remove(id);
                     let waiting = model.iter().position(|waiting| *waiting == payload);
-                    assert_eq!((left.payload, left.notified), (payload, waiting.is_none()));
+                    assert_eq!((removed.payload, removed.notified), (payload, waiting.is_none()));
                     waiting.map(|position| model.remove(position));
                 }
             }

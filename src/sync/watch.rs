@@ -1,18 +1,17 @@
-//! The latest of a value that changes: every receiver sees the newest, not each.
+//! The latest of a value that changes: a receiver sees the newest value, not every one.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::{error, fmt, mem};
 
-use super::wait::{notify, wait_until};
-use super::wait_queue::WaitQueue;
+use super::endpoints::Endpoints;
 use crate::task::budget;
 
-/// A value with those who change it and those who watch it. Further receivers are clones.
+/// Creates a value that senders change and receivers watch. Clone a receiver to get another.
 ///
-/// The value is handed out as an [`Rc`], so a receiver may keep what it has seen while the value
-/// changes. Sending allocates only while somebody has kept the former value.
+/// The value is handed out as an [`Rc`], so a receiver may keep one while the value changes. Sending
+/// allocates only while a receiver keeps the former value.
 ///
 /// # Example
 ///
@@ -36,24 +35,20 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(Shared {
         value: RefCell::new(Rc::new(value)),
         version: Cell::new(0),
-        senders: Cell::new(1),
-        receivers: Cell::new(1),
-        watching: RefCell::new(WaitQueue::new()),
-        closing: RefCell::new(WaitQueue::new()),
+        senders: Endpoints::one(),
+        receivers: Endpoints::one(),
     });
     (Sender { shared: Rc::clone(&shared) }, Receiver { shared, seen: 0 })
 }
 
 struct Shared<T> {
     value: RefCell<Rc<T>>,
-    /// How often the value was sent.
+    /// How often a value was sent.
     version: Cell<u64>,
-    senders: Cell<usize>,
-    receivers: Cell<usize>,
-    /// Called when there is a new version, or no sender any more.
-    watching: RefCell<WaitQueue<()>>,
-    /// Called when there is no receiver any more.
-    closing: RefCell<WaitQueue<()>>,
+    /// Receivers wait for these to send a new version.
+    senders: Endpoints,
+    /// Senders wait until these are gone.
+    receivers: Endpoints,
 }
 
 impl<T> Shared<T> {
@@ -62,60 +57,62 @@ impl<T> Shared<T> {
     }
 }
 
-/// Who changes the value.
+/// The sending side, which changes the value. Clones change the same value.
 pub struct Sender<T> {
     shared: Rc<Shared<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Changes the value, and lets all receivers know.
+    /// Changes the value and wakes all receivers that wait for a change.
     ///
     /// # Errors
     ///
-    /// The value, if there is no receiver.
+    /// Returns the value if there is no receiver.
     pub fn send(&self, value: T) -> Result<(), T> {
         if self.receivers() == 0 {
             return Err(value);
         }
         let former = self.replace(value);
         self.shared.version.set(self.shared.version.get() + 1);
-        notify(&self.shared.watching, usize::MAX);
-        // Its destructor is foreign code.
+        self.shared.senders.notify_waiters();
+        // Its destructor is foreign code: it runs last.
         drop(former);
         Ok(())
     }
 
-    /// The value.
+    /// The current value.
+    #[doc(alias = "borrow")]
     pub fn latest(&self) -> Rc<T> {
         self.shared.value()
     }
 
-    /// A new receiver, which has seen the present value.
+    /// Creates a receiver that has seen the current value.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.receivers.set(self.receivers() + 1);
+        self.shared.receivers.add();
         Receiver { shared: Rc::clone(&self.shared), seen: self.shared.version.get() }
     }
 
-    /// How many receivers there are.
+    /// The number of receivers.
+    #[doc(alias = "receiver_count")]
     pub fn receivers(&self) -> usize {
-        self.shared.receivers.get()
+        self.shared.receivers.count()
     }
 
     /// Waits until there is no receiver.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, nothing happens.
+    /// Dropping it before it completes has no effect.
     pub async fn closed(&self) {
-        wait_until(&self.shared.closing, || self.receivers() == 0).await;
+        self.shared.receivers.wait_until(|| false).await;
     }
 
-    /// Puts a value in place of the former, in its memory if nobody else has that.
+    /// Replaces the value, in its own memory if no receiver has kept it.
     fn replace(&self, value: T) -> Former<T> {
         let mut present = self.shared.value.borrow_mut();
         match Rc::get_mut(&mut present) {
-            Some(present) => Former::Alone(mem::replace(present, value)),
-            None => Former::Kept(mem::replace(&mut *present, Rc::new(value))),
+            Some(present) => Former::Unshared(mem::replace(present, value)),
+            None => Former::Shared(mem::replace(&mut *present, Rc::new(value))),
         }
     }
 }
@@ -123,24 +120,20 @@ impl<T> Sender<T> {
 /// A value that was replaced.
 #[expect(dead_code, reason = "to be dropped")]
 enum Former<T> {
-    Alone(T),
-    Kept(Rc<T>),
+    Unshared(T),
+    Shared(Rc<T>),
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.senders.set(self.shared.senders.get() + 1);
+        self.shared.senders.add();
         Self { shared: Rc::clone(&self.shared) }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let senders = self.shared.senders.get() - 1;
-        self.shared.senders.set(senders);
-        if senders == 0 {
-            notify(&self.shared.watching, usize::MAX);
-        }
+        self.shared.senders.remove();
     }
 }
 
@@ -150,7 +143,7 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Who watches the value. A clone has seen what this one has.
+/// The receiving side, which watches the value. A clone has seen the same version.
 pub struct Receiver<T> {
     shared: Rc<Shared<T>>,
     /// The version that this receiver has seen.
@@ -158,13 +151,15 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The value, which this receiver has then seen.
+    /// The current value, which counts as seen by this receiver from now on.
+    #[doc(alias = "borrow_and_update")]
     pub fn latest(&mut self) -> Rc<T> {
         self.seen = self.shared.version.get();
         self.shared.value()
     }
 
-    /// The value. If it is new to this receiver, it stays so.
+    /// The current value. If this receiver has not seen it, it stays unseen.
+    #[doc(alias = "borrow")]
     pub fn peek(&self) -> Rc<T> {
         self.shared.value()
     }
@@ -174,41 +169,42 @@ impl<T> Receiver<T> {
         self.seen != self.shared.version.get()
     }
 
-    /// Waits for a value that this receiver has not seen, and counts it as seen. Of several, only the
-    /// newest is there.
+    /// Waits for a value that this receiver has not seen, and counts it as seen. If several were sent,
+    /// only the newest is seen.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if there is none and all senders are gone.
+    /// [`RecvError`] if there is no unseen value and all senders have been dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has seen nothing.
-    pub async fn changed(&mut self) -> Result<(), Closed> {
-        let shared = &self.shared;
-        let goes_on = || self.has_changed() || shared.senders.get() == 0;
-        wait_until(&shared.watching, goes_on).await;
+    /// Dropped before it completes, it has seen nothing.
+    pub async fn changed(&mut self) -> Result<(), RecvError> {
+        self.shared.senders.wait_until(|| self.has_changed()).await;
         if !self.has_changed() {
-            return Err(Closed);
+            return Err(RecvError);
         }
         self.seen = self.shared.version.get();
         Ok(())
     }
 
-    /// Waits until the value, which may be one that was seen, is as `is_so` wants it.
+    /// Waits until `condition` is true for the value, which may be one that this receiver has seen.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if it is not and all senders are gone.
+    /// [`RecvError`] if the condition is false and all senders have been dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may have seen values.
-    pub async fn wait_for(&mut self, mut is_so: impl FnMut(&T) -> bool) -> Result<Rc<T>, Closed> {
+    /// Dropped before it completes, it may have seen values.
+    pub async fn wait_for(
+        &mut self,
+        mut condition: impl FnMut(&T) -> bool,
+    ) -> Result<Rc<T>, RecvError> {
         poll_fn(|context| budget::poll_spend(context)).await;
         loop {
             let value = self.latest();
-            if is_so(&value) {
+            if condition(&value) {
                 return Ok(value);
             }
             // So that a sender finds the value unshared.
@@ -220,18 +216,14 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
+        self.shared.receivers.add();
         Self { shared: Rc::clone(&self.shared), seen: self.seen }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let receivers = self.shared.receivers.get() - 1;
-        self.shared.receivers.set(receivers);
-        if receivers == 0 {
-            notify(&self.shared.closing, usize::MAX);
-        }
+        self.shared.receivers.remove();
     }
 }
 
@@ -241,14 +233,14 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-/// All senders are gone, so the value changes no more.
+/// All senders have been dropped, so the value does not change any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
+pub struct RecvError;
 
-impl fmt::Display for Closed {
+impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value changes no more")
+        f.write_str("the value will not change any more: all senders were dropped")
     }
 }
 
-impl error::Error for Closed {}
+impl error::Error for RecvError {}

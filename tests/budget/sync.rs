@@ -90,7 +90,7 @@ macro_rules! queue_that_is_ready {
                     queue.task_done();
                 }
                 trials.ready("join", async || queue.join().await).await;
-                queue.shutdown();
+                queue.close();
                 trials.ready("put when shut down", async || queue.put(1).await).await;
                 trials.ready("get when shut down", async || queue.get().await).await;
                 trials.ready("reserve when shut down", async || queue.reserve().await).await;

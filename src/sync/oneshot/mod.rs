@@ -1,4 +1,4 @@
-//! One value, sent once: what asyncio's bare `Future` is used for.
+//! A channel for one value, as asyncio's bare `Future` is used.
 
 pub(in crate::sync) mod shared;
 
@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::{error, fmt};
 
-use crate::sync::state_cell::StateCell;
-use shared::{Shared, define_endpoints};
+use super::state_cell::StateCell;
+use shared::{Shared, oneshot_channel};
 
-define_endpoints! {
-    /// The two ends of a channel for one value.
+oneshot_channel! {
+    /// Creates a channel for one value.
     ///
     /// # Example
     ///
@@ -32,31 +32,32 @@ define_endpoints! {
     in Rc<RefCell>
 }
 
-/// The sender was dropped without a value, or the receiver closed before there was one.
+/// The sender was dropped without a value, or the receiver was closed before there was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no value will come")
+        f.write_str("the channel is closed: no value will arrive")
     }
 }
 
 impl error::Error for RecvError {}
 
-/// Why there is no value.
+/// The reason why [`Receiver::try_recv`] returned no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryRecvError {
-    /// It has not come yet.
+    /// There is no value yet.
     Empty,
-    /// None will come, or it was taken.
+    /// No value will arrive, or it was already received.
     Closed,
 }
 
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("no value has come yet"),
+            Self::Empty => f.write_str("the channel has no value yet"),
             Self::Closed => RecvError.fmt(f),
         }
     }

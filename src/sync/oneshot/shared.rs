@@ -1,12 +1,11 @@
-//! One value from one end to another: what the two kinds of `oneshot` do.
+//! What the two kinds of `oneshot` have in common: the state, and the types of the two endpoints.
 
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::sync::state_cell::{StateCell, poll_single};
-use crate::sync::wake::wake_each;
-use crate::task::budget;
+use crate::task::{budget, wake};
 
-/// What the two ends share.
+/// The state that the sender and the receiver share.
 pub(in crate::sync) struct Shared<T> {
     value: Option<T>,
     sender_is_gone: bool,
@@ -34,12 +33,12 @@ impl<T> Shared<T> {
     }
 }
 
-/// Sends the value, or gives it back. [`end_sending`] is to follow.
+/// Stores the value, or returns it if the channel is closed. The caller then calls [`end_sending`].
 pub(in crate::sync) fn send<T>(
-    shared: &impl StateCell<State = Shared<T>>,
+    cell: &impl StateCell<State = Shared<T>>,
     value: T,
 ) -> Result<(), T> {
-    shared.with(|state| {
+    cell.with(|state| {
         if state.is_closed {
             return Err(value);
         }
@@ -48,67 +47,70 @@ pub(in crate::sync) fn send<T>(
     })
 }
 
-pub(in crate::sync) fn end_sending<T>(shared: &impl StateCell<State = Shared<T>>) {
-    let (mut receiver, sender) = shared.with(|state| {
+/// Records that the sender is gone, and wakes the receiver.
+pub(in crate::sync) fn end_sending<T>(cell: &impl StateCell<State = Shared<T>>) {
+    let (receiver, sender) = cell.with(|state| {
         state.sender_is_gone = true;
         (state.receiver.take(), state.sender.take())
     });
-    wake_each(|| receiver.take());
+    receiver.into_iter().for_each(wake);
     drop(sender);
 }
 
-/// No value can be sent any more. One that was sent can still be received.
-pub(in crate::sync) fn close<T>(shared: &impl StateCell<State = Shared<T>>) {
-    let mut sender = shared.with(|state| {
+/// Rejects a value that is sent from now on. One that was sent can still be received.
+pub(in crate::sync) fn close<T>(cell: &impl StateCell<State = Shared<T>>) {
+    let sender = cell.with(|state| {
         state.is_closed = true;
         state.sender.take()
     });
-    wake_each(|| sender.take());
+    sender.into_iter().for_each(wake);
 }
 
-/// The receiver is gone, and with it its waker, and a value that it has not taken: they are not to
-/// live as long as the sender.
-pub(in crate::sync) fn end_receiving<T>(shared: &impl StateCell<State = Shared<T>>) {
-    close(shared);
-    drop(shared.with(|state| (state.value.take(), state.receiver.take())));
+/// Closes the channel and drops the receiver's waker, and the value if it was not received: they must
+/// not live as long as the sender.
+pub(in crate::sync) fn end_receiving<T>(cell: &impl StateCell<State = Shared<T>>) {
+    close(cell);
+    drop(cell.with(|state| (state.value.take(), state.receiver.take())));
 }
 
-/// The value that was sent, if there is one and it was not taken.
+/// Takes the value, or `Err` if there will be none. `None` if it may still be sent.
 pub(in crate::sync) fn try_receive<T>(
-    shared: &impl StateCell<State = Shared<T>>,
+    cell: &impl StateCell<State = Shared<T>>,
 ) -> Option<Result<T, ()>> {
-    shared.with(Shared::take)
+    cell.with(Shared::take)
 }
 
+/// Waits for the value, or for `Err` if there will be none.
 pub(in crate::sync) fn poll_receive<T>(
-    shared: &impl StateCell<State = Shared<T>>,
+    cell: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<T, ()>> {
     ready!(budget::poll_spend(context));
-    poll_single(shared, context, |state| &mut state.receiver, Shared::take)
+    poll_single(cell, context, |state| &mut state.receiver, Shared::take)
 }
 
+/// Waits until the channel is closed.
 pub(in crate::sync) fn poll_closed<T>(
-    shared: &impl StateCell<State = Shared<T>>,
+    cell: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<()> {
     ready!(budget::poll_spend(context));
     let look = |state: &mut Shared<T>| state.is_closed.then_some(());
-    poll_single(shared, context, |state| &mut state.sender, look)
+    poll_single(cell, context, |state| &mut state.sender, look)
 }
 
-/// The two ends, which share the value in `$shared<$cell<_>>`.
-macro_rules! define_endpoints {
-    ($(#[$about:meta])* in $shared:ident<$cell:ident>) => {
+/// Defines `channel` and its two endpoints, which share the state in `$pointer<$cell<_>>`.
+macro_rules! oneshot_channel {
+    ($(#[$about:meta])* in $pointer:ident<$cell:ident>) => {
         $(#[$about])*
         pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-            let shared = $shared::new($cell::new(Shared::new()));
-            (Sender { shared: $shared::clone(&shared) }, Receiver { shared })
+            let cell = $pointer::new($cell::new(Shared::new()));
+            (Sender { cell: $pointer::clone(&cell) }, Receiver { cell })
         }
 
-        /// Where the value is put. Dropped without, it tells the receiver that there will be none.
+        /// The sending side. Dropped without sending, it tells the receiver that there is no value.
         pub struct Sender<T> {
-            shared: $shared<$cell<Shared<T>>>,
+            cell: $pointer<$cell<Shared<T>>>,
         }
 
         impl<T> Sender<T> {
@@ -116,30 +118,30 @@ macro_rules! define_endpoints {
             ///
             /// # Errors
             ///
-            /// The value, if nobody will receive it.
+            /// Returns the value if the receiver was dropped or closed.
             #[doc(alias = "asyncio.Future.set_result")]
             pub fn send(self, value: T) -> Result<(), T> {
-                shared::send(&*self.shared, value)
+                shared::send(&*self.cell, value)
             }
 
-            /// Waits until nobody will receive a value: the receiver was dropped, or closed.
+            /// Waits until the receiver is dropped or closed.
             ///
             /// # Cancel safety
             ///
-            /// Dropped, nothing happens.
+            /// Dropping it before it completes has no effect.
             pub async fn closed(&mut self) {
-                poll_fn(|context| shared::poll_closed(&*self.shared, context)).await;
+                poll_fn(|context| shared::poll_closed(&*self.cell, context)).await;
             }
 
-            /// Whether nobody will receive a value.
+            /// Whether the receiver was dropped or closed.
             pub fn is_closed(&self) -> bool {
-                self.shared.with(|state| state.is_closed())
+                self.cell.with(|state| state.is_closed())
             }
         }
 
         impl<T> Drop for Sender<T> {
             fn drop(&mut self) {
-                shared::end_sending(&*self.shared);
+                shared::end_sending(&*self.cell);
             }
         }
 
@@ -149,35 +151,35 @@ macro_rules! define_endpoints {
             }
         }
 
-        /// Where the value comes out: a future.
+        /// The receiving side: a future of the value.
         ///
-        /// Awaiting it fails with [`RecvError`] if the sender is dropped without a value. It is given out
-        /// once; after that, awaiting by `&mut` again fails, too.
+        /// Awaiting it fails with [`RecvError`] if the sender is dropped without a value. The value is
+        /// received once: awaiting the receiver again by `&mut` fails, too.
         ///
         /// # Cancel safety
         ///
-        /// Awaited by `&mut`, it loses nothing when the await is dropped.
+        /// Awaited by `&mut`, nothing is lost if the await is dropped before it completes.
         #[must_use = "futures do nothing unless awaited"]
         pub struct Receiver<T> {
-            shared: $shared<$cell<Shared<T>>>,
+            cell: $pointer<$cell<Shared<T>>>,
         }
 
         impl<T> Receiver<T> {
-            /// The value, if it is there.
+            /// Receives the value if it has been sent.
             ///
             /// # Errors
             ///
-            /// Says whether it can still come.
+            /// [`TryRecvError::Empty`] if it may still be sent, otherwise [`TryRecvError::Closed`].
             pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-                match shared::try_receive(&*self.shared) {
+                match shared::try_receive(&*self.cell) {
                     None => Err(TryRecvError::Empty),
                     Some(outcome) => outcome.map_err(|()| TryRecvError::Closed),
                 }
             }
 
-            /// Takes no value any more, except one that has been sent.
+            /// Rejects a value that is sent from now on. One that was sent can still be received.
             pub fn close(&mut self) {
-                shared::close(&*self.shared);
+                shared::close(&*self.cell);
             }
         }
 
@@ -185,13 +187,13 @@ macro_rules! define_endpoints {
             type Output = Result<T, RecvError>;
 
             fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-                shared::poll_receive(&*self.shared, context).map_err(|()| RecvError)
+                shared::poll_receive(&*self.cell, context).map_err(|()| RecvError)
             }
         }
 
         impl<T> Drop for Receiver<T> {
             fn drop(&mut self) {
-                shared::end_receiving(&*self.shared);
+                shared::end_receiving(&*self.cell);
             }
         }
 
@@ -203,4 +205,4 @@ macro_rules! define_endpoints {
     };
 }
 
-pub(in crate::sync) use define_endpoints;
+pub(in crate::sync) use oneshot_channel;

@@ -1,23 +1,23 @@
-//! Why a queue takes or gives no item.
+//! Why a queue accepts or returns no item.
 
 use std::{error, fmt};
 
-const SHUT_DOWN: &str = "the queue is shut down";
+const CLOSED: &str = "the queue is closed";
 
-/// The queue is shut down and gives no more items.
+/// The queue is closed and has no more items.
 #[doc(alias = "asyncio.QueueShutDown")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutDown;
+pub struct QueueClosed;
 
-impl fmt::Display for ShutDown {
+impl fmt::Display for QueueClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SHUT_DOWN)
+        f.write_str(CLOSED)
     }
 }
 
-impl error::Error for ShutDown {}
+impl error::Error for QueueClosed {}
 
-/// The queue is shut down and takes no more items. This is the item.
+/// The queue is closed and accepts no more items. Contains the item.
 #[doc(alias = "asyncio.QueueShutDown")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PutError<T>(pub T);
@@ -30,28 +30,29 @@ impl<T> fmt::Debug for PutError<T> {
 
 impl<T> fmt::Display for PutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SHUT_DOWN)
+        f.write_str(CLOSED)
     }
 }
 
 impl<T> error::Error for PutError<T> {}
 
-/// Why an item could not be put at once; with the item.
+/// The reason why `try_put` put no item. Contains the item.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryPutError<T> {
-    /// There is no room, or somebody waits for it.
+    /// There is no room, or another task waits for it.
     #[doc(alias = "asyncio.QueueFull")]
     Full(T),
-    /// The queue is shut down.
+    /// The queue is closed.
     #[doc(alias = "asyncio.QueueShutDown")]
-    ShutDown(T),
+    Closed(T),
 }
 
 impl<T> TryPutError<T> {
-    /// The item.
+    /// Returns the item.
     pub fn into_inner(self) -> T {
         match self {
-            Self::Full(item) | Self::ShutDown(item) => item,
+            Self::Full(item) | Self::Closed(item) => item,
         }
     }
 }
@@ -60,7 +61,7 @@ impl<T> fmt::Debug for TryPutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "Full(..)",
-            Self::ShutDown(_) => "ShutDown(..)",
+            Self::Closed(_) => "Closed(..)",
         })
     }
 }
@@ -69,29 +70,30 @@ impl<T> fmt::Display for TryPutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "the queue is full",
-            Self::ShutDown(_) => SHUT_DOWN,
+            Self::Closed(_) => CLOSED,
         })
     }
 }
 
 impl<T> error::Error for TryPutError<T> {}
 
-/// Why there was no item to be had at once.
+/// The reason why `try_get` returned no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryGetError {
-    /// There is no item, or those that are there are promised to those that wait.
+    /// There is no item, or all items are promised to tasks that wait.
     #[doc(alias = "asyncio.QueueEmpty")]
     Empty,
-    /// The queue is shut down.
+    /// The queue is closed and has no more items.
     #[doc(alias = "asyncio.QueueShutDown")]
-    ShutDown,
+    Closed,
 }
 
 impl fmt::Display for TryGetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the queue is empty",
-            Self::ShutDown => SHUT_DOWN,
+            Self::Closed => CLOSED,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Queues of items from producers to consumers, in three orders.
 //!
-//! - `core` is what they all do, and `store` how each keeps its items.
-//! - `slot` is room that was reserved, and `items` the queue as a stream.
+//! - `core` is what all queues do, and `store` how each keeps its items.
+//! - `permit` is room that was reserved, and `items` the queue as a stream.
 
 mod core;
 mod error;
@@ -13,103 +13,112 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use self::core::Core;
-pub use error::{PutError, ShutDown, TryGetError, TryPutError};
-pub use items::Items;
-pub use permit::Slot;
+pub use error::{PutError, QueueClosed, TryGetError, TryPutError};
+pub use items::QueueItems;
+pub use permit::QueuePermit;
 use store::Smallest;
 
-/// The public face of the core, for one order. Each queue is a type of its own, since a constructor
-/// of a generic one could not tell the order.
+/// Defines the public queue type for one order. Each is a separate type, since a constructor of a
+/// generic one could not infer the order.
 macro_rules! queue {
     ($(#[$about:meta])* $name:ident <T $(: $bound:ident)?> keeps $store:ty) => {
         $(#[$about])*
         pub struct $name<T $(: $bound)?>(Core<$store>);
 
         impl<T $(: $bound)?> $name<T> {
-            /// A queue with room for so many items. Putting one into a full queue waits.
+            /// Creates a queue with room for `capacity` items. Putting one into a full queue waits.
             ///
             /// # Panics
             ///
-            /// If there is room for none.
+            /// If `capacity` is zero.
+            #[doc(alias = "channel")]
             #[track_caller]
             pub fn bounded(capacity: usize) -> Self {
                 Self(Core::bounded(capacity))
             }
 
-            /// A queue that is never full. Nothing but memory holds its producers back: prefer one
-            /// with a bound.
+            /// Creates a queue that is never full. Only memory limits its producers: prefer a bounded
+            /// queue.
+            #[doc(alias = "unbounded_channel")]
             pub fn unbounded() -> Self {
                 Self(Core::unbounded())
             }
 
-            /// Puts an item, and waits for room if there is none.
+            /// Puts an item. Waits for room if there is none.
             ///
             /// # Errors
             ///
-            /// The item, if the queue is shut down, or is shut down meanwhile.
+            /// Returns the item if the queue is closed, or is closed during the wait.
             ///
             /// # Cancel safety
             ///
-            /// Dropped, it has put nothing; the item is dropped with it. To keep the item, reserve
-            /// room for it first.
+            /// Dropped before it completes, it has put nothing; the item is dropped with it. To keep
+            /// the item, [reserve](Self::reserve) room for it first.
+            #[doc(alias = "asyncio.Queue.put")]
+            #[doc(alias = "send")]
             pub async fn put(&self, item: T) -> Result<(), PutError<T>> {
                 self.0.put(item).await
             }
 
-            /// Puts an item if there is room and nobody waits for it.
+            /// Puts an item if there is room and no task waits for it.
             ///
             /// # Errors
             ///
-            /// The item, and why it was not put.
+            /// Returns the item, and why it was not put.
             #[doc(alias = "put_nowait")]
+            #[doc(alias = "try_send")]
             pub fn try_put(&self, item: T) -> Result<(), TryPutError<T>> {
                 self.0.try_put(item)
             }
 
-            /// Waits for room for an item, and keeps it until the item is put.
+            /// Waits for room for an item, and reserves it until the item is put.
             ///
             /// # Errors
             ///
-            /// [`ShutDown`] if the queue is shut down, or is shut down meanwhile.
+            /// [`QueueClosed`] if the queue is closed, or is closed during the wait.
             ///
             /// # Cancel safety
             ///
-            /// Dropped, it has reserved nothing.
-            pub async fn reserve(&self) -> Result<Slot<'_, T>, ShutDown> {
+            /// Dropped before it completes, it has reserved nothing.
+            pub async fn reserve(&self) -> Result<QueuePermit<'_, T>, QueueClosed> {
                 self.0.reserve().await?;
-                Ok(Slot::new(&self.0))
+                Ok(QueuePermit::new(&self.0))
             }
 
-            /// Takes an item, and waits for one if there is none.
+            /// Takes the next item. Waits for one if there is none.
             ///
             /// # Errors
             ///
-            /// [`ShutDown`] if the queue was shut down, once its items have been taken; at once if it
-            /// was [emptied](Self::shutdown_now).
+            /// [`QueueClosed`] if the queue is closed and all items have been taken, or dropped by
+            /// [`close_now`](Self::close_now).
             ///
             /// # Cancel safety
             ///
-            /// Dropped, it has taken no item.
-            pub async fn get(&self) -> Result<T, ShutDown> {
+            /// Dropped before it completes, it has taken no item.
+            #[doc(alias = "asyncio.Queue.get")]
+            #[doc(alias = "recv")]
+            pub async fn get(&self) -> Result<T, QueueClosed> {
                 self.0.get().await
             }
 
-            /// Takes an item if there is one that is not promised to somebody who waits.
+            /// Takes the next item if there is one that is not promised to a task that waits.
             ///
             /// # Errors
             ///
-            /// Says whether the queue is empty or shut down.
+            /// [`TryGetError::Closed`] if the queue is closed, otherwise [`TryGetError::Empty`].
             #[doc(alias = "get_nowait")]
+            #[doc(alias = "try_recv")]
             pub fn try_get(&self) -> Result<T, TryGetError> {
                 self.0.try_get()
             }
 
-            /// The items, as a stream that ends when the queue is shut down.
-            pub fn items(&self) -> Items<'_, T> {
-                Items::new(&self.0)
+            /// Returns the items as a stream, which ends when the queue is closed.
+            #[doc(alias = "ReceiverStream")]
+            pub fn items(&self) -> QueueItems<'_, T> {
+                QueueItems::new(&self.0)
             }
 
-            /// Says that the work on one item is done: see [`Self::join`].
+            /// Reports that the work on one item is done: see [`Self::join`].
             ///
             /// # Panics
             ///
@@ -124,54 +133,57 @@ macro_rules! queue {
             ///
             /// # Cancel safety
             ///
-            /// Dropped, nothing happens.
+            /// Dropping it before it completes has no effect.
             pub async fn join(&self) {
                 self.0.join().await;
             }
 
-            /// Takes no more items. Those that are there can still be taken; who waits for room, or
-            /// for an item when there is none, gets an error.
-            pub fn shutdown(&self) {
-                self.0.shutdown();
+            /// Closes the queue: it accepts no more items. Its items can still be taken; all waits for
+            /// room fail, and all waits for an item once there is none.
+            #[doc(alias = "asyncio.Queue.shutdown")]
+            #[doc(alias = "shutdown")]
+            pub fn close(&self) {
+                self.0.close();
             }
 
-            /// Shuts down at once: drops the items that are there, as if the work on them were done,
-            /// and gives an error to all that wait.
+            /// Closes the queue and drops its items, as if the work on them were done. All waits fail.
+            #[doc(alias = "shutdown_now")]
             #[doc(alias = "immediate")]
-            pub fn shutdown_now(&self) {
-                self.0.shutdown_now();
+            pub fn close_now(&self) {
+                self.0.close_now();
             }
 
-            /// Whether it was shut down, in either way.
-            pub fn is_shut_down(&self) -> bool {
-                self.0.is_shut_down()
+            /// Whether the queue was closed, in either way.
+            #[doc(alias = "is_shut_down")]
+            pub fn is_closed(&self) -> bool {
+                self.0.is_closed()
             }
 
-            /// How many items are there, also those that are promised to somebody.
+            /// The number of items, including those that are promised to a task that waits.
             #[doc(alias = "qsize")]
             pub fn len(&self) -> usize {
                 self.0.len()
             }
 
-            /// Whether there are no items.
+            /// Whether the queue has no items.
             #[doc(alias = "empty")]
             pub fn is_empty(&self) -> bool {
                 self.0.len() == 0
             }
 
-            /// Whether there is no room that is not reserved or promised to somebody.
+            /// Whether all room is used, reserved or promised to a task that waits.
             #[doc(alias = "full")]
             pub fn is_full(&self) -> bool {
                 self.0.is_full()
             }
 
-            /// For how many items there is room at most, if there is a bound.
+            /// The number of items that the queue has room for, if it is bounded.
             #[doc(alias = "maxsize")]
             pub fn capacity(&self) -> Option<usize> {
                 self.0.capacity()
             }
 
-            /// For how many of the items that were put `task_done` has not been called.
+            /// The number of items for which `task_done` has not been called yet.
             pub fn unfinished(&self) -> usize {
                 self.0.unfinished()
             }
@@ -186,7 +198,7 @@ macro_rules! queue {
                     .field("getting", &getting)
                     .field("putting", &putting)
                     .field("unfinished", &self.unfinished())
-                    .field("shut_down", &self.is_shut_down())
+                    .field("closed", &self.is_closed())
                     .finish()
             }
         }
@@ -196,9 +208,9 @@ macro_rules! queue {
 queue! {
     /// A queue of items: first in, first out.
     ///
-    /// Producers [`put`](Queue::put), consumers [`get`](Queue::get); both wait in turn, as
-    /// [the module](crate::sync#fairness) says. That a getter's turn has come means that it is
-    /// promised an item; which one is settled when it runs.
+    /// Producers [`put`](Queue::put), consumers [`get`](Queue::get); both are served first in, first
+    /// out, as described in [the module](crate::sync#fairness). A getter that is notified is promised
+    /// an item; which one is settled when it is polled.
     ///
     /// # Example
     ///
@@ -229,7 +241,7 @@ queue! {
     ///         })
     ///     });
     ///     queue.join().await;
-    ///     queue.shutdown();
+    ///     queue.close();
     ///     let mut slept = 0;
     ///     for worker in workers {
     ///         slept += worker.await.unwrap();
@@ -247,11 +259,11 @@ queue! {
     ///
     /// annulus::run(async {
     ///     let queue = Queue::bounded(2);
-    ///     let slot = queue.reserve().await.unwrap();
+    ///     let permit = queue.reserve().await.unwrap();
     ///     queue.put("first").await.unwrap();
     ///     assert!(queue.try_put("no room").is_err());
-    ///     slot.put("second").unwrap();
-    ///     queue.shutdown();
+    ///     permit.put("second").unwrap();
+    ///     queue.close();
     ///     assert_eq!(queue.items().collect::<Vec<_>>().await, ["first", "second"]);
     /// })?;
     /// # Ok::<(), annulus::SetupError>(())
@@ -262,9 +274,9 @@ queue! {
 }
 
 queue! {
-    /// A queue whose smallest item comes first; of equal ones, the one that was put first.
+    /// A queue that returns its smallest item first; of equal items, the one that was put first.
     ///
-    /// It is otherwise as [`Queue`]. While it compares two items it may not be used by the comparison.
+    /// Otherwise it is like [`Queue`]. The comparison of two items must not use the queue.
     ///
     /// # Example
     ///
@@ -285,9 +297,9 @@ queue! {
 }
 
 queue! {
-    /// A queue whose newest item comes first.
+    /// A queue that returns its newest item first.
     ///
-    /// It is otherwise as [`Queue`].
+    /// Otherwise it is like [`Queue`].
     ///
     /// # Example
     ///

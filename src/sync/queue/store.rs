@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use crate::task::Shrink;
 
-/// Items in some order.
+/// A collection that returns its items in some order.
 pub(super) trait Store: Default {
     type Item;
 
@@ -52,7 +52,7 @@ impl<T> Store for Vec<T> {
     }
 }
 
-/// The smallest first; of equals, the first in.
+/// The smallest first; of equal items, first in, first out.
 pub(super) struct Smallest<T> {
     heap: BinaryHeap<Reverse<(T, u64)>>,
     pushed: u64,

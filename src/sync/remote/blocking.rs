@@ -1,4 +1,4 @@
-//! Waiting on a thread that has no loop.
+//! Waiting on a thread that runs no event loop.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,17 +20,17 @@ impl Wake for Unpark {
     }
 }
 
-/// Lets the thread sleep until a future has ended.
+/// Blocks the thread until a future has completed.
 ///
 /// # Panics
 ///
-/// In a task: its loop would stand still, and with it perhaps the one that is waited for.
+/// In a task: that would block its event loop, and perhaps the task that it waits for. The panic
+/// names the `function` that was called and the `instead` that waits asynchronously.
 #[track_caller]
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+pub(super) fn block_on<F: Future>(future: F, function: &str, instead: &str) -> F::Output {
     assert!(
         !is_in_task(),
-        "this thread is running a task: use the form that is awaited, or `to_thread`, instead of \
-         blocking the loop"
+        "`{function}` called in a task: it would block the event loop; use `{instead}`"
     );
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));

@@ -1,28 +1,29 @@
 //! A bounded channel from many senders to one receiver.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
-use std::{error, fmt};
 
 use futures_util::Stream;
+use futures_util::stream::FusedStream;
 
 use super::blocking::block_on;
-use crate::sync::permits::{Acquire, HasPermits, PermitRequest, PermitState, update};
+use super::error::{SendError, TryRecvError, TrySendError};
+use crate::sync::permits::{Acquire, HasPermits, PermitState, update};
 use crate::sync::state_cell::{StateCell, poll_single};
-use crate::sync::wait::HasWaiters;
-use crate::sync::wait_queue::WaitQueue;
-use crate::sync::wake::wake_each;
-use crate::task::{Shrink, budget};
+use crate::task::{Shrink, budget, wake};
 
-/// A channel with room for `capacity` values. A sender that finds it full waits, in turn.
+/// Creates a channel with room for `capacity` values.
+///
+/// A sender that finds it full waits for room. Senders that wait are served first in, first out.
 ///
 /// # Panics
 ///
-/// If there is room for none.
+/// If `capacity` is zero.
 ///
 /// # Example
 ///
@@ -49,7 +50,7 @@ use crate::task::{Shrink, budget};
 #[doc(alias = "mpsc")]
 #[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(capacity > 0, "a channel needs room for a value");
+    assert!(capacity > 0, "`remote::channel(0)`: a channel needs room for at least one value");
     let state = State {
         room: PermitState::new(capacity),
         values: VecDeque::new(),
@@ -57,11 +58,11 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
         receiver: None,
     };
     let shared = Arc::new(Mutex::new(state));
-    (Sender { shared: Arc::clone(&shared) }, Receiver { shared })
+    (Sender { shared: Arc::clone(&shared) }, Receiver { shared, is_terminated: false })
 }
 
 struct State<T> {
-    /// Ended when the receiver has closed.
+    /// Closed when the receiver is.
     room: PermitState,
     values: VecDeque<T>,
     senders: usize,
@@ -69,7 +70,7 @@ struct State<T> {
 }
 
 impl<T> State<T> {
-    /// Puts a value for which there is room, and gives whom to wake.
+    /// Stores a value for which a permit of room was taken, and returns the receiver's waker.
     fn put(&mut self, value: T) -> Result<Option<Waker>, T> {
         if self.room.is_closed() {
             return Err(value);
@@ -78,7 +79,8 @@ impl<T> State<T> {
         Ok(self.receiver.take())
     }
 
-    /// The next value, with the sender to be woken for the room it leaves. Or the end.
+    /// Takes the next value, with the waker of the sender that is granted its room. `Some(None)` if
+    /// there will be no more, `None` if there may be.
     fn take(&mut self) -> Option<Option<(T, Option<Waker>)>> {
         match self.values.pop_front() {
             Some(value) => {
@@ -91,35 +93,27 @@ impl<T> State<T> {
     }
 }
 
-impl<T> HasWaiters for State<T> {
-    type Payload = PermitRequest;
-
-    fn waiters(&mut self) -> &mut WaitQueue<PermitRequest> {
-        self.room.waiters()
-    }
-}
-
 impl<T> HasPermits for State<T> {
     fn permits(&mut self) -> &mut PermitState {
         &mut self.room
     }
 }
 
-/// Where values are put. Clones send to the same receiver.
+/// The sending side. Clones send to the same receiver.
 pub struct Sender<T> {
     shared: Arc<Mutex<State<T>>>,
 }
 
 impl<T> Sender<T> {
-    /// Sends a value, and waits for room if there is none.
+    /// Sends a value. Waits for room if there is none.
     ///
     /// # Errors
     ///
-    /// The value, if the receiver is gone or closed.
+    /// Returns the value if the receiver was dropped or closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has sent nothing; the value is dropped with it.
+    /// Dropped before it completes, it has sent nothing; the value is dropped with it.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
         poll_fn(|context| budget::poll_spend(context)).await;
         let value = match self.try_send(value) {
@@ -130,42 +124,42 @@ impl<T> Sender<T> {
         if Acquire::new(&*self.shared, 1).await.is_err() {
             return Err(SendError(value));
         }
-        let mut receiver = self.shared.with(|state| state.put(value)).map_err(SendError)?;
-        wake_each(|| receiver.take());
+        let receiver = self.shared.with(|state| state.put(value)).map_err(SendError)?;
+        receiver.into_iter().for_each(wake);
         Ok(())
     }
 
-    /// Sends a value if there is room and nobody waits for it.
+    /// Sends a value if there is room and no other sender waits for it.
     ///
     /// # Errors
     ///
-    /// The value, and why it was not sent.
+    /// Returns the value, and why it was not sent.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        let mut receiver = self.shared.with(|state| match state.room.take(1) {
+        let receiver = self.shared.with(|state| match state.room.take(1) {
             Some(Ok(())) => state.put(value).map_err(TrySendError::Closed),
             Some(Err(_)) => Err(TrySendError::Closed(value)),
             None => Err(TrySendError::Full(value)),
         })?;
-        wake_each(|| receiver.take());
+        receiver.into_iter().for_each(wake);
         Ok(())
     }
 
-    /// Sends a value, and blocks the thread until there is room. For threads without a loop.
+    /// Sends a value, and blocks the thread until there is room. For threads without an event loop.
     ///
     /// # Errors
     ///
-    /// As [`Sender::send`].
+    /// Returns the value if the receiver was dropped or closed.
     ///
     /// # Panics
     ///
-    /// In a task, also if there is room: use [`send`](Self::send) or [`try_send`](Self::try_send).
+    /// In a task, even if there is room: use [`send`](Self::send) or [`try_send`](Self::try_send).
     #[doc(alias = "blocking_send")]
     #[track_caller]
     pub fn send_blocking(&self, value: T) -> Result<(), SendError<T>> {
-        block_on(self.send(value))
+        block_on(self.send(value), "remote::Sender::send_blocking", "send")
     }
 
-    /// Whether the receiver is gone or closed.
+    /// Whether the receiver was dropped or closed.
     pub fn is_closed(&self) -> bool {
         self.shared.with(|state| state.room.is_closed())
     }
@@ -180,11 +174,11 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut receiver = self.shared.with(|state| {
+        let receiver = self.shared.with(|state| {
             state.senders -= 1;
             if state.senders == 0 { state.receiver.take() } else { None }
         });
-        wake_each(|| receiver.take());
+        receiver.into_iter().for_each(wake);
     }
 }
 
@@ -194,63 +188,67 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Where values come out, also as a [`Stream`].
+/// The receiving side, which is also a [`Stream`] of the values.
+///
+/// The stream is fused: it has terminated once a receive has returned `None`.
 pub struct Receiver<T> {
     shared: Arc<Mutex<State<T>>>,
+    is_terminated: bool,
 }
 
 impl<T> Receiver<T> {
-    /// Waits for the next value. `None` when all have been received and all senders are gone, or the
-    /// receiver was closed.
+    /// Waits for the next value. Returns `None` once all values have been received and all senders
+    /// have been dropped, or this receiver was closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has received nothing.
+    /// Dropped before it completes, it has received nothing.
     pub async fn recv(&mut self) -> Option<T> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// The next value, if there is one.
+    /// Receives the next value if there is one.
     ///
     /// # Errors
     ///
-    /// Says whether one can still come.
+    /// [`TryRecvError::Empty`] if a value may still be sent, otherwise [`TryRecvError::Closed`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         match self.shared.with(State::take) {
             None => Err(TryRecvError::Empty),
-            Some(taken) => received(taken).ok_or(TryRecvError::Closed),
+            Some(taken) => self.finish(taken).ok_or(TryRecvError::Closed),
         }
     }
 
-    /// Waits for the next value, and blocks the thread meanwhile. For threads without a loop.
+    /// Waits for the next value, and blocks the thread until then. For threads without an event loop.
     ///
     /// # Panics
     ///
-    /// In a task, also if there is a value: use [`recv`](Self::recv) or
+    /// In a task, even if there is a value: use [`recv`](Self::recv) or
     /// [`try_recv`](Self::try_recv).
     #[doc(alias = "blocking_recv")]
     #[track_caller]
     pub fn recv_blocking(&mut self) -> Option<T> {
-        block_on(self.recv())
+        block_on(self.recv(), "remote::Receiver::recv_blocking", "recv")
     }
 
-    /// Takes no more values. Those that were sent can still be received.
+    /// Rejects values that are sent from now on. Those that were sent can still be received.
     pub fn close(&mut self) {
         update(&*self.shared, PermitState::close);
     }
 
     fn poll_recv(&mut self, context: &Context<'_>) -> Poll<Option<T>> {
         ready!(budget::poll_spend(context));
-        let look = State::take;
-        poll_single(&*self.shared, context, |state| &mut state.receiver, look).map(received)
+        let poll = poll_single(&*self.shared, context, |state| &mut state.receiver, State::take);
+        poll.map(|taken| self.finish(taken))
     }
-}
 
-/// Wakes the sender for whom there is room now.
-fn received<T>(taken: Option<(T, Option<Waker>)>) -> Option<T> {
-    let (value, mut sender) = taken?;
-    wake_each(|| sender.take());
-    Some(value)
+    /// Wakes the sender that was granted the room of the value.
+    fn finish(&mut self, taken: Option<(T, Option<Waker>)>) -> Option<T> {
+        self.is_terminated = taken.is_none();
+        let (value, sender) = taken?;
+        sender.into_iter().for_each(wake);
+        Some(value)
+    }
 }
 
 impl<T> Stream for Receiver<T> {
@@ -258,6 +256,12 @@ impl<T> Stream for Receiver<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         self.poll_recv(context)
+    }
+}
+
+impl<T> FusedStream for Receiver<T> {
+    fn is_terminated(&self) -> bool {
+        self.is_terminated
     }
 }
 
@@ -274,81 +278,3 @@ impl<T> fmt::Debug for Receiver<T> {
         f.debug_struct("Receiver").field("len", &len).field("senders", &senders).finish()
     }
 }
-
-const CLOSED: &str = "the channel is closed";
-
-/// The receiver is gone or closed. This is the value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SendError<T>(pub T);
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(CLOSED)
-    }
-}
-
-impl<T> error::Error for SendError<T> {}
-
-/// Why a value could not be sent at once; with the value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<T> {
-    /// There is no room, or somebody waits for it.
-    Full(T),
-    /// The receiver is gone or closed.
-    Closed(T),
-}
-
-impl<T> TrySendError<T> {
-    /// The value.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Full(value) | Self::Closed(value) => value,
-        }
-    }
-}
-
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-impl<T> fmt::Display for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the channel is full",
-            Self::Closed(_) => CLOSED,
-        })
-    }
-}
-
-impl<T> error::Error for TrySendError<T> {}
-
-/// Why there is no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// None has come.
-    Empty,
-    /// None will come.
-    Closed,
-}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the channel is empty",
-            Self::Closed => CLOSED,
-        })
-    }
-}
-
-impl error::Error for TryRecvError {}

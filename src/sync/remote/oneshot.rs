@@ -1,4 +1,4 @@
-//! One value, sent once, from any thread to any other.
+//! A channel for one value, from any thread to any other.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use crate::sync::oneshot::shared::{self, Shared, define_endpoints};
+use crate::sync::oneshot::shared::{self, Shared, oneshot_channel};
 use crate::sync::oneshot::{RecvError, TryRecvError};
 use crate::sync::state_cell::StateCell;
 
-define_endpoints! {
-    /// The two ends of a channel for one value.
+oneshot_channel! {
+    /// Creates a channel for one value.
     ///
     /// # Example
     ///
