@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::cell::Cell;
-use std::future::{Future, pending};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::time::Duration;
 
 use annulus::blocking::to_thread;
@@ -233,6 +234,32 @@ fn a_panic_of_the_body_goes_through_and_ends_the_stream() {
     });
 }
 
+// The stream is borrowed while its body runs. So the body finds it borrowed, panics, and is dropped.
+#[test]
+fn a_body_that_polls_its_own_stream_panics_and_ends_the_stream() {
+    type Shared = Rc<RefCell<Option<Generator<'static, u32>>>>;
+    fn next(shared: &Shared) -> impl Future<Output = Option<u32>> + use<> {
+        let shared = Rc::clone(shared);
+        poll_fn(move |context| shared.borrow_mut().as_mut().unwrap().poll_next_unpin(context))
+    }
+    let (shared, drops) = (Shared::default(), Drops::default());
+    let (its, guard) = (Rc::clone(&shared), drops.guard());
+    *shared.borrow_mut() = Some(generate(async move |y| {
+        let _guard = guard;
+        y.emit(1).await;
+        assert!(its.try_borrow_mut().is_err());
+        next(&its).await;
+        y.emit(2).await;
+    }));
+    run(async {
+        assert_eq!(next(&shared).await, Some(1));
+        AssertUnwindSafe(next(&shared)).catch_unwind().await.unwrap_err();
+        assert_eq!(drops.count(), 1);
+        assert!(shared.borrow().as_ref().unwrap().is_terminated());
+        assert_eq!(next(&shared).await, None);
+    });
+}
+
 #[test]
 fn forgotten_it_does_no_harm() {
     run(async {
@@ -276,7 +303,7 @@ fn an_item_that_is_ready_is_taken_in_one_poll_and_wakes_nobody() {
                 }
                 count
             });
-            std::future::poll_fn(|context| {
+            poll_fn(|context| {
                 polls.set(polls.get() + 1);
                 all.as_mut().poll(context)
             })

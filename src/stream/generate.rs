@@ -1,8 +1,7 @@
 //! A stream whose items an async body emits.
 //!
-//! The body is polled by the stream's poll, and only then. What it emits stands in a place that both
-//! know, until the same poll of the stream takes it from there; the body, which waits meanwhile, goes
-//! on with the next poll.
+//! The body is polled by a poll of the stream, and only then. An item that it emits is stored in the
+//! `Handoff`, from which the same poll of the stream takes it. Until the next poll the body waits.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,19 +13,20 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use crate::task::{budget, poll_until};
+use crate::task::{budget, poll_until, wake};
 
-/// A stream of what `body` emits, which ends when the body does.
+/// Creates a stream of the items that `body` emits, which ends when the body does.
 ///
-/// The body runs only while the stream is polled, and stands still at each [`Emitter::emit`] until the
-/// next item is asked for; dropping the stream drops it where it stands. So what has to be cleaned up
-/// belongs into destructors; in Python a generator that is closed can still await.
+/// The body runs only while the stream is polled, and waits at each [`Emitter::emit`] until the next
+/// item is requested. Dropping the stream drops the body at that point. So cleaning up belongs into
+/// destructors; in Python a generator that is closed can still await.
 ///
 /// The stream needs no pinning: it can be used with `while let` and `StreamExt` as it is.
 ///
 /// # Panics
 ///
-/// The stream panics if the body does, and has ended then.
+/// The stream panics if the body does, and has then ended. A body cannot poll its own stream: a
+/// [`RefCell`] that holds the stream is borrowed while the body runs, so borrowing it there panics.
 ///
 /// # Example
 ///
@@ -58,12 +58,14 @@ use crate::task::{budget, poll_until};
 /// ```
 #[doc(alias = "async generator")]
 pub fn generate<'a, T: 'a>(body: impl AsyncFnOnce(&Emitter<T>) + 'a) -> Generator<'a, T> {
-    let place = Rc::new(Place::default());
-    let emitter = Emitter { place: Rc::clone(&place) };
-    Generator { body: Some(Box::pin(async move { body(&emitter).await })), place }
+    let handoff = Rc::new(Handoff::default());
+    let emitter = Emitter { handoff: Rc::clone(&handoff) };
+    Generator { body: Some(Box::pin(async move { body(&emitter).await })), handoff }
 }
 
-/// [`generate`] for a body that can fail: its error is the stream's last item.
+/// Creates a stream as [`generate`] does, of a body that can fail.
+///
+/// The error that the body returns is the stream's last item.
 ///
 /// # Example
 ///
@@ -94,44 +96,46 @@ pub fn try_generate<'a, T: 'a, E: 'a>(
     })
 }
 
-/// Where the body of a [`generate`] puts its items.
+/// Emits the items of a [`generate`] body.
 pub struct Emitter<T> {
-    place: Rc<Place<T>>,
+    handoff: Rc<Handoff<T>>,
 }
 
 impl<T> Emitter<T> {
-    /// Gives an item to the stream, and waits until the next one is asked for.
+    /// Emits an item, and waits until the next one is requested.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, the item has been given all the same, unless another had been
-    /// emitted in the same poll of the stream and not been taken yet.
+    /// Dropped after its first poll, it has emitted the item nevertheless, unless another item was
+    /// emitted in the same poll of the stream.
+    #[doc(alias = "yield")]
     pub async fn emit(&self, item: T) {
-        let place = &self.place;
-        poll_fn(|context| place.poll_until(context, || !place.full.get())).await;
-        place.put(item);
-        let taken = place.taken.get();
-        poll_fn(|context| place.poll_until(context, || place.taken.get() != taken)).await;
+        let handoff = &self.handoff;
+        poll_fn(|context| handoff.poll_until(context, || !handoff.full.get())).await;
+        handoff.put(item);
+        let taken = handoff.taken.get();
+        poll_fn(|context| handoff.poll_until(context, || handoff.taken.get() != taken)).await;
     }
 }
 
 impl<T> fmt::Debug for Emitter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emitter").field("full", &self.place.full.get()).finish()
+        f.debug_struct("Emitter").field("full", &self.handoff.full.get()).finish()
     }
 }
 
-/// What a generator and its body share.
-struct Place<T> {
+/// Passes items from the body to the stream, which share it.
+struct Handoff<T> {
     item: RefCell<Option<T>>,
+    /// Whether an item was put for which no next one has been requested yet.
     full: Cell<bool>,
-    /// How many items have been asked for after they were put here.
+    /// For how many items the next one has been requested.
     taken: Cell<u64>,
-    /// Who waits in the body for the item to be taken.
+    /// The wakers of emits that wait for that.
     waiting: RefCell<Vec<Waker>>,
 }
 
-impl<T> Default for Place<T> {
+impl<T> Default for Handoff<T> {
     fn default() -> Self {
         Self {
             item: RefCell::default(),
@@ -142,7 +146,7 @@ impl<T> Default for Place<T> {
     }
 }
 
-impl<T> Place<T> {
+impl<T> Handoff<T> {
     fn put(&self, item: T) {
         self.full.set(true);
         *self.item.borrow_mut() = Some(item);
@@ -159,42 +163,40 @@ impl<T> Place<T> {
         )
     }
 
-    /// The next item is asked for by a poll with `context`, which comes to the body right after this.
-    fn ask(&self, context: &Context<'_>) {
+    /// Requests the next item, for a poll of the stream with `context`, which then polls the body.
+    fn request(&self, context: &Context<'_>) {
         if self.item.borrow().is_none() && self.full.replace(false) {
             self.taken.set(self.taken.get() + 1);
         }
-        // Wakers are foreign: they are called and dropped while nothing is borrowed.
+        // Wakers are foreign code: they are woken and dropped while nothing is borrowed.
         let mut waiting = self.waiting.take();
-        for waker in waiting.drain(..).filter(|waker| !waker.will_wake(context.waker())) {
-            waker.wake();
-        }
+        waiting.drain(..).filter(|waker| !waker.will_wake(context.waker())).for_each(wake);
         let newer = self.waiting.replace(waiting);
         self.waiting.borrow_mut().extend(newer);
     }
 }
 
-/// The stream of [`generate`].
+/// The stream of [`generate`]. It is fused.
 #[must_use = "streams do nothing unless polled"]
 pub struct Generator<'a, T> {
-    /// Absent once it has ended.
+    /// `None` once it has ended, and while it is polled.
     body: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
-    place: Rc<Place<T>>,
+    handoff: Rc<Handoff<T>>,
 }
 
 impl<T> Stream for Generator<'_, T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        // So that a body that never waits keeps nobody from its turn.
+        // So that a body that never waits does not starve other tasks.
         ready!(budget::poll_spend(context));
-        // Taken out, so that a body that panics is gone.
+        // Taken out, so that a body that panics is dropped.
         let Some(mut body) = self.body.take() else { return Poll::Ready(None) };
-        self.place.ask(context);
+        self.handoff.request(context);
         if body.as_mut().poll(context).is_pending() {
             self.body = Some(body);
         }
-        let item = self.place.item.take();
+        let item = self.handoff.item.take();
         match item {
             None if self.body.is_some() => Poll::Pending,
             last => Poll::Ready(last),

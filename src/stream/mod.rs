@@ -1,7 +1,8 @@
-//! Streams made of async code.
+//! Streams whose items an async body emits.
 //!
 //! [`generate`](fn@generate) is what an asynchronous generator is in Python: a body that awaits, and
-//! emits items as it goes. Streams of items that exist already are in `futures_util::stream`.
+//! emits items between its awaits. For streams of items that exist already, see
+//! `futures_util::stream`.
 
 mod generate;
 
