@@ -52,13 +52,20 @@
 //!   stands should not drop writes. To bound a write in time, spawn it, or close the stream.
 
 mod address;
+mod listener;
+mod options;
+mod server;
+mod stream;
 mod tcp;
 
 pub use address::{ToAddresses, lookup};
-#[doc(inline)]
-pub use tcp::{
-    ConnectOptions, Detached, HandlerFailure, HandlerOutcome, Incoming, Keepalive, ListenOptions,
-    OwnedReadHalf, OwnedWriteHalf, ReuniteError, Server, ServerOptions, Shutdown, StreamReader,
-    StreamWriter, TcpListener, TcpStream, copy_bidirectional, open_connection,
-    open_connection_with, start_server, start_server_on, start_server_with,
+pub use options::Keepalive;
+pub use server::{
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_on,
+    start_server_with,
 };
+pub use stream::{
+    OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamReader, StreamWriter, copy_bidirectional,
+    open_connection, open_connection_with,
+};
+pub use tcp::{ConnectOptions, Detached, Incoming, ListenOptions, TcpListener, TcpStream};

@@ -15,11 +15,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::Keepalive;
-use super::options::{Initial, Setting};
 use crate::driver::{Driver, Place};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
+use crate::net::options::{Initial, Keepalive, Setting};
 use crate::op::{Connect, Descriptor, Op, OpenSocket, SetOption, Socket};
 use crate::runtime::context;
 use crate::sys::socket;

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
-use super::options::Initial;
-use super::trouble::Trouble;
-use super::{Keepalive, TcpStream};
+use super::TcpStream;
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
+use crate::net::listener::backoff::Trouble;
+use crate::net::options::{Initial, Keepalive};
 use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::{errno, socket};
@@ -183,7 +183,7 @@ impl TcpListener {
 
     /// From now on no more connections are taken from the backlog than there is room for, which is
     /// at least one while a connection is awaited.
-    pub(super) fn set_room(&mut self, room: usize) {
+    pub(in crate::net) fn set_room(&mut self, room: usize) {
         self.acceptor.set_room(u32::try_from(room).unwrap_or(u32::MAX));
     }
 
@@ -295,7 +295,7 @@ impl TcpListener {
 
     /// Takes no new connections, and gives one after the other those that had arrived; `None` when
     /// there are no more. An error says that descriptors or memory have run out: there may be more.
-    pub(super) async fn rest(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    pub(in crate::net) async fn rest(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         poll_fn(|context| {
             ready!(budget::poll_spend(context));
             let rest = ready!(self.acceptor.poll_rest(context));
@@ -305,14 +305,14 @@ impl TcpListener {
     }
 
     /// Waits until what has run out may be there again. False if that has been in vain too often.
-    pub(super) async fn waits_out(&mut self, error: &io::Error) -> bool {
+    pub(in crate::net) async fn waits_out(&mut self, error: &io::Error) -> bool {
         self.note(error);
         poll_fn(|context| self.trouble.poll_over(self.acceptor.driver(), context)).await;
         self.trouble.is_bearable()
     }
 
     /// There is nothing in the way any more.
-    pub(super) fn goes_on(&mut self) {
+    pub(in crate::net) fn goes_on(&mut self) {
         self.trouble.end();
     }
 

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use super::{ConnectOptions, connect, transfer};
+use super::{ConnectOptions, connect};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::driver::Driver;
 use crate::net::ToAddresses;
+use crate::net::stream::{OwnedReadHalf, OwnedWriteHalf, ops};
 use crate::op::{Descriptor, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
@@ -50,11 +50,11 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    pub(super) fn from_socket(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn from_socket(socket: Rc<Socket>) -> Self {
         Self { socket }
     }
 
-    pub(super) fn new(
+    pub(in crate::net) fn new(
         driver: Rc<Driver>,
         descriptor: impl Into<Descriptor>,
         lingers: bool,
@@ -64,7 +64,7 @@ impl TcpStream {
         Self { socket: Rc::new(socket) }
     }
 
-    pub(super) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
         &self.socket
     }
 
@@ -137,7 +137,7 @@ impl TcpStream {
     ///
     /// Dropped, the connection is closed.
     pub async fn into_std(self) -> io::Result<Detached> {
-        transfer::settled(&self.socket).await;
+        ops::settled(&self.socket).await;
         let (unread, error) = self.socket.drain_unread();
         let stream = std::net::TcpStream::from(self.socket.into_fd()?);
         stream.set_nonblocking(false)?;
@@ -183,7 +183,7 @@ impl TcpStream {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv(&mut self) -> impl Future<Output = io::Result<Lease>> {
-        transfer::recv(&self.socket)
+        ops::recv(&self.socket)
     }
 
     /// Reads what is there: at least one byte, at most the buffer's capacity; zero bytes at the
@@ -198,7 +198,7 @@ impl TcpStream {
     /// Dropped, no byte is lost: what had arrived is what the next read returns. The buffer is.
     #[doc(alias = "recv")]
     pub fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::read(&self.socket, buffer)
+        ops::read(&self.socket, buffer)
     }
 
     /// Reads until the buffer's capacity is full, which may be more than it was made with: for exactly `n`
@@ -213,7 +213,7 @@ impl TcpStream {
     /// Dropped, no byte is lost: all that had been read is what the next read returns.
     #[doc(alias = "asyncio.StreamReader.readexactly")]
     pub fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
-        transfer::read_exact(&self.socket, buffer)
+        ops::read_exact(&self.socket, buffer)
     }
 
     /// Copies what is there, as [`read`](Self::read) would, and leaves it to be read.
@@ -226,7 +226,7 @@ impl TcpStream {
     ///
     /// Dropped, it has no effect.
     pub fn peek<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::peek(&self.socket, buffer)
+        ops::peek(&self.socket, buffer)
     }
 
     /// Writes as much of the buffer as the socket takes, at least one byte. The rest is
@@ -241,7 +241,7 @@ impl TcpStream {
     /// Dropped, an unknown part has been written; the next write waits for its end.
     #[doc(alias = "send")]
     pub fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::write(&self.socket, buffer)
+        ops::write(&self.socket, buffer)
     }
 
     /// Writes all of the buffer.
@@ -254,7 +254,7 @@ impl TcpStream {
     ///
     /// As for [`write`](Self::write).
     pub fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
-        transfer::write_all(&self.socket, buffer)
+        ops::write_all(&self.socket, buffer)
     }
 
     /// [`write_all`](Self::write_all) by which the kernel sends from the buffer itself, without a copy. For
@@ -300,7 +300,7 @@ impl TcpStream {
         &mut self,
         buffer: B,
     ) -> impl Future<Output = io::Result<()>> {
-        transfer::write_all_zero_copy(&self.socket, buffer)
+        ops::write_all_zero_copy(&self.socket, buffer)
     }
 
     /// Writes several buffers one after the other, as much as the socket takes at once: of more than 1024,
@@ -319,7 +319,7 @@ impl TcpStream {
         &mut self,
         buffers: Vec<B>,
     ) -> impl Future<Output = BufResult<usize, Vec<B>>> {
-        transfer::write_vectored(&self.socket, buffers)
+        ops::write_vectored(&self.socket, buffers)
     }
 
     /// Writes all of several buffers, one after the other, as if they were one.
@@ -353,7 +353,7 @@ impl TcpStream {
         &mut self,
         buffers: Vec<B>,
     ) -> impl Future<Output = BufResult<(), Vec<B>>> {
-        transfer::write_all_vectored(&self.socket, buffers)
+        ops::write_all_vectored(&self.socket, buffers)
     }
 
     /// Ends one direction or both. Shutting down writing lets the peer read to the end. Waits for
@@ -364,7 +364,7 @@ impl TcpStream {
     /// If the connection is gone already.
     #[doc(alias = "asyncio.StreamWriter.write_eof")]
     pub async fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        transfer::shutdown(&self.socket, how).await
+        ops::shutdown(&self.socket, how).await
     }
 
     /// Makes two halves that may live in two tasks of this thread.
@@ -418,7 +418,7 @@ impl AsRawFd for TcpStream {
 }
 
 /// The traits' methods have no way to say that there is none.
-pub(super) fn expect_fd(socket: &Socket) -> &OwnedFd {
+pub(in crate::net) fn expect_fd(socket: &Socket) -> &OwnedFd {
     socket.fd().unwrap_or_else(|error| panic!("{error}"))
 }
 

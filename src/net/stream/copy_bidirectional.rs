@@ -8,8 +8,9 @@ use std::io;
 
 use futures_util::future::try_join;
 
-use super::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use super::{OwnedReadHalf, OwnedWriteHalf};
 use crate::io::copy;
+use crate::net::tcp::TcpStream;
 
 /// Passes on between two connections, in both directions, until both have come to their end. Says how many
 /// bytes went from the first to the second, and back.

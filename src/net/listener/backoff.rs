@@ -25,7 +25,7 @@ const BEARABLE: u32 = 8;
 
 /// The failures of accepts since the last success, and the pause before the next try.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(in crate::net) struct Trouble {
     in_a_row: u32,
     length: Duration,
     pause: Option<Pause>,
@@ -45,17 +45,17 @@ impl Trouble {
     const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 
     /// An accept has succeeded.
-    pub(super) fn end(&mut self) {
+    pub(in crate::net) fn end(&mut self) {
         (self.in_a_row, self.length, self.pause) = (0, Duration::ZERO, None);
     }
 
     /// Whether it has not been going on for too long to wait for its end.
-    pub(super) fn is_bearable(&self) -> bool {
+    pub(in crate::net) fn is_bearable(&self) -> bool {
         self.in_a_row < BEARABLE
     }
 
     /// An accept at `address` has failed.
-    pub(super) fn note(&mut self, driver: &Driver, address: SocketAddr, error: &io::Error) {
+    pub(in crate::net) fn note(&mut self, driver: &Driver, address: SocketAddr, error: &io::Error) {
         self.in_a_row += 1;
         let is_exhaustion = errno::is_exhaustion(error);
         if is_exhaustion {
@@ -88,7 +88,11 @@ impl Trouble {
     }
 
     /// Waits for the end of the pause, if there is one.
-    pub(super) fn poll_over(&mut self, driver: &Driver, context: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::net) fn poll_over(
+        &mut self,
+        driver: &Driver,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.poll_over(driver, context));
             self.pause = None;

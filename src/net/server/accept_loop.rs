@@ -9,9 +9,10 @@ use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
-use super::connections::{Connections, Listening, Served};
-use super::{HandlerFailure, HandlerOutcome, StreamReader, StreamWriter};
+use super::registry::{Connections, Listening, Served};
+use super::{HandlerFailure, HandlerOutcome};
 use crate::error::{Incident, catch_panic};
+use crate::net::stream::{StreamReader, StreamWriter};
 use crate::net::tcp::{TcpListener, TcpStream};
 use crate::runtime::{context, spawn};
 

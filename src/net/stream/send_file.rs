@@ -12,8 +12,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
-use super::{OwnedWriteHalf, TcpStream, transfer};
+use super::{OwnedWriteHalf, ops};
 use crate::error::Describe;
+use crate::net::tcp::TcpStream;
 use crate::op::{DrainPipe, FillPipe, Op, Socket};
 use crate::sys::pipe::Pipe;
 use crate::task::budget;
@@ -87,7 +88,7 @@ pub(super) async fn send_file(
         poll_fn(|context| budget::poll_spend(context)).await;
         return Ok(0);
     }
-    transfer::writes_ended(socket).await;
+    ops::writes_ended(socket).await;
     let file = Rc::new(file.as_fd().try_clone_to_owned().describe("duplicate the file")?);
     let pipe = Rc::new(Pipe::new().describe("pipe")?);
     // The calls take a descriptor of the process.

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{OwnedReadHalf, OwnedWriteHalf, StreamReader, StreamWriter, TcpStream};
+use super::stream::{OwnedReadHalf, OwnedWriteHalf, StreamReader, StreamWriter};
+use super::tcp::TcpStream;
 use crate::error::Describe;
 use crate::op::Socket;
 use crate::sys::{self, socket};

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::{error, fmt, io, mem};
 
-use super::stream::expect_fd;
-use super::{TcpStream, transfer};
+use super::ops;
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
+use crate::net::tcp::{TcpStream, expect_fd};
 use crate::op::Socket;
 
 /// The reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
@@ -18,11 +18,11 @@ pub struct OwnedReadHalf {
 }
 
 impl OwnedReadHalf {
-    pub(super) fn new(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn new(socket: Rc<Socket>) -> Self {
         Self { socket }
     }
 
-    pub(super) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
         &self.socket
     }
 
@@ -32,7 +32,7 @@ impl OwnedReadHalf {
     ///
     /// As there.
     pub fn recv(&mut self) -> impl Future<Output = io::Result<Lease>> {
-        transfer::recv(&self.socket)
+        ops::recv(&self.socket)
     }
 
     /// See [`TcpStream::read`].
@@ -41,7 +41,7 @@ impl OwnedReadHalf {
     ///
     /// As there.
     pub fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::read(&self.socket, buffer)
+        ops::read(&self.socket, buffer)
     }
 
     /// See [`TcpStream::read_exact`].
@@ -50,7 +50,7 @@ impl OwnedReadHalf {
     ///
     /// As there.
     pub fn read_exact<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
-        transfer::read_exact(&self.socket, buffer)
+        ops::read_exact(&self.socket, buffer)
     }
 
     /// See [`TcpStream::peek`].
@@ -59,7 +59,7 @@ impl OwnedReadHalf {
     ///
     /// As there.
     pub fn peek<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::peek(&self.socket, buffer)
+        ops::peek(&self.socket, buffer)
     }
 
     /// This end's address.
@@ -124,11 +124,11 @@ pub struct OwnedWriteHalf {
 }
 
 impl OwnedWriteHalf {
-    pub(super) fn new(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn new(socket: Rc<Socket>) -> Self {
         Self { socket, shuts_down: true }
     }
 
-    pub(super) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
         &self.socket
     }
 
@@ -138,7 +138,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub fn write<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>> {
-        transfer::write(&self.socket, buffer)
+        ops::write(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_all`].
@@ -147,7 +147,7 @@ impl OwnedWriteHalf {
     ///
     /// As there.
     pub fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>> {
-        transfer::write_all(&self.socket, buffer)
+        ops::write_all(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_all_zero_copy`].
@@ -159,7 +159,7 @@ impl OwnedWriteHalf {
         &mut self,
         buffer: B,
     ) -> impl Future<Output = io::Result<()>> {
-        transfer::write_all_zero_copy(&self.socket, buffer)
+        ops::write_all_zero_copy(&self.socket, buffer)
     }
 
     /// See [`TcpStream::write_vectored`].
@@ -171,7 +171,7 @@ impl OwnedWriteHalf {
         &mut self,
         buffers: Vec<B>,
     ) -> impl Future<Output = BufResult<usize, Vec<B>>> {
-        transfer::write_vectored(&self.socket, buffers)
+        ops::write_vectored(&self.socket, buffers)
     }
 
     /// See [`TcpStream::write_all_vectored`].
@@ -183,7 +183,7 @@ impl OwnedWriteHalf {
         &mut self,
         buffers: Vec<B>,
     ) -> impl Future<Output = BufResult<(), Vec<B>>> {
-        transfer::write_all_vectored(&self.socket, buffers)
+        ops::write_all_vectored(&self.socket, buffers)
     }
 
     /// Ends writing, so that the peer reads to the end. Waits for dropped writes to end.
@@ -192,7 +192,7 @@ impl OwnedWriteHalf {
     ///
     /// If the connection is gone already.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        transfer::shutdown(&self.socket, Shutdown::Write).await
+        ops::shutdown(&self.socket, Shutdown::Write).await
     }
 
     /// This end's address.
@@ -215,14 +215,14 @@ impl OwnedWriteHalf {
     }
 
     /// Ends both directions.
-    pub(super) fn close_both(&mut self) {
+    pub(in crate::net) fn close_both(&mut self) {
         if mem::take(&mut self.shuts_down) {
             self.socket.end_both();
         }
     }
 
     /// Breaks the connection.
-    pub(super) fn abort(&mut self) {
+    pub(in crate::net) fn abort(&mut self) {
         self.shuts_down = false;
         self.socket.abort();
     }

@@ -8,11 +8,12 @@ use std::net::{Shutdown, SocketAddr};
 use std::ops::RangeBounds;
 use std::rc::{Rc, Weak};
 
-use super::{ConnectOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use super::{OwnedReadHalf, OwnedWriteHalf};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::{Describe, describe};
 use crate::io::{AsyncRead, AsyncWrite};
 use crate::net::ToAddresses;
+use crate::net::tcp::{ConnectOptions, TcpStream};
 use crate::op::Socket;
 
 /// An [`io::StreamReader`](crate::io::StreamReader) of a TCP connection.
@@ -85,7 +86,7 @@ impl TcpStream {
         self.into_buffered_with(None)
     }
 
-    pub(super) fn into_buffered_with(
+    pub(in crate::net) fn into_buffered_with(
         self,
         reader_limit: Option<usize>,
     ) -> (StreamReader, StreamWriter) {
@@ -177,7 +178,7 @@ impl StreamWriter {
     }
 
     /// The socket, until it is released.
-    pub(super) fn socket(&self) -> io::Result<Rc<Socket>> {
+    pub(in crate::net) fn socket(&self) -> io::Result<Rc<Socket>> {
         let socket = self.connection().and_then(|connection| connection.downcast().ok());
         let released = "the writer has released its connection";
         socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, released))

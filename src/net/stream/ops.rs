@@ -22,18 +22,18 @@ use crate::op::{
 };
 use crate::task::budget;
 
-pub(super) async fn writes_ended(socket: &Socket) {
+pub(in crate::net) async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
 }
 
 /// Waits until no dropped transfer uses the socket any more.
-pub(super) async fn settled(socket: &Socket) {
+pub(in crate::net) async fn settled(socket: &Socket) {
     reads_ended(socket).await;
     writes_ended(socket).await;
 }
 
 /// What is known without asking the kernel: it takes a unit of the task's budget all the same.
-pub(super) struct Known<T>(Option<T>);
+pub(in crate::net) struct Known<T>(Option<T>);
 
 impl<T> Known<T> {
     fn new(output: T) -> Self {
@@ -75,7 +75,10 @@ async fn at_hand<B: IoBufMut>(
     socket.has_unread().then(|| Ok(serve(socket, buffer)))
 }
 
-pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+pub(in crate::net) async fn read<B: IoBufMut>(
+    socket: &Rc<Socket>,
+    mut buffer: B,
+) -> BufResult<usize, B> {
     let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
     match at_hand(socket, &mut buffer, take).await {
         Some(result) => BufResult(result, buffer),
@@ -83,7 +86,7 @@ pub(super) async fn read<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> Buf
     }
 }
 
-pub(super) async fn read_exact<B: IoBufMut>(
+pub(in crate::net) async fn read_exact<B: IoBufMut>(
     socket: &Rc<Socket>,
     mut buffer: B,
 ) -> BufResult<(), B> {
@@ -113,11 +116,14 @@ pub(super) async fn read_exact<B: IoBufMut>(
     Op::new(socket.driver(), RecvExact::new(socket, buffer)).await
 }
 
-pub(super) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease>> + use<> {
+pub(in crate::net) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease>> + use<> {
     Op::new(socket.driver(), RecvLease::new(socket))
 }
 
-pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> BufResult<usize, B> {
+pub(in crate::net) async fn peek<B: IoBufMut>(
+    socket: &Rc<Socket>,
+    mut buffer: B,
+) -> BufResult<usize, B> {
     let copy = |socket: &Socket, buffer: &mut B| socket.peek_unread(buffer);
     match at_hand(socket, &mut buffer, copy).await {
         Some(result) => BufResult(result, buffer),
@@ -125,7 +131,7 @@ pub(super) async fn peek<B: IoBufMut>(socket: &Rc<Socket>, mut buffer: B) -> Buf
     }
 }
 
-pub(super) fn write<B: IoBuf>(
+pub(in crate::net) fn write<B: IoBuf>(
     socket: &Rc<Socket>,
     buffer: B,
 ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
@@ -135,7 +141,7 @@ pub(super) fn write<B: IoBuf>(
     Either::Right(Op::new(socket.driver(), Sending::some(socket, One::new(buffer))))
 }
 
-pub(super) fn write_all<B: IoBuf>(
+pub(in crate::net) fn write_all<B: IoBuf>(
     socket: &Rc<Socket>,
     buffer: B,
 ) -> impl Future<Output = BufResult<(), B>> + use<B> {
@@ -149,7 +155,7 @@ pub(super) fn write_all<B: IoBuf>(
 /// Below this the notice costs more than the copy.
 const WORTH_NOT_COPYING: usize = 32 * 1024;
 
-pub(super) async fn write_all_zero_copy<B: IoBuf>(
+pub(in crate::net) async fn write_all_zero_copy<B: IoBuf>(
     socket: &Rc<Socket>,
     buffer: B,
 ) -> io::Result<()> {
@@ -165,7 +171,7 @@ pub(super) async fn write_all_zero_copy<B: IoBuf>(
     }
 }
 
-pub(super) fn write_vectored<B: IoBuf>(
+pub(in crate::net) fn write_vectored<B: IoBuf>(
     socket: &Rc<Socket>,
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<usize, Vec<B>>> + use<B> {
@@ -175,7 +181,7 @@ pub(super) fn write_vectored<B: IoBuf>(
     Either::Right(Op::new(socket.driver(), Sending::some(socket, Several::new(buffers, socket))))
 }
 
-pub(super) fn write_all_vectored<B: IoBuf>(
+pub(in crate::net) fn write_all_vectored<B: IoBuf>(
     socket: &Rc<Socket>,
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<(), Vec<B>>> + use<B> {
@@ -186,7 +192,7 @@ pub(super) fn write_all_vectored<B: IoBuf>(
     Either::Right(all.map(|sent| sent.map(drop)))
 }
 
-pub(super) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
+pub(in crate::net) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
     poll_fn(|context| budget::poll_spend(context)).await;
     if how != Shutdown::Read {
         writes_ended(socket).await;

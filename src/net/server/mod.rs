@@ -1,12 +1,12 @@
 //! Servers: a handler that runs for each connection, in a task of its own.
 //!
-//! - `serving` accepts, one task for each address.
-//! - `connections` is who is being served.
-//! - `outcome` is what a handler may return.
+//! - `accept_loop` accepts, one task for each address.
+//! - `registry` is who is being served.
+//! - `handler` is what a handler may return.
 
-mod connections;
-mod outcome;
-mod serving;
+mod accept_loop;
+mod handler;
+mod registry;
 
 use std::fmt;
 use std::io;
@@ -14,15 +14,16 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use outcome::{HandlerFailure, HandlerOutcome};
+pub use handler::{HandlerFailure, HandlerOutcome};
 
-use super::{ListenOptions, StreamReader, StreamWriter, TcpListener};
+use super::stream::{StreamReader, StreamWriter};
+use super::tcp::{ListenOptions, TcpListener};
 use crate::error::raw_os_error;
 use crate::net::address::{ToAddresses, lookup};
 use crate::runtime::spawn;
 use crate::sys::errno;
 use crate::time::timeout;
-use connections::Connections;
+use registry::Connections;
 
 /// Serves connections with a handler, each in a task of its own, at all addresses that something stands
 /// for. It serves from now on, in the background.
@@ -148,7 +149,7 @@ where
     for listener in listeners {
         // The guard is made here: the task may be ended before it is first polled.
         let (handler, listening) = (Rc::clone(&handler), connections.listening());
-        drop(spawn(serving::serve(listener, handler, listening)));
+        drop(spawn(accept_loop::serve(listener, handler, listening)));
     }
     Ok(Server { addresses, shared: Rc::new(OnDrop(connections)) })
 }

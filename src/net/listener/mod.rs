@@ -1,0 +1,3 @@
+//! What the listeners of stream sockets share.
+
+pub(super) mod backoff;
