@@ -56,12 +56,12 @@ async fn serve(address: &str) -> io::Result<()> {
         receive_guest(&its, reader, writer).await
     };
     let server = start_server(handler, address).await?;
-    let _ = writeln!(io::stdout(), "listening on {}; ctrl-c to stop", server.addresses()[0]);
+    let _ = writeln!(io::stdout(), "listening on {}; ctrl-c to stop", server.local_addrs()[0]);
     ctrl_c().await?;
     room.say_to_all("* the room is closed");
     server.close_clients();
     let outcome = server.shutdown(GRACE).await;
-    let _ = writeln!(io::stdout(), "{} left, {} were cut", outcome.finished, outcome.cut);
+    let _ = writeln!(io::stdout(), "{} left, {} were cut", outcome.completed, outcome.aborted);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result<
 #[annulus::main]
 async fn main() -> io::Result<()> {
     let server = start_server(echo, "127.0.0.1:0").await?;
-    let (mut reader, mut writer) = open_connection(server.addresses()[0]).await?;
+    let (mut reader, mut writer) = open_connection(server.local_addrs()[0]).await?;
     for message in ["Hello", "wonderful", "world"] {
         println!("send: {message}");
         writer.write(format!("{message}\n")).await?;
@@ -32,6 +32,6 @@ async fn main() -> io::Result<()> {
     writer.close();
     writer.wait_closed().await?;
     let outcome = server.shutdown(Duration::from_secs(5)).await;
-    println!("{} finished, {} cut", outcome.finished, outcome.cut);
+    println!("{} completed, {} aborted", outcome.completed, outcome.aborted);
     Ok(())
 }

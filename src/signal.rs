@@ -44,7 +44,7 @@ use crate::runtime::interrupt;
 ///     let server = start_server(handler, "127.0.0.1:7000").await?;
 ///     ctrl_c().await?;
 ///     let outcome = server.shutdown(Duration::from_secs(10)).await;
-///     println!("{} finished, {} cut", outcome.finished, outcome.cut);
+///     println!("{} completed, {} aborted", outcome.completed, outcome.aborted);
 ///     Ok(())
 /// }
 /// ```

@@ -40,7 +40,7 @@ fn a_server_serves_those_whose_address_the_system_keeps_to_itself() {
         refusing(libc::SYS_getpeername, errno, || {
             run(async {
                 let server = start_server(echo, "127.0.0.1:0").await.unwrap();
-                all_are_served(server.addresses()[0]).await;
+                all_are_served(server.local_addrs()[0]).await;
                 assert!(server.is_serving());
             });
         });
@@ -181,7 +181,7 @@ fn a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backl
     with_few_descriptors(NAME, || {
         run(async {
             let server = start_server(echo, "127.0.0.1:0").await.unwrap();
-            let address = server.addresses()[0];
+            let address = server.local_addrs()[0];
             let mut peers: Vec<_> = (0..CLIENTS).map(|_| Peer::connect(address).unwrap()).collect();
             leave(3);
             for peer in &mut peers {

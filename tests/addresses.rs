@@ -18,8 +18,8 @@ fn a_server_and_a_listener_start_on_a_machine_without_ipv6() {
             for order in [["[::1]:0", "127.0.0.1:0"], ["127.0.0.1:0", "[::1]:0"]] {
                 let addresses: Vec<SocketAddr> = order.map(|text| text.parse().unwrap()).into();
                 let server = start_server(async |_, _| (), &addresses).await.unwrap();
-                assert_eq!(server.addresses().len(), 1);
-                open_connection(server.addresses()[0]).await.unwrap();
+                assert_eq!(server.local_addrs().len(), 1);
+                open_connection(server.local_addrs()[0]).await.unwrap();
                 let listener = TcpListener::bind(&addresses).await.unwrap();
                 let port = listener.local_addr().unwrap().port();
                 let both = vec![
@@ -60,8 +60,8 @@ fn a_server_listens_on_all_addresses_of_both_families_with_one_port() {
                 }
             }
             let server = server.expect("both are listened on");
-            assert_eq!(server.addresses().len(), 2);
-            let port = server.addresses()[0].port();
+            assert_eq!(server.local_addrs().len(), 2);
+            let port = server.local_addrs()[0].port();
             open_connection((Ipv4Addr::LOCALHOST, port)).await.unwrap();
             open_connection((Ipv6Addr::LOCALHOST, port)).await.unwrap();
         }
@@ -120,7 +120,7 @@ fn a_client_is_never_connected_to_itself() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let options = ConnectOptions { local: Some(address), ..ConnectOptions::default() };
+        let options = ConnectOptions::new().local_addr(address);
         let error = TcpStream::connect_with(address, &options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains("to itself"), "{error}");

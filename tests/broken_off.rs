@@ -53,7 +53,7 @@ fn an_abort_by_the_handler_is_heard_as_a_reset() {
             io::Result::Ok(())
         };
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
-        assert_reset(client(server.addresses()[0])).await;
+        assert_reset(client(server.local_addrs()[0])).await;
     });
 }
 
@@ -71,10 +71,10 @@ fn clients_that_a_server_aborts_or_cuts_hear_a_reset() {
                 pending::<()>().await;
             };
             let server = start_server(handler, "127.0.0.1:0").await.unwrap();
-            let client = client(server.addresses()[0]);
+            let client = client(server.local_addrs()[0]);
             until(|| server.active_connections() == 1).await;
             if cuts {
-                assert_eq!(server.shutdown(Duration::from_millis(5)).await.cut, 1);
+                assert_eq!(server.shutdown(Duration::from_millis(5)).await.aborted, 1);
             } else {
                 server.abort_clients();
             }
@@ -92,10 +92,10 @@ fn a_handler_that_writes_and_aborts_at_once_keeps_neither_the_server_nor_its_pla
             writer.abort();
             io::Result::Ok(())
         };
-        let options = ServerOptions { most_connections: Some(2), ..ServerOptions::default() };
+        let options = ServerOptions::new().max_connections(2);
         let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
         for _ in 0..5 {
-            let (mut reader, _writer) = open_connection(server.addresses()[0]).await.unwrap();
+            let (mut reader, _writer) = open_connection(server.local_addrs()[0]).await.unwrap();
             let read = timeout(limit(), reader.read(100)).await.expect("each is served");
             assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
         }

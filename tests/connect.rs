@@ -31,10 +31,7 @@ fn an_address_that_refuses_gives_way_to_the_next_at_once() {
     run(async {
         let (_listener, address) = listening();
         let before = Instant::now();
-        let options = ConnectOptions {
-            happy_eyeballs_delay: Some(Duration::from_secs(60)),
-            ..ConnectOptions::default()
-        };
+        let options = ConnectOptions::new().happy_eyeballs_delay(Some(Duration::from_secs(60)));
         let addresses = vec![refusing(), refusing(), address];
         let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
@@ -48,10 +45,7 @@ fn an_address_that_does_not_answer_gives_way_after_the_delay_and_its_socket_is_c
     run(async {
         let (silent, _filler) = full_listener();
         let (_listener, address) = listening();
-        let options = ConnectOptions {
-            happy_eyeballs_delay: Some(Duration::from_millis(30)),
-            ..ConnectOptions::default()
-        };
+        let options = ConnectOptions::new().happy_eyeballs_delay(Some(Duration::from_millis(30)));
         let before = (descriptors::open(), Instant::now());
         let addresses = vec![silent.local_addr().unwrap(), address];
         let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
@@ -69,12 +63,11 @@ fn without_a_delay_the_next_is_tried_only_after_a_failure() {
     run(async {
         let (silent, _filler) = full_listener();
         let (_listener, address) = listening();
-        let options = ConnectOptions { happy_eyeballs_delay: None, ..ConnectOptions::default() };
+        let options = ConnectOptions::new().happy_eyeballs_delay(None);
         let addresses = vec![silent.local_addr().unwrap(), address];
         let connecting = TcpStream::connect_with(addresses.clone(), &options);
         assert!(timeout(Duration::from_millis(600), connecting).await.is_err());
-        let limit = Some(Duration::from_millis(10));
-        let options = ConnectOptions { limit, ..options };
+        let options = options.timeout(Duration::from_millis(10));
         let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
     });
@@ -99,10 +92,7 @@ fn a_dropped_race_closes_all_its_sockets() {
         let (first, _filler) = full_listener();
         let (second, _other_filler) = full_listener();
         let before = descriptors::open();
-        let options = ConnectOptions {
-            happy_eyeballs_delay: Some(Duration::from_millis(1)),
-            ..ConnectOptions::default()
-        };
+        let options = ConnectOptions::new().happy_eyeballs_delay(Some(Duration::from_millis(1)));
         let addresses = vec![first.local_addr().unwrap(), second.local_addr().unwrap()];
         let connecting = TcpStream::connect_with(addresses, &options);
         assert!(timeout(Duration::from_millis(50), connecting).await.is_err());
@@ -116,8 +106,8 @@ fn a_local_address_is_connected_from() {
     let _alone = descriptors::alone();
     run(async {
         let (_listener, address) = listening();
-        let local = Some(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0)));
-        let options = ConnectOptions { local, ..ConnectOptions::default() };
+        let local = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0));
+        let options = ConnectOptions::new().local_addr(local);
         let stream = TcpStream::connect_with(address, &options).await.unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), Ipv4Addr::new(127, 0, 0, 2));
         let other_family: SocketAddr = "[::1]:1".parse().unwrap();

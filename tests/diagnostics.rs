@@ -52,7 +52,7 @@ fn a_server_goes_on_when_nobody_reads_what_it_prints() {
                 Err(std::io::Error::other("as always"))
             };
             let server = start_server(handler, "127.0.0.1:0").await.unwrap();
-            std::fs::write(std::env::var("ADDRESS").unwrap(), server.addresses()[0].to_string())
+            std::fs::write(std::env::var("ADDRESS").unwrap(), server.local_addrs()[0].to_string())
                 .unwrap();
             server.serve_forever().await;
         });
@@ -151,7 +151,7 @@ fn peers_that_reset_are_counted_and_are_no_incidents() {
         };
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
         for _ in 0..COUNT {
-            let mut peer = Peer::connect(server.addresses()[0]).unwrap();
+            let mut peer = Peer::connect(server.local_addrs()[0]).unwrap();
             peer.write_all(b"hello\n").unwrap();
             let mut echoed = [0; 6];
             peer.set_nonblocking(true).unwrap();
@@ -170,9 +170,9 @@ fn an_error_that_is_not_the_peers_is_an_incident() {
         let handler = async |_: StreamReader, _: StreamWriter| {
             Err(Box::<dyn std::error::Error>::from("the server's own"))
         };
-        let options = ServerOptions::default();
+        let options = ServerOptions::new();
         let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
-        let _peer = Peer::connect(server.addresses()[0]).unwrap();
+        let _peer = Peer::connect(server.local_addrs()[0]).unwrap();
         until(|| heard.count() == 1).await;
         assert_eq!(metrics().peer_disconnects, 0);
     });

@@ -266,7 +266,7 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
 #[test]
 fn no_more_are_accepted_ahead_than_configured() {
     with_places(40, async || {
-        let options = ListenOptions { ahead: 2, ..ListenOptions::default() };
+        let options = ListenOptions::new().max_pending(2);
         let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(times(2, listener.accept()).await.is_none());
@@ -442,7 +442,7 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
             writer.write("bye").await
         };
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
-        let client = Peer::connect(server.addresses()[0]).unwrap();
+        let client = Peer::connect(server.local_addrs()[0]).unwrap();
         until(|| server.active_connections() == 1).await;
         let descriptors = exhaust_descriptors();
         assert!(pairs[0].0.local_addr().is_err(), "no descriptor is left");

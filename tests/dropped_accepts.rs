@@ -182,7 +182,7 @@ fn a_flood_that_nobody_accepts_takes_few_descriptors() {
     let _alone = alone();
     bounded(|| {
         Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
-            let options = ListenOptions { ahead: AHEAD, ..ListenOptions::default() };
+            let options = ListenOptions::new().max_pending(AHEAD);
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
@@ -213,7 +213,7 @@ fn a_flood_on_a_busy_loop_takes_no_more_descriptors_than_configured() {
     bounded(|| {
         Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
             let backlog = BACKLOG as u32;
-            let options = ListenOptions { ahead: AHEAD, backlog, ..ListenOptions::default() };
+            let options = ListenOptions::new().max_pending(AHEAD).backlog(backlog);
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
@@ -240,7 +240,7 @@ fn a_closed_listeners_port_can_be_bound_at_once() {
     bounded(|| {
         annulus::run(async {
             // Without this option the kernel is strict: any other user of the port refuses it.
-            let options = ListenOptions { reuse_addr: false, ..ListenOptions::default() };
+            let options = ListenOptions::new().reuse_addr(false);
             let first = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = first.local_addr().unwrap();
             first.close().await;

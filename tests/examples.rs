@@ -636,6 +636,6 @@ mod programs {
     fn streams_go_there_and_back() {
         let lines = lines("streams");
         assert_eq!(&lines[..2], ["send: Hello", "received: Hello"]);
-        assert_eq!(lines.last().unwrap(), "1 finished, 0 cut");
+        assert_eq!(lines.last().unwrap(), "1 completed, 0 aborted");
     }
 }

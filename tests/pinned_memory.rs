@@ -79,7 +79,7 @@ fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
 
 fn connect(server: &Server, count: usize) -> Vec<Peer> {
     let connect = |_| {
-        let peer = Peer::connect(server.addresses()[0]).unwrap();
+        let peer = Peer::connect(server.local_addrs()[0]).unwrap();
         peer.set_nonblocking(true).unwrap();
         peer
     };

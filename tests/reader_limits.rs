@@ -26,10 +26,10 @@ async fn measure(mut reader: StreamReader, mut writer: StreamWriter) -> io::Resu
 #[test]
 fn readers_have_the_limits_of_the_options_they_were_made_with() {
     run(async {
-        let options = ServerOptions { reader_limit: Some(8), ..ServerOptions::default() };
+        let options = ServerOptions::new().reader_limit(8);
         let server = start_server_with(measure, "127.0.0.1:0", &options).await.unwrap();
-        let options = ConnectOptions { reader_limit: Some(6), ..ConnectOptions::default() };
-        let address = server.addresses()[0];
+        let options = ConnectOptions::new().reader_limit(6);
+        let address = server.local_addrs()[0];
         let (mut reader, mut writer) = open_connection_with(address, &options).await.unwrap();
         writer.write("123456\n").await.unwrap();
         assert_eq!(&*reader.read_line().await.unwrap(), b"123456\n");
@@ -38,7 +38,7 @@ fn readers_have_the_limits_of_the_options_they_were_made_with() {
         writer.write("12345678\n").await.unwrap();
         let error = io::Error::from(reader.read_line().await.unwrap_err());
         assert_eq!(error.kind(), ErrorKind::InvalidData);
-        let options = ConnectOptions { reader_limit: Some(100_000), ..ConnectOptions::default() };
+        let options = ConnectOptions::new().reader_limit(100_000);
         assert!(open_connection_with(address, &options).await.is_ok());
     });
 }

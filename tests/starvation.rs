@@ -155,7 +155,7 @@ fn a_task_that_polls_many_futures_that_are_always_ready_lets_others_have_their_t
 fn a_task_that_accepts_connections_that_are_there_lets_others_have_their_turns() {
     const CLIENTS: usize = 512;
     run(async {
-        let options = ListenOptions { ahead: CLIENTS, ..ListenOptions::default() };
+        let options = ListenOptions::new().max_pending(CLIENTS);
         let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connect = |_| net::TcpStream::connect(address).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use annulus::BufResult;
 use annulus::buf::IoBuf;
-use annulus::net::Detached;
+use annulus::net::IntoStd;
 use annulus::net::{TcpListener, TcpStream, lookup};
 use annulus::time::sleep;
 use annulus::{Runtime, metrics, raw_os_error, spawn};
@@ -434,7 +434,7 @@ fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
         peer.write_all(b"received by nobody").unwrap();
         // Dropped before the kernel has seen it; it receives all the same.
         assert!(times(1, stream.read(Vec::with_capacity(8))).await.is_none());
-        let Detached { mut stream, unread, error } = stream.into_std().await.unwrap();
+        let IntoStd { mut stream, unread, error, .. } = stream.into_std().await.unwrap();
         assert!(error.is_none());
         assert_eq!(unread, b"received");
         let mut rest = [0; 10];
@@ -771,7 +771,7 @@ fn a_reset_that_a_dropped_read_met_goes_with_the_stream_to_the_standard_library(
             reset(peer);
             until(|| metrics().in_kernel == 0).await;
             drop(read);
-            let Detached { unread, error, .. } = stream.into_std().await.unwrap();
+            let IntoStd { unread, error, .. } = stream.into_std().await.unwrap();
             assert_eq!(unread, [0; 0]);
             assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
         });

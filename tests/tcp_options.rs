@@ -47,11 +47,10 @@ fn nodelay_is_set_and_read_back() {
 #[test]
 fn keepalive_is_set_and_read_back() {
     run(async {
-        let keepalive = Keepalive {
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(5),
-            probes: 3,
-        };
+        let keepalive = Keepalive::new()
+            .idle(Duration::from_secs(30))
+            .interval(Duration::from_secs(5))
+            .probes(3);
         for (stream, _peer) in both_families().await {
             assert_eq!(stream.keepalive().unwrap(), None);
             stream.set_keepalive(Some(keepalive)).unwrap();
@@ -65,7 +64,7 @@ fn keepalive_is_set_and_read_back() {
             assert_eq!(stream.keepalive().unwrap(), None);
             // The kernel keeps the times in seconds, and at most some hours of them.
             let idle = Duration::from_secs(1 << 20);
-            let error = stream.set_keepalive(Some(Keepalive { idle, ..keepalive })).unwrap_err();
+            let error = stream.set_keepalive(Some(keepalive.idle(idle))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().starts_with("set keepalive's idle time: "), "{error}");
             assert_eq!(stream.keepalive().unwrap(), None, "it is not set by halves");
@@ -251,7 +250,7 @@ fn reuse_addr_takes_a_port_of_which_old_connections_linger() {
         drop(stream);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
         drop(peer);
-        let strict = ListenOptions { reuse_addr: false, ..ListenOptions::default() };
+        let strict = ListenOptions::new().reuse_addr(false);
         let error = TcpListener::bind_with(address, &strict).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         TcpListener::bind(address).await.unwrap();
@@ -263,7 +262,7 @@ fn reuse_port_spreads_connections_over_listeners() {
     const CLIENTS: usize = 200;
     run(async {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let options = ListenOptions { reuse_port: true, ..ListenOptions::default() };
+            let options = ListenOptions::new().reuse_port(true);
             let mut first = TcpListener::bind_with(address, &options).await.unwrap();
             let address = first.local_addr().unwrap();
             let mut second = TcpListener::bind_with(address, &options).await.unwrap();
@@ -284,17 +283,17 @@ fn reuse_port_spreads_connections_over_listeners() {
 }
 
 #[test]
-fn only_v6_decides_whether_ipv4_is_taken() {
+fn v6_only_decides_whether_ipv4_is_taken() {
     run(async {
         let v4 = |listener: &TcpListener| {
             let port = listener.local_addr().unwrap().port();
             Peer::connect((Ipv4Addr::LOCALHOST, port))
         };
         let anywhere = (Ipv6Addr::UNSPECIFIED, 0);
-        let only = ListenOptions { only_v6: Some(true), ..ListenOptions::default() };
+        let only = ListenOptions::new().v6_only(true);
         let listener = TcpListener::bind_with(anywhere, &only).await.unwrap();
         assert_eq!(v4(&listener).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        let both = ListenOptions { only_v6: Some(false), ..ListenOptions::default() };
+        let both = ListenOptions::new().v6_only(false);
         let mut listener = TcpListener::bind_with(anywhere, &both).await.unwrap();
         let peer = v4(&listener).unwrap();
         let (_, from) = listener.accept().await.unwrap();
@@ -310,7 +309,7 @@ fn the_backlog_is_as_long_as_it_was_asked_for() {
     const LIMIT: Duration = Duration::from_millis(20);
     run(async {
         for backlog in [0_u32, 5] {
-            let options = ListenOptions { backlog, ..ListenOptions::default() };
+            let options = ListenOptions::new().backlog(backlog);
             let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             // The kernel keeps one more than it was told.
@@ -324,9 +323,9 @@ fn the_backlog_is_as_long_as_it_was_asked_for() {
 }
 
 #[test]
-fn a_listener_takes_one_ahead_at_least() {
+fn a_listener_accepts_at_least_one_connection_ahead() {
     run(async {
-        let options = ListenOptions { ahead: 0, ..ListenOptions::default() };
+        let options = ListenOptions::new().max_pending(0);
         let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         for _ in 0..10 {
@@ -337,7 +336,7 @@ fn a_listener_takes_one_ahead_at_least() {
 }
 
 const PROBING: Keepalive =
-    Keepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(5), probes: 3 };
+    Keepalive::new().idle(Duration::from_secs(30)).interval(Duration::from_secs(5)).probes(3);
 
 #[test]
 fn all_that_stand_for_a_connection_have_its_options() {
@@ -382,22 +381,18 @@ async fn at_both_ends(
         sender.take().unwrap().send(options).unwrap();
     };
     let server = start_server_with(handler, "127.0.0.1:0", server).await.unwrap();
-    let (reader, _writer) = open_connection_with(server.addresses()[0], client).await.unwrap();
+    let (reader, _writer) = open_connection_with(server.local_addrs()[0], client).await.unwrap();
     [receiver.await.unwrap(), (reader.nodelay().unwrap(), reader.keepalive().unwrap())]
 }
 
 #[test]
 fn buffered_connections_send_at_once_unless_told_otherwise() {
     run(async {
-        let (server, client) = (ServerOptions::default(), ConnectOptions::default());
+        let (server, client) = (ServerOptions::new(), ConnectOptions::new());
         assert_eq!(at_both_ends(&server, &client).await, [(true, None); 2]);
-        let listen = ListenOptions {
-            nodelay: Some(false),
-            keepalive: Some(PROBING),
-            ..ListenOptions::default()
-        };
-        let client = ConnectOptions { nodelay: Some(false), keepalive: Some(PROBING), ..client };
-        let server = ServerOptions { listen, ..server };
+        let listen = ListenOptions::new().nodelay(false).keepalive(PROBING);
+        let client = client.nodelay(false).keepalive(PROBING);
+        let server = server.listen(listen);
         assert_eq!(at_both_ends(&server, &client).await, [(false, Some(PROBING)); 2]);
     });
 }
@@ -406,9 +401,11 @@ fn buffered_connections_send_at_once_unless_told_otherwise() {
 fn plain_streams_have_the_systems_default_unless_told_otherwise() {
     run(async {
         for nodelay in [None, Some(true)] {
-            let listen = ListenOptions { nodelay, ..ListenOptions::default() };
+            let listen = ListenOptions::new();
+            let listen = nodelay.map_or(listen.clone(), |on| listen.nodelay(on));
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &listen).await.unwrap();
-            let connect = ConnectOptions { nodelay, ..ConnectOptions::default() };
+            let connect = ConnectOptions::new();
+            let connect = nodelay.map_or(connect.clone(), |on| connect.nodelay(on));
             let address = listener.local_addr().unwrap();
             let near = TcpStream::connect_with(address, &connect).await.unwrap();
             let (far, _) = listener.accept().await.unwrap();
@@ -424,7 +421,7 @@ fn direct_descriptors_have_their_options_from_the_beginning() {
     let Some(runtime) = build_or_skip(builder) else { return };
     common::watchdog::block_on(&runtime, async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let options = ConnectOptions { keepalive: Some(PROBING), ..ConnectOptions::default() };
+        let options = ConnectOptions::new().keepalive(PROBING);
         let address = listener.local_addr().unwrap();
         let (reader, writer) = open_connection_with(address, &options).await.unwrap();
         assert_eq!(annulus::metrics().direct_descriptors, 1);

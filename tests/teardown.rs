@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use std::{mem, thread};
 
 use annulus::BufResult;
-use annulus::net::Detached;
+use annulus::net::IntoStd;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
 use annulus::{JoinHandle, Runtime, metrics, raw_os_error, spawn, yield_now};
@@ -262,7 +262,7 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
             let BufResult(result, buffer) = stream.read(Vec::with_capacity(2)).await;
             assert_eq!((result.unwrap(), &buffer[..]), (2, &b"un"[..]));
-            let Detached { stream, unread, .. } = stream.into_std().await.unwrap();
+            let IntoStd { stream, unread, .. } = stream.into_std().await.unwrap();
             assert_eq!(unread, b"read");
             // The connection itself has not been touched.
             (&stream).write_all(b"sent").unwrap();

@@ -59,13 +59,14 @@ mod stream;
 mod tcp;
 
 pub use address::{ToAddresses, lookup};
+pub use listener::ListenOptions;
 pub use options::Keepalive;
 pub use server::{
-    HandlerFailure, HandlerOutcome, Server, ServerOptions, Shutdown, start_server, start_server_on,
-    start_server_with,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server,
+    start_server_on, start_server_with,
 };
 pub use stream::{
     OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamReader, StreamWriter, copy_bidirectional,
     open_connection, open_connection_with,
 };
-pub use tcp::{ConnectOptions, Detached, Incoming, ListenOptions, TcpListener, TcpStream};
+pub use tcp::{ConnectOptions, Incoming, IntoStd, TcpListener, TcpStream};

@@ -12,7 +12,7 @@ use crate::error::Describe;
 use crate::op::Socket;
 use crate::sys::{self, socket};
 
-/// How a connection finds out that its peer is gone, when nothing is sent.
+/// How the kernel finds out that a silent peer is gone.
 ///
 /// # Example
 ///
@@ -20,10 +20,11 @@ use crate::sys::{self, socket};
 /// use std::time::Duration;
 /// use annulus::net::Keepalive;
 ///
-/// let keepalive = Keepalive { idle: Duration::from_secs(30), ..Keepalive::default() };
+/// let keepalive = Keepalive::new().idle(Duration::from_secs(30));
 /// assert_eq!(keepalive.probes, 9);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// Silence before the first probe; rounded up to whole seconds.
     pub idle: Duration,
@@ -34,9 +35,36 @@ pub struct Keepalive {
 }
 
 impl Default for Keepalive {
-    /// The system's: two hours, 75 seconds, nine probes.
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keepalive {
+    /// The system's defaults: two hours, 75 seconds, nine probes.
+    pub const fn new() -> Self {
         Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+
+    /// Sets how long the peer is silent before the first probe.
+    #[must_use]
+    pub const fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Sets the time between two probes.
+    #[must_use]
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Sets how many unanswered probes break the connection.
+    #[must_use]
+    pub const fn probes(mut self, probes: u32) -> Self {
+        self.probes = probes;
+        self
     }
 }
 

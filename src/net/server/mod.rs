@@ -6,6 +6,7 @@
 
 mod accept_loop;
 mod handler;
+mod options;
 mod registry;
 
 use std::fmt;
@@ -15,9 +16,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use handler::{HandlerFailure, HandlerOutcome};
+pub use options::ServerOptions;
 
+use super::listener::ListenOptions;
 use super::stream::{StreamReader, StreamWriter};
-use super::tcp::{ListenOptions, TcpListener};
+use super::tcp::TcpListener;
 use crate::error::raw_os_error;
 use crate::net::address::{ToAddresses, lookup};
 use crate::runtime::spawn;
@@ -61,7 +64,7 @@ use registry::Connections;
 ///
 /// annulus::run(async {
 ///     let server = start_server(shout, "127.0.0.1:0").await?;
-///     let (mut reader, mut writer) = open_connection(server.addresses()[0]).await?;
+///     let (mut reader, mut writer) = open_connection(server.local_addrs()[0]).await?;
 ///     writer.write("hello\n").await?;
 ///     assert_eq!(&*reader.read_line().await?, b"HELLO\n");
 ///     std::io::Result::Ok(())
@@ -74,7 +77,7 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    start_server_with(handler, addresses, &ServerOptions::default()).await
+    start_server_with(handler, addresses, &ServerOptions::new()).await
 }
 
 /// [`start_server`] with options.
@@ -95,8 +98,7 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let nodelay = options.listen.nodelay.or(Some(true));
-    let listen_options = ListenOptions { nodelay, ..options.listen.clone() };
+    let listen_options = options.listen.clone().nodelay(options.listen.nodelay.unwrap_or(true));
     start_server_on(handler, listen(addresses, &listen_options).await?, options)
 }
 
@@ -125,7 +127,7 @@ where
 ///     // Clients may connect already; they wait in the backlog while the rest is made ready.
 ///     let (mut reader, _writer) = open_connection(listener.local_addr()?).await?;
 ///     let greet = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
-///     let _server = start_server_on(greet, [listener], &ServerOptions::default())?;
+///     let _server = start_server_on(greet, [listener], &ServerOptions::new())?;
 ///     assert_eq!(&*reader.read_line().await?, b"hello\n");
 ///     std::io::Result::Ok(())
 /// })??;
@@ -154,48 +156,6 @@ where
     Ok(Server { addresses, shared: Rc::new(OnDrop(connections)) })
 }
 
-/// How to serve; see [`start_server_with`].
-///
-/// # Example
-///
-/// ```
-/// use std::time::Duration;
-/// use annulus::net::{
-///     Keepalive, ListenOptions, ServerOptions, StreamReader, StreamWriter, start_server_with,
-/// };
-///
-/// annulus::run(async {
-///     let keepalive = Some(Keepalive { idle: Duration::from_secs(60), ..Keepalive::default() });
-///     let listen = ListenOptions { keepalive, ..ListenOptions::default() };
-///     let most_connections = Some(10_000);
-///     let options = ServerOptions { listen, most_connections, ..ServerOptions::default() };
-///     let handler = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello").await;
-///     let server = start_server_with(handler, "127.0.0.1:0", &options).await?;
-///     assert_eq!(server.active_connections(), 0);
-///     std::io::Result::Ok(())
-/// })??;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct ServerOptions {
-    /// How to listen.
-    pub listen: ListenOptions,
-    /// How many connections are served at the same time, at least one; no limit by default. Beyond it
-    /// accepting waits, and connections stay in the kernel's backlog, where they take no descriptor of
-    /// this process: nobody is turned away. (Several addresses share the limit: up to 16 connections
-    /// of each may have been taken and wait to be served. A server that is closed takes all that
-    /// have arrived, and serves them within the limit.)
-    ///
-    /// It is also what bounds the memory that peers can make a server hold, together with what one
-    /// connection may: mostly a few KiB, and for one whose peer sends and never reads what its
-    /// handler lets it be, that is the reader's limit, the writer's (64 KiB each), and what one
-    /// receive takes (up to [`Builder::leases`](crate::Builder::leases)' size).
-    pub most_connections: Option<usize>,
-    /// How many bytes a line or record may have, without its separator, that a handler reads. `None`,
-    /// the default, is 64 KiB. See [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
-    pub reader_limit: Option<usize>,
-}
-
 /// Listens on all addresses.
 async fn listen(
     addresses: impl ToAddresses,
@@ -205,7 +165,7 @@ async fn listen(
     let mut options = options.clone();
     if addresses.iter().any(SocketAddr::is_ipv4) {
         // Or the socket of `[::]` would take the port of `0.0.0.0`, too.
-        options.only_v6 = options.only_v6.or(Some(true));
+        options.v6_only = options.v6_only.or(Some(true));
     }
     let (mut listeners, mut missing) = (Vec::new(), None);
     for address in addresses {
@@ -251,18 +211,19 @@ impl Drop for OnDrop {
 /// What became of the connections that a server had when it was shut down. Those that had ended before
 /// are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// How many ended by themselves during the shutdown.
-    pub finished: usize,
-    /// How many had not ended in time, and were cut: also those whose handler had not begun, and those
-    /// that were in the backlog.
-    pub cut: usize,
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// How many handlers ended during the shutdown, within the grace period.
+    pub completed: usize,
+    /// How many connections were reset after the grace period: their handlers were cancelled, or had
+    /// not begun, or the connection was in the backlog.
+    pub aborted: usize,
 }
 
 impl Server {
     /// The addresses that it listens on, or listened on before it was closed.
     #[doc(alias = "asyncio.Server.sockets")]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
@@ -346,22 +307,22 @@ impl Server {
     ///         while reader.read(100).await.is_ok_and(|read| !read.is_empty()) {}
     ///     };
     ///     let server = start_server(handler, "127.0.0.1:0").await?;
-    ///     let _silent = open_connection(server.addresses()[0]).await?;
-    ///     let outcome = server.shutdown(Duration::from_millis(5)).await;
-    ///     assert_eq!(outcome.finished + outcome.cut, 1);
+    ///     let _silent = open_connection(server.local_addrs()[0]).await?;
+    ///     let report = server.shutdown(Duration::from_millis(5)).await;
+    ///     assert_eq!(report.completed + report.aborted, 1);
     ///     std::io::Result::Ok(())
     /// })??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn shutdown(&self, grace: Duration) -> Shutdown {
+    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let connections = self.connections();
         connections.close();
         let (ended_before, cut_before) = (connections.ended(), connections.cut_waiting());
         let in_time = timeout(grace, self.wait_closed()).await.is_ok();
-        let finished = connections.ended() - ended_before;
+        let completed = connections.ended() - ended_before;
         let cut = if in_time { 0 } else { connections.cut() };
         self.wait_closed().await;
-        Shutdown { finished, cut: cut + connections.cut_waiting() - cut_before }
+        ShutdownReport { completed, aborted: cut + connections.cut_waiting() - cut_before }
     }
 
     fn connections(&self) -> &Rc<Connections> {

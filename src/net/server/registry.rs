@@ -40,7 +40,7 @@ impl Connections {
     pub(super) fn new(options: &ServerOptions, listening: usize) -> Self {
         Self {
             served: RefCell::default(),
-            most: options.most_connections.map(|most| most.max(1)),
+            most: options.max_connections.map(|most| most.max(1)),
             reader_limit: options.reader_limit,
             listening: Cell::new(listening),
             ended: Cell::new(0),
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_wait_sees_what_came_about_while_its_task_had_to_yield() {
         run(async {
-            let connections = Rc::new(Connections::new(&ServerOptions::default(), 1));
+            let connections = Rc::new(Connections::new(&ServerOptions::new(), 1));
             let has_come = Rc::new(Cell::new(false));
             for used in 100..=130 {
                 has_come.set(false);

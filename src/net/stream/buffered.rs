@@ -57,7 +57,7 @@ pub type StreamWriter = crate::io::StreamWriter<OwnedWriteHalf>;
 pub async fn open_connection(
     addresses: impl ToAddresses,
 ) -> io::Result<(StreamReader, StreamWriter)> {
-    open_connection_with(addresses, &ConnectOptions::default()).await
+    open_connection_with(addresses, &ConnectOptions::new()).await
 }
 
 /// [`open_connection`] with options.
@@ -73,8 +73,7 @@ pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,
 ) -> io::Result<(StreamReader, StreamWriter)> {
-    let nodelay = options.nodelay.or(Some(true));
-    let options = ConnectOptions { nodelay, ..options.clone() };
+    let options = options.clone().nodelay(options.nodelay.unwrap_or(true));
     let stream = TcpStream::connect_with(addresses, &options).await?;
     Ok(stream.into_buffered_with(options.reader_limit))
 }
@@ -146,7 +145,7 @@ impl StreamWriter {
     ///
     /// annulus::run(async {
     ///     let server = start_server(page, "127.0.0.1:0").await?;
-    ///     let (mut reader, _writer) = open_connection(server.addresses()[0]).await?;
+    ///     let (mut reader, _writer) = open_connection(server.local_addrs()[0]).await?;
     ///     reader.read_until("\r\n\r\n").await?;
     ///     assert_eq!(&*reader.read_to_end().await?, b"# Annulus\n");
     ///     std::io::Result::Ok(())

@@ -261,6 +261,7 @@ impl fmt::Debug for OwnedWriteHalf {
 
 /// Two halves that are not of one stream; they are given back.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ReuniteError {
     /// The reading half.
     pub read: OwnedReadHalf,

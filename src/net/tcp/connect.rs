@@ -15,69 +15,15 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::connect_options::ConnectOptions;
 use crate::driver::{Driver, Place};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
-use crate::net::options::{Initial, Keepalive, Setting};
+use crate::net::options::{Initial, Setting};
 use crate::op::{Connect, Descriptor, Op, OpenSocket, SetOption, Socket};
 use crate::runtime::context;
 use crate::sys::socket;
 use crate::time::sleep;
-
-/// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
-///
-/// # Example
-///
-/// ```
-/// use std::time::Duration;
-/// use annulus::net::{ConnectOptions, TcpListener, TcpStream};
-///
-/// annulus::run(async {
-///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let limit = Some(Duration::from_secs(2));
-///     let options = ConnectOptions { limit, ..ConnectOptions::default() };
-///     TcpStream::connect_with(listener.local_addr()?, &options).await
-/// })??;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// How long each address has to answer. The limit holds inside the kernel, even while the loop is
-    /// busy elsewhere. None by default: the system's own limit, minutes.
-    pub limit: Option<Duration>,
-    /// How long an address has to answer before the next is tried beside it; a quarter of a second by
-    /// default. `None`: the next is tried only when the one before has failed.
-    pub happy_eyeballs_delay: Option<Duration>,
-    /// The address to connect from, of which a port of zero is chosen by the system when it connects:
-    /// one that is taken by a connection to elsewhere will do. Addresses of the other family are not
-    /// tried then.
-    pub local: Option<SocketAddr>,
-    /// Whether small pieces are sent at once (`Some(true)`) instead of waiting to send more in one packet.
-    /// `None`, the default, is on for [`open_connection`](crate::net::open_connection), and the system's
-    /// default, off, for a [`TcpStream`](super::TcpStream). See
-    /// [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay).
-    pub nodelay: Option<bool>,
-    /// How the kernel probes a peer that is silent; `None`, the default: not at all. See
-    /// [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
-    pub keepalive: Option<Keepalive>,
-    /// For [`open_connection_with`](crate::net::open_connection_with): how many bytes a line or record
-    /// may have, without its separator. `None`, the default, is 64 KiB. See
-    /// [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
-    pub reader_limit: Option<usize>,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            limit: None,
-            happy_eyeballs_delay: Some(Duration::from_millis(250)),
-            local: None,
-            nodelay: None,
-            keepalive: None,
-            reader_limit: None,
-        }
-    }
-}
 
 /// Connects to the first of the addresses that answers.
 pub(super) async fn connect(
@@ -86,7 +32,7 @@ pub(super) async fn connect(
 ) -> io::Result<Rc<Socket>> {
     let driver = context::driver();
     let mut addresses = lookup(addresses).await?;
-    if let Some(local) = options.local {
+    if let Some(local) = options.local_addr {
         addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
     }
     match addresses[..] {
@@ -103,7 +49,7 @@ async fn connect_to(
 ) -> io::Result<Rc<Socket>> {
     let doing = format_args!("connect to {address}").to_string();
     let socket = new_socket(driver, &address, options).await.describe(&doing)?;
-    let connect = Connect::new(driver, socket, address, options.limit);
+    let connect = Connect::new(driver, socket, address, options.timeout);
     let socket = Op::new(driver, connect).await.describe(&doing)?;
     if is_connected_to_itself(&socket, address) {
         let itself = "the system has connected the socket to itself: nothing listens there";
@@ -137,7 +83,7 @@ async fn new_socket(
     options: &ConnectOptions,
 ) -> io::Result<Descriptor> {
     let initial = Initial { nodelay: options.nodelay, keepalive: options.keepalive };
-    let place = if options.local.is_some() { None } else { Place::take(driver) };
+    let place = if options.local_addr.is_some() { None } else { Place::take(driver) };
     if let Some(place) = place {
         let mut socket = Op::new(driver, OpenSocket::new(place, address)).await?;
         for Setting { level, name, value, doing } in initial.each() {
@@ -148,7 +94,7 @@ async fn new_socket(
     }
     let fd = socket::tcp(address)?;
     initial.set(&fd)?;
-    if let Some(local) = &options.local {
+    if let Some(local) = &options.local_addr {
         if local.port() == 0 {
             // Where the kernel does not know it, ports are only fewer.
             let (level, name) = (socket::IPPROTO_IP, socket::IP_BIND_ADDRESS_NO_PORT);

@@ -14,77 +14,18 @@ use futures_util::Stream;
 use super::TcpStream;
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
+use crate::net::listener::ListenOptions;
 use crate::net::listener::backoff::Trouble;
-use crate::net::options::{Initial, Keepalive};
+use crate::net::options::Initial;
 use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::{errno, socket};
 use crate::task::budget;
 
-/// How to listen; see [`TcpListener::bind_with`].
-///
-/// # Example
-///
-/// ```
-/// use annulus::net::{ListenOptions, TcpListener};
-///
-/// annulus::run(async {
-///     let options = ListenOptions { reuse_port: true, ..ListenOptions::default() };
-///     let first = TcpListener::bind_with("127.0.0.1:0", &options).await?;
-///     // A second listener on the same port, for another thread.
-///     TcpListener::bind_with(first.local_addr()?, &options).await
-/// })??;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct ListenOptions {
-    /// Connections that the kernel completes and keeps until they are accepted. It limits the
-    /// number by `net.core.somaxconn`. 1024 by default.
-    pub backlog: u32,
-    /// Takes a port of which old connections still linger; on by default.
-    pub reuse_addr: bool,
-    /// Shares the port with other listeners that ask for it: the kernel spreads connections over
-    /// them. Off by default.
-    pub reuse_port: bool,
-    /// For an IPv6 address: whether IPv4 connections are refused (`Some(true)`) or taken
-    /// (`Some(false)`). `None`, the default, is the system's setting, `net.ipv6.bindv6only`.
-    pub only_v6: Option<bool>,
-    /// Connections that may be taken from the backlog before someone awaits them. When so many are
-    /// there the listener stops taking more, so that a flood of clients cannot use up the
-    /// descriptors of a server that is busy. The kernel takes connections in batches, of which the
-    /// last may be as large as the backlog: at most `ahead + backlog` are held. 64 by default; at
-    /// least one.
-    pub ahead: usize,
-    /// Whether the connections send small pieces at once (`Some(true)`) instead of waiting to send more in
-    /// one packet. `None`, the default, is on for [`start_server`](crate::net::start_server), and the
-    /// system's default, off, for a [`TcpListener`]. It costs nothing for each connection, as they
-    /// inherit it. See [`TcpStream::set_nodelay`].
-    pub nodelay: Option<bool>,
-    /// How the kernel probes the peers of the connections when they are silent, which they inherit, too;
-    /// `None`, the default: not at all. Without it a server keeps a connection whose peer has
-    /// vanished for ever, unless its handler bounds how long it waits. See
-    /// [`TcpStream::set_keepalive`].
-    pub keepalive: Option<Keepalive>,
-}
-
-impl Default for ListenOptions {
-    fn default() -> Self {
-        Self {
-            backlog: 1024,
-            reuse_addr: true,
-            reuse_port: false,
-            only_v6: None,
-            ahead: 64,
-            nodelay: None,
-            keepalive: None,
-        }
-    }
-}
-
 /// A socket that takes TCP connections.
 ///
 /// Where the kernel can (5.19), one entry in the ring serves all connections: those that arrive
-/// while nobody awaits them are kept, up to [`ListenOptions::ahead`]. When descriptors or memory run
+/// while nobody awaits them are kept, up to [`ListenOptions::max_pending`]. When descriptors or memory run
 /// out, accepting waits and tries again, with growing pauses, up to half a second, or as soon as this
 /// runtime has closed a socket; connections stay in the kernel's backlog meanwhile, and
 /// [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the pauses.
@@ -138,7 +79,7 @@ impl TcpListener {
     ///
     /// If there is no runtime on this thread.
     pub async fn bind(addresses: impl ToAddresses) -> io::Result<Self> {
-        Self::bind_with(addresses, &ListenOptions::default()).await
+        Self::bind_with(addresses, &ListenOptions::new()).await
     }
 
     /// [`bind`](Self::bind) with options.
@@ -153,7 +94,7 @@ impl TcpListener {
         let mut refusal = None;
         for address in lookup(addresses).await? {
             match listen_on(&address, options) {
-                Ok(fd) => return Ok(Self::from_fd(fd, options.ahead)),
+                Ok(fd) => return Ok(Self::from_fd(fd, options.max_pending)),
                 Err(error) => {
                     refusal = Some(describe(format_args!("listen on {address}"), error));
                 }
@@ -168,11 +109,11 @@ impl TcpListener {
     ///
     /// If there is no runtime on this thread.
     pub fn from_std(listener: std::net::TcpListener) -> Self {
-        Self::from_fd(listener.into(), ListenOptions::default().ahead)
+        Self::from_fd(listener.into(), ListenOptions::new().max_pending)
     }
 
-    fn from_fd(fd: OwnedFd, ahead: usize) -> Self {
-        let ahead = u32::try_from(ahead.max(1)).unwrap_or(u32::MAX);
+    fn from_fd(fd: OwnedFd, max_pending: usize) -> Self {
+        let ahead = u32::try_from(max_pending.max(1)).unwrap_or(u32::MAX);
         let lingers = socket::lingers(&fd);
         let driver = context::driver();
         // To be closed off the loop when the runtime ends, a connection needs a descriptor.
@@ -335,8 +276,8 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedF
     if options.reuse_port {
         set(socket::SOL_SOCKET, socket::SO_REUSEPORT, true)?;
     }
-    if let Some(only_v6) = options.only_v6.filter(|_| address.is_ipv6()) {
-        set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, only_v6)?;
+    if let Some(v6_only) = options.v6_only.filter(|_| address.is_ipv6()) {
+        set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only)?;
     }
     Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
     socket::bind(&fd, address)?;

@@ -84,18 +84,21 @@ impl TcpStream {
     ///
     /// Dropped, half-open connections are closed.
     pub async fn connect(addresses: impl ToAddresses) -> io::Result<Self> {
-        Self::connect_with(addresses, &ConnectOptions::default()).await
+        Self::connect_with(addresses, &ConnectOptions::new()).await
     }
 
-    /// [`connect`](Self::connect), giving each address no more than `limit` to answer; see
-    /// [`ConnectOptions::limit`]. It does not bound the look-up of a name;
+    /// [`connect`](Self::connect), giving each address no more than `timeout` to answer; see
+    /// [`ConnectOptions::timeout`]. It does not bound the look-up of a name;
     /// [`timeout`](crate::time::timeout) around the whole does.
     ///
     /// # Errors
     ///
     /// As for [`connect`](Self::connect), and `TimedOut`.
-    pub async fn connect_timeout(addresses: impl ToAddresses, limit: Duration) -> io::Result<Self> {
-        let options = ConnectOptions { limit: Some(limit), ..ConnectOptions::default() };
+    pub async fn connect_timeout(
+        addresses: impl ToAddresses,
+        timeout: Duration,
+    ) -> io::Result<Self> {
+        let options = ConnectOptions::new().timeout(timeout);
         Self::connect_with(addresses, &options).await
     }
 
@@ -103,7 +106,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As for [`connect`](Self::connect); `TimedOut` with a limit; and with a local address, that it is
+    /// As for [`connect`](Self::connect); `TimedOut` with a timeout; and with a local address, that it is
     /// not available.
     pub async fn connect_with(
         addresses: impl ToAddresses,
@@ -136,12 +139,12 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropped, the connection is closed.
-    pub async fn into_std(self) -> io::Result<Detached> {
+    pub async fn into_std(self) -> io::Result<IntoStd> {
         ops::settled(&self.socket).await;
         let (unread, error) = self.socket.drain_unread();
         let stream = std::net::TcpStream::from(self.socket.into_fd()?);
         stream.set_nonblocking(false)?;
-        Ok(Detached { stream, unread, error })
+        Ok(IntoStd { stream, unread, error })
     }
 
     /// Receives what is there into a buffer of the runtime's, and lends it out; no bytes mean the end
@@ -395,7 +398,8 @@ impl TcpStream {
 
 /// A connection that has left its runtime; made by [`TcpStream::into_std`].
 #[derive(Debug)]
-pub struct Detached {
+#[non_exhaustive]
+pub struct IntoStd {
     /// The connection, a blocking one.
     pub stream: std::net::TcpStream,
     /// What dropped reads had received: it comes before what the stream will read.

@@ -1,0 +1,119 @@
+//! How to listen.
+
+use crate::net::options::Keepalive;
+
+/// How to listen; see [`TcpListener::bind_with`](crate::net::TcpListener::bind_with).
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{ListenOptions, TcpListener};
+///
+/// annulus::run(async {
+///     let options = ListenOptions::new().reuse_port(true).backlog(4096);
+///     let first = TcpListener::bind_with("127.0.0.1:0", &options).await?;
+///     // A second listener on the same port, for another thread.
+///     TcpListener::bind_with(first.local_addr()?, &options).await
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ListenOptions {
+    pub(in crate::net) backlog: u32,
+    pub(in crate::net) max_pending: usize,
+    pub(in crate::net) reuse_addr: bool,
+    pub(in crate::net) reuse_port: bool,
+    pub(in crate::net) v6_only: Option<bool>,
+    pub(in crate::net) nodelay: Option<bool>,
+    pub(in crate::net) keepalive: Option<Keepalive>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ListenOptions {
+    /// The defaults, which each method describes.
+    pub const fn new() -> Self {
+        Self {
+            backlog: 1024,
+            max_pending: 64,
+            reuse_addr: true,
+            reuse_port: false,
+            v6_only: None,
+            nodelay: None,
+            keepalive: None,
+        }
+    }
+
+    /// Sets how many connections the kernel completes and keeps until they are accepted.
+    ///
+    /// The kernel limits the number by `net.core.somaxconn`. 1024 by default.
+    pub const fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Sets how many accepted connections may wait until the program awaits them.
+    ///
+    /// When so many wait the listener takes no more from the backlog, so that a flood of clients
+    /// cannot use up the descriptors of a busy server. The kernel takes connections in batches, of
+    /// which the last may be as large as the backlog: at most `max_pending + backlog` are held.
+    /// 64 by default; at least one.
+    pub const fn max_pending(mut self, connections: usize) -> Self {
+        self.max_pending = connections;
+        self
+    }
+
+    /// Sets `SO_REUSEADDR`: whether an address is taken while old connections of it are in
+    /// `TIME_WAIT`.
+    ///
+    /// On by default.
+    #[doc(alias = "SO_REUSEADDR")]
+    pub const fn reuse_addr(mut self, on: bool) -> Self {
+        self.reuse_addr = on;
+        self
+    }
+
+    /// Sets `SO_REUSEPORT`: whether the port is shared with other listeners that set it, too.
+    ///
+    /// The kernel spreads connections over them. Off by default.
+    #[doc(alias = "SO_REUSEPORT")]
+    pub const fn reuse_port(mut self, on: bool) -> Self {
+        self.reuse_port = on;
+        self
+    }
+
+    /// Sets `IPV6_V6ONLY`: whether an IPv6 listener refuses IPv4 connections.
+    ///
+    /// By default the system decides, by `net.ipv6.bindv6only`.
+    #[doc(alias = "IPV6_V6ONLY")]
+    pub const fn v6_only(mut self, on: bool) -> Self {
+        self.v6_only = Some(on);
+        self
+    }
+
+    /// Sets `TCP_NODELAY`, which accepted connections inherit at no cost.
+    ///
+    /// By default it is on for [`start_server`](crate::net::start_server), and off, which is the
+    /// system's default, for a [`TcpListener`](crate::net::TcpListener). See
+    /// [`TcpStream::set_nodelay`](crate::net::TcpStream::set_nodelay).
+    #[doc(alias = "TCP_NODELAY")]
+    pub const fn nodelay(mut self, on: bool) -> Self {
+        self.nodelay = Some(on);
+        self
+    }
+
+    /// Sets how the kernel probes silent peers of the connections, which inherit this, too.
+    ///
+    /// By default it does not. A server then keeps a connection whose peer has vanished until its
+    /// handler gives up. See [`TcpStream::set_keepalive`](crate::net::TcpStream::set_keepalive).
+    #[doc(alias = "SO_KEEPALIVE")]
+    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+}

@@ -1,0 +1,109 @@
+//! How to connect.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::net::options::Keepalive;
+
+/// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use annulus::net::{ConnectOptions, TcpListener, TcpStream};
+///
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let options = ConnectOptions::new().timeout(Duration::from_secs(2)).nodelay(true);
+///     TcpStream::connect_with(listener.local_addr()?, &options).await
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConnectOptions {
+    pub(in crate::net) timeout: Option<Duration>,
+    pub(in crate::net) happy_eyeballs_delay: Option<Duration>,
+    pub(in crate::net) local_addr: Option<SocketAddr>,
+    pub(in crate::net) nodelay: Option<bool>,
+    pub(in crate::net) keepalive: Option<Keepalive>,
+    pub(in crate::net) reader_limit: Option<usize>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ConnectOptions {
+    /// The defaults, which each method describes.
+    pub const fn new() -> Self {
+        Self {
+            timeout: None,
+            happy_eyeballs_delay: Some(Duration::from_millis(250)),
+            local_addr: None,
+            nodelay: None,
+            keepalive: None,
+            reader_limit: None,
+        }
+    }
+
+    /// Sets how long each address has to answer.
+    ///
+    /// The kernel keeps the timeout, even while the loop is busy. By default only the system's own
+    /// applies, which is minutes.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long an address has to answer before the next is tried beside it (RFC 8305).
+    ///
+    /// A quarter of a second by default. With `None` the next address is tried only when the one
+    /// before has failed.
+    pub const fn happy_eyeballs_delay(mut self, delay: Option<Duration>) -> Self {
+        self.happy_eyeballs_delay = delay;
+        self
+    }
+
+    /// Sets the address to connect from.
+    ///
+    /// A port of zero is chosen by the system when it connects: one that is in use for a
+    /// connection to elsewhere is possible. Addresses of the other family are not tried then.
+    #[doc(alias = "bind")]
+    pub const fn local_addr(mut self, address: SocketAddr) -> Self {
+        self.local_addr = Some(address);
+        self
+    }
+
+    /// Sets `TCP_NODELAY`.
+    ///
+    /// By default it is on for [`open_connection`](crate::net::open_connection), and off, which is
+    /// the system's default, for a [`TcpStream`](super::TcpStream). See
+    /// [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay).
+    #[doc(alias = "TCP_NODELAY")]
+    pub const fn nodelay(mut self, on: bool) -> Self {
+        self.nodelay = Some(on);
+        self
+    }
+
+    /// Sets how the kernel probes a silent peer.
+    ///
+    /// By default it does not. See [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
+    #[doc(alias = "SO_KEEPALIVE")]
+    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// Sets how many bytes a line or record may have, without its separator.
+    ///
+    /// For [`open_connection_with`](crate::net::open_connection_with) only. 64 KiB by default. See
+    /// [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
+    pub const fn reader_limit(mut self, bytes: usize) -> Self {
+        self.reader_limit = Some(bytes);
+        self
+    }
+}
