@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::runtime::interrupt;
+use crate::runtime::ctrl_c as sigint;
 
 /// Waits for ctrl-c (SIGINT).
 ///
@@ -50,5 +50,5 @@ use crate::runtime::interrupt;
 /// ```
 #[doc(alias = "asyncio.loop.add_signal_handler")]
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    interrupt::ctrl_c()
+    sigint::ctrl_c()
 }

@@ -18,7 +18,7 @@ use futures_util::future::LocalBoxFuture;
 use super::AsyncWrite;
 use crate::buf::BufResult;
 use crate::error::again;
-use crate::runtime::backlog::{Backlog, Unsent};
+use crate::runtime::unsent::{Backlog, Unsent};
 use crate::sync::Event;
 
 /// How much memory an empty buffer may keep.

@@ -11,8 +11,8 @@ use futures_util::future::LocalBoxFuture;
 use super::AsyncWrite;
 use super::goal::Goal;
 use super::write_queue::{CloseMode, ConnectionGuard, WriteQueue};
-use crate::runtime::backlog::Backlog;
 use crate::runtime::spawn;
+use crate::runtime::unsent::Backlog;
 use crate::task::{JoinHandle, budget};
 
 /// How many unsent bytes make writers wait, if nobody says otherwise.

@@ -5,8 +5,8 @@ use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 
 use super::context::Shared;
-use super::inside::Inside;
-use super::interrupt::{Interrupted, Watch};
+use super::ctrl_c::{Interrupted, Watch};
+use super::enter::Inside;
 use crate::task::{JoinError, Origin};
 
 #[track_caller]

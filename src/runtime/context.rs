@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backlog::Backlog;
+use super::unsent::Backlog;
 use crate::driver::{Driver, Metrics};
 use crate::error::{IncidentHook, Reporter};
 use crate::task::Tasks;

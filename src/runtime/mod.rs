@@ -2,9 +2,9 @@
 //!
 //! - [`Builder`] and [`Runtime`] are made by whoever wants more than [`run`].
 //! - [`context`] is how code on this thread finds its runtime.
-//! - [`turn`] is the loop; [`inside`] marks that this thread is in it.
+//! - [`event_loop`] is the loop; [`enter`] marks that this thread is in it.
 //! - [`spawn`](mod@spawn) starts tasks.
-//! - [`interrupt`] ends the main task at ctrl-c; [`shielded`] and [`backlog`] are what the end waits for.
+//! - [`ctrl_c`] ends the main task at ctrl-c; [`shield`] and [`unsent`] are what the end waits for.
 //!
 //! # One turn of the loop
 //!
@@ -13,15 +13,15 @@
 //! in what other threads have woken. With nothing to submit and nothing to collect there is no
 //! system call.
 
-pub(crate) mod backlog;
 mod block_on;
 mod builder;
 pub(crate) mod context;
-mod inside;
-pub(crate) mod interrupt;
-pub(crate) mod shielded;
+pub(crate) mod ctrl_c;
+mod enter;
+mod event_loop;
+pub(crate) mod shield;
 mod spawn;
-mod turn;
+pub(crate) mod unsent;
 mod yield_now;
 
 use std::fmt;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 pub use builder::Builder;
 pub use context::metrics;
-pub use interrupt::Interrupted;
+pub use ctrl_c::Interrupted;
 pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 

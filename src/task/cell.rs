@@ -25,13 +25,13 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::JoinError;
-use super::atomic::{AtomicBool, AtomicPtr, AtomicU32};
-use super::context::inherited;
+use super::context_var::inherited;
+use super::executor::Origin;
 use super::header::{Header, Phase};
+use super::loom::{AtomicBool, AtomicPtr, AtomicU32};
 use super::pool::Class;
-use super::shard::Shard;
-use super::tasks::Origin;
-use crate::error::{catch_panic, discard};
+use super::scheduler::Shard;
+use crate::error::{discard, catch_panic};
 
 enum Stage<F: Future> {
     Running(ManuallyDrop<F>),

@@ -9,10 +9,10 @@ use std::task::Waker;
 
 use super::budget::Budget;
 use super::header::Header;
-use super::held::Task;
 use super::running::check_runtime;
+use super::task_ref::Task;
 use super::{JoinHandle, Origin, TaskId};
-use super::{tasks, waker};
+use super::{executor, waker};
 
 thread_local! {
     static TURN: Turn = const { Turn { task: Cell::new(None), budget: Budget::new() } };
@@ -169,7 +169,7 @@ pub(crate) fn spawn_child<F: Future + 'static>(
     // SAFETY: as in `with_current`.
     let (shard, id) = unsafe { (running.as_ref().shard, running.as_ref().id) };
     // SAFETY: the running task keeps its shard, and this is the owner's thread.
-    unsafe { tasks::spawn(shard, future, Origin { name, parent: Some(id), spawned_at }) }
+    unsafe { executor::spawn(shard, future, Origin { name, parent: Some(id), spawned_at }) }
 }
 
 /// Whether a task has its turn on this thread.

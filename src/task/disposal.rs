@@ -10,8 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use super::header::Phase;
-use super::held::Task;
 use super::running::running;
+use super::task_ref::Task;
 
 /// Deep enough for what is written by hand, and little stack even where each level takes much.
 const MOST_NESTED: u32 = 16;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::FusedFuture;
 
-use super::held::Task;
+use super::task_ref::Task;
 use super::{JoinError, TaskId, budget};
 use crate::error::discard;
 

@@ -38,11 +38,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::LocalWaker;
-use super::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 use super::cell::Vtable;
-use super::context::Values;
+use super::context_var::Values;
 use super::id::TaskId;
-use super::shard::Shard;
+use super::loom::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+use super::scheduler::Shard;
 use crate::error::catch_panic;
 
 /// More references than memory could hold: somebody forgets clones in a loop.

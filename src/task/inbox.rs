@@ -16,8 +16,8 @@
 
 use std::ptr::NonNull;
 
-use super::atomic::{AtomicPtr, Ordering};
 use super::header::Header;
+use super::loom::{AtomicPtr, Ordering};
 
 const AWAKE: *mut Header = std::ptr::null_mut();
 const PARKED: *mut Header = std::ptr::without_provenance_mut(1);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::header::{Header, hold, let_go};
-use super::held::Task;
+use super::task_ref::Task;
 use super::{current, waker};
 use crate::error::catch_panic;
 

@@ -69,43 +69,43 @@
 // one, on whatever thread, frees the memory; by then the owner has dropped future and output, so
 // nothing of theirs is dropped there. See `header`.
 
-mod atomic;
 pub(crate) mod budget;
 mod cell;
-mod context;
+mod context_var;
 mod current;
 mod disposal;
+mod executor;
 mod handle;
 mod header;
-mod held;
 mod id;
 mod inbox;
 mod join_error;
 mod list;
 mod local_waker;
+mod loom;
 #[cfg(all(test, annulus_loom))]
-mod model;
+mod loom_tests;
 mod pool;
 mod ready;
 mod running;
-mod shard;
+mod scheduler;
 mod shrink;
-mod tasks;
+mod task_ref;
 #[cfg(all(test, not(annulus_loom)))]
 mod tests;
 mod thread_id;
 mod wake;
 mod waker;
 
-pub use context::{Bound, ContextVar};
+pub use context_var::{Bound, ContextVar};
 pub use current::{CurrentTask, current_task};
 pub(crate) use current::{current_id, is_in_task, spawn_child};
+pub(crate) use executor::{Origin, Tasks, is_large};
 pub use handle::{Join, JoinHandle};
-pub(crate) use held::Task;
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
 pub(crate) use running::{Running, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;
-pub(crate) use tasks::{Origin, Tasks, is_large};
+pub(crate) use task_ref::Task;
 pub(crate) use wake::{WakeSlot, poll_until, wake};

@@ -38,6 +38,6 @@ thread_local! {
 
 // A model's threads all run on one real one.
 #[cfg(annulus_loom)]
-loom::thread_local! {
+::loom::thread_local! {
     static OWN: Cell<Option<ThreadId>> = Cell::new(None);
 }

@@ -7,12 +7,12 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::atomic::Ordering;
 use super::header::release;
-use super::held::Task;
 use super::inbox::Taken;
+use super::loom::Ordering;
 use super::running::RuntimeId;
-use super::shard::{Bell, Shard};
+use super::scheduler::{Bell, Shard};
+use super::task_ref::Task;
 use super::{JoinError, JoinHandle, TaskId};
 use crate::error::IncidentHook;
 

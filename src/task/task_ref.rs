@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::cell::allocate;
+use super::executor::Origin;
 use super::header::{Header, Phase, hold, let_go};
-use super::shard::Shard;
-use super::tasks::Origin;
+use super::scheduler::Shard;
 use super::{JoinError, LocalWaker, TaskId, current, waker};
 use crate::error::{Incident, catch_panic, panic_message};
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::context::Shared;
-use super::inside::Inside;
+use super::enter::Inside;
 
 /// More than any chain of operations that follow from each other without a task.
 const MOST_LAST_TURNS: usize = 8;

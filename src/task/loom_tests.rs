@@ -1,7 +1,7 @@
 //! Models of what crosses threads, checked by loom in every order that the memory model allows.
 //!
 //! Run with `LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg annulus_loom" \
-//! cargo test --release --lib model`.
+//! cargo test --release --lib loom_tests`.
 
 use std::future::{Future, poll_fn};
 use std::panic::Location;
