@@ -18,7 +18,7 @@ use futures_util::future::LocalBoxFuture;
 use super::AsyncWrite;
 use crate::buf::BufResult;
 use crate::error::again;
-use crate::runtime::unsent::{Backlog, Unsent};
+use crate::runtime::unsent::{UnsentGuard, UnsentWrites};
 use crate::sync::Event;
 
 /// How much memory an empty buffer may keep.
@@ -31,8 +31,8 @@ pub(super) type Job<W> = Box<dyn for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a,
 pub(super) struct WriteQueue<W> {
     bytes: RefCell<Vec<u8>>,
     /// Has the end of the runtime wait for what is queued.
-    queued: RefCell<Option<Unsent>>,
-    backlog: RefCell<Rc<Backlog>>,
+    queued: RefCell<Option<UnsentGuard>>,
+    unsent_writes: RefCell<Rc<UnsentWrites>>,
     /// Bytes that the connection has but has not taken.
     sending: Cell<usize>,
     /// A job that the task has not begun.
@@ -89,7 +89,7 @@ impl<W> Default for WriteQueue<W> {
         Self {
             bytes: RefCell::default(),
             queued: RefCell::default(),
-            backlog: RefCell::default(),
+            unsent_writes: RefCell::default(),
             sending: Cell::default(),
             job: RefCell::default(),
             has_job: Cell::default(),
@@ -144,13 +144,13 @@ impl<W> WriteQueue<W> {
     }
 
     /// Says in which runtime the task is.
-    pub(super) fn set_backlog(&self, backlog: Rc<Backlog>) {
-        *self.backlog.borrow_mut() = backlog;
+    pub(super) fn set_unsent_writes(&self, unsent_writes: Rc<UnsentWrites>) {
+        *self.unsent_writes.borrow_mut() = unsent_writes;
     }
 
     /// Has the end of the runtime wait until the task has taken what is queued, and sent it.
     fn note_queued(&self) {
-        self.queued.borrow_mut().get_or_insert_with(|| self.backlog.borrow().add());
+        self.queued.borrow_mut().get_or_insert_with(|| self.unsent_writes.borrow().add());
     }
 
     /// Queues bytes. The memory grows by doubling, but not beyond `limit` for what is within it.
@@ -221,7 +221,7 @@ impl<W> WriteQueue<W> {
         loop {
             if let Some(job) = self.job.take() {
                 // What has been queued since is still to be taken.
-                let unsent = self.backlog.borrow().add();
+                let unsent = self.unsent_writes.borrow().add();
                 return Next::Job(job, spare, unsent);
             }
             if !self.bytes.borrow().is_empty() {
@@ -276,8 +276,8 @@ impl<W> WriteQueue<W> {
 /// What the task does next.
 enum Next<W> {
     /// Until what comes with them is dropped, the end of the runtime waits.
-    Bytes(Vec<u8>, Option<Unsent>),
-    Job(Job<W>, Vec<u8>, Unsent),
+    Bytes(Vec<u8>, Option<UnsentGuard>),
+    Job(Job<W>, Vec<u8>, UnsentGuard),
     End(CloseMode),
 }
 

@@ -12,7 +12,7 @@ use super::AsyncWrite;
 use super::goal::Goal;
 use super::write_queue::{CloseMode, ConnectionGuard, WriteQueue};
 use crate::runtime::spawn;
-use crate::runtime::unsent::Backlog;
+use crate::runtime::unsent::UnsentWrites;
 use crate::task::{JoinHandle, budget};
 
 /// How many unsent bytes make writers wait, if nobody says otherwise.
@@ -325,7 +325,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         if let Some(writes_to) = self.writes_to.take() {
             // Made here: the task may be ended before it is first polled.
             let guard = ConnectionGuard::new(&self.queue, writes_to);
-            self.queue.set_backlog(Backlog::current());
+            self.queue.set_unsent_writes(UnsentWrites::current());
             self.task = Some(spawn(guard.send_all()));
         }
     }

@@ -106,7 +106,7 @@
 //!
 //! A guard is a value whose destructor ends what making it began: a connection is closed when its
 //! stream is dropped, a token cancelled by [`CancelOnDrop`], a value restored by
-//! [`Bound`](crate::task::Bound), tasks cancelled by the drop of their [`TaskSet`]. Destructors cannot
+//! [`ContextGuard`](crate::task::ContextGuard), tasks cancelled by the drop of their [`TaskSet`]. Destructors cannot
 //! await. Where the end has to be awaited, the body is an async closure and the call awaits the end
 //! after it: [`task_group`](fn@task_group), [`timeout_scope`](crate::time::timeout_scope).
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::runtime::shield::shielded;
+use crate::runtime::shield::shield_guard;
 use crate::runtime::spawn;
 use crate::task::{JoinError, JoinHandle};
 
@@ -55,9 +55,9 @@ use crate::task::{JoinError, JoinHandle};
 #[doc(alias = "asyncio.shield")]
 #[track_caller]
 pub fn shield<F: Future + 'static>(future: F) -> Shield<F::Output> {
-    let shielded = shielded();
+    let guard = shield_guard();
     Shield::from(spawn(async move {
-        let _shielded = shielded;
+        let _guard = guard;
         future.await
     }))
 }

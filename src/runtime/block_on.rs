@@ -5,8 +5,8 @@ use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 
 use super::context::Shared;
-use super::ctrl_c::{Interrupted, Watch};
-use super::enter::Inside;
+use super::ctrl_c::{CtrlCWatch, Interrupted};
+use super::enter::EnterGuard;
 use crate::task::{JoinError, Origin};
 
 #[track_caller]
@@ -23,11 +23,11 @@ pub(super) fn try_block_on<F: Future>(
     shared: &Rc<Shared>,
     future: F,
 ) -> Result<F::Output, Interrupted> {
-    let _inside = Inside::begin(shared);
+    let _inside = EnterGuard::begin(shared);
     let origin = Origin { name: Some("main".into()), parent: None, spawned_at: Location::caller() };
     let mut watch = None;
-    let outcome = shared.tasks.scoped(future, origin, |root| {
-        watch = if shared.cancels_on_ctrl_c { Watch::new(root) } else { None };
+    let outcome = shared.executor.scoped(future, origin, |root| {
+        watch = if shared.cancels_on_ctrl_c { CtrlCWatch::new(root) } else { None };
         shared.run_until(|| root.is_finished());
     });
     let interrupted = watch.and_then(|watch| watch.interrupted());

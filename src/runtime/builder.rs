@@ -14,7 +14,7 @@ use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, catch
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, Size, kernel_ring};
-use crate::task::{RuntimeId, Tasks};
+use crate::task::{Executor, RuntimeId};
 
 /// Of the kernel's threads for what blocks: beyond all that is of use, and no danger to the machine.
 const KERNEL_WORKERS: u32 = 256;
@@ -365,14 +365,14 @@ impl Builder {
         // The tasks keep the eventfd open for as long as anyone could ring it.
         let ring = Arc::new(move || bell.ring());
         let shared = Shared {
-            tasks: Tasks::new(RuntimeId::of(&driver), ring, incidents),
+            executor: Executor::new(RuntimeId::of(&driver), ring, incidents),
             driver,
             reporter,
             polls_a_turn: self.polls_a_turn,
             teardown_limit: self.teardown_limit,
             shield_limit: self.shield_limit,
             flush_limit: self.flush_limit,
-            backlog: Rc::default(),
+            unsent_writes: Rc::default(),
             shielded: Rc::default(),
             cancels_on_ctrl_c: self.cancels_on_ctrl_c,
             inside: Cell::new(0),

@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::unsent::Backlog;
+use super::unsent::UnsentWrites;
 use crate::driver::{Driver, Metrics};
 use crate::error::{IncidentHook, Reporter};
-use crate::task::Tasks;
+use crate::task::Executor;
 
 /// What the handle of a runtime and the code that runs in it share.
 pub(crate) struct Shared {
     pub(crate) driver: Rc<Driver>,
-    pub(super) tasks: Tasks,
+    pub(super) executor: Executor,
     /// Prints incidents, unless a hook of the user's takes them.
     pub(super) reporter: Option<Arc<Reporter>>,
     pub(super) polls_a_turn: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(super) flush_limit: Duration,
     /// How much work is shielded.
     pub(super) shielded: Rc<Cell<usize>>,
-    pub(super) backlog: Rc<Backlog>,
+    pub(super) unsent_writes: Rc<UnsentWrites>,
     pub(super) cancels_on_ctrl_c: bool,
     /// How many calls that are inside of this runtime stand on the stack.
     pub(super) inside: Cell<u32>,
@@ -34,17 +34,17 @@ thread_local! {
 }
 
 /// Until this is dropped, the runtime it was made for is this thread's.
-pub(super) struct Entered {
+pub(super) struct CurrentGuard {
     outer: Option<Rc<Shared>>,
 }
 
 /// While a thread ends its thread-locals are gone: a runtime that is dropped then has no context.
-pub(super) fn enter(shared: &Rc<Shared>) -> Entered {
+pub(super) fn enter(shared: &Rc<Shared>) -> CurrentGuard {
     let entered = CURRENT.try_with(|current| current.borrow_mut().replace(Rc::clone(shared)));
-    Entered { outer: entered.unwrap_or_default() }
+    CurrentGuard { outer: entered.unwrap_or_default() }
 }
 
-impl Drop for Entered {
+impl Drop for CurrentGuard {
     fn drop(&mut self) {
         let outer = self.outer.take();
         // Dropped only when the cell is not borrowed any more.

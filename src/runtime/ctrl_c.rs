@@ -9,7 +9,7 @@ use super::context;
 use super::spawn::spawn;
 use crate::op::{Op, Readable};
 use crate::sys::interrupt::{Interrupts, die};
-use crate::task::{Join, Task};
+use crate::task::{Join, TaskRef};
 
 /// Waits for ctrl-c (SIGINT), from the call on.
 pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
@@ -58,16 +58,16 @@ impl From<Interrupted> for io::Error {
 }
 
 /// Cancels the main task at ctrl-c. It listens as long as this lives.
-pub(super) struct Watch {
+pub(super) struct CtrlCWatch {
     interrupted: Rc<Cell<bool>>,
     // Dropped, it ends the task.
     _watcher: Join<()>,
     _interrupts: Interrupts,
 }
 
-impl Watch {
+impl CtrlCWatch {
     /// `None` if it cannot listen: then ctrl-c does what it does by itself.
-    pub(super) fn new(main: &Task) -> Option<Self> {
+    pub(super) fn new(main: &TaskRef) -> Option<Self> {
         let interrupts = Interrupts::new().ok()?;
         let (interrupted, main) = (Rc::new(Cell::new(false)), main.clone());
         let (its, rung) = (Rc::clone(&interrupted), rung(&interrupts));

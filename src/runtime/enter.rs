@@ -2,18 +2,18 @@
 
 use std::rc::Rc;
 
-use super::context::{self, Entered, Shared};
-use crate::task::{Running, RuntimeId};
+use super::context::{self, CurrentGuard, Shared};
+use crate::task::{RunningGuard, RuntimeId};
 
 /// Until it is dropped, this thread is inside of a runtime, which code on it finds as its own.
-pub(super) struct Inside<'a> {
+pub(super) struct EnterGuard<'a> {
     shared: &'a Rc<Shared>,
     is_outermost: bool,
-    _running: Running,
-    _entered: Entered,
+    _running: RunningGuard,
+    _entered: CurrentGuard,
 }
 
-impl<'a> Inside<'a> {
+impl<'a> EnterGuard<'a> {
     /// To run its loop.
     ///
     /// # Panics
@@ -21,7 +21,7 @@ impl<'a> Inside<'a> {
     /// If the thread is inside of a runtime already, of this or another one.
     #[track_caller]
     pub(super) fn begin(shared: &'a Rc<Shared>) -> Self {
-        let running = Running::try_begin(shared.id()).expect(
+        let running = RunningGuard::try_begin(shared.id()).expect(
             "this thread is running a runtime already: await the future, or spawn it, instead of \
              starting a second loop inside the first",
         );
@@ -30,13 +30,13 @@ impl<'a> Inside<'a> {
 
     /// To close it, also inside of another one.
     pub(super) fn to_close(shared: &'a Rc<Shared>) -> Self {
-        match Running::try_begin(shared.id()) {
+        match RunningGuard::try_begin(shared.id()) {
             Some(running) => Self::new(shared, running, true),
-            None => Self::new(shared, Running::nested(shared.id()), false),
+            None => Self::new(shared, RunningGuard::nested(shared.id()), false),
         }
     }
 
-    fn new(shared: &'a Rc<Shared>, running: Running, is_outermost: bool) -> Self {
+    fn new(shared: &'a Rc<Shared>, running: RunningGuard, is_outermost: bool) -> Self {
         shared.inside.set(shared.inside.get() + 1);
         let _entered = context::enter(shared);
         Self { shared, is_outermost, _running: running, _entered }
@@ -48,7 +48,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
         self.shared.inside.set(self.shared.inside.get() - 1);
     }

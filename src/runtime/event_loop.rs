@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::context::Shared;
-use super::enter::Inside;
+use super::enter::EnterGuard;
 
 /// More than any chain of operations that follow from each other without a task.
 const MOST_LAST_TURNS: usize = 8;
@@ -16,9 +16,9 @@ impl Shared {
             if is_over() {
                 return;
             }
-            let may_wait = !self.tasks.has_ready() && self.tasks.park();
+            let may_wait = !self.executor.has_ready() && self.executor.park();
             self.driver.turn(may_wait);
-            self.tasks.receive();
+            self.executor.receive();
         }
     }
 
@@ -27,12 +27,12 @@ impl Shared {
         if is_over() {
             return;
         }
-        self.tasks.receive();
-        let mut left = self.tasks.count_ready();
+        self.executor.receive();
+        let mut left = self.executor.count_ready();
         while left > 0 && !is_over() {
             left = left.saturating_sub(self.run_ready(&is_over));
             self.driver.turn(false);
-            self.tasks.receive();
+            self.executor.receive();
         }
     }
 
@@ -40,7 +40,7 @@ impl Shared {
     /// over. Returns how many were polled.
     fn run_ready(&self, is_over: impl Fn() -> bool) -> usize {
         for polled in 0..self.polls_a_turn {
-            let Some(task) = self.tasks.pop() else { return polled };
+            let Some(task) = self.executor.pop() else { return polled };
             task.run();
             if is_over() || self.driver.is_turn_spent() {
                 return polled + 1;
@@ -64,13 +64,13 @@ impl Shared {
     /// Lets shielded work come to its end, sends what is unsent, and then ends every task and every
     /// operation, and the ring with them.
     pub(super) fn close(self: &Rc<Self>) {
-        let inside = Inside::to_close(self);
+        let inside = EnterGuard::to_close(self);
         // Inside of another loop this one cannot run.
         self.finish_shielded(inside.is_outermost());
         self.finish_unsent(inside.is_outermost());
-        self.tasks.end_all();
+        self.executor.end_all();
         self.driver.close(self.teardown_limit);
-        self.tasks.close();
+        self.executor.close();
         if let Some(reporter) = &self.reporter {
             reporter.finish();
         }

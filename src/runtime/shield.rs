@@ -10,19 +10,19 @@ use crate::error::Incident;
 use crate::sys::later;
 
 /// Until it is dropped, the end of its runtime waits, within a bound.
-pub(crate) struct Shielded(Rc<Cell<usize>>);
+pub(crate) struct ShieldGuard(Rc<Cell<usize>>);
 
 /// # Panics
 ///
 /// If there is no runtime on this thread.
 #[track_caller]
-pub(crate) fn shielded() -> Shielded {
+pub(crate) fn shield_guard() -> ShieldGuard {
     let count = Rc::clone(&context::current().shielded);
     count.set(count.get() + 1);
-    Shielded(count)
+    ShieldGuard(count)
 }
 
-impl Drop for Shielded {
+impl Drop for ShieldGuard {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }

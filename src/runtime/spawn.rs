@@ -79,5 +79,5 @@ where
     F: Future + 'static,
 {
     let origin = Origin { name, parent: current_id(), spawned_at: Location::caller() };
-    shared.tasks.spawn(future, origin)
+    shared.executor.spawn(future, origin)
 }

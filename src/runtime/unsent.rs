@@ -10,14 +10,14 @@ use crate::error::Incident;
 /// Counts what is unsent. A count is closed when the runtime's end begins to wait: what is written
 /// from then on goes to the next one, so that a writer that never stops does not hold up the end.
 #[derive(Default)]
-pub(crate) struct Backlog {
+pub(crate) struct UnsentWrites {
     count: RefCell<Rc<Cell<usize>>>,
 }
 
 /// Until it is dropped, something is unsent.
-pub(crate) struct Unsent(Rc<Cell<usize>>);
+pub(crate) struct UnsentGuard(Rc<Cell<usize>>);
 
-impl Backlog {
+impl UnsentWrites {
     /// That of this thread's runtime.
     ///
     /// # Panics
@@ -25,17 +25,17 @@ impl Backlog {
     /// If there is none.
     #[track_caller]
     pub(crate) fn current() -> Rc<Self> {
-        Rc::clone(&context::current().backlog)
+        Rc::clone(&context::current().unsent_writes)
     }
 
-    pub(crate) fn add(&self) -> Unsent {
+    pub(crate) fn add(&self) -> UnsentGuard {
         let count = Rc::clone(&self.count.borrow());
         count.set(count.get() + 1);
-        Unsent(count)
+        UnsentGuard(count)
     }
 }
 
-impl Drop for Unsent {
+impl Drop for UnsentGuard {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -45,7 +45,7 @@ impl Shared {
     /// Lets the loop go on until all that was written before is sent, or for the bound. What is not
     /// sent then is reported, and is lost.
     pub(super) fn finish_unsent(&self, can_run: bool) {
-        let count = mem::take(&mut *self.backlog.count.borrow_mut());
+        let count = mem::take(&mut *self.unsent_writes.count.borrow_mut());
         if can_run && !self.flush_limit.is_zero() {
             self.run_within(self.flush_limit, || count.get() == 0);
         }

@@ -30,8 +30,8 @@ use super::executor::Origin;
 use super::header::{Header, Phase};
 use super::loom::{AtomicBool, AtomicPtr, AtomicU32};
 use super::pool::Class;
-use super::scheduler::Shard;
-use crate::error::{discard, catch_panic};
+use super::scheduler::Scheduler;
+use crate::error::{catch_panic, discard};
 
 enum Stage<F: Future> {
     Running(ManuallyDrop<F>),
@@ -198,33 +198,33 @@ fn first_panic<T>(
 ///
 /// # Safety
 ///
-/// The shard came from an `Arc` that is alive, and this is its owner. The future may borrow: then
+/// The scheduler came from an `Arc` that is alive, and this is its owner. The future may borrow: then
 /// whoever calls sees to it that the cell is emptied before the borrow ends.
 #[inline]
 pub(super) unsafe fn allocate<F: Future>(
     future: F,
-    shard: NonNull<Shard>,
+    scheduler: NonNull<Scheduler>,
     origin: Origin,
 ) -> NonNull<Header> {
     // SAFETY: passed on by the caller.
-    let owner = unsafe { shard.as_ref() };
+    let owner = unsafe { scheduler.as_ref() };
     let memory = owner.pool.take(TaskCell::<F>::VTABLE.class).cast::<TaskCell<F>>();
     let header = memory.cast::<Header>();
     // SAFETY: this is the owner's thread. The memory has the cell's layout, but for a size that is
     // rounded up; the parts are written one by one, each where it is to stand.
     unsafe {
         header.write(Header {
-            references: AtomicU32::new(1),
+            refs: AtomicU32::new(1),
             // The list's, the ready queue's, and the one that is returned.
-            held: Cell::new(3),
+            local_refs: Cell::new(3),
             queued: Cell::new(true),
             cancelled: Cell::new(false),
             phase: Cell::new(Phase::Waiting),
             joinable: Cell::new(true),
-            keeps_shard: Cell::new(false),
+            keeps_scheduler: Cell::new(false),
             in_inbox: AtomicBool::new(false),
             vtable: TaskCell::<F>::VTABLE,
-            shard: Shard::enter(shard),
+            scheduler: Scheduler::enter(scheduler),
             ready_next: Cell::new(None),
             list_before: Cell::new(None),
             list_after: Cell::new(None),

@@ -134,9 +134,9 @@ impl<T: 'static> ContextVar<T> {
     /// ```
     #[doc(alias = "contextvars.ContextVar.reset")]
     #[track_caller]
-    pub fn bind(&self, value: T) -> Bound<'_, T> {
+    pub fn bind(&self, value: T) -> ContextGuard<'_, T> {
         let former = self.exchange(Some(Rc::new(value)));
-        Bound { variable: self, task: current_id(), former }
+        ContextGuard { variable: self, task: current_id(), former }
     }
 
     fn id(&self) -> u64 {
@@ -217,13 +217,13 @@ impl<T: 'static> fmt::Debug for ContextVar<T> {
 
 /// Restores what a task had before. Made by [`ContextVar::bind`].
 #[must_use = "dropped at once it restores at once"]
-pub struct Bound<'a, T: 'static> {
+pub struct ContextGuard<'a, T: 'static> {
     variable: &'a ContextVar<T>,
     task: Option<TaskId>,
     former: Option<Rc<dyn Any>>,
 }
 
-impl<T: 'static> Drop for Bound<'_, T> {
+impl<T: 'static> Drop for ContextGuard<'_, T> {
     fn drop(&mut self) {
         if self.task.is_some() && self.task == current_id() {
             drop(self.variable.exchange(self.former.take()));
@@ -231,8 +231,8 @@ impl<T: 'static> Drop for Bound<'_, T> {
     }
 }
 
-impl<T: 'static> fmt::Debug for Bound<'_, T> {
+impl<T: 'static> fmt::Debug for ContextGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("task", &self.task).finish_non_exhaustive()
+        f.debug_struct("ContextGuard").field("task", &self.task).finish_non_exhaustive()
     }
 }

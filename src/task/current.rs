@@ -10,16 +10,16 @@ use std::task::Waker;
 use super::budget::Budget;
 use super::header::Header;
 use super::running::check_runtime;
-use super::task_ref::Task;
+use super::task_ref::TaskRef;
 use super::{JoinHandle, Origin, TaskId};
 use super::{executor, waker};
 
 thread_local! {
-    static TURN: Turn = const { Turn { task: Cell::new(None), budget: Budget::new() } };
+    static CURRENT: CurrentPoll = const { CurrentPoll { task: Cell::new(None), budget: Budget::new() } };
 }
 
 /// What belongs to whoever has its turn. One thread-local, since finding one takes time.
-struct Turn {
+struct CurrentPoll {
     // No reference is counted for it, and no destructor run: whoever sets it holds the task.
     task: Cell<Option<NonNull<Header>>>,
     budget: Budget,
@@ -28,45 +28,45 @@ struct Turn {
 /// Runs `body` with this task as the current one, and with a new budget. For the loop: no task is the
 /// current one before and after.
 #[inline]
-pub(super) fn with_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
-    TURN.with(|turn| {
-        turn.task.set(Some(task.pointer()));
-        let _restore = Restore { turn, outer: None };
-        turn.budget.refill();
+pub(super) fn with_poll<T>(task: &TaskRef, body: impl FnOnce() -> T) -> T {
+    CURRENT.with(|poll| {
+        poll.task.set(Some(task.pointer()));
+        let _restore = Restore { poll, outer: None };
+        poll.budget.refill();
         body()
     })
 }
 
 /// Runs `body` with this task as the current one, amid the turn of another, whose budget is afterwards
 /// what it was.
-pub(super) fn with_nested_turn<T>(task: &Task, body: impl FnOnce() -> T) -> T {
-    TURN.with(|turn| {
-        let left = turn.budget.left();
-        let outer = turn.task.replace(Some(task.pointer()));
-        let restore = Restore { turn, outer };
-        turn.budget.refill();
+pub(super) fn with_nested_poll<T>(task: &TaskRef, body: impl FnOnce() -> T) -> T {
+    CURRENT.with(|poll| {
+        let left = poll.budget.left();
+        let outer = poll.task.replace(Some(task.pointer()));
+        let restore = Restore { poll, outer };
+        poll.budget.refill();
         let value = body();
         drop(restore);
-        turn.budget.restore(left);
+        poll.budget.restore(left);
         value
     })
 }
 
 struct Restore<'a> {
-    turn: &'a Turn,
+    poll: &'a CurrentPoll,
     outer: Option<NonNull<Header>>,
 }
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        self.turn.task.set(self.outer);
+        self.poll.task.set(self.outer);
     }
 }
 
 /// The budget of whoever has its turn.
 #[inline]
 pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
-    TURN.with(|turn| ask(&turn.budget))
+    CURRENT.with(|poll| ask(&poll.budget))
 }
 
 /// Call this before waiting for a task.
@@ -77,32 +77,32 @@ pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
 /// loop of its present runtime.
 #[inline]
 #[track_caller]
-pub(super) fn check_wait(task: &Task) {
-    let shard = task.header().shard;
-    // A current task of the same shard is inside of the same loop.
-    match TURN.with(|turn| turn.task.get()) {
+pub(super) fn check_wait(task: &TaskRef) {
+    let scheduler = task.header().scheduler;
+    // A current task of the same scheduler is inside of the same loop.
+    match CURRENT.with(|poll| poll.task.get()) {
         Some(current) if current == task.pointer() => panic!("a task cannot wait for its own end"),
         // SAFETY: as in `with_current`.
-        Some(current) if unsafe { current.as_ref() }.shard == shard => {}
-        _ => check_runtime(task.header().shard().runtime, "this task"),
+        Some(current) if unsafe { current.as_ref() }.scheduler == scheduler => {}
+        _ => check_runtime(task.header().scheduler().runtime, "this task"),
     }
 }
 
 /// A hold of the current task, if that is what this waker wakes.
 #[inline]
-pub(super) fn hold_if_woken_by(waker: &Waker) -> Option<Task> {
-    let task = TURN.with(|turn| turn.task.get()).filter(|&task| waker::is_of(waker, task))?;
-    // SAFETY: `with_turn` borrows the `Task`, a hold, until the header stands here no more. It is the
-    // owner's thread: a `Task` never leaves it.
-    Some(unsafe { Task::hold(task) })
+pub(super) fn current_if_woken_by(waker: &Waker) -> Option<TaskRef> {
+    let task = CURRENT.with(|poll| poll.task.get()).filter(|&task| waker::is_of(waker, task))?;
+    // SAFETY: `with_poll` borrows the `TaskRef`, a hold, until the header stands here no more. It is the
+    // owner's thread: a `TaskRef` never leaves it.
+    Some(unsafe { TaskRef::clone_raw(task) })
 }
 
 /// Asks something of the current task's header.
 #[inline]
 pub(super) fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
-    // SAFETY: the header is valid: `with_turn` borrows the `Task`, a hold, until the header stands
-    // here no more. It is the owner's thread: a `Task` never leaves it.
-    TURN.with(|turn| turn.task.get()).map(|header| ask(unsafe { header.as_ref() }))
+    // SAFETY: the header is valid: `with_poll` borrows the `TaskRef`, a hold, until the header stands
+    // here no more. It is the owner's thread: a `TaskRef` never leaves it.
+    CURRENT.with(|poll| poll.task.get()).map(|header| ask(unsafe { header.as_ref() }))
 }
 
 /// What a task can know of itself; made by [`current_task`].
@@ -154,7 +154,7 @@ pub fn current_task() -> Option<CurrentTask> {
     })
 }
 
-/// Makes a task on the running one's shard, as its child.
+/// Makes a task on the running one's scheduler, as its child.
 ///
 /// # Panics
 ///
@@ -165,17 +165,17 @@ pub(crate) fn spawn_child<F: Future + 'static>(
     name: Option<Arc<str>>,
     spawned_at: &'static Location<'static>,
 ) -> JoinHandle<F::Output> {
-    let running = TURN.with(|turn| turn.task.get()).expect("a task has its turn");
+    let running = CURRENT.with(|poll| poll.task.get()).expect("a task has its turn");
     // SAFETY: as in `with_current`.
-    let (shard, id) = unsafe { (running.as_ref().shard, running.as_ref().id) };
-    // SAFETY: the running task keeps its shard, and this is the owner's thread.
-    unsafe { executor::spawn(shard, future, Origin { name, parent: Some(id), spawned_at }) }
+    let (scheduler, id) = unsafe { (running.as_ref().scheduler, running.as_ref().id) };
+    // SAFETY: the running task keeps its scheduler, and this is the owner's thread.
+    unsafe { executor::spawn(scheduler, future, Origin { name, parent: Some(id), spawned_at }) }
 }
 
 /// Whether a task has its turn on this thread.
 #[inline]
 pub(crate) fn is_in_task() -> bool {
-    TURN.with(|turn| turn.task.get()).is_some()
+    CURRENT.with(|poll| poll.task.get()).is_some()
 }
 
 /// The number of the running task.

@@ -11,26 +11,26 @@ use std::collections::VecDeque;
 
 use super::header::Phase;
 use super::running::running;
-use super::task_ref::Task;
+use super::task_ref::TaskRef;
 
 /// Deep enough for what is written by hand, and little stack even where each level takes much.
 const MOST_NESTED: u32 = 16;
 
-/// Belongs to one shard, and to its owner's thread.
+/// Belongs to one scheduler, and to its owner's thread.
 #[derive(Default)]
 pub(super) struct Disposals {
     depth: Cell<u32>,
-    put_off: RefCell<VecDeque<Task>>,
+    put_off: RefCell<VecDeque<TaskRef>>,
 }
 
-impl Task {
+impl TaskRef {
     /// No handle owns the task any more: ends it if it has not ended, and drops an outcome that no
     /// handle may take. Done when this returns, unless such calls are nested too deeply, the task is
     /// running further down on this stack, or its loop is not: then it is cancelled, as by
     /// [`cancel`](Self::cancel).
     pub(super) fn dispose(&self) {
-        // `self` keeps the shard until the end of this call.
-        let disposals = &self.header().shard().disposals;
+        // `self` keeps the scheduler until the end of this call.
+        let disposals = &self.header().scheduler().disposals;
         let depth = disposals.depth.get();
         if depth == MOST_NESTED {
             disposals.put_off.borrow_mut().push_back(self.clone());
@@ -45,12 +45,12 @@ impl Task {
     }
 
     fn dispose_now(&self) {
-        let (header, shard) = (self.header(), self.header().shard());
+        let (header, scheduler) = (self.header(), self.header().scheduler());
         match header.phase.get() {
             Phase::Ended if !header.joinable.get() => self.discard(),
             Phase::Ended => {}
             // Destructors find their runtime there, as they do at each turn.
-            Phase::Waiting if shard.ending.get() || running() == Some(shard.runtime) => {
+            Phase::Waiting if scheduler.ending.get() || running() == Some(scheduler.runtime) => {
                 self.end();
             }
             Phase::Waiting | Phase::Running => {
@@ -61,7 +61,7 @@ impl Task {
 }
 
 impl Disposals {
-    fn next(&self) -> Option<Task> {
+    fn next(&self) -> Option<TaskRef> {
         self.put_off.borrow_mut().pop_front()
     }
 }

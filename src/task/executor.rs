@@ -7,12 +7,12 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::header::release;
+use super::header::dec_ref;
 use super::inbox::Taken;
 use super::loom::Ordering;
 use super::running::RuntimeId;
-use super::scheduler::{Bell, Shard};
-use super::task_ref::Task;
+use super::scheduler::{Bell, Scheduler};
+use super::task_ref::TaskRef;
 use super::{JoinError, JoinHandle, TaskId};
 use crate::error::IncidentHook;
 
@@ -30,21 +30,21 @@ pub(crate) const fn is_large<F>() -> bool {
     size_of::<F>() > 16 * 1024
 }
 
-/// The owner's end of a shard. It never leaves the thread that made it.
-pub(crate) struct Tasks {
-    shard: Arc<Shard>,
+/// The owner's end of a scheduler. It never leaves the thread that made it.
+pub(crate) struct Executor {
+    scheduler: Arc<Scheduler>,
     _local: PhantomData<Rc<()>>,
 }
 
-/// Makes a task and gives it a place in the ready queue. Once the shard's tasks are being ended it
+/// Makes a task and gives it a place in the ready queue. Once the scheduler's tasks are being ended it
 /// is ended at once.
 ///
 /// # Safety
 ///
-/// The shard came from an `Arc` that is alive, and this is its owner.
+/// The scheduler came from an `Arc` that is alive, and this is its owner.
 #[inline]
 pub(super) unsafe fn spawn<F>(
-    shard: NonNull<Shard>,
+    scheduler: NonNull<Scheduler>,
     future: F,
     origin: Origin,
 ) -> JoinHandle<F::Output>
@@ -52,7 +52,8 @@ where
     F: Future + 'static,
 {
     // SAFETY: passed on by the caller. The future borrows nothing that could end.
-    let (task, ending) = unsafe { (Task::new(future, shard, origin), shard.as_ref().ending.get()) };
+    let (task, ending) =
+        unsafe { (TaskRef::new(future, scheduler, origin), scheduler.as_ref().ending.get()) };
     if ending {
         task.dispose();
     }
@@ -60,14 +61,14 @@ where
     unsafe { JoinHandle::new(task) }
 }
 
-impl Tasks {
+impl Executor {
     /// No tasks yet, of a runtime of the calling thread. The bell ends this thread's sleep, from any other.
     pub(crate) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Self {
-        Self { shard: Shard::new(runtime, bell, incidents), _local: PhantomData }
+        Self { scheduler: Scheduler::new(runtime, bell, incidents), _local: PhantomData }
     }
 
-    fn shard(&self) -> NonNull<Shard> {
-        NonNull::new(Arc::as_ptr(&self.shard).cast_mut()).expect("an Arc is not null")
+    fn scheduler(&self) -> NonNull<Scheduler> {
+        NonNull::new(Arc::as_ptr(&self.scheduler).cast_mut()).expect("an Arc is not null")
     }
 
     /// Makes a task and gives it a place in the ready queue. Once the tasks are being ended it is
@@ -76,8 +77,8 @@ impl Tasks {
     where
         F: Future + 'static,
     {
-        // SAFETY: this is the owner's thread, and the shard is alive.
-        unsafe { spawn(self.shard(), future, origin) }
+        // SAFETY: this is the owner's thread, and the scheduler is alive.
+        unsafe { spawn(self.scheduler(), future, origin) }
     }
 
     /// Runs `body` with a task whose future may borrow, and gives what the task ended with, or
@@ -90,13 +91,13 @@ impl Tasks {
         &self,
         future: F,
         origin: Origin,
-        body: impl FnOnce(&Task),
+        body: impl FnOnce(&TaskRef),
     ) -> Option<Result<F::Output, JoinError>> {
-        assert!(!self.shard.ending.get(), "the runtime is being closed");
+        assert!(!self.scheduler.ending.get(), "the runtime is being closed");
         // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties its
         // cell, before this function returns or unwinds; what others keep of it, its header, borrows
         // nothing.
-        let task = unsafe { Task::new(future, self.shard(), origin) };
+        let task = unsafe { TaskRef::new(future, self.scheduler(), origin) };
         // SAFETY: the type is that of the future's output, and this is the only handle.
         let mut handle = unsafe { JoinHandle::<F::Output>::new(task.clone()) };
         let guard = EndOnDrop(&task);
@@ -107,56 +108,56 @@ impl Tasks {
 
     /// Takes the task that has been ready the longest.
     #[inline]
-    pub(crate) fn pop(&self) -> Option<Task> {
-        let header = self.shard.ready.pop()?;
-        // SAFETY: the place's hold becomes the `Task`'s, on the owner's thread.
-        let task = unsafe { Task::from_held(header) };
+    pub(crate) fn pop(&self) -> Option<TaskRef> {
+        let header = self.scheduler.ready.pop()?;
+        // SAFETY: the place's hold becomes the `TaskRef`'s, on the owner's thread.
+        let task = unsafe { TaskRef::from_raw(header) };
         task.header().queued.set(false);
         Some(task)
     }
 
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {
-        !self.shard.ready.is_empty()
+        !self.scheduler.ready.is_empty()
     }
 
     /// How many tasks are ready. It looks at each.
     pub(crate) fn count_ready(&self) -> usize {
-        self.shard.ready.count()
+        self.scheduler.ready.count()
     }
 
     /// Says that this thread is going to sleep. If not, tasks have come in.
     pub(crate) fn park(&self) -> bool {
-        self.shard.inbox.park()
+        self.scheduler.inbox.park()
     }
 
     /// Makes ready what other threads have woken. Ends being parked.
     pub(crate) fn receive(&self) {
-        self.admit(self.shard.inbox.take());
+        self.admit(self.scheduler.inbox.take());
     }
 
     /// Ends every task, the oldest first, and from here on every new one at once. A task that is
     /// running, further down on this stack, is left alone: it stays in the list, and so in memory, until
     /// its poll returns, if ever.
     pub(crate) fn end_all(&self) {
-        self.shard.ending.set(true);
-        while let Some(header) = self.shard.listed.first_waiting() {
+        self.scheduler.ending.set(true);
+        while let Some(header) = self.scheduler.listed.first_waiting() {
             // SAFETY: the list holds the task, on the owner's thread.
-            unsafe { Task::hold(header) }.end();
+            unsafe { TaskRef::clone_raw(header) }.end();
         }
     }
 
     /// Takes nothing more from other threads, and lets go of what was ready and of the bell.
     pub(crate) fn close(&self) {
-        self.admit(self.shard.inbox.close());
-        self.shard.remove_bell();
+        self.admit(self.scheduler.inbox.close());
+        self.scheduler.remove_bell();
         while self.pop().is_some() {}
     }
 
-    /// How many references to the shard there are.
+    /// How many references to the scheduler there are.
     #[cfg(all(test, annulus_loom))]
-    pub(super) fn shard_references(&self) -> usize {
-        Arc::strong_count(&self.shard)
+    pub(super) fn scheduler_references(&self) -> usize {
+        Arc::strong_count(&self.scheduler)
     }
 
     fn admit(&self, taken: Taken) {
@@ -167,14 +168,14 @@ impl Tasks {
             header.in_inbox.swap(false, Ordering::AcqRel);
             // SAFETY: this is the owner's thread, and the reference is given up only afterwards.
             unsafe {
-                self.shard.make_ready(task);
-                release(task);
+                self.scheduler.make_ready(task);
+                dec_ref(task);
             }
         }
     }
 }
 
-struct EndOnDrop<'a>(&'a Task);
+struct EndOnDrop<'a>(&'a TaskRef);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {

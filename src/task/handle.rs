@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::FusedFuture;
 
-use super::task_ref::Task;
+use super::task_ref::TaskRef;
 use super::{JoinError, TaskId, budget};
 use crate::error::discard;
 
@@ -98,7 +98,7 @@ use crate::error::discard;
 /// ```
 #[doc(alias = "asyncio.Task")]
 pub struct JoinHandle<T> {
-    task: Task,
+    task: TaskRef,
     taken: bool,
     /// Whether [`outcome`](Self::outcome) has shown the outcome.
     seen: Cell<bool>,
@@ -109,7 +109,7 @@ impl<T> JoinHandle<T> {
     /// # Safety
     ///
     /// `T` is the output of the task's future, and this is the task's only handle.
-    pub(super) unsafe fn new(task: Task) -> Self {
+    pub(super) unsafe fn new(task: TaskRef) -> Self {
         Self { task, taken: false, seen: Cell::new(false), _output: PhantomData }
     }
 
@@ -198,7 +198,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Detaches the task, which can then still be cancelled.
-    pub(crate) fn detach(self) -> Task {
+    pub(crate) fn detach(self) -> TaskRef {
         self.task.clone()
     }
 

@@ -7,18 +7,18 @@
 //! a place in the ready queue, a [`LocalWaker`]) are counted in `held`, with no
 //! atomics. While a task has not ended its list holds it, so `held > 0`.
 //!
-//! # The shard
+//! # The scheduler
 //!
-//! A header points to its shard. As long as the owner holds any task, the tasks together keep one
-//! reference to the shard (`Shard::enter`, `Shard::leave`), so that to make and to free a task costs
+//! A header points to its scheduler. As long as the owner holds any task, the tasks together keep one
+//! reference to the scheduler (`Scheduler::enter`, `Scheduler::leave`), so that to make and to free a task costs
 //! no atomic read-modify-write. A header that outlives the owner's holds, because a waker is left,
-//! gets a reference of its own (`keeps_shard`).
+//! gets a reference of its own (`keeps_scheduler`).
 //!
 //! # Phases
 //!
 //! A task waits, runs, or has ended ([`Phase`]). It runs while its future is polled or dropped, which
 //! may call anything; whatever would poll or drop the future finds by the phase that it must not. The
-//! phase is set in one place, `Task::enter`, and there is no other flag that could differ.
+//! phase is set in one place, `TaskRef::enter`, and there is no other flag that could differ.
 //!
 //! # Being queued
 //!
@@ -42,7 +42,7 @@ use super::cell::Vtable;
 use super::context_var::Values;
 use super::id::TaskId;
 use super::loom::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
-use super::scheduler::Shard;
+use super::scheduler::Scheduler;
 use crate::error::catch_panic;
 
 /// More references than memory could hold: somebody forgets clones in a loop.
@@ -63,21 +63,21 @@ pub(super) enum Phase {
 #[repr(C)]
 pub(super) struct Header {
     // Any thread:
-    pub(super) references: AtomicU32,
+    pub(super) refs: AtomicU32,
     // The owner's thread only:
-    pub(super) held: Cell<u32>,
+    pub(super) local_refs: Cell<u32>,
     pub(super) queued: Cell<bool>,
     pub(super) cancelled: Cell<bool>,
     pub(super) phase: Cell<Phase>,
     /// Whether a handle may still take the outcome.
     pub(super) joinable: Cell<bool>,
     /// Changed by the owner's thread only, and read by whoever frees the memory after it.
-    pub(super) keeps_shard: Cell<bool>,
+    pub(super) keeps_scheduler: Cell<bool>,
     // Any thread:
     pub(super) in_inbox: AtomicBool,
     // Any thread, never changed:
     pub(super) vtable: &'static Vtable,
-    pub(super) shard: NonNull<Shard>,
+    pub(super) scheduler: NonNull<Scheduler>,
     // The owner's thread only:
     pub(super) ready_next: Cell<Option<NonNull<Header>>>,
     pub(super) list_before: Cell<Option<NonNull<Header>>>,
@@ -101,9 +101,9 @@ impl Header {
         self.phase.get() == Phase::Ended
     }
 
-    pub(super) fn shard(&self) -> &Shard {
-        // SAFETY: whoever has a reference to the header keeps the shard, see the module's text.
-        unsafe { self.shard.as_ref() }
+    pub(super) fn scheduler(&self) -> &Scheduler {
+        // SAFETY: whoever has a reference to the header keeps the scheduler, see the module's text.
+        unsafe { self.scheduler.as_ref() }
     }
 }
 
@@ -112,10 +112,10 @@ impl Header {
 /// # Safety
 ///
 /// The caller has a reference.
-pub(super) unsafe fn retain(task: NonNull<Header>) {
+pub(super) unsafe fn inc_ref(task: NonNull<Header>) {
     // Relaxed: whoever has a reference can make more; nothing is ordered by that.
     // SAFETY: the caller's reference keeps the header valid.
-    let before = unsafe { task.as_ref() }.references.fetch_add(1, Ordering::Relaxed);
+    let before = unsafe { task.as_ref() }.refs.fetch_add(1, Ordering::Relaxed);
     if before > MOST_REFERENCES {
         // A count that wraps would free memory in use.
         std::process::abort();
@@ -127,12 +127,12 @@ pub(super) unsafe fn retain(task: NonNull<Header>) {
 /// # Safety
 ///
 /// The caller has a reference and uses it no more.
-pub(super) unsafe fn release(task: NonNull<Header>) {
+pub(super) unsafe fn dec_ref(task: NonNull<Header>) {
     // Release: what was done by this reference happens before the memory is freed.
     // SAFETY: the caller's reference keeps the header valid up to here.
-    if unsafe { task.as_ref() }.references.fetch_sub(1, Ordering::Release) == 1 {
+    if unsafe { task.as_ref() }.refs.fetch_sub(1, Ordering::Release) == 1 {
         // SAFETY: it was the last reference, so the header is valid until it is freed below.
-        acquire(unsafe { &task.as_ref().references });
+        acquire(unsafe { &task.as_ref().refs });
         // SAFETY: it was the last reference. The owner's thread has given up its own, which it
         // does only after it has dropped the future and the output.
         unsafe { free(task) };
@@ -149,7 +149,7 @@ fn acquire(references: &AtomicU32) {
     }
 }
 
-/// Frees the memory and, if the header had a reference to the shard, lets go of that.
+/// Frees the memory and, if the header had a reference to the scheduler, lets go of that.
 ///
 /// # Safety
 ///
@@ -157,17 +157,18 @@ fn acquire(references: &AtomicU32) {
 unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the memory is valid until it is freed here.
     let header = unsafe { task.as_ref() };
-    let (class, shard) = (header.vtable.class, header.keeps_shard.get().then_some(header.shard));
+    let (class, scheduler) =
+        (header.vtable.class, header.keeps_scheduler.get().then_some(header.scheduler));
     // SAFETY: there is no reference left. The stage holds nothing to drop.
     unsafe {
         task.drop_in_place();
         class.free(task.cast());
     }
-    if let Some(shard) = shard {
+    if let Some(scheduler) = scheduler {
         // SAFETY: `leave` has made this reference.
-        let shard = unsafe { Arc::from_raw(shard.as_ptr()) };
+        let scheduler = unsafe { Arc::from_raw(scheduler.as_ptr()) };
         // The last one drops the incident hook, which is foreign code: no waker of a task panics.
-        let _ = catch_panic(|| drop(shard));
+        let _ = catch_panic(|| drop(scheduler));
     }
 }
 
@@ -177,9 +178,9 @@ unsafe fn free(task: NonNull<Header>) {
 ///
 /// This is the owner's thread, which holds the task already.
 #[inline]
-pub(super) unsafe fn hold(task: NonNull<Header>) {
+pub(super) unsafe fn inc_local(task: NonNull<Header>) {
     // SAFETY: what is held is valid.
-    let held = unsafe { &task.as_ref().held };
+    let held = unsafe { &task.as_ref().local_refs };
     debug_assert!(held.get() > 0, "the owner holds the task");
     if held.get() > MOST_REFERENCES {
         std::process::abort();
@@ -193,9 +194,9 @@ pub(super) unsafe fn hold(task: NonNull<Header>) {
 ///
 /// This is the owner's thread, and the caller has a hold and uses it no more.
 #[inline]
-pub(super) unsafe fn let_go(task: NonNull<Header>) {
+pub(super) unsafe fn dec_local(task: NonNull<Header>) {
     // SAFETY: what is held is valid.
-    let held = unsafe { &task.as_ref().held };
+    let held = unsafe { &task.as_ref().local_refs };
     held.set(held.get() - 1);
     if held.get() == 0 {
         // SAFETY: it was the last hold.
@@ -211,25 +212,25 @@ pub(super) unsafe fn let_go(task: NonNull<Header>) {
 unsafe fn leave(task: NonNull<Header>) {
     // SAFETY: the owner's reference keeps the header valid up to here.
     let header = unsafe { task.as_ref() };
-    let shard = header.shard;
+    let scheduler = header.scheduler;
     // Acquire: what was done by references that are gone happens before the memory is freed.
-    if header.references.load(Ordering::Acquire) == 1 {
+    if header.refs.load(Ordering::Acquire) == 1 {
         // SAFETY: only the owner's reference is left, so nobody can make another, and the stage
         // holds nothing to drop.
         unsafe {
             let class = header.vtable.class;
             task.drop_in_place();
-            shard.as_ref().pool.give_back(task.cast(), class);
+            scheduler.as_ref().pool.give_back(task.cast(), class);
         }
     } else {
-        // SAFETY: the shard came from an `Arc`, which is alive: this task has entered it.
-        unsafe { Arc::increment_strong_count(shard.as_ptr()) };
-        header.keeps_shard.set(true);
+        // SAFETY: the scheduler came from an `Arc`, which is alive: this task has entered it.
+        unsafe { Arc::increment_strong_count(scheduler.as_ptr()) };
+        header.keeps_scheduler.set(true);
         // SAFETY: this is the owner's reference.
-        unsafe { release(task) };
+        unsafe { dec_ref(task) };
     }
     // SAFETY: each task has entered once, when it was made.
-    unsafe { Shard::leave(shard) };
+    unsafe { Scheduler::leave(scheduler) };
 }
 
 /// Wakes a task, from any thread.
@@ -241,9 +242,9 @@ unsafe fn leave(task: NonNull<Header>) {
 pub(super) unsafe fn wake(task: NonNull<Header>) {
     // SAFETY: the caller's reference keeps the header valid.
     let header = unsafe { task.as_ref() };
-    if header.shard().is_owned_by_this_thread() {
+    if header.scheduler().is_owned_by_this_thread() {
         // SAFETY: this is the owner's thread.
-        unsafe { header.shard().make_ready(task) };
+        unsafe { header.scheduler().make_ready(task) };
     } else {
         // SAFETY: passed on by the caller.
         unsafe { wake_from_elsewhere(task) };
@@ -261,8 +262,8 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
     let header = unsafe { task.as_ref() };
     if !header.in_inbox.swap(true, Ordering::AcqRel) {
         // SAFETY: the caller has a reference, from which the inbox's is made.
-        unsafe { retain(task) };
+        unsafe { inc_ref(task) };
         // SAFETY: the reference is given away, and `in_inbox` was set here.
-        unsafe { header.shard().deliver(task) };
+        unsafe { header.scheduler().deliver(task) };
     }
 }

@@ -6,8 +6,8 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, hold, let_go};
-use super::task_ref::Task;
+use super::header::{Header, dec_local, inc_local};
+use super::task_ref::TaskRef;
 use super::{current, waker};
 use crate::error::catch_panic;
 
@@ -22,17 +22,17 @@ pub(crate) struct LocalWaker {
 }
 
 static LOCAL: RawWakerVTable =
-    RawWakerVTable::new(clone_hold, wake_by_value, wake_by_reference, drop_hold);
+    RawWakerVTable::new(clone_local, wake_by_value, wake_by_reference, drop_local);
 
 impl LocalWaker {
     /// Keeps a waker.
     #[inline]
     pub(crate) fn new(waker: &Waker) -> Self {
-        let waker = match current::hold_if_woken_by(waker) {
+        let waker = match current::current_if_woken_by(waker) {
             // SAFETY: the functions of the table keep the contract of `RawWaker`, but for threads:
             // this type never leaves its thread, and never gives the waker out.
             Some(task) => unsafe {
-                Waker::from_raw(RawWaker::new(task.into_held().as_ptr().cast(), &LOCAL))
+                Waker::from_raw(RawWaker::new(task.into_raw().as_ptr().cast(), &LOCAL))
             },
             None => waker.clone(),
         };
@@ -81,14 +81,14 @@ fn header(data: *const ()) -> NonNull<Header> {
 /// # Safety
 ///
 /// This is the owner's thread, and the waker's hold is used up or outlives what is returned.
-unsafe fn task(data: *const ()) -> Task {
+unsafe fn task(data: *const ()) -> TaskRef {
     // SAFETY: passed on by the caller.
-    unsafe { Task::from_held(header(data)) }
+    unsafe { TaskRef::from_raw(header(data)) }
 }
 
-unsafe fn clone_hold(data: *const ()) -> RawWaker {
+unsafe fn clone_local(data: *const ()) -> RawWaker {
     // SAFETY: a waker with this table is a hold, on the owner's thread.
-    unsafe { hold(header(data)) };
+    unsafe { inc_local(header(data)) };
     RawWaker::new(data, &LOCAL)
 }
 
@@ -102,7 +102,7 @@ unsafe fn wake_by_reference(data: *const ()) {
     ManuallyDrop::new(unsafe { task(data) }).make_ready();
 }
 
-unsafe fn drop_hold(data: *const ()) {
+unsafe fn drop_local(data: *const ()) {
     // SAFETY: as above; this hold is given up.
-    unsafe { let_go(header(data)) };
+    unsafe { dec_local(header(data)) };
 }

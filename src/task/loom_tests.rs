@@ -14,11 +14,11 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
-use super::{JoinHandle, Origin, RuntimeId, Tasks};
+use super::{Executor, JoinHandle, Origin, RuntimeId};
 
 /// The owner's side of a loop that sleeps when it has nothing to do.
 struct Owner {
-    tasks: Tasks,
+    executor: Executor,
     bell: Arc<Notify>,
     rings: Arc<AtomicUsize>,
 }
@@ -33,7 +33,7 @@ impl Owner {
             its_bell.notify();
         };
         Self {
-            tasks: Tasks::new(RuntimeId::of(&Rc::new(())), Arc::new(ring), Arc::new(|_| {})),
+            executor: Executor::new(RuntimeId::of(&Rc::new(())), Arc::new(ring), Arc::new(|_| {})),
             bell,
             rings,
         }
@@ -41,7 +41,7 @@ impl Owner {
 
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let origin = Origin { name: None, parent: None, spawned_at: Location::caller() };
-        self.tasks.spawn(future, origin)
+        self.executor.spawn(future, origin)
     }
 
     /// A task that has had its first turn and waits for ever, and its waker.
@@ -49,24 +49,24 @@ impl Owner {
         let (sent, received) = std::sync::mpsc::channel();
         let never = Arc::new(AtomicBool::new(false));
         let handle = self.spawn(until_set(never, move |waker| sent.send(waker).unwrap()));
-        self.tasks.pop().expect("it is ready").run();
+        self.executor.pop().expect("it is ready").run();
         (handle, received.recv().expect("its first poll sent it"))
     }
 
     /// Turns until the task has ended, sleeping whenever the hand-shake allows it.
     fn run<T>(&self, task: &JoinHandle<T>) {
         while !task.is_finished() {
-            while let Some(ready) = self.tasks.pop() {
+            while let Some(ready) = self.executor.pop() {
                 ready.run();
                 if task.is_finished() {
                     return;
                 }
             }
-            if self.tasks.park() {
+            if self.executor.park() {
                 // A wake-up that is lost shows as a model that never ends here.
                 self.bell.wait();
             }
-            self.tasks.receive();
+            self.executor.receive();
         }
     }
 }
@@ -101,7 +101,7 @@ fn a_wake_from_another_thread_is_never_lost() {
             });
         }));
         owner.run(&task);
-        owner.tasks.close();
+        owner.executor.close();
     });
 }
 
@@ -126,7 +126,7 @@ fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
             if counted.load(Relaxed) == 2 { Poll::Ready(()) } else { Poll::Pending }
         }));
         owner.run(&task);
-        owner.tasks.close();
+        owner.executor.close();
     });
 }
 
@@ -149,7 +149,7 @@ fn tasks_woken_at_once_are_all_received() {
         for task in &tasks {
             owner.run(task);
         }
-        owner.tasks.close();
+        owner.executor.close();
     });
 }
 
@@ -164,13 +164,13 @@ fn the_last_reference_frees_the_task_on_whatever_thread() {
             waker.wake();
             drop(clone);
         });
-        owner.tasks.end_all();
+        owner.executor.end_all();
         drop(handle);
-        owner.tasks.receive();
+        owner.executor.receive();
         other.join().unwrap();
-        owner.tasks.close();
-        // A task that was not freed holds the shard, and would show here.
-        assert_eq!(owner.tasks.shard_references(), 1);
+        owner.executor.close();
+        // A task that was not freed holds the scheduler, and would show here.
+        assert_eq!(owner.executor.scheduler_references(), 1);
     });
 }
 
@@ -181,11 +181,11 @@ fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
         let owner = Owner::new();
         let (handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
-        owner.tasks.end_all();
-        owner.tasks.close();
+        owner.executor.end_all();
+        owner.executor.close();
         drop(handle);
         other.join().unwrap();
-        assert_eq!(owner.tasks.shard_references(), 1);
+        assert_eq!(owner.executor.scheduler_references(), 1);
     });
 }
 
@@ -196,11 +196,11 @@ fn nobody_rings_for_an_owner_that_is_awake() {
         let owner = Owner::new();
         let (handle, waker) = owner.spawn_waiting();
         let other = thread::spawn(move || waker.wake());
-        owner.tasks.receive();
+        owner.executor.receive();
         other.join().unwrap();
         assert_eq!(owner.rings.load(Relaxed), 0);
-        owner.tasks.end_all();
-        owner.tasks.close();
+        owner.executor.end_all();
+        owner.executor.close();
         drop(handle);
     });
 }

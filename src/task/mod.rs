@@ -36,9 +36,9 @@
 //
 // - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
 //   the owner touches. A task that is `held` can be run, cancelled and asked for its outcome.
-// - `shard` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
+// - `scheduler` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
 //   ended, and the `inbox` where other threads put the ones they wake.
-// - `tasks` is the owner's end of a shard: it makes tasks, also of futures that borrow, gives them
+// - `tasks` is the owner's end of a scheduler: it makes tasks, also of futures that borrow, gives them
 //   their turns, and ends them. `handle` is how an outcome is waited for.
 // - `disposal` ends tasks and drops outcomes from within destructors; `running` knows which runtime's
 //   loop the thread is inside of.
@@ -54,7 +54,7 @@
 // Why this is sound:
 //
 // *Who touches the future.* The future and its output live in the cell behind an `UnsafeCell` that
-// only `Task`, `JoinHandle` and `Tasks` reach. All are `!Send`, are made on the owner's
+// only `TaskRef`, `JoinHandle` and `Executor` reach. All are `!Send`, are made on the owner's
 // thread, and never leave it. Wakers hold the header alone.
 //
 // *Who may be in it twice.* A poll or a destructor of the future can call anything, also what reaches
@@ -97,15 +97,15 @@ mod thread_id;
 mod wake;
 mod waker;
 
-pub use context_var::{Bound, ContextVar};
+pub use context_var::{ContextGuard, ContextVar};
 pub use current::{CurrentTask, current_task};
 pub(crate) use current::{current_id, is_in_task, spawn_child};
-pub(crate) use executor::{Origin, Tasks, is_large};
+pub(crate) use executor::{Executor, Origin, is_large};
 pub use handle::{Join, JoinHandle};
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
-pub(crate) use running::{Running, RuntimeId, check_runtime, running};
+pub(crate) use running::{RunningGuard, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;
-pub(crate) use task_ref::Task;
+pub(crate) use task_ref::TaskRef;
 pub(crate) use wake::{WakeSlot, poll_until, wake};

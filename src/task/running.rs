@@ -32,11 +32,11 @@ pub(crate) fn running() -> Option<RuntimeId> {
 }
 
 /// Marks that this thread is inside the loop of a runtime, or is closing it, until dropped.
-pub(crate) struct Running {
+pub(crate) struct RunningGuard {
     outer: Option<RuntimeId>,
 }
 
-impl Running {
+impl RunningGuard {
     /// `None` if the thread is inside a loop already.
     pub(crate) fn try_begin(runtime: RuntimeId) -> Option<Self> {
         running().is_none().then(|| Self::nested(runtime))
@@ -48,7 +48,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         RUNNING.set(self.outer);
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::TaskId;
 use super::disposal::Disposals;
-use super::header::{Header, hold, let_go, release};
+use super::header::{Header, dec_local, dec_ref, inc_local};
 use super::inbox::{Inbox, Pushed};
 use super::list::TaskList;
 use super::pool::Pool;
@@ -30,11 +30,11 @@ const BLOCK: u64 = 1 << 20;
 static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 /// A thread's tasks as seen from their headers.
-pub(super) struct Shard {
+pub(super) struct Scheduler {
     owner: ThreadId,
     pub(super) runtime: RuntimeId,
     pub(super) inbox: Inbox,
-    /// Until the owner is gone: what outlives it, a handle that was forgotten for one, keeps the shard,
+    /// Until the owner is gone: what outlives it, a handle that was forgotten for one, keeps the scheduler,
     /// but not what the bell holds open.
     bell: Mutex<Option<Bell>>,
     incidents: IncidentHook,
@@ -44,22 +44,22 @@ pub(super) struct Shard {
     pub(super) pool: Pool,
     /// The number of the newest task.
     last_id: Cell<u64>,
-    /// How many tasks the owner holds. They keep one reference to the shard together.
-    held: Cell<usize>,
+    /// How many tasks the owner holds. They keep one reference to the scheduler together.
+    tasks: Cell<usize>,
     pub(super) disposals: Disposals,
     /// Whether all tasks are being ended, and with them new ones.
     pub(super) ending: Cell<bool>,
 }
 
-// SAFETY: `ready`, `listed`, `pool`, `last_id`, `held`, `disposals` and `ending` are touched only on the
+// SAFETY: `ready`, `listed`, `pool`, `last_id`, `tasks`, `disposals` and `ending` are touched only on the
 // owner's thread, by methods that demand it of their callers; the rest is `Sync`.
-unsafe impl Sync for Shard {}
+unsafe impl Sync for Scheduler {}
 // SAFETY: as above. Dropped elsewhere, queue, list and what was put off are empty: each place in them
-// is a held task, which would keep the shard. The pool's memory may be freed anywhere.
-unsafe impl Send for Shard {}
+// is a held task, which would keep the scheduler. The pool's memory may be freed anywhere.
+unsafe impl Send for Scheduler {}
 
-impl Shard {
-    /// A shard owned by the calling thread.
+impl Scheduler {
+    /// A scheduler owned by the calling thread.
     pub(super) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Arc<Self> {
         Arc::new(Self {
             owner: ThreadId::current(),
@@ -71,7 +71,7 @@ impl Shard {
             listed: TaskList::default(),
             pool: Pool::default(),
             last_id: Cell::new(0),
-            held: Cell::new(0),
+            tasks: Cell::new(0),
             disposals: Disposals::default(),
             ending: Cell::new(false),
         })
@@ -115,16 +115,16 @@ impl Shard {
         TaskId(NonZeroU64::new(number).expect("numbers begin at two"))
     }
 
-    /// The owner holds a new task: it is to point to the shard, and to [`leave`](Self::leave) it
+    /// The owner holds a new task: it is to point to the scheduler, and to [`leave`](Self::leave) it
     /// once.
     ///
     /// # Safety
     ///
-    /// This is the owner's thread, and the shard came from an `Arc` that is alive.
+    /// This is the owner's thread, and the scheduler came from an `Arc` that is alive.
     #[inline]
     pub(super) unsafe fn enter(this: NonNull<Self>) -> NonNull<Self> {
         // SAFETY: the caller says so.
-        let count = unsafe { &this.as_ref().held };
+        let count = unsafe { &this.as_ref().tasks };
         let held = count.get();
         count.set(held + 1);
         if held == 0 {
@@ -140,8 +140,8 @@ impl Shard {
     ///
     /// This is the owner's thread, and each call has its own [`enter`](Self::enter).
     pub(super) unsafe fn leave(this: NonNull<Self>) {
-        // SAFETY: whoever has entered has kept the shard up to here.
-        let count = unsafe { &this.as_ref().held };
+        // SAFETY: whoever has entered has kept the scheduler up to here.
+        let count = unsafe { &this.as_ref().tasks };
         let held = count.get() - 1;
         count.set(held);
         if held == 0 {
@@ -163,7 +163,7 @@ impl Shard {
             // SAFETY: the list holds a task that has not ended. The new hold goes to the queue, where
             // the task does not stand.
             unsafe {
-                hold(task);
+                inc_local(task);
                 self.ready.push(task);
             }
         }
@@ -176,11 +176,11 @@ impl Shard {
     /// As for [`make_ready`](Self::make_ready); the task has not ended, and the caller gives away a
     /// hold.
     #[inline]
-    pub(super) unsafe fn make_ready_held(&self, task: NonNull<Header>) {
+    pub(super) unsafe fn make_ready_owned(&self, task: NonNull<Header>) {
         // SAFETY: the caller says so.
         if unsafe { task.as_ref() }.queued.replace(true) {
             // SAFETY: the hold was given; the list has another.
-            unsafe { let_go(task) };
+            unsafe { dec_local(task) };
         } else {
             // SAFETY: the hold goes to the queue, where the task does not stand.
             unsafe { self.ready.push(task) };
@@ -191,7 +191,7 @@ impl Shard {
     ///
     /// # Safety
     ///
-    /// The caller gives away a reference (not its only one: the shard must outlive this call), and
+    /// The caller gives away a reference (not its only one: the scheduler must outlive this call), and
     /// has set the task's `in_inbox`.
     pub(super) unsafe fn deliver(&self, task: NonNull<Header>) {
         // SAFETY: passed on by the caller.
@@ -199,7 +199,7 @@ impl Shard {
             Pushed::Quietly => {}
             Pushed::OwnerSleeps => self.ring(),
             // SAFETY: the reference was not taken.
-            Pushed::Refused => unsafe { release(task) },
+            Pushed::Refused => unsafe { dec_ref(task) },
         }
     }
 }

@@ -9,30 +9,34 @@ use std::task::{Context, Poll, Waker};
 
 use super::cell::allocate;
 use super::executor::Origin;
-use super::header::{Header, Phase, hold, let_go};
-use super::scheduler::Shard;
+use super::header::{Header, Phase, dec_local, inc_local};
+use super::scheduler::Scheduler;
 use super::{JoinError, LocalWaker, TaskId, current, waker};
 use crate::error::{Incident, catch_panic, panic_message};
 
 /// A reference to a task on its own thread.
-pub(crate) struct Task {
+pub(crate) struct TaskRef {
     header: NonNull<Header>,
     /// Not for other threads.
     _local: PhantomData<Rc<()>>,
 }
 
-impl Task {
+impl TaskRef {
     /// Makes a task, which stands in the list of all and in the ready queue.
     ///
     /// # Safety
     ///
-    /// The shard came from an `Arc` that is alive, and this is its owner. The future may borrow: then
+    /// The scheduler came from an `Arc` that is alive, and this is its owner. The future may borrow: then
     /// whoever calls sees to it that [`end`](Self::end) and [`discard`](Self::discard), or their
     /// like, have emptied the cell before the borrow ends.
     #[inline]
-    pub(super) unsafe fn new<F: Future>(future: F, shard: NonNull<Shard>, origin: Origin) -> Self {
+    pub(super) unsafe fn new<F: Future>(
+        future: F,
+        scheduler: NonNull<Scheduler>,
+        origin: Origin,
+    ) -> Self {
         // SAFETY: passed on by the caller.
-        let header = unsafe { allocate(future, shard, origin) };
+        let header = unsafe { allocate(future, scheduler, origin) };
         Self { header, _local: PhantomData }
     }
 
@@ -42,13 +46,13 @@ impl Task {
     ///
     /// This is the owner's thread, and the hold is the caller's to give.
     #[inline]
-    pub(super) unsafe fn from_held(header: NonNull<Header>) -> Self {
+    pub(super) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header, _local: PhantomData }
     }
 
     /// Gives the hold to the caller.
     #[inline]
-    pub(super) fn into_held(self) -> NonNull<Header> {
+    pub(super) fn into_raw(self) -> NonNull<Header> {
         ManuallyDrop::new(self).header
     }
 
@@ -58,9 +62,9 @@ impl Task {
     ///
     /// This is the owner's thread, which holds the task.
     #[inline]
-    pub(super) unsafe fn hold(header: NonNull<Header>) -> Self {
+    pub(super) unsafe fn clone_raw(header: NonNull<Header>) -> Self {
         // SAFETY: passed on by the caller.
-        unsafe { hold(header) };
+        unsafe { inc_local(header) };
         Self { header, _local: PhantomData }
     }
 
@@ -88,22 +92,22 @@ impl Task {
     /// Puts the task at the end of the ready queue.
     #[inline]
     pub(crate) fn make_ready(&self) {
-        // SAFETY: a `Task` exists only on the owner's thread.
-        unsafe { self.header().shard().make_ready(self.header) };
+        // SAFETY: a `TaskRef` exists only on the owner's thread.
+        unsafe { self.header().scheduler().make_ready(self.header) };
     }
 
     /// Puts the task at the end of the ready queue, and this hold with it.
     #[inline]
     pub(super) fn into_ready(self) {
-        // The last hold of a task that has ended may be that of the shard too: it is given up here,
-        // where nothing borrows the shard.
+        // The last hold of a task that has ended may be that of the scheduler too: it is given up here,
+        // where nothing borrows the scheduler.
         if self.is_finished() {
             return;
         }
-        let header = self.into_held();
-        // SAFETY: a `Task` exists only on the owner's thread, and is a hold, which is given away. The
+        let header = self.into_raw();
+        // SAFETY: a `TaskRef` exists only on the owner's thread, and is a hold, which is given away. The
         // list has another, as the task has not ended.
-        unsafe { header.as_ref().shard().make_ready_held(header) };
+        unsafe { header.as_ref().scheduler().make_ready_owned(header) };
     }
 
     /// Asks for the task's end at its next turn. Returns whether it has not ended yet.
@@ -138,7 +142,7 @@ impl Task {
             return;
         }
         let header = self.header();
-        let ended = current::with_turn(self, || {
+        let ended = current::with_poll(self, || {
             if header.cancelled.get() {
                 // SAFETY: this is the owner's thread, and the phase was entered.
                 unsafe { (header.vtable.cancel)(self.header) };
@@ -164,7 +168,7 @@ impl Task {
         if !self.enter() {
             return self.is_finished();
         }
-        current::with_nested_turn(self, || {
+        current::with_nested_poll(self, || {
             // SAFETY: this is the owner's thread, and the phase was entered.
             unsafe { (header.vtable.cancel)(self.header) };
         });
@@ -178,14 +182,14 @@ impl Task {
     fn settle(&self) {
         let header = self.header();
         header.phase.set(Phase::Ended);
-        // SAFETY: this is the owner's thread; a task that has not ended stands in its shard's list, whose
+        // SAFETY: this is the owner's thread; a task that has not ended stands in its scheduler's list, whose
         // hold is given up here. `self` is another.
         unsafe {
-            header.shard().listed.remove(self.header);
-            let_go(self.header);
+            header.scheduler().listed.remove(self.header);
+            dec_local(self.header);
         }
         if let Some(values) = header.values.take() {
-            self.catch_panic(|| drop(values));
+            self.reporting_panics(|| drop(values));
         }
         if !header.joinable.get() {
             self.discard();
@@ -235,7 +239,7 @@ impl Task {
     /// Drops the waker of whoever waits for the end, while its panic can be reported.
     pub(super) fn drop_joiner(&self) {
         if let Some(joiner) = self.header().joiner.take() {
-            self.catch_panic(|| drop(joiner));
+            self.reporting_panics(|| drop(joiner));
         }
     }
 
@@ -275,38 +279,38 @@ impl Task {
         let header = self.header();
         // SAFETY: this is the owner's thread, and the future has ended.
         if let Some(payload) = unsafe { (header.vtable.discard)(self.header) } {
-            header.shard().report(&Incident::TaskPanicked {
+            header.scheduler().report(&Incident::TaskPanicked {
                 task: header.name.as_deref().cloned(),
                 spawned_at: header.spawned_at,
                 message: panic_message(&*payload),
             });
-            self.catch_panic(|| drop(payload));
+            self.reporting_panics(|| drop(payload));
         }
     }
 
     /// Runs foreign code; a panic in it becomes an incident and goes no further.
-    fn catch_panic(&self, foreign: impl FnOnce()) {
+    fn reporting_panics(&self, foreign: impl FnOnce()) {
         self.report_panic(catch_panic(foreign));
     }
 
     fn report_panic(&self, message: Option<String>) {
         if let Some(message) = message {
-            self.header().shard().report(&Incident::CallbackPanicked { message });
+            self.header().scheduler().report(&Incident::CallbackPanicked { message });
         }
     }
 }
 
-impl Clone for Task {
+impl Clone for TaskRef {
     fn clone(&self) -> Self {
-        // SAFETY: a `Task` is a hold, and exists only on the owner's thread.
-        unsafe { Self::hold(self.header) }
+        // SAFETY: a `TaskRef` is a hold, and exists only on the owner's thread.
+        unsafe { Self::clone_raw(self.header) }
     }
 }
 
-impl Drop for Task {
+impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: as above; this hold is given up here.
-        unsafe { let_go(self.header) };
+        unsafe { dec_local(self.header) };
     }
 }

@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::{Join, JoinHandle, Origin, Running, RuntimeId, Tasks, is_in_task, spawn_child, wake};
+use super::{
+    Executor, Join, JoinHandle, Origin, RunningGuard, RuntimeId, is_in_task, spawn_child, wake,
+};
 use crate::error::Incident;
 
 /// The owner of some tasks, and their loop.
 struct Owner {
-    tasks: Rc<Tasks>,
+    executor: Rc<Executor>,
     id: RuntimeId,
     incidents: Arc<Mutex<Vec<String>>>,
     _named_by: Rc<()>,
@@ -26,34 +28,34 @@ impl Owner {
         let (incidents, named_by) = (Arc::new(Mutex::new(Vec::new())), Rc::new(()));
         let (its, id) = (Arc::clone(&incidents), RuntimeId::of(&named_by));
         let hook = move |incident: &Incident| its.lock().unwrap().push(incident.to_string());
-        let tasks = Rc::new(Tasks::new(id, Arc::new(|| {}), Arc::new(hook)));
-        Self { tasks, id, incidents, _named_by: named_by }
+        let executor = Rc::new(Executor::new(id, Arc::new(|| {}), Arc::new(hook)));
+        Self { executor, id, incidents, _named_by: named_by }
     }
 
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         if is_in_task() {
             return spawn_child(future, None, Location::caller());
         }
-        self.tasks.spawn(future, origin())
+        self.executor.spawn(future, origin())
     }
 
     /// Gives ready tasks their turns until none is ready.
     fn run(&self) {
-        let _running = Running::try_begin(self.id).expect("no loop inside of a loop");
+        let _running = RunningGuard::try_begin(self.id).expect("no loop inside of a loop");
         self.run_ready();
     }
 
     fn run_ready(&self) {
-        self.tasks.receive();
-        while let Some(task) = self.tasks.pop() {
+        self.executor.receive();
+        while let Some(task) = self.executor.pop() {
             task.run();
         }
     }
 
     fn close(&self) {
-        let _running = Running::nested(self.id);
-        self.tasks.end_all();
-        self.tasks.close();
+        let _running = RunningGuard::nested(self.id);
+        self.executor.end_all();
+        self.executor.close();
     }
 
     fn incidents(&self) -> Vec<String> {
@@ -153,13 +155,13 @@ fn a_destructor_that_ends_everything_is_not_run_twice() {
 #[test]
 fn a_scope_is_refused_once_the_tasks_are_ended() {
     let owner = Owner::new();
-    let ran = owner.tasks.scoped(async { 5 }, origin(), |_| owner.run());
+    let ran = owner.executor.scoped(async { 5 }, origin(), |_| owner.run());
     assert_eq!(ran.unwrap().unwrap(), 5);
-    let unpolled = owner.tasks.scoped(async { 5 }, origin(), |_| {});
+    let unpolled = owner.executor.scoped(async { 5 }, origin(), |_| {});
     assert!(unpolled.is_none_or(|outcome| outcome.unwrap_err().is_cancelled()));
     owner.close();
     let refused = catch_unwind(AssertUnwindSafe(|| {
-        owner.tasks.scoped(async {}, origin(), |_| unreachable!("it would be polled"))
+        owner.executor.scoped(async {}, origin(), |_| unreachable!("it would be polled"))
     }));
     assert!(refused.is_err());
 }
@@ -284,14 +286,14 @@ fn a_join_of_a_runtime_that_cannot_run_panics() {
     let (one, other) = (Owner::new(), Owner::new());
     let mut task = one.spawn(async { 5 });
     assert!(poll_once(&mut (&mut task).into_future()).is_pending(), "outside nothing is known");
-    let _running = Running::try_begin(other.id).unwrap();
+    let _running = RunningGuard::try_begin(other.id).unwrap();
     let poll = || poll_once(&mut (&mut task).into_future());
     let panic = catch_unwind(AssertUnwindSafe(poll)).unwrap_err();
     let message = panic.downcast_ref::<String>().expect("a text");
     assert!(message.starts_with("this task belongs to another runtime"), "{message}");
     drop(_running);
     one.run();
-    let _running = Running::try_begin(other.id).unwrap();
+    let _running = RunningGuard::try_begin(other.id).unwrap();
     assert!(matches!(poll_once(&mut task.into_future()), Poll::Ready(Ok(5))), "an end is an end");
 }
 
@@ -328,16 +330,16 @@ fn a_waker_of_a_task_does_not_panic_though_it_is_the_last_to_keep_a_hook_that_do
     let (named_by, place) = (Rc::new(()), Rc::new(Cell::new(None)));
     let (bomb, its) = (OnDrop(|| panic!("a hook is dropped")), Rc::clone(&place));
     let hook = move |_: &Incident| _ = &bomb;
-    let tasks = Tasks::new(RuntimeId::of(&named_by), Arc::new(|| {}), Arc::new(hook));
+    let executor = Executor::new(RuntimeId::of(&named_by), Arc::new(|| {}), Arc::new(hook));
     let future = poll_fn(move |context| {
         its.set(Some(context.waker().clone()));
         Poll::<()>::Pending
     });
-    drop(tasks.spawn(future, origin()));
-    tasks.pop().unwrap().run();
-    tasks.end_all();
-    tasks.close();
-    drop(tasks);
+    drop(executor.spawn(future, origin()));
+    executor.pop().unwrap().run();
+    executor.end_all();
+    executor.close();
+    drop(executor);
     wake(place.take().unwrap());
 }
 

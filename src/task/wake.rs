@@ -28,7 +28,7 @@ pub(crate) fn wake(waker: Waker) {
 #[inline(never)]
 fn wake_foreign(waker: Waker) {
     if let Some(message) = catch_panic(|| waker.wake()) {
-        with_current(|header| header.shard().report(&Incident::CallbackPanicked { message }));
+        with_current(|header| header.scheduler().report(&Incident::CallbackPanicked { message }));
     }
 }
 

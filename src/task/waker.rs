@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, release, retain, wake};
+use super::header::{Header, dec_ref, inc_ref, wake};
 
 static VTABLE: RawWakerVTable =
     RawWakerVTable::new(clone_waker, wake_by_value, wake_by_reference, drop_waker);
@@ -40,7 +40,7 @@ fn header(data: *const ()) -> NonNull<Header> {
 
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: a waker is a reference.
-    unsafe { retain(header(data)) };
+    unsafe { inc_ref(header(data)) };
     RawWaker::new(data, &VTABLE)
 }
 
@@ -48,7 +48,7 @@ unsafe fn wake_by_value(data: *const ()) {
     // SAFETY: a waker is a reference; this one is used up.
     unsafe {
         wake(header(data));
-        release(header(data));
+        dec_ref(header(data));
     }
 }
 
@@ -59,5 +59,5 @@ unsafe fn wake_by_reference(data: *const ()) {
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: a waker is a reference; this one is used up.
-    unsafe { release(header(data)) };
+    unsafe { dec_ref(header(data)) };
 }

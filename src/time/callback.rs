@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{sleep, sleep_until};
 use crate::runtime::spawn;
-use crate::task::{Task, current_id};
+use crate::task::{TaskRef, current_id};
 
 /// Calls a function at the next turn, after what is ready already. Functions are called in the order
 /// of the calls of this.
@@ -96,7 +96,7 @@ pub fn call_at(when: Instant, function: impl FnOnce() + 'static) -> CallHandle {
 #[doc(alias = "asyncio.Handle")]
 #[doc(alias = "asyncio.TimerHandle")]
 pub struct CallHandle {
-    task: Task,
+    task: TaskRef,
     when: Option<Instant>,
     cancelled: Cell<bool>,
 }
