@@ -1,4 +1,4 @@
-//! Outputs in the order in which they come.
+//! Outputs in the order in which the futures end.
 
 use std::fmt;
 use std::future::Future;
@@ -7,27 +7,28 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::stream::FusedStream;
 
 use super::future_set::FutureSet;
 use super::joinable::Joinable;
 use crate::task::budget;
 use crate::time::{Elapsed, Sleep, sleep};
 
-/// Runs all of them together and gives each output as soon as it is there, with the number of the
-/// child that it came from, counted from zero in the order given.
+/// Runs several futures together and streams each output when its future ends.
 ///
-/// Takes any collection of futures or of [`JoinHandle`](crate::JoinHandle)s, by value or by `&mut`.
-/// The [`Stream`] that it gives may be left and taken up again later.
+/// Each output comes with the index of its future, counted from zero in the order given. Takes any
+/// collection of futures or of [`JoinHandle`](crate::JoinHandle)s, by value or by `&mut`. The futures
+/// are polled only while the [`Stream`] is.
 ///
 /// # Panics
 ///
-/// The stream panics if a future does, and can be polled further for the others. The panic of a
-/// *task* is its output.
+/// The stream panics if a future does; it can then be polled further for the other futures. The panic
+/// of a *task* is its output.
 ///
 /// # Cancel safety
 ///
-/// Awaiting the next output and dropping that await loses nothing. Dropping the stream cancels what
-/// it owns: futures and the tasks of handles by value.
+/// Dropping the await of the next output loses nothing. Dropping the stream cancels what it owns:
+/// futures, and the tasks of handles by value.
 ///
 /// # Example
 ///
@@ -53,37 +54,32 @@ use crate::time::{Elapsed, Sleep, sleep};
 #[doc(alias = "asyncio.as_completed")]
 #[doc(alias = "FuturesUnordered")]
 #[doc(alias = "buffer_unordered")]
-pub fn as_completed<C: Joinable<Kind>, Kind>(
-    children: impl IntoIterator<Item = C>,
-) -> AsCompleted<C::Future> {
-    let futures = children.into_iter().map(C::into_child);
-    let mut children = FutureSet::with_capacity(futures.size_hint().0);
-    // In an empty set, indices are given in order, and none is given again as nothing is added.
-    for future in futures {
-        children.push(future);
-    }
-    AsCompleted { children }
+pub fn as_completed<J: Joinable<Kind>, Kind>(
+    all: impl IntoIterator<Item = J>,
+) -> AsCompleted<J::Future> {
+    AsCompleted { futures: all.into_iter().map(J::into_joined).collect() }
 }
 
 /// The stream of [`as_completed`].
 #[must_use = "streams do nothing unless polled"]
 pub struct AsCompleted<F> {
-    children: FutureSet<F>,
+    /// No future is added later, so no index is used twice.
+    futures: FutureSet<F>,
 }
 
 impl<F> AsCompleted<F> {
-    /// How many have not been given yet.
+    /// How many outputs are still to come.
     pub fn remaining(&self) -> usize {
-        self.children.len()
+        self.futures.len()
     }
 
-    /// Limits the time for all of them together, counted from this call.
+    /// Limits the time for all outputs together, counted from this call.
     ///
-    /// When the time is up the stream gives [`Elapsed`] instead of an output, and ends; nothing is
-    /// cancelled until it is dropped, and [`resume`](AsCompletedWithin::resume) gives the rest.
+    /// When `limit` has elapsed, the stream yields [`Elapsed`] once and ends. Nothing is cancelled
+    /// until it is dropped: [`resume`](AsCompletedWithin::resume) continues with the rest.
     ///
-    /// The first output comes after each child has been polled once, which for very many may take
-    /// longer than the limit. `futures_util`'s `buffer_unordered` begins only so many at a time.
+    /// The first output comes only after each future has been polled once, which for very many may
+    /// take longer than the limit. `buffer_unordered` of `futures_util` starts a few at a time.
     ///
     /// # Example
     ///
@@ -115,12 +111,19 @@ impl<F: Future + Unpin> Stream for AsCompleted<F> {
         if self.remaining() == 0 {
             return budget::poll_spend(context).map(|()| None);
         }
-        self.children.begin(context);
-        self.children.advance(context)
+        self.futures.begin(context);
+        self.futures.advance(context)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some(self.remaining()))
+    }
+}
+
+/// Terminated once every output has been yielded.
+impl<F: Future + Unpin> FusedStream for AsCompleted<F> {
+    fn is_terminated(&self) -> bool {
+        self.remaining() == 0
     }
 }
 
@@ -136,17 +139,17 @@ impl<F> fmt::Debug for AsCompleted<F> {
 #[must_use = "streams do nothing unless polled"]
 pub struct AsCompletedWithin<F> {
     completed: AsCompleted<F>,
-    /// Absent once the time is up.
+    /// `None` once it has elapsed.
     limit: Option<Sleep>,
 }
 
 impl<F> AsCompletedWithin<F> {
-    /// How many have not been given yet.
+    /// How many outputs are still to come.
     pub fn remaining(&self) -> usize {
         self.completed.remaining()
     }
 
-    /// The rest, without a limit; [`timeout`](AsCompleted::timeout) sets another.
+    /// Continues without a limit; [`timeout`](AsCompleted::timeout) sets another one.
     pub fn resume(self) -> AsCompleted<F> {
         self.completed
     }
@@ -165,6 +168,13 @@ impl<F: Future + Unpin> Stream for AsCompletedWithin<F> {
             *limit = None;
             Some(Err(Elapsed))
         })
+    }
+}
+
+/// Terminated once every output has been yielded, or [`Elapsed`].
+impl<F: Future + Unpin> FusedStream for AsCompletedWithin<F> {
+    fn is_terminated(&self) -> bool {
+        self.limit.is_none() || self.remaining() == 0
     }
 }
 

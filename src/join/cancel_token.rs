@@ -1,10 +1,10 @@
-//! Asking for an end that whoever is asked brings about itself.
+//! Cooperative cancellation: a tree of tokens.
 //!
-//! A token is a node of a tree; cancelling it cancels all nodes below. A node holds its parent, and is
-//! known to it weakly, so a token that nobody holds leaves the tree. A node that has been cancelled
-//! holds neither waiters nor children any more, and gets none.
+//! Cancelling a token's node cancels all nodes below it. A node has a strong reference to its parent,
+//! which has a weak one back, so a token leaves the tree with its last clone. A cancelled node has
+//! neither waiters nor children, and gets none.
 //!
-//! Nothing of others (a waker) is called, cloned or dropped while a lock is held, and no two locks are
+//! No waker (foreign code) is called, cloned or dropped while a lock is held, and no two locks are
 //! held at once.
 
 use std::fmt;
@@ -21,13 +21,12 @@ use slab::Slab;
 use crate::task::{JoinError, JoinHandle, Shrink, budget, wake};
 use crate::time::timeout;
 
-/// A request to come to an end, which can be made once and from any thread, and is seen by all that
-/// hold a clone of the token or a [`child`](Self::child) of it.
+/// A request to stop, made once, from any thread, and seen through every clone of the token.
 ///
-/// A task's [`cancel`](JoinHandle::cancel) drops its future where it stands; a token asks, so that the
-/// task can clean up with awaits. [`cancel_gracefully`] does one and, after a while, the other. What
-/// asyncio does by throwing `CancelledError` into a task is done by a token here: a task that never
-/// looks at it is not disturbed.
+/// A [`child`](Self::child) sees it, too. A task's [`cancel`](JoinHandle::cancel) drops its future at
+/// the await where it is; a token only requests the end, so that the task can clean up with awaits.
+/// [`cancel_gracefully`] does the second and, after a while, the first. asyncio throws
+/// `CancelledError` into a task for this; here a task that never looks at its token is not disturbed.
 ///
 /// # Example
 ///
@@ -60,7 +59,7 @@ pub struct CancelToken {
 struct Node {
     cancelled: AtomicBool,
     state: Mutex<State>,
-    /// The node above, and where this one is in its list.
+    /// The node above, and this node's key in its `children`.
     parent: Option<(Arc<Node>, usize)>,
 }
 
@@ -71,28 +70,28 @@ struct State {
 }
 
 impl State {
-    // Once cancelled, the lists are empty, and stay so.
+    // The lists of a cancelled node are empty, so a key may be vacant.
 
-    fn forget_waiter(&mut self, place: usize) -> Option<Waker> {
-        let waiter = self.waiters.try_remove(place);
+    fn forget_waiter(&mut self, key: usize) -> Option<Waker> {
+        let waiter = self.waiters.try_remove(key);
         self.waiters.shrink();
         waiter
     }
 
-    fn forget_child(&mut self, place: usize) -> Option<Weak<Node>> {
-        let child = self.children.try_remove(place);
+    fn forget_child(&mut self, key: usize) -> Option<Weak<Node>> {
+        let child = self.children.try_remove(key);
         self.children.shrink();
         child
     }
 }
 
 impl CancelToken {
-    /// A token that nobody has cancelled.
+    /// Creates a token that is not cancelled.
     pub fn new() -> Self {
         Self { node: Arc::new(Node::new(false, None)) }
     }
 
-    /// A token that is cancelled with this one, but can also be cancelled alone.
+    /// Creates a token that is cancelled with this one, and can be cancelled alone.
     #[must_use]
     pub fn child(&self) -> Self {
         let mut state = self.node.lock();
@@ -105,8 +104,9 @@ impl CancelToken {
         Self { node }
     }
 
-    /// Makes the request, of this token and all below it, and wakes who waits for it. Again, it does
-    /// nothing.
+    /// Cancels this token and all children of it, and wakes their waiters.
+    ///
+    /// A second call does nothing.
     pub fn cancel(&self) {
         let mut wakers = Vec::new();
         let mut nodes = vec![Arc::clone(&self.node)];
@@ -118,12 +118,12 @@ impl CancelToken {
         wakers.into_iter().for_each(wake);
     }
 
-    /// Whether the request has been made.
+    /// Whether the token has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.node.is_cancelled()
     }
 
-    /// Waits for the request.
+    /// Waits until the token is cancelled.
     ///
     /// # Cancel safety
     ///
@@ -132,9 +132,10 @@ impl CancelToken {
         Cancelled { node: &self.node, waiter: None }
     }
 
-    /// Awaits a future, or until the request: then the future is dropped, and this is `None`. If the
-    /// request was made before, the future is not even polled; if both are ready together, the output
-    /// counts.
+    /// Awaits a future unless the token is cancelled before; then drops it and returns `None`.
+    ///
+    /// If the token is already cancelled, the future is not polled. If both are ready in the same
+    /// poll, the output is returned.
     ///
     /// # Cancel safety
     ///
@@ -152,7 +153,7 @@ impl CancelToken {
         .await
     }
 
-    /// Cancels the token when it is dropped.
+    /// Returns a guard that cancels the token when it is dropped.
     #[doc(alias = "drop_guard")]
     pub fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(self.clone())
@@ -173,7 +174,7 @@ impl fmt::Debug for CancelToken {
 
 /// Cancels its token when it is dropped. Made by [`CancelToken::cancel_on_drop`].
 #[derive(Debug)]
-#[must_use = "dropped at once it cancels at once"]
+#[must_use = "dropped at once, it cancels at once"]
 pub struct CancelOnDrop(CancelToken);
 
 impl Drop for CancelOnDrop {
@@ -188,15 +189,15 @@ impl Node {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding this lock")
+        self.state.lock().expect("no code that may panic runs under this lock")
     }
 
     fn is_cancelled(&self) -> bool {
-        // Acquire: what was done before the request is seen by whoever sees the request.
+        // Acquire: a thread that sees the request sees what was done before it.
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Marks the node, and takes what is to be told.
+    /// Marks the node as cancelled, and takes the waiters and children to be told.
     fn cancel(&self) -> State {
         let mut state = self.lock();
         self.cancelled.store(true, Ordering::Release);
@@ -206,10 +207,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // A loop, as a long chain of destructors would use up the stack.
+        // A loop: recursive destructors of a long chain would overflow the stack.
         let mut above = self.parent.take();
-        while let Some((parent, place)) = above {
-            let known = parent.lock().forget_child(place);
+        while let Some((parent, key)) = above {
+            let known = parent.lock().forget_child(key);
             drop(known);
             above = Arc::into_inner(parent).and_then(|mut node| node.parent.take());
         }
@@ -232,13 +233,13 @@ impl Future for Cancelled<'_> {
         }
         let waker = context.waker().clone();
         let mut state = self.node.lock();
-        // Under the lock, whoever cancels has not taken the list yet or has told so before.
+        // Under the lock: a cancel has either set the flag, or has yet to take the list of waiters.
         if self.node.is_cancelled() {
             drop(state);
             return budget::poll_spend(context);
         }
         let old = match self.waiter {
-            Some(place) => Some(mem::replace(&mut state.waiters[place], waker)),
+            Some(key) => Some(mem::replace(&mut state.waiters[key], waker)),
             None => {
                 self.waiter = Some(state.waiters.insert(waker));
                 None
@@ -252,8 +253,8 @@ impl Future for Cancelled<'_> {
 
 impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
-        let Some(place) = self.waiter else { return };
-        let waker = self.node.lock().forget_waiter(place);
+        let Some(key) = self.waiter else { return };
+        let waker = self.node.lock().forget_waiter(key);
         drop(waker);
     }
 }
@@ -264,16 +265,17 @@ impl fmt::Debug for Cancelled<'_> {
     }
 }
 
-/// Asks a task for its end, by the token that it has, and cancels it if it has not ended after
-/// `grace`. The request is made by this call, the rest by awaiting its future.
+/// Cancels a task's token, and cancels the task if it has not ended within `grace`.
+///
+/// This call cancels the token; the returned future waits, and cancels the task.
 ///
 /// # Errors
 ///
-/// [`JoinError::Cancelled`] if it had to be cancelled, or the panic of the task.
+/// [`JoinError::Cancelled`] if the task had to be cancelled, and the panic of the task.
 ///
 /// # Cancel safety
 ///
-/// Dropped in the middle, it cancels the task.
+/// Dropped before it is ready, it cancels the task.
 ///
 /// # Example
 ///

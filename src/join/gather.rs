@@ -1,28 +1,22 @@
-//! Waiting for all, with their outcomes in the order of the arguments.
+//! Waiting for all futures, with their outputs in the order of the arguments.
 
-use std::fmt;
 use std::future::Future;
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use super::future_set::FutureSet;
 use super::joinable::Joinable;
-use crate::task::budget;
 
-/// Runs all of them together and gives their outputs, in the order of the arguments.
+/// Runs several futures together and returns all their outputs, in order.
 ///
-/// Takes a tuple of up to twelve, an array, a `Vec`, or any iterator, of futures or of
-/// [`JoinHandle`](crate::JoinHandle)s (by value or by `&mut`), and arrays, slices and `Vec`s also by
-/// `&mut`. A tuple gives a tuple, an array an array, the others a `Vec`; of tasks that it owns they
-/// give [`Outcomes`](super::Outcomes), which the compiler warns of if they are not looked at. Of nothing
-/// it is ready at once.
+/// Takes a tuple of up to twelve, an array, a `Vec` or any iterator, of futures or of
+/// [`JoinHandle`](crate::JoinHandle)s (by value or by `&mut`), and a `&mut` array, slice or `Vec`.
+/// Returns a tuple for a tuple, an array for an array, and otherwise a `Vec`, or
+/// [`Outcomes`](super::Outcomes) for tasks that it owns: the compiler warns if those are not looked
+/// at. Without any future it is ready at once.
 ///
-/// Futures are polled by whoever awaits the `gather`, and only when they have been woken, so a wake
-/// costs the same however many there are; a tuple polls each member that has not ended, which for so
-/// few is cheaper. Unlike asyncio, no tasks are made of them: for that, spawn them and gather their
-/// handles. A failure is an output like any other, as with asyncio's `return_exceptions=True`; see
-/// [`try_gather`](fn@super::try_gather) to end with the first.
+/// The task that awaits the `gather` polls the futures, each only when it has been woken, so a wake
+/// costs the same however many there are. (A tuple polls each member that has not ended, which is
+/// cheaper for so few.) Unlike asyncio's `gather`, it makes no tasks of them: to have tasks, spawn
+/// them and gather their handles. A failure is an output like any other, as with asyncio's
+/// `return_exceptions=True`; [`try_gather`](fn@super::try_gather) ends with the first one.
 ///
 /// # Panics
 ///
@@ -30,8 +24,8 @@ use crate::task::budget;
 ///
 /// # Cancel safety
 ///
-/// Dropped, it cancels what it owns: futures and the tasks of handles by value. Tasks whose handles
-/// it has only borrowed go on. A task that it owned and that had panicked by then goes to
+/// Dropped, it cancels what it owns: futures, and the tasks of handles by value. Tasks whose handles
+/// are borrowed continue. If a task that it owned had panicked by then, the panic goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident).
 ///
 /// # Example
@@ -62,9 +56,9 @@ pub fn gather<G: Gather<Kind>, Kind>(all: G) -> impl Future<Output = G::Outputs>
 
 /// What [`gather`] takes: tuples, arrays, vectors and iterators.
 ///
-/// `Kind` is found by the compiler and keeps the cases apart.
+/// The compiler finds `Kind`, which keeps the cases apart.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not something that can be gathered",
+    message = "`{Self}` cannot be gathered",
     label = "not a tuple, an array, a `Vec` or an iterator of futures or handles",
     note = "call `.into_iter()` on other collections"
 )]
@@ -76,19 +70,19 @@ pub trait Gather<Kind> {
     fn gather(self) -> impl Future<Output = Self::Outputs>;
 }
 
-/// [`Gather`]: it is an array.
+/// The kind of [`Gather`] that is an array.
 #[derive(Debug)]
 pub struct Array<Kind>(Kind);
 
-/// [`Gather`]: it is a vector.
+/// The kind of [`Gather`] that is a vector.
 #[derive(Debug)]
 pub struct Vector<Kind>(Kind);
 
-/// [`Gather`]: it is an iterator.
+/// The kind of [`Gather`] that is an iterator.
 #[derive(Debug)]
 pub struct Iterated<Kind>(Kind);
 
-/// [`Gather`]: it is borrowed.
+/// The kind of [`Gather`] that is borrowed.
 #[derive(Debug)]
 pub struct Borrowed<Kind>(Kind);
 
@@ -150,53 +144,10 @@ where
     }
 }
 
-/// As many outputs as an array of children has.
+/// Makes an array of the outputs of an array of futures.
 pub(super) fn into_array<T, const N: usize>(outputs: impl IntoIterator<Item = T>) -> [T; N] {
     let Ok(outputs) = outputs.into_iter().collect::<Vec<_>>().try_into() else {
-        unreachable!("there are as many outputs as children")
+        unreachable!("there are as many outputs as futures")
     };
     outputs
-}
-
-/// Polls futures, those that have been woken, until all have ended.
-pub struct GatherFutures<F: Future> {
-    children: FutureSet<F>,
-    outputs: Vec<Option<F::Output>>,
-}
-
-impl<F: Future + Unpin> GatherFutures<F> {
-    pub(super) fn new(futures: impl Iterator<Item = F>) -> Self {
-        let mut children = FutureSet::with_capacity(futures.size_hint().0);
-        // In an empty set, indices are given in order.
-        let outputs = futures.map(|future| {
-            children.push(future);
-            None
-        });
-        let outputs = outputs.collect();
-        Self { children, outputs }
-    }
-}
-
-impl<F: Future> Unpin for GatherFutures<F> {}
-
-impl<F: Future + Unpin> Future for GatherFutures<F> {
-    type Output = Vec<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.outputs.is_empty() {
-            return budget::poll_spend(context).map(|()| Vec::new());
-        }
-        self.children.begin(context);
-        while let Some((index, output)) = ready!(self.children.advance(context)) {
-            self.outputs[index] = Some(output);
-        }
-        let outputs = mem::take(&mut self.outputs).into_iter();
-        Poll::Ready(outputs.map(|output| output.expect("no future has panicked")).collect())
-    }
-}
-
-impl<F: Future> fmt::Debug for GatherFutures<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GatherFutures").field("children", &self.children).finish_non_exhaustive()
-    }
 }

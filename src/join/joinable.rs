@@ -3,39 +3,39 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use super::gather::GatherFutures;
+use super::all::GatherFutures;
 use super::outcomes::{GatherTasks, Outcomes};
 use crate::task::{Join, JoinHandle};
 
-/// Something that [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
-/// [`as_completed`](fn@super::as_completed) can wait for: a future, a [`JoinHandle`], or a `&mut
-/// JoinHandle`.
+/// A future, a [`JoinHandle`] or a `&mut JoinHandle`, as combinators take them.
 ///
-/// What becomes of it when the combinator is dropped is the same as if it had been awaited alone: a
-/// future is dropped, the task of a handle by value is cancelled, that of a borrowed handle goes on.
+/// [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
+/// [`as_completed`](fn@super::as_completed) take any number of one of these. When the combinator is
+/// dropped, each is treated as if it had been awaited alone: a future is dropped, the task of a handle
+/// by value is cancelled, and the task of a borrowed handle continues.
 ///
-/// `Kind` is found by the compiler and keeps the cases apart.
+/// The compiler finds `Kind`, which keeps the cases apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a future nor a handle of a task",
     note = "call `.into_future()` on what only becomes a future"
 )]
 pub trait Joinable<Kind>: sealed::Sealed<Kind> {
-    /// What it ends with.
+    /// The output, or a task's outcome.
     type Output;
-    /// What is polled.
+    /// The future that is polled.
     #[doc(hidden)]
     type Future: Future<Output = Self::Output> + Unpin;
-    /// What many of them end with: a `Vec`, and [`Outcomes`] of tasks.
+    /// The outputs of many: a `Vec`, and [`Outcomes`] of tasks.
     type Outputs: IntoIterator<Item = Self::Output>;
-    /// What waits for many of them.
+    /// The future that waits for many.
     #[doc(hidden)]
     type All: Future<Output = Self::Outputs> + Unpin;
 
     #[doc(hidden)]
-    fn into_child(self) -> Self::Future;
+    fn into_joined(self) -> Self::Future;
 
     #[doc(hidden)]
-    fn gather(children: impl Iterator<Item = Self>) -> Self::All
+    fn gather(all: impl Iterator<Item = Self>) -> Self::All
     where
         Self: Sized;
 }
@@ -44,11 +44,11 @@ mod sealed {
     pub trait Sealed<Kind> {}
 }
 
-/// [`Joinable`]: it is a future.
+/// The kind of [`Joinable`] that is a future.
 #[derive(Debug)]
 pub struct Polled(());
 
-/// [`Joinable`]: it is a task's handle.
+/// The kind of [`Joinable`] that is a task's handle.
 #[derive(Debug)]
 pub struct Joined(());
 
@@ -60,12 +60,12 @@ impl<F: Future> Joinable<Polled> for F {
     type Future = Pin<Box<F>>;
     type All = GatherFutures<Self::Future>;
 
-    fn into_child(self) -> Self::Future {
+    fn into_joined(self) -> Self::Future {
         Box::pin(self)
     }
 
-    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
-        GatherFutures::new(children.map(Self::into_child))
+    fn gather(all: impl Iterator<Item = Self>) -> Self::All {
+        GatherFutures::new(all.map(Self::into_joined))
     }
 }
 
@@ -77,11 +77,11 @@ impl<T> Joinable<Joined> for JoinHandle<T> {
     type Future = Join<T>;
     type All = GatherTasks<T>;
 
-    fn into_child(self) -> Self::Future {
+    fn into_joined(self) -> Self::Future {
         self.into_future()
     }
 
-    fn gather(children: impl Iterator<Item = Self>) -> Self::All {
-        GatherTasks::new(children.map(Self::into_child))
+    fn gather(all: impl Iterator<Item = Self>) -> Self::All {
+        GatherTasks::new(all.map(Self::into_joined))
     }
 }

@@ -1,33 +1,32 @@
-//! Doing several things at once, and ending them together.
+//! Running several futures or tasks at once, and ending them together.
 //!
 //! | to                                                    | use                                |
 //! |-------------------------------------------------------|------------------------------------|
-//! | have all outcomes, in order                           | [`gather`](fn@gather)              |
+//! | have all outputs, in order                            | [`gather`](fn@gather)              |
 //! | have all values, or the first error                   | [`try_gather`](fn@try_gather)      |
-//! | wait for the first, or for a while, and go on with all | [`wait`](fn@wait)                  |
-//! | take outcomes as they come                            | [`as_completed`](fn@as_completed)  |
+//! | wait for the first, or for a while, and keep the rest | [`wait`](fn@wait)                  |
+//! | take outputs in the order in which they come          | [`as_completed`](fn@as_completed)  |
 //! | own tasks whose outcomes come in any order            | [`TaskSet`]                        |
 //! | have children that borrow, and end with the first failure | [`task_group`](fn@task_group)  |
-//! | go on also if nobody waits any more                   | [`shield`](fn@shield)              |
-//! | ask for an end instead of dropping                    | [`CancelToken`]                    |
+//! | continue although the await is dropped                | [`shield`](fn@shield)              |
+//! | request an end instead of dropping                    | [`CancelToken`]                    |
 //!
-//! A time limit is put on any of them by [`time`](crate::time).
+//! [`time`](crate::time) puts a limit on any of them.
 //!
-//! # What becomes of the others
+//! # What is cancelled
 //!
-//! What a combinator *owns* (futures, and tasks by their handles) is cancelled when it is dropped;
-//! what it only *borrowed* (`&mut` handles) goes on. So nothing is left running that nobody knows of.
+//! What a combinator *owns* (futures, and tasks by their handles) is cancelled when the combinator is
+//! dropped. What it only *borrows* (`&mut` handles) continues. So no task is left running unseen.
 //!
 //! # Cost
 //!
-//! Linear in the number of children: each has a waker of its own, and a wake has only that child
-//! polled again.
+//! Linear in the number of futures: each has its own waker, and a wake has only that one polled.
 //!
-//! # Which comes first
+//! # Waiting for the first of several
 //!
-//! `futures_util::select!` awaits several things that differ and goes on with the first. What it has
-//! not chosen is not lost: reads, accepts, receives, `tick`, `join_next` and `cancelled` may be dropped
-//! and asked again, and a handle is borrowed: `&mut handle` is a future.
+//! `futures_util::select!` awaits futures of different types and continues with the first. What the
+//! others had done is not lost: reads, accepts, receives, `tick`, `join_next` and `cancelled` may be
+//! dropped and called again, and a handle can be borrowed: `&mut handle` is a future.
 //!
 //! ```
 //! use std::time::Duration;
@@ -51,9 +50,9 @@
 //!
 //! # A server that owns its connections
 //!
-//! A [`TaskSet`] holds the tasks, so none of them outlives it, and their panics are seen. In `select!`
-//! it is asked by `select_next_some`, which waits while the set is empty. (`join_next` of an empty set
-//! is ready at once, as `None`, so that a loop over it would never wait for anything else.)
+//! A [`TaskSet`] holds the tasks, so none of them outlives it, and their panics are seen. In `select!`,
+//! use `select_next_some`, which waits while the set is empty. (`join_next` of an empty set returns
+//! `None` at once, so that a loop over it would never wait for the other branches.)
 //!
 //! ```
 //! use std::io;
@@ -80,7 +79,7 @@
 //!             () = stop.cancelled().fuse() => break,
 //!         }
 //!     }
-//!     // No more is accepted; those that are served are served to their end.
+//!     // Accepts no more, and serves the open connections to their end.
 //!     drop(listener);
 //!     while connections.join_next().await.is_some() {}
 //!     Ok(())
@@ -102,14 +101,15 @@
 //! # Ok::<(), io::Error>(())
 //! ```
 //!
-//! # What `async with` does elsewhere
+//! # Instead of `async with`
 //!
-//! A guard is a value whose destructor ends what making it began: a connection is closed when its
-//! stream is dropped, a token cancelled by [`CancelOnDrop`], a value restored by
-//! [`ContextGuard`](crate::task::ContextGuard), tasks cancelled by the drop of their [`TaskSet`]. Destructors cannot
-//! await. Where the end has to be awaited, the body is an async closure and the call awaits the end
-//! after it: [`task_group`](fn@task_group), [`timeout_scope`](crate::time::timeout_scope).
+//! A guard's destructor ends what the guard began: the drop of a stream closes its connection,
+//! [`CancelOnDrop`] cancels a token, [`ContextGuard`](crate::task::ContextGuard) restores a value, the drop of a
+//! [`TaskSet`] cancels its tasks. Destructors cannot await. Where the end has to be awaited, the body
+//! is an async closure, and the call awaits the end after it: [`task_group`](fn@task_group),
+//! [`timeout_scope`](crate::time::timeout_scope).
 
+mod all;
 mod as_completed;
 mod cancel_token;
 mod future_set;
@@ -132,12 +132,13 @@ pub use shield::{Shield, shield};
 pub use task_group::{GroupError, GroupHandle, TaskGroup, task_group};
 pub use task_set::TaskSet;
 pub use try_gather::{TryGather, try_gather};
-pub use wait::{Handle, ReturnWhen, Wait, wait};
+pub use wait::{ReturnWhen, Wait, Waitable, wait};
 
-/// What the compiler finds by itself: by which way something can be waited for.
+/// Types that only the compiler names: how something is waited for.
 #[doc(hidden)]
 pub mod kind {
-    pub use crate::join::gather::{Array, Borrowed, GatherFutures, Iterated, Vector};
+    pub use crate::join::all::GatherFutures;
+    pub use crate::join::gather::{Array, Borrowed, Iterated, Vector};
     pub use crate::join::joinable::{Joined, Polled};
     pub use crate::join::outcomes::GatherTasks;
     pub use crate::join::tuple::Tuple;

@@ -1,4 +1,4 @@
-//! Waiting for all of many tasks, and their outcomes, which are not to be lost unseen.
+//! Waiting for many tasks, and their outcomes, of which none may be lost unseen.
 
 use std::fmt;
 use std::future::Future;
@@ -12,11 +12,13 @@ use std::vec;
 
 use crate::task::{Join, JoinError, budget};
 
-const ENDED: &str = "these tasks have ended, and their outcomes are there";
+const ENDED: &str = "every task has ended, and its outcome has not been taken";
 
-/// Waits for tasks, which run by themselves, one after the other: so each is asked a few times only,
-/// and needs no waker of its own. The outcomes stay with the tasks until all have ended: should this
-/// be dropped before, panics among them are reported.
+/// Waits for tasks, one after the other.
+///
+/// Tasks run without being polled from here, so looking at one at a time suffices, and none needs its
+/// own waker. The outcomes stay with the tasks until all have ended: if this is dropped before, the
+/// panics among them are reported as incidents.
 pub struct GatherTasks<T> {
     joins: Vec<Join<T>>,
     /// How many of the first have ended.
@@ -54,12 +56,12 @@ impl<T> fmt::Debug for GatherTasks<T> {
     }
 }
 
-/// The outcomes of tasks, in the order of their handles: what [`gather`](fn@super::gather) gives of a
-/// `Vec` or an iterator of [`JoinHandle`](crate::JoinHandle)s.
+/// The outcomes of tasks, in the order of their handles.
 ///
-/// They are looked at by `iter` or an index, and taken by iterating. A task that has panicked and whose
-/// outcome was neither looked at nor taken goes to [`Builder::on_incident`](crate::Builder::on_incident)
-/// when this is dropped.
+/// [`gather`](fn@super::gather) returns them for a `Vec` or an iterator of
+/// [`JoinHandle`](crate::JoinHandle)s. `iter` and an index look at them, iterating by value takes them.
+/// A panic that was neither looked at nor taken goes to
+/// [`Builder::on_incident`](crate::Builder::on_incident) when this is dropped.
 ///
 /// # Example
 ///
@@ -75,33 +77,33 @@ impl<T> fmt::Debug for GatherTasks<T> {
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
-#[must_use = "a task that has failed or panicked says so only here"]
+#[must_use = "the failures and panics of the tasks are in here"]
 pub struct Outcomes<T> {
-    /// All have ended, and none has been asked for its outcome.
+    /// All have ended, and no outcome has been taken.
     joins: Vec<Join<T>>,
 }
 
 impl<T> Outcomes<T> {
-    /// How many there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.joins.len()
     }
 
-    /// Whether there is none.
+    /// Whether there were no tasks.
     pub fn is_empty(&self) -> bool {
         self.joins.is_empty()
     }
 
-    /// The outcomes, to be looked at.
+    /// Looks at the outcomes, in order.
     pub fn iter(&self) -> Iter<'_, T> {
         self.joins.iter().map(|join| join.handle().outcome().expect(ENDED))
     }
 }
 
-/// The outcomes of an [`Outcomes`] that is borrowed.
+/// Looks at the outcomes of an [`Outcomes`].
 type Iter<'a, T> = Map<slice::Iter<'a, Join<T>>, fn(&'a Join<T>) -> &'a Result<T, JoinError>>;
 
-/// The outcomes of an [`Outcomes`].
+/// Takes the outcomes of an [`Outcomes`].
 type IntoIter<T> = Map<vec::IntoIter<Join<T>>, fn(Join<T>) -> Result<T, JoinError>>;
 
 impl<T> IntoIterator for Outcomes<T> {
@@ -127,7 +129,7 @@ impl<T> Index<usize> for Outcomes<T> {
 
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If the index is out of bounds.
     fn index(&self, index: usize) -> &Self::Output {
         self.joins[index].handle().outcome().expect(ENDED)
     }

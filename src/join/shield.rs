@@ -1,4 +1,4 @@
-//! Work that goes on when whoever awaits it does not.
+//! Work that continues when the await of it is dropped.
 
 use std::fmt;
 use std::future::Future;
@@ -11,16 +11,17 @@ use crate::task::{JoinError, JoinHandle};
 
 /// Starts a future as a task that is not cancelled when the await is dropped.
 ///
-/// The task begins with this call, and its end can be awaited. Dropped, the shield detaches the task:
-/// it runs on, and its panic goes to [`Builder::on_incident`](crate::Builder::on_incident). The end of its
-/// runtime waits for it, within [`Builder::shield_limit`](crate::Builder::shield_limit).
+/// The task starts with this call, and the shield waits for it. Dropping the shield detaches the
+/// task: it continues, and if it panics, the panic goes to
+/// [`Builder::on_incident`](crate::Builder::on_incident). The end of its runtime waits for it, for at
+/// most [`Builder::shield_limit`](crate::Builder::shield_limit).
 ///
-/// A task that runs already is shielded by awaiting its handle by `&mut`, or by
-/// [`Shield::from`] its handle.
+/// To shield a task that is already running, await its handle by `&mut`, or make a [`Shield::from`]
+/// the handle.
 ///
 /// # Errors
 ///
-/// Awaiting it gives the task's [`JoinError`] if the task was cancelled or panicked.
+/// Awaiting it returns the task's [`JoinError`] if the task was cancelled or panicked.
 ///
 /// # Panics
 ///
@@ -28,7 +29,7 @@ use crate::task::{JoinError, JoinHandle};
 ///
 /// # Cancel safety
 ///
-/// Awaited by `&mut`, it can be awaited again.
+/// Awaited by `&mut`, the shield can be awaited again.
 ///
 /// # Example
 ///
@@ -62,14 +63,14 @@ pub fn shield<F: Future + 'static>(future: F) -> Shield<F::Output> {
     }))
 }
 
-/// Waits for a task that goes on without it. Made by [`shield`].
-#[must_use = "futures do nothing unless awaited; `spawn` starts a task that nobody awaits"]
+/// Waits for a task that continues without it. Made by [`shield`].
+#[must_use = "a shield returns the outcome of its task; `spawn` starts a task that is not awaited"]
 pub struct Shield<T> {
     task: JoinHandle<T>,
 }
 
 impl<T> Shield<T> {
-    /// The task's handle, by which it can be cancelled.
+    /// Returns the task's handle, which can cancel it.
     pub fn into_handle(self) -> JoinHandle<T> {
         self.task
     }

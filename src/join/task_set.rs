@@ -1,4 +1,4 @@
-//! Tasks that belong together, whose outcomes are taken as they come.
+//! Tasks that belong together, whose outcomes are taken in the order in which they end.
 
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
@@ -15,12 +15,11 @@ use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 
 /// A set of tasks with the same output. Dropping it cancels them.
 ///
-/// The tasks run by themselves, whether or not anybody waits for them, and may be added at any time.
-/// An outcome stays in the set until it is taken, by [`join_next`](Self::join_next) or as a
-/// [`Stream`]. For children that borrow, or whose first failure ends the others, see
-/// [`task_group`](fn@super::task_group).
+/// The tasks run whether or not the set is awaited, and may be added at any time. An outcome stays in
+/// the set until it is taken, by [`join_next`](Self::join_next) or as a [`Stream`]. For children that
+/// borrow, or whose first failure ends the others, use [`task_group`](fn@super::task_group).
 ///
-/// A panic that nobody has taken when the set is dropped goes to
+/// A panic that has not been taken when the set is dropped goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident).
 ///
 /// # Example
@@ -48,17 +47,17 @@ pub struct TaskSet<T> {
 }
 
 impl<T> TaskSet<T> {
-    /// A set without tasks.
+    /// Creates a set without tasks.
     pub fn new() -> Self {
         Self { members: FutureSet::with_capacity(0) }
     }
 
-    /// How many outcomes are yet to be taken: of tasks that run, and of those that have ended.
+    /// How many outcomes are still to be taken, of running and of ended tasks.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is nothing to be taken.
+    /// Whether no outcome is left to be taken.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -73,7 +72,7 @@ impl<T> TaskSet<T> {
         self.insert(spawn(future))
     }
 
-    /// [`spawn`](Self::spawn) with a name for the task.
+    /// Starts a task with a name; otherwise like [`spawn`](Self::spawn).
     ///
     /// # Panics
     ///
@@ -87,32 +86,32 @@ impl<T> TaskSet<T> {
         self.insert(spawn_named(name, future))
     }
 
-    /// Takes in a task that runs already.
+    /// Adds a task that is already running.
     pub fn insert(&mut self, task: JoinHandle<T>) -> TaskId {
         let id = task.id();
         self.members.push(Member(task.into_future()));
         id
     }
 
-    /// Waits for a task to end and takes its outcome; `None`, at once, if the set is empty.
+    /// Waits for a task to end and takes its outcome. Returns `None` if the set is empty.
     ///
-    /// In a `select!` beside something else, use [`select_next_some`] on the set, which an empty set
-    /// never makes ready; see [the module](crate::join#a-server-that-owns-its-connections).
+    /// In a `select!` with other branches, use [`select_next_some`] on the set, which waits while the
+    /// set is empty; see [the module](crate::join#a-server-that-owns-its-connections).
     ///
     /// [`select_next_some`]: futures_util::StreamExt::select_next_some
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it loses nothing.
+    /// Dropped, it loses no outcome.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         Some(self.join_next_with_id().await?.1)
     }
 
-    /// [`join_next`](Self::join_next) that also says which task it was.
+    /// Like [`join_next`](Self::join_next), and also returns which task it was.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it loses nothing.
+    /// Dropped, it loses no outcome.
     pub async fn join_next_with_id(&mut self) -> Option<(TaskId, Result<T, JoinError>)> {
         poll_fn(|context| self.poll_join(context)).await
     }
@@ -128,8 +127,9 @@ impl<T> TaskSet<T> {
         self.members.advance(context).map(|next| Some(next?.1))
     }
 
-    /// Asks for the end of every task. Those that had not ended are taken from the set as
-    /// [`Cancelled`](JoinError::Cancelled).
+    /// Cancels every task.
+    ///
+    /// The outcome of a task that had not ended is [`Cancelled`](JoinError::Cancelled).
     ///
     /// # Example
     ///
@@ -159,8 +159,8 @@ impl<T> Default for TaskSet<T> {
     }
 }
 
-/// Gives outcomes as [`join_next`](TaskSet::join_next) does. After its end it goes on if tasks are
-/// added.
+/// Yields outcomes as [`join_next`](TaskSet::join_next) does. After its end it yields more if tasks
+/// are added.
 impl<T> Stream for TaskSet<T> {
     type Item = Result<T, JoinError>;
 
@@ -187,7 +187,7 @@ impl<T> fmt::Debug for TaskSet<T> {
     }
 }
 
-/// Waits for a task of the set, and says which it is. Dropped, it cancels the task.
+/// Waits for a task of the set and returns its id, too. Dropped, it cancels the task.
 struct Member<T>(Join<T>);
 
 impl<T> Future for Member<T> {

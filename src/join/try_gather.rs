@@ -1,25 +1,22 @@
-//! Waiting for all, as long as none fails.
+//! Waiting for all futures, or for the first error.
 
-use std::fmt;
 use std::future::Future;
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use super::future_set::FutureSet;
+use super::all::TryGatherFutures;
 use super::gather::{Array, Borrowed, Iterated, Vector, into_array};
 use super::joinable::Joinable;
-use crate::task::budget;
 
-/// Runs all of them together and gives the values of their `Ok`s, in the order of the arguments, or
-/// the first error as soon as there is one; then the others are dropped, which cancels them.
+/// Runs several futures together and returns all their values, or the first error.
 ///
-/// Takes what [`gather`](fn@super::gather) takes, where each output is a `Result` with the same error. The
-/// outcome of a task is `Result<T, JoinError>`, so of handles the first task that panics or is
-/// cancelled ends it; where `T` is a `Result` itself, await the handles in futures that flatten it:
-/// `async { handle.await? }`.
+/// The values are those of the `Ok`s, in order. With the first error the other futures are dropped,
+/// which cancels them.
 ///
-/// Unlike this one, asyncio's `gather` lets the others run on after the first exception.
+/// Takes what [`gather`](fn@super::gather) takes, where each output is a `Result` with the same error
+/// type. The outcome of a task is `Result<T, JoinError>`, so with handles the first task that panics
+/// or is cancelled ends it; where `T` is a `Result` itself, await the handles in futures that flatten
+/// it: `async { handle.await? }`.
+///
+/// asyncio's `gather` lets the others continue after the first exception; this one does not.
 ///
 /// # Errors
 ///
@@ -31,7 +28,7 @@ use crate::task::budget;
 ///
 /// # Cancel safety
 ///
-/// As for [`gather`](fn@super::gather).
+/// That of [`gather`](fn@super::gather).
 ///
 /// # Example
 ///
@@ -60,16 +57,16 @@ pub fn try_gather<G: TryGather<Kind>, Kind>(
 
 /// What [`try_gather`] takes: tuples, arrays, vectors and iterators.
 ///
-/// `Kind` is found by the compiler and keeps the cases apart.
+/// The compiler finds `Kind`, which keeps the cases apart.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not something that can be gathered",
+    message = "`{Self}` cannot be gathered",
     label = "not a tuple, an array, a `Vec` or an iterator of futures or handles that give `Result`s",
     note = "call `.into_iter()` on other collections"
 )]
 pub trait TryGather<Kind> {
     /// The values, in order.
     type Values;
-    /// The error that all of them share.
+    /// The error type that all share.
     type Error;
 
     #[doc(hidden)]
@@ -81,7 +78,7 @@ impl<C: Joinable<Kind, Output = Result<T, E>>, Kind, T, E> TryGather<Vector<Kind
     type Error = E;
 
     fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherAll::new(self.into_iter().map(C::into_child))
+        TryGatherFutures::new(self.into_iter().map(C::into_joined))
     }
 }
 
@@ -94,7 +91,7 @@ where
     type Error = E;
 
     fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherAll::new(self.map(C::into_child))
+        TryGatherFutures::new(self.map(C::into_joined))
     }
 }
 
@@ -106,7 +103,7 @@ where
     type Error = E;
 
     fn try_gather(self) -> impl Future<Output = Result<[T; N], E>> {
-        let all = TryGatherAll::new(self.into_iter().map(C::into_child));
+        let all = TryGatherFutures::new(self.into_iter().map(C::into_joined));
         async move { Ok(into_array(all.await?)) }
     }
 }
@@ -119,7 +116,7 @@ where
     type Error = E;
 
     fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherAll::new(self.iter_mut().map(<&mut C>::into_child))
+        TryGatherFutures::new(self.iter_mut().map(<&mut C>::into_joined))
     }
 }
 
@@ -131,7 +128,7 @@ where
     type Error = E;
 
     fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherAll::new(self.iter_mut().map(<&mut C>::into_child))
+        TryGatherFutures::new(self.iter_mut().map(<&mut C>::into_joined))
     }
 }
 
@@ -144,57 +141,5 @@ where
 
     fn try_gather(self) -> impl Future<Output = Result<[T; N], E>> {
         self.each_mut().try_gather()
-    }
-}
-
-/// Polls futures, those that have been woken, until all have ended or one has failed.
-struct TryGatherAll<F, T> {
-    children: FutureSet<F>,
-    values: Vec<Option<T>>,
-}
-
-impl<F, T> TryGatherAll<F, T> {
-    fn new(futures: impl Iterator<Item = F>) -> Self {
-        let mut children = FutureSet::with_capacity(futures.size_hint().0);
-        // In an empty set, indices are given in order.
-        let values = futures.map(|future| {
-            children.push(future);
-            None
-        });
-        let values = values.collect();
-        Self { children, values }
-    }
-}
-
-impl<F, T> Unpin for TryGatherAll<F, T> {}
-
-impl<F, T, E> Future for TryGatherAll<F, T>
-where
-    F: Future<Output = Result<T, E>> + Unpin,
-{
-    type Output = Result<Vec<T>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.values.is_empty() {
-            return budget::poll_spend(context).map(|()| Ok(Vec::new()));
-        }
-        self.children.begin(context);
-        while let Some((index, outcome)) = ready!(self.children.advance(context)) {
-            match outcome {
-                Ok(value) => self.values[index] = Some(value),
-                Err(error) => {
-                    self.children.clear();
-                    return Poll::Ready(Err(error));
-                }
-            }
-        }
-        let values = mem::take(&mut self.values).into_iter();
-        Poll::Ready(Ok(values.map(|value| value.expect("no future has panicked")).collect()))
-    }
-}
-
-impl<F, T> fmt::Debug for TryGatherAll<F, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryGatherAll").field("children", &self.children).finish_non_exhaustive()
     }
 }

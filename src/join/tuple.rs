@@ -1,4 +1,4 @@
-//! Gathering tuples, whose members are of different types and stand in the future itself.
+//! Gathering tuples: their members have different types and are polled in place, unboxed.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
@@ -10,7 +10,7 @@ use super::gather::Gather;
 use super::try_gather::TryGather;
 use crate::task::budget;
 
-/// [`Gather`] and [`TryGather`]: it is a tuple.
+/// The kind of [`Gather`] and [`TryGather`] that is a tuple.
 #[derive(Debug)]
 pub struct Tuple(());
 
@@ -22,7 +22,7 @@ macro_rules! tuples {
             #[allow(non_snake_case, reason = "a member is named like its type")]
             fn gather(self) -> impl Future<Output = Self::Outputs> {
                 let ($($member,)+) = self;
-                // At once, so that a handle is owned by the future also before its first poll.
+                // Not in the async block: the future owns a handle even before its first poll.
                 $(let $member = $member.into_future();)+
                 async move {
                     poll_fn(|context| budget::poll_spend(context)).await;

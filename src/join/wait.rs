@@ -13,12 +13,13 @@ use crate::time::{Sleep, sleep};
 
 /// When [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReturnWhen {
-    /// When a task has ended, in whatever way.
+    /// When any task has ended, by an output, a panic or a cancel.
     #[doc(alias = "asyncio.FIRST_COMPLETED")]
     FirstCompleted,
-    /// When a task has failed, or all have ended. A task fails by a panic, and by an output that
-    /// [`Wait::failing_if`] says is one. Being cancelled is no failure, as in asyncio.
+    /// When a task has failed, or all have ended. A panic is a failure, and so is an output that
+    /// [`Wait::failing_if`] selects. A cancel is not, as in asyncio.
     #[doc(alias = "asyncio.FIRST_EXCEPTION")]
     FirstException,
     /// When all have ended.
@@ -26,15 +27,17 @@ pub enum ReturnWhen {
     AllCompleted,
 }
 
-/// Waits for tasks, at most for `timeout` if one is given, and gives back their handles: those of the
-/// tasks that have ended, all of them, and those of the others, each in the order given. It cancels
-/// nothing, also when the time is up.
+/// Waits for some or all of several tasks, and returns the handles of all.
 ///
-/// Takes a collection of [`JoinHandle`]s or of `&mut JoinHandle`s, and gives back the same. Of no
-/// tasks at all it is ready at once, where asyncio raises an error.
+/// Returns two lists, each in the order given: the handles of the tasks that have ended, and those of
+/// the others. Waits for at most `timeout`, if one is given. It cancels nothing, even when that has
+/// elapsed.
 ///
-/// Called in a loop for one task after the other it costs as much as there are tasks each time;
-/// [`as_completed`](fn@super::as_completed) and [`TaskSet`](super::TaskSet) do not.
+/// Takes a collection of [`JoinHandle`]s or of `&mut JoinHandle`s, and returns the same. Without any
+/// task it is ready at once, where asyncio raises an error.
+///
+/// Each call costs time linear in the number of tasks. To take many tasks one after another,
+/// [`as_completed`](fn@super::as_completed) and [`TaskSet`](super::TaskSet) are cheaper.
 ///
 /// # Panics
 ///
@@ -42,8 +45,8 @@ pub enum ReturnWhen {
 ///
 /// # Cancel safety
 ///
-/// Dropped in the middle, tasks whose handles it *owns* are cancelled, and those whose handles it has
-/// borrowed go on. In asyncio tasks go on in any case; borrow the handles for that.
+/// Dropped before it is ready, it cancels the tasks whose handles it *owns*; those whose handles are
+/// borrowed continue. In asyncio tasks continue in either case; borrow the handles for that.
 ///
 /// # Example
 ///
@@ -56,7 +59,7 @@ pub enum ReturnWhen {
 ///     let tasks = [9000, 1].map(|millis| annulus::spawn(sleep(Duration::from_millis(millis))));
 ///     let (done, pending) = wait(tasks, ReturnWhen::FirstCompleted, None).await;
 ///     assert_eq!((done.len(), pending.len()), (1, 1));
-///     // The tasks that are still pending go on, unless somebody cancels them.
+///     // The pending tasks continue unless they are cancelled.
 ///     for task in pending {
 ///         task.cancel();
 ///     }
@@ -71,7 +74,7 @@ pub enum ReturnWhen {
 #[doc(alias = "asyncio.wait")]
 #[doc(alias = "select")]
 #[doc(alias = "select_all")]
-pub fn wait<H: Handle>(
+pub fn wait<H: Waitable>(
     handles: impl IntoIterator<Item = H>,
     return_when: ReturnWhen,
     timeout: impl Into<Option<Duration>>,
@@ -80,77 +83,76 @@ pub fn wait<H: Handle>(
     let waiting = if return_when == ReturnWhen::AllCompleted {
         Waiting::InOrder { watched: watched.collect(), ended: 0 }
     } else {
-        let mut children = FutureSet::with_capacity(watched.size_hint().0);
-        let ended = watched.map(|watched| {
-            children.push(watched);
-            None
-        });
-        let ended = ended.collect();
-        Waiting::ForAny { children, ended }
+        let (watched, ended) = FutureSet::with_outputs(watched);
+        Waiting::ForAny { watched, ended }
     };
     let limit = timeout.into().map(sleep);
     Wait { waiting: Some(waiting), return_when, limit, is_failure: |_| false }
 }
 
-/// What [`wait`] takes: a [`JoinHandle`] or a `&mut JoinHandle`.
-pub trait Handle: sealed::Handle {}
+/// A [`JoinHandle`] or a `&mut JoinHandle`, as [`wait`] takes them.
+///
+/// The trait is sealed.
+pub trait Waitable: sealed::Waitable {}
 
-impl<T> Handle for JoinHandle<T> {}
-impl<T> Handle for &mut JoinHandle<T> {}
+impl<T> Waitable for JoinHandle<T> {}
+impl<T> Waitable for &mut JoinHandle<T> {}
 
 mod sealed {
     use crate::task::JoinHandle;
 
-    pub trait Handle {
+    pub trait Waitable {
         type Output;
 
         fn handle(&self) -> &JoinHandle<Self::Output>;
 
-        /// Nobody waits any more: cancels the task if its handle was given by value.
-        fn let_go(&self);
+        /// The wait was dropped: cancels the task if its handle was given by value.
+        fn abandon(&self);
     }
 
-    impl<T> Handle for JoinHandle<T> {
+    impl<T> Waitable for JoinHandle<T> {
         type Output = T;
 
         fn handle(&self) -> &JoinHandle<T> {
             self
         }
 
-        fn let_go(&self) {
+        fn abandon(&self) {
             self.cancel();
         }
     }
 
-    impl<T> Handle for &mut JoinHandle<T> {
+    impl<T> Waitable for &mut JoinHandle<T> {
         type Output = T;
 
         fn handle(&self) -> &JoinHandle<T> {
             self
         }
 
-        fn let_go(&self) {}
+        fn abandon(&self) {}
     }
 }
 
-/// The future of [`wait`]: gives the handles of the tasks that have ended, and the others.
+/// The future of [`wait`]: returns the handles of the tasks that have ended, and the others.
 #[must_use = "futures do nothing unless awaited"]
-pub struct Wait<H: Handle> {
+pub struct Wait<H: Waitable> {
     waiting: Option<Waiting<H>>,
     return_when: ReturnWhen,
     limit: Option<Sleep>,
     is_failure: fn(&H::Output) -> bool,
 }
 
-enum Waiting<H: Handle> {
-    /// For all: one after the other, so none needs a waker of its own.
+enum Waiting<H: Waitable> {
+    /// For all: one after the other, so none needs its own waker.
     InOrder { watched: Vec<Watched<H>>, ended: usize },
-    /// For some: the one that wakes is the one to look at.
-    ForAny { children: FutureSet<Watched<H>>, ended: Vec<Option<H>> },
+    /// For any: only a task that has woken this is looked at.
+    ForAny { watched: FutureSet<Watched<H>>, ended: Vec<Option<H>> },
 }
 
-impl<H: Handle> Wait<H> {
-    /// Says which outputs count as failures for [`ReturnWhen::FirstException`], beside panics.
+impl<H: Waitable> Wait<H> {
+    /// Selects the outputs that count as failures for [`ReturnWhen::FirstException`].
+    ///
+    /// Panics count in any case.
     ///
     /// # Example
     ///
@@ -174,7 +176,7 @@ impl<H: Handle> Wait<H> {
         self
     }
 
-    /// Whether what has ended is what was waited for.
+    /// Whether a task that has ended ends the wait.
     fn suffices(&self, ended: &H) -> bool {
         match self.return_when {
             ReturnWhen::FirstCompleted => true,
@@ -187,12 +189,12 @@ impl<H: Handle> Wait<H> {
         }
     }
 
-    /// Waits for tasks to end, regardless of the time.
+    /// Waits for tasks to end, whatever the limit.
     fn poll_tasks(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut waiting = self.waiting.take().expect("this was awaited to its end already");
+        let mut waiting = self.waiting.take().expect("`Wait` was polled after completion");
         let polled = match &mut waiting {
             Waiting::InOrder { watched, ended } => poll_in_order(watched, ended, context),
-            Waiting::ForAny { children, ended } => self.poll_any(children, ended, context),
+            Waiting::ForAny { watched, ended } => self.poll_any(watched, ended, context),
         };
         self.waiting = Some(waiting);
         polled
@@ -200,12 +202,12 @@ impl<H: Handle> Wait<H> {
 
     fn poll_any(
         &self,
-        children: &mut FutureSet<Watched<H>>,
+        watched: &mut FutureSet<Watched<H>>,
         ended: &mut [Option<H>],
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        children.begin(context);
-        while let Some((index, handle)) = ready!(children.advance(context)) {
+        watched.begin(context);
+        while let Some((index, handle)) = ready!(watched.advance(context)) {
             let suffices = self.suffices(&handle);
             ended[index] = Some(handle);
             if suffices {
@@ -216,7 +218,7 @@ impl<H: Handle> Wait<H> {
     }
 }
 
-fn poll_in_order<H: Handle>(
+fn poll_in_order<H: Waitable>(
     watched: &[Watched<H>],
     ended: &mut usize,
     context: &mut Context<'_>,
@@ -228,15 +230,15 @@ fn poll_in_order<H: Handle>(
     budget::poll_spend(context)
 }
 
-impl<H: Handle> Waiting<H> {
+impl<H: Waitable> Waiting<H> {
     /// All handles, in the order given.
     fn into_handles(self) -> impl Iterator<Item = H> {
         let handles: Vec<_> = match self {
             Self::InOrder { watched, .. } => {
                 watched.into_iter().map(Watched::into_handle).collect()
             }
-            Self::ForAny { children, mut ended } => {
-                for (index, watched) in children.into_unfinished() {
+            Self::ForAny { watched, mut ended } => {
+                for (index, watched) in watched.into_unfinished() {
                     ended[index] = watched.into_handle();
                 }
                 ended
@@ -246,9 +248,9 @@ impl<H: Handle> Waiting<H> {
     }
 }
 
-impl<H: Handle> Unpin for Wait<H> {}
+impl<H: Waitable> Unpin for Wait<H> {}
 
-impl<H: Handle> Future for Wait<H> {
+impl<H: Waitable> Future for Wait<H> {
     type Output = (Vec<H>, Vec<H>);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -256,23 +258,23 @@ impl<H: Handle> Future for Wait<H> {
             let Some(limit) = &mut self.limit else { return Poll::Pending };
             ready!(Pin::new(limit).poll(context));
         }
-        let waiting = self.waiting.take().expect("it was there for `poll_tasks`");
+        let waiting = self.waiting.take().expect("`poll_tasks` has put it back");
         Poll::Ready(waiting.into_handles().partition(|handle| handle.handle().is_finished()))
     }
 }
 
-impl<H: Handle> fmt::Debug for Wait<H> {
+impl<H: Waitable> fmt::Debug for Wait<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait").field("return_when", &self.return_when).finish_non_exhaustive()
     }
 }
 
-/// A handle whose task is waited for. Dropped with it, it lets go of the task.
-struct Watched<H: Handle>(Option<H>);
+/// A handle whose task is waited for. Dropped while it holds the handle, it abandons the task.
+struct Watched<H: Waitable>(Option<H>);
 
-impl<H: Handle> Watched<H> {
+impl<H: Waitable> Watched<H> {
     fn poll_finished(&self, context: &Context<'_>) -> Poll<()> {
-        let handle = self.0.as_ref().expect("the handle is there until the task has ended");
+        let handle = self.0.as_ref().expect("the handle is taken only when the task has ended");
         handle.handle().poll_finished(context)
     }
 
@@ -281,21 +283,21 @@ impl<H: Handle> Watched<H> {
     }
 }
 
-impl<H: Handle> Unpin for Watched<H> {}
+impl<H: Waitable> Unpin for Watched<H> {}
 
-impl<H: Handle> Future for Watched<H> {
+impl<H: Waitable> Future for Watched<H> {
     type Output = H;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<H> {
         ready!(self.poll_finished(context));
-        Poll::Ready(self.0.take().expect("the handle is there until the task has ended"))
+        Poll::Ready(self.0.take().expect("the handle is taken only when the task has ended"))
     }
 }
 
-impl<H: Handle> Drop for Watched<H> {
+impl<H: Waitable> Drop for Watched<H> {
     fn drop(&mut self) {
         if let Some(handle) = &self.0 {
-            handle.let_go();
+            handle.abandon();
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Why a group has no output.
+//! The error of a group: every failure of its children and its body.
 
 use std::error::Error;
 use std::{fmt, io};
 
-/// What the children and the body of a [`task_group`](fn@super::task_group) have failed with, in the
-/// order in which they have failed; nothing, if the group was cancelled.
+/// The errors of the children and the body of a [`task_group`](fn@super::task_group).
+///
+/// They are in the order in which they happened. Without any, the group was cancelled.
 #[doc(alias = "ExceptionGroup")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupError<E> {
@@ -16,18 +17,18 @@ impl<E> GroupError<E> {
         Self { errors }
     }
 
-    /// The errors, the first to happen first.
+    /// The errors, in the order in which they happened.
     #[doc(alias = "ExceptionGroup.exceptions")]
     pub fn errors(&self) -> &[E] {
         &self.errors
     }
 
-    /// The errors, to be kept.
+    /// Returns the errors by value.
     pub fn into_errors(self) -> Vec<E> {
         self.errors
     }
 
-    /// Whether nothing had failed: the group was cancelled.
+    /// Whether the group was cancelled, and nothing had failed.
     pub fn is_cancelled(&self) -> bool {
         self.errors.is_empty()
     }
@@ -49,7 +50,7 @@ impl<E: Error + 'static> Error for GroupError<E> {
     }
 }
 
-/// Of the kind of the first error.
+/// Its kind is that of the first error, or `Interrupted` if the group was cancelled.
 impl From<GroupError<io::Error>> for io::Error {
     fn from(error: GroupError<io::Error>) -> Self {
         let kind = error.errors.first().map_or(io::ErrorKind::Interrupted, io::Error::kind);

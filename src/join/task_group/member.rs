@@ -1,4 +1,4 @@
-//! A child of a group, and the handle by which it is awaited and cancelled.
+//! A child of a group, and the handle that awaits and cancels it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -11,10 +11,10 @@ use futures_util::FutureExt;
 
 use crate::task::{JoinError, WakeSlot, budget};
 
-/// A child, or the body, as the group polls it. What it ends with besides an error goes elsewhere.
+/// A child, or the body, as the group polls it. Only its error goes to the group.
 pub(super) struct Member<'a, E> {
     future: Pin<Box<dyn Future<Output = Result<(), E>> + 'a>>,
-    /// Absent for the body.
+    /// `None` for the body.
     handle: Option<Rc<dyn Handled + 'a>>,
 }
 
@@ -27,14 +27,14 @@ impl<'a, E> Member<'a, E> {
     pub(super) fn new<T: 'a>(
         future: impl Future<Output = Result<T, E>> + 'a,
     ) -> (Self, GroupHandle<T>) {
-        let slot = Rc::new(Slot::default());
-        let its = Rc::clone(&slot);
+        let state = Rc::new(ChildState::default());
+        let its = Rc::clone(&state);
         let future = future.map(move |outcome| {
             its.settle(Ok(outcome?));
             Ok(())
         });
-        let handle = Rc::clone(&slot);
-        (Self { future: Box::pin(future), handle: Some(handle) }, GroupHandle { slot })
+        let handle = Rc::clone(&state);
+        (Self { future: Box::pin(future), handle: Some(handle) }, GroupHandle { state })
     }
 }
 
@@ -54,22 +54,22 @@ impl<E> Future for Member<'_, E> {
 impl<E> Drop for Member<'_, E> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            handle.let_go();
+            handle.note_dropped();
         }
     }
 }
 
-/// What a child has to do with its handle.
+/// The child's side of what it shares with its handle.
 trait Handled {
     /// Waits until the child is cancelled.
     fn poll_cancelled(&self, context: &Context<'_>) -> Poll<()>;
 
-    /// The child is gone, with or without an output.
-    fn let_go(&self);
+    /// The child is dropped, with or without an output.
+    fn note_dropped(&self);
 }
 
 /// What a child and its handle share.
-struct Slot<T> {
+struct ChildState<T> {
     outcome: RefCell<Option<Result<T, JoinError>>>,
     ended: Cell<bool>,
     joiner: WakeSlot,
@@ -77,7 +77,7 @@ struct Slot<T> {
     child: WakeSlot,
 }
 
-impl<T> Default for Slot<T> {
+impl<T> Default for ChildState<T> {
     fn default() -> Self {
         Self {
             outcome: RefCell::default(),
@@ -89,8 +89,8 @@ impl<T> Default for Slot<T> {
     }
 }
 
-impl<T> Slot<T> {
-    /// The first outcome counts.
+impl<T> ChildState<T> {
+    /// Sets the outcome, unless there is one already.
     fn settle(&self, outcome: Result<T, JoinError>) {
         if self.ended.replace(true) {
             return;
@@ -101,49 +101,50 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Handled for Slot<T> {
+impl<T> Handled for ChildState<T> {
     fn poll_cancelled(&self, context: &Context<'_>) -> Poll<()> {
         self.child.poll_until(context, || self.cancelled.get().then_some(()))
     }
 
-    fn let_go(&self) {
+    fn note_dropped(&self) {
         self.settle(Err(JoinError::Cancelled));
     }
 }
 
-/// A child of a group. Awaited, it gives the child's output; dropped, it leaves the child to the
-/// group.
+/// A child of a group. Awaited, it returns the child's output; dropped, it leaves the child running.
 ///
-/// A child that is cancelled, that fails, or that the group did not take gives
-/// [`JoinError::Cancelled`]; what it failed with is in the group's error. A child that panics lets
-/// the whole group panic.
+/// Awaiting a child that was cancelled, that failed, or that the group did not take returns
+/// [`JoinError::Cancelled`]; the error itself is in the group's [`GroupError`](super::GroupError). A
+/// child that panics makes the whole group panic.
 #[doc(alias = "asyncio.Task")]
 pub struct GroupHandle<T> {
-    slot: Rc<Slot<T>>,
+    state: Rc<ChildState<T>>,
 }
 
 impl<T> GroupHandle<T> {
-    /// Drops the child when the group has its next turn; the group goes on without it. Returns
-    /// `false` if it has ended already.
+    /// Cancels the child: the group's next poll drops it and continues without it.
+    ///
+    /// Returns `false` if the child has already ended.
     pub fn cancel(&self) -> bool {
-        if self.slot.ended.get() {
+        if self.state.ended.get() {
             return false;
         }
-        self.slot.cancelled.set(true);
-        self.slot.child.wake();
+        self.state.cancelled.set(true);
+        self.state.child.wake();
         true
     }
 
-    /// Whether the child has ended, in whatever way.
+    /// Whether the child has ended, by an output, an error or a cancel.
     pub fn is_finished(&self) -> bool {
-        self.slot.ended.get()
+        self.state.ended.get()
     }
 
-    /// The child's output, once it has ended with one and if it was not taken before. It can also be
-    /// taken when the group is over.
+    /// Takes the child's output, if it has ended with one that was not taken before.
+    ///
+    /// It can still be taken when the group is over.
     #[doc(alias = "asyncio.Task.result")]
     pub fn take(&mut self) -> Option<T> {
-        self.slot.outcome.borrow_mut().take_if(|outcome| outcome.is_ok())?.ok()
+        self.state.outcome.borrow_mut().take_if(|outcome| outcome.is_ok())?.ok()
     }
 }
 
@@ -151,11 +152,11 @@ impl<T> Future for GroupHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let slot = &self.slot;
-        ready!(slot.joiner.poll_until(context, || slot.ended.get().then_some(())));
+        let state = &self.state;
+        ready!(state.joiner.poll_until(context, || state.ended.get().then_some(())));
         ready!(budget::poll_spend(context));
-        let outcome = self.slot.outcome.borrow_mut().take();
-        Poll::Ready(outcome.expect("the outcome of this child has been taken already"))
+        let outcome = state.outcome.borrow_mut().take();
+        Poll::Ready(outcome.expect("the outcome of this child has already been taken"))
     }
 }
 

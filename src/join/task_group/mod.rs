@@ -1,11 +1,11 @@
 //! Children that may borrow, none of which outlives the group.
 //!
 //! The group polls its children itself: they are part of its future, as is the body, which is the
-//! first of them. So a child may borrow what the group's future may, and if that is forgotten, so are
-//! they, which is sound. Each has a waker of its own ([`FutureSet`]).
+//! first of them. So a child may borrow what the group's future may. If that future is forgotten, so
+//! are the children, which is sound. Each has its own waker ([`FutureSet`]).
 //!
-//! What is spawned stands in the group's *incoming* list until the group's poll takes it from there,
-//! since a child or the body that spawns is being polled, and with it the set of children is in use.
+//! A child or the body that spawns is being polled, so the set of children is in use. Therefore what
+//! is spawned waits in the group's *incoming* list until the group's poll takes it from there.
 
 mod error;
 mod member;
@@ -27,48 +27,50 @@ use super::future_set::FutureSet;
 use crate::error::catch_panic;
 use crate::task::WakeSlot;
 
-/// Runs `body`, and the children that it spawns into the group it is given, and ends when all of them
-/// have ended. If one fails the others are cancelled, the body too, and the errors come back together.
+/// Runs `body` and the children that it spawns, until all of them have ended.
 ///
-/// Children are futures of results. They may borrow whatever lives longer than the group, since they
-/// are polled by whoever awaits the group, in the same task; for work that should be a task of its
-/// own, spawn one and await its handle in a child, which so owns it.
+/// The body spawns children into the [`TaskGroup`] that it is given. If one fails, the others and the
+/// body are cancelled, and the errors are returned together.
+///
+/// Children are futures of results. They may borrow whatever lives longer than the group, since the
+/// task that awaits the group polls them. For work that should be a separate task, spawn one and
+/// await its handle in a child, which then owns it.
 ///
 /// # Failure
 ///
-/// With the first error the group takes no more children. Those that were woken before that, also by
-/// the one that failed, are polled once more, and their errors, if they fail too, are kept. Then body
-/// and children are dropped where they are. A child that has to clean up with awaits is spawned by
-/// [`spawn_graceful`](TaskGroup::spawn_graceful): it is asked by the group's
-/// [`token`](TaskGroup::token) and awaited to its end, and its error is kept too.
+/// After the first error the group takes no more children. Children that have been woken by then, even
+/// by the one that failed, are polled once more, and if they fail, too, their errors are kept. Then
+/// the body and the children are dropped at the await where they are. A child that has to clean up
+/// with awaits is spawned by [`spawn_graceful`](TaskGroup::spawn_graceful): the group's
+/// [`token`](TaskGroup::token) tells it, the group waits for it, and its error is kept.
 ///
-/// In asyncio every child is asked in that way, by an exception thrown into it, and can refuse.
+/// asyncio tells every child in that way, by an exception thrown into it, and a child can refuse.
 ///
 /// # Borrowing
 ///
-/// The body is an async closure. What it gives to its children it captures by reference, which lasts
-/// for the group if it is a shared reference, or moves into them (`async move`). A variable *of the
-/// body* cannot be borrowed by a child: declare it before the group. Nor can the group that a body is
-/// given: a child that spawns gets a clone of it.
+/// The body is an async closure. It captures what it gives to its children: by reference, which lasts
+/// for the group if it is a shared reference, or by moving it into them (`async move`). A child cannot
+/// borrow a variable *of the body*: declare it before the group. A child cannot borrow the group that
+/// the body is given, either: to spawn, it needs a clone of it.
 ///
-/// # Children are no tasks
+/// # Children are not tasks
 ///
-/// They are polled by the task that awaits the group, and share what is the task's: its name and
-/// number ([`current_task`](crate::task::current_task)), its budget, and its
-/// [`ContextVar`](crate::task::ContextVar)s, which a child therefore should not set across an await.
-/// asyncio's children are tasks with names and contexts of their own; spawn tasks for that.
+/// The task that awaits the group polls them, and they share what belongs to the task: its name and
+/// id ([`current_task`](crate::task::current_task)), its budget, and its
+/// [`ContextVar`](crate::task::ContextVar)s, which a child should therefore not set across an await.
+/// asyncio's children are tasks with their own names and contexts; spawn tasks for that.
 ///
 /// # Types
 ///
-/// The error's type can be given once, by `task_group::<_, io::Error>(..)`: then `Ok` needs no
-/// annotation in body and children. The value's type of a child that only fails cannot be found by
-/// the compiler: write `Err::<(), _>(..)`.
+/// The error type can be given once, by `task_group::<_, io::Error>(..)`: then `Ok` needs no
+/// annotation in the body and the children. The compiler cannot find the value type of a child that
+/// only fails: write `Err::<(), _>(..)`.
 ///
 /// # Errors
 ///
-/// All errors, in a [`GroupError`]. An empty one says that the group was
-/// [cancelled](TaskGroup::cancel) before the body had ended, so that there is no output. (In asyncio
-/// such a group ends normally; its body has no output.)
+/// All errors, in a [`GroupError`]. It is empty if the group was [cancelled](TaskGroup::cancel) before
+/// the body had ended, so that there is no output. (In asyncio such a group ends normally; its body
+/// has no output.)
 ///
 /// # Panics
 ///
@@ -76,7 +78,7 @@ use crate::task::WakeSlot;
 ///
 /// # Cancel safety
 ///
-/// Dropped, it drops body and children.
+/// Dropped, it drops the body and the children.
 ///
 /// # Example
 ///
@@ -105,7 +107,7 @@ use crate::task::WakeSlot;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// With the error's type given once:
+/// With the error type given once:
 ///
 /// ```
 /// use std::io;
@@ -144,7 +146,7 @@ pub async fn task_group<'env, T, E: 'env>(
 ) -> Result<T, GroupError<E>> {
     let group = TaskGroup { shared: Rc::new(Shared::new()) };
     let output = Cell::new(None);
-    // After the group, so that it is dropped before, as are the children with it.
+    // Declared after the group, so that it and the children are dropped before the group.
     let mut running = Running::new(&group.shared);
     running.children.push(Member::body(async {
         output.set(Some(body(&group).await?));
@@ -158,9 +160,9 @@ pub async fn task_group<'env, T, E: 'env>(
     }
 }
 
-/// Where children are spawned: what the body of a [`task_group`](fn@task_group) is given.
+/// Spawns children into a group. The body of a [`task_group`](fn@task_group) is given one.
 ///
-/// A clone is the same group. It may be kept beyond the group's end, and then takes nothing.
+/// A clone is the same group. After the group's end it takes no more children.
 pub struct TaskGroup<'env, E> {
     shared: Rc<Shared<'env, E>>,
 }
@@ -168,10 +170,10 @@ pub struct TaskGroup<'env, E> {
 /// What the body, the children and the group's future share.
 struct Shared<'env, E> {
     incoming: RefCell<Vec<Incoming<'env, E>>>,
-    /// Whether children are taken.
+    /// Whether more children are taken.
     open: Cell<bool>,
     token: OnceCell<CancelToken>,
-    /// That of whoever awaits the group.
+    /// Wakes the task that awaits the group.
     waker: WakeSlot,
 }
 
@@ -181,10 +183,10 @@ struct Incoming<'env, E> {
 }
 
 impl<'env, E> TaskGroup<'env, E> {
-    /// Adds a child, which has its first poll when the group has its next turn.
+    /// Adds a child, which the group's next poll polls for the first time.
     ///
-    /// If something has failed, or the group was cancelled or is over, the child is dropped instead,
-    /// and its handle says [`Cancelled`](crate::task::JoinError::Cancelled).
+    /// If a child or the body has failed, or the group was cancelled or is over, the child is dropped
+    /// instead, and its handle returns [`Cancelled`](crate::task::JoinError::Cancelled).
     #[doc(alias = "asyncio.TaskGroup.create_task")]
     pub fn spawn<T: 'env>(
         &self,
@@ -193,8 +195,9 @@ impl<'env, E> TaskGroup<'env, E> {
         self.add(child, false)
     }
 
-    /// Adds a child that is not dropped when the group ends early, but awaited; it learns of that by
-    /// the group's [`token`](Self::token).
+    /// Adds a child that the group awaits even when it ends early.
+    ///
+    /// The group's [`token`](Self::token) tells the child to end.
     ///
     /// # Example
     ///
@@ -235,8 +238,9 @@ impl<'env, E> TaskGroup<'env, E> {
         handle
     }
 
-    /// A token that is cancelled when the group fails, is cancelled or dropped, and at the latest when
-    /// it is over.
+    /// Returns a token that is cancelled with the group.
+    ///
+    /// It is cancelled when the group fails, is cancelled or is dropped, at the latest when it ends.
     pub fn token(&self) -> CancelToken {
         let token = self.shared.token.get_or_init(CancelToken::new).clone();
         if !self.shared.open.get() {
@@ -245,8 +249,9 @@ impl<'env, E> TaskGroup<'env, E> {
         token
     }
 
-    /// Drops the children, and the body if it has not ended, when the group has its next turn. This
-    /// is no failure: if the body has ended, its output is the group's.
+    /// Cancels the group: its next poll drops the children, and the body if it has not ended.
+    ///
+    /// This is no failure: if the body has ended, its output is the group's.
     #[doc(alias = "asyncio.TaskGroup.cancel")]
     pub fn cancel(&self) {
         self.shared.close();
@@ -276,7 +281,7 @@ impl<E> Shared<'_, E> {
         }
     }
 
-    /// Takes no more children, and asks those that want to be asked.
+    /// Takes no more children, and tells the graceful ones to end.
     fn close(&self) {
         self.open.set(false);
         if let Some(token) = self.token.get() {
@@ -284,7 +289,7 @@ impl<E> Shared<'_, E> {
         }
     }
 
-    /// Sees to it that the group has a turn.
+    /// Has the group polled.
     fn wake(&self) {
         self.waker.wake();
     }
@@ -305,10 +310,10 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // Taken while children are polled: they need not wake who is awake.
+        // While children are polled, they need not wake the task that is polling them.
         drop(self.shared.waker.take());
-        // After a failure, those that are left of a batch have their turn and nobody else: should
-        // others be woken all the time, there would be no end of it.
+        // After a failure only the rest of the batch is polled: children that keep waking each other
+        // must not delay the end.
         if self.shared.open.get() || !self.children.is_amid_batch() {
             self.children.begin(context);
         }
@@ -322,14 +327,14 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         Poll::Ready(())
     }
 
-    /// Whether something is to be done before the next wake: until the group's waker is in its place,
-    /// nobody is woken by a spawn or a cancel.
+    /// Whether there is work that no wake announces: a spawn or a cancel wakes no task before the
+    /// group's waker is stored.
     fn is_due(&self) -> bool {
         let has_ended = !self.shared.open.get() && self.children.len() > 0;
         !self.is_amid_batch() && (has_ended || !self.shared.incoming.borrow().is_empty())
     }
 
-    /// Polls who was woken, and who comes in meanwhile.
+    /// Polls the children that were woken, and those that are spawned meanwhile.
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             self.admit();
@@ -338,11 +343,11 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
             } else if let Poll::Ready(Some((_, outcome))) = self.graceful.advance(context) {
                 self.note(outcome, context);
             } else if self.is_amid_batch() || self.shared.incoming.borrow().is_empty() {
-                // In the middle, the allowance is used up: who has come in waits for the next poll.
+                // Amid a batch, the budget is used up: the incoming wait for the next poll.
                 break;
             }
         }
-        // Those that were woken before the first failure are polled before.
+        // Children that were woken before the first failure are polled first.
         if !self.shared.open.get() && !self.children.is_amid_batch() {
             self.children.clear();
         }
@@ -354,8 +359,7 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
         self.children.is_amid_batch() || self.graceful.is_amid_batch()
     }
 
-    /// Takes in what has been spawned. What the group has failed before is not begun, unless it is to
-    /// be asked.
+    /// Takes in what has been spawned. After a failure only graceful children are begun.
     fn admit(&mut self) {
         for Incoming { member, graceful } in self.shared.incoming.take() {
             if graceful {
@@ -369,7 +373,7 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     fn note(&mut self, outcome: Result<(), E>, context: &Context<'_>) {
         if let Err(error) = outcome {
             if self.shared.open.get() {
-                // With those that were woken in this poll. Whom the token wakes comes later.
+                // Includes those woken in this poll, but not those that the token is about to wake.
                 self.children.begin(context);
             }
             self.errors.push(error);
@@ -380,9 +384,9 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
 
 impl<E> Drop for Running<'_, '_, E> {
     fn drop(&mut self) {
-        // A panic of whoever is woken is the affair of others, and there may be one already.
+        // A waker's panic must not become a second panic here: this may run during one.
         let _ = catch_panic(|| self.shared.close());
-        // Children may hold the group: what it holds of them must go.
+        // Children may hold the group, so what the group holds of them must be dropped here.
         let (waker, incoming) = (self.shared.waker.take(), self.shared.incoming.take());
         drop((waker, incoming));
     }
