@@ -11,6 +11,7 @@ use std::time::Duration;
 use annulus::join::as_completed;
 use annulus::time::{Elapsed, sleep, timeout};
 use annulus::{spawn, yield_now};
+use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use common::drops::{Drops, Guard};
@@ -55,6 +56,30 @@ fn of_nothing_the_stream_is_empty() {
         assert_eq!(as_completed(none).next().await, None);
         let none: [std::future::Pending<()>; 0] = [];
         assert_eq!(as_completed(none).timeout(Duration::ZERO).next().await, None);
+    });
+}
+
+#[test]
+fn the_stream_is_terminated_after_its_last_output_or_when_its_limit_has_elapsed() {
+    run(async {
+        assert!(as_completed([] as [std::future::Pending<()>; 0]).is_terminated());
+        let mut completed = as_completed([after(0), after(1)]);
+        for _ in 0..2 {
+            assert!(!completed.is_terminated());
+            completed.next().await.unwrap();
+        }
+        assert!(completed.is_terminated());
+
+        let limit = Duration::from_millis(1);
+        let mut completed = as_completed([after(0)]).timeout(Duration::MAX);
+        assert!(!completed.is_terminated());
+        completed.next().await.unwrap().unwrap();
+        assert!(completed.is_terminated());
+        let mut completed = as_completed([pending::<()>()]).timeout(limit);
+        assert!(!completed.is_terminated());
+        completed.next().await.unwrap().unwrap_err();
+        assert!(completed.is_terminated());
+        assert!(!completed.resume().is_terminated());
     });
 }
 

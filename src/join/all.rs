@@ -23,8 +23,8 @@ impl<F: Future + Unpin, T> All<F, T> {
         Self { futures, values }
     }
 
-    /// Polls the futures that have been woken, until all have ended, or `accept` makes an error of an
-    /// output. An error drops the other futures.
+    /// Polls the futures that have been woken, until all have ended, or `accept` makes an error of
+    /// an output. An error drops the other futures.
     fn poll<E>(
         &mut self,
         context: &mut Context<'_>,

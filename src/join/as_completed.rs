@@ -17,13 +17,13 @@ use crate::time::{Elapsed, Sleep, sleep};
 /// Runs several futures together and streams each output when its future ends.
 ///
 /// Each output comes with the index of its future, counted from zero in the order given. Takes any
-/// collection of futures or of [`JoinHandle`](crate::JoinHandle)s, by value or by `&mut`. The futures
-/// are polled only while the [`Stream`] is.
+/// collection of futures or of [`JoinHandle`](crate::JoinHandle)s, by value or by `&mut`. The
+/// futures are polled only while the [`Stream`] is.
 ///
 /// # Panics
 ///
-/// The stream panics if a future does; it can then be polled further for the other futures. The panic
-/// of a *task* is its output.
+/// The stream panics if a future does; it can then be polled further for the other futures. The
+/// panic of a *task* is its output.
 ///
 /// # Cancel safety
 ///

@@ -1,8 +1,8 @@
 //! Cooperative cancellation: a tree of tokens.
 //!
-//! Cancelling a token's node cancels all nodes below it. A node has a strong reference to its parent,
-//! which has a weak one back, so a token leaves the tree with its last clone. A cancelled node has
-//! neither waiters nor children, and gets none.
+//! Cancelling a token's node cancels all nodes below it. A node has a strong reference to its
+//! parent, which has a weak one back, so a token leaves the tree with its last clone. A cancelled
+//! node has neither waiters nor children, and gets none.
 //!
 //! No waker (foreign code) is called, cloned or dropped while a lock is held, and no two locks are
 //! held at once.
@@ -23,10 +23,11 @@ use crate::time::timeout;
 
 /// A request to stop, made once, from any thread, and seen through every clone of the token.
 ///
-/// A [`child`](Self::child) sees it, too. A task's [`cancel`](JoinHandle::cancel) drops its future at
-/// the await where it is; a token only requests the end, so that the task can clean up with awaits.
-/// [`cancel_gracefully`] does the second and, after a while, the first. asyncio throws
-/// `CancelledError` into a task for this; here a task that never looks at its token is not disturbed.
+/// A [`child`](Self::child) sees it, too. A task's [`cancel`](JoinHandle::cancel) drops its future
+/// at the await where it is; a token only requests the end, so that the task can clean up with
+/// awaits. [`cancel_gracefully`] does the second and, after a while, the first. asyncio throws
+/// `CancelledError` into a task for this; here a task that never looks at its token is not
+/// disturbed.
 ///
 /// # Example
 ///

@@ -7,8 +7,8 @@
 //!
 //! Each poll of the parent takes the whole queue first and then works it off as a *batch*. A child
 //! that wakes itself is therefore polled again in the parent's next poll, after its siblings. Each
-//! poll of a child spends a unit of the task's budget, so a large batch is spread over several polls
-//! of the task.
+//! poll of a child spends a unit of the task's budget, so a large batch is spread over several
+//! polls of the task.
 //!
 //! A child whose poll panics is dropped. The panic goes on through the parent; if the parent is
 //! polled again, the other children continue.
@@ -54,9 +54,7 @@ impl<F> FutureSet<F> {
     }
 
     /// The futures, and room for one output of each, both by their index in the order given.
-    pub(super) fn with_outputs<T>(
-        futures: impl Iterator<Item = F>,
-    ) -> (Self, Vec<Option<T>>) {
+    pub(super) fn with_outputs<T>(futures: impl Iterator<Item = F>) -> (Self, Vec<Option<T>>) {
         let set: Self = futures.collect();
         let outputs = std::iter::repeat_with(|| None).take(set.len()).collect();
         (set, outputs)
@@ -151,7 +149,8 @@ impl<F: Future + Unpin> FutureSet<F> {
         if self.children.capacity() == capacity {
             return;
         }
-        // The slab shrinks only when it is empty: the indices below are of children that have ended.
+        // The slab shrinks only when it is empty: the indices below are of children that have
+        // ended.
         self.batch.clear();
         self.batch.shrink();
         self.queue.0.shrink();

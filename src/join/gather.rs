@@ -24,8 +24,8 @@ use super::joinable::Joinable;
 ///
 /// # Cancel safety
 ///
-/// Dropped, it cancels what it owns: futures, and the tasks of handles by value. Tasks whose handles
-/// are borrowed continue. If a task that it owned had panicked by then, the panic goes to
+/// Dropped, it cancels what it owns: futures, and the tasks of handles by value. Tasks whose
+/// handles are borrowed continue. If a task that it owned had panicked by then, the panic goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident).
 ///
 /// # Example

@@ -11,8 +11,8 @@ use crate::task::{Join, JoinHandle};
 ///
 /// [`gather`](fn@super::gather), [`try_gather`](fn@super::try_gather) and
 /// [`as_completed`](fn@super::as_completed) take any number of one of these. When the combinator is
-/// dropped, each is treated as if it had been awaited alone: a future is dropped, the task of a handle
-/// by value is cancelled, and the task of a borrowed handle continues.
+/// dropped, each is treated as if it had been awaited alone: a future is dropped, the task of a
+/// handle by value is cancelled, and the task of a borrowed handle continues.
 ///
 /// The compiler finds `Kind`, which keeps the cases apart.
 #[diagnostic::on_unimplemented(

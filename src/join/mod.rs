@@ -15,8 +15,9 @@
 //!
 //! # What is cancelled
 //!
-//! What a combinator *owns* (futures, and tasks by their handles) is cancelled when the combinator is
-//! dropped. What it only *borrows* (`&mut` handles) continues. So no task is left running unseen.
+//! What a combinator *owns* (futures, and tasks by their handles) is cancelled when the combinator
+//! is dropped. What it only *borrows* (`&mut` handles) continues. So no task is left running
+//! unseen.
 //!
 //! # Cost
 //!
@@ -25,8 +26,8 @@
 //! # Waiting for the first of several
 //!
 //! `futures_util::select!` awaits futures of different types and continues with the first. What the
-//! others had done is not lost: reads, accepts, receives, `tick`, `join_next` and `cancelled` may be
-//! dropped and called again, and a handle can be borrowed: `&mut handle` is a future.
+//! others had done is not lost: reads, accepts, receives, `tick`, `join_next` and `cancelled` may
+//! be dropped and called again, and a handle can be borrowed: `&mut handle` is a future.
 //!
 //! ```
 //! use std::time::Duration;
@@ -50,9 +51,9 @@
 //!
 //! # A server that owns its connections
 //!
-//! A [`TaskSet`] holds the tasks, so none of them outlives it, and their panics are seen. In `select!`,
-//! use `select_next_some`, which waits while the set is empty. (`join_next` of an empty set returns
-//! `None` at once, so that a loop over it would never wait for the other branches.)
+//! A [`TaskSet`] holds the tasks, so none of them outlives it, and their panics are seen. In
+//! `select!`, use `select_next_some`, which waits while the set is empty. (`join_next` of an empty
+//! set returns `None` at once, so that a loop over it would never wait for the other branches.)
 //!
 //! ```
 //! use std::io;
@@ -104,9 +105,9 @@
 //! # Instead of `async with`
 //!
 //! A guard's destructor ends what the guard began: the drop of a stream closes its connection,
-//! [`CancelOnDrop`] cancels a token, [`ContextGuard`](crate::task::ContextGuard) restores a value, the drop of a
-//! [`TaskSet`] cancels its tasks. Destructors cannot await. Where the end has to be awaited, the body
-//! is an async closure, and the call awaits the end after it: [`task_group`](fn@task_group),
+//! [`CancelOnDrop`] cancels a token, [`ContextGuard`](crate::task::ContextGuard) restores a value,
+//! the drop of a [`TaskSet`] cancels its tasks. Destructors cannot await. Where the end has to be awaited, the
+//! body is an async closure, and the call awaits the end after it: [`task_group`](fn@task_group),
 //! [`timeout_scope`](crate::time::timeout_scope).
 
 mod all;

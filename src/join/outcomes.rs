@@ -16,9 +16,9 @@ const ENDED: &str = "every task has ended, and its outcome has not been taken";
 
 /// Waits for tasks, one after the other.
 ///
-/// Tasks run without being polled from here, so looking at one at a time suffices, and none needs its
-/// own waker. The outcomes stay with the tasks until all have ended: if this is dropped before, the
-/// panics among them are reported as incidents.
+/// Tasks run without being polled from here, so looking at one at a time suffices, and none needs
+/// its own waker. The outcomes stay with the tasks until all have ended: if this is dropped before,
+/// the panics among them are reported as incidents.
 pub struct GatherTasks<T> {
     joins: Vec<Join<T>>,
     /// How many of the first have ended.
@@ -59,8 +59,8 @@ impl<T> fmt::Debug for GatherTasks<T> {
 /// The outcomes of tasks, in the order of their handles.
 ///
 /// [`gather`](fn@super::gather) returns them for a `Vec` or an iterator of
-/// [`JoinHandle`](crate::JoinHandle)s. `iter` and an index look at them, iterating by value takes them.
-/// A panic that was neither looked at nor taken goes to
+/// [`JoinHandle`](crate::JoinHandle)s. `iter` and an index look at them, iterating by value takes
+/// them. A panic that was neither looked at nor taken goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident) when this is dropped.
 ///
 /// # Example

@@ -15,9 +15,9 @@ use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
 
 /// A set of tasks with the same output. Dropping it cancels them.
 ///
-/// The tasks run whether or not the set is awaited, and may be added at any time. An outcome stays in
-/// the set until it is taken, by [`join_next`](Self::join_next) or as a [`Stream`]. For children that
-/// borrow, or whose first failure ends the others, use [`task_group`](fn@super::task_group).
+/// The tasks run whether or not the set is awaited, and may be added at any time. An outcome stays
+/// in the set until it is taken, by [`join_next`](Self::join_next) or as a [`Stream`]. For children
+/// that borrow, or whose first failure ends the others, use [`task_group`](fn@super::task_group).
 ///
 /// A panic that has not been taken when the set is dropped goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident).
@@ -95,8 +95,8 @@ impl<T> TaskSet<T> {
 
     /// Waits for a task to end and takes its outcome. Returns `None` if the set is empty.
     ///
-    /// In a `select!` with other branches, use [`select_next_some`] on the set, which waits while the
-    /// set is empty; see [the module](crate::join#a-server-that-owns-its-connections).
+    /// In a `select!` with other branches, use [`select_next_some`] on the set, which waits while
+    /// the set is empty; see [the module](crate::join#a-server-that-owns-its-connections).
     ///
     /// [`select_next_some`]: futures_util::StreamExt::select_next_some
     ///

@@ -11,10 +11,10 @@ use super::joinable::Joinable;
 /// The values are those of the `Ok`s, in order. With the first error the other futures are dropped,
 /// which cancels them.
 ///
-/// Takes what [`gather`](fn@super::gather) takes, where each output is a `Result` with the same error
-/// type. The outcome of a task is `Result<T, JoinError>`, so with handles the first task that panics
-/// or is cancelled ends it; where `T` is a `Result` itself, await the handles in futures that flatten
-/// it: `async { handle.await? }`.
+/// Takes what [`gather`](fn@super::gather) takes, where each output is a `Result` with the same
+/// error type. The outcome of a task is `Result<T, JoinError>`, so with handles the first task that
+/// panics or is cancelled ends it; where `T` is a `Result` itself, await the handles in futures
+/// that flatten it: `async { handle.await? }`.
 ///
 /// asyncio's `gather` lets the others continue after the first exception; this one does not.
 ///

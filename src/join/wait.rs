@@ -29,12 +29,12 @@ pub enum ReturnWhen {
 
 /// Waits for some or all of several tasks, and returns the handles of all.
 ///
-/// Returns two lists, each in the order given: the handles of the tasks that have ended, and those of
-/// the others. Waits for at most `timeout`, if one is given. It cancels nothing, even when that has
-/// elapsed.
+/// Returns two lists, each in the order given: the handles of the tasks that have ended, and those
+/// of the others. Waits for at most `timeout`, if one is given. It cancels nothing, even when that
+/// has elapsed.
 ///
-/// Takes a collection of [`JoinHandle`]s or of `&mut JoinHandle`s, and returns the same. Without any
-/// task it is ready at once, where asyncio raises an error.
+/// Takes a collection of [`JoinHandle`]s or of `&mut JoinHandle`s, and returns the same. Without
+/// any task it is ready at once, where asyncio raises an error.
 ///
 /// Each call costs time linear in the number of tasks. To take many tasks one after another,
 /// [`as_completed`](fn@super::as_completed) and [`TaskSet`](super::TaskSet) are cheaper.
@@ -45,8 +45,8 @@ pub enum ReturnWhen {
 ///
 /// # Cancel safety
 ///
-/// Dropped before it is ready, it cancels the tasks whose handles it *owns*; those whose handles are
-/// borrowed continue. In asyncio tasks continue in either case; borrow the handles for that.
+/// Dropped before it is ready, it cancels the tasks whose handles it *owns*; those whose handles
+/// are borrowed continue. In asyncio tasks continue in either case; borrow the handles for that.
 ///
 /// # Example
 ///
@@ -166,7 +166,7 @@ impl<H: Waitable> Wait<H> {
     ///         })
     ///     });
     ///     let wait = wait(tasks, ReturnWhen::FirstException, None);
-    ///     let (failed, pending): (Vec<_>, Vec<_>) = wait.failing_if(Result::<(), _>::is_err).await;
+    ///     let (failed, pending): (Vec<_>, _) = wait.failing_if(Result::<(), _>::is_err).await;
     ///     assert_eq!((failed.len(), pending.len()), (1, 1));
     /// })?;
     /// # Ok::<(), annulus::SetupError>(())

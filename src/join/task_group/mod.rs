@@ -1,11 +1,11 @@
 //! Children that may borrow, none of which outlives the group.
 //!
 //! The group polls its children itself: they are part of its future, as is the body, which is the
-//! first of them. So a child may borrow what the group's future may. If that future is forgotten, so
-//! are the children, which is sound. Each has its own waker ([`FutureSet`]).
+//! first of them. So a child may borrow what the group's future may. If that future is forgotten,
+//! so are the children, which is sound. Each has its own waker ([`FutureSet`]).
 //!
-//! A child or the body that spawns is being polled, so the set of children is in use. Therefore what
-//! is spawned waits in the group's *incoming* list until the group's poll takes it from there.
+//! A child or the body that spawns is being polled, so the set of children is in use. Therefore
+//! what is spawned waits in the group's *incoming* list until the group's poll takes it from there.
 
 mod error;
 mod member;
@@ -29,8 +29,8 @@ use crate::task::WakeSlot;
 
 /// Runs `body` and the children that it spawns, until all of them have ended.
 ///
-/// The body spawns children into the [`TaskGroup`] that it is given. If one fails, the others and the
-/// body are cancelled, and the errors are returned together.
+/// The body spawns children into the [`TaskGroup`] that it is given. If one fails, the others and
+/// the body are cancelled, and the errors are returned together.
 ///
 /// Children are futures of results. They may borrow whatever lives longer than the group, since the
 /// task that awaits the group polls them. For work that should be a separate task, spawn one and
@@ -38,27 +38,27 @@ use crate::task::WakeSlot;
 ///
 /// # Failure
 ///
-/// After the first error the group takes no more children. Children that have been woken by then, even
-/// by the one that failed, are polled once more, and if they fail, too, their errors are kept. Then
-/// the body and the children are dropped at the await where they are. A child that has to clean up
-/// with awaits is spawned by [`spawn_graceful`](TaskGroup::spawn_graceful): the group's
+/// After the first error the group takes no more children. Children that have been woken by then,
+/// even by the one that failed, are polled once more, and if they fail, too, their errors are kept.
+/// Then the body and the children are dropped at the await where they are. A child that has to
+/// clean up with awaits is spawned by [`spawn_graceful`](TaskGroup::spawn_graceful): the group's
 /// [`token`](TaskGroup::token) tells it, the group waits for it, and its error is kept.
 ///
 /// asyncio tells every child in that way, by an exception thrown into it, and a child can refuse.
 ///
 /// # Borrowing
 ///
-/// The body is an async closure. It captures what it gives to its children: by reference, which lasts
-/// for the group if it is a shared reference, or by moving it into them (`async move`). A child cannot
-/// borrow a variable *of the body*: declare it before the group. A child cannot borrow the group that
-/// the body is given, either: to spawn, it needs a clone of it.
+/// The body is an async closure. It captures what it gives to its children: by reference, which
+/// lasts for the group if it is a shared reference, or by moving it into them (`async move`). A
+/// child cannot borrow a variable *of the body*: declare it before the group. A child cannot borrow
+/// the group that the body is given, either: to spawn, it needs a clone of it.
 ///
 /// # Children are not tasks
 ///
 /// The task that awaits the group polls them, and they share what belongs to the task: its name and
 /// id ([`current_task`](crate::task::current_task)), its budget, and its
-/// [`ContextVar`](crate::task::ContextVar)s, which a child should therefore not set across an await.
-/// asyncio's children are tasks with their own names and contexts; spawn tasks for that.
+/// [`ContextVar`](crate::task::ContextVar)s, which a child should therefore not set across an
+/// await. asyncio's children are tasks with their own names and contexts; spawn tasks for that.
 ///
 /// # Types
 ///
@@ -68,9 +68,9 @@ use crate::task::WakeSlot;
 ///
 /// # Errors
 ///
-/// All errors, in a [`GroupError`]. It is empty if the group was [cancelled](TaskGroup::cancel) before
-/// the body had ended, so that there is no output. (In asyncio such a group ends normally; its body
-/// has no output.)
+/// All errors, in a [`GroupError`]. It is empty if the group was [cancelled](TaskGroup::cancel)
+/// before the body had ended, so that there is no output. (In asyncio such a group ends normally;
+/// its body has no output.)
 ///
 /// # Panics
 ///
@@ -185,8 +185,8 @@ struct Incoming<'env, E> {
 impl<'env, E> TaskGroup<'env, E> {
     /// Adds a child, which the group's next poll polls for the first time.
     ///
-    /// If a child or the body has failed, or the group was cancelled or is over, the child is dropped
-    /// instead, and its handle returns [`Cancelled`](crate::task::JoinError::Cancelled).
+    /// If a child or the body has failed, or the group was cancelled or is over, the child is
+    /// dropped instead, and its handle returns [`Cancelled`](crate::task::JoinError::Cancelled).
     #[doc(alias = "asyncio.TaskGroup.create_task")]
     pub fn spawn<T: 'env>(
         &self,
@@ -240,7 +240,8 @@ impl<'env, E> TaskGroup<'env, E> {
 
     /// Returns a token that is cancelled with the group.
     ///
-    /// It is cancelled when the group fails, is cancelled or is dropped, at the latest when it ends.
+    /// It is cancelled when the group fails, is cancelled or is dropped, at the latest when it
+    /// ends.
     pub fn token(&self) -> CancelToken {
         let token = self.shared.token.get_or_init(CancelToken::new).clone();
         if !self.shared.open.get() {
@@ -312,8 +313,8 @@ impl<'group, 'env: 'group, E> Running<'group, 'env, E> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // While children are polled, they need not wake the task that is polling them.
         drop(self.shared.waker.take());
-        // After a failure only the rest of the batch is polled: children that keep waking each other
-        // must not delay the end.
+        // After a failure only the rest of the batch is polled: children that keep waking each
+        // other must not delay the end.
         if self.shared.open.get() || !self.children.is_amid_batch() {
             self.children.begin(context);
         }
