@@ -396,8 +396,8 @@ struct PanickingBuffer {
 
 // SAFETY: it is the vector's memory, which does not move with the vector.
 unsafe impl IoBuf for PanickingBuffer {
-    fn read_ptr(&self) -> *const u8 {
-        self.bytes.read_ptr()
+    fn stable_ptr(&self) -> *const u8 {
+        self.bytes.stable_ptr()
     }
 
     fn bytes_init(&self) -> usize {
@@ -407,8 +407,8 @@ unsafe impl IoBuf for PanickingBuffer {
 
 // SAFETY: as above.
 unsafe impl IoBufMut for PanickingBuffer {
-    fn write_ptr(&mut self) -> *mut u8 {
-        self.bytes.write_ptr()
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes.stable_mut_ptr()
     }
 
     fn bytes_total(&self) -> usize {

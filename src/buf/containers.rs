@@ -14,7 +14,7 @@ macro_rules! readable {
         // SAFETY: the bytes of the slice are initialised and stand on the heap or are static, so
         // they stay where they are when the container moves.
         unsafe impl IoBuf for $container {
-            fn read_ptr(&self) -> *const u8 {
+            fn stable_ptr(&self) -> *const u8 {
                 let bytes: &[u8] = self.as_ref();
                 bytes.as_ptr()
             }
@@ -45,7 +45,7 @@ macro_rules! growable {
         // SAFETY: the container owns `capacity` bytes from its pointer on and keeps them where they
         // are until it is changed through `&mut`.
         unsafe impl IoBufMut for $container {
-            fn write_ptr(&mut self) -> *mut u8 {
+            fn stable_mut_ptr(&mut self) -> *mut u8 {
                 self.as_mut_ptr()
             }
 
@@ -65,7 +65,7 @@ growable!(Vec<u8>, BytesMut);
 
 // SAFETY: all bytes of the slice are initialised, writable and the box's own.
 unsafe impl IoBufMut for Box<[u8]> {
-    fn write_ptr(&mut self) -> *mut u8 {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
     }
 
@@ -78,7 +78,7 @@ unsafe impl IoBufMut for Box<[u8]> {
 
 // SAFETY: the array stands on the heap; all its bytes are initialised.
 unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
-    fn read_ptr(&self) -> *const u8 {
+    fn stable_ptr(&self) -> *const u8 {
         self.as_ptr()
     }
 
@@ -89,7 +89,7 @@ unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
 
 // SAFETY: as above; the bytes are writable and the box's own.
 unsafe impl<const N: usize> IoBufMut for Box<[u8; N]> {
-    fn write_ptr(&mut self) -> *mut u8 {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
     }
 
@@ -105,9 +105,9 @@ mod tests {
     use super::*;
 
     fn bytes_after_move<B: IoBuf>(buffer: B) -> (bool, Vec<u8>) {
-        let before = buffer.read_ptr();
+        let before = buffer.stable_ptr();
         let moved = Box::new(buffer);
-        (moved.read_ptr() == before, moved.as_bytes().to_vec())
+        (moved.stable_ptr() == before, moved.as_bytes().to_vec())
     }
 
     #[test]

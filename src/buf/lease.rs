@@ -335,7 +335,7 @@ impl From<Lease> for Bytes {
 // SAFETY: the bytes are initialised, and neither they nor their place change while the lease is
 // there, wherever it is moved.
 unsafe impl IoBuf for Lease {
-    fn read_ptr(&self) -> *const u8 {
+    fn stable_ptr(&self) -> *const u8 {
         self.start.as_ptr()
     }
 

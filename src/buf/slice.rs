@@ -36,9 +36,9 @@ impl<B: IoBuf> Slice<B> {
 // made, and `set_init` keeps it so), hence the pointer is in bounds and the inner buffer's promises
 // carry over. There is no way to change the inner buffer while it is sliced.
 unsafe impl<B: IoBuf> IoBuf for Slice<B> {
-    fn read_ptr(&self) -> *const u8 {
+    fn stable_ptr(&self) -> *const u8 {
         // SAFETY: `begin` is at most the number of initialised bytes.
-        unsafe { self.buffer.read_ptr().add(self.begin) }
+        unsafe { self.buffer.stable_ptr().add(self.begin) }
     }
 
     fn bytes_init(&self) -> usize {
@@ -48,9 +48,9 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
 
 // SAFETY: as above; the range ends within the inner buffer's writable bytes.
 unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
-    fn write_ptr(&mut self) -> *mut u8 {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
         // SAFETY: `begin` is at most the number of initialised bytes.
-        unsafe { self.buffer.write_ptr().add(self.begin) }
+        unsafe { self.buffer.stable_mut_ptr().add(self.begin) }
     }
 
     fn bytes_total(&self) -> usize {
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!((slice.bytes_init(), slice.bytes_total()), (0, 4));
         // SAFETY: the two bytes are written before they are declared initialised.
         unsafe {
-            slice.write_ptr().copy_from_nonoverlapping(b"ab".as_ptr(), 2);
+            slice.stable_mut_ptr().copy_from_nonoverlapping(b"ab".as_ptr(), 2);
             slice.set_init(2);
         }
         assert_eq!(slice.into_inner(), b"headab");

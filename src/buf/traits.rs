@@ -8,7 +8,7 @@ use super::Slice;
 ///
 /// # Safety
 ///
-/// - [`read_ptr`](Self::read_ptr) points to [`bytes_init`](Self::bytes_init) initialised bytes.
+/// - [`stable_ptr`](Self::stable_ptr) points to [`bytes_init`](Self::bytes_init) initialised bytes.
 /// - The pointer and the length stay the same, and the memory stays valid, until the value is
 ///   dropped or changed through `&mut`: also when the value moves.
 #[diagnostic::on_unimplemented(
@@ -19,7 +19,8 @@ use super::Slice;
 )]
 pub unsafe trait IoBuf: Unpin + 'static {
     /// The start of the memory.
-    fn read_ptr(&self) -> *const u8;
+    #[doc(alias = "read_ptr")]
+    fn stable_ptr(&self) -> *const u8;
 
     /// How many bytes from the start are initialised: what a write sends.
     fn bytes_init(&self) -> usize;
@@ -28,7 +29,7 @@ pub unsafe trait IoBuf: Unpin + 'static {
     fn as_bytes(&self) -> &[u8] {
         // SAFETY: the implementor promises that this many bytes are initialised here, and they can
         // change only through `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.read_ptr(), self.bytes_init()) }
+        unsafe { std::slice::from_raw_parts(self.stable_ptr(), self.bytes_init()) }
     }
 
     /// A range of this buffer, to be written from, or read into.
@@ -75,7 +76,7 @@ pub unsafe trait IoBuf: Unpin + 'static {
 ///
 /// # Safety
 ///
-/// Beside what [`IoBuf`] asks for: [`write_ptr`](Self::write_ptr) points to
+/// Beside what [`IoBuf`] asks for: [`stable_mut_ptr`](Self::stable_mut_ptr) points to
 /// [`bytes_total`](Self::bytes_total) bytes that may be written, of which the first
 /// [`bytes_init`](IoBuf::bytes_init) are initialised; the memory is nobody else's, and pointer and
 /// total stay the same under the same conditions.
@@ -87,7 +88,8 @@ pub unsafe trait IoBuf: Unpin + 'static {
 )]
 pub unsafe trait IoBufMut: IoBuf {
     /// The start of the memory.
-    fn write_ptr(&mut self) -> *mut u8;
+    #[doc(alias = "write_ptr")]
+    fn stable_mut_ptr(&mut self) -> *mut u8;
 
     /// How many bytes from the start can be written: what a read asks for at most.
     fn bytes_total(&self) -> usize;
@@ -118,7 +120,7 @@ pub unsafe trait IoBufMut: IoBuf {
         // SAFETY: so many bytes may be written, and are then initialised; the memory is nobody else's,
         // so it does not overlap the bytes.
         unsafe {
-            self.write_ptr().copy_from_nonoverlapping(bytes.as_ptr(), count);
+            self.stable_mut_ptr().copy_from_nonoverlapping(bytes.as_ptr(), count);
             self.set_init(count);
         }
         count

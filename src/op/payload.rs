@@ -56,7 +56,7 @@ impl<B: IoBuf> One<B> {
 
     fn source(&self) -> *const u8 {
         // SAFETY: `sent` is at most the number of initialised bytes.
-        unsafe { self.buffer.read_ptr().add(self.sent) }
+        unsafe { self.buffer.stable_ptr().add(self.sent) }
     }
 }
 
@@ -121,7 +121,7 @@ impl<B: IoBuf> Several<B> {
         let parts = self.buffers[self.next..].iter().map(|buffer| {
             let skipped = std::mem::take(&mut skip);
             // SAFETY: no more of a buffer has been sent than it has.
-            (unsafe { buffer.read_ptr().add(skipped) }, buffer.bytes_init() - skipped)
+            (unsafe { buffer.stable_ptr().add(skipped) }, buffer.bytes_init() - skipped)
         });
         let parts = parts.filter(|&(_, length)| length > 0).take(MOST_SEGMENTS);
         self.asked = entry_length(self.message.set_segments(parts)) as usize;

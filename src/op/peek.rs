@@ -28,7 +28,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_total());
-        let target = self.buffer.write_ptr();
+        let target = self.buffer.stable_mut_ptr();
         self.socket.entry(|fd| opcode::Recv::new(fd, target, length).flags(MSG_PEEK).build())
     }
 

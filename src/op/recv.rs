@@ -34,7 +34,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn entry(&mut self) -> Submission {
         let length = entry_length(self.buffer.bytes_total());
-        let target = self.buffer.write_ptr();
+        let target = self.buffer.stable_mut_ptr();
         self.socket.entry(|fd| opcode::Recv::new(fd, target, length).build())
     }
 
@@ -45,7 +45,7 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     fn attempt(&mut self) -> Option<Completion> {
         let (fd, length) = (self.socket.call_fd()?, self.buffer.bytes_total());
         // SAFETY: the buffer has room for so many bytes.
-        let done = unsafe { receive(fd, self.buffer.write_ptr(), length) };
+        let done = unsafe { receive(fd, self.buffer.stable_mut_ptr(), length) };
         self.socket.note_attempt(done)
     }
 
@@ -89,7 +89,7 @@ impl<B: IoBufMut> RecvExact<B> {
     fn target(&mut self) -> (*mut u8, usize) {
         let begin = self.unread + self.filled;
         // SAFETY: the bytes before are at most the buffer's total.
-        (unsafe { self.buffer.write_ptr().add(begin) }, self.buffer.bytes_total() - begin)
+        (unsafe { self.buffer.stable_mut_ptr().add(begin) }, self.buffer.bytes_total() - begin)
     }
 
     /// Makes the buffer whole, as far as it goes.
@@ -170,5 +170,5 @@ fn settle(
     }
     let count = filled + completion.result().map_or(0, |count| count as usize);
     // SAFETY: so many bytes have been written there by the kernel.
-    socket.put_back(unsafe { slice::from_raw_parts(buffer.write_ptr().add(start), count) });
+    socket.put_back(unsafe { slice::from_raw_parts(buffer.stable_mut_ptr().add(start), count) });
 }

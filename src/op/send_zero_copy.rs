@@ -61,7 +61,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
     fn submit(&self) -> Option<Key> {
         let length = entry_length(self.left());
         // SAFETY: `sent` is at most the number of initialised bytes.
-        let source = unsafe { self.buffer().read_ptr().add(self.sent) };
+        let source = unsafe { self.buffer().stable_ptr().add(self.sent) };
         let entry = self.socket.entry(|fd| {
             opcode::SendZc::new(fd, source, length).flags(AT_ONCE).zc_flags(REPORT_USAGE).build()
         });

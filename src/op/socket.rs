@@ -341,7 +341,7 @@ fn fill(buffer: &mut impl IoBufMut, bytes: &VecDeque<u8>) -> usize {
         // SAFETY: `filled + count` is at most the buffer's total, and a unique buffer does not
         // overlap the queue.
         unsafe {
-            let target = buffer.write_ptr().add(filled);
+            let target = buffer.stable_mut_ptr().add(filled);
             target.copy_from_nonoverlapping(part.as_ptr(), count);
         }
         filled += count;

@@ -85,7 +85,7 @@ impl Pool {
         let mut buffer = self.take(length);
         // SAFETY: the buffer has so many bytes, which are initialised by this.
         unsafe {
-            buffer.write_ptr().write_bytes(byte, length);
+            buffer.stable_mut_ptr().write_bytes(byte, length);
             buffer.set_init(length);
         }
         buffer
@@ -170,7 +170,7 @@ impl Drop for GuardedBuffer {
 // SAFETY: the bytes stand in the mapping and do not move with the buffer, and the first
 // `initialised` have been written.
 unsafe impl IoBuf for GuardedBuffer {
-    fn read_ptr(&self) -> *const u8 {
+    fn stable_ptr(&self) -> *const u8 {
         self.start()
     }
 
@@ -182,7 +182,7 @@ unsafe impl IoBuf for GuardedBuffer {
 // SAFETY: the cell is the buffer's own until it is dropped, and ends `capacity` bytes from its
 // start.
 unsafe impl IoBufMut for GuardedBuffer {
-    fn write_ptr(&mut self) -> *mut u8 {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.start()
     }
 
