@@ -3,13 +3,13 @@
 //! It knows wakers, not tasks, and entries, not sockets.
 //!
 //! - [`slot`] is the life of one operation in flight, as a table of states.
-//! - [`flight`] pushes, enters and reaps: the [`queue`] holds what goes to the kernel, the [`book`]
+//! - [`core`] pushes, enters and reaps: the [`submission_queue`] holds what goes to the kernel, the [`slots`]
 //!   what is known of the entries there.
-//! - [`wheel`] holds the deadlines, which are measured by the [`clock`]; [`timing`] waits for them.
-//! - [`direct`] bounds what is done past the ring.
+//! - [`timers`] holds the deadlines.
+//! - [`inline`] bounds what is done past the ring.
 //! - [`refusals`] notes when the kernel takes nothing.
-//! - [`table`] is which places of the ring's table of files are taken.
-//! - [`leases`] is who has which of the buffers that the kernel picks from.
+//! - [`file_table`] is which places of the ring's table of files are taken.
+//! - [`buffers`] is who has which of the buffers that the kernel picks from.
 //! - [`accepts`] is what listeners and servers have met.
 //! - [`trimming`] gives memory back after a peak.
 //! - [`metrics`] counts.
@@ -29,46 +29,40 @@
 //! it does not let go in time, what it may touch is leaked.
 
 mod accepts;
-mod book;
-mod clock;
-mod close;
-mod direct;
-mod flight;
-mod leases;
+mod buffers;
+mod completion_list;
+mod core;
+mod file_table;
+mod inline;
 mod metrics;
-mod queue;
 mod refusals;
-#[cfg(test)]
-mod scripted_ring;
 mod slot;
-mod table;
+mod slots;
+mod submission_queue;
+mod teardown;
 #[cfg(test)]
 mod tests;
-mod tick;
-mod timing;
+mod timers;
 mod trimming;
-mod untaken;
-mod wheel;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
 
-pub(crate) use clock::Outside;
-pub(crate) use leases::{LeaseSize, LeaseSizes, Taken};
+pub(crate) use buffers::{LeaseSize, LeaseSizes, Taken};
+pub(crate) use file_table::{IS_PLACE, Place};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
-pub(crate) use table::{IS_PLACE, Place};
-pub(crate) use wheel::TimerKey;
+pub(crate) use timers::TimerKey;
 
+use self::core::Flight;
 use accepts::Accepts;
-use clock::Clock;
-use direct::Direct;
-use flight::Flight;
-use leases::Leases;
+use buffers::Leases;
+use inline::Direct;
 use slot::State;
+use timers::Clock;
+use timers::Wheel;
 use trimming::{Trimming, trim};
-use wheel::Wheel;
 
 use crate::error::{Incident, IncidentHook, catch_panic};
 use crate::sys::errno::ECANCELED;

@@ -28,7 +28,7 @@
 
 use std::mem;
 
-use super::untaken::Untaken;
+use super::completion_list::Untaken;
 use crate::sys::Completion;
 use crate::task::LocalWaker;
 

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use super::{Operation, Socket, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
-use crate::sys::pipe::Pipe;
-use crate::sys::readiness::WRITABLE;
+use crate::sys::poll::WRITABLE;
+use crate::sys::splice_pipe::Pipe;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Moves so many bytes, by calls that never wait.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{Operation, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
-use crate::sys::pipe::Pipe;
+use crate::sys::splice_pipe::Pipe;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, opcode};
 

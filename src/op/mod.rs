@@ -7,7 +7,7 @@
 //!    the descriptor, an address.
 //! 2. The first poll writes the entry and submits it. The kernel may now use the resources; the
 //!    future still holds them. It may move: what the entry points to stands on the heap. (Or a system
-//!    call does the work at once, if it can be expected not to wait; see `driver::direct`. An operation
+//!    call does the work at once, if it can be expected not to wait; see `driver::inline`. An operation
 //!    that has to wait for dropped ones is not submitted before they have ended, and one whose outcome
 //!    is known already never is: [`Operation::poll_before`].)
 //! 3. The completion comes: the operation turns it into the output, giving the resources back.

@@ -4,9 +4,9 @@ use std::os::fd::RawFd;
 
 use super::{Socket, entry_length};
 use crate::buf::IoBuf;
-use crate::sys::memory::MessageHeader;
+use crate::sys::message::MessageHeader;
+use crate::sys::nonblocking::{send, send_message};
 use crate::sys::socket::{MSG_DONTWAIT, MSG_NOSIGNAL};
-use crate::sys::transfer::{send, send_message};
 use crate::sys::{Completion, Submission, opcode};
 
 /// The flags of every send.

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 
 use super::{Operation, Step};
 use crate::error::Describe;
-use crate::sys::readiness::READABLE;
+use crate::sys::poll::READABLE;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, opcode};
 

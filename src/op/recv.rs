@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBufMut};
 use crate::driver::Driver;
 use crate::error::describe;
 use crate::sys::errno::is_cancellation;
-use crate::sys::transfer::receive;
+use crate::sys::nonblocking::receive;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Receives what is there, at least one byte, at most the buffer's total; nothing at the end.

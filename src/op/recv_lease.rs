@@ -26,7 +26,7 @@ use crate::buf::Lease;
 use crate::driver::Driver;
 use crate::error::describe;
 use crate::sys::errno::ENOBUFS;
-use crate::sys::readiness::READABLE;
+use crate::sys::poll::READABLE;
 use crate::sys::{BUFFER_GROUP, Completion, Submission, SubmissionFlags, opcode};
 
 /// Receives what is there: nothing at the end.

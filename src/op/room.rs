@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use super::Socket;
 use crate::driver::{Driver, Key};
 use crate::sys::errno::ECANCELED;
-use crate::sys::readiness::{BROKEN, WRITABLE};
+use crate::sys::poll::{BROKEN, WRITABLE};
 use crate::sys::{Completion, opcode};
 
 /// How many reports of a multishot poll may wait to be looked at. More are not to be expected.

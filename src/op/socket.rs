@@ -22,7 +22,7 @@ use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
 use crate::sys::errno::{EPIPE, is_fatal_to_connection};
-use crate::sys::memory::MessageHeader;
+use crate::sys::message::MessageHeader;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, socket};
 use crate::task::budget;

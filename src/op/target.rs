@@ -7,7 +7,7 @@ use super::Socket;
 use crate::buf::{Lease, OwnMemory};
 use crate::driver::Taken;
 use crate::sys::Completion;
-use crate::sys::transfer::{available, receive};
+use crate::sys::nonblocking::{available, receive};
 
 /// For how many bytes there is to be room where it is not known what there is to receive.
 const UNKNOWN: usize = 4095;

@@ -8,7 +8,7 @@ use std::{error, fmt};
 use super::context;
 use super::spawn::spawn;
 use crate::op::{Op, Readable};
-use crate::sys::interrupt::{Interrupts, die};
+use crate::sys::sigint::{Interrupts, die};
 use crate::task::{Join, TaskRef};
 
 /// Waits for ctrl-c (SIGINT), from the call on.

@@ -7,7 +7,7 @@
 //! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
 //! - [`probe`] finds out, once, what a kernel can do.
 //! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block. [`interrupt`] hears of ctrl-c. [`transfer`] sends and receives without waiting.
+//!   no place in a ring: they never block. [`sigint`] hears of ctrl-c. [`nonblocking`] sends and receives without waiting.
 //!
 //! Operations write their entries with the builders in [`opcode`].
 
@@ -19,24 +19,25 @@ mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
 mod fork;
-pub(crate) mod interrupt;
-mod kernel_ring;
-pub(crate) mod memory;
+pub(crate) mod message;
+pub(crate) mod nonblocking;
 mod page_cache;
 mod pages;
-pub(crate) mod pipe;
+pub(crate) mod poll;
 pub(crate) mod probe;
-pub(crate) mod readiness;
 mod ring;
 pub(crate) mod setup;
+pub(crate) mod sigint;
 pub(crate) mod socket;
-pub(crate) mod transfer;
+pub(crate) mod splice_pipe;
 
 pub(crate) use buffer_ring::BufferRing;
 pub(crate) use completion::Completion;
 pub(crate) use duration::{later, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
-pub(crate) use kernel_ring::{Batch, KernelRing};
 pub(crate) use pages::{Pages, page_size};
+#[cfg(test)]
+pub(crate) use ring::ScriptedRing;
 pub(crate) use ring::{BUFFER_GROUP, Entered, Full, Ring, Wait};
+pub(crate) use ring::{Batch, KernelRing};

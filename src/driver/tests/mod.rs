@@ -1,8 +1,8 @@
 //! The driver on a ring that does what it is told: each corner of a slot's life, on any machine.
 
-mod closing;
 mod entering;
 mod slots;
+mod teardown;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use super::scripted_ring::ScriptedRing;
 use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan, Settings};
 use crate::error::Incident;
+use crate::sys::ScriptedRing;
 use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
 use crate::sys::probe::Capabilities;
 use crate::sys::{Completion, Wait, opcode};

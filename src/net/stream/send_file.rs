@@ -16,7 +16,7 @@ use super::{OwnedWriteHalf, ops};
 use crate::error::Describe;
 use crate::net::tcp::TcpStream;
 use crate::op::{DrainPipe, FillPipe, Op, Socket};
-use crate::sys::pipe::Pipe;
+use crate::sys::splice_pipe::Pipe;
 use crate::task::budget;
 
 impl TcpStream {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 use super::Completion;
-use super::memory::MessageHeader;
+use super::message::MessageHeader;
 
 /// Receives what is there, at most `length` bytes. `None` if the call would have to wait. If it
 /// fills the memory, the completion says that there may be more.

@@ -10,13 +10,14 @@ use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
-use super::duration::{micros, timespec};
-use super::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
-use super::errno::{EEXIST, EINVAL, EOPNOTSUPP};
-use super::fork::Generation;
-use super::probe::Capabilities;
-use super::{BUFFER_GROUP, BufferRing, Completion, Entered, Full, Ring, Submission, Wait};
+use super::{BUFFER_GROUP, Entered, Full, Ring, Wait};
 use crate::error::{Describe, SetupError};
+use crate::sys::duration::{micros, timespec};
+use crate::sys::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
+use crate::sys::errno::{EEXIST, EINVAL, EOPNOTSUPP};
+use crate::sys::fork::Generation;
+use crate::sys::probe::Capabilities;
+use crate::sys::{BufferRing, Completion, Submission};
 
 /// A ring of the kernel, owned by the thread that made it.
 ///
@@ -65,7 +66,7 @@ impl Batch {
 
 impl KernelRing {
     /// Wraps a ring that this thread has just made, and registers its descriptor if it can be.
-    pub(super) fn new(ring: IoUring) -> Self {
+    pub(in crate::sys) fn new(ring: IoUring) -> Self {
         // Deferred completions are reported only to an enter that asks for events: ask always.
         let mut flags = EnterFlags::GETEVENTS;
         if ring.params().is_feature_no_iowait() {

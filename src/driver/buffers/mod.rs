@@ -21,8 +21,8 @@
 //!
 //! [`Builder::own_leases`]: crate::Builder::own_leases
 
-mod at_hand;
-mod picked;
+mod large;
+mod provided;
 mod region;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -30,12 +30,12 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
-use super::Driver;
 use crate::buf::{Lease, LeaseMemory, OwnMemory, Tally};
+use crate::driver::Driver;
 use crate::error::Incident;
 use crate::sys::Ring;
-use at_hand::AtHand;
-use picked::Picked;
+use large::AtHand;
+use provided::Picked;
 
 /// How many bytes memory of its own has at most: it is allocated for each receive.
 const OWN: usize = 64 * 1024;

@@ -9,31 +9,31 @@ use crate::sys::{BufferRing, Completion, Entered, Full, Ring, Submission, Wait, 
 
 /// What has happened to the ring, and what it is to do next.
 #[derive(Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     capacity: usize,
     queue: VecDeque<Submission>,
     /// User data and opcode of the entries taken, in order.
-    pub(super) taken: Vec<(u64, u32)>,
+    pub(crate) taken: Vec<(u64, u32)>,
     /// How many entries each enter took; with a thread, how many became visible to it at once.
-    pub(super) batches: Vec<usize>,
+    pub(crate) batches: Vec<usize>,
     /// What the next reaping finds.
-    pub(super) completions: VecDeque<Completion>,
+    pub(crate) completions: VecDeque<Completion>,
     /// The waits asked for, one an enter.
-    pub(super) enters: Vec<Wait>,
+    pub(crate) enters: Vec<Wait>,
     /// Errors for the next enters, which then take nothing.
-    pub(super) refusals: VecDeque<i32>,
-    pub(super) overflown: bool,
-    pub(super) deferred: bool,
+    pub(crate) refusals: VecDeque<i32>,
+    pub(crate) overflown: bool,
+    pub(crate) deferred: bool,
     /// Whether cancels complete as soon as they are taken.
-    pub(super) answers_cancels: bool,
+    pub(crate) answers_cancels: bool,
     /// Whether everything else but polls does.
-    pub(super) completes_at_once: bool,
+    pub(crate) completes_at_once: bool,
     /// Whether buffers can be registered. None is ever picked.
-    pub(super) has_buffers: bool,
+    pub(crate) has_buffers: bool,
     /// Whether a kernel thread takes entries as soon as they are visible.
-    pub(super) has_thread: bool,
+    pub(crate) has_thread: bool,
     /// Whether that thread is busy, and takes them only when an enter waits for room.
-    pub(super) is_thread_busy: bool,
+    pub(crate) is_thread_busy: bool,
     /// Entries pushed since the last enter, which count as queued though the thread may have them.
     pushed: usize,
 }
@@ -74,19 +74,19 @@ impl Script {
 
 /// The driver's side; clones are the test's.
 #[derive(Clone)]
-pub(super) struct ScriptedRing(Rc<RefCell<Script>>);
+pub(crate) struct ScriptedRing(Rc<RefCell<Script>>);
 
 impl ScriptedRing {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Rc::new(RefCell::new(Script { capacity, ..Script::default() })))
     }
 
-    pub(super) fn script(&self) -> RefMut<'_, Script> {
+    pub(crate) fn script(&self) -> RefMut<'_, Script> {
         self.0.borrow_mut()
     }
 
     /// Lets the nth entry that was taken complete.
-    pub(super) fn complete(&self, nth: usize, result: i32, more: bool) {
+    pub(crate) fn complete(&self, nth: usize, result: i32, more: bool) {
         const MORE: u32 = 2;
         let (user_data, _) = self.script().taken[nth];
         let completion = Completion::new(user_data, result, if more { MORE } else { 0 });

@@ -4,8 +4,16 @@
 //! entries and knows nothing of mapped memory or system calls, so that something other than the
 //! kernel's ring (a portable one, a deterministic one for tests) can stand behind it.
 
+mod kernel;
+#[cfg(test)]
+mod scripted;
+
 use std::io;
 use std::time::Duration;
+
+pub(crate) use kernel::{Batch, KernelRing};
+#[cfg(test)]
+pub(crate) use scripted::ScriptedRing;
 
 use super::{BufferRing, Completion, Submission};
 

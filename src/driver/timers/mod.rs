@@ -3,12 +3,21 @@
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Driver, Outside, TimerKey};
+mod clock;
+mod tick;
+mod wheel;
+
+pub(super) use clock::Clock;
+use clock::Outside;
+pub(crate) use wheel::TimerKey;
+pub(super) use wheel::Wheel;
+
+use super::Driver;
 use crate::sys::{Ring, Wait};
 use crate::task::LocalWaker;
 
 impl<R: Ring> Driver<R> {
-    pub(super) fn longest_wait(&self) -> Wait {
+    pub(in crate::driver) fn longest_wait(&self) -> Wait {
         match self.next_deadline() {
             None => Wait::Forever,
             Some(deadline) => {
@@ -19,20 +28,20 @@ impl<R: Ring> Driver<R> {
     }
 
     /// When timers have to be looked at. A clock that stands still goes to the exact time.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(in crate::driver) fn next_deadline(&self) -> Option<Instant> {
         let wheel = self.wheel.borrow();
         if self.clock.is_stopped() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
     }
 
     /// Nothing has come: a clock that stands still goes on to the next deadline.
-    pub(super) fn jump(&self) {
+    pub(in crate::driver) fn jump(&self) {
         if let Some(deadline) = self.next_deadline() {
             self.clock.jump_to(deadline);
         }
     }
 
     /// Fires at most `limit` timers.
-    pub(super) fn fire_timers(&self, limit: usize) {
+    pub(in crate::driver) fn fire_timers(&self, limit: usize) {
         let mut wheel = self.wheel.borrow_mut();
         if !wheel.is_empty() {
             let now = self.now();

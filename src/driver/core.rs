@@ -13,15 +13,15 @@ use std::time::Duration;
 use std::{io, mem, thread};
 
 use super::Metrics;
-use super::book::Book;
-use super::queue::{Chain, Queue};
 use super::refusals::Refusals;
 use super::slot::{Abandoned, Key, Orphan, State};
+use super::slots::Book;
+use super::submission_queue::{Chain, Queue};
 use crate::error::Incident;
 use crate::sys::errno::{
     EACCES, EAGAIN, EBADR, EBUSY, EEXIST, EINTR, ENOMEM, ENOSYS, EPERM, ETIME,
 };
-use crate::sys::readiness::READABLE;
+use crate::sys::poll::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Completion, Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::tick::{Deadline, Rounding, Tick};
-use super::trimming::trim_slab;
+use crate::driver::trimming::trim_slab;
 use crate::sys::later;
 use crate::task::LocalWaker;
 
@@ -73,7 +73,7 @@ struct List {
     last: u32,
 }
 
-pub(super) struct Wheel {
+pub(in crate::driver) struct Wheel {
     start: Instant,
     /// The tick up to which timers have been moved to the due list, but for those in `emptying`.
     now: Tick,
@@ -92,7 +92,7 @@ pub(super) struct Wheel {
 }
 
 impl Wheel {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(in crate::driver) fn new(start: Instant) -> Self {
         let empty = List { first: NONE, last: NONE };
         Self {
             start,
@@ -108,22 +108,22 @@ impl Wheel {
     }
 
     /// Gives back memory that was for more timers. None moves.
-    pub(super) fn trim(&mut self) {
+    pub(in crate::driver) fn trim(&mut self) {
         trim_slab(&mut self.timers);
     }
 
     /// How many timers there are, fired ones that were not removed included.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::driver) fn len(&self) -> usize {
         self.timers.len()
     }
 
     /// Whether no timer is going to fire.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::driver) fn is_empty(&self) -> bool {
         self.running == 0
     }
 
     /// Adds a timer that wakes `waker` once `deadline` has passed.
-    pub(super) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
+    pub(in crate::driver) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
         let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
         let (waker, place) = (Some(waker), FIRED as u16);
         let timer = Timer { tick, waker, place, within, previous: NONE, next: NONE };
@@ -134,7 +134,7 @@ impl Wheel {
     }
 
     /// Moves a timer to another deadline. If it had fired it has no waker.
-    pub(super) fn restart(&mut self, key: TimerKey, deadline: Instant) {
+    pub(in crate::driver) fn restart(&mut self, key: TimerKey, deadline: Instant) {
         self.stop_running(key.0);
         let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
         let timer = &mut self.timers[key.0 as usize];
@@ -142,21 +142,25 @@ impl Wheel {
         self.start_running(key.0);
     }
 
-    pub(super) fn has_fired(&self, key: TimerKey) -> bool {
+    pub(in crate::driver) fn has_fired(&self, key: TimerKey) -> bool {
         self.timers[key.0 as usize].place as usize == FIRED
     }
 
-    pub(super) fn will_wake(&self, key: TimerKey, waker: &Waker) -> bool {
+    pub(in crate::driver) fn will_wake(&self, key: TimerKey, waker: &Waker) -> bool {
         let present = &self.timers[key.0 as usize].waker;
         present.as_ref().is_some_and(|present| present.will_wake(waker))
     }
 
-    pub(super) fn replace_waker(&mut self, key: TimerKey, waker: LocalWaker) -> Option<LocalWaker> {
+    pub(in crate::driver) fn replace_waker(
+        &mut self,
+        key: TimerKey,
+        waker: LocalWaker,
+    ) -> Option<LocalWaker> {
         self.timers[key.0 as usize].waker.replace(waker)
     }
 
     /// Removes a timer; its waker, if it still had one, is the caller's to drop.
-    pub(super) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
+    pub(in crate::driver) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
         self.stop_running(key.0);
         let waker = self.timers.remove(key.0 as usize).waker;
         if self.timers.capacity() > KEPT {
@@ -180,7 +184,7 @@ impl Wheel {
     }
 
     /// When there is something to do next: at the earliest deadline or before.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(in crate::driver) fn next_deadline(&self) -> Option<Instant> {
         if self.is_behind() {
             return Some(self.instant(self.now));
         }
@@ -189,7 +193,7 @@ impl Wheel {
 
     /// [`next_deadline`](Self::next_deadline) by the exact times. It looks at every timer of a slot, so it is
     /// for a clock that stands still.
-    pub(super) fn next_exact_deadline(&self) -> Option<Instant> {
+    pub(in crate::driver) fn next_exact_deadline(&self) -> Option<Instant> {
         let next = self.next_deadline();
         match self.next_slot() {
             // Those on the top level may be farther away than the level reaches.
@@ -209,7 +213,7 @@ impl Wheel {
 
     /// Lets time come to `now`, so that timers are due. If so many have to be moved that more than `limit`
     /// could fire, some are left for the next call.
-    pub(super) fn advance_to(&mut self, now: Instant, limit: usize) {
+    pub(in crate::driver) fn advance_to(&mut self, now: Instant, limit: usize) {
         let now = Tick::new(self.elapsed(now), Rounding::Down);
         self.advance(now, limit.saturating_mul(MOVES));
     }
@@ -217,7 +221,7 @@ impl Wheel {
     /// Those whose exact deadlines have come are due, too, though their tick has not. After
     /// [`advance_to`](Self::advance_to); it looks at every timer of a slot, so it is for a clock that stands
     /// still.
-    pub(super) fn advance_exactly_to(&mut self, now: Instant) {
+    pub(in crate::driver) fn advance_exactly_to(&mut self, now: Instant) {
         let now = Deadline::new(self.elapsed(now));
         let Some((tick, list)) = self.next_slot() else { return };
         if self.emptying.is_some() || tick > now.tick {
@@ -240,7 +244,7 @@ impl Wheel {
     }
 
     /// Fires at most `limit` of the timers that are due, the earliest first.
-    pub(super) fn fire(&mut self, limit: usize, mut fire: impl FnMut(LocalWaker)) {
+    pub(in crate::driver) fn fire(&mut self, limit: usize, mut fire: impl FnMut(LocalWaker)) {
         for _ in 0..limit {
             let index = self.lists[DUE].first;
             if index == NONE {

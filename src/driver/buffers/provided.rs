@@ -175,7 +175,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::driver::scripted_ring::ScriptedRing;
+    use crate::sys::ScriptedRing;
 
     const COUNT: u16 = 512;
 

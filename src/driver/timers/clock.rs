@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(10);
 /// comes to deadlines that stand for "never".
 const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
-pub(super) struct Clock {
+pub(in crate::driver) struct Clock {
     /// What it showed last when it was stopped, started or moved.
     shown: Cell<Instant>,
     /// What the system's showed then.
@@ -44,7 +44,7 @@ enum Pace {
 }
 
 impl Clock {
-    pub(super) fn new(is_stopped: bool) -> Self {
+    pub(in crate::driver) fn new(is_stopped: bool) -> Self {
         let now = Instant::now();
         Self {
             shown: Cell::new(now),
@@ -56,7 +56,7 @@ impl Clock {
         }
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(in crate::driver) fn now(&self) -> Instant {
         match self.pace.get() {
             Pace::OfTheSystem => Instant::now(),
             Pace::Shifted => later(self.shown.get(), self.real.get().elapsed()),
@@ -64,17 +64,17 @@ impl Clock {
         }
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(in crate::driver) fn is_stopped(&self) -> bool {
         self.pace.get() == Pace::Stopped
     }
 
-    pub(super) fn stop(&self) {
+    pub(in crate::driver) fn stop(&self) {
         self.shown.set(self.now());
         self.pace.set(Pace::Stopped);
     }
 
     /// Lets it go on from what it shows.
-    pub(super) fn go_on(&self) {
+    pub(in crate::driver) fn go_on(&self) {
         if self.is_stopped() {
             self.real.set(Instant::now());
             self.pace.set(Pace::Shifted);
@@ -82,19 +82,19 @@ impl Clock {
     }
 
     /// Moves a clock that stands still to a time that is to come.
-    pub(super) fn jump_to(&self, time: Instant) {
+    pub(in crate::driver) fn jump_to(&self, time: Instant) {
         if self.is_stopped() {
             self.shown.set(self.shown.get().max(time));
         }
     }
 
     /// Moves a clock that stands still, as far as for ever if need be.
-    pub(super) fn advance(&self, duration: Duration) {
+    pub(in crate::driver) fn advance(&self, duration: Duration) {
         self.jump_to(later(self.now(), duration.min(MILLENNIUM)));
     }
 
     /// How long to wait, in real time, for a deadline in `left`.
-    pub(super) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
+    pub(in crate::driver) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
         let limit = if self.is_stopped() { self.limit_stopped(left, is_in_flight) } else { left };
         if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
     }
@@ -114,12 +114,12 @@ impl Clock {
 
     /// Whether a clock that stands still may jump, if the wait has brought nothing. A signal ends a wait
     /// before its time.
-    pub(super) fn may_jump(&self) -> bool {
+    pub(in crate::driver) fn may_jump(&self) -> bool {
         self.is_stopped() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
     }
 
     /// Until what this gives is dropped, something goes on in another thread.
-    pub(super) fn outside(&self) -> Outside {
+    pub(in crate::driver) fn outside(&self) -> Outside {
         self.is_unheard.set(true);
         self.outside.fetch_add(1, Ordering::Relaxed);
         Outside(Arc::clone(&self.outside))

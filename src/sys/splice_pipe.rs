@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::Completion;
+use super::nonblocking::{outcome, unless_it_waits};
 use super::page_cache::is_cached;
-use super::transfer::{outcome, unless_it_waits};
 
 pub(crate) struct Pipe {
     read: OwnedFd,
