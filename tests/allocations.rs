@@ -169,7 +169,7 @@ async fn leases_allocate_nothing() {
         };
         assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
     }
-    assert_eq!(metrics().lease_misses, 0);
+    assert_eq!(metrics().buffer_misses, 0);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_write_that_waits_for_room_allocates_nothing() {
             let mut message = vec![7; 2 << 20];
             let mut piece = vec![0; 1 << 20];
             let mut writing = async || {
-                let before = metrics().room_waits;
+                let before = metrics().send_stalls;
                 let write = stream.write_all(mem::take(&mut message));
                 let mut write = pin!(write);
                 message = loop {
@@ -252,7 +252,7 @@ fn a_write_that_waits_for_room_allocates_nothing() {
                         }
                     }
                 };
-                assert!(metrics().room_waits > before, "it waits for room");
+                assert!(metrics().send_stalls > before, "it waits for room");
             };
             assert_eq!(allocations_of(&mut writing).await, 0);
         });

@@ -20,7 +20,7 @@ fn a_send_that_would_be_alone_in_its_enter_is_no_entry() {
         let before = metrics();
         stream.write_all("alone").await.0.unwrap();
         let after = metrics();
-        assert_eq!(after.direct, before.direct + 1);
+        assert_eq!(after.inline_calls, before.inline_calls + 1);
         assert_eq!((after.submitted, after.queued), (before.submitted, before.queued));
         let mut received = [0; 5];
         peer.read_exact(&mut received).unwrap();
@@ -41,7 +41,7 @@ fn a_send_beside_others_goes_with_them() {
         let mut waiting = Box::pin(third.read(vec![0; 8]));
         assert!(once(waiting.as_mut()).await.is_pending());
         second.write_all("together").await.0.unwrap();
-        assert_eq!(metrics().direct, before.direct);
+        assert_eq!(metrics().inline_calls, before.inline_calls);
         reading.cancel();
     });
 }
@@ -63,7 +63,11 @@ fn bytes_that_are_known_to_be_there_are_received_at_once_and_in_order() {
         }
         assert_eq!(received, sent);
         let after = metrics();
-        assert!(after.direct > before.direct + 8, "{} direct", after.direct - before.direct);
+        assert!(
+            after.inline_calls > before.inline_calls + 8,
+            "{} direct",
+            after.inline_calls - before.inline_calls
+        );
         // The first receive could not know, and went to the ring.
         assert!(after.submitted > before.submitted);
     });
@@ -175,14 +179,14 @@ fn a_turn_receives_no_more_than_its_allowance_past_the_ring() {
             stream.read_exact(vec![0; 1024].into_boxed_slice()).await.0.unwrap();
         }
         yield_now().await;
-        let before = metrics().direct;
+        let before = metrics().inline_calls;
         let mut reading = Box::pin(async {
             for (stream, _) in &mut pairs {
                 stream.read_exact(vec![0; EACH].into_boxed_slice()).await.0.unwrap();
             }
         });
         assert!(once(reading.as_mut()).await.is_pending());
-        let received = (metrics().direct - before) as usize * EACH;
+        let received = (metrics().inline_calls - before) as usize * EACH;
         let most = ALLOWANCE + EACH;
         assert!((ALLOWANCE / 2..=most).contains(&received), "{received} bytes at most in one turn");
         reading.await;
@@ -212,7 +216,7 @@ fn a_busy_connection_lets_the_loop_go_on() {
         let after = metrics();
         drop(stream);
         flood.join().unwrap();
-        let turns = after.enters - before.enters;
+        let turns = after.enter_calls - before.enter_calls;
         assert!(turns >= LENGTH / A_TURN, "{turns} turns for {LENGTH} bytes");
     });
 }

@@ -488,11 +488,11 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
 fn printing_a_stream_makes_no_descriptor_and_asks_the_kernel_for_nothing() {
     with_places(4, async || {
         let (stream, _peer) = accepted().await;
-        let before = (open(), metrics().enters);
+        let before = (open(), metrics().enter_calls);
         let text = format!("{stream:?}");
         assert!(text.contains("fd: None"), "{text}");
         let (read, write) = stream.into_split();
         let _ = format!("{read:?} {write:?}");
-        assert_eq!((open(), metrics().enters), before);
+        assert_eq!((open(), metrics().enter_calls), before);
     });
 }

@@ -139,7 +139,7 @@ fn a_full_send_to_a_half_closed_peer_costs_no_kernel_worker_and_goes_on_when_it_
                 sends.push((way, sending, peer));
             }
             // Each waits, and had its time to be given to a worker.
-            until(|| metrics().room_waits >= WRITES.len() as u64 || kernel_workers() > 0).await;
+            until(|| metrics().send_stalls >= WRITES.len() as u64 || kernel_workers() > 0).await;
             sleep(Duration::from_millis(50)).await;
             assert_eq!(kernel_workers(), 0, "{cause:?}");
             for (way, sending, peer) in sends {
@@ -169,7 +169,7 @@ fn a_send_that_finds_no_room_at_all_costs_no_kernel_worker() {
                 }
                 sends.push((way, stream, peer));
             }
-            let before = metrics().room_waits;
+            let before = metrics().send_stalls;
             // Behind this entry, sends are entries, too, and no calls.
             let (mut other, _far) = connected();
             assert!(times(1, other.read(vec![0])).await.is_none());
@@ -178,7 +178,7 @@ fn a_send_that_finds_no_room_at_all_costs_no_kernel_worker() {
             });
             let sends: Vec<_> = sends.collect();
             let all = before + WRITES.len() as u64;
-            until(|| metrics().room_waits >= all || kernel_workers() > 0).await;
+            until(|| metrics().send_stalls >= all || kernel_workers() > 0).await;
             sleep(Duration::from_millis(50)).await;
             assert_eq!(kernel_workers(), 0, "{cause:?}");
             for (sending, _peer) in sends {
@@ -201,7 +201,7 @@ fn a_full_send_to_a_half_closed_peer_waits_without_work() {
             let before = metrics();
             assert!(timeout(Duration::from_millis(200), sending.as_mut()).await.is_err());
             let after = metrics();
-            assert!(after.enters - before.enters < 50, "{way:?}: {before:?} {after:?}");
+            assert!(after.enter_calls - before.enter_calls < 50, "{way:?}: {before:?} {after:?}");
             // Room for a little is not lost on it.
             peer.read_exact(&mut vec![0; 1 << 20]).unwrap();
             assert!(timeout(Duration::from_millis(20), sending.as_mut()).await.is_err());
@@ -262,13 +262,13 @@ fn a_connection_that_breaks_ends_the_wait_for_room() {
 
 /// Fills the connection and drops the send that waits.
 async fn drop_a_full_send(way: Way, stream: &mut TcpStream) {
-    let before = metrics().room_waits;
+    let before = metrics().send_stalls;
     let mut sending: Pin<Box<dyn Future<Output = _>>> = Box::pin(way.send(stream));
     until(|| {
         let waker = std::task::Waker::noop();
         let mut context = std::task::Context::from_waker(waker);
         assert!(sending.as_mut().poll(&mut context).is_pending(), "it does not fit");
-        metrics().room_waits > before
+        metrics().send_stalls > before
     })
     .await;
 }
@@ -332,9 +332,9 @@ fn a_direct_descriptor_waits_for_room_too() {
             for way in WAYS {
                 let (mut stream, peer) = accepted().await;
                 cause.befall(&mut stream, &peer).await;
-                let before = metrics().room_waits;
+                let before = metrics().send_stalls;
                 let sending = spawn(async move { (way.send(&mut stream).await, stream) });
-                until(|| metrics().room_waits > before).await;
+                until(|| metrics().send_stalls > before).await;
                 assert_received(peer).await;
                 let (outcome, _stream) = sending.await.unwrap();
                 outcome.unwrap();
@@ -356,11 +356,11 @@ fn a_runtime_ends_over_sends_that_wait_for_room() {
                 if let Some(cause) = cause {
                     cause.befall(&mut stream, &peer).await;
                 }
-                let before = metrics().room_waits;
+                let before = metrics().send_stalls;
                 // What a zero-copy send owes the peer's acknowledgement for is another matter.
                 if !matches!(way, Way::ZeroCopy) {
                     spawn(async move { way.send(&mut stream).await });
-                    until(|| metrics().room_waits > before).await;
+                    until(|| metrics().send_stalls > before).await;
                 }
                 peers.push(peer);
             }
@@ -384,8 +384,8 @@ fn a_send_that_is_dropped_after_room_has_come_leaves_nothing() {
             let in_kernel = metrics().in_kernel;
             {
                 let mut sending = pin!(Way::All.send(&mut stream));
-                let before = metrics().room_waits;
-                while metrics().room_waits == before {
+                let before = metrics().send_stalls;
+                while metrics().send_stalls == before {
                     assert!(once(sending.as_mut()).await.is_pending());
                     annulus::yield_now().await;
                 }

@@ -50,7 +50,7 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
                 drop_unread(round, stream, peer).await;
                 assert_eq!(metrics().multishot_receives, round);
             }
-            assert_eq!(metrics().lease_misses, 0);
+            assert_eq!(metrics().buffer_misses, 0);
         });
     });
     descriptors::assert_back_to(before);
@@ -67,12 +67,12 @@ fn the_buffers_of_what_nobody_took_are_used_again() {
             let (mut large, mut peer) = connected();
             peer.write_all(&[1; 128]).unwrap();
             let _held = [large.recv().await.unwrap(), large.recv().await.unwrap()];
-            assert_eq!(metrics().lease_misses, 0);
+            assert_eq!(metrics().buffer_misses, 0);
             for round in 1..=50 {
                 let (stream, peer) = flowing().await;
                 drop_unread(round, stream, peer).await;
             }
-            assert_eq!(metrics().lease_misses, 0);
+            assert_eq!(metrics().buffer_misses, 0);
         });
     });
 }

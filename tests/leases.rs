@@ -117,7 +117,7 @@ fn buffers_that_come_back_are_used_again() {
             peer.write_all(&[seed; 100]).unwrap();
             assert_eq!(*stream.recv().await.unwrap(), [seed; 100]);
         }
-        assert_eq!(metrics().lease_misses, 0);
+        assert_eq!(metrics().buffer_misses, 0);
     });
 }
 
@@ -130,7 +130,7 @@ fn there_are_as_many_small_buffers_as_were_wanted_at_once() {
             peer.write_all(&[seed; 100]).unwrap();
             held.push(stream.recv().await.unwrap());
         }
-        let wanted = metrics().small_leases;
+        let wanted = metrics().provided_buffers_in_use;
         assert!((100..=200).contains(&wanted), "{wanted}");
         for (seed, lease) in held.drain(..).enumerate() {
             assert_eq!(*lease, [seed as u8; 100]);
@@ -139,8 +139,8 @@ fn there_are_as_many_small_buffers_as_were_wanted_at_once() {
             peer.write_all(&[seed; 100]).unwrap();
             assert_eq!(*stream.recv().await.unwrap(), [seed; 100]);
         }
-        assert_eq!(metrics().small_leases, wanted);
-        assert_eq!(metrics().lease_misses, 0);
+        assert_eq!(metrics().provided_buffers_in_use, wanted);
+        assert_eq!(metrics().buffer_misses, 0);
     });
 }
 
@@ -193,7 +193,7 @@ fn connections_that_wait_hold_no_buffer() {
             peer.write_all(&[seed as u8; 10]).unwrap();
             assert_eq!(*stream.recv().await.unwrap(), [seed as u8; 10]);
         }
-        assert_eq!(metrics().lease_misses, 0);
+        assert_eq!(metrics().buffer_misses, 0);
     });
 }
 
@@ -233,7 +233,7 @@ fn with_all_buffers_lent_out_every_byte_arrives_all_the_same() {
             task.await.unwrap();
         }
         senders.join().unwrap();
-        assert!(metrics().lease_misses > 0, "the buffers did run out");
+        assert!(metrics().buffer_misses > 0, "the buffers did run out");
     });
 }
 
@@ -255,7 +255,11 @@ fn a_burst_is_received_past_the_ring_into_buffers_at_hand() {
         let before = metrics();
         assert_eq!(receive_all(&mut stream, 64 * 1024).await, pattern(0, 64 * 1024));
         let after = metrics();
-        assert!(after.direct > before.direct + 30, "{} direct", after.direct - before.direct);
+        assert!(
+            after.inline_calls > before.inline_calls + 30,
+            "{} direct",
+            after.inline_calls - before.inline_calls
+        );
     });
 }
 
@@ -278,7 +282,7 @@ fn large_messages_are_received_past_the_ring_also_after_a_drop_and_at_the_end() 
             drop(dropped);
             message(&mut stream, seed).await;
         }
-        assert!(metrics().direct >= before.direct + 49);
+        assert!(metrics().inline_calls >= before.inline_calls + 49);
         drop(peer);
         assert!(stream.recv().await.unwrap().is_empty());
     });
@@ -368,16 +372,16 @@ async fn keep_from_each(count: usize, length: usize) -> (Vec<Lease>, Vec<(TcpStr
 fn memory_of_its_own_is_as_large_as_what_there_is_to_receive() {
     run_with(1, 64 * 1024, async || {
         let (first, _pairs) = keep_from_each(2, 10).await;
-        assert_eq!(metrics().own_lease_bytes, 0, "there is one buffer of either kind");
+        assert_eq!(metrics().fallback_buffer_bytes, 0, "there is one buffer of either kind");
         let (kept, _others) = keep_from_each(100, 10).await;
-        assert!((1..=100).contains(&metrics().lease_misses));
-        let own = metrics().own_lease_bytes;
+        assert!((1..=100).contains(&metrics().buffer_misses));
+        let own = metrics().fallback_buffer_bytes;
         assert!((1000..100 * 100).contains(&own), "{own} bytes for 100 messages of 10");
         for (seed, lease) in kept.iter().enumerate() {
             assert_eq!(lease[..], pattern(seed as u8, 10));
         }
         drop(thread::spawn(move || drop(kept)).join());
-        assert_eq!(metrics().own_lease_bytes, 0);
+        assert_eq!(metrics().fallback_buffer_bytes, 0);
         drop(first);
     });
 }
@@ -391,7 +395,7 @@ fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
         let runtime = builder(1, 64 * 1024).own_leases(BOUND).build().unwrap();
         runtime.block_on(async {
             let (mut kept, mut pairs) = keep_from_each(60, 60_000).await;
-            let beyond = metrics().own_lease_bytes.saturating_sub(BOUND);
+            let beyond = metrics().fallback_buffer_bytes.saturating_sub(BOUND);
             assert!(beyond <= 64 * 1024 + 60 * 4096, "{beyond} bytes beyond the bound");
             assert!(kept.iter().skip(20).all(|lease| lease.len() <= 4096));
             // One that keeps all it gets goes on getting.
@@ -404,7 +408,7 @@ fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
                 kept.push(lease);
             }
             kept.clear();
-            assert_eq!(metrics().own_lease_bytes, 0);
+            assert_eq!(metrics().fallback_buffer_bytes, 0);
         });
     });
 }

@@ -35,7 +35,7 @@ async fn trickle(connections: usize) -> u64 {
         .map(|mut stream| spawn(async move { stream.recv().await.unwrap().len() }))
         .collect();
     sleep(Duration::from_millis(1)).await;
-    let before = metrics().enters;
+    let before = metrics().enter_calls;
     let sender = thread::spawn(move || {
         for peer in &mut peers {
             peer.write_all(b"once").unwrap();
@@ -46,7 +46,7 @@ async fn trickle(connections: usize) -> u64 {
     for task in tasks {
         assert_eq!(task.await.unwrap(), 4);
     }
-    let enters = metrics().enters - before;
+    let enters = metrics().enter_calls - before;
     drop(sender.join().unwrap());
     enters
 }

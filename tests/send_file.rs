@@ -141,10 +141,10 @@ fn a_file_that_becomes_shorter_ends_early() {
         // The peer does not read, so it has come to a stop.
         let mut quiet = 0;
         while quiet < 50 {
-            let before = metrics().direct;
+            let before = metrics().inline_calls;
             yield_now().await;
             thread::sleep(Duration::from_millis(1));
-            quiet = if metrics().direct == before { quiet + 1 } else { 0 };
+            quiet = if metrics().inline_calls == before { quiet + 1 } else { 0 };
         }
         shorter.set_len(7_500_000).unwrap();
         let received = reader(peer, Duration::ZERO);

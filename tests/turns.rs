@@ -25,9 +25,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// How many system calls were made while `f` ran.
 async fn enters(f: impl Future) -> u64 {
-    let before = metrics().enters;
+    let before = metrics().enter_calls;
     f.await;
-    metrics().enters - before
+    metrics().enter_calls - before
 }
 
 /// Lets everything that is under way end, but for the poll of the bell, which begins with the first
@@ -131,7 +131,7 @@ fn all_operations_of_a_turn_go_to_the_kernel_in_one_call() {
         let after = metrics();
         assert_eq!(after.submitted - before.submitted, OPERATIONS);
         // One for each turn, and those of waiting until nothing was queued.
-        let calls = after.enters - before.enters;
+        let calls = after.enter_calls - before.enter_calls;
         assert!(calls <= turns + 2, "{calls} calls in {turns} turns");
     });
 }
@@ -160,7 +160,8 @@ fn many_connections_share_each_call() {
         }
         let after = settle().await;
         // Two sends and two receives each.
-        let (calls, operations) = (after.enters - before.enters, 4 * CONNECTIONS * ECHOES);
+        let (calls, operations) =
+            (after.enter_calls - before.enter_calls, 4 * CONNECTIONS * ECHOES);
         assert!(after.completed - before.completed >= operations);
         assert!(calls <= operations / 8, "{calls} calls for {operations} operations");
     });
@@ -192,7 +193,7 @@ fn more_operations_than_the_queues_hold_all_complete() {
         }
         let after = settle().await;
         assert_eq!(after.completed - before.completed, OPERATIONS);
-        assert!(after.enters - before.enters >= OPERATIONS / 8);
+        assert!(after.enter_calls - before.enter_calls >= OPERATIONS / 8);
     });
 }
 
@@ -214,8 +215,8 @@ fn the_counters_add_up_and_nothing_stays_in_the_kernel_but_the_bell() {
     });
     let end = runtime.metrics();
     assert_eq!((end.queued, end.in_kernel, end.timers), (0, 1, 0));
-    assert_eq!((end.submitted, end.overflows, end.accept_stalls), (end.completed + 1, 0, 0));
-    assert!(end.enters < end.submitted + 10, "{end:?}");
+    assert_eq!((end.submitted, end.cq_overflows, end.accept_stalls), (end.completed + 1, 0, 0));
+    assert!(end.enter_calls < end.submitted + 10, "{end:?}");
 }
 
 // The kernel may refuse an entry into it at any time: a signal came, memory is short, or its own

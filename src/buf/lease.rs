@@ -139,7 +139,7 @@ impl LeaseMemory {
 /// The buffers of a runtime are few: whoever wants to keep received bytes for long copies them
 /// (`lease.to_vec()`). When all are lent, receives take memory of their own, which costs more
 /// ([`Builder::own_leases`](crate::Builder::own_leases));
-/// [`Metrics::lease_misses`](crate::Metrics::lease_misses) counts them.
+/// [`Metrics::buffer_misses`](crate::Metrics::buffer_misses) counts them.
 ///
 /// # Example
 ///

@@ -7,14 +7,14 @@ use crate::sys::Completion;
 /// Completions in order. The first stands here, as mostly there is no other: so a slot that has just
 /// one is one stretch of memory.
 #[derive(Default)]
-pub(super) struct Untaken {
+pub(super) struct CompletionList {
     first: Option<Completion>,
     /// Empty if there is no first.
     #[expect(clippy::box_collection, reason = "slots stay small, and this is seldom made")]
     rest: Option<Box<VecDeque<Completion>>>,
 }
 
-impl Untaken {
+impl CompletionList {
     pub(super) fn push(&mut self, completion: Completion) {
         if self.first.is_none() {
             self.first = Some(completion);
@@ -38,7 +38,7 @@ impl Untaken {
     }
 }
 
-impl From<Completion> for Untaken {
+impl From<Completion> for CompletionList {
     fn from(completion: Completion) -> Self {
         Self { first: Some(completion), rest: None }
     }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn completions_are_taken_in_order_whatever_was_taken_between() {
-        let mut untaken = Untaken::default();
+        let mut untaken = CompletionList::default();
         let (mut pushed, mut popped) = (0, 0);
         for step in [1, 2, 3, 1, 4, 7, 2] {
             for _ in 0..step {
@@ -64,6 +64,6 @@ mod tests {
             assert_eq!(untaken.len() as u64, pushed - popped);
             assert_eq!(untaken.is_empty(), pushed == popped);
         }
-        assert_eq!(Untaken::default().pop(), None);
+        assert_eq!(CompletionList::default().pop(), None);
     }
 }

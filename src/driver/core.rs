@@ -1,4 +1,4 @@
-//! Everything in flight: the [`Queue`] of entries to the kernel and the [`Book`] of what it has.
+//! Everything in flight: the [`SubmissionQueue`] of entries to the kernel and the [`Slots`] of what it has.
 //!
 //! Nothing in this file runs foreign code.
 //!
@@ -15,8 +15,8 @@ use std::{io, mem, thread};
 use super::Metrics;
 use super::refusals::Refusals;
 use super::slot::{Abandoned, Key, Orphan, State};
-use super::slots::Book;
-use super::submission_queue::{Chain, Queue};
+use super::slots::Slots;
+use super::submission_queue::{Chain, SubmissionQueue};
 use crate::error::Incident;
 use crate::sys::errno::{
     EACCES, EAGAIN, EBADR, EBUSY, EEXIST, EINTR, ENOMEM, ENOSYS, EPERM, ETIME,
@@ -26,23 +26,23 @@ use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Completion, Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;
 
-pub(super) struct Flight<R> {
+pub(super) struct Core<R> {
     /// `None` once closed.
-    queue: Option<Queue<R>>,
+    queue: Option<SubmissionQueue<R>>,
     closing: bool,
     /// The ring cannot be entered any more.
     broken: bool,
-    book: Book,
+    slots: Slots,
     refusals: Refusals,
     bell: RawFd,
 }
 
-impl<R: Ring> Flight<R> {
+impl<R: Ring> Core<R> {
     /// On a ring whose table, if it has one, has so many places.
-    pub(super) fn new(ring: R, bell: RawFd, places: u32) -> Self {
-        let queue = Some(Queue::new(ring));
-        let (book, refusals) = (Book::with_places(places), Refusals::default());
-        Self { queue, closing: false, broken: false, book, refusals, bell }
+    pub(super) fn new(ring: R, bell: RawFd, file_slots: u32) -> Self {
+        let queue = Some(SubmissionQueue::new(ring));
+        let (slots, refusals) = (Slots::with_file_slots(file_slots), Refusals::default());
+        Self { queue, closing: false, broken: false, slots, refusals, bell }
     }
 
     /// Queues an entry with a slot in `state`; `None` if the driver is closing.
@@ -54,7 +54,7 @@ impl<R: Ring> Flight<R> {
         if self.closing {
             return None;
         }
-        let key = self.book.open(state);
+        let key = self.slots.open(state);
         // SAFETY: the caller keeps the entry's memory.
         unsafe { self.push(entry.user_data(key.user_data())) };
         Some(key)
@@ -74,9 +74,9 @@ impl<R: Ring> Flight<R> {
         if self.closing {
             return None;
         }
-        let key = self.book.open(state);
-        self.book.unattended += 1;
-        self.book.pushed += 2;
+        let key = self.slots.open(state);
+        self.slots.unattended += 1;
+        self.slots.pushed += 2;
         let timeout = timeout.user_data(Key::UNATTENDED.user_data());
         // SAFETY: the caller keeps the entries' memory.
         unsafe { self.push_chain(Chain::linked(entry.user_data(key.user_data()), timeout)) };
@@ -85,7 +85,7 @@ impl<R: Ring> Flight<R> {
 
     /// Queues an entry that points to no memory and whose completion says nothing.
     fn push_unattended(&mut self, entry: Submission, key: Key) {
-        self.book.unattended += 1;
+        self.slots.unattended += 1;
         // SAFETY: callers pass entries that point to no memory.
         unsafe { self.push(entry.user_data(key.user_data())) };
     }
@@ -96,13 +96,13 @@ impl<R: Ring> Flight<R> {
     }
 
     /// Takes a free place of the ring's table.
-    pub(super) fn take_place(&mut self) -> Option<u32> {
-        self.book.free_places.pop()
+    pub(super) fn alloc_file_slot(&mut self) -> Option<u32> {
+        self.slots.free_file_slots.pop()
     }
 
     /// Queues the entry that closes what stands in a place. Then the place is free.
-    pub(super) fn empty_place(&mut self, place: u32, entry: Submission) {
-        self.push_unattended(entry, Key::to_empty(place));
+    pub(super) fn close_file_slot(&mut self, place: u32, entry: Submission) {
+        self.push_unattended(entry, Key::to_close(place));
     }
 
     /// Queues an entry.
@@ -111,7 +111,7 @@ impl<R: Ring> Flight<R> {
     ///
     /// As for [`Ring::push`].
     unsafe fn push(&mut self, entry: Submission) {
-        self.book.pushed += 1;
+        self.slots.pushed += 1;
         // SAFETY: passed on by the caller.
         unsafe {
             if self.queue_mut().offer(&entry).is_err() {
@@ -142,7 +142,7 @@ impl<R: Ring> Flight<R> {
         }
     }
 
-    fn queue_mut(&mut self) -> &mut Queue<R> {
+    fn queue_mut(&mut self) -> &mut SubmissionQueue<R> {
         self.queue.as_mut().expect("entries are queued only while the ring is open")
     }
 
@@ -155,7 +155,7 @@ impl<R: Ring> Flight<R> {
             // It may have to enter to make room, and so bring something to hand.
             self.arm_bell();
         }
-        let at_hand = self.queue_mut().has_backlog() || self.book.has_aftermath();
+        let at_hand = self.queue_mut().has_backlog() || self.slots.has_aftermath();
         let wait = if at_hand { Wait::No } else { wait };
         let queue = self.queue_mut();
         let reaped = if wait != Wait::No || queue.is_worth_entering() {
@@ -165,15 +165,15 @@ impl<R: Ring> Flight<R> {
         };
         if cfg!(debug_assertions) && !self.broken {
             let queued = self.queue_mut().len();
-            self.book.audit(queued);
+            self.slots.audit(queued);
         }
         at_hand || reaped > 0
     }
 
     /// Sees to it that a ring of the bell ends the wait.
     fn arm_bell(&mut self) {
-        if !self.book.bell_armed && !self.closing {
-            self.book.bell_armed = true;
+        if !self.slots.bell_armed && !self.closing {
+            self.slots.bell_armed = true;
             let poll = opcode::PollAdd::new(Fd(self.bell), READABLE).multi(true).build();
             self.push_unattended(poll, Key::BELL);
         }
@@ -192,10 +192,10 @@ impl<R: Ring> Flight<R> {
     /// The second and third are counted, and an incident if they go on (`refusals`).
     fn enter(&mut self, wait: Wait) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is entered");
-        self.book.enters += 1;
-        self.book.overflows += u64::from(queue.is_overflown());
+        self.slots.enters += 1;
+        self.slots.overflows += u64::from(queue.is_overflown());
         let Entered { taken, outcome } = queue.enter(wait);
-        self.book.submitted += taken as u64;
+        self.slots.submitted += taken as u64;
         let reaped = self.reap();
         match outcome.map_err(|error| (error.raw_os_error(), error)) {
             Ok(()) | Err((Some(ETIME | EINTR), _)) => self.refusals.end(),
@@ -218,33 +218,33 @@ impl<R: Ring> Flight<R> {
         let mut count = 0;
         queue.reap(|completion| {
             count += 1;
-            self.book.record(completion);
+            self.slots.record(completion);
         });
-        while let Some(key) = self.book.to_cancel.pop() {
+        while let Some(key) = self.slots.to_cancel.pop() {
             self.cancel(key);
         }
         count
     }
 
     pub(super) fn state(&mut self, key: Key) -> &mut State {
-        self.book.state(key)
+        self.slots.state(key)
     }
 
     pub(super) fn free(&mut self, key: Key) -> State {
-        self.book.free(key)
+        self.slots.free(key)
     }
 
     /// Takes the result of a one-shot operation, if it is there, and frees the slot.
     pub(super) fn take_completed(&mut self, key: Key) -> Option<Completion> {
-        let &mut State::Completed(completion) = self.book.state(key) else { return None };
-        self.book.free(key);
+        let &mut State::Completed(completion) = self.slots.state(key) else { return None };
+        self.slots.free(key);
         Some(completion)
     }
 
     /// Takes the oldest completion of a multishot operation; `Some(None)` after the last one, which
     /// frees the slot.
     pub(super) fn take_next(&mut self, key: Key) -> Option<Option<Completion>> {
-        let State::Streaming(stream) = self.book.state(key) else {
+        let State::Multishot(stream) = self.slots.state(key) else {
             unreachable!("only a multishot operation has a next completion");
         };
         if let Some(completion) = stream.take() {
@@ -253,7 +253,7 @@ impl<R: Ring> Flight<R> {
         if !stream.is_exhausted() {
             return None;
         }
-        self.book.free(key);
+        self.slots.free(key);
         Some(None)
     }
 
@@ -270,51 +270,51 @@ impl<R: Ring> Flight<R> {
             mem::forget((orphan, keeper));
             return None;
         }
-        self.book.state(key).abandon(orphan, keeper)
+        self.slots.state(key).abandon(orphan, keeper)
     }
 
     /// Leaves nothing of an operation that points to no memory, and asks the kernel to end it. Returns
     /// what is to be dropped where foreign code may run.
     pub(super) fn discard(&mut self, key: Key) -> State {
-        if !self.book.is_in_flight(key) {
-            return self.book.free(key);
+        if !self.slots.is_in_flight(key) {
+            return self.slots.free(key);
         }
-        let state = self.book.state(key).discard();
+        let state = self.slots.state(key).discard();
         self.cancel(key);
         state
     }
 
     /// Asks the kernel to end an operation, if it is in flight.
     pub(super) fn cancel(&mut self, key: Key) {
-        if self.queue.is_some() && self.book.is_in_flight(key) {
+        if self.queue.is_some() && self.slots.is_in_flight(key) {
             self.push_cancel(key);
         }
     }
 
     /// Whether [`take_next`](Self::take_next) would give something.
     pub(super) fn has_next(&mut self, key: Key) -> bool {
-        matches!(self.book.state(key), State::Streaming(stream) if !stream.is_waiting())
+        matches!(self.slots.state(key), State::Multishot(stream) if !stream.is_waiting())
     }
 
     pub(super) fn record_wake(&mut self, waker: LocalWaker) {
-        self.book.woken.push(waker);
+        self.slots.woken.push(waker);
     }
 
     /// Takes the lists of what reaping recorded; `wakers` is empty and is left as the next list.
     pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
-        mem::swap(wakers, &mut self.book.woken);
-        mem::take(&mut self.book.settling)
+        mem::swap(wakers, &mut self.slots.woken);
+        mem::take(&mut self.slots.settling)
     }
 
     /// How many buffers the kernel has picked since the last call.
-    pub(super) fn take_picked(&mut self) -> u16 {
-        self.book.take_picked()
+    pub(super) fn take_provided_count(&mut self) -> u16 {
+        self.slots.take_provided_count()
     }
 
     /// Gives memory back that is not needed any more.
     pub(super) fn trim(&mut self) {
-        self.book.trim();
-        self.queue.iter_mut().for_each(Queue::trim);
+        self.slots.trim();
+        self.queue.iter_mut().for_each(SubmissionQueue::trim);
     }
 
     /// Whether [`take_report`](Self::take_report) would give something.
@@ -328,16 +328,16 @@ impl<R: Ring> Flight<R> {
     }
 
     pub(super) fn metrics(&mut self) -> Metrics {
-        let queued = self.queue.as_mut().map_or(0, Queue::len);
-        let book = &self.book;
+        let queued = self.queue.as_mut().map_or(0, SubmissionQueue::len);
+        let slots = &self.slots;
         Metrics {
-            submitted: book.submitted,
-            completed: book.completed,
-            in_kernel: book.submitted - book.completed,
-            refused_enters: self.refusals.count(),
+            submitted: slots.submitted,
+            completed: slots.completed,
+            in_kernel: slots.submitted - slots.completed,
+            refused_enter_calls: self.refusals.count(),
             queued: queued as u64,
-            overflows: book.overflows,
-            enters: book.enters,
+            cq_overflows: slots.overflows,
+            enter_calls: slots.enters,
             ..Metrics::default()
         }
     }
@@ -351,7 +351,7 @@ impl<R: Ring> Flight<R> {
 
     /// The ring, while it is open.
     pub(super) fn ring(&mut self) -> Option<&mut R> {
-        self.queue.as_mut().map(Queue::ring)
+        self.queue.as_mut().map(SubmissionQueue::ring)
     }
 
     pub(super) fn is_queue_empty(&mut self) -> bool {
@@ -368,12 +368,12 @@ impl<R: Ring> Flight<R> {
 
     /// How many entries the kernel has not let go of.
     pub(super) fn in_flight(&self) -> usize {
-        self.book.in_flight()
+        self.slots.in_flight()
     }
 
     /// How many of those someone may ask about.
     pub(super) fn attended(&self) -> usize {
-        self.book.attended()
+        self.slots.attended()
     }
 
     /// Asks the kernel to cancel everything: with one entry if it can, else with one for each.
@@ -384,29 +384,29 @@ impl<R: Ring> Flight<R> {
             self.push_unattended(cancel, Key::UNATTENDED);
             return;
         }
-        let slots = self.book.slots.iter().filter(|(_, slot)| slot.state.in_flight());
+        let slots = self.slots.entries.iter().filter(|(_, slot)| slot.state.in_flight());
         let keys =
             slots.map(|(index, slot)| Key { index: index as u32, generation: slot.generation });
         for key in keys.collect::<Vec<_>>() {
             self.push_cancel(key);
         }
-        if self.book.bell_armed {
+        if self.slots.bell_armed {
             self.push_cancel(Key::BELL);
         }
     }
 
     /// Closes the ring and leaks what the kernel may still touch.
     pub(super) fn shut(&mut self) {
-        self.book.leak_abandoned();
+        self.slots.leak_abandoned();
         self.queue = None;
     }
 }
 
-impl<R> Drop for Flight<R> {
+impl<R> Drop for Core<R> {
     fn drop(&mut self) {
         // If it was not shut, because something panicked on the way there, the kernel may still
         // touch what abandoned operations left.
-        self.book.leak_abandoned();
+        self.slots.leak_abandoned();
     }
 }
 

@@ -21,26 +21,26 @@ use crate::sys::{Completion, Ring, SubmissionFlags, Wait, opcode};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A place that belongs to its holder. Dropped, what stands there is closed.
-pub(crate) struct Place {
+pub(crate) struct FileSlot {
     driver: Rc<Driver>,
     index: u32,
 }
 
-impl Place {
+impl FileSlot {
     /// Takes a free place, if there is one. If there is none that is counted, as there will be an
     /// ordinary descriptor instead.
-    pub(crate) fn take(driver: &Rc<Driver>) -> Option<Self> {
-        let place = Self::take_ahead(driver);
+    pub(crate) fn alloc(driver: &Rc<Driver>) -> Option<Self> {
+        let place = Self::alloc_ahead(driver);
         if place.is_none() {
-            driver.note_place_miss();
+            driver.note_file_slot_miss();
         }
         place
     }
 
     /// Takes a free place, if there is one, for a socket that may never come.
-    pub(crate) fn take_ahead(driver: &Rc<Driver>) -> Option<Self> {
-        let index = driver.flight.borrow_mut().take_place()?;
-        driver.places_taken.set(driver.places_taken.get() + 1);
+    pub(crate) fn alloc_ahead(driver: &Rc<Driver>) -> Option<Self> {
+        let index = driver.core.borrow_mut().alloc_file_slot()?;
+        driver.file_slots_taken.set(driver.file_slots_taken.get() + 1);
         Some(Self { driver: Rc::clone(driver), index })
     }
 
@@ -49,7 +49,7 @@ impl Place {
         DestinationSlot::try_from_slot_target(self.index).expect("a table has fewer places")
     }
 
-    /// Its name in an entry that uses what stands there, which is to have [`IS_PLACE`].
+    /// Its name in an entry that uses what stands there, which is to have [`FIXED_FILE`].
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
@@ -69,7 +69,7 @@ impl Place {
         let mut wait = Wait::No;
         let end = Instant::now() + PATIENCE;
         let completion = loop {
-            self.driver.flight.borrow_mut().turn(wait);
+            self.driver.core.borrow_mut().turn(wait);
             if let Some(completion) = self.driver.try_take(key) {
                 break completion;
             }
@@ -99,32 +99,32 @@ impl Orphan for Uninstalled {
 }
 
 /// The flag of an entry that names a place instead of a descriptor.
-pub(crate) const IS_PLACE: SubmissionFlags = SubmissionFlags::FIXED_FILE;
+pub(crate) const FIXED_FILE: SubmissionFlags = SubmissionFlags::FIXED_FILE;
 
-impl Drop for Place {
+impl Drop for FileSlot {
     fn drop(&mut self) {
-        self.driver.empty_place(self.index);
+        self.driver.close_file_slot(self.index);
     }
 }
 
 impl<R: Ring> Driver<R> {
     /// Whether the ring has a table of files.
-    pub(crate) fn has_table(&self) -> bool {
-        self.places > 0
+    pub(crate) fn has_file_table(&self) -> bool {
+        self.file_slots > 0
     }
 
     /// Counts a socket that found no place, if there is a table.
-    pub(crate) fn note_place_miss(&self) {
-        if self.has_table() {
-            self.place_misses.set(self.place_misses.get() + 1);
+    pub(crate) fn note_file_slot_miss(&self) {
+        if self.has_file_table() {
+            self.file_slot_misses.set(self.file_slot_misses.get() + 1);
         }
     }
 
     /// At the runtime's end the table goes as a whole.
-    fn empty_place(&self, index: u32) {
-        let mut flight = self.flight.borrow_mut();
-        if !flight.is_closing() {
-            flight.empty_place(index, opcode::Close::new(Fixed(index)).build());
+    fn close_file_slot(&self, index: u32) {
+        let mut core = self.core.borrow_mut();
+        if !core.is_closing() {
+            core.close_file_slot(index, opcode::Close::new(Fixed(index)).build());
         }
     }
 }

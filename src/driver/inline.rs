@@ -11,24 +11,24 @@
 use std::cell::Cell;
 
 /// Bytes that a turn may transfer directly: about two milliseconds' worth.
-const ALLOWANCE: usize = 4 * 1024 * 1024;
+const MAX_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 
 /// What an operation counts beside its bytes, as a call takes its time too.
-const A_CALL: usize = 1024;
+const CALL_COST: usize = 1024;
 
-pub(super) struct Direct {
+pub(super) struct InlineBudget {
     left: Cell<usize>,
     count: Cell<u64>,
 }
 
-impl Direct {
+impl InlineBudget {
     pub(super) fn new() -> Self {
-        Self { left: Cell::new(ALLOWANCE), count: Cell::new(0) }
+        Self { left: Cell::new(MAX_BYTES_PER_TURN), count: Cell::new(0) }
     }
 
     /// A turn begins.
     pub(super) fn refill(&self) {
-        self.left.set(ALLOWANCE);
+        self.left.set(MAX_BYTES_PER_TURN);
     }
 
     pub(super) fn is_spent(&self) -> bool {
@@ -37,13 +37,13 @@ impl Direct {
 
     /// Whether nothing has been done past the ring in this turn.
     pub(super) fn is_untouched(&self) -> bool {
-        self.left.get() == ALLOWANCE
+        self.left.get() == MAX_BYTES_PER_TURN
     }
 
     /// Counts an operation that was done, and its bytes.
     pub(super) fn spend(&self, bytes: usize) {
         self.count.set(self.count.get() + 1);
-        self.left.set(self.left.get().saturating_sub(A_CALL + bytes));
+        self.left.set(self.left.get().saturating_sub(CALL_COST + bytes));
     }
 
     /// How many operations were done so.

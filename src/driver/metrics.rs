@@ -15,26 +15,26 @@ pub struct Metrics {
     pub queued: u64,
     /// Times the completion queue was found overflown. Nothing is lost then, but it costs; make
     /// the queue larger with [`Builder::completions`](crate::Builder::completions).
-    pub overflows: u64,
+    pub cq_overflows: u64,
     /// Times the kernel was entered.
-    pub enters: u64,
+    pub enter_calls: u64,
     /// Times the kernel refused to be entered, for want of memory or of room for completions. Nothing
     /// is lost then, but nothing is begun either; after a second of it there is an
     /// [`Incident::EntersRefused`](crate::Incident::EntersRefused).
-    pub refused_enters: u64,
+    pub refused_enter_calls: u64,
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.
-    pub direct: u64,
+    pub inline_calls: u64,
     /// How many small buffers for receives are in use: as many as were wanted at the same time lately, at
     /// most [`Builder::small_leases`](crate::Builder::small_leases).
-    pub small_leases: usize,
+    pub provided_buffers_in_use: usize,
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
     /// them more with [`Builder::leases`](crate::Builder::leases).
-    pub lease_misses: u64,
+    pub buffer_misses: u64,
     /// Bytes of memory of their own that such receives have now, counting what has been received by them
     /// and is kept; see [`Builder::own_leases`](crate::Builder::own_leases).
-    pub own_lease_bytes: usize,
-    /// Direct descriptors that were made or prepared for; see
+    pub fallback_buffer_bytes: usize,
+    /// InlineBudget descriptors that were made or prepared for; see
     /// [`Builder::direct_descriptors`](crate::Builder::direct_descriptors).
     pub direct_descriptors: u64,
     /// Times there was no place for one, so that there was an ordinary descriptor instead.
@@ -46,7 +46,7 @@ pub struct Metrics {
     /// [`TcpStream::write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy).
     pub zero_copy_sends: u64,
     /// Times a send had to wait until its connection had room for more, because the peer read too slowly.
-    pub room_waits: u64,
+    pub send_stalls: u64,
     /// Times an accept had to wait because descriptors or memory had run out.
     pub accept_stalls: u64,
     /// Accepts that failed for another reason; they were tried again.

@@ -49,16 +49,16 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::task::{Poll, Waker};
 
-pub(crate) use buffers::{LeaseSize, LeaseSizes, Taken};
-pub(crate) use file_table::{IS_PLACE, Place};
+pub(crate) use buffers::{BufferSize, BufferSizes, OwnedBuffer};
+pub(crate) use file_table::{FIXED_FILE, FileSlot};
 pub use metrics::Metrics;
 pub(crate) use slot::{Key, Orphan};
 pub(crate) use timers::TimerKey;
 
-use self::core::Flight;
+use self::core::Core;
 use accepts::Accepts;
-use buffers::Leases;
-use inline::Direct;
+use buffers::Buffers;
+use inline::InlineBudget;
 use slot::State;
 use timers::Clock;
 use timers::Wheel;
@@ -72,22 +72,22 @@ use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
 pub(crate) struct Driver<R = KernelRing> {
-    flight: RefCell<Flight<R>>,
+    core: RefCell<Core<R>>,
     wheel: RefCell<Wheel>,
     clock: Clock,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
     spare_wakers: Cell<Vec<LocalWaker>>,
     timers_a_turn: usize,
-    direct: Direct,
-    leases: Leases,
+    inline: InlineBudget,
+    buffers: Buffers,
     trimming: Trimming,
-    places: u32,
-    places_taken: Cell<u64>,
-    place_misses: Cell<u64>,
+    file_slots: u32,
+    file_slots_taken: Cell<u64>,
+    file_slot_misses: Cell<u64>,
     capabilities: Capabilities,
     multishot_receives: Cell<u64>,
     zero_copy_sends: Cell<u64>,
-    room_waits: Cell<u64>,
+    send_stalls: Cell<u64>,
     accepts: Accepts,
     incidents: IncidentHook,
 }
@@ -98,9 +98,9 @@ pub(crate) struct Settings {
     /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
     /// would pile up in front of the tasks that wait for the kernel.
     pub(crate) timers_a_turn: usize,
-    pub(crate) leases: LeaseSizes,
+    pub(crate) buffers: BufferSizes,
     /// How many places the ring's table of files has, if it has one.
-    pub(crate) places: u32,
+    pub(crate) file_slots: u32,
     pub(crate) is_clock_stopped: bool,
 }
 
@@ -115,20 +115,20 @@ impl<R: Ring> Driver<R> {
     ) -> Self {
         let clock = Clock::new(settings.is_clock_stopped);
         Self {
-            flight: RefCell::new(Flight::new(ring, bell, settings.places)),
+            core: RefCell::new(Core::new(ring, bell, settings.file_slots)),
             wheel: RefCell::new(Wheel::new(clock.now())),
             clock,
             spare_wakers: Cell::default(),
             timers_a_turn: settings.timers_a_turn,
-            direct: Direct::new(),
-            leases: Leases::new(settings.leases),
+            inline: InlineBudget::new(),
+            buffers: Buffers::new(settings.buffers),
             trimming: Trimming::new(),
-            places: settings.places,
-            places_taken: Cell::new(0),
-            place_misses: Cell::new(0),
+            file_slots: settings.file_slots,
+            file_slots_taken: Cell::new(0),
+            file_slot_misses: Cell::new(0),
             multishot_receives: Cell::new(0),
             zero_copy_sends: Cell::new(0),
-            room_waits: Cell::new(0),
+            send_stalls: Cell::new(0),
             capabilities,
             accepts: Accepts::default(),
             incidents,
@@ -137,7 +137,7 @@ impl<R: Ring> Driver<R> {
 
     /// Whether nothing new is taken any more.
     pub(crate) fn is_closing(&self) -> bool {
-        self.flight.borrow().is_closing()
+        self.core.borrow().is_closing()
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
@@ -157,7 +157,7 @@ impl<R: Ring> Driver<R> {
         }
         let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.flight.borrow_mut().submit(entry, state) }
+        unsafe { self.core.borrow_mut().submit(entry, state) }
     }
 
     /// [`submit`](Self::submit) with a link timeout that cancels the operation in the kernel.
@@ -177,7 +177,7 @@ impl<R: Ring> Driver<R> {
         }
         let state = State::waiting(LocalWaker::new(waker));
         // SAFETY: the caller keeps the entries' memory.
-        unsafe { self.flight.borrow_mut().submit_with_timeout(entry, timeout, state) }
+        unsafe { self.core.borrow_mut().submit_with_timeout(entry, timeout, state) }
     }
 
     /// Queues an operation that completes many times. At `bound` completions that nobody has taken
@@ -188,7 +188,7 @@ impl<R: Ring> Driver<R> {
     /// As for [`submit`](Self::submit), until the last completion.
     pub(crate) unsafe fn submit_multishot(&self, entry: Submission, bound: u32) -> Option<Key> {
         // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.flight.borrow_mut().submit(entry, State::streaming(bound)) }
+        unsafe { self.core.borrow_mut().submit(entry, State::multishot(bound)) }
     }
 
     /// Queues an operation that completes with its result, and then once more to say that the memory it
@@ -197,9 +197,9 @@ impl<R: Ring> Driver<R> {
     /// # Safety
     ///
     /// As for [`submit`](Self::submit), until the last completion.
-    pub(crate) unsafe fn submit_with_notice(&self, entry: Submission) -> Option<Key> {
+    pub(crate) unsafe fn submit_with_notification(&self, entry: Submission) -> Option<Key> {
         // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.flight.borrow_mut().submit(entry, State::with_notice()) }
+        unsafe { self.core.borrow_mut().submit(entry, State::with_notification()) }
     }
 
     /// Queues an operation that nobody waits for; `orphan` settles its result. If the driver is
@@ -209,30 +209,30 @@ impl<R: Ring> Driver<R> {
     ///
     /// What the entry points to is kept by `orphan`.
     pub(crate) unsafe fn submit_detached(&self, entry: Submission, mut orphan: Box<dyn Orphan>) {
-        let mut flight = self.flight.borrow_mut();
-        if flight.is_closing() {
-            drop(flight);
+        let mut core = self.core.borrow_mut();
+        if core.is_closing() {
+            drop(core);
             orphan.settle(Completion::failed(ECANCELED));
             return;
         }
         // SAFETY: the slot keeps the orphan until the entry's last completion.
-        unsafe { flight.submit(entry, State::abandoned(orphan)) };
+        unsafe { core.submit(entry, State::abandoned(orphan)) };
     }
 
     /// Asks for the completion of a one-shot operation; a result frees the slot.
     pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Poll<Completion> {
-        self.poll_slot(key, waker, |flight| flight.take_completed(key))
+        self.poll_slot(key, waker, |core| core.take_completed(key))
     }
 
     /// Asks for the next completion of a multishot operation; `None` after the last one, which
     /// frees the slot.
     pub(crate) fn poll_next(&self, key: Key, waker: &Waker) -> Poll<Option<Completion>> {
-        self.poll_slot(key, waker, |flight| flight.take_next(key))
+        self.poll_slot(key, waker, |core| core.take_next(key))
     }
 
     /// Whether a completion of a multishot operation is there, or its end.
     pub(crate) fn has_next(&self, key: Key) -> bool {
-        self.flight.borrow_mut().has_next(key)
+        self.core.borrow_mut().has_next(key)
     }
 
     /// Takes what a slot has by `take`, or leaves `waker` in it.
@@ -240,27 +240,27 @@ impl<R: Ring> Driver<R> {
         &self,
         key: Key,
         waker: &Waker,
-        take: impl Fn(&mut Flight<R>) -> Option<T>,
+        take: impl Fn(&mut Core<R>) -> Option<T>,
     ) -> Poll<T> {
         let mut fresh = None;
         loop {
-            let mut flight = self.flight.borrow_mut();
-            if let Some(taken) = take(&mut flight) {
+            let mut core = self.core.borrow_mut();
+            if let Some(taken) = take(&mut core) {
                 return Poll::Ready(taken);
             }
-            let state = flight.state(key);
+            let state = core.state(key);
             if state.waker().is_some_and(|present| present.will_wake(waker)) {
                 return Poll::Pending;
             }
-            // Cloning and dropping wakers is foreign code: never while the flight is borrowed. What
+            // Cloning and dropping wakers is foreign code: never while the core is borrowed. What
             // it calls may bring the completion, so look once more.
             let Some(clone) = fresh.take() else {
-                drop(flight);
+                drop(core);
                 fresh = Some(LocalWaker::new(waker));
                 continue;
             };
             let old = state.set_waker(clone);
-            drop(flight);
+            drop(core);
             drop(old);
             return Poll::Pending;
         }
@@ -268,7 +268,7 @@ impl<R: Ring> Driver<R> {
 
     /// Takes the result of a one-shot operation if it is there, and then frees the slot.
     pub(crate) fn try_take(&self, key: Key) -> Option<Completion> {
-        self.flight.borrow_mut().take_completed(key)
+        self.core.borrow_mut().take_completed(key)
     }
 
     /// The future of an operation is gone: keeps what it leaves behind until the kernel is done
@@ -291,14 +291,14 @@ impl<R: Ring> Driver<R> {
     }
 
     fn part_with(&self, key: Key, orphan: Box<dyn Orphan>, keeper: Option<Box<dyn Orphan>>) {
-        let mut flight = self.flight.borrow_mut();
-        if flight.state(key).in_flight() {
-            let waker = flight.abandon(key, orphan, keeper);
-            drop(flight);
+        let mut core = self.core.borrow_mut();
+        if core.state(key).in_flight() {
+            let waker = core.abandon(key, orphan, keeper);
+            drop(core);
             drop(waker);
         } else {
-            let state = flight.free(key);
-            drop(flight);
+            let state = core.free(key);
+            drop(core);
             state.into_abandoned(orphan).settle();
         }
     }
@@ -306,60 +306,60 @@ impl<R: Ring> Driver<R> {
     /// Leaves nothing of an operation that points to no memory and whose outcome means nothing any more;
     /// the kernel is asked to end it.
     pub(crate) fn discard(&self, key: Key) {
-        let state = self.flight.borrow_mut().discard(key);
+        let state = self.core.borrow_mut().discard(key);
         drop(state);
     }
 
     /// Takes the oldest completion of a multishot operation, if there is one.
     pub(crate) fn try_next(&self, key: Key) -> Option<Completion> {
-        let mut flight = self.flight.borrow_mut();
-        if flight.has_next(key) { flight.take_next(key).flatten() } else { None }
+        let mut core = self.core.borrow_mut();
+        if core.has_next(key) { core.take_next(key).flatten() } else { None }
     }
 
     /// Frees the slot of a multishot operation whose last completion has been taken.
     pub(crate) fn free_ended(&self, key: Key) {
-        let state = self.flight.borrow_mut().free(key);
+        let state = self.core.borrow_mut().free(key);
         drop(state);
     }
 
     /// Asks the kernel to end an operation whose future stays to take what it brings.
     pub(crate) fn cancel(&self, key: Key) {
-        self.flight.borrow_mut().cancel(key);
+        self.core.borrow_mut().cancel(key);
     }
 
     /// Whether an operation may be done by a system call now instead of an entry.
-    pub(crate) fn may_go_direct(&self) -> bool {
-        !self.direct.is_spent() && !self.is_closing()
+    pub(crate) fn may_run_inline(&self) -> bool {
+        !self.inline.is_spent() && !self.is_closing()
     }
 
     /// Whether nothing has been done in this turn yet, by an entry or past the ring.
     pub(crate) fn is_first_of_turn(&self) -> bool {
-        self.direct.is_untouched() && self.flight.borrow_mut().is_queue_empty()
+        self.inline.is_untouched() && self.core.borrow_mut().is_queue_empty()
     }
 
     /// Counts an operation that was done by a system call.
-    pub(crate) fn note_direct(&self, bytes: usize) {
-        self.direct.spend(bytes);
+    pub(crate) fn note_inline_call(&self, bytes: usize) {
+        self.inline.spend(bytes);
     }
 
     /// Whether so much has been done past the ring that the turn should end.
     pub(crate) fn is_turn_spent(&self) -> bool {
-        self.direct.is_spent()
+        self.inline.is_spent()
     }
 
     /// One turn: submit, wait if `may_wait` and nothing is at hand, collect, wake.
     pub(crate) fn turn(&self, may_wait: bool) {
-        self.direct.refill();
-        let picked = self.flight.borrow_mut().take_picked();
-        self.leases.collect(picked);
+        self.inline.refill();
+        let picked = self.core.borrow_mut().take_provided_count();
+        self.buffers.collect(picked);
         let wait = if may_wait { self.longest_wait() } else { Wait::No };
-        let has_brought = self.flight.borrow_mut().turn(wait);
+        let has_brought = self.core.borrow_mut().turn(wait);
         if may_wait && !has_brought && self.clock.may_jump() {
             self.jump();
         }
         self.fire_timers(self.timers_a_turn);
         self.run_aftermath();
-        if self.flight.borrow().has_report() {
+        if self.core.borrow().has_report() {
             self.report_incident();
         }
         if self.trimming.is_due() {
@@ -369,9 +369,9 @@ impl<R: Ring> Driver<R> {
 
     /// Gives memory back that was needed at a peak.
     fn trim(&self) {
-        self.flight.borrow_mut().trim();
+        self.core.borrow_mut().trim();
         self.wheel.borrow_mut().trim();
-        self.leases.trim();
+        self.buffers.trim();
         let mut wakers = self.spare_wakers.take();
         trim(&mut wakers);
         self.spare_wakers.set(wakers);
@@ -379,7 +379,7 @@ impl<R: Ring> Driver<R> {
 
     #[cold]
     fn report_incident(&self) {
-        let report = self.flight.borrow_mut().take_report();
+        let report = self.core.borrow_mut().take_report();
         if let Some(incident) = report {
             (self.incidents)(&incident);
         }
@@ -388,7 +388,7 @@ impl<R: Ring> Driver<R> {
     /// Wakes what was recorded and settles what came too late. Runs foreign code.
     pub(crate) fn run_aftermath(&self) {
         let mut wakers = self.spare_wakers.take();
-        let settling = self.flight.borrow_mut().take_aftermath(&mut wakers);
+        let settling = self.core.borrow_mut().take_aftermath(&mut wakers);
         for abandoned in settling {
             self.report_panic(catch_panic(|| abandoned.settle()));
         }
@@ -416,8 +416,8 @@ impl<R: Ring> Driver<R> {
     }
 
     /// Counts a send that waits for room.
-    pub(crate) fn note_room_wait(&self) {
-        self.room_waits.set(self.room_waits.get() + 1);
+    pub(crate) fn note_send_stall(&self) {
+        self.send_stalls.set(self.send_stalls.get() + 1);
     }
 
     /// Where what nobody would hear of goes.
@@ -426,17 +426,17 @@ impl<R: Ring> Driver<R> {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
-        let mut metrics = self.flight.borrow_mut().metrics();
+        let mut metrics = self.core.borrow_mut().metrics();
         metrics.timers = self.wheel.borrow().len();
-        metrics.direct = self.direct.count();
-        metrics.small_leases = self.leases.small_in_use();
-        metrics.lease_misses = self.leases.misses();
-        metrics.own_lease_bytes = self.leases.own_bytes();
-        metrics.direct_descriptors = self.places_taken.get();
-        metrics.direct_descriptor_misses = self.place_misses.get();
+        metrics.inline_calls = self.inline.count();
+        metrics.provided_buffers_in_use = self.buffers.small_in_use();
+        metrics.buffer_misses = self.buffers.misses();
+        metrics.fallback_buffer_bytes = self.buffers.own_bytes();
+        metrics.direct_descriptors = self.file_slots_taken.get();
+        metrics.direct_descriptor_misses = self.file_slot_misses.get();
         metrics.multishot_receives = self.multishot_receives.get();
         metrics.zero_copy_sends = self.zero_copy_sends.get();
-        metrics.room_waits = self.room_waits.get();
+        metrics.send_stalls = self.send_stalls.get();
         self.accepts.fill(&mut metrics);
         metrics
     }

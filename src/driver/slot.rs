@@ -8,7 +8,7 @@
 //! |-------------|------------|------------|---------------------------|--------------------------|------------------------|
 //! | `Waiting`   | waits      | works      | → `Completed`, wake       | keep the newest waker    | → `Abandoned`, cancel  |
 //! | `Completed` | waits      | is done    | impossible                | → freed, take the result | → freed, take the result |
-//! | `Streaming` | waits      | works      | queue; last one: ended    | take from the queue; ended and empty → freed | → `Abandoned`, cancel; ended → freed |
+//! | `Multishot` | waits      | works      | queue; last one: ended    | take from the queue; ended and empty → freed | → `Abandoned`, cancel; ended → freed |
 //! | `Abandoned` | is gone    | works      | queue; last one: → freed, *settle* | impossible      | impossible             |
 //! | `Discarded` | is gone    | works      | nothing; last one: → freed | impossible              | impossible             |
 //!
@@ -28,7 +28,7 @@
 
 use std::mem;
 
-use super::completion_list::Untaken;
+use super::completion_list::CompletionList;
 use crate::sys::Completion;
 use crate::task::LocalWaker;
 
@@ -69,12 +69,12 @@ impl Key {
     }
 
     /// The name of the entry that empties a place.
-    pub(super) fn to_empty(place: u32) -> Self {
+    pub(super) fn to_close(place: u32) -> Self {
         Self { index: Self::SLOTS, generation: place }
     }
 
     /// If this is the name of an entry that empties a place: which one.
-    pub(super) fn emptied(self) -> Option<u32> {
+    pub(super) fn closed_file_slot(self) -> Option<u32> {
         (self.index == Self::SLOTS).then_some(self.generation)
     }
 
@@ -88,32 +88,32 @@ impl Key {
 }
 
 /// A multishot operation whose future (a stream) is alive.
-pub(super) struct Stream {
+pub(super) struct MultishotState {
     waker: Option<LocalWaker>,
-    untaken: Untaken,
+    untaken: CompletionList,
     /// How many untaken completions are enough.
     bound: u32,
     stopping: bool,
     ended: bool,
-    notice: Notice,
+    notification: Notification,
 }
 
 /// Whether an operation completes once more after its result, only to say that its memory is free. It is
 /// past being cancelled then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Notice {
+enum Notification {
     /// It does not.
     None,
     /// The result is yet to come.
     Follows,
     /// The result has come.
-    IsDue,
+    Pending,
 }
 
-impl Notice {
+impl Notification {
     fn note(&mut self, completion: Completion) {
         if *self == Self::Follows && completion.more() {
-            *self = Self::IsDue;
+            *self = Self::Pending;
         }
     }
 }
@@ -121,7 +121,7 @@ impl Notice {
 /// An operation whose future is gone.
 pub(super) struct Abandoned {
     orphan: Box<dyn Orphan>,
-    completions: Untaken,
+    completions: CompletionList,
     /// What is left for the notice, if one follows the result.
     keeper: Option<Box<dyn Orphan>>,
     /// Whether only the notice is to come.
@@ -130,7 +130,7 @@ pub(super) struct Abandoned {
 
 impl Abandoned {
     fn new(orphan: Box<dyn Orphan>) -> Self {
-        Self { orphan, completions: Untaken::default(), keeper: None, is_past_cancel: false }
+        Self { orphan, completions: CompletionList::default(), keeper: None, is_past_cancel: false }
     }
 
     /// The kernel has completed the entry, perhaps not for the last time.
@@ -160,7 +160,7 @@ impl Abandoned {
 pub(super) enum State {
     Waiting(LocalWaker),
     Completed(Completion),
-    Streaming(Stream),
+    Multishot(MultishotState),
     Abandoned(Box<Abandoned>),
     Discarded,
 }
@@ -194,13 +194,13 @@ impl State {
         Self::Waiting(waker)
     }
 
-    pub(super) fn streaming(bound: u32) -> Self {
-        Self::Streaming(Stream::new(bound, Notice::None))
+    pub(super) fn multishot(bound: u32) -> Self {
+        Self::Multishot(MultishotState::new(bound, Notification::None))
     }
 
     /// An operation that completes with its result, and then once more.
-    pub(super) fn with_notice() -> Self {
-        Self::Streaming(Stream::new(u32::MAX, Notice::Follows))
+    pub(super) fn with_notification() -> Self {
+        Self::Multishot(MultishotState::new(u32::MAX, Notification::Follows))
     }
 
     /// An operation that never had a future.
@@ -211,7 +211,7 @@ impl State {
     /// Whether only the notice is to come, which no cancel brings nearer.
     pub(super) fn is_past_cancel(&self) -> bool {
         match self {
-            Self::Streaming(stream) => stream.notice == Notice::IsDue,
+            Self::Multishot(stream) => stream.notification == Notification::Pending,
             Self::Abandoned(abandoned) => abandoned.is_past_cancel,
             Self::Waiting(_) | Self::Completed(_) | Self::Discarded => false,
         }
@@ -222,7 +222,7 @@ impl State {
         match self {
             Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => true,
             Self::Completed(_) => false,
-            Self::Streaming(stream) => !stream.ended,
+            Self::Multishot(stream) => !stream.ended,
         }
     }
 
@@ -230,7 +230,7 @@ impl State {
     pub(super) fn waker(&self) -> Option<&LocalWaker> {
         match self {
             Self::Waiting(waker) => Some(waker),
-            Self::Streaming(stream) => stream.waker.as_ref(),
+            Self::Multishot(stream) => stream.waker.as_ref(),
             Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => None,
         }
     }
@@ -239,7 +239,7 @@ impl State {
     pub(super) fn set_waker(&mut self, waker: LocalWaker) -> Option<LocalWaker> {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
-            Self::Streaming(stream) => stream.waker.replace(waker),
+            Self::Multishot(stream) => stream.waker.replace(waker),
             Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
                 unreachable!("nobody waits for this slot")
             }
@@ -255,7 +255,7 @@ impl State {
                 };
                 Effect::Wake(waker)
             }
-            Self::Streaming(stream) => stream.complete(completion),
+            Self::Multishot(stream) => stream.complete(completion),
             Self::Abandoned(abandoned) => abandoned.complete(completion),
             Self::Discarded if completion.more() => Effect::None,
             Self::Discarded => Effect::Free,
@@ -275,10 +275,14 @@ impl State {
         keeper: Option<Box<dyn Orphan>>,
     ) -> Option<LocalWaker> {
         let (waker, completions, is_past_cancel) = match mem::replace(self, Self::Discarded) {
-            Self::Waiting(waker) => (Some(waker), Untaken::default(), false),
-            Self::Streaming(Stream { waker, untaken, notice, .. }) => {
-                debug_assert_eq!(keeper.is_some(), notice == Notice::Follows, "one for the notice");
-                (waker, untaken, notice == Notice::IsDue)
+            Self::Waiting(waker) => (Some(waker), CompletionList::default(), false),
+            Self::Multishot(MultishotState { waker, untaken, notification, .. }) => {
+                debug_assert_eq!(
+                    keeper.is_some(),
+                    notification == Notification::Follows,
+                    "one for the notice"
+                );
+                (waker, untaken, notification == Notification::Pending)
             }
             Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
                 unreachable!("only an operation in flight, with a future, can be abandoned")
@@ -299,8 +303,8 @@ impl State {
     /// The future is gone after the last completion: what it has not taken is late.
     pub(super) fn into_abandoned(self, orphan: Box<dyn Orphan>) -> Abandoned {
         let completions = match self {
-            Self::Completed(completion) => Untaken::from(completion),
-            Self::Streaming(stream) => stream.untaken,
+            Self::Completed(completion) => CompletionList::from(completion),
+            Self::Multishot(stream) => stream.untaken,
             Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => {
                 unreachable!("the operation is in flight")
             }
@@ -309,14 +313,14 @@ impl State {
     }
 }
 
-impl Stream {
-    fn new(bound: u32, notice: Notice) -> Self {
-        let untaken = Untaken::default();
-        Self { waker: None, untaken, bound, stopping: false, ended: false, notice }
+impl MultishotState {
+    fn new(bound: u32, notification: Notification) -> Self {
+        let untaken = CompletionList::default();
+        Self { waker: None, untaken, bound, stopping: false, ended: false, notification }
     }
 
     fn complete(&mut self, completion: Completion) -> Effect {
-        self.notice.note(completion);
+        self.notification.note(completion);
         self.untaken.push(completion);
         self.ended = !completion.more();
         let waker = self.waker.take();

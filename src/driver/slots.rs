@@ -13,8 +13,8 @@ use crate::sys::errno::ENOENT;
 use crate::task::LocalWaker;
 
 #[derive(Default)]
-pub(super) struct Book {
-    pub(super) slots: Slab<Slot>,
+pub(super) struct Slots {
+    pub(super) entries: Slab<Slot>,
     generation: u32,
     /// Entries in flight that have a slot.
     attended: usize,
@@ -27,7 +27,7 @@ pub(super) struct Book {
     /// not find although they are in flight.
     pub(super) to_cancel: Vec<Key>,
     /// Places of the ring's table in which nothing stands.
-    pub(super) free_places: Vec<u32>,
+    pub(super) free_file_slots: Vec<u32>,
     /// Entries pushed, taken by the kernel, and completed for the last time.
     pub(super) pushed: u64,
     pub(super) submitted: u64,
@@ -38,17 +38,17 @@ pub(super) struct Book {
     pub(super) enters: u64,
 }
 
-impl Book {
+impl Slots {
     /// With a table of so many places, all free; the first is the next to be taken.
-    pub(super) fn with_places(count: u32) -> Self {
-        Self { free_places: (0..count).rev().collect(), ..Self::default() }
+    pub(super) fn with_file_slots(count: u32) -> Self {
+        Self { free_file_slots: (0..count).rev().collect(), ..Self::default() }
     }
 
     /// Opens a slot for an entry that is about to be pushed.
     pub(super) fn open(&mut self, state: State) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let index = u32::try_from(self.slots.insert(Slot { generation, state })).ok();
+        let index = u32::try_from(self.entries.insert(Slot { generation, state })).ok();
         let index = index.filter(|&index| index < Key::SLOTS);
         self.attended += 1;
         Key { index: index.expect("fewer than 2^31 operations"), generation }
@@ -56,7 +56,7 @@ impl Book {
 
     /// The state of an operation, which must not have been freed.
     pub(super) fn state(&mut self, key: Key) -> &mut State {
-        let slot = self.slots.get_mut(key.index as usize);
+        let slot = self.entries.get_mut(key.index as usize);
         let slot = slot.filter(|slot| slot.generation == key.generation);
         &mut slot.expect("a slot lives until its last completion has been taken").state
     }
@@ -64,7 +64,7 @@ impl Book {
     /// Frees a slot that is not in flight.
     pub(super) fn free(&mut self, key: Key) -> State {
         debug_assert!(!self.state(key).in_flight());
-        self.slots.remove(key.index as usize).state
+        self.entries.remove(key.index as usize).state
     }
 
     /// How many entries the kernel has not completed for the last time.
@@ -90,9 +90,9 @@ impl Book {
             self.unattended -= usize::from(last);
             return self.record_cancel(target, completion);
         }
-        if let Some(place) = key.emptied() {
+        if let Some(place) = key.closed_file_slot() {
             self.unattended -= 1;
-            self.free_places.push(place);
+            self.free_file_slots.push(place);
             return;
         }
         if key == Key::BELL || key == Key::UNATTENDED {
@@ -110,12 +110,12 @@ impl Book {
                 self.woken.extend(waker);
             }
             Effect::Settle => {
-                if let State::Abandoned(abandoned) = self.slots.remove(key.index as usize).state {
+                if let State::Abandoned(abandoned) = self.entries.remove(key.index as usize).state {
                     self.settling.push(*abandoned);
                 }
             }
             Effect::SettleResult(abandoned) => self.settling.push(abandoned),
-            Effect::Free => drop(self.slots.remove(key.index as usize)),
+            Effect::Free => drop(self.entries.remove(key.index as usize)),
         }
     }
 
@@ -131,18 +131,18 @@ impl Book {
 
     /// Whether the kernel will complete the operation once more.
     pub(super) fn is_in_flight(&self, key: Key) -> bool {
-        let slot = self.slots.get(key.index as usize);
+        let slot = self.entries.get(key.index as usize);
         slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
     }
 
     /// How many buffers the kernel has picked since the last call.
-    pub(super) fn take_picked(&mut self) -> u16 {
+    pub(super) fn take_provided_count(&mut self) -> u16 {
         mem::take(&mut self.picked)
     }
 
     /// Gives memory back that far fewer operations need than once did.
     pub(super) fn trim(&mut self) {
-        trim_slab(&mut self.slots);
+        trim_slab(&mut self.entries);
         trim(&mut self.woken);
         trim(&mut self.settling);
         trim(&mut self.to_cancel);
@@ -150,10 +150,10 @@ impl Book {
 
     /// Leaks what the kernel may still touch.
     pub(super) fn leak_abandoned(&mut self) {
-        let slots = self.slots.iter();
+        let slots = self.entries.iter();
         let abandoned = slots.filter(|(_, slot)| matches!(slot.state, State::Abandoned(_)));
         for index in abandoned.map(|(index, _)| index).collect::<Vec<_>>() {
-            if let State::Abandoned(abandoned) = self.slots.remove(index).state {
+            if let State::Abandoned(abandoned) = self.entries.remove(index).state {
                 abandoned.leak();
             }
         }

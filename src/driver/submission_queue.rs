@@ -26,13 +26,13 @@ impl Chain {
     }
 }
 
-pub(super) struct Queue<R> {
+pub(super) struct SubmissionQueue<R> {
     ring: R,
     /// What waits for room in the ring. Whoever put it here promised to keep its memory.
     backlog: VecDeque<Chain>,
 }
 
-impl<R: Ring> Queue<R> {
+impl<R: Ring> SubmissionQueue<R> {
     pub(super) fn new(ring: R) -> Self {
         Self { ring, backlog: VecDeque::new() }
     }

@@ -14,7 +14,7 @@ use std::{io, mem};
 use super::Descriptor;
 use super::accept_each::{Accepts, Arrival, BATCH, WAVE};
 use super::multishot::Multishot;
-use crate::driver::{Driver, Orphan, Place};
+use crate::driver::{Driver, FileSlot, Orphan};
 use crate::sys::errno::{self, ECANCELED};
 use crate::sys::socket::{self, SOCK_CLOEXEC};
 use crate::sys::types::Fd;
@@ -141,14 +141,14 @@ impl Acceptor {
     }
 
     /// A place for a connection, if it is to stand in one and one is free.
-    fn take_place(&self) -> Option<Place> {
-        if self.is_direct { Place::take_ahead(&self.driver) } else { None }
+    fn take_place(&self) -> Option<FileSlot> {
+        if self.is_direct { FileSlot::alloc_ahead(&self.driver) } else { None }
     }
 
     /// A connection has come. That it found no place is counted.
     fn taken(&self, arrival: Arrival) -> Accepted {
         if self.is_direct && !arrival.has_place {
-            self.driver.note_place_miss();
+            self.driver.note_file_slot_miss();
         }
         arrival.accepted
     }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use super::accept::{Accepted, connection};
 use super::{Descriptor, Op, Operation, Step};
-use crate::driver::{Driver, Place};
+use crate::driver::{Driver, FileSlot};
 use crate::sys::address::RawAddress;
 use crate::sys::socket::SOCK_CLOEXEC;
 use crate::sys::types::Fd;
@@ -44,7 +44,7 @@ impl Accepts {
         &mut self,
         driver: &Rc<Driver>,
         listener: &Rc<OwnedFd>,
-        place: Option<Place>,
+        place: Option<FileSlot>,
         context: &mut Context<'_>,
     ) -> bool {
         let mut accept = Op::new(driver, AcceptOne::new(listener, place));
@@ -84,17 +84,17 @@ pub(super) struct Arrival {
 
 pub(super) struct AcceptOne {
     listener: Rc<OwnedFd>,
-    place: Option<Place>,
+    place: Option<FileSlot>,
     peer: Box<RawAddress>,
 }
 
 impl AcceptOne {
-    fn new(listener: &Rc<OwnedFd>, place: Option<Place>) -> Self {
+    fn new(listener: &Rc<OwnedFd>, place: Option<FileSlot>) -> Self {
         Self { listener: Rc::clone(listener), place, peer: Box::new(RawAddress::empty()) }
     }
 
     /// What a successful accept has made. Dropped, it is closed.
-    fn descriptor(place: Option<Place>, completion: Completion) -> io::Result<Descriptor> {
+    fn descriptor(place: Option<FileSlot>, completion: Completion) -> io::Result<Descriptor> {
         match place {
             Some(place) => completion.result().map(|_| Descriptor::direct(place)),
             None => connection(completion).map(Descriptor::from),

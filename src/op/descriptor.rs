@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use crate::driver::{IS_PLACE, Place};
+use crate::driver::{FIXED_FILE, FileSlot};
 use crate::error::Describe;
 use crate::sys::Submission;
 use crate::sys::types::Fd;
@@ -12,20 +12,20 @@ use crate::sys::types::Fd;
 /// A descriptor of the process, or a place in the ring's table, or both: what stands in a place gets a
 /// descriptor when a system call needs one.
 pub(crate) struct Descriptor {
-    place: Option<Place>,
+    place: Option<FileSlot>,
     fd: OnceCell<OwnedFd>,
 }
 
 impl Descriptor {
     /// Of a socket that stands in a place.
-    pub(crate) fn direct(place: Place) -> Self {
+    pub(crate) fn direct(place: FileSlot) -> Self {
         Self { place: Some(place), fd: OnceCell::new() }
     }
 
     /// Makes an entry that uses it.
     pub(super) fn entry(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
         match (&self.place, self.fd.get()) {
-            (Some(place), _) => build(Fd(place.index() as i32)).flags(IS_PLACE),
+            (Some(place), _) => build(Fd(place.index() as i32)).flags(FIXED_FILE),
             (None, Some(fd)) => build(Fd(fd.as_raw_fd())),
             (None, None) => unreachable!("what has no place has a descriptor"),
         }
@@ -60,7 +60,7 @@ impl Descriptor {
     }
 
     /// The place, if there is one, and the descriptor, if there is one.
-    pub(super) fn into_parts(self) -> (Option<Place>, Option<OwnedFd>) {
+    pub(super) fn into_parts(self) -> (Option<FileSlot>, Option<OwnedFd>) {
         (self.place, self.fd.into_inner())
     }
 }

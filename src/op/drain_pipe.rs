@@ -9,13 +9,13 @@ use super::{Operation, Socket, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
 use crate::sys::poll::WRITABLE;
-use crate::sys::splice_pipe::Pipe;
+use crate::sys::splice_pipe::SplicePipe;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Moves so many bytes, by calls that never wait.
 pub(crate) struct DrainPipe {
     socket: Rc<Socket>,
-    pipe: Rc<Pipe>,
+    pipe: Rc<SplicePipe>,
     left: usize,
     /// Whether more is to follow.
     more: bool,
@@ -25,7 +25,12 @@ pub(crate) struct DrainPipe {
 
 impl DrainPipe {
     /// The socket has a descriptor of the process.
-    pub(crate) fn new(socket: &Rc<Socket>, pipe: &Rc<Pipe>, length: usize, more: bool) -> Self {
+    pub(crate) fn new(
+        socket: &Rc<Socket>,
+        pipe: &Rc<SplicePipe>,
+        length: usize,
+        more: bool,
+    ) -> Self {
         let (socket, pipe) = (Rc::clone(socket), Rc::clone(pipe));
         Self { socket, pipe, left: length, more, yields: false }
     }

@@ -8,20 +8,20 @@ use std::rc::Rc;
 use super::{Operation, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
-use crate::sys::splice_pipe::Pipe;
+use crate::sys::splice_pipe::SplicePipe;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, opcode};
 
 /// Moves some bytes from a place of the file on; none at its end. The pipe is empty.
 pub(crate) struct FillPipe {
     file: Rc<OwnedFd>,
-    pipe: Rc<Pipe>,
+    pipe: Rc<SplicePipe>,
     offset: u64,
     length: u32,
 }
 
 impl FillPipe {
-    pub(crate) fn new(file: &Rc<OwnedFd>, pipe: &Rc<Pipe>, offset: u64, length: u32) -> Self {
+    pub(crate) fn new(file: &Rc<OwnedFd>, pipe: &Rc<SplicePipe>, offset: u64, length: u32) -> Self {
         Self { file: Rc::clone(file), pipe: Rc::clone(pipe), offset, length }
     }
 }

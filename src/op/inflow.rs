@@ -77,7 +77,7 @@ impl Socket {
     fn start_inflow(&self) -> Option<Key> {
         let driver = self.driver();
         let is_due = self.habit.get().is_often_little() && !self.inflow.is_unwanted.get();
-        if !is_due || !driver.capabilities().multishot_recv || !driver.picks_leases() {
+        if !is_due || !driver.capabilities().multishot_recv || !driver.has_provided_buffers() {
             return None;
         }
         let entry = self.entry(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build());
@@ -110,14 +110,14 @@ impl Socket {
         self.has_more.set(completion.has_more());
         match self.received(completion, "recv") {
             Ok(count) => {
-                self.learn(count, self.driver().picked_bytes());
+                self.learn(count, self.driver().provided_buffer_size());
                 if let Some(key) = self.inflow.key.get().filter(|_| self.habit.get().is_much()) {
                     self.stop_inflow(key);
                 }
                 Some(Ok(lease))
             }
             Err(_) if completion.failed_with(ENOBUFS) => {
-                self.driver().add_lease();
+                self.driver().grow_provided();
                 None
             }
             Err(_) if completion.errno().is_some_and(is_cancellation) => None,
@@ -128,7 +128,7 @@ impl Socket {
     /// What a completion has brought in a buffer that the kernel has picked: nothing if it failed.
     pub(super) fn lent(&self, completion: Completion) -> Lease {
         let count = completion.result().map_or(0, |count| count as usize);
-        let taken = completion.buffer().map(|buffer| self.driver().reported_lease(buffer));
+        let taken = completion.buffer().map(|buffer| self.driver().claim_provided(buffer));
         // SAFETY: so many bytes have been received into it.
         taken.map_or_else(Lease::default, |taken| unsafe { taken.lend(count) })
     }
@@ -166,7 +166,7 @@ struct Unwanted(Closing);
 impl Orphan for Unwanted {
     fn settle(&mut self, completion: Completion) {
         if let Some(buffer) = completion.buffer() {
-            drop(self.0.driver().reported_lease(buffer));
+            drop(self.0.driver().claim_provided(buffer));
         }
     }
 }

@@ -194,11 +194,11 @@ impl<O: Operation> Op<O> {
     fn attempt(&mut self, has_room: bool) -> Option<Completion> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let may = (has_room || operation.is_worth_attempting(&self.driver))
-            && self.driver.may_go_direct()
+            && self.driver.may_run_inline()
             && budget::try_spend();
         let completion = if may { operation.attempt() } else { None };
         if let Some(completion) = completion.filter(|completion| !completion.failed_with(EAGAIN)) {
-            self.driver.note_direct(completion.result().unwrap_or(0) as usize);
+            self.driver.note_inline_call(completion.result().unwrap_or(0) as usize);
         }
         completion
     }

@@ -20,7 +20,7 @@ use std::{hint, mem};
 
 use super::ending::Leaving;
 use super::{Op, Operation, Recv, Socket, Step};
-use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
+use crate::driver::{BufferSize, BufferSizes, Driver, Settings};
 use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{NewRing, Size, kernel_ring};
 use crate::sys::{Completion, Submission, SubmissionFlags};
@@ -84,9 +84,10 @@ impl Bench {
         let hook = Arc::new(move |_: &_| {
             counter.fetch_add(1, Relaxed);
         });
-        let size = LeaseSize { count: 4, bytes: 4096 };
-        let leases = LeaseSizes { small: size, large: size, own: 4096 };
-        let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
+        let size = BufferSize { count: 4, bytes: 4096 };
+        let buffers = BufferSizes { small: size, large: size, own: 4096 };
+        let settings =
+            Settings { timers_a_turn: 128, buffers, file_slots: 0, is_clock_stopped: false };
         let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), settings, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }
     }

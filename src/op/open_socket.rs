@@ -4,19 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Descriptor, Operation, Step};
-use crate::driver::Place;
+use crate::driver::FileSlot;
 use crate::sys::socket::{IPPROTO_TCP, SOCK_STREAM, family};
 use crate::sys::{Completion, Submission, opcode};
 
 /// Makes a TCP socket.
 pub(crate) struct OpenSocket {
-    place: Place,
+    place: FileSlot,
     family: i32,
 }
 
 impl OpenSocket {
     /// Of the family of an address.
-    pub(crate) fn new(place: Place, address: &SocketAddr) -> Self {
+    pub(crate) fn new(place: FileSlot, address: &SocketAddr) -> Self {
         Self { place, family: family(address) }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn awaited(socket: &Socket) -> Self {
-        socket.driver().note_room_wait();
+        socket.driver().note_send_stall();
         Self { key: None }
     }
 

@@ -67,7 +67,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
         });
         // SAFETY: the entry points to the buffer's memory, which does not move (`IoBuf`) and which nothing
         // here changes. The buffer is kept here until the result, and by an orphan until the notice.
-        unsafe { self.socket.driver().submit_with_notice(entry) }
+        unsafe { self.socket.driver().submit_with_notification(entry) }
     }
 
     /// What the slot keeps until the notice.
@@ -197,7 +197,7 @@ struct Kept<B> {
 
 impl<B> Orphan for Kept<B> {
     fn settle(&mut self, notice: Completion) {
-        if let Some(socket) = self.socket.upgrade().filter(|_| notice.says_copied()) {
+        if let Some(socket) = self.socket.upgrade().filter(|_| notice.zero_copy_was_copied()) {
             socket.copies_anyway.set(true);
         }
     }

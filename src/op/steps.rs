@@ -82,7 +82,7 @@ fn outcome(outcomes: &[i32]) -> ((usize, Option<i32>), usize, u64) {
         }
     };
     drop(operation);
-    let waits = bench.driver.metrics().room_waits;
+    let waits = bench.driver.metrics().send_stalls;
     bench.driver.close(Duration::from_secs(5));
     (output, calls.borrow().len(), waits)
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use super::Socket;
 use crate::buf::{Lease, OwnMemory};
-use crate::driver::Taken;
+use crate::driver::OwnedBuffer;
 use crate::sys::Completion;
 use crate::sys::nonblocking::{available, receive};
 
@@ -15,7 +15,7 @@ const UNKNOWN: usize = 4095;
 /// A large buffer of the runtime's or, if all are lent out, memory of its own. It is taken for bytes that
 /// are there to be received, and not held by those who wait.
 pub(super) enum Target {
-    Large(Taken),
+    Large(OwnedBuffer),
     Own(OwnMemory),
 }
 
@@ -26,7 +26,7 @@ impl Target {
             let fd = socket.descriptor().fd_at_hand();
             driver.own_memory(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
         };
-        driver.take_lease().map_or_else(|| Self::Own(own()), Self::Large)
+        driver.take_large_buffer().map_or_else(|| Self::Own(own()), Self::Large)
     }
 
     /// Where it begins, and for how many bytes it has room.
@@ -48,7 +48,7 @@ impl Target {
     /// Lends out what has been received into it, and lets the socket learn from it.
     pub(super) fn take(mut self, socket: &Socket, received: Completion) -> io::Result<Lease> {
         if let Self::Own(_) = self {
-            socket.driver().note_lease_miss();
+            socket.driver().note_buffer_miss();
         }
         let count = socket.received(received, "recv")?;
         let (_, room) = self.memory();

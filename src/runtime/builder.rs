@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::context::Shared;
-use crate::driver::{Driver, LeaseSize, LeaseSizes, Settings};
+use crate::driver::{BufferSize, BufferSizes, Driver, Settings};
 use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, catch_panic};
 use crate::sys::Batch;
 use crate::sys::eventfd::EventFd;
@@ -36,7 +36,7 @@ pub struct Builder {
     batch: Option<Batch>,
     busy_poll: Option<(Duration, bool)>,
     kernel_workers: Option<u32>,
-    leases: LeaseSizes,
+    leases: BufferSizes,
     direct_descriptors: u32,
     polls_a_turn: usize,
     teardown_limit: Duration,
@@ -57,9 +57,9 @@ impl Builder {
             batch: None,
             busy_poll: None,
             kernel_workers: None,
-            leases: LeaseSizes {
-                small: LeaseSize { count: 4096, bytes: 4 * 1024 },
-                large: LeaseSize { count: 64, bytes: 256 * 1024 },
+            leases: BufferSizes {
+                small: BufferSize { count: 4096, bytes: 4 * 1024 },
+                large: BufferSize { count: 64, bytes: 256 * 1024 },
                 own: 16 << 20,
             },
             direct_descriptors: 0,
@@ -177,8 +177,8 @@ impl Builder {
     /// As for [`leases`](Self::leases).
     #[track_caller]
     pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
-        let LeaseSize { count, bytes } = lease_size(count, bytes);
-        self.leases.small = LeaseSize { count: count.next_power_of_two(), bytes };
+        let BufferSize { count, bytes } = lease_size(count, bytes);
+        self.leases.small = BufferSize { count: count.next_power_of_two(), bytes };
         self
     }
 
@@ -190,7 +190,7 @@ impl Builder {
     /// So what has been received, and is kept, takes no more memory than [`leases`](Self::leases),
     /// [`small_leases`](Self::small_leases) and this, and beyond these 4 KiB for each
     /// [`Lease`](crate::buf::Lease) that the program keeps: a bound on connections is a bound on memory.
-    /// [`Metrics::own_lease_bytes`](crate::Metrics::own_lease_bytes) says how much it is.
+    /// [`Metrics::fallback_buffer_bytes`](crate::Metrics::fallback_buffer_bytes) says how much it is.
     pub fn own_leases(mut self, bytes: usize) -> Self {
         self.leases.own = bytes;
         self
@@ -356,8 +356,8 @@ impl Builder {
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
         let settings = Settings {
             timers_a_turn: self.polls_a_turn,
-            leases: self.leases,
-            places: self.direct_descriptors,
+            buffers: self.leases,
+            file_slots: self.direct_descriptors,
             is_clock_stopped: self.starts_paused,
         };
         let driver = Driver::new(ring, capabilities, fd, settings, hook);
@@ -382,11 +382,11 @@ impl Builder {
 }
 
 #[track_caller]
-fn lease_size(count: u16, bytes: usize) -> LeaseSize {
+fn lease_size(count: u16, bytes: usize) -> BufferSize {
     assert!(count > 0 && bytes > 0, "leases need buffers, and those a size");
     assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");
     assert!(bytes <= 1 << 30, "a buffer has at most 1 GiB");
-    LeaseSize { count, bytes }
+    BufferSize { count, bytes }
 }
 
 impl Default for Builder {

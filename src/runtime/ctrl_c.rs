@@ -8,12 +8,12 @@ use std::{error, fmt};
 use super::context;
 use super::spawn::spawn;
 use crate::op::{Op, Readable};
-use crate::sys::sigint::{Interrupts, die};
+use crate::sys::sigint::{SigintListener, kill_self_with_sigint};
 use crate::task::{Join, TaskRef};
 
 /// Waits for ctrl-c (SIGINT), from the call on.
 pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    let interrupts = Interrupts::new();
+    let interrupts = SigintListener::new();
     async move {
         let interrupts = interrupts?;
         rung(&interrupts).await
@@ -21,7 +21,7 @@ pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
 }
 
 /// Waits until it comes, also when nobody listens any more.
-fn rung(interrupts: &Interrupts) -> impl Future<Output = io::Result<()>> + use<> {
+fn rung(interrupts: &SigintListener) -> impl Future<Output = io::Result<()>> + use<> {
     let bell = interrupts.bell();
     async move { Op::new(&context::driver(), Readable::new(bell)).await }
 }
@@ -39,7 +39,7 @@ impl Interrupted {
     ///
     /// Nothing is cleaned up any more: drop what needs it before, the [`Runtime`](crate::Runtime) first.
     pub fn exit(self) -> ! {
-        die()
+        kill_self_with_sigint()
     }
 }
 
@@ -62,13 +62,13 @@ pub(super) struct CtrlCWatch {
     interrupted: Rc<Cell<bool>>,
     // Dropped, it ends the task.
     _watcher: Join<()>,
-    _interrupts: Interrupts,
+    _interrupts: SigintListener,
 }
 
 impl CtrlCWatch {
     /// `None` if it cannot listen: then ctrl-c does what it does by itself.
     pub(super) fn new(main: &TaskRef) -> Option<Self> {
-        let interrupts = Interrupts::new().ok()?;
+        let interrupts = SigintListener::new().ok()?;
         let (interrupted, main) = (Rc::new(Cell::new(false)), main.clone());
         let (its, rung) = (Rc::clone(&interrupted), rung(&interrupts));
         let watcher = spawn(async move {

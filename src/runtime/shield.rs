@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::context::{self, Shared};
 use crate::error::Incident;
-use crate::sys::later;
+use crate::sys::saturating_deadline;
 
 /// Until it is dropped, the end of its runtime waits, within a bound.
 pub(crate) struct ShieldGuard(Rc<Cell<usize>>);
@@ -49,7 +49,7 @@ impl Shared {
         if is_over() {
             return;
         }
-        let deadline = later(self.driver.now(), limit);
+        let deadline = saturating_deadline(self.driver.now(), limit);
         let timer = self.driver.start_timer(deadline, Waker::noop());
         self.run_until(|| is_over() || self.driver.now() >= deadline);
         self.driver.stop_timer(timer);

@@ -61,7 +61,7 @@ impl Completion {
     }
 
     /// Whether, being the notice of a send without a copy, it says that there was one after all.
-    pub(crate) fn says_copied(self) -> bool {
+    pub(crate) fn zero_copy_was_copied(self) -> bool {
         cqueue::notif(self.flags) && (self.result as u32) & NOTICE_COPIED != 0
     }
 

@@ -40,7 +40,7 @@ fn units(duration: Duration, unit: Duration) -> u32 {
 
 /// The instant that is `duration` after another. If no clock can hold it, it is one that stands for
 /// "never": so far away that none comes there.
-pub(crate) fn later(instant: Instant, duration: Duration) -> Instant {
+pub(crate) fn saturating_deadline(instant: Instant, duration: Duration) -> Instant {
     let sum = instant.checked_add(duration).or_else(|| instant.checked_add(AGES));
     // What is ages away already stands for "never" itself.
     sum.unwrap_or(instant)
@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn a_sum_that_no_clock_can_hold_is_ages_away_and_never_panics() {
         let now = Instant::now();
-        assert_eq!(later(now, Duration::from_secs(1)), now + Duration::from_secs(1));
-        let mut farthest = later(now, Duration::MAX);
+        assert_eq!(saturating_deadline(now, Duration::from_secs(1)), now + Duration::from_secs(1));
+        let mut farthest = saturating_deadline(now, Duration::MAX);
         assert_eq!(farthest, now + AGES);
         // As far as the clock goes: half of what is left, again and again.
         let mut step = Duration::MAX;
@@ -78,6 +78,6 @@ mod tests {
             farthest = farthest.checked_add(step).unwrap_or(farthest);
             step /= 2;
         }
-        assert_eq!(later(farthest, Duration::MAX), farthest);
+        assert_eq!(saturating_deadline(farthest, Duration::MAX), farthest);
     }
 }

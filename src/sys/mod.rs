@@ -33,7 +33,7 @@ pub(crate) mod splice_pipe;
 
 pub(crate) use buffer_ring::BufferRing;
 pub(crate) use completion::Completion;
-pub(crate) use duration::{later, seconds, timespec};
+pub(crate) use duration::{saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};

@@ -86,11 +86,11 @@ extern "C" fn handle(signal: libc::c_int) {
 }
 
 /// Listens until it is dropped.
-pub(crate) struct Interrupts {
+pub(crate) struct SigintListener {
     place: &'static Place,
 }
 
-impl Interrupts {
+impl SigintListener {
     /// Listens from now on.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl Interrupts {
     }
 }
 
-impl Drop for Interrupts {
+impl Drop for SigintListener {
     fn drop(&mut self) {
         let this = this_process();
         if self.place.listener.load(Ordering::Relaxed) != this {
@@ -206,7 +206,7 @@ fn set_action(action: &libc::sigaction) -> libc::sigaction {
 }
 
 /// Ends the process as ctrl-c does by itself, so that whoever started it knows.
-pub(crate) fn die() -> ! {
+pub(crate) fn kill_self_with_sigint() -> ! {
     // SAFETY: neither call touches memory.
     unsafe {
         libc::signal(libc::SIGINT, libc::SIG_DFL);

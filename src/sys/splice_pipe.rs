@@ -9,12 +9,12 @@ use super::Completion;
 use super::nonblocking::{outcome, unless_it_waits};
 use super::page_cache::is_cached;
 
-pub(crate) struct Pipe {
+pub(crate) struct SplicePipe {
     read: OwnedFd,
     write: OwnedFd,
 }
 
-impl Pipe {
+impl SplicePipe {
     /// How many bytes it holds. More at a time is slower: they leave the cache.
     pub(crate) const CAPACITY: u32 = 64 * 1024;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::sleep::{Sleep, sleep_until};
 use crate::runtime::context;
-use crate::sys::later;
+use crate::sys::saturating_deadline;
 
 /// How late a tick may be that counts as in time: as late as the wheel and the kernel make it.
 const PUNCTUAL: Duration = Duration::from_millis(1);
@@ -75,12 +75,12 @@ impl MissedTickBehavior {
     fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
         let late = now.saturating_duration_since(due);
         if late < PUNCTUAL {
-            return later(due, period);
+            return saturating_deadline(due, period);
         }
         match self {
-            Self::Burst => later(due, period),
-            Self::Delay => later(now, period),
-            Self::Skip => later(now, period - remainder(late, period)),
+            Self::Burst => saturating_deadline(due, period),
+            Self::Delay => saturating_deadline(now, period),
+            Self::Skip => saturating_deadline(now, period - remainder(late, period)),
         }
     }
 }
@@ -144,7 +144,7 @@ impl Interval {
 
     /// The next tick is so long from now, and those after it every period from then.
     pub fn reset_after(&mut self, after: Duration) {
-        self.reset_at(later(context::now(), after));
+        self.reset_at(saturating_deadline(context::now(), after));
     }
 
     /// The next tick is at `deadline`, and those after it every period from then.

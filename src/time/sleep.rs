@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, TimerKey};
 use crate::runtime::context;
-use crate::sys::later;
+use crate::sys::saturating_deadline;
 use crate::task::budget;
 
 /// Waits for `duration`, counted from this call. Dropped, it leaves nothing behind.
@@ -39,7 +39,7 @@ use crate::task::budget;
 /// ```
 #[doc(alias = "asyncio.sleep")]
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(later(context::now(), duration))
+    sleep_until(saturating_deadline(context::now(), duration))
 }
 
 /// Waits until `deadline`; see [`sleep`].
@@ -77,7 +77,7 @@ impl Sleep {
 
     /// [`limit`](Self::limit) in so much time.
     pub(super) fn limit_within(duration: Duration) -> Self {
-        let deadline = later(context::now(), duration);
+        let deadline = saturating_deadline(context::now(), duration);
         Self { deadline, state: if duration.is_zero() { State::Over } else { State::Idle } }
     }
 

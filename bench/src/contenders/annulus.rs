@@ -129,7 +129,7 @@ impl Contender for Annulus {
 async fn publish(calls: &Calls) {
     loop {
         let metrics = annulus::metrics();
-        calls.publish(metrics.enters + metrics.direct);
+        calls.publish(metrics.enter_calls + metrics.inline_calls);
         annulus::time::sleep(PUBLISHING).await;
     }
 }

@@ -1,9 +1,9 @@
 //! Large buffers, which no ring knows.
 
 use super::region::Region;
-use super::{LeaseSize, Taken};
+use super::{BufferSize, OwnedBuffer};
 
-pub(super) struct AtHand {
+pub(super) struct LargePool {
     region: Region,
     /// Those that nobody has; the last is the next to be taken.
     idle: Vec<u16>,
@@ -13,9 +13,9 @@ pub(super) struct AtHand {
     fewest: usize,
 }
 
-impl AtHand {
+impl LargePool {
     /// As many as there is memory for; `None` if there is none.
-    pub(super) fn new(size: LeaseSize) -> Option<Self> {
+    pub(super) fn new(size: BufferSize) -> Option<Self> {
         let region = Region::reserve(size)?;
         let idle: Vec<_> = (0..region.count()).rev().collect();
         let count = idle.len();
@@ -26,7 +26,7 @@ impl AtHand {
         self.region.count()
     }
 
-    pub(super) fn take(&mut self) -> Option<Taken> {
+    pub(super) fn take(&mut self) -> Option<OwnedBuffer> {
         self.collect();
         let buffer = self.idle.pop()?;
         self.fewest = self.fewest.min(self.idle.len());
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
 
     /// A pool, and how many of its pages are the machine's burden.
-    fn pool() -> (AtHand, impl Fn(&AtHand) -> usize) {
-        let pool = AtHand::new(LeaseSize { count: 8, bytes: 16 * 1024 }).unwrap();
-        (pool, |pool: &AtHand| pool.region.resident())
+    fn pool() -> (LargePool, impl Fn(&LargePool) -> usize) {
+        let pool = LargePool::new(BufferSize { count: 8, bytes: 16 * 1024 }).unwrap();
+        (pool, |pool: &LargePool| pool.region.resident())
     }
 
-    fn write_to(mut taken: Taken) {
+    fn write_to(mut taken: OwnedBuffer) {
         // SAFETY: the buffer is the holder's, and has so many bytes.
         unsafe { taken.start().write_bytes(1, taken.size()) };
     }

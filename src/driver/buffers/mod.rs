@@ -2,9 +2,9 @@
 //!
 //! There are two sizes of them, each in memory of its own:
 //!
-//! - Small ones, [`Picked`] by the kernel when bytes have arrived: for sockets that bring little, or of
+//! - Small ones, [`ProvidedPool`] by the kernel when bytes have arrived: for sockets that bring little, or of
 //!   which nothing is known.
-//! - Large ones, [`AtHand`]: for sockets that bring much, received into past the ring by whoever knows
+//! - Large ones, [`LargePool`]: for sockets that bring much, received into past the ring by whoever knows
 //!   that the bytes are there. The one that came back last is used first, as it is in the cache.
 //!
 //! Either kind is lent out as a [`Lease`] and comes back with it, from any thread.
@@ -34,8 +34,8 @@ use crate::buf::{Lease, LeaseMemory, OwnMemory, Tally};
 use crate::driver::Driver;
 use crate::error::Incident;
 use crate::sys::Ring;
-use large::AtHand;
-use provided::Picked;
+use large::LargePool;
+use provided::ProvidedPool;
 
 /// How many bytes memory of its own has at most: it is allocated for each receive.
 const OWN: usize = 64 * 1024;
@@ -48,7 +48,7 @@ const LEAST: usize = 24;
 
 /// How many buffers there are of a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LeaseSize {
+pub(crate) struct BufferSize {
     pub(crate) count: u16,
     /// In bytes.
     pub(crate) bytes: usize,
@@ -56,17 +56,17 @@ pub(crate) struct LeaseSize {
 
 /// What buffers a driver has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LeaseSizes {
+pub(crate) struct BufferSizes {
     /// Their count is a power of two.
-    pub(crate) small: LeaseSize,
-    pub(crate) large: LeaseSize,
+    pub(crate) small: BufferSize,
+    pub(crate) large: BufferSize,
     /// How many bytes of memory of their own receives may have before they take little of it.
     pub(crate) own: usize,
 }
 
 /// The buffers of a driver, made when the first is wanted.
-pub(super) struct Leases {
-    sizes: LeaseSizes,
+pub(super) struct Buffers {
+    sizes: BufferSizes,
     pools: OnceCell<RefCell<Pools>>,
     misses: Cell<u64>,
     /// Memory of their own that receives have.
@@ -75,13 +75,13 @@ pub(super) struct Leases {
 
 struct Pools {
     /// `None` if the kernel has no such thing, or there is no memory.
-    picked: Option<Picked>,
+    picked: Option<ProvidedPool>,
     /// `None` if there is no memory.
-    at_hand: Option<AtHand>,
+    at_hand: Option<LargePool>,
 }
 
-impl Leases {
-    pub(super) fn new(sizes: LeaseSizes) -> Self {
+impl Buffers {
+    pub(super) fn new(sizes: BufferSizes) -> Self {
         let (pools, misses, own) = (OnceCell::new(), Cell::new(0), Tally::default());
         Self { sizes, pools, misses, own }
     }
@@ -100,12 +100,12 @@ impl Leases {
     pub(super) fn trim(&self) {
         if let Some(pools) = self.pools.get() {
             let Pools { picked, at_hand } = &mut *pools.borrow_mut();
-            picked.iter_mut().for_each(Picked::trim);
-            at_hand.iter_mut().for_each(AtHand::trim);
+            picked.iter_mut().for_each(ProvidedPool::trim);
+            at_hand.iter_mut().for_each(LargePool::trim);
         }
     }
 
-    /// Takes the buffers back from the kernel. Nothing may be in flight.
+    /// Takes the buffers back from the kernel. Nothing may be in core.
     pub(super) fn release(&self, ring: &mut impl Ring) {
         if let Some(pools) = self.pools.get() {
             if let Some(picked) = &mut pools.borrow_mut().picked {
@@ -116,7 +116,8 @@ impl Leases {
 
     /// How many small buffers are in use.
     pub(super) fn small_in_use(&self) -> usize {
-        let in_use = |pools: &RefCell<Pools>| pools.borrow().picked.as_ref().map(Picked::in_use);
+        let in_use =
+            |pools: &RefCell<Pools>| pools.borrow().picked.as_ref().map(ProvidedPool::in_use);
         self.pools.get().and_then(in_use).unwrap_or(0).into()
     }
 
@@ -133,21 +134,21 @@ impl Leases {
 
 impl<R: Ring> Driver<R> {
     fn pools(&self) -> &RefCell<Pools> {
-        self.leases.pools.get().unwrap_or_else(|| self.make_pools())
+        self.buffers.pools.get().unwrap_or_else(|| self.make_pools())
     }
 
     #[cold]
     fn make_pools(&self) -> &RefCell<Pools> {
-        let LeaseSizes { small, large, .. } = self.leases.sizes;
-        let mut flight = self.flight.borrow_mut();
-        let picked = flight.ring().and_then(|ring| Picked::register(small, ring).ok());
-        drop(flight);
-        let at_hand = AtHand::new(large);
-        let got = at_hand.as_ref().map_or(0, AtHand::count);
+        let BufferSizes { small, large, .. } = self.buffers.sizes;
+        let mut core = self.core.borrow_mut();
+        let picked = core.ring().and_then(|ring| ProvidedPool::register(small, ring).ok());
+        drop(core);
+        let at_hand = LargePool::new(large);
+        let got = at_hand.as_ref().map_or(0, LargePool::count);
         // Where the kernel has no such thing, that is no lack of memory.
-        let got_small = picked.as_ref().map_or(small.count, Picked::count);
-        let pools = self.leases.pools.get_or_init(|| RefCell::new(Pools { picked, at_hand }));
-        for (LeaseSize { count: asked, bytes }, got) in [(large, got), (small, got_small)] {
+        let got_small = picked.as_ref().map_or(small.count, ProvidedPool::count);
+        let pools = self.buffers.pools.get_or_init(|| RefCell::new(Pools { picked, at_hand }));
+        for (BufferSize { count: asked, bytes }, got) in [(large, got), (small, got_small)] {
             if got < asked {
                 (self.incidents)(&Incident::FewerLeases { asked, got, bytes });
             }
@@ -156,13 +157,13 @@ impl<R: Ring> Driver<R> {
     }
 
     /// Whether there are buffers for the kernel to pick from.
-    pub(crate) fn picks_leases(&self) -> bool {
+    pub(crate) fn has_provided_buffers(&self) -> bool {
         self.pools().borrow().picked.is_some()
     }
 
     /// How many bytes the buffers have that the kernel picks.
-    pub(crate) fn picked_bytes(&self) -> usize {
-        self.leases.sizes.small.bytes
+    pub(crate) fn provided_buffer_size(&self) -> usize {
+        self.buffers.sizes.small.bytes
     }
 
     /// The buffer that a completion has named.
@@ -170,26 +171,26 @@ impl<R: Ring> Driver<R> {
     /// # Panics
     ///
     /// If the kernel had no buffers.
-    pub(crate) fn reported_lease(&self, buffer: u16) -> Taken {
+    pub(crate) fn claim_provided(&self, buffer: u16) -> OwnedBuffer {
         let pools = self.pools().borrow();
         pools.picked.as_ref().expect("only registered buffers are reported").reported(buffer)
     }
 
     /// The kernel wanted to pick a buffer and there was none: lets it have one more, up to the bound.
-    pub(crate) fn add_lease(&self) {
+    pub(crate) fn grow_provided(&self) {
         if let Some(picked) = &mut self.pools().borrow_mut().picked {
             picked.add();
         }
     }
 
     /// A buffer to receive into past the ring, if there is one.
-    pub(crate) fn take_lease(&self) -> Option<Taken> {
+    pub(crate) fn take_large_buffer(&self) -> Option<OwnedBuffer> {
         self.pools().borrow_mut().at_hand.as_mut()?.take()
     }
 
     /// Memory of its own to receive into, where there is no buffer, and so many bytes to receive.
     pub(crate) fn own_memory(&self, available: usize) -> OwnMemory {
-        let Leases { sizes, own, .. } = &self.leases;
+        let Buffers { sizes, own, .. } = &self.buffers;
         let most = if own.bytes() < sizes.own { OWN } else { LITTLE };
         // One byte more, or a receive of all there is would look like one of too little room.
         let wanted = (available + 1).clamp(LEAST, most);
@@ -197,18 +198,18 @@ impl<R: Ring> Driver<R> {
     }
 
     /// Counts a receive that found all buffers lent out.
-    pub(crate) fn note_lease_miss(&self) {
-        self.leases.misses.set(self.leases.misses.get() + 1);
+    pub(crate) fn note_buffer_miss(&self) {
+        self.buffers.misses.set(self.buffers.misses.get() + 1);
     }
 }
 
 /// A buffer that is neither lent nor in a pool: its holder may write to it. Dropped, it goes back.
-pub(crate) struct Taken {
+pub(crate) struct OwnedBuffer {
     memory: Arc<LeaseMemory>,
     buffer: u16,
 }
 
-impl Taken {
+impl OwnedBuffer {
     /// Where it begins.
     pub(crate) fn start(&mut self) -> *mut u8 {
         self.memory.address(self.buffer).as_ptr()
@@ -237,7 +238,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for OwnedBuffer {
     fn drop(&mut self) {
         // SAFETY: as in `lend`. The lease is dropped at once, and takes it back.
         drop(unsafe { self.memory.lend(self.buffer, 0) });

@@ -9,14 +9,14 @@ use std::io;
 use std::mem::ManuallyDrop;
 
 use super::region::Region;
-use super::{LeaseSize, Taken};
+use super::{BufferSize, OwnedBuffer};
 use crate::sys::errno::ENOMEM;
 use crate::sys::{BufferRing, Ring};
 
 /// How many are in use from the beginning, and at least.
 const FIRST: u16 = 64;
 
-pub(super) struct Picked {
+pub(super) struct ProvidedPool {
     shared: ManuallyDrop<Shared>,
     in_use: u16,
     /// How many may be in use: those beyond are not put back into the ring.
@@ -37,14 +37,14 @@ struct Shared {
     ring: BufferRing,
 }
 
-impl Picked {
+impl ProvidedPool {
     /// Makes a ring for the buffers and gives the first to the kernel. Where memory is short the ring is
     /// smaller.
     ///
     /// # Errors
     ///
     /// If the kernel has no buffer rings (5.19), or there is no memory for one.
-    pub(super) fn register(size: LeaseSize, ring: &mut impl Ring) -> io::Result<Self> {
+    pub(super) fn register(size: BufferSize, ring: &mut impl Ring) -> io::Result<Self> {
         let no_memory = || io::Error::from_raw_os_error(ENOMEM);
         let region = Region::reserve(size).ok_or_else(no_memory)?;
         let (ring, count) = registered(region.count(), ring)?;
@@ -125,11 +125,11 @@ impl Picked {
     }
 
     /// A buffer that the kernel has reported.
-    pub(super) fn reported(&self, buffer: u16) -> Taken {
+    pub(super) fn reported(&self, buffer: u16) -> OwnedBuffer {
         self.shared.region.taken(buffer)
     }
 
-    /// Takes all back from the kernel. Nothing may be in flight.
+    /// Takes all back from the kernel. Nothing may be in core.
     pub(super) fn release(&mut self, ring: &mut impl Ring) {
         ring.release_buffers();
         self.released = true;
@@ -160,7 +160,7 @@ fn registered(count: u16, ring: &mut impl Ring) -> io::Result<(BufferRing, u16)>
     }
 }
 
-impl Drop for Picked {
+impl Drop for ProvidedPool {
     fn drop(&mut self) {
         if self.released {
             // SAFETY: it is not used again.
@@ -179,9 +179,9 @@ mod tests {
 
     const COUNT: u16 = 512;
 
-    fn picked(ring: &mut ScriptedRing) -> Picked {
+    fn picked(ring: &mut ScriptedRing) -> ProvidedPool {
         ring.script().has_buffers = true;
-        Picked::register(LeaseSize { count: COUNT, bytes: 4096 }, ring).unwrap()
+        ProvidedPool::register(BufferSize { count: COUNT, bytes: 4096 }, ring).unwrap()
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
     }
 
     /// The kernel picks `count`, and all of them come back.
-    fn use_at_once(picked: &mut Picked, count: u16) {
+    fn use_at_once(picked: &mut ProvidedPool, count: u16) {
         while picked.in_use() < count {
             picked.add();
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{LeaseSize, Taken};
+use super::{BufferSize, OwnedBuffer};
 use crate::buf::LeaseMemory;
 use crate::sys::{Pages, page_size};
 
@@ -17,7 +17,7 @@ pub(super) struct Region {
 impl Region {
     /// Memory for buffers of a size: for so many, or for half of them as often as it takes to fit in the
     /// address space. `None` if not even one does.
-    pub(super) fn reserve(LeaseSize { mut count, bytes }: LeaseSize) -> Option<Self> {
+    pub(super) fn reserve(BufferSize { mut count, bytes }: BufferSize) -> Option<Self> {
         loop {
             let length = NonZeroUsize::new(usize::from(count).checked_mul(bytes).unwrap_or(0));
             if let Some(pages) = length.and_then(|length| Pages::reserve(length.get()).ok()) {
@@ -45,8 +45,8 @@ impl Region {
     }
 
     /// A buffer that nobody has.
-    pub(super) fn taken(&self, buffer: u16) -> Taken {
-        Taken { memory: Arc::clone(&self.memory), buffer }
+    pub(super) fn taken(&self, buffer: u16) -> OwnedBuffer {
+        OwnedBuffer { memory: Arc::clone(&self.memory), buffer }
     }
 
     /// Gives the memory of buffers back to the machine, whole pages of it. They can be used as before.

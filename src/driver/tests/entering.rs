@@ -144,7 +144,7 @@ fn an_overflown_queue_is_entered_for_and_counted() {
     bench.ring.script().overflown = true;
     bench.driver.turn(false);
     assert_eq!(bench.ring.script().enters, [Wait::No]);
-    assert_eq!(bench.driver.metrics().overflows, 1);
+    assert_eq!(bench.driver.metrics().cq_overflows, 1);
 }
 
 /// A kernel thread takes what it sees at once: a link that ends in nothing is no link.
@@ -220,7 +220,7 @@ fn refused_enters_are_counted_and_lose_nothing() {
     bench.ring.script().refusals.extend([ENOMEM, EAGAIN, EBUSY]);
     let key = bench.submit();
     (0..4).for_each(|_| bench.driver.turn(false));
-    assert_eq!(bench.driver.metrics().refused_enters, 3);
+    assert_eq!(bench.driver.metrics().refused_enter_calls, 3);
     bench.ring.complete(0, 5, false);
     bench.driver.turn(false);
     assert_eq!(bench.poll(key), Poll::Ready(5));
@@ -254,16 +254,16 @@ fn the_bells_poll_is_armed_again_after_it_has_ended() {
 #[test]
 fn calls_past_the_ring_have_an_allowance_that_each_turn_renews() {
     let bench = Bench::with_capacity(8);
-    assert!(bench.driver.is_first_of_turn() && bench.driver.may_go_direct());
+    assert!(bench.driver.is_first_of_turn() && bench.driver.may_run_inline());
     // Calls cost something, too, even if they move nothing.
     let calls = (0..1 << 20).take_while(|_| {
-        bench.driver.note_direct(0);
-        bench.driver.may_go_direct()
+        bench.driver.note_inline_call(0);
+        bench.driver.may_run_inline()
     });
     assert!(calls.count() < 1 << 14);
     assert!(bench.driver.is_turn_spent() && !bench.driver.is_first_of_turn());
     bench.driver.turn(false);
     assert!(!bench.driver.is_turn_spent());
-    bench.driver.note_direct(4 << 20);
-    assert!(bench.driver.is_turn_spent() && !bench.driver.may_go_direct());
+    bench.driver.note_inline_call(4 << 20);
+    assert!(bench.driver.is_turn_spent() && !bench.driver.may_run_inline());
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Driver, Key, LeaseSize, LeaseSizes, Orphan, Settings};
+use super::{BufferSize, BufferSizes, Driver, Key, Orphan, Settings};
 use crate::error::Incident;
 use crate::sys::ScriptedRing;
 use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
@@ -54,9 +54,10 @@ impl Bench {
             install_descriptor: true,
             cancel_any: false,
         };
-        let size = LeaseSize { count: 4, bytes: 64 };
-        let leases = LeaseSizes { small: size, large: size, own: 4096 };
-        let settings = Settings { timers_a_turn: 128, leases, places: 0, is_clock_stopped: false };
+        let size = BufferSize { count: 4, bytes: 64 };
+        let buffers = BufferSizes { small: size, large: size, own: 4096 };
+        let settings =
+            Settings { timers_a_turn: 128, buffers, file_slots: 0, is_clock_stopped: false };
         let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }

@@ -130,7 +130,8 @@ fn an_abandoned_multishot_operation_settles_what_was_there_and_what_still_comes(
 fn what_is_kept_to_its_notice_is_not_cancelled() {
     let bench = Bench::with_capacity(8);
     // SAFETY: a no-op points to no memory.
-    let submit = || unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
+    let submit =
+        || unsafe { bench.driver.submit_with_notification(opcode::Nop::new().build()) }.unwrap();
     let key = submit();
     bench.driver.turn(false);
     bench.ring.complete(0, 7, true);
@@ -150,7 +151,7 @@ fn what_is_kept_to_its_notice_is_not_cancelled() {
 /// A send without a copy whose future is dropped before its result.
 fn left_before_its_result(bench: &Bench) -> (Key, Late, Late) {
     // SAFETY: a no-op points to no memory.
-    let key = unsafe { bench.driver.submit_with_notice(opcode::Nop::new().build()) }.unwrap();
+    let key = unsafe { bench.driver.submit_with_notification(opcode::Nop::new().build()) }.unwrap();
     bench.driver.turn(false);
     let (late, kept) = (Late::default(), Late::default());
     bench.driver.leave(key, Box::new(late.clone()), Box::new(kept.clone()));

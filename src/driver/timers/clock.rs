@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::sys::{Wait, later};
+use crate::sys::{Wait, saturating_deadline};
 
 /// How long the kernel has, in real time, to complete an operation before the clock jumps.
 const GRACE: Duration = Duration::from_millis(10);
@@ -59,7 +59,7 @@ impl Clock {
     pub(in crate::driver) fn now(&self) -> Instant {
         match self.pace.get() {
             Pace::OfTheSystem => Instant::now(),
-            Pace::Shifted => later(self.shown.get(), self.real.get().elapsed()),
+            Pace::Shifted => saturating_deadline(self.shown.get(), self.real.get().elapsed()),
             Pace::Stopped => self.shown.get(),
         }
     }
@@ -90,7 +90,7 @@ impl Clock {
 
     /// Moves a clock that stands still, as far as for ever if need be.
     pub(in crate::driver) fn advance(&self, duration: Duration) {
-        self.jump_to(later(self.now(), duration.min(MILLENNIUM)));
+        self.jump_to(saturating_deadline(self.now(), duration.min(MILLENNIUM)));
     }
 
     /// How long to wait, in real time, for a deadline in `left`.
@@ -108,7 +108,7 @@ impl Clock {
             (false, true) if !must_look => left.min(GRACE),
             (false, _) => Duration::ZERO,
         };
-        self.jumps_from.set((!must_look).then(|| later(Instant::now(), limit)));
+        self.jumps_from.set((!must_look).then(|| saturating_deadline(Instant::now(), limit)));
         limit
     }
 

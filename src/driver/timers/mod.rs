@@ -22,7 +22,7 @@ impl<R: Ring> Driver<R> {
             None => Wait::Forever,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(self.now());
-                self.clock.wait_for(left, self.flight.borrow().attended() > 0)
+                self.clock.wait_for(left, self.core.borrow().attended() > 0)
             }
         }
     }
@@ -49,8 +49,8 @@ impl<R: Ring> Driver<R> {
             if self.clock.is_stopped() {
                 wheel.advance_exactly_to(now);
             }
-            let mut flight = self.flight.borrow_mut();
-            wheel.fire(limit, |waker| flight.record_wake(waker));
+            let mut core = self.core.borrow_mut();
+            wheel.fire(limit, |waker| core.record_wake(waker));
         }
     }
 

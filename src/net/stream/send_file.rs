@@ -16,7 +16,7 @@ use super::{OwnedWriteHalf, ops};
 use crate::error::Describe;
 use crate::net::tcp::TcpStream;
 use crate::op::{DrainPipe, FillPipe, Op, Socket};
-use crate::sys::splice_pipe::Pipe;
+use crate::sys::splice_pipe::SplicePipe;
 use crate::task::budget;
 
 impl TcpStream {
@@ -90,12 +90,12 @@ pub(super) async fn send_file(
     }
     ops::writes_ended(socket).await;
     let file = Rc::new(file.as_fd().try_clone_to_owned().describe("duplicate the file")?);
-    let pipe = Rc::new(Pipe::new().describe("pipe")?);
+    let pipe = Rc::new(SplicePipe::new().describe("pipe")?);
     // The calls take a descriptor of the process.
     socket.fd()?;
     let mut offset = start;
     while offset < end {
-        let length = (end - offset).min(Pipe::CAPACITY.into()) as u32;
+        let length = (end - offset).min(SplicePipe::CAPACITY.into()) as u32;
         let fill = FillPipe::new(&file, &pipe, offset, length);
         let filled = Op::new(socket.driver(), fill).await?;
         if filled == 0 {

@@ -16,7 +16,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::connect_options::ConnectOptions;
-use crate::driver::{Driver, Place};
+use crate::driver::{Driver, FileSlot};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
 use crate::net::options::{Initial, Setting};
@@ -83,7 +83,7 @@ async fn new_socket(
     options: &ConnectOptions,
 ) -> io::Result<Descriptor> {
     let initial = Initial { nodelay: options.nodelay, keepalive: options.keepalive };
-    let place = if options.local_addr.is_some() { None } else { Place::take(driver) };
+    let place = if options.local_addr.is_some() { None } else { FileSlot::alloc(driver) };
     if let Some(place) = place {
         let mut socket = Op::new(driver, OpenSocket::new(place, address)).await?;
         for Setting { level, name, value, doing } in initial.each() {

@@ -117,7 +117,7 @@ impl TcpListener {
         let lingers = socket::lingers(&fd);
         let driver = context::driver();
         // To be closed off the loop when the runtime ends, a connection needs a descriptor.
-        let is_direct = driver.has_table() && !lingers;
+        let is_direct = driver.has_file_table() && !lingers;
         let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
         Self { acceptor, lingers, trouble: Trouble::default() }
     }

@@ -124,7 +124,7 @@ impl KernelRing {
                 since: "6.8",
             });
         }
-        self.make_table(count)
+        self.register_file_table(count)
             .describe(format_args!("make {count} direct descriptors"))
             .map_err(SetupError::Other)
     }
@@ -278,11 +278,11 @@ impl Ring for KernelRing {
         let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
     }
 
-    fn make_table(&mut self, places: u32) -> io::Result<()> {
+    fn register_file_table(&mut self, places: u32) -> io::Result<()> {
         self.ring.submitter().register_files_sparse(places)
     }
 
-    fn release_table(&mut self) {
+    fn release_file_table(&mut self) {
         // It fails only if there is none.
         let _ = self.ring.submitter().unregister_files();
     }

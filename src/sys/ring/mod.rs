@@ -100,10 +100,10 @@ pub(crate) trait Ring {
     /// # Errors
     ///
     /// If there is no such thing, or if these are more than the process may have open files.
-    fn make_table(&mut self, places: u32) -> io::Result<()>;
+    fn register_file_table(&mut self, places: u32) -> io::Result<()>;
 
     /// Closes what stands in the table, when no entry that names a place is in flight any more.
-    fn release_table(&mut self);
+    fn release_file_table(&mut self);
 
     /// Hands every completion in the completion queue to `sink` and frees its place.
     fn reap(&mut self, sink: impl FnMut(Completion));

@@ -142,11 +142,11 @@ impl Ring for ScriptedRing {
 
     fn release_buffers(&mut self) {}
 
-    fn make_table(&mut self, _places: u32) -> io::Result<()> {
+    fn register_file_table(&mut self, _places: u32) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn release_table(&mut self) {}
+    fn release_file_table(&mut self) {}
 
     fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         let completions: Vec<_> = self.script().completions.drain(..).collect();
