@@ -1,7 +1,8 @@
 //! A stream whose items an async body emits.
 //!
-//! The body is polled by a poll of the stream, and only then. An item that it emits is stored in the
-//! `Handoff`, from which the same poll of the stream takes it. Until the next poll the body waits.
+//! The body is polled by a poll of the stream, and only then. An item that it emits is stored in
+//! the `Handoff`, from which the same poll of the stream takes it. Until the next poll the body
+//! waits.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,9 +18,9 @@ use crate::task::{budget, poll_until, wake};
 
 /// Creates a stream of the items that `body` emits, which ends when the body does.
 ///
-/// The body runs only while the stream is polled, and waits at each [`Emitter::emit`] until the next
-/// item is requested. Dropping the stream drops the body at that point. So cleaning up belongs into
-/// destructors; in Python a generator that is closed can still await.
+/// The body runs only while the stream is polled, and waits at each [`Emitter::emit`] until the
+/// next item is requested. Dropping the stream drops the body at that point. So cleaning up belongs
+/// into destructors; in Python a generator that is closed can still await.
 ///
 /// The stream needs no pinning: it can be used with `while let` and `StreamExt` as it is.
 ///
@@ -28,7 +29,7 @@ use crate::task::{budget, poll_until, wake};
 /// The stream panics if the body does, and has then ended. A body cannot poll its own stream: a
 /// [`RefCell`] that holds the stream is borrowed while the body runs, so borrowing it there panics.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +68,7 @@ pub fn generate<'a, T: 'a>(body: impl AsyncFnOnce(&Emitter<T>) + 'a) -> Generato
 ///
 /// The error that the body returns is the stream's last item.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use annulus::stream::try_generate;

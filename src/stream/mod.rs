@@ -1,7 +1,7 @@
 //! Streams whose items an async body emits.
 //!
-//! [`generate`](fn@generate) is what an asynchronous generator is in Python: a body that awaits, and
-//! emits items between its awaits. For streams of items that exist already, see
+//! [`generate`](fn@generate) is what an asynchronous generator is in Python: a body that awaits,
+//! and emits items between its awaits. For streams of items that exist already, see
 //! `futures_util::stream`.
 
 mod generate;

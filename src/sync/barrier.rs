@@ -8,14 +8,16 @@ use std::{error, fmt};
 use super::wait::{Acquired, Wait, wake_all};
 use super::wait_queue::WaitQueue;
 
-/// Lets a number of tasks wait until all of them have arrived. It can be used again and again.
+/// Lets a number of tasks wait until all of them have arrived.
+///
+/// It can be used again and again.
 ///
 /// When the last task arrives, the barrier opens for all of them and can be filled anew. A
 /// [`reset`](Barrier::reset) or [`abort`](Barrier::abort) after that, before some of the tasks have
 /// been polled, does not change their outcome; asyncio's breaks the barrier for those tasks, and
 /// delays newcomers until the last has left.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -58,7 +60,9 @@ impl Barrier {
         Self { parties, broken: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
-    /// Waits until all tasks have arrived. Returns this task's index in the order of arrival, from 0.
+    /// Waits until all tasks have arrived.
+    ///
+    /// Returns this task's index in the order of arrival, from 0.
     ///
     /// # Errors
     ///
@@ -94,14 +98,18 @@ impl Barrier {
         Some((Ok(last), wakers))
     }
 
-    /// Fails all present waits. The barrier can then be filled anew, even if it was broken.
+    /// Fails all present waits.
+    ///
+    /// The barrier can then be filled anew, even if it was broken.
     #[doc(alias = "asyncio.Barrier.reset")]
     pub fn reset(&self) {
         self.broken.set(false);
         self.fail_all();
     }
 
-    /// Breaks the barrier: all present waits fail, and all future ones until it is reset.
+    /// Breaks the barrier.
+    ///
+    /// All present waits fail, and all future ones until the barrier is reset.
     #[doc(alias = "asyncio.Barrier.abort")]
     pub fn abort(&self) {
         self.broken.set(true);

@@ -5,10 +5,11 @@ use super::semaphore::{AcquireError, Permit, Semaphore, TryAcquireError};
 /// A [`Semaphore`] that never has more permits than it began with.
 ///
 /// Permits that are returned when they are dropped cannot be returned too often. This type is for
-/// permits that are [forgotten](Permit::forget) in one place and [released](BoundedSemaphore::release)
-/// in another, as is usual in asyncio: one release too many panics.
+/// permits that are [forgotten](Permit::forget) in one place and
+/// [released](BoundedSemaphore::release) in another, as is usual in asyncio: one release too many
+/// panics.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use annulus::sync::BoundedSemaphore;

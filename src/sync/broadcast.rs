@@ -10,8 +10,8 @@ use crate::task::Shrink;
 
 /// Creates a channel that delivers each value to each receiver.
 ///
-/// It keeps the latest `capacity` values for receivers that have not received them yet. Sending never
-/// waits: a receiver that is further behind loses the oldest values, and is told how many.
+/// It keeps the latest `capacity` values for receivers that have not received them yet. Sending
+/// never waits: a receiver that is further behind loses the oldest values, and is told how many.
 ///
 /// A value is one allocation, whatever the number of receivers. Each receiver gets a clone, and the
 /// last one the value itself.
@@ -20,7 +20,7 @@ use crate::task::Shrink;
 ///
 /// If `capacity` is zero.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use annulus::spawn;

@@ -10,13 +10,13 @@ use super::wait::{Wait, notify};
 use super::wait_queue::WaitQueue;
 use crate::task::budget;
 
-/// Lets tasks release a [`Lock`](super::Lock) and wait until another task notifies them of a change.
+/// Lets tasks release a lock and wait until another task notifies them of a change.
 ///
-/// A condition belongs to one lock, as asyncio's does, but does not own it. A wait takes the guard and
-/// returns a new one. asyncio's `notify` demands that the lock is held; here that is not checked, but
-/// a task that changes the value holds the lock anyway.
+/// A condition belongs to one lock, as asyncio's does, but does not own it. A wait takes the guard
+/// and returns a new one. asyncio's `notify` demands that the lock is held; here that is not
+/// checked, but a task that changes the value holds the lock anyway.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -53,17 +53,18 @@ impl Condition {
         Self { waiters: RefCell::new(WaitQueue::new()) }
     }
 
-    /// Unlocks, waits to be notified, and locks again. Takes a [`LockGuard`] or an
-    /// [`OwnedLockGuard`], and returns the same type.
+    /// Unlocks, waits to be notified, and locks again.
     ///
-    /// The value may have changed again when it returns, since other tasks can lock first: check it,
-    /// or use [`Condition::wait_for`].
+    /// Takes a [`LockGuard`] or an [`OwnedLockGuard`], and returns the same type.
+    ///
+    /// The value may have changed again when it returns, since other tasks can lock first: check
+    /// it, or use [`Condition::wait_for`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it completes, the lock is not held: the guard is gone, where asyncio locks once
-    /// more to raise the cancellation with the lock held. A notification that this wait had received
-    /// goes to the next waiter.
+    /// Dropped before it completes, the lock is not held: the guard is gone, where asyncio locks
+    /// once more to raise the cancellation with the lock held. A notification that this wait had
+    /// received goes to the next waiter.
     #[doc(alias = "asyncio.Condition.wait")]
     pub async fn wait<G: ConditionGuard>(&self, guard: G) -> G {
         let lock = guard.lock();
@@ -84,8 +85,9 @@ impl Condition {
         guard
     }
 
-    /// Waits until `predicate` is true for the value. Takes a [`LockGuard`] or an [`OwnedLockGuard`],
-    /// and returns the same type.
+    /// Waits until `predicate` is true for the value.
+    ///
+    /// Takes a [`LockGuard`] or an [`OwnedLockGuard`], and returns the same type.
     ///
     /// # Cancel safety
     ///

@@ -1,5 +1,5 @@
-//! One side of a channel within a thread: how many senders (or receivers) there are, and the tasks of
-//! the other side that wait for them.
+//! One side of a channel within a thread: how many senders (or receivers) there are, and the tasks
+//! of the other side that wait for them.
 
 use std::cell::{Cell, RefCell};
 

@@ -8,7 +8,7 @@ use super::wait_queue::WaitQueue;
 
 /// A flag that tasks can wait for.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -37,7 +37,9 @@ impl Event {
         Self { set: Cell::new(false), waiters: RefCell::new(WaitQueue::new()) }
     }
 
-    /// Sets the event. All waits end, even if it is cleared before their tasks are polled.
+    /// Sets the event.
+    ///
+    /// All waits end, even if it is cleared before their tasks are polled.
     #[doc(alias = "asyncio.Event.set")]
     #[doc(alias = "notify_waiters")]
     pub fn set(&self) {

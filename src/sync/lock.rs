@@ -1,8 +1,8 @@
 //! Exclusive access to a value.
 //!
-//! The value is in a box, which a guard takes out of the lock and puts back when it is dropped. So a
-//! guard can give access to the value without a borrow of the lock, and an owned guard without unsafe
-//! code.
+//! The value is in a box, which a guard takes out of the lock and puts back when it is dropped. So
+//! a guard can give access to the value without a borrow of the lock, and an owned guard without
+//! unsafe code.
 
 use std::cell::Cell;
 use std::fmt;
@@ -20,14 +20,14 @@ const VALUE: &str = "a guard holds the value";
 
 /// A value that one task at a time can access.
 ///
-/// Where asyncio enters a lock with `async with`, a task holds a guard here: dropping it unlocks. Use
-/// a lock for a value that no other task may access across an `.await`. Between two awaits no other
-/// task runs, and a [`Cell`] or [`RefCell`](std::cell::RefCell) is enough.
+/// Where asyncio enters a lock with `async with`, a task holds a guard here: dropping it unlocks.
+/// Use a lock for a value that no other task may access across an `.await`. Between two awaits no
+/// other task runs, and a [`Cell`] or [`RefCell`](std::cell::RefCell) is enough.
 ///
 /// The lock is fair, as described in [the module](crate::sync#fairness), and not reentrant: a task
 /// that locks it twice waits for ever.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -83,7 +83,7 @@ impl<T> Lock<T> {
     ///
     /// That of [`Lock::lock`].
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use std::rc::Rc;
@@ -112,14 +112,18 @@ impl<T> Lock<T> {
         self.permits.try_take(1).then(|| OwnedLockGuard(Held::new(self)))
     }
 
-    /// Whether [`Lock::try_lock`] would fail. When a guard is dropped, the lock goes to the next waiter
-    /// at once, before that one is polled.
+    /// Whether [`Lock::try_lock`] would fail.
+    ///
+    /// When a guard is dropped, the lock goes to the next waiter at once, before that one is
+    /// polled.
     #[doc(alias = "asyncio.Lock.locked")]
     pub fn is_locked(&self) -> bool {
         self.permits.must_wait(1)
     }
 
-    /// Accesses the value without locking: the exclusive borrow shows that no guard exists.
+    /// Accesses the value without locking.
+    ///
+    /// The exclusive borrow shows that no guard exists.
     ///
     /// # Panics
     ///

@@ -1,8 +1,9 @@
 //! Counted permits, granted first in, first out.
 //!
-//! Locks, semaphores, and the room and content of queues are all counts of permits. A returned permit
-//! goes to the first waiter at once, before that one is polled. So no newcomer takes it in between,
-//! and no waiter is overtaken, even if there are enough permits for a later one and not for it.
+//! Locks, semaphores, and the room and content of queues are all counts of permits. A returned
+//! permit goes to the first waiter at once, before that one is polled. So no newcomer takes it in
+//! between, and no waiter is overtaken, even if there are enough permits for a later one and not
+//! for it.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -133,7 +134,8 @@ where
     }
 }
 
-/// Wakes the first waiter, then one after another that can be granted. Nothing is borrowed meanwhile.
+/// Wakes the first waiter, then one after another that can be granted. Nothing is borrowed
+/// meanwhile.
 #[cold]
 fn wake_all<C: StateCell<State: HasPermits>>(cell: &C, first: Option<Waker>) {
     let next = || cell.with(|state| state.permits().notify_next());

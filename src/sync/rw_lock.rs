@@ -14,10 +14,10 @@ const ALL: usize = usize::MAX >> 1;
 /// A value that many tasks may read at a time, or one task may write.
 ///
 /// asyncio has no such lock. Readers and writers wait in one queue, as described in [the
-/// module](crate::sync#fairness): a reader that arrives while a writer waits is queued behind it. So a
-/// task that holds a read guard and waits for another one can wait for ever.
+/// module](crate::sync#fairness): a reader that arrives while a writer waits is queued behind it.
+/// So a task that holds a read guard and waits for another one can wait for ever.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use annulus::sync::RwLock;
@@ -73,7 +73,9 @@ impl<T> RwLock<T> {
         self.permits.try_take(ALL).then(|| self.writing())
     }
 
-    /// Accesses the value without locking: the exclusive borrow shows that no guard exists.
+    /// Accesses the value without locking.
+    ///
+    /// The exclusive borrow shows that no guard exists.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -152,8 +154,9 @@ pub struct WriteGuard<'a, T> {
 }
 
 impl<'a, T> WriteGuard<'a, T> {
-    /// Turns the lock for writing into one for reading; no task can write in between. Readers at the
-    /// front of the queue can then read, too.
+    /// Turns the lock for writing into one for reading.
+    ///
+    /// No task can write in between. Readers at the front of the queue can then read, too.
     pub fn downgrade(guard: Self) -> ReadGuard<'a, T> {
         let Self { value, lock, mut held } = guard;
         drop(value);

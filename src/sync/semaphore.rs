@@ -15,10 +15,10 @@ const TOO_MANY: &str = "too many permits: a semaphore has at most `Semaphore::MA
 /// A number of permits, which limits how many tasks do something at a time.
 ///
 /// Where asyncio enters a semaphore with `async with`, a task holds a [`Permit`] here: dropping it
-/// returns it. The semaphore is fair, as described in [the module](crate::sync#fairness): a task that
-/// waits for many permits is not overtaken by tasks behind it that need fewer.
+/// returns it. The semaphore is fair, as described in [the module](crate::sync#fairness): a task
+/// that waits for many permits is not overtaken by tasks behind it that need fewer.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::rc::Rc;
@@ -80,7 +80,9 @@ impl Semaphore {
         self.acquire_many(1).await
     }
 
-    /// Waits for `count` permits and takes them together. Tasks behind it wait until it has them.
+    /// Waits for `count` permits and takes them together.
+    ///
+    /// Tasks behind it wait until it has them.
     ///
     /// # Errors
     ///
@@ -104,7 +106,7 @@ impl Semaphore {
     ///
     /// Dropped before it completes, it has taken no permit.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use std::rc::Rc;
@@ -122,7 +124,9 @@ impl Semaphore {
         self.acquire_many_owned(1).await
     }
 
-    /// Waits for `count` permits that keep the semaphore alive, as [`Semaphore::acquire_many`] does.
+    /// Waits for `count` permits that keep the semaphore alive.
+    ///
+    /// Otherwise it is [`Semaphore::acquire_many`].
     ///
     /// # Errors
     ///
@@ -159,7 +163,9 @@ impl Semaphore {
         Ok(Permit(Held { semaphore: self, count }))
     }
 
-    /// Takes a permit that keeps the semaphore alive, as [`Semaphore::try_acquire`] does.
+    /// Takes a permit if one is available; the permit keeps the semaphore alive.
+    ///
+    /// Otherwise it is [`Semaphore::try_acquire`].
     ///
     /// # Errors
     ///
@@ -182,14 +188,18 @@ impl Semaphore {
         self.permits.add(count);
     }
 
-    /// Removes up to `count` available permits for good, and returns how many it removed.
+    /// Removes up to `count` available permits for good.
+    ///
+    /// Returns how many it removed.
     pub fn forget_permits(&self, count: usize) -> usize {
         let removed = self.permits.remove(count);
         self.forgotten.set(self.forgotten.get() + removed);
         removed
     }
 
-    /// The number of available permits. While a task waits for more, no other task can take them.
+    /// The number of available permits.
+    ///
+    /// While a task waits for more, no other task can take them.
     pub fn available_permits(&self) -> usize {
         self.permits.available()
     }
@@ -200,7 +210,9 @@ impl Semaphore {
         self.is_closed() || self.permits.must_wait(1)
     }
 
-    /// Closes the semaphore: all present and future waits fail. Permits that were granted stay valid.
+    /// Closes the semaphore: all present and future waits fail.
+    ///
+    /// Permits that were granted stay valid.
     pub fn close(&self) {
         self.permits.close();
     }
@@ -210,8 +222,8 @@ impl Semaphore {
         self.permits.is_closed()
     }
 
-    /// Returns permits that [`Permit::forget`] or [`Semaphore::forget_permits`] removed. False if fewer
-    /// than `count` are missing.
+    /// Returns permits that [`Permit::forget`] or [`Semaphore::forget_permits`] removed. False if
+    /// fewer than `count` are missing.
     pub(super) fn restore(&self, count: usize) -> bool {
         let Some(rest) = self.forgotten.get().checked_sub(count) else { return false };
         self.forgotten.set(rest);
@@ -296,51 +308,37 @@ pub struct Permit<'a>(Held<&'a Semaphore>);
 #[doc(alias = "OwnedSemaphorePermit")]
 pub struct OwnedPermit(Held<Rc<Semaphore>>);
 
-impl Permit<'_> {
-    /// The number of permits.
-    pub fn count(&self) -> usize {
-        self.0.count
-    }
+/// The methods of both types of permits.
+macro_rules! permit_methods {
+    ($($permit:ident $(<$lifetime:lifetime>)?),+) => {$(
+        impl $permit $(<$lifetime>)? {
+            /// The number of permits.
+            pub fn count(&self) -> usize {
+                self.0.count
+            }
 
-    /// Drops the permits without returning them: the semaphore then has that many fewer.
-    pub fn forget(self) {
-        self.0.forget();
-    }
+            /// Drops the permits without returning them.
+            ///
+            /// The semaphore then has that many fewer.
+            pub fn forget(self) {
+                self.0.forget();
+            }
 
-    /// Splits off `count` permits. `None` if these are fewer.
-    pub fn split(&mut self, count: usize) -> Option<Self> {
-        self.0.split(count).map(Self)
-    }
+            /// Splits off `count` permits. `None` if these are fewer.
+            pub fn split(&mut self, count: usize) -> Option<Self> {
+                self.0.split(count).map(Self)
+            }
+        }
+
+        impl fmt::Debug for $permit $(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($permit)).field("count", &self.count()).finish()
+            }
+        }
+    )+};
 }
 
-impl OwnedPermit {
-    /// The number of permits.
-    pub fn count(&self) -> usize {
-        self.0.count
-    }
-
-    /// Drops the permits without returning them: the semaphore then has that many fewer.
-    pub fn forget(self) {
-        self.0.forget();
-    }
-
-    /// Splits off `count` permits. `None` if these are fewer.
-    pub fn split(&mut self, count: usize) -> Option<Self> {
-        self.0.split(count).map(Self)
-    }
-}
-
-impl fmt::Debug for Permit<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("count", &self.count()).finish()
-    }
-}
-
-impl fmt::Debug for OwnedPermit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedPermit").field("count", &self.count()).finish()
-    }
-}
+permit_methods!(Permit<'_>, OwnedPermit);
 
 /// The semaphore is closed, so no permit was acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
-//! The cell that holds a primitive's state: a `RefCell` within one thread, a `Mutex` across threads.
+//! The cell that holds a primitive's state: a `RefCell` within one thread, a `Mutex` across
+//! threads.
 //!
 //! Cloning, waking and dropping a waker is foreign code, as are destructors of values: they may use
-//! the very primitive that is at work, or panic. So a state is only accessible for a moment in which
-//! no foreign code runs, and what such code may have changed is looked at again afterwards.
+//! the very primitive that is at work, or panic. So a state is only accessible for a moment in
+//! which no foreign code runs, and what such code may have changed is looked at again afterwards.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};

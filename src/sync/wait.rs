@@ -1,7 +1,7 @@
 //! One future's wait in a wait queue, and the functions that end it.
 //!
-//! The first poll takes one unit of the task's budget before it looks, whether or not it then waits:
-//! a wait ends the task's poll anyway. [`wait_until`] looks first, for a reason given there.
+//! The first poll takes one unit of the task's budget before it looks, whether or not it then
+//! waits: a wait ends the task's poll anyway. [`wait_until`] looks first, for a reason given there.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -126,8 +126,9 @@ impl<C: StateCell<State: HasWaiters>> Drop for Wait<'_, C> {
 
 /// Waits until `condition` is true or this waiter is notified.
 ///
-/// It evaluates the condition before it takes of the budget, and a wait is enqueued right after that:
-/// a condition that becomes true and false again while the task yields for its budget is not missed.
+/// It evaluates the condition before it takes of the budget, and a wait is enqueued right after
+/// that: a condition that becomes true and false again while the task yields for its budget is not
+/// missed.
 pub(super) async fn wait_until(queue: &RefCell<WaitQueue<()>>, condition: impl Fn() -> bool) {
     if condition() {
         return poll_fn(|context| budget::poll_spend(context)).await;

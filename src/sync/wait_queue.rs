@@ -153,8 +153,8 @@ impl<P> WaitQueue<P> {
         self.entries[id.0].waker.is_none()
     }
 
-    /// Replaces the waker of a waiter. Returns the one that is not needed: the former, or the new one
-    /// if the waiter has been notified already.
+    /// Replaces the waker of a waiter. Returns the one that is not needed: the former, or the new
+    /// one if the waiter has been notified already.
     pub(super) fn replace_waker(&mut self, id: &WaiterId, waker: Waker) -> Waker {
         match &mut self.entries[id.0].waker {
             None => waker,

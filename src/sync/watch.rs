@@ -8,12 +8,14 @@ use std::{error, fmt, mem};
 use super::endpoints::Endpoints;
 use crate::task::budget;
 
-/// Creates a value that senders change and receivers watch. Clone a receiver to get another.
+/// Creates a value that senders change and receivers watch.
 ///
-/// The value is handed out as an [`Rc`], so a receiver may keep one while the value changes. Sending
-/// allocates only while a receiver keeps the former value.
+/// Clone a receiver to get another.
 ///
-/// # Example
+/// The value is handed out as an [`Rc`], so a receiver may keep one while the value changes.
+/// Sending allocates only while a receiver keeps the former value.
+///
+/// # Examples
 ///
 /// ```
 /// use annulus::spawn;
@@ -169,8 +171,9 @@ impl<T> Receiver<T> {
         self.seen != self.shared.version.get()
     }
 
-    /// Waits for a value that this receiver has not seen, and counts it as seen. If several were sent,
-    /// only the newest is seen.
+    /// Waits for a value that this receiver has not seen, and counts it as seen.
+    ///
+    /// If several were sent, only the newest is seen.
     ///
     /// # Errors
     ///
@@ -188,7 +191,9 @@ impl<T> Receiver<T> {
         Ok(())
     }
 
-    /// Waits until `condition` is true for the value, which may be one that this receiver has seen.
+    /// Waits until `condition` is true for the value.
+    ///
+    /// The value may be one that this receiver has seen.
     ///
     /// # Errors
     ///

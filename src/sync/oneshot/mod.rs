@@ -15,7 +15,7 @@ use shared::{Shared, oneshot_channel};
 oneshot_channel! {
     /// Creates a channel for one value.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use annulus::spawn;
@@ -32,7 +32,9 @@ oneshot_channel! {
     in Rc<RefCell>
 }
 
-/// The sender was dropped without a value, or the receiver was closed before there was one.
+/// No value will arrive.
+///
+/// The sender was dropped without sending, or the receiver was closed before there was a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 

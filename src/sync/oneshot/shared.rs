@@ -66,8 +66,8 @@ pub(in crate::sync) fn close<T>(cell: &impl StateCell<State = Shared<T>>) {
     sender.into_iter().for_each(wake);
 }
 
-/// Closes the channel and drops the receiver's waker, and the value if it was not received: they must
-/// not live as long as the sender.
+/// Closes the channel and drops the receiver's waker, and the value if it was not received: they
+/// must not live as long as the sender.
 pub(in crate::sync) fn end_receiving<T>(cell: &impl StateCell<State = Shared<T>>) {
     close(cell);
     drop(cell.with(|state| (state.value.take(), state.receiver.take())));
@@ -108,7 +108,9 @@ macro_rules! oneshot_channel {
             (Sender { cell: $pointer::clone(&cell) }, Receiver { cell })
         }
 
-        /// The sending side. Dropped without sending, it tells the receiver that there is no value.
+        /// The sending side.
+        ///
+        /// Dropped without sending, it tells the receiver that there is no value.
         pub struct Sender<T> {
             cell: $pointer<$cell<Shared<T>>>,
         }
@@ -153,8 +155,8 @@ macro_rules! oneshot_channel {
 
         /// The receiving side: a future of the value.
         ///
-        /// Awaiting it fails with [`RecvError`] if the sender is dropped without a value. The value is
-        /// received once: awaiting the receiver again by `&mut` fails, too.
+        /// Awaiting it fails with [`RecvError`] if the sender is dropped without a value. The value
+        /// is received once: awaiting the receiver again by `&mut` fails, too.
         ///
         /// # Cancel safety
         ///
@@ -177,7 +179,9 @@ macro_rules! oneshot_channel {
                 }
             }
 
-            /// Rejects a value that is sent from now on. One that was sent can still be received.
+            /// Rejects a value that is sent from now on.
+            ///
+            /// One that was sent can still be received.
             pub fn close(&mut self) {
                 shared::close(&*self.cell);
             }

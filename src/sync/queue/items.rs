@@ -12,7 +12,9 @@ use futures_util::stream::FusedStream;
 use super::core::QueueAccess;
 use crate::sync::permits::{Acquire, PermitState};
 
-/// A fused [`Stream`] of a queue's items, which ends when the queue is closed and has no more items.
+/// A fused [`Stream`] of a queue's items.
+///
+/// It ends when the queue is closed and has no more items.
 ///
 /// Between polls it keeps its position among the tasks that wait. Dropped, it takes no item.
 #[must_use = "streams do nothing unless polled"]

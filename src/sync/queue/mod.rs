@@ -26,7 +26,9 @@ macro_rules! queue {
         pub struct $name<T $(: $bound)?>(Core<$store>);
 
         impl<T $(: $bound)?> $name<T> {
-            /// Creates a queue with room for `capacity` items. Putting one into a full queue waits.
+            /// Creates a queue with room for `capacity` items.
+            ///
+            /// Putting one into a full queue waits.
             ///
             /// # Panics
             ///
@@ -37,8 +39,9 @@ macro_rules! queue {
                 Self(Core::bounded(capacity))
             }
 
-            /// Creates a queue that is never full. Only memory limits its producers: prefer a bounded
-            /// queue.
+            /// Creates a queue that is never full.
+            ///
+            /// Only memory limits its producers: prefer a bounded queue.
             #[doc(alias = "unbounded_channel")]
             pub fn unbounded() -> Self {
                 Self(Core::unbounded())
@@ -52,8 +55,8 @@ macro_rules! queue {
             ///
             /// # Cancel safety
             ///
-            /// Dropped before it completes, it has put nothing; the item is dropped with it. To keep
-            /// the item, [reserve](Self::reserve) room for it first.
+            /// Dropped before it completes, it has put nothing; the item is dropped with it. To
+            /// keep the item, [reserve](Self::reserve) room for it first.
             #[doc(alias = "asyncio.Queue.put")]
             #[doc(alias = "send")]
             pub async fn put(&self, item: T) -> Result<(), PutError<T>> {
@@ -128,8 +131,9 @@ macro_rules! queue {
                 self.0.task_done();
             }
 
-            /// Waits until the work on all items that were put is done: until
-            /// [`task_done`](Self::task_done) has been called for each of them.
+            /// Waits until the work on all items that were put is done.
+            ///
+            /// That is, until [`task_done`](Self::task_done) has been called for each of them.
             ///
             /// # Cancel safety
             ///
@@ -138,15 +142,19 @@ macro_rules! queue {
                 self.0.join().await;
             }
 
-            /// Closes the queue: it accepts no more items. Its items can still be taken; all waits for
-            /// room fail, and all waits for an item once there is none.
+            /// Closes the queue: it accepts no more items.
+            ///
+            /// Its items can still be taken. All waits for room fail, and all waits for an item
+            /// once there is none.
             #[doc(alias = "asyncio.Queue.shutdown")]
             #[doc(alias = "shutdown")]
             pub fn close(&self) {
                 self.0.close();
             }
 
-            /// Closes the queue and drops its items, as if the work on them were done. All waits fail.
+            /// Closes the queue and drops its items, as if the work on them were done.
+            ///
+            /// All waits fail.
             #[doc(alias = "shutdown_now")]
             #[doc(alias = "immediate")]
             pub fn close_now(&self) {
@@ -208,11 +216,11 @@ macro_rules! queue {
 queue! {
     /// A queue of items: first in, first out.
     ///
-    /// Producers [`put`](Queue::put), consumers [`get`](Queue::get); both are served first in, first
-    /// out, as described in [the module](crate::sync#fairness). A getter that is notified is promised
-    /// an item; which one is settled when it is polled.
+    /// Producers [`put`](Queue::put), consumers [`get`](Queue::get); both are served first in,
+    /// first out, as described in [the module](crate::sync#fairness). A getter that is notified is
+    /// promised an item; which one is settled when it is polled.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// Workers that share the work, as in asyncio's documentation:
     ///
@@ -278,7 +286,7 @@ queue! {
     ///
     /// Otherwise it is like [`Queue`]. The comparison of two items must not use the queue.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use annulus::sync::PriorityQueue;
@@ -301,7 +309,7 @@ queue! {
     ///
     /// Otherwise it is like [`Queue`].
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use annulus::sync::LifoQueue;

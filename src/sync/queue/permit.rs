@@ -5,7 +5,9 @@ use std::fmt;
 use super::core::QueueAccess;
 use super::error::PutError;
 
-/// Reserved room for one item in a queue. Dropped without putting one, the room is returned.
+/// Reserved room for one item in a queue.
+///
+/// Dropped without putting one, the room is returned.
 #[must_use = "room that is not used is returned"]
 #[doc(alias = "Permit")]
 pub struct QueuePermit<'a, T> {

@@ -25,7 +25,7 @@ use crate::task::{Shrink, budget, wake};
 ///
 /// If `capacity` is zero.
 ///
-/// # Example
+/// # Examples
 ///
 /// ```
 /// use std::thread;
@@ -144,7 +144,9 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Sends a value, and blocks the thread until there is room. For threads without an event loop.
+    /// Sends a value, and blocks the thread until there is room.
+    ///
+    /// For threads without an event loop.
     ///
     /// # Errors
     ///
@@ -197,8 +199,10 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Waits for the next value. Returns `None` once all values have been received and all senders
-    /// have been dropped, or this receiver was closed.
+    /// Waits for the next value.
+    ///
+    /// Returns `None` once all values have been received and all senders have been dropped, or this
+    /// receiver was closed.
     ///
     /// # Cancel safety
     ///
@@ -219,7 +223,9 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for the next value, and blocks the thread until then. For threads without an event loop.
+    /// Waits for the next value, and blocks the thread until then.
+    ///
+    /// For threads without an event loop.
     ///
     /// # Panics
     ///
@@ -231,7 +237,9 @@ impl<T> Receiver<T> {
         block_on(self.recv(), "remote::Receiver::recv_blocking", "recv")
     }
 
-    /// Rejects values that are sent from now on. Those that were sent can still be received.
+    /// Rejects values that are sent from now on.
+    ///
+    /// Those that were sent can still be received.
     pub fn close(&mut self) {
         update(&*self.shared, PermitState::close);
     }
@@ -244,8 +252,10 @@ impl<T> Receiver<T> {
 
     /// Wakes the sender that was granted the room of the value.
     fn finish(&mut self, taken: Option<(T, Option<Waker>)>) -> Option<T> {
-        self.is_terminated = taken.is_none();
-        let (value, sender) = taken?;
+        let Some((value, sender)) = taken else {
+            self.is_terminated = true;
+            return None;
+        };
         sender.into_iter().for_each(wake);
         Some(value)
     }

@@ -22,7 +22,9 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> error::Error for SendError<T> {}
 
-/// The reason why [`Sender::try_send`](super::Sender::try_send) sent nothing. Contains the value.
+/// The reason why [`try_send`](super::Sender::try_send) sent nothing.
+///
+/// Contains the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySendError<T> {
@@ -61,7 +63,7 @@ impl<T> fmt::Display for TrySendError<T> {
 
 impl<T> error::Error for TrySendError<T> {}
 
-/// The reason why [`Receiver::try_recv`](super::Receiver::try_recv) returned no value.
+/// The reason why [`try_recv`](super::Receiver::try_recv) returned no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryRecvError {

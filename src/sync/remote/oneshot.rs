@@ -13,7 +13,7 @@ use crate::sync::state_cell::StateCell;
 oneshot_channel! {
     /// Creates a channel for one value.
     ///
-    /// # Example
+    /// # Examples
     ///
     /// ```
     /// use std::thread;
