@@ -1,14 +1,15 @@
-//! A chat server: what one says, all others hear.
+//! A chat server: each line that a guest sends goes to all other guests.
 //!
-//! It shows servers on buffered streams, a queue between tasks, guards that undo what they began, and an
-//! end in order.
+//! It shows servers on buffered streams, a queue between tasks, guards that undo what they began,
+//! and a graceful shutdown.
 //!
 //! ```sh
 //! cargo run --example chat                    # on 127.0.0.1:7002
 //! cargo run --example chat -- '[::1]:7002'    # on another address
 //! ```
 //!
-//! In two other terminals type `nc 127.0.0.1 7002`, a name, and then some lines. Ctrl-c ends the server.
+//! In two other terminals type `nc 127.0.0.1 7002`, a name, and then some lines. Ctrl-c stops the
+//! server.
 
 #[path = "shared/arguments.rs"]
 mod arguments;
@@ -27,16 +28,16 @@ use annulus::sync::Queue;
 use futures_util::future::{Either, select};
 
 const USAGE: &str = "\
-A chat server: what one says, all others hear.
+A chat server: each line that a guest sends goes to all other guests.
 
 Usage: chat [ADDRESS]
 
 ADDRESS is where to listen, like 127.0.0.1:7002 (the default), [::1]:7002 or localhost:7002.";
 
-/// How many messages one may be behind.
+/// How many unread messages a guest may have.
 const BEHIND: usize = 1000;
 
-/// How long guests have to read the last of it.
+/// How long guests have to read their last messages when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -79,7 +80,7 @@ async fn receive_guest(
     let hearing = pin!(hear(&guest, &mut writer));
     match select(speaking, hearing).await {
         Either::Left((spoken, hearing)) => {
-            // What was said before is still to be heard.
+            // The guest still receives what was queued before.
             guest.messages.close();
             hearing.await?;
             spoken
@@ -88,7 +89,7 @@ async fn receive_guest(
     }
 }
 
-/// Says to the others what the guest says, until he has no more.
+/// Passes the lines of a guest to all others, until EOF.
 async fn speak(room: &Room, guest: &Guest<'_>, reader: &mut StreamReader) -> io::Result<()> {
     while let Some(line) = text_line(reader).await? {
         room.say_to_others(&guest.name, &format!("{}: {line}", guest.name));
@@ -96,7 +97,7 @@ async fn speak(room: &Room, guest: &Guest<'_>, reader: &mut StreamReader) -> io:
     Ok(())
 }
 
-/// Tells the guest what others say, until there is no more.
+/// Writes queued messages to the guest, until the queue is closed.
 async fn hear(guest: &Guest<'_>, writer: &mut StreamWriter) -> io::Result<()> {
     while let Ok(message) = guest.messages.get().await {
         writer.write_lines([&*message, "\n"]).await?;
@@ -104,7 +105,7 @@ async fn hear(guest: &Guest<'_>, writer: &mut StreamWriter) -> io::Result<()> {
     Ok(())
 }
 
-/// A line without its end and without blanks around it; `None` at the end.
+/// The next line, without its end and without blanks around it; `None` at EOF.
 async fn text_line(reader: &mut StreamReader) -> io::Result<Option<String>> {
     let line = reader.read_line().await?;
     Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).trim().to_owned()))
@@ -119,7 +120,7 @@ struct Room {
 }
 
 impl Room {
-    /// `None` if there is no name, or one that another has.
+    /// Adds a guest. `None` if the name is empty or taken.
     fn enter(&self, name: &str) -> Option<Guest<'_>> {
         if name.is_empty() || self.guests.borrow().contains_key(name) {
             return None;
@@ -127,7 +128,7 @@ impl Room {
         let names = self.guests.borrow().keys().cloned().collect::<Vec<_>>().join(", ");
         self.say_to_all(&format!("* {name} has come"));
         let messages = Rc::new(Queue::bounded(BEHIND));
-        let welcome = if names.is_empty() { "nobody".into() } else { names };
+        let welcome = if names.is_empty() { "no other guest".into() } else { names };
         let _ = messages.try_put(format!("* here is {welcome}").into());
         self.guests.borrow_mut().insert(name.to_owned(), Rc::clone(&messages));
         Some(Guest { room: self, name: name.to_owned(), messages })
@@ -137,7 +138,7 @@ impl Room {
         self.say_to_others("", message);
     }
 
-    /// Who is too far behind hears nothing more, and leaves.
+    /// A guest with too many unread messages gets no more, and leaves.
     fn say_to_others(&self, speaker: &str, message: &str) {
         let message: Rc<str> = message.into();
         let guests = self.guests.borrow();
@@ -149,7 +150,7 @@ impl Room {
     }
 }
 
-/// Someone in the room, until this is dropped.
+/// A guest in the room, until this is dropped.
 struct Guest<'a> {
     room: &'a Room,
     name: String,

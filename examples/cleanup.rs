@@ -1,4 +1,4 @@
-//! Cancelling, and cleaning up: at once by destructors, with awaits by a token, and at ctrl-c.
+//! Cancelling and cleaning up: by destructors, with awaits by a token, and at ctrl-c.
 //!
 //! ```sh
 //! cargo run --example cleanup
@@ -9,7 +9,7 @@ use std::time::Duration;
 use annulus::join::{CancelToken, cancel_gracefully, shield};
 use annulus::time::sleep;
 
-/// Says so when it is dropped.
+/// Prints a line when it is dropped.
 struct Cleans(&'static str);
 
 impl Drop for Cleans {
@@ -20,7 +20,7 @@ impl Drop for Cleans {
 
 #[annulus::main(ctrl_c = true)]
 async fn main() {
-    // Cancelled, a task ends where it waits; its destructors run.
+    // A cancelled task ends where it waits, and its destructors run.
     let task = annulus::spawn(async {
         let _cleans = Cleans("by a destructor");
         sleep(Duration::from_secs(3600)).await;
@@ -29,7 +29,8 @@ async fn main() {
     task.cancel();
     println!("by a destructor: {}", task.await.unwrap_err());
 
-    // A destructor cannot await. Who must is asked by a token, and has a while.
+    // A destructor cannot await. A task that must is asked to end by a token, and has a second to
+    // do so.
     let token = CancelToken::new();
     let its = token.clone();
     let task = annulus::spawn(async move {
@@ -39,9 +40,10 @@ async fn main() {
         "done"
     });
     let outcome = cancel_gracefully(task, &token, Duration::from_secs(1)).await;
-    println!("with awaits: {}", outcome.expect("it had time enough"));
+    println!("with awaits: {}", outcome.expect("it needs less than a second"));
 
-    // What must be done is shielded: it goes on when nobody waits, and the runtime's end waits for it.
+    // Work that must be done is shielded: it continues when no task awaits it, and the runtime
+    // waits for it before it ends.
     drop(shield(async {
         sleep(Duration::from_millis(5)).await;
         println!("shielded: done");

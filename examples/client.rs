@@ -1,7 +1,7 @@
 //! A client for the terminal: it sends what is typed and prints what comes back.
 //!
-//! It shows the two halves of a connection at work at the same time, half-close, a limit on
-//! connecting, and a thread that feeds the loop what can only be had by blocking.
+//! It shows both halves of a connection in use at the same time, half-close, a time limit on
+//! connecting, and a thread that reads what can only be read by blocking.
 //!
 //! ```sh
 //! cargo run --example echo                              # in another terminal
@@ -9,8 +9,8 @@
 //! cargo run --example client -- localhost:7000 < file   # to another address
 //! ```
 //!
-//! Type a line, and the server's answer stands below it. Ctrl-D ends the input: the client says so
-//! to the server, prints what still comes, and ends when the server closes the connection.
+//! Type a line, and the server's answer appears below it. Ctrl-D ends the input: the client shuts
+//! down its side, prints what still arrives, and ends when the server closes the connection.
 //!
 //! ```text
 //! hello
@@ -58,8 +58,8 @@ fn main() -> ExitCode {
 async fn talk(address: &str) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(address, PATIENCE).await?;
     let (reader, writer) = stream.into_split();
-    // Both at once: a client that sent all before it received would wait for ever for a server
-    // that does the same.
+    // Both at once: a client that sends everything before it receives deadlocks with a server that
+    // does the same.
     let mut receiving = pin!(receive(reader).fuse());
     select_biased! {
         sent = send(writer).fuse() => sent?,
@@ -72,7 +72,7 @@ async fn talk(address: &str) -> io::Result<()> {
     receiving.await
 }
 
-/// Sends the standard input, and tells the server when that was all.
+/// Sends the standard input, then shuts down the writing direction.
 async fn send(mut writer: OwnedWriteHalf) -> io::Result<()> {
     let input = standard_input()?;
     while let Ok(chunk) = input.recv().await {
@@ -81,7 +81,7 @@ async fn send(mut writer: OwnedWriteHalf) -> io::Result<()> {
     writer.shutdown().await
 }
 
-/// Prints what comes, until the server has sent all.
+/// Prints what arrives, until EOF.
 async fn receive(mut reader: OwnedReadHalf) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK);
     loop {
@@ -101,8 +101,9 @@ fn print(bytes: &[u8]) -> io::Result<()> {
     output.flush()
 }
 
-/// The standard input, in chunks. Reading it blocks, so a thread does that. The channel holds one
-/// chunk: when the server is slow, the thread waits, and with it whoever writes the input.
+/// The standard input, in chunks. Reading it blocks, so a thread does it. The channel holds one
+/// chunk: if the server is slow, the thread waits, and so does the program that writes to our
+/// input.
 fn standard_input() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = async_channel::bounded(1);
     thread::Builder::new().name("stdin".into()).spawn(move || {
@@ -117,7 +118,7 @@ fn standard_input() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
                 }
                 Err(error) => Err(about("standard input", &error)),
             };
-            // It fails when nobody receives any more, as after an error.
+            // Fails when the receiver is gone, for example after an error.
             if sender.send_blocking(message).is_err() {
                 return;
             }
@@ -126,7 +127,7 @@ fn standard_input() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     Ok(receiver)
 }
 
-/// Says in an error what it is about.
+/// Adds to an error what it is about.
 fn about(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }

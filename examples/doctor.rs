@@ -4,7 +4,7 @@
 //! cargo run --example doctor
 //! ```
 //!
-//! It prints a line for each thing that the library uses, and a verdict:
+//! It prints a line for each facility that the library uses, and a verdict:
 //!
 //! ```text
 //! facility                               since  here  without it
@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Where there is no io_uring at all (the kernel is too old, a container's seccomp profile forbids
-//! it, an administrator has switched it off), it says in one line which of these it is and what to
-//! do about it. The exit status is 0 if Annulus runs here.
+//! it, an administrator has switched it off), it prints one line with the cause and the remedy.
+//! The exit status is 0 if Annulus runs here.
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     }
     match annulus::probe() {
         Ok(probe) => {
-            // Whoever reads only the first lines (`doctor | head`) ends the output, not the check.
+            // A reader that takes only the first lines (`doctor | head`) does not change the
+            // verdict.
             let _ = io::stdout().write_all(Report(&probe).to_string().as_bytes());
             if probe.is_sufficient() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -81,7 +82,7 @@ fn verdict(probe: &Probe) -> &'static str {
     if probe.is_full() {
         "Annulus runs here, with everything it can use."
     } else if probe.is_sufficient() {
-        "Annulus runs here; what is missing costs what stands beside it."
+        "Annulus runs here; the last column says what is done without the missing ones."
     } else {
         "Annulus does not run here; use Linux 6.1 or later."
     }

@@ -43,11 +43,11 @@ Usage: echo [ADDRESS]
 
 ADDRESS is where to listen, like 127.0.0.1:7000 (the default), [::1]:7000 or localhost:7000.";
 
-/// How long connections may go on after the server was asked to stop.
+/// How long connections may continue after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-// Messages are written with `writeln!`, and a failure ignored: `println!` would panic when nobody
-// reads them any more (`echo | head -1`), and a server should live on without its log.
+// Messages are written with `writeln!`, and a failure is ignored: `println!` panics when the reader
+// is gone (`echo | head -1`), and a server should continue without its log.
 
 fn main() -> ExitCode {
     match arguments::addresses("echo", USAGE, ["127.0.0.1:7000"]) {
@@ -70,8 +70,8 @@ async fn serve(address: &str) -> io::Result<()> {
 
     let mut connections = TaskSet::new();
     loop {
-        // What comes first; the others are dropped, and lose nothing by it. A connection that has
-        // arrived meanwhile is what the next `accept` returns.
+        // Takes what is ready first and drops the others, which loses nothing: a connection that
+        // has arrived meanwhile is returned by the next `accept`.
         select! {
             accepted = listener.accept().fuse() => {
                 let (stream, peer) = accepted?;
@@ -88,7 +88,7 @@ async fn serve(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for connections to end, until the time is up or it is asked again to stop.
+/// Waits for connections to end, for at most `GRACE` or until the next request to stop.
 async fn finish(mut connections: TaskSet<()>, stop: &Receiver<()>) {
     let open = connections.len();
     if open > 0 {
@@ -114,12 +114,13 @@ async fn converse(stream: TcpStream, peer: SocketAddr) {
     }
 }
 
-/// Sends back what comes, until the peer has sent all. That may be a half-close: the connection is
-/// closed, by dropping the stream, when the last byte has been given back.
+/// Sends back what it receives, until EOF. That may be a half-close, so the stream is dropped,
+/// which closes the connection, only after the last byte was sent back.
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     loop {
-        // The runtime lends the buffer that the bytes were received in: a connection that waits has
-        // none, and the few in use stay in the processor's cache. Sending it back returns it.
+        // The lease is a runtime-owned buffer with the received bytes. A connection that waits
+        // holds none, and the few in use stay in the processor's cache. Dropping the lease returns
+        // it.
         let lease = stream.recv().await?;
         if lease.is_empty() {
             return Ok(());
@@ -135,8 +136,8 @@ fn report_panic(ended: Result<(), JoinError>) {
     }
 }
 
-/// Receives a message for each ctrl-c or SIGTERM. A thread waits for the signals; its message wakes
-/// the loop.
+/// A channel that receives a message for each ctrl-c or SIGTERM. A thread waits for the signals;
+/// its message wakes the event loop.
 fn stop_requests() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (sender, receiver) = async_channel::bounded(1);
@@ -150,7 +151,7 @@ fn stop_requests() -> io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-/// Adds what to do about it to an error of listening.
+/// Adds a remedy to an error of listening.
 fn with_remedy(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::AddrInUse => "stop what listens there, or give another port",

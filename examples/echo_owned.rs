@@ -1,15 +1,15 @@
 //! An echo server whose connections each own a buffer.
 //!
-//! A read takes the buffer, since the kernel writes to it whenever the bytes come, and returns it with
-//! the result. `echo` receives into buffers that the runtime lends, which takes less memory and, with
-//! many connections, less time.
+//! A read takes the buffer, since the kernel may write to it at any time until the read completes,
+//! and returns it with the result. `echo` receives into runtime-owned buffers, which takes less
+//! memory and, with many connections, less time.
 //!
 //! ```sh
 //! cargo run --example echo_owned                    # on 127.0.0.1:7000
 //! cargo run --example echo_owned -- '[::1]:7000'    # on another address
 //! ```
 //!
-//! In another terminal type `nc 127.0.0.1 7000`, then some lines: each comes back. Ctrl-C ends it.
+//! In another terminal type `nc 127.0.0.1 7000`, then some lines: each comes back. Ctrl-C stops it.
 
 #[path = "shared/arguments.rs"]
 mod arguments;

@@ -1,5 +1,5 @@
-//! Three computations that take turns, all of their outcomes, the first of them, and one that takes too
-//! long.
+//! Three interleaved computations: `gather` for all outcomes, `as_completed` for the first, and a
+//! `timeout` for one that never ends.
 //!
 //! ```sh
 //! cargo run --example factorials
@@ -12,7 +12,7 @@ use annulus::time::timeout;
 use annulus::{gather, yield_now};
 use futures_util::StreamExt;
 
-/// Lets others have their turn after each step.
+/// Yields to other tasks after each step.
 async fn factorial(name: &str, number: u64) -> u64 {
     let mut product = 1;
     for factor in 2..=number {
@@ -31,11 +31,11 @@ async fn main() {
 
     let mut outcomes = as_completed([factorial("D", 4), factorial("E", 2)]);
     while let Some((which, outcome)) = outcomes.next().await {
-        println!("number {which} has come to {outcome}");
+        println!("number {which} returned {outcome}");
     }
 
     let endless = async {
-        let _in_any_case = Farewell;
+        let _farewell = Farewell;
         std::future::pending::<()>().await;
     };
     match timeout(Duration::from_millis(1), endless).await {
@@ -44,7 +44,7 @@ async fn main() {
     }
 }
 
-/// Cleans up, however that which it stands in comes to its end.
+/// Prints a line when it is dropped, however the future that owns it ends.
 struct Farewell;
 
 impl Drop for Farewell {

@@ -1,4 +1,4 @@
-//! Hello, and then the world: tasks that sleep side by side.
+//! Hello, then the world: two tasks that sleep concurrently.
 //!
 //! ```sh
 //! cargo run --example hello

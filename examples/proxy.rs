@@ -1,12 +1,12 @@
-//! A TCP proxy: what comes to one address is passed on to another, and back.
+//! A TCP proxy: passes the bytes of each connection to another address, and back.
 //!
 //! ```sh
-//! cargo run --example echo                                        # in another terminal
-//! cargo run --example proxy                                       # 127.0.0.1:7001 to 127.0.0.1:7000
-//! cargo run --example proxy -- '[::]:8080' server.example:80      # other addresses
+//! cargo run --example echo                                    # in another terminal
+//! cargo run --example proxy                                   # 127.0.0.1:7001 to 127.0.0.1:7000
+//! cargo run --example proxy -- '[::]:8080' server.example:80  # other addresses
 //! ```
 //!
-//! Then `nc 127.0.0.1 7001` talks to the echo server. Ctrl-c ends it.
+//! Then `nc 127.0.0.1 7001` talks to the echo server. Ctrl-c stops it.
 
 #[path = "shared/arguments.rs"]
 mod arguments;
@@ -18,7 +18,7 @@ use annulus::Builder;
 use annulus::net::{TcpListener, TcpStream, copy_bidirectional};
 
 const USAGE: &str = "\
-A TCP proxy: what comes to one address is passed on to another, and back.
+A TCP proxy: passes the bytes of each connection to another address, and back.
 
 Usage: proxy [ADDRESS [TARGET]]
 

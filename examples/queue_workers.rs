@@ -16,18 +16,18 @@ const WORKERS: usize = 3;
 async fn main() {
     let queue = Queue::bounded(8);
     let done = Lock::new([0; WORKERS]);
-    // However many workers there are, no more than two are at it at the same time.
+    // At most two workers work at the same time.
     let tools = Semaphore::new(2);
     let began = now();
 
     let outcome = task_group(async |group| {
         for worker in 0..WORKERS {
-            // What the group runs may borrow.
+            // Tasks of a group may borrow.
             let (queue, done, tools) = (&queue, &done, &tools);
             group.spawn(async move {
                 // After the queue has been closed, the items left in it are still returned.
                 while let Ok(milliseconds) = queue.get().await {
-                    let _tool = tools.acquire().await.expect("nobody closes it");
+                    let _tool = tools.acquire().await.expect("the semaphore is never closed");
                     sleep(Duration::from_millis(milliseconds)).await;
                     done.lock().await[worker] += 1;
                     queue.task_done();

@@ -86,12 +86,13 @@ enum Command {
 /// What all scenarios understand.
 #[derive(Args, Debug)]
 struct Common {
-    /// Who is compared, by name; `raw-uring` means all forms of it. All, if none is named. With a size,
-    /// like `tokio@256k`, its connections have buffers of that size instead of 16 KiB.
+    /// Who is compared, by name; `raw-uring` means all forms of it. All, if none is named. With a
+    /// size, like `tokio@256k`, its connections have buffers of that size instead of 16 KiB.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
-    /// The contender that ratios are to; `raw-uring` is the best form of it in each cell, and `limit`
-    /// the best of all that are written by hand. Without it: raw-epoll, or else raw-threads or tokio.
+    /// The contender that ratios are to; `raw-uring` is the best form of it in each cell, and
+    /// `limit` the best of all that are written by hand. Without it: raw-epoll, or else raw-threads
+    /// or tokio.
     #[arg(long)]
     reference: Option<String>,
     /// The contender whose rounds ahead of each other are counted; annulus, if not given.
@@ -488,8 +489,8 @@ fn share_out(
     Ok((server, load))
 }
 
-/// The contenders of these names, in the order of the tables; those with a size in their name behind
-/// the one without.
+/// The contenders of these names, in the order of the tables; those with a size in their name
+/// behind the one without.
 fn chosen(names: &[String]) -> io::Result<Vec<Box<dyn Contender>>> {
     let all = contenders::all();
     if names.is_empty() {

@@ -1,10 +1,10 @@
 //! Who is compared: a contender is one file here.
 //!
 //! Each is written the way its own project's examples write it, in its best form, and is given the
-//! same as all others: a listening socket whose connections have `TCP_NODELAY`, one core, and, where
-//! it needs a buffer for each connection, one of 16 KiB; with another size it is a contender of its
-//! own, like `tokio@256k` ([`sized`]). Nothing is tuned to the size of the messages or the number of
-//! connections.
+//! same as all others: a listening socket whose connections have `TCP_NODELAY`, one core, and,
+//! where it needs a buffer for each connection, one of 16 KiB; with another size it is a contender
+//! of its own, like `tokio@256k` ([`sized`]). Nothing is tuned to the size of the messages or the
+//! number of connections.
 
 mod annulus;
 #[cfg(feature = "compio")]

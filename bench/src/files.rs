@@ -1,7 +1,7 @@
 //! Work with a file, in the child's own process.
 //!
-//! A contender says how it reads, writes and syncs a block ([`Files`]); which block, what is in it, and
-//! how long is written once, so that all do the same.
+//! A contender says how it reads, writes and syncs a block ([`Files`]); which block, what is in it,
+//! and how long is written once, so that all do the same.
 //!
 //! - [`contents`] is what a file holds, so that what is read can be compared byte for byte.
 //! - [`block`] is memory as `O_DIRECT` wants it.

@@ -1,5 +1,5 @@
-//! Compares annulus with hand-written epoll and io_uring servers and with its peers, on this machine,
-//! in interleaved rounds. `README.md` says how to read what it prints.
+//! Compares annulus with hand-written epoll and io_uring servers and with its peers, on this
+//! machine, in interleaved rounds. `README.md` says how to read what it prints.
 
 mod cli;
 mod compare;

@@ -85,8 +85,8 @@ pub(crate) struct Entry {
     /// How much less processor time than the reference an operation took, above one is better.
     #[serde(default)]
     pub(crate) cpu_ratio: Option<Spread>,
-    /// How much better the one that others are held against was, by the first column: above one, this
-    /// entry is behind.
+    /// How much better the one that others are held against was, by the first column: above one,
+    /// this entry is behind.
     #[serde(default)]
     pub(crate) lead: Option<Spread>,
     /// Likewise, by processor time.

@@ -1,9 +1,9 @@
 //! Contenders as processes of their own: started, watched and ended from here, and the side of the
 //! child that hosts one.
 //!
-//! The harness starts itself again with a hidden subcommand. The child binds itself to its core, has
-//! the kernel end it with its parent, listens, says where on its standard output, and hands over to
-//! the contender.
+//! The harness starts itself again with a hidden subcommand. The child binds itself to its core,
+//! has the kernel end it with its parent, listens, says where on its standard output, and hands
+//! over to the contender.
 
 pub(crate) mod calls;
 pub(crate) mod host;

@@ -28,8 +28,8 @@ pub(crate) enum Better {
     Lower,
 }
 
-/// How much better each value is than the reference's of the same round: above one is better. Rounds
-/// that one of the two lacks are left out.
+/// How much better each value is than the reference's of the same round: above one is better.
+/// Rounds that one of the two lacks are left out.
 pub(crate) fn ratios(
     values: &[Option<f64>],
     reference: &[Option<f64>],
@@ -53,8 +53,8 @@ pub(crate) struct Score {
     pub(crate) rounds: usize,
 }
 
-/// Counts the rounds in which `one` was better than `other`. Rounds that one of the two lacks are left
-/// out, and so are those in which they are equal.
+/// Counts the rounds in which `one` was better than `other`. Rounds that one of the two lacks are
+/// left out, and so are those in which they are equal.
 pub(crate) fn score(one: &[Option<f64>], other: &[Option<f64>], better: Better) -> Option<Score> {
     let pairs = one.iter().zip(other).filter_map(|(one, other)| Some(((*one)?, (*other)?)));
     let mut score = Score { ahead: 0, rounds: 0 };
@@ -66,8 +66,8 @@ pub(crate) fn score(one: &[Option<f64>], other: &[Option<f64>], better: Better) 
 }
 
 impl Score {
-    /// The sign test: how likely a score is, to either side, that is at least so one-sided, if the two
-    /// are equally good.
+    /// The sign test: how likely a score is, to either side, that is at least so one-sided, if the
+    /// two are equally good.
     pub(crate) fn chance(self) -> f64 {
         let least = self.ahead.min(self.rounds - self.ahead);
         // The terms of the binomial distribution, each from the one before.

@@ -166,7 +166,8 @@ fn load_bound(cell: &Cell) -> Vec<String> {
     is_marked.then(|| mark.to_owned()).into_iter().collect()
 }
 
-/// What stands below a wide table: the limit, what the mark means, and who is missing, with the reason.
+/// What stands below a wide table: the limit, what the mark means, and who is missing, with the
+/// reason.
 pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(limit) = cell.limit() {

@@ -8,7 +8,8 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 /// The contenders that are crates, by the crate's name.
 const CRATES: [&str; 6] = ["tokio", "monoio", "glommio", "compio", "tokio-uring", "smol"];
 
-/// The versions of those peers of which one of these contenders is a form, as `tokio-multi` is of tokio.
+/// The versions of those peers of which one of these contenders is a form, as `tokio-multi` is of
+/// tokio.
 pub(crate) fn of<'a>(contenders: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
     let crates = contenders.filter_map(crate_of);
     crates.filter_map(|name| Some((name.to_owned(), version(LOCK, name)?.to_owned()))).collect()

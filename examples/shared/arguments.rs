@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// As many addresses as there are defaults, which stand for those that are not given. If the program is to
-/// end at once instead, having said why, the code to exit with.
+/// The addresses given on the command line, with `defaults` for those that were not given.
+/// Otherwise the code to exit with, after printing the usage or what is wrong.
 pub(crate) fn addresses<const N: usize>(
     name: &str,
     usage: &str,
     defaults: [&str; N],
 ) -> Result<[String; N], ExitCode> {
-    // What is no text is no address either.
+    // An argument that is not Unicode is not an address either.
     let text = |argument: OsString| argument.into_string().unwrap_or_default();
     let given: Vec<_> = env::args_os().skip(1).map(text).collect();
     if let [help] = given.as_slice() {
@@ -51,7 +51,7 @@ fn fault_of(text: &str, like: &str) -> Option<String> {
     }
 }
 
-/// The exit code of a program's outcome. An error is told in one line.
+/// The exit code of a program's outcome. Prints an error in one line.
 pub(crate) fn exit_code(name: &str, outcome: io::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! Annulus, a task a connection: on leases, as in its `examples/echo.rs`, or with owned buffers, as in
-//! `examples/echo_owned.rs`.
+//! Annulus, a task a connection: on leases, as in its `examples/echo.rs`, or with owned buffers, as
+//! in `examples/echo_owned.rs`.
 
 use std::future::Future;
 use std::io;

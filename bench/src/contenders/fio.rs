@@ -1,4 +1,5 @@
-//! The program `fio` with its io_uring engine, where it is installed: what others measure disks with.
+//! The program `fio` with its io_uring engine, where it is installed: what others measure disks
+//! with.
 //!
 //! It is the only one that does not check what it reads: the contents of the files are not its own.
 

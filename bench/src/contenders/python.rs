@@ -1,5 +1,5 @@
-//! Python's asyncio, on its own loop and on uvloop: the model's original. A protocol class, which is
-//! what asyncio offers for speed.
+//! Python's asyncio, on its own loop and on uvloop: the model's original. A protocol class, which
+//! is what asyncio offers for speed.
 
 use std::io;
 use std::net::TcpListener;

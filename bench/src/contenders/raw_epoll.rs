@@ -1,5 +1,5 @@
-//! Epoll by hand: one thread, non-blocking sockets, edge-triggered. One of the two that say what the
-//! machine can do.
+//! Epoll by hand: one thread, non-blocking sockets, edge-triggered. One of the two that say what
+//! the machine can do.
 //!
 //! All connections share one buffer to read into; what a socket does not take at once waits in a
 //! buffer of its connection, which is not read from meanwhile.

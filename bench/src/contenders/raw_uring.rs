@@ -1,5 +1,5 @@
-//! A ring by hand, on the io-uring crate: the other one that says what the machine can do, in several
-//! forms, since none is the fastest everywhere.
+//! A ring by hand, on the io-uring crate: the other one that says what the machine can do, in
+//! several forms, since none is the fastest everywhere.
 //!
 //! - [`server`] is the loop and the connections.
 //! - [`files`] is the loop for files, in two forms.

@@ -38,7 +38,8 @@ impl Clients {
         Self::connect_from(server, 0, connections, size)
     }
 
-    /// Connects likewise, with numbers from `first` on: no two connections of a number send the same.
+    /// Connects likewise, with numbers from `first` on: no two connections of a number send the
+    /// same.
     pub(crate) fn connect_from(
         server: &Server,
         first: usize,
@@ -57,8 +58,8 @@ impl Clients {
             started: 0,
             completed: 0,
         };
-        // A server that is slow to start has its socket listen before it does. It must be there before
-        // anything is timed.
+        // A server that is slow to start has its socket listen before it does. It must be there
+        // before anything is timed.
         if !clients.connections.is_empty() {
             clients.send(0, 1, Instant::now())?;
             clients.drain(|_| ())?;

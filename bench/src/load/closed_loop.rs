@@ -1,7 +1,7 @@
 //! A fixed number of messages under way: each that comes back is followed by the next.
 //!
-//! The calling thread is the load, and measures what the server used. Where the load has more cores,
-//! it has helpers there, with connections of their own.
+//! The calling thread is the load, and measures what the server used. Where the load has more
+//! cores, it has helpers there, with connections of their own.
 
 use std::io;
 use std::sync::Barrier;

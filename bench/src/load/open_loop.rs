@@ -1,8 +1,9 @@
 //! Messages at a fixed rate, whatever the server does.
 //!
 //! A closed loop waits for a slow server, and so asks it nothing just when it is slow: the pause
-//! counts once, though many would have met it (coordinated omission). Here each message has a moment
-//! at which it is due, and its latency counts from there, also if it could only be sent later.
+//! counts once, though many would have met it (coordinated omission). Here each message has a
+//! moment at which it is due, and its latency counts from there, also if it could only be sent
+//! later.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::check;
 
-/// Has the kernel kill this process when `parent` ends, or after `limit` at the latest. Both outlive
-/// an `exec`.
+/// Has the kernel kill this process when `parent` ends, or after `limit` at the latest. Both
+/// outlive an `exec`.
 pub(crate) fn bound(parent: u32, limit: Duration) -> io::Result<()> {
     // SAFETY: the calls take no pointers.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;

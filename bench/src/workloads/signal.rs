@@ -1,5 +1,5 @@
-//! The least that one task needs to wake another: what is measured is the runtime's wake-up, not the
-//! channel of its library.
+//! The least that one task needs to wake another: what is measured is the runtime's wake-up, not
+//! the channel of its library.
 
 use std::future::poll_fn;
 use std::sync::Arc;

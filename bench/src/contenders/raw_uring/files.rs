@@ -1,5 +1,5 @@
-//! Files by hand: a loop that submits what has become due and waits, once a turn. In the direct form
-//! the file and the buffers are registered.
+//! Files by hand: a loop that submits what has become due and waits, once a turn. In the direct
+//! form the file and the buffers are registered.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

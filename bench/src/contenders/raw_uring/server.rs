@@ -2,11 +2,11 @@
 //!
 //! One submit-and-wait a turn. What came for a connection by the time its socket is
 //! free goes out as one send: a plain one for one buffer, a vectored one for several, with
-//! `MSG_WAITALL`, so that it is one completion. A connection is closed when nothing of it is with the
-//! kernel any more, so that its place can be used again at once.
+//! `MSG_WAITALL`, so that it is one completion. A connection is closed when nothing of it is with
+//! the kernel any more, so that its place can be used again at once.
 //!
-//! What comes on a connection goes to itself (an echo), to its partner (a proxy), or to all others (a
-//! fan-out). Buffers are not copied: a provided one goes back when the last has sent it.
+//! What comes on a connection goes to itself (an echo), to its partner (a proxy), or to all others
+//! (a fan-out). Buffers are not copied: a provided one goes back when the last has sent it.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddrV4, TcpListener};
