@@ -526,7 +526,7 @@ fn unknown(name: &str) -> io::Error {
     } else if contenders::by_name(plain).is_some() && plain != name {
         format!("{plain} has no buffer for each connection, or {name} does not end in a size")
     } else {
-        format!("there is no contender called {name}; `list` tells who there is")
+        format!("there is no contender called {name}; `list` names them all")
     };
     io::Error::new(io::ErrorKind::NotFound, text)
 }
@@ -560,7 +560,7 @@ mod tests {
         for (wrong, why) in [
             ("annulus@64k", "annulus has no buffer for each connection"),
             ("raw-threads@much", "does not end in a size"),
-            ("nobody", "there is no contender called nobody"),
+            ("unknown", "there is no contender called unknown"),
         ] {
             let error = names(&[wrong]).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

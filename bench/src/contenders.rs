@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(large.name(), "raw-threads@256k");
         assert_eq!(large.hosted_as(), "raw-threads@256k");
         assert!(by_name("raw-threads@").is_none());
-        assert!(by_name("nobody@256k").is_none());
+        assert!(by_name("unknown@256k").is_none());
         assert!(by_name("raw-epoll@256k").is_none(), "its connections share a buffer");
     }
 

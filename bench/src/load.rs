@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A server that answers nothing for this long is taken for stuck. A machine that stands still for
-/// some seconds, as a shared one may, is not.
+/// A server that does not answer for this long counts as stuck. It is long because a shared machine
+/// may pause for some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many events are taken from epoll at once.

@@ -154,7 +154,7 @@ impl Cell {
             let ratio = |other: &Vec<_>| ratios(&own, other, first.better);
             entry.ratio = reference.as_ref().and_then(ratio);
             entry.to_limit = limit.as_ref().and_then(ratio);
-            // Nobody is ahead of himself.
+            // A contender is not compared with itself.
             let is_other = self.against.as_ref() != Some(&entry.contender);
             let against = against.as_ref().filter(|_| is_other);
             entry.behind = against.and_then(|other| score(other, &own, first.better));
@@ -173,7 +173,7 @@ impl Cell {
         self.entries.iter().any(|entry| entry.contender == name)
     }
 
-    /// Whom the ratios are to: who was asked for, if he is there.
+    /// The contender that ratios are to: the one asked for, if it is in the cell.
     fn reference_of(&self, wanted: Option<&str>) -> Option<String> {
         let asked = match wanted {
             Some(LIMIT) => self.limit.clone(),
@@ -294,7 +294,7 @@ mod tests {
         cell.summarise(&reference("annulus"));
         assert_eq!(cell.entries[1].ratio.unwrap().median, 0.5);
         // One that is not there is replaced.
-        cell.summarise(&reference("nobody"));
+        cell.summarise(&reference("unknown"));
         assert_eq!(cell.reference.as_deref(), Some("raw-epoll"));
     }
 

@@ -64,13 +64,13 @@ pub(crate) fn cell(cell: &Cell, width: Width) -> String {
     lines.join("\n")
 }
 
-/// The header of a cell's table, and a row for each entry; `None` if nobody was measured.
+/// The header of a cell's table, and a row for each entry; `None` if no contender was measured.
 pub(crate) fn rows(cell: &Cell, width: Width) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     let (first, others) = cell.columns.split_first()?;
     if cell.entries.is_empty() {
         return None;
     }
-    // A figure that nobody has needs no column.
+    // A figure that no contender has needs no column.
     let mut others: Vec<_> = others
         .iter()
         .filter(|column| cell.entries.iter().any(|one| one.summary.contains_key(&column.name)))
@@ -141,8 +141,8 @@ fn odds(score: Option<Score>) -> String {
     })
 }
 
-/// What stands below a narrow table: what the mark means, who failed, and in one line who else is
-/// not there.
+/// The remarks below a narrow table: what the mark means, which contenders failed, and in one line
+/// which others are missing.
 fn brief_remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = load_bound(cell);
     let (failed, absent): (Vec<_>, Vec<_>) =
@@ -155,7 +155,7 @@ fn brief_remarks(cell: &Cell) -> Vec<String> {
     remarks
 }
 
-/// A program that someone would have to install first, and need not.
+/// Whether a contender is missing because an optional program is not installed.
 fn is_not_installed(one: &Skipped) -> bool {
     one.reason.contains("No such file or directory") || one.reason.contains("ModuleNotFoundError")
 }
@@ -166,8 +166,8 @@ fn load_bound(cell: &Cell) -> Vec<String> {
     is_marked.then(|| mark.to_owned()).into_iter().collect()
 }
 
-/// What stands below a wide table: the limit, what the mark means, and who is missing, with the
-/// reason.
+/// The remarks below a wide table: the limit, what the mark means, and which contenders are
+/// missing, with the reason.
 pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(limit) = cell.limit() {

@@ -249,7 +249,7 @@ fn proxies_pass_on_both_ways() {
 
 #[test]
 fn an_unknown_contender_is_refused_by_name() {
-    let (output, _) = run("unknown", &["echo", "--contenders", "nobody"]);
+    let (output, _) = run("unknown", &["echo", "--contenders", "no-such-one"]);
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("nobody"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no-such-one"));
 }

@@ -315,15 +315,15 @@ impl Primitives for Annulus {
     }
 
     async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
-        semaphore.acquire().await.expect("nobody closes it")
+        semaphore.acquire().await.expect("never closed")
     }
 
     async fn put(putter: &mut Self::Putter, value: u64) {
-        putter.put(value).await.expect("nobody shuts it down");
+        putter.put(value).await.expect("never shut down");
     }
 
     async fn get(getter: &mut Self::Getter) -> u64 {
-        getter.get().await.expect("nobody shuts it down")
+        getter.get().await.expect("never shut down")
     }
 
     sync::starts_tasks_by!(spawn_local);

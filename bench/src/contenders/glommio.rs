@@ -294,11 +294,11 @@ impl Primitives for Glommio {
     }
 
     async fn locked(lock: &Self::Lock) -> impl DerefMut<Target = u64> {
-        lock.write().await.expect("nobody closes it")
+        lock.write().await.expect("never closed")
     }
 
     async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
-        semaphore.acquire_permit(1).await.expect("nobody closes it")
+        semaphore.acquire_permit(1).await.expect("never closed")
     }
 
     async fn put(putter: &mut Self::Putter, value: u64) {

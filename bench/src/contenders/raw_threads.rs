@@ -145,12 +145,12 @@ fn fan_out(stream: TcpStream, members: &Members) -> io::Result<()> {
     let stream = Arc::new(stream);
     let place = {
         // Under the lock, so that no message comes before the greeting.
-        let mut members = members.0.lock().expect("nobody panics under the lock");
+        let mut members = members.0.lock().expect("no panic under the lock");
         (&*stream).write_all(&GREETING)?;
         members.insert(Arc::clone(&stream))
     };
     let published = publish_from(&stream, members, place);
-    members.0.lock().expect("nobody panics under the lock").remove(place);
+    members.0.lock().expect("no panic under the lock").remove(place);
     published
 }
 
@@ -162,7 +162,7 @@ fn publish_from(mut from: &TcpStream, members: &Members, place: usize) -> io::Re
         if count == 0 {
             return Ok(());
         }
-        let members = members.0.lock().expect("nobody panics under the lock");
+        let members = members.0.lock().expect("no panic under the lock");
         for (_, member) in members.iter().filter(|&(other, _)| other != place) {
             // One that has gone is about to leave.
             let _ = (&**member).write_all(&buffer[..count]);

@@ -363,7 +363,7 @@ impl Primitives for TokioSync {
     }
 
     async fn acquired(semaphore: &Self::Semaphore) -> impl Sized {
-        semaphore.acquire().await.expect("nobody closes it")
+        semaphore.acquire().await.expect("never closed")
     }
 
     async fn put(putter: &mut Self::Putter, value: u64) {

@@ -76,7 +76,8 @@ mod for_compio {
 
     impl IoBufMut for Block {
         fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-            // SAFETY: the memory is the block's; whoever gets it writes only initialised bytes.
+            // SAFETY: the memory is the block's, and callers of the trait write only initialised
+            // bytes.
             unsafe { slice::from_raw_parts_mut(self.memory.as_ptr().cast(), self.size) }
         }
     }

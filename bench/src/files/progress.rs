@@ -69,7 +69,7 @@ impl Progress {
     /// What was found. The workers must have ended.
     pub(super) fn end(self) -> io::Result<Report> {
         let window = self.watch.join().expect("the watch does not panic");
-        let latency = self.shared.latency.lock().expect("nobody panics under the lock");
+        let latency = self.shared.latency.lock().expect("no panic under the lock");
         if window.operations == 0 || latency.is_empty() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was done in the time"));
         }
@@ -173,7 +173,7 @@ impl Worker {
         }
         shared.completed.fetch_add(1, Ordering::Relaxed);
         if shared.measuring.load(Ordering::Relaxed) {
-            let mut latency = shared.latency.lock().expect("nobody panics under the lock");
+            let mut latency = shared.latency.lock().expect("no panic under the lock");
             record(&mut latency, began.elapsed());
         }
     }

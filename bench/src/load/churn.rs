@@ -14,8 +14,8 @@ use crate::os::epoll::Epoll;
 use crate::os::socket;
 use crate::server::Server;
 
-/// Whoever closes first keeps the connection's port for a while. Each source address has ports of
-/// its own, and so many addresses have enough.
+/// The side that closes first keeps the port in TIME_WAIT. Each source address has ports of its
+/// own, and this many addresses have enough.
 const SOURCES: u64 = 32;
 
 /// What to do.

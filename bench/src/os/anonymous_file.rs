@@ -10,6 +10,6 @@ use super::check;
 pub(crate) fn create() -> io::Result<File> {
     // SAFETY: the name is a string that ends in zero. Without flags, an exec keeps the file open.
     let fd = check(unsafe { libc::memfd_create(c"annulus-bench".as_ptr(), 0) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { File::from_raw_fd(fd) })
 }

@@ -27,7 +27,7 @@ impl Epoll {
     pub(crate) fn new(batch: usize) -> io::Result<Self> {
         // SAFETY: the call takes no pointer.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; batch] })
     }

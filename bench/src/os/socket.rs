@@ -33,7 +33,7 @@ fn bind_together(port: u16) -> io::Result<TcpListener> {
     // SAFETY: the call takes no pointer.
     let fd =
         check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     let address = raw_address(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
@@ -57,7 +57,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (address, length) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: null pointers say that the peer's address is not wanted.
     let fd = check(unsafe { libc::accept4(listener.as_raw_fd(), address, length, flags) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { TcpStream::from_raw_fd(fd) })
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn start_connect(from: Ipv4Addr, to: SocketAddrV4) -> io::Result<TcpS
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: the call takes no pointer.
     let fd = check(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
-    // SAFETY: the descriptor is new and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     set_option(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     let source = raw_address(SocketAddrV4::new(from, 0));

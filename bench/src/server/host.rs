@@ -78,7 +78,7 @@ impl Serve {
             thread::spawn(move || {
                 let served = affinity::pin(&[core])
                     .and_then(|()| find(&name)?.serve(service, listener, calls));
-                // If nobody listens, another shard was the first to fail.
+                // If the receiver is gone, another shard was the first to fail.
                 let _ = failure.send(served);
             });
         }

@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Signal {
-    /// Raises the flag and wakes whoever waits.
+    /// Raises the flag and wakes the waiting task.
     pub(crate) fn raise(&self) {
         self.0.raised.store(true, Ordering::Release);
         self.0.waker.wake();

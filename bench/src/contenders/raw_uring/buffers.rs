@@ -26,7 +26,7 @@ pub(super) struct Buffers {
     place: Vec<u16>,
     /// Which buffer was put last at each place.
     occupant: Vec<u16>,
-    /// How many must let go of each buffer before it goes back.
+    /// How many holders must release each buffer before it goes back.
     holders: Vec<u32>,
 }
 
@@ -74,13 +74,13 @@ impl Buffers {
         self.occupant[usize::from(place)]
     }
 
-    /// So many must let go of a buffer that was taken, instead of one.
+    /// Gives a taken buffer `holders` holders instead of one.
     pub(super) fn share(&mut self, buffer: u16, holders: u32) {
         self.holders[usize::from(buffer)] = holders;
     }
 
-    /// Lets go of a buffer, which goes back with its last holder.
-    pub(super) fn let_go(&mut self, buffer: u16) {
+    /// Releases one hold on a buffer; the last returns it to the ring.
+    pub(super) fn release(&mut self, buffer: u16) {
         let holders = &mut self.holders[usize::from(buffer)];
         *holders -= 1;
         if *holders == 0 {

@@ -277,7 +277,7 @@ impl Server {
         connection.broken |= result < 0;
         // A buffer may come with an end.
         if let (Some(buffers), Some(buffer)) = (&mut self.buffers, cqueue::buffer_select(flags)) {
-            buffers.let_go(buffer);
+            buffers.release(buffer);
         }
         if let Service::Sink = self.service {
             let total = connection.total.to_le_bytes();
@@ -325,7 +325,7 @@ impl Server {
                 for piece in taken.drain(..) {
                     let Piece::Provided { buffer, .. } = piece else { continue };
                     match reached {
-                        0 => buffers.let_go(buffer),
+                        0 => buffers.release(buffer),
                         _ => buffers.share(buffer, reached),
                     }
                 }
@@ -485,7 +485,7 @@ impl Server {
         for piece in connection.queue.drain(..pieces) {
             expected += piece.length();
             match (&mut self.buffers, piece) {
-                (Some(buffers), Piece::Provided { buffer, .. }) => buffers.let_go(buffer),
+                (Some(buffers), Piece::Provided { buffer, .. }) => buffers.release(buffer),
                 (_, Piece::Own { source, .. }) => lender = Some(source),
                 _ => {}
             }
@@ -529,7 +529,7 @@ impl Server {
         if let Some(buffers) = &mut self.buffers {
             for piece in connection.queue {
                 if let Piece::Provided { buffer, .. } = piece {
-                    buffers.let_go(buffer);
+                    buffers.release(buffer);
                 }
             }
         }
