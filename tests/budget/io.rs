@@ -6,8 +6,8 @@ use annulus::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use annulus::io::{AsyncRead, AsyncWrite, StreamReader, StreamWriter, bytes_stream, copy};
 use futures_util::{SinkExt, StreamExt};
 
-use super::common::watchdog::run;
 use super::{TIMES, Trials};
+use crate::common::watchdog::run;
 
 /// Gives the same piece for ever.
 struct Always(&'static str);

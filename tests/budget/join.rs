@@ -11,9 +11,9 @@ use annulus::join::{
 use annulus::{JoinHandle, spawn, yield_now};
 use futures_util::{FutureExt, StreamExt, select};
 
-use super::common::poll::until;
-use super::common::watchdog::run;
 use super::{TIMES, Trials};
+use crate::common::poll::until;
+use crate::common::watchdog::run;
 
 /// Tasks that have ended.
 async fn ended_tasks(count: usize) -> Vec<JoinHandle<usize>> {

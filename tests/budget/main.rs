@@ -9,6 +9,7 @@ mod common;
 mod io;
 mod join;
 mod net;
+mod outside;
 mod server;
 mod sync;
 mod time;

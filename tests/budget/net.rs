@@ -8,8 +8,8 @@ use std::net::Shutdown;
 use annulus::net::{TcpListener, lookup};
 
 use super::Trials;
-use super::common::net::connected;
-use super::common::watchdog::run;
+use crate::common::net::connected;
+use crate::common::watchdog::run;
 
 #[test]
 fn no_transfer_of_nothing_starves_others() {
@@ -69,7 +69,7 @@ fn no_read_of_what_dropped_reads_have_left_starves_others() {
 }
 
 async fn drop_a_read(stream: &mut annulus::net::TcpStream) {
-    use super::common::poll::{times, yield_times};
+    use crate::common::poll::{times, yield_times};
     assert!(times(1, stream.read(vec![0; 50_000])).await.is_none());
     yield_times(3).await;
 }

@@ -1,8 +1,6 @@
 //! The budget of a task where there is no task, or none that returns to the loop: on executors that
 //! are not this library's.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -15,7 +13,7 @@ use annulus::sync::{Lock, Semaphore};
 use annulus::{spawn, yield_now};
 use futures_util::FutureExt;
 
-use common::watchdog::run;
+use crate::common::watchdog::run;
 
 /// An executor such as that of the `futures` crate, which polls again when it has been woken.
 fn block_on_elsewhere<F: Future>(future: F) -> F::Output {

@@ -11,7 +11,7 @@ use annulus::sync::{
 use futures_util::StreamExt;
 
 use super::Trials;
-use super::common::watchdog::run;
+use crate::common::watchdog::run;
 
 #[test]
 fn locks_that_are_free_let_other_tasks_run() {

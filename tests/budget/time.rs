@@ -8,7 +8,7 @@ use annulus::time::{
 };
 
 use super::Trials;
-use super::common::watchdog::run;
+use crate::common::watchdog::run;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,8 +1,28 @@
-//! Running one test of this binary in a process of its own.
+//! Running one test of this binary in a process of its own: a test that changes what belongs to the
+//! whole process, or may end it.
 
+use std::any::type_name_of_val;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+
+use super::bounded::bounded;
+
+/// The full name of the test that this expression is in.
+#[macro_export]
+macro_rules! this_test {
+    () => {{
+        fn here() {}
+        $crate::common::child::test_around(here)
+    }};
+}
+
+/// The test around a function, by the names of the modules and the test: the harness's own name for it.
+pub(crate) fn test_around<F: Fn()>(here: F) -> &'static str {
+    let path = type_name_of_val(&here);
+    let (_binary, path) = path.split_once("::").expect("a function is in a crate");
+    path.split("::{{closure}}").next().map_or(path, |test| test.trim_end_matches("::here"))
+}
 
 /// Its value says what the child is to do.
 const ROLE: &str = "ANNULUS_TEST_ROLE";
@@ -10,6 +30,16 @@ const ROLE: &str = "ANNULUS_TEST_ROLE";
 /// What this process is to do, if it is a child.
 pub(crate) fn role() -> Option<String> {
     env::var(ROLE).ok()
+}
+
+/// Runs `body` in a child process that runs only the calling test, [`this_test`].
+pub(crate) fn isolated(test: &str, body: impl FnOnce()) {
+    if role().is_some() {
+        return bounded(body);
+    }
+    let output = command(test, "isolated").output().expect("this binary runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{text}", output.status);
 }
 
 /// A command that runs only the test `name` of this binary, in `role`.

@@ -1,17 +1,16 @@
 //! Connecting to the first of several addresses that answers.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use annulus::net::{ConnectOptions, TcpStream, lookup, open_connection};
 use annulus::time::{sleep, timeout};
-use common::descriptors;
-use common::net::full_listener;
-use common::patience::patient;
-use common::watchdog::run;
+
+use crate::common::descriptors;
+use crate::common::net::full_listener;
+use crate::common::patience::patient;
+use crate::common::watchdog::run;
 
 /// An address where nobody listens.
 fn refusing() -> SocketAddr {

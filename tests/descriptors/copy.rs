@@ -1,7 +1,5 @@
 //! Passing on: from readers to writers, between connections, and as streams and sinks of bytes.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Peer};
 use std::thread::{self, JoinHandle};
@@ -10,13 +8,14 @@ use annulus::Runtime;
 use annulus::io::{bytes_stream, copy};
 use annulus::net::copy_bidirectional;
 use blake3::{Hash, Hasher};
-use common::conditions::until;
-use common::descriptors;
-use common::net::{connected, reset};
-use common::poll::{once, times};
-use common::random::seeded;
-use common::watchdog::{block_on, run};
 use futures_util::{SinkExt, StreamExt, TryStreamExt};
+
+use crate::common::conditions::until;
+use crate::common::descriptors;
+use crate::common::net::{connected, reset};
+use crate::common::poll::{once, times};
+use crate::common::random::seeded;
+use crate::common::watchdog::{block_on, run};
 
 const LENGTH: usize = 8 << 20;
 

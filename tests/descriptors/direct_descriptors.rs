@@ -1,8 +1,6 @@
 //! Sockets in the ring's table instead of the process's: they work as any other, their places are given
 //! back, and when there are no places there are ordinary descriptors.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as PeerListener, TcpStream as Peer};
 use std::os::fd::AsRawFd;
@@ -15,13 +13,15 @@ use annulus::net::{
 };
 use annulus::time::timeout;
 use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
-use common::bounded::bounded;
-use common::child::{command, role};
-use common::descriptors::{alone, assert_back_to, open};
-use common::net::{accepted, full_listener};
-use common::patience::patient;
-use common::poll::{once, times, until};
-use common::skip::{build_or_skip, skip};
+
+use crate::common::bounded::bounded;
+use crate::common::child::{command, role};
+use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::net::{accepted, full_listener};
+use crate::common::patience::patient;
+use crate::common::poll::{once, times, until};
+use crate::common::skip::{build_or_skip, skip};
+use crate::this_test;
 
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
 fn with_places(count: u32, test: impl AsyncFnOnce()) {
@@ -375,8 +375,7 @@ fn a_process_out_of_descriptors_transfers_by_entries() {
     if role().is_none() {
         // Until it has called exec, the child holds what the tests beside have open.
         let _alone = alone();
-        let test = "a_process_out_of_descriptors_transfers_by_entries";
-        assert!(command(test, "out of descriptors").status().unwrap().success());
+        assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
         return;
     }
     with_places(8, async || {
@@ -425,10 +424,9 @@ fn exhaust_descriptors() -> Vec<std::fs::File> {
 /// A peer that waits for the end must not wait for a descriptor.
 #[test]
 fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
-    const NAME: &str = "a_process_out_of_descriptors_still_ends_and_breaks_connections";
     if role().is_none() {
         let _alone = alone();
-        assert!(command(NAME, "out of descriptors").status().unwrap().success());
+        assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
         return;
     }
     with_places(16, async || {

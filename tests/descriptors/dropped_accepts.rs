@@ -5,8 +5,6 @@
 //! waits for it is dropped. The descriptor must go to the next accept, or be closed if the listener
 //! goes.
 
-mod common;
-
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
@@ -18,12 +16,13 @@ use annulus::BufResult;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
 use annulus::{Builder, Runtime, spawn};
-use common::bounded::bounded;
-use common::descriptors::{alone, assert_back_to, open};
-use common::net::full_listener;
-use common::poll::{once, times, until, yield_times};
-use common::random::seeded;
-use common::skip::build_or_skip;
+
+use crate::common::bounded::bounded;
+use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::net::full_listener;
+use crate::common::poll::{once, times, until, yield_times};
+use crate::common::random::seeded;
+use crate::common::skip::build_or_skip;
 
 #[test]
 fn ten_thousand_dropped_accepts_serve_every_client() {

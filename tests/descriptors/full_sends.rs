@@ -5,8 +5,6 @@
 //! to every poll of the kernel. A send that is left to wait in the kernel is then tried in vain and blocks a
 //! kernel worker, a thread for each such connection; and a loop that polls and tries takes a core.
 
-mod common;
-
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Peer};
@@ -18,13 +16,14 @@ use std::time::Duration;
 use annulus::net::TcpStream;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, spawn};
-use common::descriptors::{alone, open};
-use common::net::{accepted, connected, pair, reset};
-use common::patience::limit;
-use common::poll::{once, times, until};
-use common::skip::build_or_skip;
-use common::threads::kernel_workers;
-use common::watchdog::{block_on, run};
+
+use crate::common::descriptors::{alone, open};
+use crate::common::net::{accepted, connected, pair, reset};
+use crate::common::patience::limit;
+use crate::common::poll::{once, times, until};
+use crate::common::skip::build_or_skip;
+use crate::common::threads::kernel_workers;
+use crate::common::watchdog::{block_on, run};
 
 const BYTES: usize = 8 << 20;
 

@@ -1,7 +1,5 @@
 //! Receives that go on by themselves, when their stream or their runtime is gone: nothing is left open.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream as Peer;
 use std::time::Duration;
@@ -9,12 +7,13 @@ use std::time::Duration;
 use annulus::net::TcpStream;
 use annulus::time::sleep;
 use annulus::{Runtime, metrics, yield_now};
-use common::bounded::bounded;
-use common::descriptors;
-use common::inflow::flowing;
-use common::net::connected;
-use common::patience::patient;
-use common::poll::until;
+
+use crate::common::bounded::bounded;
+use crate::common::descriptors;
+use crate::common::multishot_recv::flowing;
+use crate::common::net::connected;
+use crate::common::patience::patient;
+use crate::common::poll::until;
 
 /// In which the kernel has its turn whenever a task yields.
 fn with_few_buffers() -> Runtime {

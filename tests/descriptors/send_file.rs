@@ -1,8 +1,6 @@
 //! Sending files: what is asked for arrives, between other writes, to slow peers and quick ones; and
 //! dropped in the middle it leaves nothing behind but a beginning.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::net::TcpStream as Peer;
@@ -15,14 +13,16 @@ use annulus::BufResult;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use annulus::{Runtime, metrics, spawn, yield_now};
-use common::bounded::bounded;
-use common::child::{command, role};
-use common::descriptors::{alone, assert_back_to, open};
-use common::net::{accepted, connected, reset};
-use common::poll::until;
-use common::random::seeded;
-use common::skip::build_or_skip;
-use common::watchdog::run;
+
+use crate::common::bounded::bounded;
+use crate::common::child::{command, role};
+use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::net::{accepted, connected, reset};
+use crate::common::poll::until;
+use crate::common::random::seeded;
+use crate::common::skip::build_or_skip;
+use crate::common::watchdog::run;
+use crate::this_test;
 
 /// A file without a name, with random bytes.
 fn file(bytes: usize) -> (File, Vec<u8>) {
@@ -201,7 +201,7 @@ fn a_file_without_a_size_is_sent_to_its_end() {
 fn a_broken_connection_raises_no_signal() {
     if role().is_none() {
         let _alone = alone();
-        let status = command("a_broken_connection_raises_no_signal", "with signals").status();
+        let status = command(this_test!(), "with signals").status();
         assert!(status.unwrap().success());
         return;
     }

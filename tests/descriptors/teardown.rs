@@ -1,8 +1,6 @@
 //! Dropping a runtime ends all that it does, at whatever moment: nothing leaks, nothing hangs, and
 //! what outlives it says so when it is used.
 
-mod common;
-
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
@@ -21,15 +19,17 @@ use annulus::net::IntoStd;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, sleep, timeout};
 use annulus::{JoinHandle, Runtime, metrics, raw_os_error, spawn, yield_now};
-use common::bounded::bounded;
-use common::child;
-use common::descriptors::{alone, assert_back_to, open};
-use common::drops::{Drops, OnDrop};
-use common::incidents::Incidents;
-use common::memory::Pool;
-use common::net::{connected, full_listener, pair};
-use common::patience::patient;
-use common::poll::{once, times, until};
+
+use crate::common::bounded::bounded;
+use crate::common::child;
+use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::incidents::Incidents;
+use crate::common::memory::Pool;
+use crate::common::net::{connected, full_listener, pair};
+use crate::common::patience::patient;
+use crate::common::poll::{once, times, until};
+use crate::this_test;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -426,8 +426,7 @@ fn a_runtime_in_a_thread_local_variable_tears_down_with_its_thread() {
         static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
     }
     if child::role().is_none() {
-        let name = "a_runtime_in_a_thread_local_variable_tears_down_with_its_thread";
-        let output = child::command(name, "child").output().unwrap();
+        let output = child::command(this_test!(), "child").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }

@@ -1,8 +1,6 @@
 //! The examples, run as a visitor runs them: with good and bad arguments, with ctrl-c, with peers
 //! and readers that vanish, and where io_uring is forbidden.
 
-mod common;
-
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -17,8 +15,8 @@ use std::time::{Duration, Instant};
 use libc::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
-use common::patience::{limit, patient};
-use common::program::{
+use crate::common::patience::{limit, patient};
+use crate::common::program::{
     Echo, Ended, Guarded, Program, connect, example, exchange, listening_address,
 };
 
@@ -94,8 +92,8 @@ mod arguments {
 }
 
 mod without_io_uring {
-    use super::common::seccomp::forbid;
     use super::*;
+    use crate::common::seccomp::forbid;
 
     fn complaint_of(name: &str, errno: i32) -> String {
         let mut command = example(name);
@@ -583,7 +581,7 @@ mod chat {
 }
 
 /// The programs without arguments, which show what they do and end.
-mod programs {
+mod demonstrations {
     use super::*;
 
     fn lines(name: &str) -> Vec<String> {

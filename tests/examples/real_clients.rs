@@ -3,8 +3,6 @@
 //! They are `nc` (OpenBSD's) and `socat`: `apt-get install netcat-openbsd socat`. A test whose
 //! client is not installed is reported as skipped, with the reason.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -16,9 +14,9 @@ use blake3::{Hash, Hasher};
 use libc::{SIGINT, SIGKILL};
 use socket2::Socket;
 
-use common::patience::limit;
-use common::program::{Echo, Guarded, Program, exchange, until};
-use common::skip::skip;
+use crate::common::patience::limit;
+use crate::common::program::{Echo, Guarded, Program, exchange, until};
+use crate::common::skip::skip;
 
 /// What a test cannot do without: `None` if it is here, or what is missing.
 type Need = fn() -> Option<&'static str>;

@@ -1,7 +1,5 @@
 //! Every error of an operation names what was done, and keeps the number of the system call's.
 
-mod common;
-
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -13,8 +11,9 @@ use annulus::join::task_group;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::raw_os_error;
 use annulus::time::timeout;
-use common::net::{connected, reset};
-use common::watchdog::run;
+
+use crate::common::net::{connected, reset};
+use crate::common::watchdog::run;
 
 /// Checks that an error keeps its number, is of the kind that the number has, and says `doing`.
 #[track_caller]

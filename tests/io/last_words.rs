@@ -1,7 +1,5 @@
 //! What has been written when the main task returns is sent before the runtime ends, within a bound.
 
-mod common;
-
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, Read, Write as _};
@@ -13,10 +11,11 @@ use annulus::buf::{BufResult, IoBuf};
 use annulus::io::AsyncWrite;
 use annulus::net::{StreamWriter, open_connection};
 use annulus::{Incident, Runtime, yield_now};
-use common::incidents::Incidents;
-use common::patience::{limit, patient};
-use common::poll::{times, yield_times};
-use common::watchdog::{Watchdog, block_on, run};
+
+use crate::common::incidents::Incidents;
+use crate::common::patience::{limit, patient};
+use crate::common::poll::{times, yield_times};
+use crate::common::watchdog::{Watchdog, block_on, run};
 
 /// What a peer receives to the end.
 fn peer(listener: TcpListener) -> JoinHandle<Vec<u8>> {

@@ -3,8 +3,6 @@
 //! Most of this needs no kernel: the bytes come from a source that follows a script. The cases are
 //! those of asyncio's streams.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -15,12 +13,13 @@ use std::time::Duration;
 
 use annulus::buf::{BufResult, IoBufMut, Lease};
 use annulus::io::{AsyncRead, ReadError, StreamReader};
-use common::patience::patient;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, StreamExt};
+
+use crate::common::patience::patient;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 enum Step {
     Bytes(Vec<u8>),

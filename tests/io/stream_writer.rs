@@ -1,8 +1,6 @@
 //! Writing through a queue: what was written goes out whole, once and in order, whatever is dropped,
 //! and the queue stays bounded.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -18,11 +16,12 @@ use annulus::sync::Semaphore;
 use annulus::time::sleep;
 use annulus::yield_now;
 use blake3::Hasher;
-use common::net::{connected, reset};
-use common::patience::limit;
-use common::poll::{once, times, until, yield_times};
-use common::random::seeded;
-use common::watchdog::{block_on, run};
+
+use crate::common::net::{connected, reset};
+use crate::common::patience::limit;
+use crate::common::poll::{once, times, until, yield_times};
+use crate::common::random::seeded;
+use crate::common::watchdog::{block_on, run};
 
 /// Takes what is written when it is allowed to, and writes down each piece.
 #[derive(Clone)]

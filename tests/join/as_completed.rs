@@ -1,7 +1,5 @@
 //! `as_completed`: outputs in the order in which they come, each with where it came from.
 
-mod common;
-
 use std::future::{Future, pending};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +12,9 @@ use annulus::{spawn, yield_now};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use common::drops::{Drops, Guard};
-use common::panics::message;
-use common::watchdog::run;
+use crate::common::drops::{Drops, Guard};
+use crate::common::panics::message;
+use crate::common::watchdog::run;
 
 async fn after(turns: usize) -> usize {
     for _ in 0..turns {

@@ -1,7 +1,5 @@
 //! `call_soon`, `call_later` and `call_at`: functions called by the loop, in order, unless cancelled.
 
-mod common;
-
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,10 +8,10 @@ use annulus::task::current_task;
 use annulus::time::{CallHandle, call_at, call_later, call_soon, sleep};
 use annulus::{Runtime, spawn, yield_now};
 
-use common::conditions::Log;
-use common::drops::Drops;
-use common::incidents::Incidents;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::Log;
+use crate::common::drops::Drops;
+use crate::common::incidents::Incidents;
+use crate::common::watchdog::{block_on, run};
 
 const SHORT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(3600);

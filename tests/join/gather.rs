@@ -1,8 +1,6 @@
 //! `gather` and `try_gather`: the order of outcomes, what a wake costs, and what becomes of the
 //! children when the gathering ends before them.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, IntoFuture, pending, poll_fn, ready};
 use std::mem;
@@ -19,10 +17,10 @@ use annulus::task::JoinError;
 use annulus::time::{sleep, timeout};
 use annulus::{JoinHandle, spawn, yield_now};
 
-use common::conditions::{Log, poll_once};
-use common::drops::{Drops, Guard};
-use common::panics::{message, panic_of};
-use common::watchdog::run;
+use crate::common::conditions::{Log, poll_once};
+use crate::common::drops::{Drops, Guard};
+use crate::common::panics::{message, panic_of};
+use crate::common::watchdog::run;
 
 /// Ends after `rounds` further polls, each of which is somebody's turn.
 async fn after(rounds: usize) -> usize {

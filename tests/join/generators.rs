@@ -1,7 +1,5 @@
 //! `stream::generate`: an async body whose emitted items are a stream.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::mem;
@@ -18,11 +16,11 @@ use annulus::{spawn, yield_now};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use common::conditions::{Log, poll_once};
-use common::drops::Drops;
-use common::panics::message;
-use common::poll::once;
-use common::watchdog::run;
+use crate::common::conditions::{Log, poll_once};
+use crate::common::drops::Drops;
+use crate::common::panics::message;
+use crate::common::poll::once;
+use crate::common::watchdog::run;
 
 #[test]
 fn items_come_in_the_order_in_which_they_are_emitted() {

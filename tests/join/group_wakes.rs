@@ -1,8 +1,6 @@
 //! Which of a group's children are polled, and when: wakers that call back while they are cloned, and
 //! wakes that come together with the first failure.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -13,8 +11,8 @@ use annulus::join::{GroupHandle, TaskGroup, task_group};
 use annulus::sync::Event;
 use annulus::yield_now;
 
-use common::harness::waker_whose_clone;
-use common::watchdog::run;
+use crate::common::manual_executor::waker_whose_clone;
+use crate::common::watchdog::run;
 
 type Group = TaskGroup<'static, &'static str>;
 

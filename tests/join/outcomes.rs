@@ -1,7 +1,5 @@
 //! A panic of a task is taken, looked at, or reported: also when many tasks are waited for together.
 
-mod common;
-
 use std::future::pending;
 use std::time::Duration;
 
@@ -9,9 +7,9 @@ use annulus::join::{ReturnWhen, gather, try_gather, wait};
 use annulus::time::{sleep, timeout};
 use annulus::{JoinHandle, spawn, yield_now};
 
-use common::incidents::Incidents;
-use common::poll::{once, until};
-use common::watchdog::{block_on, run};
+use crate::common::incidents::Incidents;
+use crate::common::poll::{once, until};
+use crate::common::watchdog::{block_on, run};
 
 /// Three tasks, of which the second panics.
 fn three() -> Vec<JoinHandle<usize>> {

@@ -1,7 +1,5 @@
 //! `shield`: work that goes on when whoever awaits it does not.
 
-mod common;
-
 use std::future::pending;
 use std::time::Duration;
 
@@ -9,10 +7,10 @@ use annulus::join::{CancelToken, Shield, gather, shield};
 use annulus::time::{timeout, wait_for};
 use annulus::{Runtime, spawn, yield_now};
 
-use common::conditions::poll_once;
-use common::drops::{Drops, Guard};
-use common::incidents::Incidents;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::poll_once;
+use crate::common::drops::{Drops, Guard};
+use crate::common::incidents::Incidents;
+use crate::common::watchdog::{block_on, run};
 
 async fn after(turns: usize) -> usize {
     for _ in 0..turns {

@@ -1,8 +1,6 @@
 //! `task_group`: children that borrow, none of which outlives the group, and the first failure ends
 //! the others.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -17,11 +15,11 @@ use annulus::join::{CancelToken, GroupError, TaskGroup, gather, task_group};
 use annulus::time::{sleep, timeout};
 use annulus::{spawn, yield_now};
 
-use common::conditions::{Log, poll_once};
-use common::drops::{Drops, Guard, OnDrop};
-use common::panics::{message, panic_of};
-use common::patience::patient;
-use common::watchdog::run;
+use crate::common::conditions::{Log, poll_once};
+use crate::common::drops::{Drops, Guard, OnDrop};
+use crate::common::panics::{message, panic_of};
+use crate::common::patience::patient;
+use crate::common::watchdog::run;
 
 async fn after(turns: usize) -> Result<usize, &'static str> {
     for _ in 0..turns {

@@ -1,7 +1,5 @@
 //! `TaskSet`: tasks that run by themselves, whose outcomes are taken as they come.
 
-mod common;
-
 use std::future::pending;
 use std::mem;
 use std::time::Duration;
@@ -14,10 +12,10 @@ use annulus::{Runtime, spawn, yield_now};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, StreamExt, select};
 
-use common::drops::{Drops, Guard};
-use common::incidents::Incidents;
-use common::panics::message;
-use common::watchdog::{block_on, run};
+use crate::common::drops::{Drops, Guard};
+use crate::common::incidents::Incidents;
+use crate::common::panics::message;
+use crate::common::watchdog::{block_on, run};
 
 async fn after(turns: usize) -> usize {
     for _ in 0..turns {

@@ -1,7 +1,5 @@
 //! `wait`: when it returns, what it gives back, and that it cancels nothing.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::pending;
 use std::mem;
@@ -14,11 +12,12 @@ use annulus::time::timeout;
 use annulus::{JoinHandle, spawn, yield_now};
 
 use ReturnWhen::{AllCompleted, FirstCompleted, FirstException};
-use common::conditions::poll_once;
-use common::drops::{Drops, Guard};
-use common::incidents::Incidents;
-use common::patience::patient;
-use common::watchdog::{block_on, run};
+
+use crate::common::conditions::poll_once;
+use crate::common::drops::{Drops, Guard};
+use crate::common::incidents::Incidents;
+use crate::common::patience::patient;
+use crate::common::watchdog::{block_on, run};
 
 const LONG: Duration = Duration::from_secs(3600);
 

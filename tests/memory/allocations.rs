@@ -3,10 +3,6 @@
 //! The allocator counts for each thread. A test runs on a thread of its own, with both ends of its
 //! connections on one loop, so it counts its own allocations and no others.
 
-mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io::Read;
 use std::mem;
@@ -24,54 +20,24 @@ use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote,
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 
-use common::conditions::until;
-use common::net::connected;
-use common::pair::{echo, pair};
-use common::poll::once;
-use common::skip::build_or_skip;
-use common::watchdog::{block_on, run};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts what each thread asks it for.
-struct Counting;
-
-// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counter
-// is initialised by a constant and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: passed on by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: passed on by the caller.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: passed on by the caller.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::allocator;
+use crate::common::conditions::until;
+use crate::common::net::connected;
+use crate::common::pair::{echo, pair};
+use crate::common::poll::once;
+use crate::common::skip::build_or_skip;
+use crate::common::watchdog::{block_on, run};
 
 /// How often this thread allocates while it does something once, after it has done it a few times.
 async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
     for _ in 0..20 {
         something().await;
     }
-    let before = ALLOCATIONS.get();
+    let before = allocator::allocations();
     for _ in 0..100 {
         something().await;
     }
-    let allocations = ALLOCATIONS.get() - before;
+    let allocations = allocator::allocations() - before;
     assert_eq!(allocations % 100, 0, "the same each time");
     allocations / 100
 }
@@ -94,9 +60,9 @@ async fn ask(stream: &mut TcpStream, message: &mut Vec<u8>) {
 
 #[test]
 fn the_allocator_counts() {
-    let before = ALLOCATIONS.get();
+    let before = allocator::allocations();
     drop(std::hint::black_box(vec![1]));
-    assert_eq!(ALLOCATIONS.get() - before, 1);
+    assert_eq!(allocator::allocations() - before, 1);
 }
 
 #[test]
@@ -187,9 +153,9 @@ fn many_established_connections_allocate_nothing() {
         // Each operation is one completion.
         let completed = metrics().completed;
         until(|| metrics().completed - completed >= 100 * 4 * CONNECTIONS as u64).await;
-        let (before, completed) = (ALLOCATIONS.get(), metrics().completed);
+        let (before, completed) = (allocator::allocations(), metrics().completed);
         until(|| metrics().completed - completed >= 100 * 4 * CONNECTIONS as u64).await;
-        assert_eq!(ALLOCATIONS.get() - before, 0);
+        assert_eq!(allocator::allocations() - before, 0);
     });
 }
 

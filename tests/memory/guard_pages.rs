@@ -13,9 +13,6 @@
 //! thread of its own that no close of a ring stops, and so the one that touches memory late.
 //! (`src/op/on_workers.rs` asks for workers outright.)
 
-mod common;
-
-use std::fs;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::mem::{self, MaybeUninit};
@@ -29,12 +26,14 @@ use std::time::{Duration, Instant};
 
 use annulus::net::TcpStream;
 use annulus::{Builder, Incident, Runtime, metrics, spawn, yield_now};
-use common::bounded::bounded;
-use common::memory::{LARGEST, POISON, Pool};
-use common::net::pair;
-use common::poll::{once, until, yield_times};
-use common::random::seeded;
 use socket2::SockRef;
+
+use crate::common::bounded::bounded;
+use crate::common::memory::{LARGEST, POISON, Pool};
+use crate::common::net::pair;
+use crate::common::poll::{once, until, yield_times};
+use crate::common::random::seeded;
+use crate::common::threads::kernel_workers;
 
 /// What all payload consists of.
 const PAYLOAD: u8 = 0x5a;
@@ -298,7 +297,7 @@ async fn drive_to_a_worker<F: Future>(mut read: Pin<&mut F>, far: &mut Peer, thi
     assert!(once(read.as_mut()).await.is_pending());
     for attempt in 0.. {
         yield_now().await;
-        if attempt >= FEWEST && has_worker() {
+        if attempt >= FEWEST && kernel_workers() > 0 {
             return true;
         }
         far.write_all(&[PAYLOAD]).unwrap();
@@ -309,15 +308,6 @@ async fn drive_to_a_worker<F: Future>(mut read: Pin<&mut F>, far: &mut Peer, thi
         }
     }
     unreachable!("the attempts never end")
-}
-
-/// Whether the kernel has made a worker for this thread.
-fn has_worker() -> bool {
-    // SAFETY: the call takes no pointers.
-    let name = format!("iou-wrk-{}", unsafe { libc::gettid() });
-    let threads = fs::read_dir("/proc/self/task").unwrap();
-    let mut names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
-    names.any(|found| found.is_ok_and(|found| found.trim_end() == name))
 }
 
 /// Sends some bytes after some microseconds.

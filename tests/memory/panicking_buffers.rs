@@ -1,8 +1,6 @@
 //! Buffers that panic, in their destructors or when they are told of received bytes: a dropped operation
 //! with one leaves its stream usable, in both directions, and loses no byte.
 
-mod common;
-
 use std::io::{Read, Write};
 
 use annulus::BufResult;
@@ -10,11 +8,12 @@ use annulus::buf::{IoBuf, IoBufMut};
 use annulus::metrics;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
-use common::incidents::Incidents;
-use common::net::connected;
-use common::patience::limit;
-use common::poll::{times, until};
-use common::watchdog::block_on;
+
+use crate::common::incidents::Incidents;
+use crate::common::net::connected;
+use crate::common::patience::limit;
+use crate::common::poll::{times, until};
+use crate::common::watchdog::block_on;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {

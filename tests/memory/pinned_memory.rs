@@ -1,48 +1,14 @@
 //! What a peer that sends and never reads can make a server keep.
 
-mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream as Peer;
 
 use annulus::Runtime;
 use annulus::net::{Server, StreamReader, StreamWriter, start_server};
-use common::conditions::until;
-use common::watchdog::block_on;
 
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts the bytes that each thread holds.
-struct Counting;
-
-// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counter
-// is initialised by a constant and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.set(HELD.get() + layout.size() as isize);
-        // SAFETY: passed on by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        HELD.set(HELD.get() + size as isize - layout.size() as isize);
-        // SAFETY: passed on by the caller.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        HELD.set(HELD.get() - layout.size() as isize);
-        // SAFETY: passed on by the caller.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::allocator;
+use crate::common::conditions::until;
+use crate::common::watchdog::block_on;
 
 const KIB: isize = 1024;
 
@@ -64,12 +30,12 @@ fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
         // The first make the runtime's own memory grow to its size.
         let mut first = connect(&server, 10);
         fill(&mut first).await;
-        let before = HELD.get();
+        let before = allocator::held();
         let mut peers = connect(&server, PEERS);
         fill(&mut peers).await;
-        let unread = HELD.get() - before;
+        let unread = allocator::held() - before;
         drain(&mut peers).await;
-        let read = HELD.get() - before;
+        let read = allocator::held() - before;
         // The handlers end with their peers.
         drop((first, peers));
         until(|| server.active_connections() == 0).await;

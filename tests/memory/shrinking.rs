@@ -2,10 +2,6 @@
 //!
 //! The allocator counts for each thread, and a test is one thread's.
 
-mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -14,37 +10,8 @@ use annulus::join::{CancelToken, TaskSet, as_completed};
 use annulus::sync::{Event, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote};
 use futures_util::StreamExt;
 
-use common::watchdog::run;
-
-thread_local! {
-    static IN_USE: Cell<isize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts what each thread has.
-struct Counting;
-
-fn count(size: usize, sign: isize) {
-    IN_USE.set(IN_USE.get() + sign * size as isize);
-}
-
-// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counter
-// is initialised by a constant and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: passed on by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
-        // SAFETY: passed on by the caller.
-        unsafe { System.dealloc(memory, layout) };
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::allocator;
+use crate::common::watchdog::run;
 
 /// How many come at once.
 const CROWD: usize = 50_000;
@@ -54,12 +21,12 @@ const MAY_STAY: isize = 64 << 10;
 /// Does something whose peak takes memory, and expects that it has been given back when that is over.
 #[track_caller]
 fn gives_back<T>(peak: impl FnOnce() -> T, end: impl FnOnce(T)) {
-    let before = IN_USE.get();
+    let before = allocator::held();
     let crowd = peak();
-    let most = IN_USE.get() - before;
+    let most = allocator::held() - before;
     assert!(most > 8 * MAY_STAY, "at the peak, {most} bytes are in use");
     end(crowd);
-    let left = IN_USE.get() - before;
+    let left = allocator::held() - before;
     assert!(left <= MAY_STAY, "{left} bytes are in use after a peak of {most}");
 }
 
@@ -130,10 +97,10 @@ fn what_a_crowd_has_waited_for_gives_memory_back() {
 fn sets_that_were_large_give_memory_back() {
     run(async {
         let mut completed = None;
-        let before = IN_USE.get();
+        let before = allocator::held();
         let completed = completed.insert(as_completed((0..CROWD).map(ready)));
         while completed.next().await.is_some() {}
-        assert!(IN_USE.get() - before <= MAY_STAY, "{} bytes", IN_USE.get() - before);
+        assert!(allocator::held() - before <= MAY_STAY, "{} bytes", allocator::held() - before);
 
         // The memory of the tasks is the runtime's, which keeps some for the next ones.
         let mut tasks = TaskSet::new();
@@ -143,10 +110,10 @@ fn sets_that_were_large_give_memory_back() {
                 tasks.spawn(async {});
             }
             while tasks.join_next().await.is_some() {}
-            *left = IN_USE.get();
+            *left = allocator::held();
         }
         drop(tasks);
-        assert!(left[1] - IN_USE.get() <= MAY_STAY, "{} bytes", left[1] - IN_USE.get());
+        assert!(left[1] - allocator::held() <= MAY_STAY, "{} bytes", left[1] - allocator::held());
     });
 }
 

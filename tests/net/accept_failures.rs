@@ -1,7 +1,5 @@
 //! What befalls one connection, or a moment, does not end a listener.
 
-mod common;
-
 use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
@@ -10,14 +8,15 @@ use annulus::BufResult;
 use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, start_server};
 use annulus::time::timeout;
 use annulus::{Incident, metrics, spawn};
-use common::bounded::bounded;
-use common::child;
-use common::descriptors::open;
-use common::incidents::Incidents;
-use common::net::reset;
-use common::poll::until;
-use common::seccomp::refusing;
-use common::watchdog::{block_on, run};
+
+use crate::common::child::isolated;
+use crate::common::descriptors::open;
+use crate::common::incidents::Incidents;
+use crate::common::net::reset;
+use crate::common::poll::until;
+use crate::common::seccomp::refusing;
+use crate::common::watchdog::{block_on, run};
+use crate::this_test;
 
 async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
     let line = reader.read_line().await?;
@@ -114,16 +113,6 @@ fn what_is_not_a_listening_socket_any_more_ends_the_accept() {
     });
 }
 
-/// Runs `body` in a child process that runs the test `name` only, and has few descriptors left.
-fn with_few_descriptors(name: &str, body: impl FnOnce()) {
-    if child::role().is_some() {
-        return bounded(body);
-    }
-    let output = child::command(name, "child").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{text}", output.status);
-}
-
 fn leave(descriptors: usize) {
     let value = (open() + descriptors) as u64;
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
@@ -134,8 +123,7 @@ fn leave(descriptors: usize) {
 /// Pauses grow to half a second.
 #[test]
 fn a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one() {
-    const NAME: &str = "a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one";
-    with_few_descriptors(NAME, || {
+    isolated(this_test!(), || {
         let heard = Incidents::default();
         block_on(&heard.runtime(), async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,10 +163,8 @@ fn a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one() {
 
 #[test]
 fn a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backlog() {
-    const NAME: &str =
-        "a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backlog";
     const CLIENTS: usize = 20;
-    with_few_descriptors(NAME, || {
+    isolated(this_test!(), || {
         run(async {
             let server = start_server(echo, "127.0.0.1:0").await.unwrap();
             let address = server.local_addrs()[0];

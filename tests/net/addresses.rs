@@ -1,15 +1,14 @@
 //! Names, literals and families: what a machine lacks is left out, and what is wrong is named.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use annulus::net::{ConnectOptions, TcpListener, TcpStream, lookup, open_connection, start_server};
 use annulus::to_thread;
-use common::seccomp::without_ipv6;
-use common::skip::lacks_ipv6;
-use common::watchdog::run;
+
+use crate::common::seccomp::without_ipv6;
+use crate::common::skip::lacks_ipv6;
+use crate::common::watchdog::run;
 
 #[test]
 fn a_server_and_a_listener_start_on_a_machine_without_ipv6() {

@@ -1,8 +1,6 @@
 //! A connection that is broken off is heard as a reset: a peer that reads to the end must not take
 //! half an answer for a whole one. And it ends what it belongs to, whenever it comes.
 
-mod common;
-
 use std::future::pending;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream as Peer;
@@ -13,10 +11,11 @@ use annulus::net::{
     ServerOptions, StreamReader, StreamWriter, open_connection, start_server, start_server_with,
 };
 use annulus::time::timeout;
-use common::conditions::until;
-use common::net::{connected, reset};
-use common::patience::limit;
-use common::watchdog::run;
+
+use crate::common::conditions::until;
+use crate::common::net::{connected, reset};
+use crate::common::patience::limit;
+use crate::common::watchdog::run;
 
 /// What a client reads to the end of its connection, on a thread of its own.
 fn client(address: std::net::SocketAddr) -> thread::JoinHandle<(Vec<u8>, io::Result<()>)> {

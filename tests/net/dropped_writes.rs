@@ -4,8 +4,6 @@
 //! of its bytes; a next write that did not wait for that would put its own before or between them.
 //! What the peer must see of each write is a prefix, in the order of the writes.
 
-mod common;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream as Peer};
@@ -19,11 +17,12 @@ use annulus::buf::IoBuf;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use annulus::{Runtime, metrics};
-use common::bounded::bounded;
-use common::net::{connected, pair};
-use common::patience::patient;
-use common::poll::{once, times};
-use common::random::seeded;
+
+use crate::common::bounded::bounded;
+use crate::common::net::{connected, pair};
+use crate::common::patience::patient;
+use crate::common::poll::{once, times};
+use crate::common::random::seeded;
 
 const WRITES: usize = 200;
 const LONGEST: usize = 256 << 10;

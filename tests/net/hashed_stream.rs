@@ -7,8 +7,6 @@
 //!
 //! Debug builds move 64 MiB, or 256 MiB with `ANNULUS_FULL=1`; release builds always 256 MiB.
 
-mod common;
-
 use std::env;
 use std::io::Write;
 use std::net::TcpStream as Peer;
@@ -22,10 +20,11 @@ use annulus::net::TcpStream;
 use annulus::time::timeout;
 use blake3::{Hash, Hasher};
 use bytes::BytesMut;
-use common::bounded::bounded;
-use common::net::accepted;
-use common::random::seeded;
-use common::skip::build_or_skip;
+
+use crate::common::bounded::bounded;
+use crate::common::net::accepted;
+use crate::common::random::seeded;
+use crate::common::skip::build_or_skip;
 
 fn length() -> usize {
     let full = !cfg!(debug_assertions) || env::var_os("ANNULUS_FULL").is_some();

@@ -1,17 +1,16 @@
 //! What is done past the ring, by system calls that never wait: it saves entries, moves the same
 //! bytes, and holds the loop no longer than its allowance.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::thread;
 
 use annulus::BufResult;
 use annulus::sync::Semaphore;
 use annulus::{metrics, spawn, yield_now};
-use common::net::connected;
-use common::poll::{once, until};
-use common::watchdog::run;
+
+use crate::common::net::connected;
+use crate::common::poll::{once, until};
+use crate::common::watchdog::run;
 
 #[test]
 fn a_send_that_would_be_alone_in_its_enter_is_no_entry() {

@@ -1,8 +1,6 @@
 //! Received bytes on lease: whole and in order, however few buffers there are, wherever the leases
 //! go, and whatever becomes of the runtime.
 
-mod common;
-
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as Peer};
 use std::pin::pin;
@@ -15,13 +13,15 @@ use annulus::net::TcpStream;
 use annulus::sync::Barrier;
 use annulus::{Builder, Incident, Runtime, metrics, spawn};
 use bytes::Bytes;
-use common::bounded::bounded;
-use common::child::{command, role};
-use common::incidents::Incidents;
-use common::net::connected;
-use common::poll::{once, times, until};
-use common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
-use common::watchdog::run;
+
+use crate::common::bounded::bounded;
+use crate::common::child::{command, role};
+use crate::common::incidents::Incidents;
+use crate::common::net::connected;
+use crate::common::poll::{once, times, until};
+use crate::common::seccomp::{Calls, REGISTER_BUFFER_RING, refusing};
+use crate::common::watchdog::run;
+use crate::this_test;
 
 fn builder(count: u16, bytes: usize) -> Builder {
     Runtime::builder().leases(count, bytes).small_leases(count, bytes)
@@ -428,10 +428,9 @@ fn leases_that_no_machine_has_are_refused_no_receive() {
 /// With so little address space that the pools do not fit, fewer buffers serve, or none at all.
 #[test]
 fn a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so() {
-    const NAME: &str = "a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so";
     let Some(role) = role() else {
         for megabytes in [24, 9, 5] {
-            let output = command(NAME, &megabytes.to_string()).output().unwrap();
+            let output = command(this_test!(), &megabytes.to_string()).output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "with {megabytes} MiB: {said}");
         }

@@ -2,8 +2,6 @@
 //! nobody awaits it is the next to be taken, a peer cannot make the process hold more than a bound, and
 //! all ends as one-shot receives do.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
@@ -13,12 +11,13 @@ use annulus::BufResult;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 use blake3::Hasher;
-use common::bounded::bounded;
-use common::inflow::flowing;
-use common::net::{connected, reset};
-use common::poll::{once, until, yield_times};
-use common::random::seeded;
-use common::watchdog::run;
+
+use crate::common::bounded::bounded;
+use crate::common::multishot_recv::flowing;
+use crate::common::net::{connected, reset};
+use crate::common::poll::{once, until, yield_times};
+use crate::common::random::seeded;
+use crate::common::watchdog::run;
 
 #[test]
 fn small_messages_take_one_entry_for_all() {

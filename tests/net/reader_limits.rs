@@ -1,14 +1,13 @@
 //! How long a line may be that a server's handler or a client reads is set where the connection is made.
 
-mod common;
-
 use std::io::{self, ErrorKind};
 
 use annulus::net::{
     ConnectOptions, ServerOptions, StreamReader, StreamWriter, open_connection_with,
     start_server_with,
 };
-use common::watchdog::run;
+
+use crate::common::watchdog::run;
 
 /// Answers with as many bytes as the line has, or with a word if it is too long.
 async fn measure(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result<()> {

@@ -1,8 +1,6 @@
 //! Servers: handlers that end, fail, panic or stay; clients that are closed, cut or kept waiting; and
 //! nobody is lost. The cases are those of asyncio's servers.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
@@ -17,10 +15,11 @@ use annulus::net::{
 };
 use annulus::sync::Event;
 use annulus::time::{sleep, timeout};
-use common::incidents::Incidents;
-use common::patience::patient;
-use common::poll::{once, until, yield_times};
-use common::watchdog::{block_on, run};
+
+use crate::common::incidents::Incidents;
+use crate::common::patience::patient;
+use crate::common::poll::{once, until, yield_times};
+use crate::common::watchdog::{block_on, run};
 
 async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
     loop {

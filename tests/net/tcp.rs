@@ -1,7 +1,5 @@
 //! The whole of `annulus::net`, against the standard library's sockets.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
@@ -17,16 +15,18 @@ use annulus::time::sleep;
 use annulus::{Runtime, metrics, raw_os_error, spawn};
 use blake3::Hasher;
 use bytes::{Bytes, BytesMut};
-use common::bounded::bounded;
-use common::child;
-use common::net::{connected, full_listener, pair, reset};
-use common::pair::{ask, echo};
-use common::patience::limit;
-use common::poll::{once, times, until, yield_times};
-use common::random::seeded;
-use common::skip::lacks_ipv6;
-use common::watchdog::run;
 use futures_util::StreamExt;
+
+use crate::common::bounded::bounded;
+use crate::common::child;
+use crate::common::net::{connected, full_listener, pair, reset};
+use crate::common::pair::{ask, echo};
+use crate::common::patience::limit;
+use crate::common::poll::{once, times, until, yield_times};
+use crate::common::random::seeded;
+use crate::common::skip::lacks_ipv6;
+use crate::common::watchdog::run;
+use crate::this_test;
 
 /// An address where nobody listens.
 fn refusing() -> SocketAddr {
@@ -294,7 +294,7 @@ fn all_of_several_buffers_are_written_however_many_and_however_slowly_the_peer_r
     run(async {
         let (mut stream, mut peer) = connected();
         stream.set_send_buffer_size(4096).unwrap();
-        let mut random = common::random::seeded();
+        let mut random = crate::common::random::seeded();
         let mut buffers = Vec::new();
         for number in 0..5000_usize {
             let length = random.choice([0, 1, 300, 2000]).unwrap();
@@ -816,8 +816,7 @@ fn a_reset_in_the_middle_of_read_exact_is_no_early_end() {
 #[test]
 fn a_write_to_a_closed_peer_is_an_error_and_no_signal() {
     if child::role().is_none() {
-        let name = "a_write_to_a_closed_peer_is_an_error_and_no_signal";
-        let output = child::command(name, "child").output().unwrap();
+        let output = child::command(this_test!(), "child").output().unwrap();
         assert!(output.status.success(), "{output:?}");
         return;
     }
@@ -845,8 +844,7 @@ fn a_write_to_a_closed_peer_is_an_error_and_no_signal() {
 #[test]
 fn every_descriptor_is_closed_on_exec() {
     if child::role().is_none() {
-        let name = "every_descriptor_is_closed_on_exec";
-        let output = child::command(name, "child").output().unwrap();
+        let output = child::command(this_test!(), "child").output().unwrap();
         assert!(output.status.success(), "{output:?}");
         return;
     }

@@ -1,8 +1,6 @@
 //! Socket options are set and read back, on IPv4 and on IPv6, and listening options do what they
 //! say.
 
-mod common;
-
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
@@ -14,11 +12,12 @@ use annulus::net::{
 };
 use annulus::time::{sleep, timeout};
 use annulus::{raw_os_error, to_thread};
-use common::net::{connected, reset};
-use common::patience::patient;
-use common::skip::build_or_skip;
-use common::watchdog::run;
 use socket2::SockRef;
+
+use crate::common::net::{connected, reset};
+use crate::common::patience::patient;
+use crate::common::skip::build_or_skip;
+use crate::common::watchdog::run;
 
 /// A connection over each family.
 async fn both_families() -> [(TcpStream, TcpStream); 2] {
@@ -419,7 +418,7 @@ fn plain_streams_have_the_systems_default_unless_told_otherwise() {
 fn direct_descriptors_have_their_options_from_the_beginning() {
     let builder = annulus::Runtime::builder().direct_descriptors(8);
     let Some(runtime) = build_or_skip(builder) else { return };
-    common::watchdog::block_on(&runtime, async {
+    crate::common::watchdog::block_on(&runtime, async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let options = ConnectOptions::new().keepalive(PROBING);
         let address = listener.local_addr().unwrap();

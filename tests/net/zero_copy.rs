@@ -1,8 +1,6 @@
 //! Sends without a copy: whole and in order between others, with the buffer freed when the kernel has let
 //! go of it. (On the loopback interface the kernel copies all the same, and says so.)
 
-mod common;
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::thread;
@@ -12,12 +10,14 @@ use annulus::net::TcpStream;
 use annulus::{Runtime, metrics};
 use blake3::Hasher;
 use bytes::Bytes;
-use common::child::{command, role};
-use common::net::connected;
-use common::patience::limit;
-use common::poll::{times, until};
-use common::random::seeded;
-use common::watchdog::run;
+
+use crate::common::child::{command, role};
+use crate::common::net::connected;
+use crate::common::patience::limit;
+use crate::common::poll::{times, until};
+use crate::common::random::seeded;
+use crate::common::watchdog::run;
+use crate::this_test;
 
 /// Sends in all ways, and says what the peer should have received.
 async fn send_all(stream: &mut TcpStream, random: &mut fastrand::Rng) -> blake3::Hash {
@@ -84,8 +84,6 @@ fn a_small_buffer_is_copied() {
 /// The kernel would not let the process end before the peer has taken the bytes.
 #[test]
 fn a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_nothing() {
-    const NAME: &str =
-        "a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_nothing";
     if let Some(address) = role() {
         let limit = Duration::from_millis(200);
         let builder = Runtime::builder().teardown_limit(limit);
@@ -98,7 +96,7 @@ fn a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_no
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let mut child = command(NAME, &address).spawn().unwrap();
+    let mut child = command(this_test!(), &address).spawn().unwrap();
     let _peer = listener.accept().unwrap();
     let deadline = Instant::now() + limit();
     let status = loop {

@@ -1,8 +1,6 @@
 //! How a runtime comes to its end: by ctrl-c, in a process of its own for each test, and with shielded
 //! work that it waits for.
 
-mod common;
-
 use std::future::pending;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -13,12 +11,14 @@ use annulus::join::shield;
 use annulus::signal::ctrl_c;
 use annulus::time::{sleep, timeout};
 use annulus::{Incident, Runtime, spawn, yield_now};
-use common::bounded::bounded;
-use common::child;
-use common::drops::{Drops, Guard};
-use common::incidents::Incidents;
-use common::program::Program;
 use libc::SIGINT;
+
+use crate::common::bounded::bounded;
+use crate::common::child;
+use crate::common::drops::{Drops, Guard};
+use crate::common::incidents::Incidents;
+use crate::common::program::Program;
+use crate::this_test;
 
 /// Says so when it is dropped.
 struct Says(&'static str);
@@ -116,7 +116,7 @@ fn play(role: &str) {
     }
 }
 
-/// Plays a role in a child. The test with this `name` is what the child runs.
+/// Plays a role in a child, which runs the test `name`.
 fn start(name: &str, role: &str) -> Program {
     let mut program = Program::start(&mut child::command(name, role));
     wait_for(&mut program, "ready");
@@ -138,13 +138,12 @@ fn ctrl_c_cancels_the_main_task_and_the_process_ends_as_killed_by_it() {
     if is_child() {
         return;
     }
-    let name = "ctrl_c_cancels_the_main_task_and_the_process_ends_as_killed_by_it";
-    let mut program = start(name, "cancelled");
+    let mut program = start(this_test!(), "cancelled");
     program.child.signal(SIGINT);
     let ended = program.ended();
     assert_eq!(ended.stderr, ["main is dropped", "interrupted by ctrl-c"]);
     assert_eq!(ended.status.signal(), Some(SIGINT));
-    let mut program = start(name, "killed in order");
+    let mut program = start(this_test!(), "killed in order");
     program.child.signal(SIGINT);
     let ended = program.ended();
     assert_eq!(ended.stderr, ["task is dropped"]);
@@ -156,7 +155,7 @@ fn the_second_ctrl_c_is_hard() {
     if is_child() {
         return;
     }
-    let mut program = start("the_second_ctrl_c_is_hard", "cleans up for ever");
+    let mut program = start(this_test!(), "cleans up for ever");
     program.child.signal(SIGINT);
     wait_for(&mut program, "cleaning up");
     program.child.signal(SIGINT);
@@ -168,8 +167,7 @@ fn each_ctrl_c_that_is_waited_for_is_heard_and_then_it_kills_again() {
     if is_child() {
         return;
     }
-    let name = "each_ctrl_c_that_is_waited_for_is_heard_and_then_it_kills_again";
-    let mut program = start(name, "listens");
+    let mut program = start(this_test!(), "listens");
     for _ in 0..3 {
         program.child.signal(SIGINT);
         wait_for(&mut program, "heard");
@@ -177,7 +175,7 @@ fn each_ctrl_c_that_is_waited_for_is_heard_and_then_it_kills_again() {
     }
     program.child.signal(SIGINT);
     assert_eq!(program.ended().status.signal(), Some(SIGINT));
-    let mut program = start(name, "is over");
+    let mut program = start(this_test!(), "is over");
     program.child.signal(SIGINT);
     assert_eq!(program.ended().status.signal(), Some(SIGINT));
 }
@@ -187,7 +185,7 @@ fn every_thread_that_listens_is_told() {
     if is_child() {
         return;
     }
-    let mut program = start("every_thread_that_listens_is_told", "listens on threads");
+    let mut program = start(this_test!(), "listens on threads");
     program.child.signal(SIGINT);
     let ended = program.ended();
     assert_eq!(ended.stderr, ["all heard"]);
@@ -200,7 +198,7 @@ fn where_ctrl_c_is_ignored_it_stays_so() {
     if is_child() {
         return;
     }
-    let child = child::command("where_ctrl_c_is_ignored_it_stays_so", "ignores");
+    let child = child::command(this_test!(), "ignores");
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(child.get_program());
     shell.args(child.get_args());

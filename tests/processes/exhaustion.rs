@@ -2,8 +2,6 @@
 //!
 //! Tests that lower a limit of the process do so in a child, which runs the same test in a role.
 
-mod common;
-
 use std::io::{self, Write};
 use std::net::TcpStream as Peer;
 use std::thread;
@@ -13,22 +11,14 @@ use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, timeout};
 use annulus::{Runtime, SetupError, metrics, spawn};
-use common::bounded::bounded;
-use common::child;
-use common::descriptors::open;
-use common::pair::echo;
-use common::patience::patient;
-use common::random::seeded;
 
-/// Runs `body` in a child process that runs the test `name` only.
-fn in_a_child(name: &str, body: impl FnOnce()) {
-    if child::role().is_some() {
-        return bounded(body);
-    }
-    let output = child::command(name, "child").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{text}", output.status);
-}
+use crate::common::bounded::bounded;
+use crate::common::child::isolated;
+use crate::common::descriptors::open;
+use crate::common::pair::echo;
+use crate::common::patience::patient;
+use crate::common::random::seeded;
+use crate::this_test;
 
 /// Limits a resource of this process, for good.
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
@@ -53,7 +43,7 @@ fn processor_time() -> Duration {
 fn a_server_out_of_descriptors_pauses_and_then_serves_everyone() {
     const CLIENTS: usize = 30;
     const LEFT: u64 = 5;
-    in_a_child("a_server_out_of_descriptors_pauses_and_then_serves_everyone", || {
+    isolated(this_test!(), || {
         annulus::run(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -174,7 +164,7 @@ fn a_completion_queue_that_overflows_loses_nothing() {
 
 #[test]
 fn a_runtime_short_of_locked_memory_is_smaller_or_says_so() {
-    in_a_child("a_runtime_short_of_locked_memory_is_smaller_or_says_so", || {
+    isolated(this_test!(), || {
         become_unprivileged();
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
         match Runtime::new() {
@@ -186,7 +176,7 @@ fn a_runtime_short_of_locked_memory_is_smaller_or_says_so() {
 
 #[test]
 fn a_runtime_with_some_locked_memory_is_smaller_and_works() {
-    in_a_child("a_runtime_with_some_locked_memory_is_smaller_and_works", || {
+    isolated(this_test!(), || {
         become_unprivileged();
         // Not enough for the default sizes, where rings are charged, but for smaller ones.
         limit(libc::RLIMIT_MEMLOCK, 160 << 10);

@@ -1,16 +1,16 @@
 //! A process that was forked while a runtime is there: it cannot use the runtime, says so, and does no
 //! harm to its parent's.
 
-mod common;
-
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use annulus::{Runtime, spawn};
-use common::bounded::bounded;
-use common::child::{command, role};
-use common::net::connected;
+
+use crate::common::bounded::bounded;
+use crate::common::child::{command, role};
+use crate::common::net::connected;
+use crate::this_test;
 
 /// Runs `body` in a child of this process, and says with what it has ended.
 fn forked(body: impl FnOnce() -> i32) -> i32 {
@@ -31,10 +31,9 @@ fn forked(body: impl FnOnce() -> i32) -> i32 {
 
 #[test]
 fn a_forked_child_is_told_that_the_runtime_is_its_parents() {
-    const NAME: &str = "a_forked_child_is_told_that_the_runtime_is_its_parents";
     if role().is_none() {
         // In a process of its own: a child has only the thread that has forked it.
-        let output = command(NAME, "parent").output().unwrap();
+        let output = command(this_test!(), "parent").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }

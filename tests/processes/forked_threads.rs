@@ -1,8 +1,6 @@
 //! Threads for closures in a forked child, which has none of its parent's. Each test forks from a process
 //! of its own.
 
-mod common;
-
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
@@ -10,8 +8,9 @@ use annulus::blocking::ThreadPool;
 use annulus::net::lookup;
 use annulus::{Runtime, to_thread};
 
-use common::child;
-use common::patience::limit;
+use crate::common::child;
+use crate::common::patience::limit;
+use crate::this_test;
 
 /// Runs `prepare`, and then `body` in a forked child of this process.
 fn forked<T>(name: &str, prepare: impl FnOnce() -> T, body: impl FnOnce(T)) {
@@ -51,7 +50,7 @@ fn with_an_idle_thread() {
 
 #[test]
 fn closures_run_on_threads_of_the_forked_child() {
-    forked("closures_run_on_threads_of_the_forked_child", with_an_idle_thread, |()| {
+    forked(this_test!(), with_an_idle_thread, |()| {
         annulus::run(async { assert_eq!(to_thread(|| 5).await.unwrap(), 5) }).unwrap();
     });
 }
@@ -67,15 +66,14 @@ fn closures_run_in_a_forked_child_whose_parent_was_using_its_threads() {
             }
         });
     };
-    let name = "closures_run_in_a_forked_child_whose_parent_was_using_its_threads";
-    forked(name, busy, |()| {
+    forked(this_test!(), busy, |()| {
         annulus::run(async { assert_eq!(to_thread(|| 5).await.unwrap(), 5) }).unwrap();
     });
 }
 
 #[test]
 fn names_are_looked_up_in_a_forked_child() {
-    forked("names_are_looked_up_in_a_forked_child", with_an_idle_thread, |()| {
+    forked(this_test!(), with_an_idle_thread, |()| {
         annulus::run(async { lookup("localhost:80").await.unwrap() }).unwrap();
     });
 }
@@ -87,7 +85,7 @@ fn a_pool_of_ones_own_starts_threads_afresh_in_a_forked_child() {
         annulus::run(async { pool.spawn(|| ()).await.unwrap() }).unwrap();
         pool
     };
-    forked("a_pool_of_ones_own_starts_threads_afresh_in_a_forked_child", pool, |pool| {
+    forked(this_test!(), pool, |pool| {
         assert_eq!(pool.threads(), 0);
         annulus::run(async {
             assert_eq!(pool.spawn(|| 5).await.unwrap(), 5);

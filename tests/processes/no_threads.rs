@@ -1,7 +1,6 @@
-//! When the system lets start no thread, as in a container at its limit of processes, whoever needed
-//! one gets an error. No other test of this binary may start threads of the process's pool.
-
-mod common;
+//! When the system starts no thread, as in a container at its limit of processes, the caller who
+//! needs one gets an error. Each test runs in a process of its own, since an idle thread of the
+//! process's pool would do.
 
 use std::io;
 use std::time::Duration;
@@ -11,9 +10,10 @@ use annulus::blocking::{ThreadError, ThreadPool, to_thread};
 use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, lookup, start_server};
 use futures_util::FutureExt;
 
-use common::bounded::bounded;
-use common::incidents::Incidents;
-use common::seccomp::without_threads;
+use crate::common::child::isolated;
+use crate::common::incidents::Incidents;
+use crate::common::seccomp::without_threads;
+use crate::this_test;
 
 fn is_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
@@ -21,7 +21,7 @@ fn is_refused(error: &io::Error) -> bool {
 
 #[test]
 fn a_closure_without_a_thread_gives_an_error_and_has_not_run() {
-    bounded(|| {
+    isolated(this_test!(), || {
         without_threads(|| {
             annulus::run(async {
                 for pool in [None, Some(ThreadPool::new(3, Duration::from_secs(1)))] {
@@ -44,24 +44,24 @@ fn a_closure_without_a_thread_gives_an_error_and_has_not_run() {
 
 #[test]
 fn a_detached_closure_without_a_thread_is_an_incident() {
-    let incidents = Incidents::default();
-    let its = incidents.clone();
-    bounded(|| {
+    isolated(this_test!(), || {
+        let incidents = Incidents::default();
+        let its = incidents.clone();
         without_threads(move || {
             its.runtime().block_on(async { drop(to_thread(|| ())) });
         });
+        let incidents = incidents.take();
+        let [Incident::ThreadNotStarted { spawned_at, message }] = &incidents[..] else {
+            panic!("{incidents:?}")
+        };
+        assert_eq!(spawned_at.file(), file!());
+        assert!(message.contains("os error"), "{message}");
     });
-    let incidents = incidents.take();
-    let [Incident::ThreadNotStarted { spawned_at, message }] = &incidents[..] else {
-        panic!("{incidents:?}")
-    };
-    assert_eq!(spawned_at.file(), file!());
-    assert!(message.contains("os error"), "{message}");
 }
 
 #[test]
 fn names_cannot_be_looked_up_without_threads_and_that_is_an_error() {
-    bounded(|| {
+    isolated(this_test!(), || {
         without_threads(|| {
             annulus::run(async {
                 let refused = |name: &str, error: io::Error| {

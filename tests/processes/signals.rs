@@ -1,7 +1,5 @@
 //! `ctrl_c` beside others who have to do with SIGINT. Each test runs in a process of its own.
 
-mod common;
-
 use std::mem;
 use std::pin::pin;
 use std::ptr;
@@ -14,18 +12,14 @@ use annulus::time::timeout;
 use annulus::yield_now;
 use libc::SIGINT;
 
-use common::child;
-use common::conditions::poll_once;
-use common::watchdog::run;
+use crate::common::child::isolated;
+use crate::common::conditions::poll_once;
+use crate::common::watchdog::run;
+use crate::this_test;
 
-/// Runs a test's body in a process of its own. `name` is the test's.
-fn alone(name: &str, body: impl AsyncFnOnce()) {
-    if child::role().is_some() {
-        return run(body());
-    }
-    let output = child::command(name, "alone").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {text}", output.status);
+/// Runs a test's body in a process of its own.
+fn alone(test: &str, body: impl AsyncFnOnce()) {
+    isolated(test, || run(body()));
 }
 
 static HEARD: AtomicUsize = AtomicUsize::new(0);
@@ -67,7 +61,7 @@ fn heard() -> usize {
 
 #[test]
 fn a_handler_that_is_installed_while_ctrl_c_listens_stays() {
-    alone("a_handler_that_is_installed_while_ctrl_c_listens_stays", async || {
+    alone(this_test!(), async || {
         let listening = ctrl_c();
         install(hear);
         drop(listening);
@@ -88,7 +82,7 @@ fn a_handler_that_is_installed_while_ctrl_c_listens_stays() {
 
 #[test]
 fn a_handler_from_before_is_put_back_whether_ctrl_c_has_come_or_not() {
-    alone("a_handler_from_before_is_put_back_whether_ctrl_c_has_come_or_not", async || {
+    alone(this_test!(), async || {
         let hears = address(hear);
         install(hear);
         drop(ctrl_c());
@@ -108,7 +102,7 @@ fn a_handler_from_before_is_put_back_whether_ctrl_c_has_come_or_not() {
 
 #[test]
 fn what_a_signal_does_by_default_is_put_back_after_each_that_was_heard() {
-    alone("what_a_signal_does_by_default_is_put_back_after_each_that_was_heard", async || {
+    alone(this_test!(), async || {
         for _ in 0..3 {
             let listening = ctrl_c();
             assert_ne!(installed(), libc::SIG_DFL);
@@ -123,7 +117,7 @@ fn what_a_signal_does_by_default_is_put_back_after_each_that_was_heard() {
 
 #[test]
 fn a_handler_that_calls_the_one_it_found_and_ctrl_c_both_hear() {
-    alone("a_handler_that_calls_the_one_it_found_and_ctrl_c_both_hear", async || {
+    alone(this_test!(), async || {
         let listening = ctrl_c();
         let flag = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGINT, Arc::clone(&flag)).unwrap();
@@ -143,7 +137,7 @@ fn a_handler_that_calls_the_one_it_found_and_ctrl_c_both_hear() {
 
 #[test]
 fn a_forked_child_is_killed_by_ctrl_c_and_its_parent_does_not_hear_of_it() {
-    alone("a_forked_child_is_killed_by_ctrl_c_and_its_parent_does_not_hear_of_it", async || {
+    alone(this_test!(), async || {
         let mut listening = pin!(ctrl_c());
         assert!(poll_once(&mut listening).is_pending());
         yield_now().await;
@@ -169,7 +163,7 @@ fn a_forked_child_is_killed_by_ctrl_c_and_its_parent_does_not_hear_of_it() {
 
 #[test]
 fn too_many_listeners_are_told_so_and_leave_the_others_alone() {
-    alone("too_many_listeners_are_told_so_and_leave_the_others_alone", async || {
+    alone(this_test!(), async || {
         let listening: Vec<_> = (0..64).map(|_| ctrl_c()).collect();
         let error = ctrl_c().await.unwrap_err();
         assert_eq!(error.to_string(), "at most 64 concurrent ctrl_c() listeners");

@@ -1,15 +1,15 @@
 //! Signals whose handlers interrupt system calls: no operation hears of them.
 
-mod common;
-
 use std::io;
 use std::ptr;
 use std::time::Duration;
 
 use annulus::Runtime;
 use annulus::net::{TcpListener, TcpStream};
-use common::child::{command, role};
-use common::watchdog::block_on;
+
+use crate::common::child::{command, role};
+use crate::common::watchdog::block_on;
+use crate::this_test;
 
 extern "C" fn nothing(_signal: libc::c_int) {}
 
@@ -52,7 +52,7 @@ async fn exchange(listener: &mut TcpListener) -> io::Result<()> {
 #[test]
 fn no_transfer_is_ended_by_a_signal() {
     if role().is_none() {
-        let output = command("no_transfer_is_ended_by_a_signal", "signals").output().unwrap();
+        let output = command(this_test!(), "signals").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }

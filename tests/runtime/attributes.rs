@@ -1,7 +1,5 @@
 //! `#[annulus::test]`, in all its forms; `#[annulus::main]` is what the examples begin with.
 
-mod common;
-
 use std::env::current_exe;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +7,7 @@ use std::time::{Duration, Instant};
 use annulus::Builder;
 use annulus::time::{now, sleep};
 
-use common::child::role;
+use crate::common::child::role;
 
 #[annulus::test]
 async fn a_test_runs_on_a_runtime() {
@@ -88,7 +86,7 @@ mod renamed {
         rings::yield_now().await;
     }
 
-    #[rings::test(crate = crate::renamed::rings, start_paused = true)]
+    #[rings::test(crate = crate::attributes::renamed::rings, start_paused = true)]
     async fn the_crate_may_be_named_by_a_path() {
         rings::yield_now().await;
     }

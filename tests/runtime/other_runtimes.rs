@@ -1,18 +1,17 @@
 //! I/O of one runtime that is awaited in another of the same thread: the loop of its own does not run
 //! meanwhile, so it would wait for ever, and says so instead.
 
-mod common;
-
 use std::io::Write;
 use std::net::{Shutdown, TcpListener as PeerListener, TcpStream as Peer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use annulus::Runtime;
 use annulus::net::{TcpListener, TcpStream};
-use common::bounded::bounded;
-use common::net::connected;
-use common::panics::message;
-use common::poll::times;
+
+use crate::common::bounded::bounded;
+use crate::common::net::connected;
+use crate::common::panics::message;
+use crate::common::poll::times;
 
 /// Runs a wait in a second runtime, which must panic.
 fn refuses<T>(wait: impl AsyncFnOnce(&mut TcpStream) -> T) {

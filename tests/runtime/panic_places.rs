@@ -1,7 +1,5 @@
 //! A panic about a wrong argument or a wrong place points at the caller, not into the library.
 
-mod common;
-
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -15,8 +13,8 @@ use annulus::sync::{
 };
 use annulus::time::{self, call_at, call_later, call_soon, interval, sleep};
 
-use common::harness::now;
-use common::watchdog::run;
+use crate::common::manual_executor::now;
+use crate::common::watchdog::run;
 
 thread_local! {
     /// Where the newest panic of this thread was.
@@ -28,8 +26,11 @@ thread_local! {
 fn points_here<T>(call: impl FnOnce() -> T) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        panic::set_hook(Box::new(|info| {
+        // The tests of this binary share the hook, so what it did before, it still does.
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
             PLACE.set(info.location().expect("a place").file().to_owned());
+            others(info);
         }));
     });
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "it panics");

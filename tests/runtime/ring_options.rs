@@ -1,8 +1,5 @@
 //! Options of the ring that are off by default: they do what they say, or say that the kernel cannot.
 
-mod common;
-
-use std::fs;
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net;
@@ -13,11 +10,13 @@ use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, Runtime, metrics, spawn};
-use common::bounded::bounded;
-use common::net::{connected, full_listener, pair};
-use common::patience::patient;
-use common::poll::until;
-use common::skip::build_or_skip;
+
+use crate::common::bounded::bounded;
+use crate::common::net::{connected, full_listener, pair};
+use crate::common::patience::patient;
+use crate::common::poll::until;
+use crate::common::skip::build_or_skip;
+use crate::common::threads::kernel_workers;
 
 /// Runs on a runtime with an option, unless the kernel is too old for it.
 fn run_with<F: Future>(builder: Builder, future: F) -> Option<F::Output> {
@@ -219,16 +218,6 @@ fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
 #[should_panic(expected = "a wait is for at least one completion")]
 fn a_wait_for_nothing_is_refused() {
     let _ = Runtime::builder().batch_wait(0, Duration::ZERO);
-}
-
-/// How many threads the kernel has for this one.
-fn kernel_workers() -> usize {
-    let this = fs::read_link("/proc/thread-self").unwrap();
-    let name = format!("iou-wrk-{}", this.file_name().unwrap().to_str().unwrap());
-    let threads = fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
-    names.filter(|of_thread| of_thread.trim() == name).count()
 }
 
 /// Writes until neither end of a connection has room.

@@ -2,8 +2,6 @@
 //!
 //! The kernels are simulated by seccomp filters, which hold for one thread only.
 
-mod common;
-
 use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net;
@@ -15,13 +13,13 @@ use annulus::net::TcpListener;
 use annulus::time::{sleep, timeout};
 use annulus::{Probe, Runtime, SetupError, metrics, probe, raw_os_error, spawn, yield_now};
 
-use common::conditions::until;
-use common::drops::Drops;
-use common::pair::{ask, echo, pair};
-use common::seccomp::{
+use crate::common::conditions::until;
+use crate::common::drops::Drops;
+use crate::common::pair::{ask, echo, pair};
+use crate::common::seccomp::{
     Calls, Lacking, REGISTER_PROBE, REGISTER_RING_FDS, lacking, refuse_from_now_on, refusing,
 };
-use common::watchdog::{block_on, run};
+use crate::common::watchdog::{block_on, run};
 
 const SETUP: libc::c_long = libc::SYS_io_uring_setup;
 const ENTER: libc::c_long = libc::SYS_io_uring_enter;

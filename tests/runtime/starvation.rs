@@ -4,8 +4,6 @@
 //! Where it can be counted instead of measured, it is: how many turns others had while the greedy
 //! one did its work. Times are bounded generously; a loop that starves does not come near them.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::Write;
@@ -22,9 +20,9 @@ use annulus::sync::Semaphore;
 use annulus::time::{interval, sleep, sleep_until};
 use annulus::{JoinHandle, gather, metrics, spawn, yield_now};
 
-use common::conditions::until;
-use common::pair::{ask, echo, pair};
-use common::watchdog::run;
+use crate::common::conditions::until;
+use crate::common::pair::{ask, echo, pair};
+use crate::common::watchdog::run;
 
 const CONNECTIONS: usize = 100;
 const ECHOES: usize = 30;

@@ -1,7 +1,5 @@
 //! What a turn of the loop costs: one system call at most, and none if there is nothing to say.
 
-mod common;
-
 use std::future::poll_fn;
 use std::io::Read;
 use std::pin::pin;
@@ -14,12 +12,12 @@ use annulus::time::{kernel_sleep, sleep};
 use annulus::{Metrics, Runtime, metrics, spawn, yield_now};
 use futures_util::FutureExt;
 
-use common::conditions::{poll_once, until};
-use common::drops::Drops;
-use common::pair::{ask, echo, pair};
-use common::patience::limit;
-use common::seccomp::failing_at_times;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::{poll_once, until};
+use crate::common::drops::Drops;
+use crate::common::pair::{ask, echo, pair};
+use crate::common::patience::limit;
+use crate::common::seccomp::failing_at_times;
+use crate::common::watchdog::{block_on, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

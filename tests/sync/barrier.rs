@@ -1,7 +1,5 @@
 //! Barriers: all or none go on, again and again, until they are broken.
 
-mod common;
-
 use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
@@ -9,11 +7,11 @@ use std::task::Poll;
 
 use annulus::sync::{Barrier, BrokenBarrier};
 
-use common::conditions::Log;
-use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
+use crate::common::conditions::Log;
+use crate::common::manual_executor::{Polled, Task, Tasks, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
 
 #[test]
 fn a_barrier_opens_for_all_when_the_last_comes_and_gives_each_its_index() {

@@ -1,7 +1,5 @@
 //! Every value to every receiver: in order, and with a count of what a slow one has lost.
 
-mod common;
-
 use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
@@ -9,11 +7,11 @@ use std::task::Poll;
 
 use annulus::sync::broadcast::{self, RecvError, TryRecvError};
 
-use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::manual_executor::{Polled, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
 
 #[test]
 fn each_receiver_gets_each_value_in_order() {

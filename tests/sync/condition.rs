@@ -1,18 +1,16 @@
 //! Conditions: a wait lets the lock go and takes it again, and no notification is lost.
 
-mod common;
-
 use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
 
 use annulus::sync::{Condition, Lock, LockGuard, OwnedLockGuard};
 
-use common::conditions::Log;
-use common::harness::{Polled, Tasks, now, waiting, waker_that};
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::conditions::Log;
+use crate::common::manual_executor::{Polled, Tasks, now, waiting, waker_that};
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 /// A lock with its condition.
 #[derive(Default)]

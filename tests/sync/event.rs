@@ -1,7 +1,5 @@
 //! Events: setting reaches all that wait, however soon it is cleared.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
@@ -9,12 +7,12 @@ use std::rc::Rc;
 use annulus::sync::Event;
 use annulus::time::timeout;
 
-use common::conditions::Log;
-use common::harness::{Polled, Tasks, now, waiting, waker_that};
-use common::patience::limit;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::conditions::Log;
+use crate::common::manual_executor::{Polled, Tasks, now, waiting, waker_that};
+use crate::common::patience::limit;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 #[test]
 fn setting_lets_all_that_wait_go_on_in_turn() {

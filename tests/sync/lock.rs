@@ -1,7 +1,5 @@
 //! The lock: in turn, never passed, and given on when whoever it was given to is gone.
 
-mod common;
-
 use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
@@ -9,13 +7,13 @@ use std::task::Waker;
 
 use annulus::sync::{Lock, LockGuard, OwnedLockGuard};
 
-use common::conditions::Log;
-use common::drops::OnDrop;
-use common::harness::{Polled, Tasks, now, waiting, waker_that, waker_whose_drop};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::conditions::Log;
+use crate::common::drops::OnDrop;
+use crate::common::manual_executor::{Polled, Tasks, now, waiting, waker_that, waker_whose_drop};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 #[test]
 fn a_guard_gives_access_and_its_end_unlocks() {

@@ -1,18 +1,16 @@
 //! One value from end to end, within a thread and across: the same for both.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 
 use annulus::sync::oneshot::{RecvError, TryRecvError};
 
-use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, now, waiting, waker_that, waker_whose_drop};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::manual_executor::{Polled, now, waiting, waker_that, waker_whose_drop};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
 
 macro_rules! for_both {
     ($($name:ident($channel:ident) $test:block)*) => {

@@ -1,8 +1,6 @@
 //! Queues: the order of items and of waiters, closing, and what becomes of items when a future is
 //! dropped.
 
-mod common;
-
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -17,13 +15,13 @@ use annulus::sync::{
 use futures_util::stream::FusedStream;
 use futures_util::{Stream, StreamExt};
 
-use common::conditions::Log;
-use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, Task, Tasks, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::conditions::Log;
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::manual_executor::{Polled, Task, Tasks, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 // The order of items
 

@@ -1,17 +1,15 @@
 //! The readers-writer lock: readers together, a writer alone, all in one queue.
 
-mod common;
-
 use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
 
 use annulus::sync::{ReadGuard, RwLock, WriteGuard};
 
-use common::harness::{Polled, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
+use crate::common::manual_executor::{Polled, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
 
 #[test]
 fn readers_read_together_and_a_writer_writes_alone() {

@@ -1,7 +1,5 @@
 //! Semaphores: permits in turn, many at once without being passed, closing, and forgetting.
 
-mod common;
-
 use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
@@ -9,12 +7,12 @@ use std::task::{Poll, Waker};
 
 use annulus::sync::{AcquireError, BoundedSemaphore, Permit, Semaphore, TryAcquireError};
 
-use common::conditions::Log;
-use common::harness::{Polled, Tasks, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::conditions::Log;
+use crate::common::manual_executor::{Polled, Tasks, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 #[test]
 fn a_semaphore_without_permits_is_locked() {

@@ -1,7 +1,5 @@
 //! The latest of a value: nobody misses that it changed, and nobody is held up by who looks at it.
 
-mod common;
-
 use std::cell::Cell;
 use std::mem;
 use std::rc::Rc;
@@ -9,12 +7,12 @@ use std::task::Poll;
 
 use annulus::sync::watch::{self, RecvError};
 
-use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, Tasks, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::random::seeded;
-use common::rounds::rounds;
-use common::watchdog::run;
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::manual_executor::{Polled, Tasks, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::random::seeded;
+use crate::common::rounds::rounds;
+use crate::common::watchdog::run;
 
 #[test]
 fn a_receiver_sees_that_the_value_changed_and_only_the_latest() {

@@ -1,7 +1,5 @@
 //! `ContextVar`: values of a task that go on to the tasks it spawns, and to no other.
 
-mod common;
-
 use std::cell::RefCell;
 use std::future::pending;
 use std::mem;
@@ -15,11 +13,11 @@ use annulus::task::ContextVar;
 use annulus::time::call_soon;
 use annulus::{Runtime, spawn, yield_now};
 
-use common::conditions::Log;
-use common::drops::{Drops, Guard, OnDrop};
-use common::incidents::Incidents;
-use common::panics::panic_of;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::Log;
+use crate::common::drops::{Drops, Guard, OnDrop};
+use crate::common::incidents::Incidents;
+use crate::common::panics::panic_of;
+use crate::common::watchdog::{block_on, run};
 
 static NUMBER: ContextVar<u32> = ContextVar::new();
 static TEXT: ContextVar<String> = ContextVar::new();
@@ -258,7 +256,7 @@ fn a_destructor_of_a_future_still_has_the_values_of_its_task() {
     assert_eq!(log.take(), [Some(5)]);
 }
 
-static BOMB: ContextVar<common::drops::Bomb> = ContextVar::new();
+static BOMB: ContextVar<crate::common::drops::Bomb> = ContextVar::new();
 
 #[test]
 fn a_value_whose_destructor_panics_at_its_tasks_end_is_heard_of_and_harms_nobody() {

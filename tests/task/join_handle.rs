@@ -3,8 +3,6 @@
 //! The rules are asyncio's: a handle that was never awaited detaches its task when it is dropped; an
 //! await by value that is dropped in the middle cancels the task; one by `&mut` does neither.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::pending;
@@ -20,11 +18,11 @@ use annulus::task::{Join, JoinError, current_task};
 use annulus::time::{sleep, timeout};
 use annulus::{JoinHandle, Runtime, spawn, spawn_named, yield_now};
 
-use common::conditions::{Log, poll_once, until};
-use common::drops::{Drops, Guard, OnDrop};
-use common::incidents::Incidents;
-use common::panics::panic_of;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::{Log, poll_once, until};
+use crate::common::drops::{Drops, Guard, OnDrop};
+use crate::common::incidents::Incidents;
+use crate::common::panics::panic_of;
+use crate::common::watchdog::{block_on, run};
 
 /// A task that never ends by itself and drops `guard` when it is cancelled.
 fn endless(guard: Guard) -> JoinHandle<()> {

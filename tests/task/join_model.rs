@@ -8,8 +8,6 @@
 //! - a child is polled once at first, and then at most once for each of its wakes;
 //! - what is dropped drops each child once.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
@@ -23,8 +21,8 @@ use annulus::join::{as_completed, gather, task_group, try_gather};
 use fastrand::Rng;
 use futures_util::Stream;
 
-use common::bounded::bounded;
-use common::random::seeded;
+use crate::common::bounded::bounded;
+use crate::common::random::seeded;
 
 const ROUNDS: usize = 300;
 

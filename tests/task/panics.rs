@@ -4,8 +4,6 @@
 //! foreign code that the loop runs (wakers, destructors) goes to the hook. Each test ends with proof
 //! that the runtime still works and that nothing was dropped twice.
 
-mod common;
-
 use std::any::Any;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -19,12 +17,12 @@ use annulus::task::JoinError;
 use annulus::time::{sleep, timeout};
 use annulus::{Incident, JoinHandle, metrics, spawn, spawn_named, yield_now};
 
-use common::conditions::until;
-use common::drops::{Bomb, Drops};
-use common::incidents::Incidents;
-use common::pair::{ask, echo, pair};
-use common::panics::{message, panic_of};
-use common::watchdog::{block_on, run};
+use crate::common::conditions::until;
+use crate::common::drops::{Bomb, Drops};
+use crate::common::incidents::Incidents;
+use crate::common::pair::{ask, echo, pair};
+use crate::common::panics::{message, panic_of};
+use crate::common::watchdog::{block_on, run};
 
 /// Tasks, timers and connections work.
 async fn works() {

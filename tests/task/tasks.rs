@@ -1,8 +1,6 @@
 //! How tasks are started, in which order they run, what they know of themselves, and how a runtime
 //! begins and ends.
 
-mod common;
-
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::{pending, poll_fn};
@@ -16,11 +14,12 @@ use annulus::task::{TaskId, current_task};
 use annulus::time::sleep;
 use annulus::{JoinHandle, Runtime, metrics, spawn, spawn_named, yield_now};
 
-use common::child;
-use common::conditions::{Log, poll_once};
-use common::drops::{Drops, OnDrop};
-use common::panics::panic_of;
-use common::watchdog::{block_on, run};
+use crate::common::child;
+use crate::common::conditions::{Log, poll_once};
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::panics::panic_of;
+use crate::common::watchdog::{block_on, run};
+use crate::this_test;
 
 fn own_id() -> TaskId {
     current_task().expect("inside a task").id()
@@ -382,13 +381,12 @@ fn a_runtime_may_be_dropped_inside_the_loop_of_another() {
 // the thread-locals that the loop itself uses.
 #[test]
 fn a_runtime_in_a_thread_local_is_torn_down_when_its_thread_ends() {
-    const NAME: &str = "a_runtime_in_a_thread_local_is_torn_down_when_its_thread_ends";
     thread_local! {
         static RUNTIME: Runtime = Runtime::new().unwrap();
     }
     if child::role().is_none() {
         // A panic in the destructor of a thread-local aborts the process.
-        let output = child::command(NAME, "end a thread").output().unwrap();
+        let output = child::command(this_test!(), "end a thread").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }

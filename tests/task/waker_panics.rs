@@ -1,8 +1,6 @@
 //! A waker that panics when something wakes it: the panic is an incident of the runtime whose task
 //! wakes, goes no further, and keeps no other from being woken, whatever it is that wakes.
 
-mod common;
-
 use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +14,9 @@ use annulus::sync::{
     Barrier, Condition, Event, Lock, Queue, Semaphore, broadcast, oneshot, remote, watch,
 };
 
-use common::incidents::Incidents;
-use common::panics::panic_of;
-use common::watchdog::block_on;
+use crate::common::incidents::Incidents;
+use crate::common::panics::panic_of;
+use crate::common::watchdog::block_on;
 
 /// Panics when it is woken.
 struct Panics;

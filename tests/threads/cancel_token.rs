@@ -1,7 +1,5 @@
 //! `CancelToken`: a request that is seen by all that hold the token or one below it, from any thread.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
 use std::mem;
@@ -17,10 +15,10 @@ use annulus::join::{CancelToken, cancel_gracefully, gather};
 use annulus::time::{sleep, timeout};
 use annulus::{spawn, yield_now};
 
-use common::bounded::bounded;
-use common::conditions::poll_once;
-use common::drops::{Drops, Guard};
-use common::watchdog::run;
+use crate::common::bounded::bounded;
+use crate::common::conditions::poll_once;
+use crate::common::drops::{Drops, Guard};
+use crate::common::watchdog::run;
 
 async fn endless(guard: Guard) {
     let _guard = guard;

@@ -1,7 +1,5 @@
 //! The channel that crosses threads: polled by hand, between threads, and with runtimes at both ends.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
@@ -17,12 +15,12 @@ use annulus::{spawn, yield_now};
 use futures_util::StreamExt;
 use futures_util::stream::FusedStream;
 
-use common::drops::{Drops, OnDrop};
-use common::harness::{Polled, now, waiting, waker_that};
-use common::panics::panic_of;
-use common::patience::patient;
-use common::random::seeded;
-use common::watchdog::{Watchdog, run};
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::manual_executor::{Polled, now, waiting, waker_that};
+use crate::common::panics::panic_of;
+use crate::common::patience::patient;
+use crate::common::random::seeded;
+use crate::common::watchdog::{Watchdog, run};
 
 #[test]
 fn values_arrive_in_order_and_a_full_channel_makes_senders_wait_in_turn() {

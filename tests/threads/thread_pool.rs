@@ -1,7 +1,5 @@
 //! `to_thread` and `ThreadPool`: closures that block, on a bounded number of threads.
 
-mod common;
-
 use std::future::{Future, pending};
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +14,13 @@ use annulus::join::gather;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn};
 
-use common::bounded::bounded;
-use common::conditions::until;
-use common::drops::Drops;
-use common::incidents::Incidents;
-use common::panics::{message, panic_of};
-use common::patience::patient;
-use common::watchdog::{block_on, run};
+use crate::common::bounded::bounded;
+use crate::common::conditions::until;
+use crate::common::drops::Drops;
+use crate::common::incidents::Incidents;
+use crate::common::panics::{message, panic_of};
+use crate::common::patience::patient;
+use crate::common::watchdog::{block_on, run};
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(2);

@@ -8,8 +8,6 @@
 //! more. Both races are run many times here, in a way in which any lost wake hangs (and a watchdog
 //! then aborts): the waking thread goes on only when what it did before the wake has been seen.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
@@ -23,11 +21,11 @@ use annulus::net::TcpStream;
 use annulus::time::sleep;
 use annulus::{Runtime, spawn, yield_now};
 
-use common::conditions::poll_once;
-use common::drops::{Drops, OnDrop};
-use common::net::pair as connection;
-use common::pair::pair;
-use common::watchdog::{block_on, run};
+use crate::common::conditions::poll_once;
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::net::pair as connection;
+use crate::common::pair::pair;
+use crate::common::watchdog::{block_on, run};
 
 /// The waker of the calling task.
 async fn own_waker() -> Waker {

@@ -1,17 +1,15 @@
 //! Intervals: on their grid, with what was missed made up for or not, and started anew.
 
-mod common;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::Runtime;
 use annulus::time::{Interval, MissedTickBehavior, advance, interval, interval_at, now, timeout};
 
-use common::bounded::bounded;
-use common::conditions::poll_once;
-use common::panics::panic_of;
-use common::watchdog::run;
+use crate::common::bounded::bounded;
+use crate::common::conditions::poll_once;
+use crate::common::panics::panic_of;
+use crate::common::watchdog::run;
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,7 +1,5 @@
 //! A clock that stands still: hours take a moment, deadlines come in order, and what is real stays so.
 
-mod common;
-
 use std::cell::RefCell;
 use std::io::Write;
 use std::pin::pin;
@@ -17,10 +15,10 @@ use annulus::time::{
 use annulus::{JoinHandle, Runtime, spawn, yield_now};
 use futures_util::future::{Either, select};
 
-use common::bounded::bounded;
-use common::conditions::poll_once;
-use common::net::connected;
-use common::watchdog::run;
+use crate::common::bounded::bounded;
+use crate::common::conditions::poll_once;
+use crate::common::net::connected;
+use crate::common::watchdog::run;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);

@@ -1,7 +1,5 @@
 //! `wait_for` and `timeout_scope`: time limits, none, moved ones and nested ones.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::pending;
 use std::mem;
@@ -11,9 +9,9 @@ use annulus::join::task_group;
 use annulus::time::{Elapsed, TimeoutScope, sleep, timeout, timeout_scope, wait_for};
 use annulus::{spawn, yield_now};
 
-use common::conditions::poll_once;
-use common::drops::{Drops, Guard};
-use common::watchdog::run;
+use crate::common::conditions::poll_once;
+use crate::common::drops::{Drops, Guard};
+use crate::common::watchdog::run;
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(5);

@@ -4,8 +4,6 @@
 //! that is busy elsewhere proves nothing. That the loop waits hardly longer than to a deadline, whatever
 //! the machine makes of it, is tested where it waits, in `src/driver/tests/`.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
 use std::pin::{Pin, pin};
@@ -22,13 +20,13 @@ use annulus::time::{
 use annulus::{Runtime, metrics, spawn, yield_now};
 use futures_util::future::{Either, select};
 
-use common::bounded::bounded;
-use common::conditions::{Log, poll_once, until};
-use common::drops::Drops;
-use common::panics::panic_of;
-use common::patience::patient;
-use common::poll::once;
-use common::watchdog::{Watchdog, run};
+use crate::common::bounded::bounded;
+use crate::common::conditions::{Log, poll_once, until};
+use crate::common::drops::Drops;
+use crate::common::panics::panic_of;
+use crate::common::patience::patient;
+use crate::common::poll::once;
+use crate::common::watchdog::{Watchdog, run};
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -3,8 +3,6 @@
 //! Each test runs a program of its own, as a child that runs the same test in a role: standard error
 //! is the process's.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
 use std::os::fd::OwnedFd;
@@ -14,13 +12,15 @@ use std::time::Instant;
 
 use annulus::net::{ServerOptions, StreamReader, StreamWriter, start_server, start_server_with};
 use annulus::{metrics, spawn, yield_now};
-use common::child;
-use common::incidents::Incidents;
-use common::net::reset;
-use common::patience::limit;
-use common::poll::until;
-use common::program::{Guarded, connect};
-use common::watchdog::{block_on, run};
+
+use crate::common::child;
+use crate::common::incidents::Incidents;
+use crate::common::net::reset;
+use crate::common::patience::limit;
+use crate::common::poll::until;
+use crate::common::program::{Guarded, connect};
+use crate::common::watchdog::{block_on, run};
+use crate::this_test;
 
 /// A stream that is full, whose writing end is to be a child's standard error. The reading end is to be
 /// kept, and not read.
@@ -43,7 +43,6 @@ fn role(name: &str, role: &str) -> Command {
 
 #[test]
 fn a_server_goes_on_when_nobody_reads_what_it_prints() {
-    const NAME: &str = "a_server_goes_on_when_nobody_reads_what_it_prints";
     if child::role().is_some() {
         return run(async {
             let handler = async |mut reader: StreamReader, mut writer: StreamWriter| {
@@ -59,21 +58,20 @@ fn a_server_goes_on_when_nobody_reads_what_it_prints() {
     }
     let (_reader, writer) = full_stream();
     let file = std::env::temp_dir().join(format!("annulus-diagnostics-{}", std::process::id()));
-    let _server = Guarded::start(role(NAME, "serves").env("ADDRESS", &file).stderr(writer));
+    let _server = Guarded::start(role(this_test!(), "serves").env("ADDRESS", &file).stderr(writer));
     let mut address: Option<SocketAddr> = None;
-    common::program::until("it listens", || {
+    crate::common::program::until("it listens", || {
         address = std::fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
         address.is_some()
     });
     std::fs::remove_file(&file).unwrap();
     for _ in 0..300 {
-        common::program::exchange(&mut connect(address.unwrap()));
+        crate::common::program::exchange(&mut connect(address.unwrap()));
     }
 }
 
 #[test]
 fn the_end_of_a_runtime_does_not_wait_for_long_for_a_full_stream() {
-    const NAME: &str = "the_end_of_a_runtime_does_not_wait_for_long_for_a_full_stream";
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
         run(async {
@@ -85,15 +83,14 @@ fn the_end_of_a_runtime_does_not_wait_for_long_for_a_full_stream() {
     }
     let (_reader, writer) = full_stream();
     let began = Instant::now();
-    let mut child = Guarded::start(role(NAME, "ends").stderr(writer));
-    common::program::until("it ends", || child.try_wait().unwrap().is_some());
+    let mut child = Guarded::start(role(this_test!(), "ends").stderr(writer));
+    crate::common::program::until("it ends", || child.try_wait().unwrap().is_some());
     assert!(child.wait().unwrap().success());
     assert!(began.elapsed() < limit());
 }
 
 #[test]
 fn what_was_reported_last_is_printed_before_the_runtime_has_ended() {
-    const NAME: &str = "what_was_reported_last_is_printed_before_the_runtime_has_ended";
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
         run(async {
@@ -103,7 +100,7 @@ fn what_was_reported_last_is_printed_before_the_runtime_has_ended() {
         std::process::exit(0);
     }
     for _ in 0..20 {
-        let output = role(NAME, "ends").output().unwrap();
+        let output = role(this_test!(), "ends").output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.starts_with("annulus: ") && text.ends_with("the last words\n"), "{text:?}");
     }
@@ -111,7 +108,6 @@ fn what_was_reported_last_is_printed_before_the_runtime_has_ended() {
 
 #[test]
 fn of_many_incidents_of_one_kind_some_are_printed_and_all_are_counted() {
-    const NAME: &str = "of_many_incidents_of_one_kind_some_are_printed_and_all_are_counted";
     const COUNT: usize = 1000;
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
@@ -123,7 +119,7 @@ fn of_many_incidents_of_one_kind_some_are_printed_and_all_are_counted() {
         });
         std::process::exit(0);
     }
-    let output = role(NAME, "fails").output().unwrap();
+    let output = role(this_test!(), "fails").output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     let told = text.lines().filter(|line| line.ends_with("again")).count();
     let counted = text.lines().filter_map(|line| {
@@ -182,7 +178,6 @@ fn an_error_that_is_not_the_peers_is_an_incident() {
 /// Also where the child's standard error is closed.
 #[test]
 fn a_program_without_a_standard_error_runs_all_the_same() {
-    const NAME: &str = "a_program_without_a_standard_error_runs_all_the_same";
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
         // SAFETY: the call takes no pointers; nobody here owns the descriptor.
@@ -193,6 +188,6 @@ fn a_program_without_a_standard_error_runs_all_the_same() {
         });
         std::process::exit(0);
     }
-    let status = role(NAME, "ends").stderr(Stdio::null()).status().unwrap();
+    let status = role(this_test!(), "ends").stderr(Stdio::null()).status().unwrap();
     assert!(status.success());
 }

@@ -1,13 +1,12 @@
 //! Large futures are moved to the heap before they are copied from function to function: the stack of
 //! a thread is enough for them without optimizations, too.
 
-mod common;
-
 use std::thread;
 
 use annulus::{Runtime, run, spawn, spawn_named, yield_now};
 
-use common::child::{command, role};
+use crate::common::child::{command, role};
+use crate::this_test;
 
 /// Fills an array over an await, so that the future is as large.
 async fn large<const N: usize>() -> u8 {
@@ -42,7 +41,6 @@ const WAYS: [(&str, Way); 7] = [
 
 #[test]
 fn a_future_of_256_kib_runs_on_a_stack_of_2_mib() {
-    const NAME: &str = "a_future_of_256_kib_runs_on_a_stack_of_2_mib";
     if let Some(role) = role() {
         let (_, way) = WAYS.into_iter().find(|(name, _)| *name == role).unwrap();
         let thread = thread::Builder::new().stack_size(2 << 20).spawn(way).unwrap();
@@ -50,7 +48,7 @@ fn a_future_of_256_kib_runs_on_a_stack_of_2_mib() {
         return;
     }
     for (way, _) in WAYS {
-        let output = command(NAME, way).output().unwrap();
+        let output = command(this_test!(), way).output().unwrap();
         assert!(output.status.success(), "{way}: {}", output.status);
     }
 }

@@ -3,8 +3,6 @@
 //!
 //! What may take the process down runs in a child process.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::fs::read_dir;
 use std::future::pending;
@@ -15,11 +13,12 @@ use std::thread;
 
 use annulus::{Runtime, run, spawn, yield_now};
 
-use common::bounded::bounded;
-use common::child::{command, role};
-use common::drops::{Drops, OnDrop};
-use common::incidents::Incidents;
-use common::panics::panic_of;
+use crate::common::bounded::bounded;
+use crate::common::child::{command, role};
+use crate::common::drops::{Drops, OnDrop};
+use crate::common::incidents::Incidents;
+use crate::common::panics::panic_of;
+use crate::this_test;
 
 const NESTED: &str = "this thread is running a runtime already";
 
@@ -51,12 +50,10 @@ impl Drop for Loud {
 // poll of the task on the stack.
 #[test]
 fn exit_inside_a_task_of_a_runtime_in_a_thread_local_ends_the_process_with_its_code() {
-    const NAME: &str =
-        "exit_inside_a_task_of_a_runtime_in_a_thread_local_ends_the_process_with_its_code";
     match role().as_deref() {
         None => {
             for role in ["main", "spawned", "destructor", "nested", "thread"] {
-                assert_quiet_success(&child(NAME, role));
+                assert_quiet_success(&child(this_test!(), role));
             }
         }
         Some("main") => RUNTIME.with(|runtime| {
@@ -124,7 +121,6 @@ fn exit_inside_a_task_of_a_runtime_in_a_thread_local_ends_the_process_with_its_c
 
 #[test]
 fn exit_inside_another_runtime_tears_down_an_idle_one_in_a_thread_local() {
-    const NAME: &str = "exit_inside_another_runtime_tears_down_an_idle_one_in_a_thread_local";
     if role().is_some() {
         RUNTIME.with(|runtime| {
             runtime.spawn(async {
@@ -135,7 +131,7 @@ fn exit_inside_another_runtime_tears_down_an_idle_one_in_a_thread_local() {
         });
         run(async { exit(0) }).unwrap();
     }
-    let output = child(NAME, "exit");
+    let output = child(this_test!(), "exit");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text == "torn down\n", "{}\n{text}", output.status);
 }
@@ -170,7 +166,6 @@ fn a_destructor_that_blocks_on_its_own_closing_runtime_panics() {
 // Ctrl-c ends the main task of `block_on`, which then closes the runtime itself.
 #[test]
 fn a_destructor_that_blocks_on_its_runtime_while_ctrl_c_closes_it_panics() {
-    const NAME: &str = "a_destructor_that_blocks_on_its_runtime_while_ctrl_c_closes_it_panics";
     if role().is_some() {
         let runtime = Runtime::builder().cancel_on_ctrl_c(true).build().unwrap();
         let runtime: &'static Runtime = Box::leak(Box::new(runtime));
@@ -192,7 +187,7 @@ fn a_destructor_that_blocks_on_its_runtime_while_ctrl_c_closes_it_panics() {
         });
     }
     use std::os::unix::process::ExitStatusExt;
-    let output = child(NAME, "ctrl-c");
+    let output = child(this_test!(), "ctrl-c");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(signal_hook::consts::SIGINT), "{text}");
     assert!(text.contains(NESTED), "{text}");
@@ -317,9 +312,8 @@ fn a_closing_runtime_is_the_one_of_its_destructors_also_inside_of_another() {
 
 #[test]
 fn handles_that_are_forgotten_keep_no_descriptor_of_their_runtime() {
-    const NAME: &str = "handles_that_are_forgotten_keep_no_descriptor_of_their_runtime";
     if role().is_none() {
-        let output = child(NAME, "alone");
+        let output = child(this_test!(), "alone");
         return assert_quiet_success(&output);
     }
     let count = || read_dir("/proc/self/fd").unwrap().count();

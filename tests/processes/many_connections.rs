@@ -4,8 +4,6 @@
 //! process may have on many machines. Where the limit is too low even for one end, as many
 //! connections are made as fit, and the output says so.
 
-mod common;
-
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,11 +14,11 @@ use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{metrics, spawn};
 
-use common::child;
-use common::pair::{ask, echo};
-use common::watchdog::run;
+use crate::common::child;
+use crate::common::pair::{ask, echo};
+use crate::common::watchdog::run;
+use crate::this_test;
 
-const NAME: &str = "ten_thousand_connections_at_once_are_served_by_one_thread";
 const CONNECTIONS: usize = 10_000;
 const ECHOES: usize = 3;
 /// Descriptors for what is no connection.
@@ -51,16 +49,16 @@ fn ten_thousand_connections_at_once_are_served_by_one_thread() {
             "only {connections} connections instead of {CONNECTIONS}: RLIMIT_NOFILE is too low"
         );
     }
-    let (served, most_at_once) = run(serve(connections));
+    let (served, most_at_once) = run(serve(connections, this_test!()));
     assert_eq!((served, most_at_once), (connections, connections));
 }
 
 /// Serves until the clients' process has ended. Says how many connections there were, and how many
 /// at the same time.
-async fn serve(connections: usize) -> (usize, usize) {
+async fn serve(connections: usize, test: &'static str) -> (usize, usize) {
     let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let clients = thread::spawn(move || child::command(NAME, &address).status().unwrap());
+    let clients = thread::spawn(move || child::command(test, &address).status().unwrap());
 
     let (served, open, most) = <(Rc<Cell<usize>>, Rc<Cell<usize>>, Rc<Cell<usize>>)>::default();
     let (its_open, its_most, its_served) = (Rc::clone(&open), Rc::clone(&most), Rc::clone(&served));

@@ -1,0 +1,16 @@
+//! What is counted for the whole process: open descriptors, and processor time.
+//!
+//! Every test holds [`common::descriptors::alone`], so that no other test opens, closes or starts
+//! anything meanwhile.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod connect;
+mod copy;
+mod direct_descriptors;
+mod dropped_accepts;
+mod full_sends;
+mod multishot_recv_ends;
+mod send_file;
+mod teardown;

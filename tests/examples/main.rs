@@ -1,0 +1,7 @@
+//! The examples as programs, and the echo server with clients that this project did not write.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod programs;
+mod real_clients;

@@ -1,0 +1,9 @@
+//! Buffered reading and writing, and the errors that operations report.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod errors;
+mod last_words;
+mod stream_reader;
+mod stream_writer;

@@ -1,0 +1,22 @@
+//! Addresses, listeners, connections and servers.
+//!
+//! Connections over the loopback interface, against the standard library's sockets and against
+//! themselves. Tests that count descriptors are in `descriptors`, those that need a process of their own
+//! in `processes`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accept_failures;
+mod addresses;
+mod broken_off;
+mod dropped_writes;
+mod hashed_stream;
+mod inline_calls;
+mod leases;
+mod multishot_recv;
+mod reader_limits;
+mod server;
+mod tcp;
+mod tcp_options;
+mod zero_copy;

@@ -1,0 +1,20 @@
+//! What needs a process of its own: signals, forks, limits, exits, a full standard error.
+//!
+//! Tests of one binary share a process, so each of these runs its body in a child that runs only this
+//! test ([`common::child`]). Nothing else is here, because a child that has not yet called `exec` holds
+//! every descriptor of its parent: a connection that a test beside has closed would still be open.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod closing;
+mod ctrl_c;
+mod diagnostics;
+mod exhaustion;
+mod fork;
+mod forked_threads;
+mod large_futures;
+mod many_connections;
+mod no_threads;
+mod signals;
+mod signals_in_transfers;
