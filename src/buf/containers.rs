@@ -1,4 +1,4 @@
-//! The containers that are buffers.
+//! The containers that can be used as buffers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::{IoBuf, IoBufMut};
 macro_rules! readable {
     ($($container:ty => $why:literal),+ $(,)?) => {$(
         #[doc = $why]
-        // SAFETY: the bytes of the slice are initialised and stand on the heap or are static, so
-        // they stay where they are when the container moves.
+        // SAFETY: the bytes of the slice are initialised. They are on the heap or static, so their
+        // address does not change when the container moves.
         unsafe impl IoBuf for $container {
             fn stable_ptr(&self) -> *const u8 {
                 let bytes: &[u8] = self.as_ref();
@@ -28,22 +28,22 @@ macro_rules! readable {
 }
 
 readable! {
-    Vec<u8> => "Grows to its capacity, not beyond.",
-    Box<[u8]> => "Of fixed length.",
-    &'static [u8] => "To write from.",
-    &'static str => "To write from.",
-    String => "To write from.",
-    Bytes => "To write from, shared without a copy.",
-    BytesMut => "Grows to its capacity, not beyond.",
-    Rc<[u8]> => "To write from, shared on this thread.",
-    Arc<[u8]> => "To write from, shared.",
+    Vec<u8> => "A read uses its capacity, and does not grow it.",
+    Box<[u8]> => "Its length is fixed.",
+    &'static [u8] => "Can be written from only.",
+    &'static str => "Can be written from only.",
+    String => "Can be written from only.",
+    Bytes => "Can be written from only; a clone shares the bytes.",
+    BytesMut => "A read uses its capacity, and does not grow it.",
+    Rc<[u8]> => "Can be written from only; shared on this thread.",
+    Arc<[u8]> => "Can be written from only; shared.",
 }
 
 /// Implements [`IoBufMut`] for containers with a length and a capacity.
 macro_rules! growable {
     ($($container:ty),+) => {$(
-        // SAFETY: the container owns `capacity` bytes from its pointer on and keeps them where they
-        // are until it is changed through `&mut`.
+        // SAFETY: the container owns `capacity` bytes from its pointer on, and does not move them
+        // until it is changed through `&mut`.
         unsafe impl IoBufMut for $container {
             fn stable_mut_ptr(&mut self) -> *mut u8 {
                 self.as_mut_ptr()
@@ -54,7 +54,8 @@ macro_rules! growable {
             }
 
             unsafe fn set_init(&mut self, count: usize) {
-                // SAFETY: the caller says that `count` bytes are initialised and within capacity.
+                // SAFETY: the caller promises that `count` bytes are initialised and within
+                // capacity.
                 unsafe { self.set_len(count) };
             }
         }
@@ -63,7 +64,7 @@ macro_rules! growable {
 
 growable!(Vec<u8>, BytesMut);
 
-// SAFETY: all bytes of the slice are initialised, writable and the box's own.
+// SAFETY: all bytes of the slice are initialised and writable, and the box owns them.
 unsafe impl IoBufMut for Box<[u8]> {
     fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
@@ -76,7 +77,7 @@ unsafe impl IoBufMut for Box<[u8]> {
     unsafe fn set_init(&mut self, _count: usize) {}
 }
 
-// SAFETY: the array stands on the heap; all its bytes are initialised.
+// SAFETY: the array is on the heap, and all its bytes are initialised.
 unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
     fn stable_ptr(&self) -> *const u8 {
         self.as_ptr()
@@ -87,7 +88,7 @@ unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
     }
 }
 
-// SAFETY: as above; the bytes are writable and the box's own.
+// SAFETY: as above; the bytes are writable, and the box owns them.
 unsafe impl<const N: usize> IoBufMut for Box<[u8; N]> {
     fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()

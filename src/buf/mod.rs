@@ -1,4 +1,4 @@
-//! Owned buffers: memory that an operation takes, the kernel uses, and the result gives back.
+//! Owned buffers: memory that an operation takes, the kernel uses, and the result returns.
 //!
 //! The kernel reads and writes a buffer after the call that started the operation has returned, so
 //! a borrowed `&mut [u8]` will not do: its owner could free it while the kernel still writes. An
@@ -13,20 +13,21 @@
 //!
 //! - [`IoBuf`] is memory to read from, [`IoBufMut`] memory to write to. They are implemented for
 //!   the owned byte containers of the standard library and of the `bytes` crate.
-//! - [`Slice`] is a range of a buffer, made by [`IoBuf::slice`]; it gives the whole back with
-//!   [`Slice::into_inner`].
-//! - [`Lease`] is memory of the runtime's that received bytes are in, lent out until it is dropped.
+//! - [`Slice`] is a range of a buffer, made by [`IoBuf::slice`]; [`Slice::into_inner`] returns the
+//!   whole.
+//! - [`Lease`] is received bytes in a runtime-owned buffer, which returns when the lease is
+//!   dropped.
 //!
 //! # How much is read, and what a buffer's length is afterwards
 //!
 //! A read fills a buffer from its start up to its *capacity*, whatever its length was, and then
 //! sets its length to what was read: a `Vec::with_capacity(4096)` can be read into again and again.
-//! Containers whose length cannot change (`Box<[u8]>`) keep it, and the count tells what is new.
-//! To keep what a `Vec` holds and read behind it, read into `vec.slice(vec.len()..)`.
+//! Containers whose length cannot change (`Box<[u8]>`) keep it, and the count says how many bytes
+//! are new. To append to what a `Vec` holds, read into `vec.slice(vec.len()..)`.
 //!
-//! The capacity may be larger than what was asked for: `BytesMut::with_capacity(4)` and `reserve(4)` give
-//! what the allocator has, and even a `Vec` promises no more than *at least*. So `read_exact` of four
-//! bytes reads into a range of four:
+//! The capacity may be larger than requested: `BytesMut::with_capacity(4)` and `reserve(4)` round
+//! up to what the allocator provides, and even a `Vec` promises only *at least*. So to read exactly
+//! four bytes, `read_exact` needs a range of four:
 //!
 //! ```
 //! use annulus::buf::IoBuf;
@@ -49,18 +50,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Nothing lets safe code see a byte that was never written: lengths grow only over bytes that the
-//! kernel has said it wrote.
+//! Safe code never sees a byte that was not written: lengths grow only over bytes that the kernel
+//! has reported as written.
 
 mod containers;
 mod lease;
+mod lease_memory;
 mod own_memory;
 mod result;
 mod slice;
 mod traits;
 
 pub use lease::Lease;
-pub(crate) use lease::LeaseMemory;
+pub(crate) use lease_memory::LeaseMemory;
 pub(crate) use own_memory::{OwnMemory, Tally};
 pub use result::BufResult;
 pub use slice::Slice;

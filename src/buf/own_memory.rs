@@ -1,24 +1,22 @@
-//! Memory for received bytes that is in no pool, and how much of it a runtime has.
+//! Memory for received bytes outside the pools, and a count of how much a runtime has of it.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::lease::{Lease, Memory};
-
-/// Memory that no runtime has in its pools.
+/// Memory that was allocated for one receive, and is freed with its last lease.
 pub(crate) struct OwnMemory {
     bytes: Vec<u8>,
-    /// What has been counted for it.
+    /// Its part of the tally.
     _held: Option<Held>,
 }
 
-/// How many bytes of such memory there are for a runtime.
+/// How many bytes of such memory a runtime has.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally(Arc<AtomicUsize>);
 
 impl Tally {
-    /// How many there are.
+    /// The number of bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -32,13 +30,13 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Relaxed: nothing is ordered by a count.
+        // Relaxed: the count orders nothing.
         self.tally.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl OwnMemory {
-    /// Memory for `capacity` bytes, which counts until it is freed.
+    /// Memory for `capacity` bytes, counted in `tally` until it is freed.
     pub(crate) fn counted(capacity: usize, tally: &Tally) -> Self {
         let bytes = Vec::with_capacity(capacity);
         let held = Held { tally: tally.clone(), bytes: bytes.capacity() };
@@ -46,36 +44,32 @@ impl OwnMemory {
         Self { bytes, _held: Some(held) }
     }
 
-    /// Where it begins, and for how many bytes it has room.
+    /// Returns its start, and how many bytes fit there.
     pub(crate) fn room(&mut self) -> (*mut u8, usize) {
         (self.bytes.as_mut_ptr(), self.bytes.capacity())
     }
 
-    /// Lends out its first bytes.
+    /// Notes that the first `length` bytes have been written.
     ///
     /// # Safety
     ///
-    /// So many bytes have been written, of no more than there is room for.
-    pub(crate) unsafe fn lend(mut self, length: usize) -> Lease {
-        // SAFETY: the caller says so.
+    /// They have been, and there is room for as many.
+    pub(super) unsafe fn set_length(&mut self, length: usize) {
+        // SAFETY: the caller's promise.
         unsafe { self.bytes.set_len(length) };
-        Lease::from(self)
+    }
+
+    /// The start and the number of the bytes that have been written.
+    pub(super) fn written(&mut self) -> (NonNull<u8>, usize) {
+        let start = self.bytes.as_mut_ptr();
+        (NonNull::new(start).expect("a vector's pointer is not null"), self.bytes.len())
     }
 }
 
 impl From<Vec<u8>> for OwnMemory {
-    /// Not counted.
+    /// Memory of a user, which no tally counts.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, _held: None }
-    }
-}
-
-impl From<OwnMemory> for Lease {
-    fn from(mut memory: OwnMemory) -> Self {
-        // From here on the bytes are used through this pointer only.
-        let start =
-            NonNull::new(memory.bytes.as_mut_ptr()).expect("a vector's pointer is not null");
-        Self { start, length: memory.bytes.len(), memory: Memory::Own(Arc::new(memory)) }
     }
 }
 
@@ -86,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_of_its_own_counts_until_the_last_lease_of_it_is_gone() {
+    fn own_memory_counts_until_the_last_lease_of_it_is_dropped() {
         let tally = Tally::default();
         let mut memory = OwnMemory::counted(100, &tally);
         let (start, room) = memory.room();
         assert!(room >= 100);
         assert_eq!(tally.bytes(), room);
-        // SAFETY: there is room for these bytes, which are written.
+        // SAFETY: these three bytes are written, and fit.
         let mut lease = unsafe {
             start.copy_from_nonoverlapping(b"own".as_ptr(), 3);
             memory.lend(3)

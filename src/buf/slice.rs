@@ -4,8 +4,8 @@ use super::{IoBuf, IoBufMut};
 
 /// A range of a buffer, made by [`IoBuf::slice`].
 ///
-/// A read into a slice changes nothing outside it: the container grows if what was read goes
-/// beyond its length, and never shrinks.
+/// A read into a slice changes nothing outside it. The container's length grows if the bytes read
+/// go beyond it, and never shrinks.
 #[derive(Debug)]
 pub struct Slice<B> {
     buffer: B,
@@ -21,20 +21,20 @@ impl<B: IoBuf> Slice<B> {
         Self { buffer, begin, end }
     }
 
-    /// The whole buffer.
+    /// Returns the whole buffer.
     pub fn get_ref(&self) -> &B {
         &self.buffer
     }
 
-    /// The whole buffer, by value.
+    /// Returns the whole buffer, by value.
     pub fn into_inner(self) -> B {
         self.buffer
     }
 }
 
-// SAFETY: `begin` lies within the inner buffer's initialised bytes (checked when the slice was
-// made, and `set_init` keeps it so), hence the pointer is in bounds and the inner buffer's promises
-// carry over. There is no way to change the inner buffer while it is sliced.
+// SAFETY: `begin` is within the inner buffer's initialised bytes: `new` checks it, `set_init` keeps
+// it, and there is no other way to change the inner buffer while it is sliced. So the pointer is in
+// bounds, and the inner buffer's promises carry over.
 unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     fn stable_ptr(&self) -> *const u8 {
         // SAFETY: `begin` is at most the number of initialised bytes.
@@ -58,10 +58,10 @@ unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
     }
 
     unsafe fn set_init(&mut self, count: usize) {
-        // A window must not cut off what lies behind it, so the container can only grow.
+        // A read into a range must not cut off the bytes after it, so the length can only grow.
         let init = self.buffer.bytes_init().max(self.begin + count);
-        // SAFETY: the bytes before `begin` are initialised, and the caller says that the `count`
-        // bytes from there are.
+        // SAFETY: the bytes before `begin` are initialised, and the caller promises that the
+        // `count` bytes from there are.
         unsafe { self.buffer.set_init(init) };
     }
 }

@@ -1,4 +1,4 @@
-//! What it takes to be a buffer.
+//! The traits of buffers.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -12,7 +12,7 @@ use super::Slice;
 /// - The pointer and the length stay the same, and the memory stays valid, until the value is
 ///   dropped or changed through `&mut`: also when the value moves.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no buffer that can be written from",
+    message = "`{Self}` is not a buffer that can be written from",
     label = "expected an owned buffer, such as `Vec<u8>`, `Bytes`, `String` or `&'static [u8]`",
     note = "the kernel may still read the buffer after the call has returned, so a borrowed one will not \
             do: pass it by value (`buffer.to_vec()`), and get it back with the result"
@@ -22,7 +22,7 @@ pub unsafe trait IoBuf: Unpin + 'static {
     #[doc(alias = "read_ptr")]
     fn stable_ptr(&self) -> *const u8;
 
-    /// How many bytes from the start are initialised: what a write sends.
+    /// How many bytes from the start are initialised. A write sends these.
     fn bytes_init(&self) -> usize;
 
     /// The initialised bytes.
@@ -32,17 +32,17 @@ pub unsafe trait IoBuf: Unpin + 'static {
         unsafe { std::slice::from_raw_parts(self.stable_ptr(), self.bytes_init()) }
     }
 
-    /// A range of this buffer, to be written from, or read into.
+    /// Returns a range of this buffer, to write from or to read into.
     ///
-    /// This is also how to read an exact number of bytes, as a container may have more capacity than was
-    /// asked for: `read_exact(buffer.slice(..4))`.
+    /// To read an exact number of bytes, too, read into a range: a container may have more capacity
+    /// than was requested. `read_exact(buffer.slice(..4))` reads four bytes.
     ///
-    /// The range may begin inside the initialised bytes or just behind them, and may end anywhere;
-    /// for a write it ends with the initialised bytes, for a read with the capacity at the latest.
+    /// The range may begin within the initialised bytes or directly after them, and may end
+    /// anywhere: a write ends with the initialised bytes, a read with the capacity at the latest.
     ///
     /// # Panics
     ///
-    /// If the range begins behind the initialised bytes (reading there would leave a gap of
+    /// If the range begins after the end of the initialised bytes (a read would leave a gap of
     /// uninitialised ones), or ends before it begins.
     ///
     /// # Example
@@ -76,12 +76,14 @@ pub unsafe trait IoBuf: Unpin + 'static {
 ///
 /// # Safety
 ///
-/// Beside what [`IoBuf`] asks for: [`stable_mut_ptr`](Self::stable_mut_ptr) points to
-/// [`bytes_total`](Self::bytes_total) bytes that may be written, of which the first
-/// [`bytes_init`](IoBuf::bytes_init) are initialised; the memory is nobody else's, and pointer and
-/// total stay the same under the same conditions.
+/// In addition to the requirements of [`IoBuf`]:
+///
+/// - [`write_ptr`](Self::write_ptr) points to [`bytes_total`](Self::bytes_total) bytes that may be
+///   written, of which the first [`bytes_init`](IoBuf::bytes_init) are initialised.
+/// - The value has exclusive access to that memory, and the pointer and the total stay the same
+///   under the same conditions.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no buffer that can be read into",
+    message = "`{Self}` is not a buffer that can be read into",
     label = "expected an owned buffer, such as `Vec<u8>`, `Box<[u8]>` or `BytesMut`",
     note = "the kernel may still write to the buffer after the call has returned, so a borrowed one \
             will not do: pass it by value, and get it back with the result"
@@ -91,11 +93,12 @@ pub unsafe trait IoBufMut: IoBuf {
     #[doc(alias = "write_ptr")]
     fn stable_mut_ptr(&mut self) -> *mut u8;
 
-    /// How many bytes from the start can be written: what a read asks for at most.
+    /// How many bytes from the start can be written: the most that a read requests.
     fn bytes_total(&self) -> usize;
 
-    /// Takes note that the first `count` bytes have been written; a container whose length can
-    /// change has this length afterwards.
+    /// Notes that the first `count` bytes have been written.
+    ///
+    /// A container whose length can change has this length afterwards.
     ///
     /// # Safety
     ///
@@ -103,7 +106,9 @@ pub unsafe trait IoBufMut: IoBuf {
     /// [`bytes_total`](Self::bytes_total).
     unsafe fn set_init(&mut self, count: usize);
 
-    /// Copies bytes to the start of the memory, as many as there is room for, and says how many.
+    /// Copies `bytes` to the start of the memory, as many as fit, and returns how many did.
+    ///
+    /// Unlike `put_slice` of other crates it does not panic if not all of them fit.
     ///
     /// # Example
     ///
@@ -117,8 +122,8 @@ pub unsafe trait IoBufMut: IoBuf {
     /// ```
     fn fill_from(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.bytes_total());
-        // SAFETY: so many bytes may be written, and are then initialised; the memory is nobody else's,
-        // so it does not overlap the bytes.
+        // SAFETY: `count` bytes may be written here, and are then initialised. The access is
+        // exclusive, so `bytes` does not overlap them.
         unsafe {
             self.stable_mut_ptr().copy_from_nonoverlapping(bytes.as_ptr(), count);
             self.set_init(count);
