@@ -6,20 +6,22 @@ use crate::runtime::ctrl_c as sigint;
 
 /// Waits for ctrl-c (SIGINT).
 ///
-/// It listens from the call on, and until it is dropped. While somebody listens, the first ctrl-c does not
-/// end the process; the second does, unless it is waited for again. Where ctrl-c is ignored, as for what a
-/// shell starts in the background, it stays so. Several may wait, also on several threads: each is told.
+/// The returned future listens from the call until it is dropped. While there is a listener, the
+/// first ctrl-c does not end the process; the second does, unless it has a listener again. If the
+/// process ignores SIGINT, as one that a shell has started in the background, it still does.
+/// Several futures, on several threads too, can listen at once: each one is ready.
 ///
 /// # Other handlers
 ///
-/// A handler for SIGINT that the program has installed before is not called while somebody listens, and is
-/// put back afterwards. One that is installed meanwhile stays; if it calls the handler that it found, as
-/// those of `signal-hook` do, both hear. After a fork, nobody listens in the child.
+/// A handler for SIGINT that the program has installed before is not called while there is a
+/// listener, and is restored afterwards. A handler that is installed meanwhile stays; if it calls
+/// the handler that it has replaced, as those of `signal-hook` do, both are told. After a fork, the
+/// child has no listener.
 ///
 /// # Errors
 ///
-/// If descriptors have run out, or 64 wait already: share one in a task that tells the others
-/// ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
+/// If the process is out of descriptors, or has 64 listeners: share one, in a task that notifies
+/// the others ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
 ///
 /// # Panics
 ///
@@ -27,11 +29,11 @@ use crate::runtime::ctrl_c as sigint;
 ///
 /// # Cancel safety
 ///
-/// Dropped, it listens no more, and if nobody else does ctrl-c does again what it did before.
+/// Dropped, it no longer listens. Without another listener, ctrl-c again does what it did before.
 ///
 /// # Example
 ///
-/// A server that lets its connections end:
+/// A server that lets its connections finish:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -40,7 +42,9 @@ use crate::runtime::ctrl_c as sigint;
 ///
 /// #[annulus::main]
 /// async fn main() -> std::io::Result<()> {
-///     let handler = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
+///     let handler = async |_: StreamReader, mut writer: StreamWriter| {
+///         writer.write("hello\n").await
+///     };
 ///     let server = start_server(handler, "127.0.0.1:7000").await?;
 ///     ctrl_c().await?;
 ///     let outcome = server.shutdown(Duration::from_secs(10)).await;

@@ -1,4 +1,4 @@
-//! What a closure on a thread shares with its handle, and what becomes of its outcome.
+//! What a closure on a thread shares with its handle, and where its outcome goes.
 
 use std::any::Any;
 use std::error;
@@ -15,10 +15,11 @@ use crate::error::{Incident, IncidentHook, catch_panic, panic_message};
 use crate::task::budget;
 
 /// Why a closure on a thread has no output.
+#[non_exhaustive]
 pub enum ThreadError {
-    /// It panicked; this is the panic's payload, for [`std::panic::resume_unwind`].
+    /// The closure panicked. This is the payload, for [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send + 'static>),
-    /// It has not run, since there is no thread and the system lets start none.
+    /// The closure has not run: the pool has no thread, and the system refused to start one.
     NotStarted(io::Error),
 }
 
@@ -26,7 +27,7 @@ impl fmt::Display for ThreadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panicked(payload) => write!(f, "closure panicked: {}", panic_message(&**payload)),
-            Self::NotStarted(error) => write!(f, "failed to start a thread: {error}"),
+            Self::NotStarted(error) => write!(f, "cannot start a thread for the closure: {error}"),
         }
     }
 }
@@ -44,11 +45,11 @@ impl fmt::Debug for ThreadError {
 
 impl error::Error for ThreadError {}
 
-/// The system's error if no thread could be started. Of a panic, the text is kept.
+/// The system's error if no thread could be started. Of a panic, only the text is kept.
 impl From<ThreadError> for io::Error {
     fn from(error: ThreadError) -> Self {
         match error {
-            // The payload of a panic need not be `Sync`, as an error's source must.
+            // An error's source must be `Sync`, and the payload of a panic need not be.
             ThreadError::Panicked(_) => Self::other(error.to_string()),
             ThreadError::NotStarted(error) => error,
         }
@@ -63,12 +64,12 @@ pub(super) struct Call<T> {
 }
 
 enum Stage<T> {
-    /// It has not ended; whom to wake.
+    /// The closure has not ended. Holds the waker of the handle's task.
     Running(Option<Waker>),
-    /// It has ended, and the handle is there to take this.
+    /// The closure has ended, and the handle has not taken the outcome.
     Ended(Result<T, ThreadError>),
-    /// The handle has taken the outcome, or is gone.
-    LetGo,
+    /// The handle has taken the outcome, or was dropped.
+    Detached,
 }
 
 impl<T> Call<T> {
@@ -79,7 +80,7 @@ impl<T> Call<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage<T>> {
-        self.stage.lock().expect("nobody panics while holding this lock")
+        self.stage.lock().expect("no code that may panic runs under this lock")
     }
 
     /// Runs the closure, on a thread of the pool.
@@ -87,7 +88,7 @@ impl<T> Call<T> {
         self.end(catch_unwind(AssertUnwindSafe(closure)).map_err(ThreadError::Panicked));
     }
 
-    /// There is no thread to run the closure.
+    /// Notes that no thread could be started to run the closure.
     pub(super) fn refuse(&self, error: io::Error) {
         self.end(Err(ThreadError::NotStarted(error)));
     }
@@ -105,7 +106,7 @@ impl<T> Call<T> {
         }
     }
 
-    /// Drops an outcome that nobody takes. A failure becomes an incident.
+    /// Drops an outcome whose handle was dropped. A failure becomes an incident.
     fn discard(&self, outcome: Result<T, ThreadError>) {
         let spawned_at = self.spawned_at;
         match &outcome {
@@ -123,7 +124,7 @@ impl<T> Call<T> {
         self.catch_panic(|| drop(outcome));
     }
 
-    /// Runs foreign code; a panic in it becomes an incident and goes no further.
+    /// Runs foreign code. A panic in it becomes an incident and goes no further.
     fn catch_panic(&self, foreign: impl FnOnce()) {
         if let Some(message) = catch_panic(foreign) {
             (self.incidents)(&Incident::CallbackPanicked { message });
@@ -131,9 +132,11 @@ impl<T> Call<T> {
     }
 }
 
-/// A closure on a thread. Awaited, it gives the closure's output; dropped, it detaches the closure.
-/// Made by [`to_thread`](super::to_thread).
-#[must_use = "dropped, nobody hears of the output"]
+/// A closure on a thread. Awaited, it returns the closure's output; dropped, it detaches the
+/// closure.
+///
+/// Made by [`to_thread`](super::to_thread) and [`ThreadPool::spawn`](super::ThreadPool::spawn).
+#[must_use = "dropped, the handle drops the output"]
 pub struct ThreadHandle<T> {
     call: Arc<Call<T>>,
 }
@@ -163,9 +166,9 @@ impl<T> Future for ThreadHandle<T> {
         }
         drop(stage);
         ready!(budget::poll_spend(context));
-        let taken = mem::replace(&mut *self.call.lock(), Stage::LetGo);
+        let taken = mem::replace(&mut *self.call.lock(), Stage::Detached);
         let Stage::Ended(outcome) = taken else {
-            panic!("the outcome of this closure has been taken already")
+            panic!("`ThreadHandle` was polled after completion")
         };
         Poll::Ready(outcome)
     }
@@ -173,11 +176,11 @@ impl<T> Future for ThreadHandle<T> {
 
 impl<T> Drop for ThreadHandle<T> {
     fn drop(&mut self) {
-        let left = mem::replace(&mut *self.call.lock(), Stage::LetGo);
+        let left = mem::replace(&mut *self.call.lock(), Stage::Detached);
         match left {
             Stage::Ended(outcome) => self.call.discard(outcome),
             Stage::Running(waker) => drop(waker),
-            Stage::LetGo => {}
+            Stage::Detached => {}
         }
     }
 }

@@ -1,7 +1,11 @@
-//! Closures that block, on threads of their own.
+//! Blocking code, run on other threads.
 //!
-//! A [`ThreadPool`] hands closures to its `pool` of threads; a `call` is what a closure shares with
-//! its handle. Both stand behind locks, under which nothing of others is called, cloned or dropped.
+//! [`to_thread`] runs a closure on a pool of threads that the whole process shares; a
+//! [`ThreadPool`] is a pool with other limits. Both return a [`ThreadHandle`], which is a future of
+//! the output.
+//!
+//! A pool's threads are in `pool`; what a closure shares with its handle is in `call`. Both use
+//! locks, under which no foreign code (closures, wakers, outputs) is called, cloned or dropped.
 
 mod call;
 mod pool;
@@ -18,41 +22,39 @@ use pool::Generation;
 use crate::runtime::context;
 
 /// How many threads [`to_thread`] uses at most.
-const MOST_THREADS: usize = 64;
-/// How long one of them waits for the next closure.
+const MAX_THREADS: usize = 64;
+/// How long an idle thread waits for the next closure before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-static POOL: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(MOST_THREADS, IDLE));
+static POOL: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(MAX_THREADS, IDLE));
 
-/// Runs a closure on a thread, so that it may block while the loop goes on.
+/// Runs a closure on another thread, where it may block.
 ///
-/// The process has up to 64 threads for such closures, started when they are needed, and ended when
-/// they have been idle for ten seconds; closures beyond that wait for a thread, first in first out. A
-/// [`ThreadPool`] has other limits. A closure that computes for long is better off in a pool with as
-/// many threads as there are cores.
+/// The closure is queued by this call, whether or not the handle is awaited. The process has up to
+/// 64 threads for such closures: they start when they are needed, and end when they have been idle
+/// for ten seconds. Further closures wait for a thread, first in, first out. A [`ThreadPool`] has
+/// other limits; closures that compute for long should have a pool with as many threads as there
+/// are cores.
 ///
-/// The closure is on its way when this returns, whether or not the handle is awaited.
+/// A forked child has none of its parent's threads: it starts its own. A closure that the parent
+/// had queued or begun never ends in the child.
 ///
 /// # Errors
 ///
-/// Awaiting the handle gives [`ThreadError::Panicked`] if the closure panics, and
-/// [`ThreadError::NotStarted`] if the system lets start no thread and there is none: then the closure
-/// has not run.
+/// Awaiting the handle returns [`ThreadError::Panicked`] if the closure panics, and
+/// [`ThreadError::NotStarted`] if the pool has no thread and the system refuses to start one: then
+/// the closure has not run.
 ///
 /// # Panics
 ///
 /// If there is no runtime on this thread.
 ///
-/// # After a fork
-///
-/// A forked child has none of its parent's threads: it starts its own. A closure that the parent has
-/// begun, or queued, never ends in the child.
-///
 /// # Cancel safety
 ///
-/// A closure cannot be cancelled: dropping the handle *detaches* it, also one that has not begun. Its
-/// output is dropped where it ends, and its panic goes to
-/// [`Builder::on_incident`](crate::Builder::on_incident). The end of the runtime does not wait for it.
+/// A closure cannot be cancelled: dropping the handle *detaches* it, even if it has not begun. Its
+/// output is then dropped on its thread, and its panic goes to
+/// [`Builder::on_incident`](crate::Builder::on_incident). The end of the runtime does not wait for
+/// it.
 ///
 /// # Example
 ///
@@ -75,9 +77,10 @@ pub fn to_thread<T: Send + 'static>(
     POOL.spawn(closure)
 }
 
-/// Threads for closures that block. [`to_thread`] uses one that the whole process shares.
+/// A pool of threads for closures that block.
 ///
-/// Dropped, the pool ends its threads when they have run what was given to them.
+/// [`to_thread`] uses a pool that the whole process shares. When a pool is dropped, its threads end
+/// as soon as they have run the closures that are queued.
 ///
 /// # Example
 ///
@@ -99,18 +102,20 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool of at most `threads` threads, which end when they have been idle for so long.
+    /// Creates a pool of at most `threads` threads, each of which ends when it has been `idle`.
+    ///
+    /// The pool starts a thread when a closure is queued and no thread is idle.
     ///
     /// # Panics
     ///
-    /// If it may have no thread.
+    /// If `threads` is zero.
     #[track_caller]
     pub fn new(threads: usize, idle: Duration) -> Self {
-        assert!(threads > 0, "a pool without threads would run nothing");
+        assert!(threads > 0, "a thread pool without threads would run no closure");
         Self { generation: Generation::new(threads, idle) }
     }
 
-    /// Runs a closure on one of the pool's threads; see [`to_thread`].
+    /// Runs a closure on one of the pool's threads, like [`to_thread`].
     ///
     /// # Panics
     ///
@@ -127,21 +132,21 @@ impl ThreadPool {
             its.run(closure);
             drop(outside);
         };
-        if let Err(error) = self.generation.present().submit(Box::new(job)) {
+        if let Err(error) = self.generation.current().submit(Box::new(job)) {
             call.refuse(error);
         }
         ThreadHandle::new(call)
     }
 
-    /// How many threads there are.
+    /// How many threads the pool has now.
     pub fn threads(&self) -> usize {
-        self.generation.present().threads()
+        self.generation.current().threads()
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.generation.present().close();
+        self.generation.current().close();
     }
 }
 
@@ -149,7 +154,7 @@ impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPool")
             .field("threads", &self.threads())
-            .field("most", &self.generation.most())
+            .field("max_threads", &self.generation.max_threads())
             .finish()
     }
 }

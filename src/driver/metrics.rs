@@ -20,7 +20,7 @@ pub struct Metrics {
     pub enter_calls: u64,
     /// Times the kernel refused to be entered, for want of memory or of room for completions. Nothing
     /// is lost then, but nothing is begun either; after a second of it there is an
-    /// [`Incident::EntersRefused`](crate::Incident::EntersRefused).
+    /// [`Incident::EnterRefused`](crate::Incident::EnterRefused).
     pub refused_enter_calls: u64,
     /// Sends and receives that were done by a system call of their own, because they need not wait:
     /// they are no entries.

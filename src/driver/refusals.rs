@@ -34,7 +34,7 @@ impl Refusals {
         let lasted = now.saturating_duration_since(since);
         if lasted >= LONG && !self.is_reported {
             self.is_reported = true;
-            self.report = Some(Incident::EntersRefused { lasted, message: error.to_string() });
+            self.report = Some(Incident::EnterRefused { lasted, message: error.to_string() });
         }
     }
 

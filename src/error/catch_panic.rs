@@ -1,17 +1,17 @@
-//! Panics of foreign code that must go no further: wakers, destructors, hooks.
+//! Contains the panics of foreign code: wakers, destructors, hooks.
 
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The text of a panic's payload.
+/// The message in a panic's payload.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&'static str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is no message").to_owned()
+    text.unwrap_or("a payload without a message").to_owned()
 }
 
-/// Runs foreign code, and gives its panic's message if it panics.
+/// Runs foreign code. If it panics, returns the panic's message.
 pub(crate) fn catch_panic(foreign: impl FnOnce()) -> Option<String> {
     let payload = catch_unwind(AssertUnwindSafe(foreign)).err()?;
     let message = panic_message(&*payload);
@@ -19,7 +19,7 @@ pub(crate) fn catch_panic(foreign: impl FnOnce()) -> Option<String> {
     Some(message)
 }
 
-/// Drops a panic's payload. If its own destructor panics, what that threw is forgotten.
+/// Drops a panic's payload. If that panics, too, the second payload is forgotten.
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(worse);
@@ -39,10 +39,10 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_goes_no_further_whatever_it_throws() {
+    fn a_panic_goes_no_further_whatever_its_payload_is() {
         assert_eq!(catch_panic(|| {}), None);
         assert_eq!(catch_panic(|| panic!("{}", 1)).as_deref(), Some("1"));
         let thrown = catch_panic(|| std::panic::panic_any(PanicsWhenDropped));
-        assert_eq!(thrown.as_deref(), Some("a value that is no message"));
+        assert_eq!(thrown.as_deref(), Some("a payload without a message"));
     }
 }

@@ -1,4 +1,4 @@
-//! What nobody would hear of otherwise: it goes to a hook.
+//! Errors that no caller awaits. They go to a hook.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,123 +6,122 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Something that went wrong where no caller could be told.
+/// An error that no caller awaits.
 ///
-/// [`Builder::on_incident`](crate::Builder::on_incident) takes the hook that receives these. The
-/// default prints them to standard error from a thread of its own, at most ten a second of each
+/// [`Builder::on_incident`](crate::Builder::on_incident) sets the hook that receives incidents. The
+/// default hook prints them to standard error, on a separate thread, at most ten a second of each
 /// kind.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Incident {
-    /// A task panicked, and whoever could have joined it is gone.
+    /// A task panicked, and no handle of it was left to join it.
     TaskPanicked {
-        /// The task's name, if it was given one.
+        /// The task's name, if it has one.
         task: Option<Arc<str>>,
         /// Where it was spawned.
         spawned_at: &'static Location<'static>,
         /// The panic's message.
         message: String,
     },
-    /// A waker, or the destructor of a buffer or a result, panicked inside the runtime's loop, or when
-    /// something that another task did woke it.
+    /// A waker, or the destructor of a buffer or an output, panicked in the event loop, or in a
+    /// task that woke another one.
     CallbackPanicked {
         /// The panic's message.
         message: String,
     },
-    /// A closure for a thread has not run, since the system let start none, and no caller waited for
-    /// it.
+    /// A closure for a thread has not run, because the system refused to start one, and no caller
+    /// awaited it.
     ThreadNotStarted {
-        /// Where it was handed over.
+        /// Where it was passed to the pool.
         spawned_at: &'static Location<'static>,
         /// The system's error.
         message: String,
     },
-    /// The handler of a server's connection has failed. The server goes on. An error that says no
-    /// more than that the peer is gone is no incident: it is counted in
-    /// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
+    /// The handler of a server's connection failed. The server continues. An error that only
+    /// reports that the peer has disconnected is not an incident:
+    /// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects) counts it.
     HandlerFailed {
-        /// Whose connection it was.
+        /// The peer of the connection.
         peer: SocketAddr,
-        /// Whether it panicked; if not, it has returned an error.
+        /// Whether the handler panicked; otherwise it returned an error.
         panicked: bool,
         /// The error, or the panic's message.
         message: String,
     },
-    /// A server can accept no more at one of its addresses, as its listening socket is not one any
-    /// more.
+    /// A server has stopped accepting at one of its addresses, because its socket no longer
+    /// listens.
     AcceptFailed {
         /// The error.
         message: String,
     },
-    /// An accept has failed, mostly because descriptors have run out. The listener goes on after a
-    /// pause. A listener reports this at most once a second.
+    /// An accept failed, usually because the process is out of descriptors. The listener continues
+    /// after a pause. It reports this at most once a second.
     AcceptDelayed {
-        /// The address that it listens on, and the error.
+        /// The address of the listener, and the error.
         message: String,
     },
-    /// The runtime ended, and shielded work was not done in time.
-    ShieldedCut {
-        /// How many shielded futures.
+    /// The runtime ended before shielded futures did; they were dropped.
+    ShieldedWorkLost {
+        /// The number of shielded futures.
         count: usize,
     },
-    /// The runtime ended, and what had been written to buffered writers was not sent in time: it is
+    /// The runtime ended before all that was written to buffered writers had been sent; the rest is
     /// lost.
-    UnsentCut {
-        /// How many batches of bytes, one or two for each writer.
+    UnsentDataLost {
+        /// The number of unsent batches, one or two for each writer.
         count: usize,
     },
-    /// Locked memory was short, so the ring was made smaller than asked for. It works, with more
-    /// system calls under load.
+    /// The limit of locked memory was too low for the ring that was requested, so it is smaller. It
+    /// works, with more system calls under load.
     SmallerRing {
-        /// Submission entries that were asked for.
-        asked: u32,
-        /// Submission entries that the ring has.
-        got: u32,
+        /// How many SQEs the submission queue should have had.
+        requested: u32,
+        /// How many SQEs it has.
+        granted: u32,
     },
-    /// There was no memory to reserve for as many [leases](crate::buf::Lease) as asked for: the address
-    /// space of the process is limited, or all together they are too large. Receives that find no buffer
-    /// take memory of their own.
+    /// There was not enough address space for the number of receive buffers that was requested, for
+    /// [leases](crate::buf::Lease). Receives that find no free buffer allocate memory.
     FewerLeases {
-        /// How many buffers were asked for.
-        asked: u16,
+        /// How many buffers were requested.
+        requested: u16,
         /// How many there are.
-        got: u16,
-        /// How many bytes each has.
+        granted: u16,
+        /// The size of each buffer, in bytes.
         bytes: usize,
     },
-    /// The kernel has refused to be entered for a second, for want of memory or of room for
-    /// completions: nothing has been submitted meanwhile. The runtime goes on trying, and loses
-    /// nothing. Reported once, until an enter succeeds.
-    EntersRefused {
-        /// For how long.
+    /// `io_uring_enter` has failed for a second, because memory or room for completions is short:
+    /// nothing has been submitted meanwhile. The runtime keeps trying, and loses nothing. Reported
+    /// once, until an enter succeeds.
+    EnterRefused {
+        /// How long it has failed.
         lasted: Duration,
-        /// The kernel's answer.
+        /// The kernel's error.
         message: String,
     },
-    /// The runtime ended, but the kernel did not let go of some operations in time. The memory and
-    /// the descriptors that they use are leaked on purpose.
+    /// The runtime ended, but the kernel did not complete some operations in time. Their memory and
+    /// descriptors are leaked on purpose, since the kernel may still use them.
     OperationsLeaked {
-        /// How many operations.
+        /// The number of operations.
         count: usize,
     },
 }
 
 impl Incident {
-    /// What incidents of this kind are, in the plural.
+    /// The name of this kind of incident, in the plural.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::TaskPanicked { .. } => "panics of tasks",
-            Self::CallbackPanicked { .. } => "panics of callbacks",
-            Self::HandlerFailed { .. } => "failures of handlers",
-            Self::AcceptFailed { .. } => "ends of listeners",
-            Self::AcceptDelayed { .. } => "failures of accepts",
-            Self::ThreadNotStarted { .. } => "threads that did not start",
-            Self::ShieldedCut { .. } => "cuts of shielded work",
-            Self::UnsentCut { .. } => "losses of what was written",
-            Self::FewerLeases { .. } => "lacks of leases",
-            Self::EntersRefused { .. } => "refusals of enters",
-            Self::SmallerRing { .. } => "small rings",
-            Self::OperationsLeaked { .. } => "leaks of operations",
+            Self::TaskPanicked { .. } => "task panics",
+            Self::CallbackPanicked { .. } => "waker or destructor panics",
+            Self::HandlerFailed { .. } => "handler failures",
+            Self::AcceptFailed { .. } => "listener failures",
+            Self::AcceptDelayed { .. } => "accept failures",
+            Self::ThreadNotStarted { .. } => "threads not started",
+            Self::ShieldedWorkLost { .. } => "losses of shielded work",
+            Self::UnsentDataLost { .. } => "losses of unsent data",
+            Self::FewerLeases { .. } => "shortages of receive buffers",
+            Self::EnterRefused { .. } => "refusals of io_uring_enter",
+            Self::SmallerRing { .. } => "smaller rings",
+            Self::OperationsLeaked { .. } => "operation leaks",
         }
     }
 }
@@ -134,59 +133,58 @@ impl fmt::Display for Incident {
                 let name = task.as_deref().unwrap_or("unnamed");
                 write!(
                     f,
-                    "task '{name}' spawned at {spawned_at} panicked and nobody joined it: {message}"
+                    "task '{name}' spawned at {spawned_at} panicked and was not joined: {message}"
                 )
             }
             Self::CallbackPanicked { message } => {
-                write!(f, "a waker or destructor panicked in the runtime's loop: {message}")
+                write!(f, "a waker or destructor panicked in the event loop: {message}")
             }
             Self::ThreadNotStarted { spawned_at, message } => {
-                write!(f, "no thread for the closure spawned at {spawned_at}: {message}")
+                write!(f, "cannot start a thread for the closure spawned at {spawned_at}: {message}")
             }
             Self::HandlerFailed { peer, panicked, message } => {
                 let how = if *panicked { "panicked" } else { "failed" };
                 write!(f, "the handler of the connection from {peer} {how}: {message}")
             }
             Self::AcceptFailed { message } => {
-                write!(f, "a server stops listening, as it can accept no more: {message}")
+                write!(f, "a server has stopped listening, because it cannot accept: {message}")
             }
             Self::AcceptDelayed { message } => {
-                write!(f, "an accept has failed and is tried again: {message}")
+                write!(f, "an accept failed and will be retried: {message}")
             }
-            Self::ShieldedCut { count } => write!(
+            Self::ShieldedWorkLost { count } => write!(
                 f,
-                "the runtime ended before {count} shielded futures did: they are cut; \
+                "the runtime ended before {count} shielded futures, which were dropped; \
                  Builder::shield_limit gives them more time"
             ),
-            Self::UnsentCut { count } => write!(
+            Self::UnsentDataLost { count } => write!(
                 f,
-                "the runtime ended before {count} pieces of what was written to its stream writers \
-                 were sent: they are lost; Builder::flush_limit gives them more time"
+                "the runtime ended before {count} batches of data written to stream writers were \
+                 sent, and they are lost; Builder::flush_limit gives them more time"
             ),
-            Self::SmallerRing { asked, got } => write!(
+            Self::SmallerRing { requested, granted } => write!(
                 f,
-                "locked memory is short: the ring has {got} submission entries instead of {asked}; \
-                 raise the limit with `ulimit -l` or LimitMEMLOCK="
+                "the limit of locked memory is too low: the ring has {granted} SQEs instead of \
+                 {requested}; raise the limit with `ulimit -l` or LimitMEMLOCK="
             ),
-            Self::FewerLeases { asked, got, bytes } => write!(
+            Self::FewerLeases { requested, granted, bytes } => write!(
                 f,
-                "there is address space for {got} instead of {asked} receive buffers of {bytes} bytes: \
-                 raise the limit with `ulimit -v` or LimitAS=, or ask for fewer by Builder::leases and \
+                "there is address space for {granted} instead of {requested} receive buffers of \
+                 {bytes} bytes: raise the limit with `ulimit -v` or LimitAS=, or request fewer with Builder::leases and \
                  Builder::small_leases"
             ),
-            Self::EntersRefused { lasted, message } => write!(
+            Self::EnterRefused { lasted, message } => write!(
                 f,
-                "the kernel has refused io_uring_enter for {lasted:.1?}, so nothing is submitted: \
-                 {message}; free memory, or raise the memory limit of the process or its control group"
+                "io_uring_enter has failed for {lasted:.1?}, so nothing is submitted: {message}; free memory, or raise the memory limit of the process or its control group"
             ),
             Self::OperationsLeaked { count } => write!(
                 f,
                 "the runtime ended while {count} operations were still in the kernel: their memory \
-                 is leaked"
+                 and descriptors are leaked"
             ),
         }
     }
 }
 
-/// Receives incidents. It may be called while a runtime is torn down.
+/// Receives incidents. It may be called during the teardown of a runtime.
 pub(crate) type IncidentHook = Arc<dyn Fn(&Incident) + Send + Sync>;

@@ -1,4 +1,10 @@
-//! What can go wrong, as types: set-up refused, an operation failed, something nobody would hear of.
+//! What can go wrong, as types.
+//!
+//! - [`SetupError`]: a ring could not be created.
+//! - [`OperationError`]: an operation failed; it is inside the [`std::io::Error`]s of this crate.
+//! - [`Incident`]: something failed that no caller awaits. A hook receives it, by default
+//!   `reporter`, which prints it.
+//! - `catch_panic` contains the panics of foreign code.
 
 mod catch_panic;
 mod incident;

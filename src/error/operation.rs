@@ -1,4 +1,4 @@
-//! Errors of operations, which name the operation and the reason.
+//! Errors of operations, which name the operation and its cause.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -6,13 +6,12 @@ use std::{fmt, io};
 
 use super::SetupError;
 
-/// An operating system's error together with what was being done.
+/// An error of the operating system, with the operation that met it.
 ///
-/// It is what the [`io::Error`]s of this library carry inside: the [`io::ErrorKind`] is that of the
-/// cause, the message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. The standard
-/// library's [`io::Error`] holds either a number or a text, so that
-/// [`io::Error::raw_os_error`] is `None` for these: use [`raw_os_error`] instead, where no kind tells
-/// what happened.
+/// The [`io::Error`]s of this crate carry it inside. Their [`io::ErrorKind`] is that of the cause,
+/// and their message is like `connect to 127.0.0.1:80: Connection refused (os error 111)`. An
+/// [`io::Error`] holds either a number or a text, so [`io::Error::raw_os_error`] returns `None` for
+/// these: where the kind does not suffice, use [`raw_os_error`].
 // `Debug` prints the message: it is what a `main` that returns such an error shows.
 pub struct OperationError {
     doing: String,
@@ -20,7 +19,7 @@ pub struct OperationError {
 }
 
 impl OperationError {
-    /// What was being done, like `recv` or `bind 127.0.0.1:80`.
+    /// The operation and its object, such as `recv` or `bind 127.0.0.1:80`.
     pub fn operation(&self) -> &str {
         &self.doing
     }
@@ -44,11 +43,13 @@ impl Error for OperationError {
     }
 }
 
-/// The operating system's error number behind an error, whether it is a plain
-/// [`io::Error::raw_os_error`], one of this library's, which name the operation, or an error of
-/// another type that has one of these as its [source](std::error::Error::source).
+/// Returns the operating system's error number behind an error.
 ///
-/// `None` if no system call has failed: a time limit, the end of a stream, a record that is too long.
+/// Finds the number of a plain [`io::Error`], of an error of this crate, which names the operation,
+/// and of any other error that has one of these as its [source](std::error::Error::source).
+///
+/// Returns `None` if no system call has failed: after a timeout, at EOF, for a record that is too
+/// long.
 ///
 /// # Example
 ///
@@ -72,7 +73,7 @@ pub fn raw_os_error(error: &io::Error) -> Option<i32> {
     error.raw_os_error().or_else(|| code_within(error.get_ref()?))
 }
 
-/// The number in an error that is no [`io::Error`], or in what has caused it.
+/// The number in an error of another type than [`io::Error`], or in its sources.
 fn code_within(error: &(dyn Error + Send + Sync + 'static)) -> Option<i32> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -88,8 +89,7 @@ fn code_within(error: &(dyn Error + Send + Sync + 'static)) -> Option<i32> {
     None
 }
 
-/// The same error once more, for one that is kept and reported each time: its kind, its text and its
-/// number.
+/// Copies an error that is kept and reported again: its kind, its text and its number.
 pub(crate) fn again(error: &io::Error) -> io::Error {
     if let Some(code) = error.raw_os_error() {
         return io::Error::from_raw_os_error(code);
@@ -108,7 +108,7 @@ pub(crate) fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// An error of another type, as a text, and the system call's behind it.
+/// The copy of an error of another type: its text, and the system call's error behind it.
 #[derive(Debug)]
 struct Repeated {
     text: String,
@@ -127,12 +127,12 @@ impl Error for Repeated {
     }
 }
 
-/// Names what was being done in an error.
+/// Adds the name of the operation to an error.
 pub(crate) fn describe(doing: impl Display, cause: io::Error) -> io::Error {
     io::Error::new(cause.kind(), OperationError { doing: doing.to_string(), cause })
 }
 
-/// [`describe`] for results; the description is made only for an error.
+/// [`describe`] for results. The description is formatted only for an error.
 pub(crate) trait Describe {
     fn describe(self, doing: impl Display) -> Self;
 }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_described_error_keeps_kind_and_number_and_says_both() {
+    fn a_described_error_keeps_its_kind_and_names_operation_and_cause() {
         let error = describe("recv", plain());
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(error.to_string(), format!("recv: {}", plain()));
@@ -162,7 +162,7 @@ mod tests {
 
     /// Every way in which an error is wrapped or kept.
     #[test]
-    fn no_way_to_wrap_an_error_or_to_report_it_again_loses_its_kind_or_its_number() {
+    fn wrapping_an_error_or_reporting_it_again_keeps_its_kind_and_its_number() {
         let wrapped = [
             plain(),
             describe("recv", plain()),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_no_call_has_made_has_no_number_also_when_it_is_reported_again() {
+    fn an_error_without_a_system_call_has_no_number_even_when_it_is_reported_again() {
         for error in [
             io::ErrorKind::UnexpectedEof.into(),
             io::Error::new(io::ErrorKind::InvalidData, "no UTF-8"),

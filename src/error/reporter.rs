@@ -1,14 +1,14 @@
-//! Printing incidents to standard error, without ever making a runtime's loop wait.
+//! Prints incidents to standard error, without ever blocking an event loop.
 //!
-//! Standard error may be a pipe that nobody reads, and peers can make handlers fail as often as they
-//! like. So a thread of the reporter's own does the writing, what waits for it is bounded, and of
-//! each kind of incident only so many are printed in a second; the others are counted, and the
-//! count is printed. (Making the descriptor non-blocking would change it for every process that
-//! shares it, and a poll before the write leaves a race with those others.)
+//! Standard error may be a pipe that is never read, and peers can make handlers fail as often as
+//! they like. So a separate thread writes, the queue of lines for it is bounded, and of each kind
+//! of incident a limited number is printed a second; the others are counted, and their count is
+//! printed. (To make the descriptor non-blocking would change it for every process that shares it,
+//! and a poll before the write would race with those.)
 //!
-//! The thread starts with the first incident. Each runtime has a reporter, so a forked process, in
-//! which a runtime of its parent cannot go on, has one with a thread of its own. The inherited reporter
-//! does nothing there: its thread does not exist, and its mutex may be locked for good.
+//! The thread starts with the first incident. Each runtime has a reporter. In a forked process the
+//! inherited reporter does nothing: its thread does not exist there, and its mutex may be locked
+//! forever. The parent's runtimes cannot continue there, either; new ones have new reporters.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -19,18 +19,18 @@ use std::{process, thread};
 
 use super::Incident;
 
-/// How many incidents of one kind are printed in a second.
-const A_SECOND: usize = 10;
+/// How many incidents of one kind are printed a second.
+const MAX_A_SECOND: usize = 10;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many lines may wait to be written.
-const MOST_LINES: usize = 100;
+/// How many lines may be queued for the thread.
+const MAX_LINES: usize = 100;
 
 /// How many bytes of an incident's text are printed.
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
-/// How long the end of a runtime waits for what has not been written.
+/// How long the end of a runtime waits for lines to be written.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 const STACK: usize = 128 * 1024;
@@ -38,15 +38,15 @@ const STACK: usize = 128 * 1024;
 /// Prints incidents to standard error.
 pub(crate) struct Reporter {
     shared: Arc<Shared>,
-    /// The process that it was made in, which alone may use it.
+    /// The process that made it. Only that process may use it.
     process: u32,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or the end has come.
+    /// Notified when a line is queued, and at the end.
     work: Condvar,
-    /// The thread has ended.
+    /// Notified when the thread has ended.
     ended: Condvar,
 }
 
@@ -55,17 +55,17 @@ struct State {
     lines: VecDeque<String>,
     kinds: Vec<Kind>,
     has_thread: bool,
-    /// Nothing is held back any longer, and the thread ends when all is written.
+    /// No incident is held back any longer, and the thread ends when all lines are written.
     is_ending: bool,
 }
 
-/// What was printed of one kind of incident.
+/// How much was printed of one kind of incident.
 struct Kind {
     name: &'static str,
-    /// When the second began in which so many were printed.
+    /// The start of the second that `printed` counts.
     since: Instant,
     printed: usize,
-    /// How many were not, and have not been told of.
+    /// How many were not printed, and have not been reported as a count.
     held_back: usize,
 }
 
@@ -76,12 +76,12 @@ impl Reporter {
         Self { shared, process: process::id() }
     }
 
-    /// What there is to do is done with this; `None` in a process that was forked since.
+    /// The state shared with the thread; `None` in a process that was forked from the reporter's.
     fn shared(&self) -> Option<&Arc<Shared>> {
         (process::id() == self.process).then_some(&self.shared)
     }
 
-    /// Has an incident printed, if there have not been too many of its kind. Never blocks.
+    /// Queues an incident, unless there have been too many of its kind. Never blocks.
     pub(crate) fn report(&self, incident: &Incident) {
         let Some(shared) = self.shared() else { return };
         let mut state = shared.lock();
@@ -90,12 +90,12 @@ impl Reporter {
         shared.work.notify_one();
     }
 
-    /// Waits until all has been written, but not for long.
+    /// Waits until all lines have been written, for at most [`PATIENCE`].
     pub(crate) fn finish(&self) {
         let Some(shared) = self.shared() else { return };
         let mut state = shared.lock();
         state.is_ending = true;
-        if state.has_something() {
+        if state.has_output() {
             shared.start(&mut state);
         }
         shared.work.notify_one();
@@ -115,8 +115,7 @@ impl Drop for Reporter {
 }
 
 impl Shared {
-    /// Starts the thread if there is none. Where the system does not let it start, lines wait for
-    /// the next incident.
+    /// Starts the thread if there is none. If the system refuses, lines wait for the next incident.
     fn start(self: &Arc<Self>, state: &mut State) {
         if !state.has_thread {
             let shared = Arc::clone(self);
@@ -129,11 +128,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the thread does.
+    /// The main loop of the thread.
     fn write(&self) {
         let mut state = self.lock();
         loop {
-            state.tell_of_those_held_back(Instant::now());
+            state.queue_counts(Instant::now());
             if let Some(line) = state.lines.pop_front() {
                 drop(state);
                 // Unlike `eprintln!`, this does not panic when the write fails.
@@ -153,14 +152,14 @@ impl Shared {
 }
 
 impl State {
-    fn has_something(&self) -> bool {
+    fn has_output(&self) -> bool {
         !self.lines.is_empty() || self.kinds.iter().any(|kind| kind.held_back > 0)
     }
 
-    /// Queues an incident, or counts it.
+    /// Queues an incident, or counts it as held back.
     fn note(&mut self, incident: &Incident, now: Instant) {
-        self.tell_of_those_held_back(now);
-        let (name, has_room) = (incident.kind(), self.lines.len() < MOST_LINES);
+        self.queue_counts(now);
+        let (name, has_room) = (incident.kind(), self.lines.len() < MAX_LINES);
         let index = self.kinds.iter().position(|kind| kind.name == name).unwrap_or_else(|| {
             self.kinds.push(Kind { name, since: now, printed: 0, held_back: 0 });
             self.kinds.len() - 1
@@ -169,7 +168,7 @@ impl State {
         if kind.is_second_over(now) {
             (kind.since, kind.printed) = (now, 0);
         }
-        if has_room && kind.printed < A_SECOND {
+        if has_room && kind.printed < MAX_A_SECOND {
             kind.printed += 1;
             self.lines.push_back(line(incident));
         } else {
@@ -177,11 +176,11 @@ impl State {
         }
     }
 
-    /// Queues the counts of what was held back in seconds that are over.
-    fn tell_of_those_held_back(&mut self, now: Instant) {
+    /// Queues the counts of incidents that were held back in past seconds.
+    fn queue_counts(&mut self, now: Instant) {
         for kind in &mut self.kinds {
             let is_due = self.is_ending || kind.is_second_over(now);
-            if kind.held_back > 0 && is_due && self.lines.len() < MOST_LINES {
+            if kind.held_back > 0 && is_due && self.lines.len() < MAX_LINES {
                 self.lines
                     .push_back(format!("annulus: and {} more {}\n", kind.held_back, kind.name));
                 kind.held_back = 0;
@@ -192,7 +191,7 @@ impl State {
         }
     }
 
-    /// How long the thread may sleep before it has to tell of something that is held back.
+    /// How long the thread may sleep until it has to report a count.
     fn until_next_summary(&self, now: Instant) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
         let held_back = self.kinds.iter().filter(|kind| kind.held_back > 0);
@@ -207,8 +206,8 @@ impl Kind {
     }
 }
 
-/// An incident as it is printed. Its text may be a peer's in part: no line of it looks like another
-/// incident, and nothing in it speaks to a terminal.
+/// Formats an incident for printing. A part of its text may come from a peer: no line of it may
+/// look like another incident, and no character of it may control a terminal.
 fn line(incident: &Incident) -> String {
     let text = incident.to_string();
     let mut line = String::from("annulus: ");
@@ -222,7 +221,7 @@ fn line(incident: &Incident) -> String {
             }
             other => line.push(other),
         }
-        if line.len() >= MOST_BYTES {
+        if line.len() >= MAX_BYTES {
             line.push_str("...");
             break;
         }
@@ -241,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn of_one_kind_ten_a_second_are_printed_and_the_others_counted() {
+    fn ten_incidents_of_one_kind_a_second_are_printed_and_the_others_counted() {
         let (mut state, now) = (State::default(), Instant::now());
-        (0..A_SECOND + 5).for_each(|number| state.note(&failure(number), now));
+        (0..MAX_A_SECOND + 5).for_each(|number| state.note(&failure(number), now));
         state.note(&Incident::CallbackPanicked { message: "of another kind".into() }, now);
-        assert_eq!(state.lines.len(), A_SECOND + 1);
+        assert_eq!(state.lines.len(), MAX_A_SECOND + 1);
         assert_eq!(state.until_next_summary(now), SECOND);
         state.note(&failure(0), now + SECOND);
-        let last: Vec<_> = state.lines.drain(A_SECOND + 1..).collect();
+        let last: Vec<_> = state.lines.drain(MAX_A_SECOND + 1..).collect();
         let (count, next) = (&last[0], &last[1]);
-        assert_eq!(count, "annulus: and 5 more failures of handlers\n");
+        assert_eq!(count, "annulus: and 5 more handler failures\n");
         assert!(next.ends_with("127.0.0.1:80 failed: 0\n"), "{next}");
     }
 
@@ -261,14 +260,14 @@ mod tests {
             let now = now + SECOND * second;
             (0..1000).for_each(|number| state.note(&failure(number), now));
         }
-        assert_eq!(state.lines.len(), MOST_LINES);
-        assert!(state.has_something());
+        assert_eq!(state.lines.len(), MAX_LINES);
+        assert!(state.has_output());
         state.lines.clear();
         state.is_ending = true;
-        state.tell_of_those_held_back(now);
+        state.queue_counts(now);
         assert_eq!(state.lines.len(), 1, "{:?}", state.lines);
         state.lines.clear();
-        assert!(!state.has_something());
+        assert!(!state.has_output());
     }
 
     #[test]
@@ -276,7 +275,7 @@ mod tests {
         let mut inherited = Reporter::new();
         inherited.process += 1;
         let shared = Arc::clone(&inherited.shared);
-        // As another thread of the parent may have had it when the process was forked.
+        // As another thread of the parent may have left it at the fork.
         let mut state = shared.lock();
         state.has_thread = true;
         inherited.report(&Incident::CallbackPanicked { message: String::new() });
@@ -291,6 +290,6 @@ mod tests {
         let text = line(&Incident::CallbackPanicked { message });
         assert!(text.ends_with("left\n    annulus: forged \\u{1b}[2J\n"), "{text:?}");
         let text = line(&Incident::CallbackPanicked { message: "ä".repeat(10_000) });
-        assert!(text.len() <= MOST_BYTES + 8, "{}", text.len());
+        assert!(text.len() <= MAX_BYTES + 8, "{}", text.len());
     }
 }

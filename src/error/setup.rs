@@ -1,4 +1,4 @@
-//! Why a ring could not be made, and what to do about it.
+//! Why a ring could not be created, and what to do about it.
 
 use std::{fmt, io};
 
@@ -11,7 +11,7 @@ const EINVAL: i32 = 22;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// Why io_uring cannot be used here. Each message is one line that names the remedy.
+/// Why a runtime could not be created. Each message is one line that names the remedy.
 ///
 /// # Example
 ///
@@ -25,7 +25,7 @@ const EMFILE: i32 = 24;
 // `Debug` prints the message: it is what a `main` that returns this error shows.
 #[non_exhaustive]
 pub enum SetupError {
-    /// The kernel answers `ENOSYS`: built without io_uring, or made to look so.
+    /// `ENOSYS`: the kernel was built without io_uring, or hides it.
     NotInKernel,
     /// The sysctl `kernel.io_uring_disabled` is 1 (for unprivileged processes) or 2 (for all).
     Disabled {
@@ -34,32 +34,32 @@ pub enum SetupError {
     },
     /// `EPERM` or `EACCES` although the sysctl allows it: a seccomp filter or a security module.
     Forbidden,
-    /// `ENOMEM` for the smallest ring too: the limit of locked memory is used up.
+    /// `ENOMEM` even for the smallest ring: the limit of locked memory is used up.
     LockedMemory {
         /// The soft `RLIMIT_MEMLOCK` in bytes, if it is limited.
         limit: Option<u64>,
     },
-    /// `ENOMEM` for the smallest ring too, as the process cannot map any more memory: its address space
-    /// is limited, or it has as many mappings as it may.
+    /// `ENOMEM` even for the smallest ring: the process cannot map more memory, because its address
+    /// space is limited, or it has the maximum number of mappings.
     AddressSpace {
         /// The soft `RLIMIT_AS` in bytes, if it is limited.
         limit: Option<u64>,
     },
-    /// The kernel has io_uring but lacks something this library cannot do without.
+    /// The kernel's io_uring lacks a feature that this crate requires.
     TooOld {
-        /// What is missing.
+        /// The missing feature.
         feature: &'static str,
         /// The first kernel release that has it.
         since: &'static str,
     },
-    /// The kernel cannot do what an option of the [`Builder`](crate::Builder) asks for.
+    /// The kernel does not support an option of the [`Builder`](crate::Builder).
     OptionUnsupported {
         /// The option's name.
         option: &'static str,
-        /// The first kernel release that can.
+        /// The first kernel release that does.
         since: &'static str,
     },
-    /// Anything else, such as no descriptors left.
+    /// Any other error, such as `EMFILE`.
     Other(io::Error),
 }
 
@@ -116,18 +116,18 @@ impl fmt::Display for SetupError {
             ),
             Self::OptionUnsupported { option, since } => write!(
                 f,
-                "this kernel cannot do what Builder::{option} asks for (Linux {since}): leave it out",
+                "this kernel does not support Builder::{option} (Linux {since}): leave the option out",
             ),
             Self::Other(error) => {
                 write!(f, "cannot set up the ring: {error}")?;
                 match raw_os_error(error) {
                     Some(EMFILE) => f.write_str("; raise the limit of open files with `ulimit -n`"),
                     Some(ENFILE) => f.write_str(
-                        "; the machine has as many open files as it may: raise \
-                         `sysctl fs.file-max`, or look for who holds so many",
+                        "; the machine has reached its limit of open files: raise \
+                         `sysctl fs.file-max`, or find the process that holds them",
                     ),
                     Some(EINVAL) => f.write_str(
-                        "; the kernel can do this, so a sandbox seems to refuse it: allow \
+                        "; the kernel supports this, so a sandbox probably refuses it: allow \
                          io_uring_setup, io_uring_enter and io_uring_register there",
                     ),
                     _ => Ok(()),
@@ -138,13 +138,14 @@ impl fmt::Display for SetupError {
 }
 
 impl SetupError {
-    /// The number that a call has failed with, if one has.
+    /// The error number, if a system call has failed.
     pub(super) fn code(&self) -> Option<i32> {
         match self {
             Self::Disabled { .. } | Self::Forbidden => Some(EPERM),
             Self::LockedMemory { .. } | Self::AddressSpace { .. } => Some(ENOMEM),
             Self::Other(error) => raw_os_error(error),
-            // Without io_uring the number is the architecture's; what is too old is found by looking.
+            // `ENOSYS` differs between architectures, and the others are found without a failed
+            // call.
             Self::NotInKernel | Self::TooOld { .. } | Self::OptionUnsupported { .. } => None,
         }
     }

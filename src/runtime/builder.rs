@@ -240,7 +240,7 @@ impl Builder {
 
     /// How long the end of the runtime lets [shielded](crate::join::shield) work go on; 5 seconds by
     /// default. What is not done by then is cut, and reported as an
-    /// [`Incident::ShieldedCut`]. Meanwhile the other tasks go on, too.
+    /// [`Incident::ShieldedWorkLost`]. Meanwhile the other tasks go on, too.
     pub fn shield_limit(mut self, limit: Duration) -> Self {
         self.shield_limit = limit;
         self
@@ -249,7 +249,7 @@ impl Builder {
     /// How long the end of the runtime goes on sending what has been written to
     /// [`StreamWriter`](crate::io::StreamWriter)s before; a second by default. A peer that does not read
     /// cannot hold it up for longer. What is not sent by then is lost, and reported as an
-    /// [`Incident::UnsentCut`]. Meanwhile the other tasks go on, too; what they write is not waited for.
+    /// [`Incident::UnsentDataLost`]. Meanwhile the other tasks go on, too; what they write is not waited for.
     pub fn flush_limit(mut self, limit: Duration) -> Self {
         self.flush_limit = limit;
         self
@@ -349,7 +349,7 @@ impl Builder {
         }
         let asked = self.size.submissions;
         if got < asked.min(MOST_SUBMISSIONS) {
-            incidents(&Incident::SmallerRing { asked, got });
+            incidents(&Incident::SmallerRing { requested: asked, granted: got });
         }
         let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
         let bell = Arc::new(bell);

@@ -40,7 +40,7 @@ impl Shared {
         }
         match self.shielded.get() {
             0 => {}
-            count => (self.driver.incidents())(&Incident::ShieldedCut { count }),
+            count => (self.driver.incidents())(&Incident::ShieldedWorkLost { count }),
         }
     }
 

@@ -51,7 +51,7 @@ impl Shared {
         }
         match count.get() {
             0 => {}
-            count => (self.driver.incidents())(&Incident::UnsentCut { count }),
+            count => (self.driver.incidents())(&Incident::UnsentDataLost { count }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Calling a function later, from the loop.
+//! Calling a function later, from the event loop.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,11 +8,11 @@ use super::{sleep, sleep_until};
 use crate::runtime::spawn;
 use crate::task::{TaskRef, current_id};
 
-/// Calls a function at the next turn, after what is ready already. Functions are called in the order
-/// of the calls of this.
+/// Calls a function after the tasks that are ready now.
 ///
-/// The call is a small task, so the function may spawn and use whatever a task may. A panic in it goes
-/// to [`Builder::on_incident`](crate::Builder::on_incident).
+/// Functions are called in the order in which they were passed. Each call is a small task, so the
+/// function may spawn, and use what a task may use. A panic in it goes to
+/// [`Builder::on_incident`](crate::Builder::on_incident).
 ///
 /// # Panics
 ///
@@ -43,7 +43,7 @@ pub fn call_soon(function: impl FnOnce() + 'static) -> CallHandle {
     CallHandle { task, when: None, cancelled: Cell::new(false) }
 }
 
-/// Calls a function after `delay`, counted from now; see [`call_at`].
+/// Calls a function after `delay`, counted from this call; otherwise like [`call_at`].
 ///
 /// # Panics
 ///
@@ -54,9 +54,9 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
     call_at(sleep(delay).deadline(), function)
 }
 
-/// Calls a function at a time, or soon if that has passed; see [`call_soon`].
+/// Calls a function at a time, or soon if that has passed; otherwise like [`call_soon`].
 ///
-/// Functions for the same time are called in the order of the calls of this.
+/// Functions for the same time are called in the order in which they were passed.
 ///
 /// # Panics
 ///
@@ -71,14 +71,14 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
 ///
 /// annulus::run(async {
 ///     let when = now() + Duration::from_secs(9);
-///     let handle = call_at(when, || unreachable!("it is cancelled"));
+///     let handle = call_at(when, || unreachable!("this call is cancelled"));
 ///     assert_eq!(handle.when(), Some(when));
 ///     handle.cancel();
 ///
-///     let (called, hears) = std::sync::mpsc::channel();
-///     call_later(Duration::from_millis(1), move || called.send("called").unwrap());
+///     let (sender, receiver) = std::sync::mpsc::channel();
+///     call_later(Duration::from_millis(1), move || sender.send("called").unwrap());
 ///     sleep(Duration::from_millis(20)).await;
-///     assert_eq!(hears.try_recv(), Ok("called"));
+///     assert_eq!(receiver.try_recv(), Ok("called"));
 /// })?;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
@@ -92,7 +92,7 @@ pub fn call_at(when: Instant, function: impl FnOnce() + 'static) -> CallHandle {
     CallHandle { task: spawn(call).detach(), when: Some(when), cancelled: Cell::new(false) }
 }
 
-/// A function that is going to be called. Dropped, it changes nothing.
+/// Cancels a function that will be called later. Dropped, it cancels nothing.
 #[doc(alias = "asyncio.Handle")]
 #[doc(alias = "asyncio.TimerHandle")]
 pub struct CallHandle {
@@ -102,22 +102,22 @@ pub struct CallHandle {
 }
 
 impl CallHandle {
-    /// Sees to it that the function is not called. Once it has been called this does nothing.
+    /// Cancels the call. Once the function has been called, this does nothing.
     #[doc(alias = "asyncio.Handle.cancel")]
     pub fn cancel(&self) {
-        // If its task has its turn, it is the function that asks.
+        // The function itself may call this, within its task.
         if current_id() != Some(self.task.id()) && self.task.cancel() {
             self.cancelled.set(true);
         }
     }
 
-    /// Whether [`cancel`](Self::cancel) came before the call.
+    /// Whether [`cancel`](Self::cancel) has prevented the call.
     #[doc(alias = "asyncio.Handle.cancelled")]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
 
-    /// When the function is to be called, if that was given.
+    /// The time of the call, if one was given.
     #[doc(alias = "asyncio.TimerHandle.when")]
     pub fn when(&self) -> Option<Instant> {
         self.when

@@ -1,10 +1,12 @@
-//! The clock, which tests may stop.
+//! The clock, which tests can stop.
 
 use std::time::{Duration, Instant};
 
 use crate::runtime::{context, yield_now};
 
-/// The time that deadlines are measured by: the system's, unless the clock has been [paused](pause).
+/// Returns the time by which deadlines are measured.
+///
+/// It is the system's time, unless the clock has been [paused](pause).
 ///
 /// # Example
 ///
@@ -27,21 +29,24 @@ pub fn now() -> Instant {
 
 /// Stops the clock of this thread's runtime, for tests.
 ///
-/// It then jumps to the next deadline whenever nothing is ready and nothing has come: sleeping an hour
-/// takes a moment, and deadlines come in their order and at their exact times. A deadline that no clock
-/// can hold, as that of a sleep of [`Duration::MAX`] is, never comes. What is real stays so: while
-/// operations are in flight the kernel has ten milliseconds to complete one before each jump, and while a
-/// closure runs on a thread ([`to_thread`](crate::to_thread)) time goes at its usual pace. Other threads of
-/// one's own, which wake tasks here, are not known to it.
+/// The clock then jumps to the next deadline whenever no task is ready and no completion has
+/// arrived. So sleeping an hour takes a moment, and deadlines are met in order and exactly. A
+/// deadline that no clock can represent, as that of a sleep of [`Duration::MAX`], is never met.
+/// Time still passes normally for real work: while operations are in flight, the kernel has ten
+/// milliseconds to complete one before each jump, and while a closure runs on a thread
+/// ([`to_thread`](crate::to_thread)), time passes at its usual pace. Threads that the program
+/// itself starts are not taken into account.
 ///
 /// # Real peers
 ///
-/// A peer in another thread, process or machine does not stop with the clock, so the two race. Each jump
-/// gives it ten milliseconds; on a busy machine an answer may take longer, and then the limit that waits
-/// for it is up. A test that must not fail there has its peer in the same runtime and without sockets
-/// (queues, say), or lets the clock go ([`resume`]) while it waits for one.
+/// A peer in another thread, process or machine does not stop with the clock, so the two race. It
+/// has ten milliseconds before each jump; on a busy machine an answer may take longer, and the
+/// timeout that waits for it then elapses. In a test that must not fail then, put the peer in the
+/// same runtime and connect it without sockets (by queues, for example), or [`resume`] the clock
+/// while it waits.
 ///
-/// [`kernel_sleep`](super::kernel_sleep()), and limits that hold inside the kernel, go by the system's clock.
+/// [`kernel_sleep`](super::kernel_sleep()) and time limits inside the kernel follow the system's
+/// clock.
 ///
 /// # Panics
 ///
@@ -51,10 +56,10 @@ pub fn pause() {
     context::driver().stop_clock();
 }
 
-/// Lets a paused clock go on from where it stands, at its usual pace.
+/// Restarts a paused clock, from its present time and at its usual pace.
 ///
-/// From then on it is ahead of the system's by what it was moved, and behind by how long it was paused:
-/// deadlines are to be made of [`now`], not of [`Instant::now`].
+/// From then on it is ahead of the system's clock by what it was moved, and behind by how long it
+/// was paused. So compute deadlines from [`now`], not from [`Instant::now`].
 ///
 /// # Panics
 ///
@@ -64,8 +69,9 @@ pub fn resume() {
     context::driver().start_clock();
 }
 
-/// Moves a paused clock, and lets all whose deadlines have come by that have their turn. A move is a
-/// thousand years at most.
+/// Moves a paused clock forward, and lets the tasks whose deadlines have passed be polled.
+///
+/// It moves by at most a thousand years.
 ///
 /// # Panics
 ///
@@ -89,8 +95,8 @@ pub fn resume() {
 /// ```
 pub async fn advance(duration: Duration) {
     let driver = context::driver();
-    assert!(driver.is_clock_stopped(), "only a paused clock can be moved");
-    // Those that are ready now begin their sleeps before, by the old time.
+    assert!(driver.is_clock_stopped(), "only a paused clock can be moved: call `pause` before `advance`");
+    // Tasks that are ready now begin their sleeps at the old time.
     yield_now().await;
     driver.advance_clock(duration);
     yield_now().await;

@@ -1,4 +1,4 @@
-//! Something that is due again and again.
+//! Ticks at a fixed period.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -9,10 +9,11 @@ use super::sleep::{Sleep, sleep_until};
 use crate::runtime::context;
 use crate::sys::saturating_deadline;
 
-/// How late a tick may be that counts as in time: as late as the wheel and the kernel make it.
+/// A tick that is less late than this counts as punctual: the wheel and the kernel are no more
+/// precise.
 const PUNCTUAL: Duration = Duration::from_millis(1);
 
-/// Ticks every `period`, for the first time at once.
+/// Ticks every `period`, the first time immediately.
 ///
 /// # Panics
 ///
@@ -38,7 +39,7 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(context::now(), period)
 }
 
-/// Ticks every `period`, for the first time at `start`.
+/// Ticks every `period`, the first time at `start`.
 ///
 /// # Panics
 ///
@@ -50,8 +51,10 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Interval { next: sleep_until(start), period, missed_tick_behavior }
 }
 
-/// What an [`Interval`] does about ticks that were due while nobody waited for one, or while the loop was
-/// busy. One that is less than a millisecond late counts as in time.
+/// What an [`Interval`] does about ticks that it missed.
+///
+/// A tick is missed if it was due while no task waited for it, or while the loop was busy. A tick
+/// that is less than a millisecond late counts as punctual.
 ///
 /// ```text
 /// due:     |  1  |  2  |  3  |  4  |  5  |  6  |
@@ -60,18 +63,19 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// Skip:    1     |  busy     2     5     6
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissedTickBehavior {
-    /// All come, one turn of the loop after the other, until none is missing.
+    /// Every missed tick comes, one in each turn of the loop, until the interval has caught up.
     Burst,
-    /// The next comes a whole period after the late one was taken, and so do those after it.
+    /// The next tick comes a whole period after the late one, and the following ones from there on.
     Delay,
-    /// They do not come: the next is the first on the old grid that is still to come. The default.
+    /// Missed ticks are dropped: the next one is the next on the old grid. The default.
     #[default]
     Skip,
 }
 
 impl MissedTickBehavior {
-    /// When the tick after one is due that was due at `due` and is taken `now`.
+    /// When the next tick is due, after one that was due at `due` and is taken at `now`.
     fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
         let late = now.saturating_duration_since(due);
         if late < PUNCTUAL {
@@ -85,27 +89,27 @@ impl MissedTickBehavior {
     }
 }
 
-/// What is left of a duration after whole periods.
+/// The remainder of a duration divided by a period.
 fn remainder(duration: Duration, period: Duration) -> Duration {
     const SECOND: u128 = Duration::from_secs(1).as_nanos();
     let nanos = duration.as_nanos() % period.as_nanos();
     Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32)
 }
 
-/// Made by [`interval`] and [`interval_at`].
+/// Ticks at a fixed period. Made by [`interval`] and [`interval_at`].
 #[derive(Debug)]
 pub struct Interval {
-    /// Until the next tick.
+    /// Ends at the next tick.
     next: Sleep,
     period: Duration,
     missed_tick_behavior: MissedTickBehavior,
 }
 
 impl Interval {
-    /// Waits for the next tick and gives the time at which it was due.
+    /// Waits for the next tick and returns the time at which it was due.
     ///
-    /// Ticks stand on a fixed grid, so no delay adds up. Of those that were missed, because nobody waited,
-    /// the first comes at once, and the rest as [`MissedTickBehavior`] says: by default they are skipped.
+    /// Ticks are on a fixed grid, so delays do not add up. If ticks were missed, the first of them
+    /// comes at once, and the others as [`MissedTickBehavior`] says: by default they are skipped.
     ///
     /// # Panics
     ///
@@ -113,12 +117,12 @@ impl Interval {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, no tick is lost.
+    /// Dropped, it loses no tick.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|context| self.poll_tick(context)).await
     }
 
-    /// [`tick`](Self::tick) for implementations of [`Future`] and streams.
+    /// Polls for the next tick, for implementations of [`Future`] and streams.
     ///
     /// # Panics
     ///
@@ -132,32 +136,32 @@ impl Interval {
         Poll::Ready(due)
     }
 
-    /// The next tick is one period from now.
+    /// Moves the next tick to one period from now.
     pub fn reset(&mut self) {
         self.reset_after(self.period);
     }
 
-    /// The next tick is now, and those after it every period from now.
+    /// Moves the next tick to now, and the following ones to every period from now.
     pub fn reset_immediately(&mut self) {
         self.reset_after(Duration::ZERO);
     }
 
-    /// The next tick is so long from now, and those after it every period from then.
+    /// Moves the next tick to `after` from now, and the following ones to every period from then.
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(saturating_deadline(context::now(), after));
     }
 
-    /// The next tick is at `deadline`, and those after it every period from then.
+    /// Moves the next tick to `deadline`, and the following ones to every period from then.
     pub fn reset_at(&mut self, deadline: Instant) {
         self.next.reset(deadline);
     }
 
-    /// What is done about ticks that were missed.
+    /// How missed ticks are treated.
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.missed_tick_behavior
     }
 
-    /// Chooses what is done about ticks that were missed; at first they are
+    /// Chooses how missed ticks are treated; by default they are
     /// [skipped](MissedTickBehavior::Skip).
     ///
     /// # Example

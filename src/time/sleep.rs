@@ -2,20 +2,23 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::driver::{Driver, TimerKey};
+use crate::op::{KernelTimeout, Op};
 use crate::runtime::context;
 use crate::sys::saturating_deadline;
 use crate::task::budget;
 
-/// Waits for `duration`, counted from this call. Dropped, it leaves nothing behind.
+/// Waits for `duration`, counted from this call.
 ///
-/// Even a sleep of no duration lets other tasks have a turn. One that is longer than any clock can hold,
-/// as [`Duration::MAX`] is, never ends, also when the clock is [paused](super::pause).
+/// Even with a duration of zero it lets other tasks be polled first. If the deadline is beyond what
+/// a clock can represent, as with [`Duration::MAX`], the sleep never ends, not even when the clock
+/// is [paused](super::pause).
 ///
 /// # Panics
 ///
@@ -23,7 +26,7 @@ use crate::task::budget;
 ///
 /// # Cancel safety
 ///
-/// Dropped, it leaves nothing behind. Awaited by reference, it goes on where it was.
+/// Dropped, it leaves nothing behind. Awaited by reference, it can be awaited again.
 ///
 /// # Example
 ///
@@ -42,9 +45,30 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(saturating_deadline(context::now(), duration))
 }
 
-/// Waits until `deadline`; see [`sleep`].
+/// Waits until `deadline`; otherwise like [`sleep`].
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, state: State::Idle }
+}
+
+/// Waits for `duration` by an SQE, counted from its submission at the end of this turn.
+///
+/// [`sleep`] is cheaper, and much cheaper for many sleeps, since the kernel keeps its timeouts in a
+/// list. This one is as precise as the kernel's timers, and is not rounded up to a tick of the
+/// wheel.
+///
+/// # Errors
+///
+/// If the runtime has ended.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Dropped, it cancels the operation.
+pub async fn kernel_sleep(duration: Duration) -> io::Result<()> {
+    Op::new(&context::driver(), KernelTimeout::new(duration)).await
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -55,49 +79,50 @@ pub struct Sleep {
 }
 
 enum State {
-    /// There is no timer.
+    /// No timer has been started.
     Idle,
-    /// There is no timer, and no turn of the loop is waited for: see [`Sleep::limit`].
-    Over,
+    /// Its deadline has passed, and it does not wait for a turn of the loop: see [`Sleep::limit`].
+    Elapsed,
     Running {
         driver: Rc<Driver>,
         key: TimerKey,
-        /// Whether it has yielded once at its end for want of budget.
+        /// Whether it has yielded once after its deadline, without budget.
         has_yielded: bool,
     },
 }
 
 impl Sleep {
-    /// A sleep that limits something else: if its deadline has passed already, no turn of the loop is
-    /// waited for.
+    /// A sleep that limits another future. If its deadline has already passed, it does not wait for
+    /// a turn of the loop.
     pub(super) fn limit(deadline: Instant) -> Self {
         let is_over = context::now() >= deadline;
-        Self { deadline, state: if is_over { State::Over } else { State::Idle } }
+        Self { deadline, state: if is_over { State::Elapsed } else { State::Idle } }
     }
 
-    /// [`limit`](Self::limit) in so much time.
+    /// Like [`limit`](Self::limit), `duration` from now.
     pub(super) fn limit_within(duration: Duration) -> Self {
         let deadline = saturating_deadline(context::now(), duration);
-        Self { deadline, state: if duration.is_zero() { State::Over } else { State::Idle } }
+        Self { deadline, state: if duration.is_zero() { State::Elapsed } else { State::Idle } }
     }
 
-    /// When it is over.
+    /// When the sleep ends.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether its time has come.
+    /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
         context::now() >= self.deadline
     }
 
-    /// Moves the deadline, also of a sleep that has ended: then it can be awaited again.
+    /// Moves the deadline.
     ///
-    /// A task that awaits it is woken at the new deadline. This is cheaper than a new sleep.
+    /// A task that awaits the sleep is woken at the new deadline. A sleep that has ended can be
+    /// awaited again. This is cheaper than a new sleep.
     ///
     /// # Example
     ///
-    /// A limit for silence, not for the whole:
+    /// A limit for each silence, not for the whole:
     ///
     /// ```
     /// use std::pin::pin;
@@ -143,20 +168,20 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            // If its budget is used up, it may be that what this limits was not tried: once more, then.
-            State::Over if budget::try_spend() => {
+            // Without budget, the limited future may not have been tried: it is polled once more.
+            State::Elapsed if budget::try_spend() => {
                 self.state = State::Idle;
                 return Poll::Ready(());
             }
-            // Its runtime has ended, or another one of this thread is running: the former would not fire
-            // it, so the latter will.
+            // The timer's runtime has ended, or another one runs on this thread now. It would not
+            // fire, so a timer of the current runtime replaces it.
             State::Running { driver, .. } if !context::is_current(driver) => self.stop(),
-            State::Idle | State::Over | State::Running { .. } => {}
+            State::Idle | State::Elapsed | State::Running { .. } => {}
         }
         if let State::Running { driver, key, has_yielded } = &mut self.state {
             ready!(driver.poll_timer(*key, context.waker()));
-            // Without a budget, the others that its task polls were not tried: they have one more chance.
-            // But only one, or they could keep this from ending.
+            // Without budget, other futures of this task may not have been tried: they are polled
+            // once more. Only once, or they could keep this sleep from ending.
             if !*has_yielded {
                 *has_yielded = true;
                 ready!(budget::poll_spend(context));

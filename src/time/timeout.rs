@@ -1,4 +1,4 @@
-//! Giving up after a while.
+//! Time limits.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
@@ -9,13 +9,13 @@ use std::{error, fmt, io};
 use super::sleep::Sleep;
 use crate::task::budget;
 
-/// The time was up before the future had ended.
+/// The deadline elapsed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("deadline has elapsed")
+        f.write_str("deadline elapsed")
     }
 }
 
@@ -27,16 +27,15 @@ impl From<Elapsed> for io::Error {
     }
 }
 
-/// Awaits a future for at most `limit`, counted from this call. When the time is up the future is
-/// dropped, which cancels it.
+/// Awaits a future for at most `limit`, counted from this call.
 ///
-/// A future that is ready when the time is up counts as in time. If there is no time at all, it is
-/// polled once: it is in time if it does not wait. [`Duration::MAX`] is no limit, also when the clock is
-/// [paused](super::pause).
+/// When `limit` has elapsed, the future is dropped, which cancels it. A future that is ready by
+/// then succeeds. With a limit of zero the future is polled once, and succeeds if it does not wait.
+/// [`Duration::MAX`] is no limit, not even when the clock is [paused](super::pause).
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time was up.
+/// [`Elapsed`] if `limit` has elapsed.
 ///
 /// # Panics
 ///
@@ -66,14 +65,15 @@ pub fn timeout<F: IntoFuture>(
     before(Sleep::limit_within(limit), future.into_future())
 }
 
-/// Awaits a future until `deadline`; see [`timeout`].
+/// Awaits a future until `deadline`; otherwise like [`timeout`].
 ///
-/// The deadline is one by [`now`](super::now()). [`Instant::now`] shows the same, until a clock has been
-/// [paused](super::pause): a deadline made of it may have passed already then, or be late.
+/// Compute the deadline from [`now`](super::now()). [`Instant::now`] is the same until a clock has
+/// been [paused](super::pause): a deadline computed from it may then have passed already, or come
+/// late.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time was up.
+/// [`Elapsed`] if the deadline has elapsed.
 ///
 /// # Panics
 ///
@@ -106,15 +106,15 @@ pub fn timeout_at<F: IntoFuture>(
     before(Sleep::limit(deadline), future.into_future())
 }
 
-/// Awaits a future for at most `limit`, counted from this call, or without a limit; see [`timeout`].
+/// Is [`timeout`] with its arguments swapped, as in asyncio, and an optional limit.
 ///
-/// The future is polled at least once, also if there is no time at all; asyncio would not begin it
-/// then. It is over at its first suspension. A future whose time is up is dropped at once, so unlike in asyncio there is no waiting for its
+/// Unlike in asyncio, the future is polled once even with a limit of zero, and succeeds if it does
+/// not wait. When the limit has elapsed, the future is dropped at once: there is no waiting for its
 /// end, and it cannot refuse. The task of a handle given by value is cancelled.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time was up.
+/// [`Elapsed`] if the limit has elapsed.
 ///
 /// # Example
 ///
@@ -134,7 +134,8 @@ pub fn wait_for<F: IntoFuture>(
     future: F,
     limit: impl Into<Option<Duration>>,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    // Both at once: a handle is owned also before the first poll, and the time runs.
+    // Not in the async block: the future owns a handle, and the time runs, even before the first
+    // poll.
     let (future, limit) = (future.into_future(), limit.into().map(Sleep::limit_within));
     async move {
         match limit {
@@ -147,7 +148,7 @@ pub fn wait_for<F: IntoFuture>(
     }
 }
 
-/// Spends budget, as the future need not: a task with a limit for many that are ready yields.
+/// Spends budget, since the future may spend none: a task that limits many ready futures yields.
 pub(super) async fn begin() {
     poll_fn(|context| budget::poll_spend(context)).await;
 }

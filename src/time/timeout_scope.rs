@@ -9,20 +9,23 @@ use std::time::Instant;
 use super::sleep::Sleep;
 use super::timeout::{Elapsed, begin};
 
-/// Runs `body` until `deadline`, which it can move by the [`TimeoutScope`] that it is given. `None` is
-/// no deadline, until one is set. When the time is up the body is dropped, which cancels it.
+/// Runs `body` until a deadline, which the body can move.
 ///
-/// A body that ends without ever waiting counts as in time, whatever the deadline, as one does that is
-/// ready when the time is up. Under a deadline that has passed already the body ends where it first waits.
-/// Deadlines are by [`now`](super::now()), as in [`timeout_at`](super::timeout_at).
+/// The body moves it by the [`TimeoutScope`] that it is given. `None` is no deadline, until one is
+/// set. When the deadline has elapsed, the body is dropped, which cancels it. Compute deadlines
+/// from [`now`](super::now()), as for [`timeout_at`](super::timeout_at).
 ///
-/// Scopes may be nested; the deadline of an inner one is an error in the body of the outer, and the
-/// other way round an inner scope is dropped with the body that it is in.
-/// In asyncio the body could catch its cancellation and go on; here it cannot.
+/// A body that completes without waiting succeeds even if the deadline has passed, and so does one
+/// that is ready by the deadline. If the deadline has already passed, the body is dropped where it
+/// first waits.
+///
+/// Scopes can be nested: when the inner deadline elapses, the outer body gets an error; when the
+/// outer one elapses, the inner scope is dropped with the body. In asyncio the body could catch its
+/// cancellation and continue; here it cannot.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time was up.
+/// [`Elapsed`] if the deadline has elapsed.
 ///
 /// # Cancel safety
 ///
@@ -39,7 +42,7 @@ use super::timeout::{Elapsed, begin};
 ///     let outcome = timeout_scope(now() + limit, async |scope| {
 ///         for _ in 0..3 {
 ///             sleep(limit / 2).await;
-///             // Something has come in: wait for the next as long again.
+///             // A message has arrived: allow the same time for the next one.
 ///             scope.reschedule(now() + limit);
 ///         }
 ///         sleep(limit * 100).await;
@@ -65,27 +68,26 @@ pub async fn timeout_scope<T>(
     .await
 }
 
-/// The deadline of a [`timeout_scope`], as its body has it.
+/// Reads and moves the deadline of a [`timeout_scope`], for its body.
 #[derive(Debug)]
 pub struct TimeoutScope {
     deadline: Cell<Option<Instant>>,
 }
 
 impl TimeoutScope {
-    /// When the time will be up.
+    /// The present deadline.
     #[doc(alias = "asyncio.Timeout.when")]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.get()
     }
 
-    /// Moves the deadline, to any time, or takes it away.
+    /// Moves the deadline to any time, or removes it.
     #[doc(alias = "asyncio.Timeout.reschedule")]
     pub fn reschedule(&self, deadline: impl Into<Option<Instant>>) {
         self.deadline.set(deadline.into());
     }
 
-    /// Waits in `sleep` for the deadline, wherever it is now. Only the body moves it, and has been
-    /// polled before this is.
+    /// Waits for the present deadline. Only the body moves it, and the body is polled before this.
     fn poll_deadline(&self, sleep: &mut Option<Sleep>, context: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline.get();
         if sleep.as_ref().map(Sleep::deadline) != deadline {

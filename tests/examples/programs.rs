@@ -607,7 +607,7 @@ mod demonstrations {
         assert!(first < second);
         assert_eq!(
             lines[lines.len() - 2..],
-            ["endless: cleaned up", "endless: deadline has elapsed"]
+            ["endless: cleaned up", "endless: deadline elapsed"]
         );
     }
 

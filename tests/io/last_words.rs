@@ -119,7 +119,7 @@ fn a_peer_that_does_not_read_holds_up_the_end_no_longer_than_the_bound() {
     assert!(took >= bound, "only {took:?}");
     assert!(took < patient(Duration::from_secs(5)), "{took:?}");
     let seen = incidents.take();
-    assert!(matches!(seen[..], [Incident::UnsentCut { count: 1 }]), "{seen:?}");
+    assert!(matches!(seen[..], [Incident::UnsentDataLost { count: 1 }]), "{seen:?}");
     drop((writer, peer));
 }
 

@@ -257,7 +257,7 @@ fn it_waits_no_longer_than_its_bound_and_reports_what_it_cuts() {
         drop(runtime);
         assert_eq!(drops.count(), 2);
         let cut: Vec<_> = heard.take();
-        assert!(matches!(cut[..], [Incident::ShieldedCut { count: 2 }]), "{cut:?}");
+        assert!(matches!(cut[..], [Incident::ShieldedWorkLost { count: 2 }]), "{cut:?}");
     });
 }
 

@@ -124,7 +124,7 @@ fn of_many_incidents_of_one_kind_some_are_printed_and_all_are_counted() {
     let told = text.lines().filter(|line| line.ends_with("again")).count();
     let counted = text.lines().filter_map(|line| {
         line.strip_prefix("annulus: and ")?
-            .strip_suffix(" more panics of tasks")?
+            .strip_suffix(" more task panics")?
             .parse::<usize>()
             .ok()
     });

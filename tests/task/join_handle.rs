@@ -379,7 +379,7 @@ fn join_errors_say_what_happened() {
         );
 
         let odd = spawn(async { panic_any(5) }).await.unwrap_err() as JoinError;
-        assert_eq!(odd.to_string(), "task panicked: a value that is no message");
+        assert_eq!(odd.to_string(), "task panicked: a payload without a message");
         assert!(matches!(odd, JoinError::Panicked(payload) if payload.downcast_ref() == Some(&5)));
     });
 }

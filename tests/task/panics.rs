@@ -80,7 +80,7 @@ fn a_panic_that_nobody_joins_reaches_the_hook_with_the_tasks_name_and_place() {
         assert_eq!(
             incident.to_string(),
             format!(
-                "task 'doomed' spawned at {spawned_at} panicked and nobody joined it: nobody joins"
+                "task 'doomed' spawned at {spawned_at} panicked and was not joined: nobody joins"
             )
         );
         works().await;
@@ -316,7 +316,7 @@ fn a_panic_whose_payload_panics_when_it_is_dropped_is_an_incident_of_its_own() {
         let payload = drops.bomb("in the payload");
         drop(spawn(async move { panic_any(payload) }));
         yield_now().await;
-        let expected = ["task: a value that is no message", "callback: in the payload"];
+        let expected = ["task: a payload without a message", "callback: in the payload"];
         assert_eq!(incidents.take_messages(), expected);
         works().await;
     });

@@ -435,7 +435,7 @@ fn of_nested_timeouts_the_nearest_deadline_counts() {
 
 #[test]
 fn elapsed_is_an_error_like_any_other() {
-    assert_eq!(Elapsed.to_string(), "deadline has elapsed");
+    assert_eq!(Elapsed.to_string(), "deadline elapsed");
     assert_eq!(io::Error::from(Elapsed).kind(), io::ErrorKind::TimedOut);
 }
 

@@ -150,7 +150,7 @@ impl<R: Ring> Driver<R> {
         let pools = self.buffers.pools.get_or_init(|| RefCell::new(Pools { picked, at_hand }));
         for (BufferSize { count: asked, bytes }, got) in [(large, got), (small, got_small)] {
             if got < asked {
-                (self.incidents)(&Incident::FewerLeases { asked, got, bytes });
+                (self.incidents)(&Incident::FewerLeases { requested: asked, granted: got, bytes });
             }
         }
         pools
