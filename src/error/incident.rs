@@ -140,7 +140,10 @@ impl fmt::Display for Incident {
                 write!(f, "a waker or destructor panicked in the event loop: {message}")
             }
             Self::ThreadNotStarted { spawned_at, message } => {
-                write!(f, "cannot start a thread for the closure spawned at {spawned_at}: {message}")
+                write!(
+                    f,
+                    "cannot start a thread for the closure spawned at {spawned_at}: {message}"
+                )
             }
             Self::HandlerFailed { peer, panicked, message } => {
                 let how = if *panicked { "panicked" } else { "failed" };

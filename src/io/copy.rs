@@ -1,4 +1,4 @@
-//! Passing on whatever comes.
+//! Copying from a reader to a writer.
 
 use std::future::poll_fn;
 use std::io;
@@ -6,23 +6,20 @@ use std::io;
 use super::{AsyncRead, AsyncWrite, StreamReader, StreamWriter};
 use crate::task::budget;
 
-/// Copies from one to another until the end, and returns how many bytes it was. It does not end the
-/// writing.
+/// Copies from a reader to a writer until EOF, and returns the number of bytes.
 ///
-/// The bytes are not copied in memory: what was received into a runtime-owned buffer is sent from
-/// there.
+/// Does not shut down the writer. The bytes are not copied in memory: they are sent from the
+/// runtime-owned buffer that they were received into.
 ///
 /// # Errors
 ///
-/// Those of either side. If writing fails, what was received last is lost with it: at most one piece
-/// as [`AsyncRead::recv`] returns it.
+/// Those of either side. If writing fails, the bytes of the last [`AsyncRead::recv`] are lost.
 ///
 /// # Cancel safety
 ///
-/// Dropped while it waits for bytes, nothing is lost. Dropped while it writes, the piece that was
-/// received last has been written in part, of a length that is not known, and the rest of it is lost.
-/// So a copy that was dropped can be begun again only if it was not writing; to be able to always, use
-/// [`StreamReader::copy_to`], which loses nothing.
+/// Dropped while it waits for bytes, it loses nothing. Dropped while it writes, it has written an
+/// unknown part of the bytes received last, and the rest of them is lost: then the copy cannot be
+/// resumed. [`StreamReader::copy_to`] loses nothing in either case.
 ///
 /// # Example
 ///
@@ -49,7 +46,7 @@ use crate::task::budget;
 pub async fn copy<R: AsyncRead, W: AsyncWrite>(from: &mut R, to: &mut W) -> io::Result<u64> {
     let mut total = 0;
     loop {
-        // Neither side need ever wait.
+        // Both sides may always be ready.
         poll_fn(|context| budget::poll_spend(context)).await;
         let lease = from.recv().await?;
         if lease.is_empty() {
@@ -61,15 +58,16 @@ pub async fn copy<R: AsyncRead, W: AsyncWrite>(from: &mut R, to: &mut W) -> io::
 }
 
 impl<R: AsyncRead> StreamReader<R> {
-    /// Writes all that comes, until the end, and says how many bytes it was. It does not end the writing.
+    /// Copies to a writer until EOF, and returns the number of bytes. Does not shut down the
+    /// writer.
     ///
     /// # Errors
     ///
-    /// Those of either side. What could not be written is still the reader's.
+    /// Those of either side. Bytes that could not be written stay in the reader.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it loses and repeats nothing: what was not queued is still the reader's.
+    /// Dropped, it loses and repeats nothing: bytes that were not queued stay in the reader.
     ///
     /// # Example
     ///
@@ -86,15 +84,15 @@ impl<R: AsyncRead> StreamReader<R> {
     ) -> io::Result<u64> {
         let (mut total, mut count) = (0, 0);
         loop {
-            // First room, for as much as came last, so that no received bytes are held meanwhile. Then
-            // bytes: between taking those and queueing them nothing is awaited.
+            // First waits for room, for as many bytes as came last, so that no received bytes are
+            // held meanwhile. Then for bytes: nothing is awaited between taking and queueing them.
             writer.room_for(count).await?;
-            let there = self.fill().await?;
-            count = there.len();
+            let available = self.fill().await?;
+            count = available.len();
             if count == 0 {
                 return Ok(total);
             }
-            writer.write_nowait(there)?;
+            writer.write_nowait(available)?;
             self.consume(count);
             total += count as u64;
         }

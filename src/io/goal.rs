@@ -1,73 +1,87 @@
 //! What a writer can be waited for, by a future or by polling.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 
 use super::write_queue::WriteQueue;
-use super::{AsyncWrite, StreamWriter};
 use crate::task::budget;
 
 /// What a writer can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// That so many more bytes may be queued.
+    /// Room for this many more bytes in the queue.
     Room(usize),
-    /// That the kernel has taken all.
+    /// The kernel has taken all bytes.
     Sent,
-    /// That the connection has been released.
+    /// The connection has been released.
     Closed,
 }
 
-impl<W: AsyncWrite + 'static> StreamWriter<W> {
-    /// Waits for something by polling; whatever else was waited for so is not any more.
-    pub(super) fn poll_goal(
+impl Goal {
+    /// Waits until the goal is reached, or the connection is released.
+    pub(super) fn reached<W>(self, queue: &Rc<WriteQueue<W>>) -> impl Future<Output = ()> + use<W> {
+        let queue = Rc::clone(queue);
+        async move {
+            match self {
+                Self::Room(more) if queue.has_room(more) => {}
+                Self::Room(_) => queue.wait_until(WriteQueue::is_drained).await,
+                Self::Sent => queue.wait_until(WriteQueue::is_sent).await,
+                Self::Closed => queue.wait_until(|_| false).await,
+            }
+        }
+    }
+
+    fn is_reached<W>(self, queue: &WriteQueue<W>) -> bool {
+        match self {
+            Self::Room(more) => queue.has_room(more),
+            Self::Sent => queue.is_sent(),
+            Self::Closed => false,
+        }
+    }
+
+    /// The writer's error, once the wait is over.
+    pub(super) fn outcome<W>(self, queue: &WriteQueue<W>) -> io::Result<()> {
+        match self {
+            Self::Closed => queue.failure_to_close(),
+            Self::Room(_) | Self::Sent => queue.failure(),
+        }
+    }
+}
+
+/// The goal that a writer's sink is waiting for, if any.
+#[derive(Default)]
+pub(super) struct PolledGoal(Option<(Goal, LocalBoxFuture<'static, ()>)>);
+
+impl PolledGoal {
+    /// Polls for a goal. Forgets another goal that was polled for before.
+    pub(super) fn poll<W: 'static>(
         &mut self,
         goal: Goal,
+        queue: &Rc<WriteQueue<W>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let waiting = self.waiting.take().filter(|(present, _)| *present == goal);
-        if waiting.is_some() || !self.has_reached(goal) {
-            let begin = || (goal, self.reached(goal).boxed_local());
+        let waiting = self.0.take().filter(|(present, _)| *present == goal);
+        if waiting.is_some() || !goal.is_reached(queue) {
+            let begin = || (goal, goal.reached(queue).boxed_local());
             let (_, mut reached) = waiting.unwrap_or_else(begin);
             if reached.as_mut().poll(context).is_pending() {
-                self.waiting = Some((goal, reached));
+                self.0 = Some((goal, reached));
                 return Poll::Pending;
             }
         }
         ready!(budget::poll_spend(context));
-        Poll::Ready(match goal {
-            Goal::Closed => self.queue.failure_to_close(),
-            Goal::Room(_) | Goal::Sent => self.queue.failure(),
-        })
+        Poll::Ready(goal.outcome(queue))
     }
+}
 
-    fn has_reached(&self, goal: Goal) -> bool {
-        match goal {
-            Goal::Room(more) => self.queue.has_room(more, self.high),
-            Goal::Sent => self.queue.is_sent(),
-            Goal::Closed => false,
-        }
-    }
-
-    /// Waits for something.
-    pub(super) fn reached(&self, goal: Goal) -> impl Future<Output = ()> + use<W> {
-        let (queue, high, low) = (Rc::clone(&self.queue), self.high, self.low);
-        async move {
-            match goal {
-                Goal::Room(more) if queue.has_room(more, high) => {}
-                Goal::Room(_) => queue.wait_until(|queue| queue.unsent() <= low).await,
-                Goal::Sent => queue.wait_until(WriteQueue::is_sent).await,
-                Goal::Closed => queue.wait_until(|_| false).await,
-            }
-        }
-    }
-
-    /// Waits until the writer has released the connection, also after it is dropped.
-    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
-        self.reached(Goal::Closed)
+impl fmt::Debug for PolledGoal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PolledGoal").field(&self.0.as_ref().map(|(goal, _)| goal)).finish()
     }
 }

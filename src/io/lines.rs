@@ -1,4 +1,4 @@
-//! The lines of a reader as a stream of text.
+//! The lines of a reader as a stream of `String`s.
 
 use std::fmt;
 use std::io;
@@ -11,14 +11,14 @@ use super::{AsyncRead, ReadError, StreamReader};
 use crate::task::budget;
 
 impl<R: AsyncRead> StreamReader<R> {
-    /// The lines to the end as a stream of text, without their `\n` or `\r\n`.
+    /// Streams the lines as `String`s until EOF, without their `\n` or `\r\n`.
     ///
-    /// A line that is not UTF-8 gives an `InvalidData` error, and one that is longer than the limit, too;
-    /// the lines behind it follow. After an error of the stream itself there is nothing.
+    /// A line that is not UTF-8, or is longer than the limit, yields an `InvalidData` error, and
+    /// the following lines are yielded after it. An error of the source ends the stream.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it leaves to the reader what it has not given.
+    /// Dropped, it leaves the lines that it has not yielded in the reader.
     ///
     /// # Example
     ///
@@ -50,7 +50,7 @@ impl<R: AsyncRead> StreamReader<R> {
     }
 }
 
-/// A line without its end.
+/// A line as text, without its line ending.
 fn text(line: &[u8]) -> io::Result<String> {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
@@ -58,10 +58,10 @@ fn text(line: &[u8]) -> io::Result<String> {
     text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// The lines of a reader; made by [`StreamReader::lines`].
+/// The stream of [`StreamReader::lines`].
 #[must_use = "streams do nothing unless polled"]
 pub struct Lines<'a> {
-    /// Absent once it has ended.
+    /// `None` once it has ended.
     lines: Option<LocalBoxStream<'a, io::Result<String>>>,
 }
 

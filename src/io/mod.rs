@@ -1,22 +1,25 @@
-//! Buffered streams, with the methods of asyncio's: [`StreamReader`] and [`StreamWriter`].
+//! Buffered byte streams, with asyncio's methods: [`StreamReader`] and [`StreamWriter`].
 //!
-//! They stand on two traits, [`AsyncRead`] and [`AsyncWrite`], which connections implement; for TCP,
-//! [`net`](crate::net) names them [`net::StreamReader`](crate::net::StreamReader) and
+//! They are built on two traits, [`AsyncRead`] and [`AsyncWrite`], which connections implement. For
+//! TCP, [`net`](crate::net) has the aliases [`net::StreamReader`](crate::net::StreamReader) and
 //! [`net::StreamWriter`](crate::net::StreamWriter).
 //!
-//! A reader keeps what it has received and nobody has taken, so each of its methods can be dropped and
-//! called again without a loss. A writer has a queue, which a task of its own sends: all that was
-//! written in one turn of the loop goes out at once, and a dropped write or drain neither loses nor
-//! repeats anything.
+//! A reader keeps the bytes that it has received and that have not been read, so each of its
+//! methods can be dropped and called again without a loss. A writer has a queue, which a background
+//! task sends: all that was written in one turn of the loop is sent at once, and a dropped write or
+//! drain neither loses nor repeats a byte.
 
 mod bytes_stream;
+mod connection_guard;
 mod copy;
 mod goal;
 mod lines;
+mod overlong;
 mod read_buffer;
 mod read_error;
 mod reader;
 mod records;
+mod sink;
 mod write_queue;
 mod writer;
 
@@ -34,46 +37,52 @@ pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 
-/// Something that bytes come from.
+/// A source of bytes, such as the reading half of a connection.
 pub trait AsyncRead {
-    /// Receives what is there; no bytes mean the end.
+    /// Receives the available bytes, at least one. No bytes mean EOF.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it loses nothing: what had arrived is what the next call returns.
+    /// Dropped, it loses no byte: the next call returns what had arrived.
     fn recv(&mut self) -> impl Future<Output = io::Result<Lease>>;
 
-    /// Reads what is there into a buffer: at least one byte, at most its capacity; zero bytes at the end,
-    /// or if it has no capacity.
+    /// Reads the available bytes into a buffer.
+    ///
+    /// Returns how many, which is at least one and at most the buffer's capacity. Zero means EOF,
+    /// or a buffer without capacity.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it loses no byte; the buffer is lost.
+    /// Dropped, it loses no byte, only the buffer.
     fn read<B: IoBufMut>(&mut self, buffer: B) -> impl Future<Output = BufResult<usize, B>>;
 }
 
-/// Something that bytes go to.
+/// A destination of bytes, such as the writing half of a connection.
 pub trait AsyncWrite {
     /// Writes all of a buffer.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, an unknown part has been written. A [`StreamWriter`] does better.
+    /// Dropped, it may have written a part of the buffer, of unknown length. A [`StreamWriter`]
+    /// avoids that.
     fn write_all<B: IoBuf>(&mut self, buffer: B) -> impl Future<Output = BufResult<(), B>>;
 
-    /// Ends writing, so that whoever reads at the other end comes to an end.
+    /// Shuts down the writing direction: the peer reads EOF.
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>>;
 
-    /// Breaks the connection in both directions, without sending what has not been sent. The peer
-    /// must not take it for an end: over TCP it is a reset. A task that reads here comes to its end.
+    /// Aborts the connection in both directions, without sending what is unsent.
+    ///
+    /// The peer must not read EOF from it: over TCP it is a reset. A task that reads from this end
+    /// of the connection reads EOF.
     fn abort(&mut self);
 
-    /// Ends the connection in both directions, after all has been written: a task that reads here
-    /// comes to its end, also if the peer does not. It is followed by the drop, and does nothing where
-    /// that is enough, as by default.
+    /// Closes the connection in both directions, after all bytes have been written.
+    ///
+    /// A task that reads from this end of the connection reads EOF, even if the peer sends more.
+    /// The writer is dropped directly afterwards. Does nothing by default, where the drop suffices.
     fn close(&mut self) {}
 
-    /// The connection itself, for the writers of this crate.
+    /// The connection itself, for crate-internal use by `StreamWriter`.
     #[doc(hidden)]
     fn connection(&self) -> Option<Weak<dyn Any>> {
         None

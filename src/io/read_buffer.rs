@@ -1,7 +1,7 @@
-//! What a reader has received and nobody has taken.
+//! The bytes that a reader has received and that have not been read.
 //!
-//! It stands in two parts: what was received last, in its lease, and before that what had to be
-//! gathered because it spans more than one. Only what spans leases is copied.
+//! They are in two parts: the bytes received last, in their lease, and before them the bytes that
+//! were copied together because a read spans several leases. Only those are copied.
 
 use std::mem;
 
@@ -9,6 +9,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::buf::Lease;
 
+/// Received bytes, in order.
 #[derive(Default)]
 pub(super) struct ReadBuffer {
     gathered: BytesMut,
@@ -31,29 +32,29 @@ impl ReadBuffer {
         self.len() == 0
     }
 
-    /// The first part, empty only if there is nothing.
+    /// The first part. It is empty only if the whole buffer is.
     pub(super) fn front(&self) -> &[u8] {
         if self.gathered.is_empty() { &self.latest } else { &self.gathered }
     }
 
-    /// Copies what is there, so that its lease goes back: whoever waits for more holds none.
-    pub(super) fn gather(&mut self) {
+    /// Copies the latest bytes and releases their lease: a reader that waits holds none.
+    pub(super) fn release_lease(&mut self) {
         if !self.latest.is_empty() {
             self.gathered.extend_from_slice(&self.latest);
             self.latest = Lease::default();
         }
     }
 
-    /// Puts behind the rest what was received.
+    /// Appends received bytes.
     pub(super) fn push(&mut self, lease: Lease) {
-        self.gather();
+        self.release_lease();
         self.latest = lease;
     }
 
-    /// Takes the first `count` bytes, which must be there. They are copied only if they span leases.
+    /// Takes the first `count` bytes, of at least as many. Copies them only if they span leases.
     pub(super) fn take(&mut self, count: usize) -> Lease {
         if count == 0 {
-            // A part of a lease holds its buffer, also if it is empty.
+            // Even an empty part of a lease holds its buffer.
             return Lease::default();
         }
         if self.gathered.is_empty() {
@@ -72,7 +73,7 @@ impl ReadBuffer {
         taken.into()
     }
 
-    /// Forgets the first `count` bytes, which must be there.
+    /// Discards the first `count` bytes, of at least as many.
     pub(super) fn discard(&mut self, count: usize) {
         let gathered = count.min(self.gathered.len());
         self.gathered.advance(gathered);
@@ -80,7 +81,7 @@ impl ReadBuffer {
         self.discard_latest(count - gathered);
     }
 
-    /// A reader that nobody reads keeps no memory of what it has read.
+    /// Frees memory that holds no unread bytes.
     fn release_if_empty(&mut self) {
         if self.gathered.is_empty() {
             self.gathered = BytesMut::new();
@@ -96,9 +97,9 @@ impl ReadBuffer {
         }
     }
 
-    /// The separator that ends first, of those that begin at `from` or behind.
+    /// Finds the separator that ends first, of those that begin at `from` or later.
     ///
-    /// It looks at no byte behind that end: what a record costs does not depend on what follows it.
+    /// Looks at no byte after that end: the cost of a record does not depend on what follows it.
     pub(super) fn find<S: AsRef<[u8]>>(&self, separators: &[S], from: usize) -> Option<Found> {
         let firsts = Firsts::of(separators);
         let (mut best, mut at) = (None::<Found>, from);
@@ -117,20 +118,20 @@ impl ReadBuffer {
         }
     }
 
-    /// The first place from `from` on and before `end` with the first byte of a separator.
+    /// The first position in `from..end` with the first byte of a separator.
     fn find_first(&self, firsts: &Firsts, from: usize, end: usize) -> Option<usize> {
-        let (gathered, behind) = (&self.gathered[..], self.gathered.len());
-        if let Some(part) = gathered.get(from..end.min(behind)) {
+        let (gathered, split) = (&self.gathered[..], self.gathered.len());
+        if let Some(part) = gathered.get(from..end.min(split)) {
             if let Some(at) = firsts.position(part) {
                 return Some(from + at);
             }
         }
-        let skipped = from.saturating_sub(behind);
-        let part = self.latest.get(skipped..end.saturating_sub(behind))?;
-        Some(behind + skipped + firsts.position(part)?)
+        let skipped = from.saturating_sub(split);
+        let part = self.latest.get(skipped..end.saturating_sub(split))?;
+        Some(split + skipped + firsts.position(part)?)
     }
 
-    /// Whether `bytes` are found at a place from which on there are as many.
+    /// Whether `bytes` are at position `at`, from which on there are at least as many.
     fn has_at(&self, at: usize, bytes: &[u8]) -> bool {
         let gathered = self.gathered.get(at..).unwrap_or_default();
         let (head, tail) = bytes.split_at(bytes.len().min(gathered.len()));
@@ -142,14 +143,14 @@ impl ReadBuffer {
 /// The bytes that separators begin with.
 enum Firsts {
     One(u8),
-    /// A set of bits.
+    /// One bit for each byte value.
     Several([u64; 4]),
 }
 
 impl Firsts {
     fn of<S: AsRef<[u8]>>(separators: &[S]) -> Self {
         let first =
-            |separator: &S| *separator.as_ref().first().expect("a separator has at least one byte");
+            |separator: &S| *separator.as_ref().first().expect("a separator must not be empty");
         if let [only] = separators {
             return Self::One(first(only));
         }
@@ -160,7 +161,7 @@ impl Firsts {
         Self::Several(bits)
     }
 
-    /// Where the first of them is.
+    /// The position of the first of them.
     fn position(&self, bytes: &[u8]) -> Option<usize> {
         match self {
             Self::One(first) => bytes.iter().position(|byte| byte == first),
@@ -181,7 +182,7 @@ mod tests {
         unread
     }
 
-    /// All ways to cut a text in three give the same answers.
+    /// The result is the same for each way to cut a text in three.
     #[test]
     fn separators_are_found_wherever_the_parts_meet() {
         let text = b"aXYbXYZc\r\nd";
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_and_discarded_is_what_stands_first() {
+    fn taken_and_discarded_bytes_are_the_first_ones() {
         let text: Vec<u8> = (0..30).collect();
         for cut in 0..=30 {
             for count in 0..=30 {
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn no_memory_is_kept_of_what_has_been_taken() {
+    fn taken_and_discarded_bytes_keep_no_memory() {
         for discards in [false, true] {
             let mut unread = unread(&[&[1; 5000], &[2; 5000]]);
             if discards {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_taken_holds_no_buffer() {
+    fn an_empty_take_holds_no_buffer() {
         let mut unread = unread(&[b"text"]);
         let nothing = unread.take(0);
         assert!(nothing.is_empty() && !std::ptr::eq(nothing.as_ptr(), unread.front().as_ptr()));
@@ -240,13 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_within_one_lease_is_not_copied() {
+    fn bytes_within_one_lease_are_not_copied() {
         let lease = Lease::from(b"one\ntwo\n".to_vec());
-        let place = lease.as_ptr();
+        let start = lease.as_ptr();
         let mut unread = ReadBuffer::default();
         unread.push(lease);
         let one = unread.take(4);
-        assert_eq!((&*one, one.as_ptr()), (&b"one\n"[..], place));
+        assert_eq!((&*one, one.as_ptr()), (&b"one\n"[..], start));
         assert_eq!(unread.front(), b"two\n");
     }
 }

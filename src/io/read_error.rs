@@ -1,30 +1,33 @@
-//! Why a [`StreamReader`](super::StreamReader) could not read what was asked for.
+//! Why a [`StreamReader`](super::StreamReader) could not read what was requested.
 
 use std::{error, fmt, io};
 
 use crate::buf::Lease;
 
-/// Why a [`StreamReader`](super::StreamReader) could not read what was asked for.
+/// Why a [`StreamReader`](super::StreamReader) could not read what was requested.
 ///
-/// It converts to an [`io::Error`], so that `?` works where those are returned: `Incomplete` becomes
-/// `UnexpectedEof`, and `LimitOverrun` becomes `InvalidData`.
+/// It converts to an [`io::Error`], so that `?` works in functions that return one: `Incomplete`
+/// becomes `UnexpectedEof`, and `LimitOverrun` becomes `InvalidData`.
+#[doc(alias = "asyncio.IncompleteReadError")]
+#[doc(alias = "asyncio.LimitOverrunError")]
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReadError {
-    /// The end came before all that was expected.
+    /// EOF came before all expected bytes.
     Incomplete {
-        /// What came before the end. The reader has it no more.
+        /// The bytes before EOF. They are no longer in the reader.
         partial: Lease,
-        /// How many bytes were expected, if that was known.
+        /// How many bytes were expected, if a number was given.
         expected: Option<usize>,
     },
-    /// More than the reader's limit came before what is looked for.
+    /// More bytes than the reader's limit came before a separator.
     LimitOverrun {
-        /// So many bytes can be read without tearing a separator, after
-        /// [`read_until`](super::StreamReader::read_until): all are still in the reader.
+        /// How many bytes can be read without tearing a separator. After
+        /// [`read_until`](super::StreamReader::read_until) they are still in the reader;
         /// [`read_line`](super::StreamReader::read_line) has discarded them.
         consumed: usize,
     },
-    /// The stream failed.
+    /// The source failed.
     Io(io::Error),
 }
 
@@ -32,13 +35,13 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Incomplete { partial, expected: Some(expected) } => {
-                write!(f, "the stream ended after {} of {expected} bytes", partial.len())
+                write!(f, "EOF after {} of {expected} bytes", partial.len())
             }
             Self::Incomplete { partial, expected: None } => {
-                write!(f, "the stream ended after {} bytes, without a separator", partial.len())
+                write!(f, "EOF after {} bytes, before a separator", partial.len())
             }
             Self::LimitOverrun { consumed } => {
-                write!(f, "no separator within the reader's limit, after {consumed} bytes")
+                write!(f, "no separator in {consumed} bytes, which exceeds the reader's limit")
             }
             Self::Io(error) => error.fmt(f),
         }

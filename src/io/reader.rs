@@ -1,40 +1,40 @@
-//! A reader that keeps what has been received and not read. Lines and records are in `records` and
-//! `lines`.
+//! A reader that keeps the bytes that were received and have not been read. Records and lines are
+//! in `records` and `lines`.
 
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 
+use super::overlong::Overlong;
 use super::read_buffer::ReadBuffer;
-use super::records::Overlong;
 use super::{AsyncRead, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::error::again;
 use crate::task::budget;
 
-/// How many bytes a line or record may have, if nobody says otherwise.
-const LIMIT: usize = 64 * 1024;
+/// The default for how many bytes a line or record may have.
+const DEFAULT_LIMIT: usize = 64 * 1024;
 
-/// Reads lines, records and exact numbers of bytes from something that bytes come from.
+/// Reads lines, records and exact numbers of bytes from a source of bytes.
 ///
-/// What is read is a [`Lease`], which derefs to `[u8]`: a line that was received as a whole is not
-/// copied. So a line that is kept keeps the whole buffer that it was received in, of 4 KiB or more,
-/// however short it is: to keep lines for long, copy them (`line.to_vec()`).
+/// Reads return a [`Lease`], which derefs to `[u8]`: a line that was received as a whole is not
+/// copied. A line that is kept therefore keeps the whole buffer that it was received into, of 4 KiB
+/// or more: to keep lines for long, copy them (`line.to_vec()`).
 ///
-/// A reader holds no more than its limit, by default 64 KiB, and what was received last; what is read
-/// by an exact number, or to the end, may be more. One that is not read from holds nothing but what is
-/// left. The limit does not count the separator, and can be [changed](Self::set_limit) at any time.
+/// A reader holds at most its limit, by default 64 KiB, and the bytes received last; a read of an
+/// exact number of bytes, or to EOF, may need more. The limit does not include the separator, and
+/// can be [changed](Self::set_limit) at any time.
 ///
 /// # Errors
 ///
-/// An error of the stream comes behind the bytes that were received before it, and is final: every
-/// method gives it again, with its kind, [number](crate::raw_os_error) and text, so that what was cut off
-/// is never taken for whole. `Interrupted`, `WouldBlock` and `OutOfMemory` are not final. The end is
-/// final, too: once met, it is known without asking the stream again.
+/// An error of the source is returned after the bytes that were received before it, and is final:
+/// every method returns it again, with its kind, [number](crate::raw_os_error) and text, so that
+/// truncated data is never taken for complete. `Interrupted`, `WouldBlock` and `OutOfMemory` are
+/// not final. EOF is final, too: after it, the source is not read again.
 ///
 /// # Cancel safety
 ///
-/// Every method can be dropped at any moment and called again: what was received stays in the reader.
+/// Every method can be dropped at any moment and called again: received bytes stay in the reader.
 ///
 /// # Example
 ///
@@ -59,54 +59,56 @@ const LIMIT: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "asyncio.StreamReader")]
+#[doc(alias = "BufReader")]
+#[doc(alias = "AsyncBufRead")]
 pub struct StreamReader<R> {
     source: R,
     pub(super) unread: ReadBuffer,
     pub(super) limit: usize,
-    end: End,
-    /// Boxed, as there is hardly ever one.
+    state: SourceState,
+    /// Boxed, since it is rare.
     pub(super) overlong: Option<Box<Overlong>>,
 }
 
-/// What comes behind the bytes that were received.
+/// What is known of the source, after the bytes that were received.
 #[derive(Debug)]
-enum End {
-    /// More, or it is not known.
-    Unknown,
-    Met,
+enum SourceState {
+    /// More bytes may come.
+    Open,
+    Eof,
     Failed(io::Error),
 }
 
-impl End {
-    /// Learns from a receive. Whether more may come.
+impl SourceState {
+    /// Learns from a receive, which returned whether there were bytes.
     fn note(&mut self, received: io::Result<bool>) -> io::Result<bool> {
         use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
         match &received {
             Ok(true) => {}
-            Ok(false) => *self = Self::Met,
+            Ok(false) => *self = Self::Eof,
             Err(error) if matches!(error.kind(), Interrupted | OutOfMemory | WouldBlock) => {}
             Err(error) => *self = Self::Failed(again(error)),
         }
         received
     }
 
-    /// Whether more may come.
-    fn may_come(&self) -> io::Result<bool> {
+    /// Whether more bytes may come.
+    fn is_open(&self) -> io::Result<bool> {
         match self {
-            Self::Unknown => Ok(true),
-            Self::Met => Ok(false),
+            Self::Open => Ok(true),
+            Self::Eof => Ok(false),
             Self::Failed(error) => Err(again(error)),
         }
     }
 }
 
 impl<R: AsyncRead> StreamReader<R> {
-    /// A reader with the usual limit.
+    /// Creates a reader with the default limit of 64 KiB.
     pub fn new(source: R) -> Self {
-        Self::with_limit(source, LIMIT)
+        Self::with_limit(source, DEFAULT_LIMIT)
     }
 
-    /// A reader in which a line or record may have at most `limit` bytes, without its separator.
+    /// Creates a reader whose lines and records have at most `limit` bytes, without the separator.
     ///
     /// # Panics
     ///
@@ -114,10 +116,16 @@ impl<R: AsyncRead> StreamReader<R> {
     #[track_caller]
     pub fn with_limit(source: R, limit: usize) -> Self {
         assert!(limit > 0, "a reader's limit is at least one byte");
-        Self { source, unread: ReadBuffer::default(), limit, end: End::Unknown, overlong: None }
+        Self {
+            source,
+            unread: ReadBuffer::default(),
+            limit,
+            state: SourceState::Open,
+            overlong: None,
+        }
     }
 
-    /// Changes how many bytes a line or record may have.
+    /// Changes how many bytes a line or record may have, without its separator.
     ///
     /// # Panics
     ///
@@ -128,26 +136,27 @@ impl<R: AsyncRead> StreamReader<R> {
         self.limit = limit;
     }
 
-    /// Reads what is there, at least one byte and at most `most`; no bytes at the end, or if `most` is
-    /// zero.
+    /// Reads the available bytes, at least one and at most `max`.
+    ///
+    /// No bytes mean EOF, or a `max` of zero.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// Those of the source.
     #[doc(alias = "asyncio.StreamReader.read")]
-    pub async fn read(&mut self, most: usize) -> io::Result<Lease> {
+    pub async fn read(&mut self, max: usize) -> io::Result<Lease> {
         self.begin().await?;
-        if most > 0 && self.unread.is_empty() {
+        if max > 0 && self.unread.is_empty() {
             self.receive().await?;
         }
-        Ok(self.unread.take(most.min(self.unread.front().len())))
+        Ok(self.unread.take(max.min(self.unread.front().len())))
     }
 
-    /// Reads to the end, however much that is: the limit does not bound it.
+    /// Reads all bytes until EOF. The limit does not bound them.
     ///
     /// # Errors
     ///
-    /// The stream's. What came before stays in the reader.
+    /// Those of the source. The bytes before the error stay in the reader.
     #[doc(alias = "asyncio.StreamReader.read(-1)")]
     pub async fn read_to_end(&mut self) -> io::Result<Lease> {
         self.begin().await?;
@@ -159,7 +168,8 @@ impl<R: AsyncRead> StreamReader<R> {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Incomplete`] with what came, if the end comes before, and the stream's.
+    /// [`ReadError::Incomplete`] with the bytes read, if EOF comes first. And the errors of the
+    /// source.
     #[doc(alias = "asyncio.StreamReader.readexactly")]
     pub async fn read_exact(&mut self, count: usize) -> Result<Lease, ReadError> {
         self.begin().await?;
@@ -171,12 +181,13 @@ impl<R: AsyncRead> StreamReader<R> {
         Ok(self.unread.take(count))
     }
 
-    /// What is there, without taking it; waits only if there is nothing. No bytes mean the end.
-    /// [`consume`](Self::consume) takes of it.
+    /// Returns the available bytes without taking them, and waits if there are none.
+    ///
+    /// No bytes mean EOF. [`consume`](Self::consume) takes them.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// Those of the source.
     ///
     /// # Example
     ///
@@ -186,9 +197,9 @@ impl<R: AsyncRead> StreamReader<R> {
     /// /// Skips blanks.
     /// async fn skip(reader: &mut StreamReader) -> std::io::Result<()> {
     ///     loop {
-    ///         let there = reader.fill().await?;
-    ///         let blanks = there.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    ///         let is_over = blanks < there.len() || there.is_empty();
+    ///         let bytes = reader.fill().await?;
+    ///         let blanks = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    ///         let is_over = blanks < bytes.len() || bytes.is_empty();
     ///         reader.consume(blanks);
     ///         if is_over {
     ///             return Ok(());
@@ -205,15 +216,18 @@ impl<R: AsyncRead> StreamReader<R> {
         Ok(self.unread.front())
     }
 
-    /// What is there, as [`fill`](Self::fill) gives it, without waiting: nothing if that would wait.
+    /// Returns the available bytes as [`fill`](Self::fill) does, without waiting: maybe none.
     ///
     /// # Example
     ///
     /// ```
     /// use annulus::net::{StreamReader, StreamWriter};
     ///
-    /// /// Answers all requests that are there before it waits for the answers to be sent.
-    /// async fn answer(reader: &mut StreamReader, writer: &mut StreamWriter) -> std::io::Result<()> {
+    /// /// Answers all available requests before it waits for the answers to be sent.
+    /// async fn answer(
+    ///     reader: &mut StreamReader,
+    ///     writer: &mut StreamWriter,
+    /// ) -> std::io::Result<()> {
     ///     loop {
     ///         let request = reader.read_line().await?;
     ///         writer.write_nowait(&request)?;
@@ -227,70 +241,73 @@ impl<R: AsyncRead> StreamReader<R> {
         self.unread.front()
     }
 
-    /// Takes the first bytes of what is there.
+    /// Takes the first `count` available bytes.
     ///
     /// # Panics
     ///
-    /// If there are fewer.
+    /// If fewer are available.
     #[track_caller]
     pub fn consume(&mut self, count: usize) {
-        assert!(count <= self.unread.len(), "{count} of {} bytes", self.unread.len());
+        assert!(
+            count <= self.unread.len(),
+            "cannot consume {count} of {} bytes",
+            self.unread.len()
+        );
         if count > 0 {
             self.take_over();
         }
         self.unread.discard(count);
     }
 
-    /// Whether the end has come and everything before it has been read. An end that has not been met by
-    /// a read is not known.
+    /// Whether a read has met EOF, and all bytes before it have been read.
     #[doc(alias = "asyncio.StreamReader.at_eof")]
     pub fn at_eof(&self) -> bool {
-        matches!(self.end, End::Met) && self.unread.is_empty()
+        matches!(self.state, SourceState::Eof) && self.unread.is_empty()
     }
 
-    /// What the bytes come from.
+    /// Returns the source.
     pub fn get_ref(&self) -> &R {
         &self.source
     }
 
-    /// Takes the reader apart, into what the bytes come from and what has been received and not read:
-    /// that comes first.
+    /// Returns the source, and the bytes that were received before and have not been read.
     pub fn into_parts(mut self) -> (R, Lease) {
         let rest = self.unread.take(self.unread.len());
         (self.source, rest)
     }
 
-    /// What each call begins with, as most are served from what is there: that must not go on for ever.
+    /// Spends budget at the start of each call: most are served from the buffer, without waiting.
     pub(super) async fn spend(&self) {
         poll_fn(|context| budget::poll_spend(context)).await;
     }
 
-    /// What each call begins with that reads bytes and no records.
+    /// The start of each call that reads bytes, not records.
     async fn begin(&mut self) -> io::Result<()> {
         self.spend().await;
         self.take_over();
         self.skip_overlong().await
     }
 
-    /// Bytes are read that were left of a record beyond the limit: then its end is the caller's matter.
+    /// Forgets an overlong record of which the caller now reads bytes, and so looks for the end
+    /// itself.
     fn take_over(&mut self) {
         if self.overlong.as_ref().is_some_and(|overlong| overlong.is_kept()) {
             self.overlong = None;
         }
     }
 
-    /// Receives more. Whether there was any; if not, it is the end.
+    /// Receives more bytes. Returns whether there were any; none mean EOF.
     pub(super) async fn receive(&mut self) -> io::Result<bool> {
-        if !self.end.may_come()? {
+        if !self.state.is_open()? {
             return Ok(false);
         }
-        self.unread.gather();
+        self.unread.release_lease();
         let received = self.source.recv().await.map(|lease| {
             let is_more = !lease.is_empty();
             self.unread.push(lease);
             is_more
         });
-        self.end.note(received)
+        self.state.note(received)
     }
 
     pub(super) fn incomplete(&mut self, expected: Option<usize>) -> ReadError {
@@ -308,13 +325,13 @@ impl<R: AsyncRead> AsyncRead for StreamReader<R> {
             return BufResult(Err(error), buffer);
         }
         if self.unread.is_empty() && buffer.bytes_total() > 0 {
-            match self.end.may_come() {
+            match self.state.is_open() {
                 Ok(true) => {}
                 outcome => return BufResult(outcome.map(|_| 0), buffer),
             }
             let BufResult(result, buffer) = self.source.read(buffer).await;
-            // The original, not the copy that is kept, is what this returns.
-            drop(self.end.note(result.as_ref().map(|&count| count > 0).map_err(again)));
+            // Keeps a copy of an error, and returns the original.
+            drop(self.state.note(result.as_ref().map(|&count| count > 0).map_err(again)));
             return BufResult(result, buffer);
         }
         let count = buffer.fill_from(self.unread.front());
@@ -328,7 +345,7 @@ impl<R: fmt::Debug> fmt::Debug for StreamReader<R> {
         f.debug_struct("StreamReader")
             .field("source", &self.source)
             .field("unread", &self.unread.len())
-            .field("end", &self.end)
+            .field("state", &self.state)
             .finish()
     }
 }

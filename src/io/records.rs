@@ -1,46 +1,29 @@
-//! Reading up to a separator, and what becomes of a record that is longer than the limit.
+//! Reading up to a separator, within the reader's limit.
 //!
-//! The rest of such a record is never handed out as a record of its own: a peer could pass off as a
-//! line what stands behind 64 KiB of padding. `read_line` discards it as it comes. `read_until`
-//! leaves all of it to be read by other methods, as asyncio's does; if none takes any of it, the next
-//! record is looked for behind its end.
+//! The rest of a record that is longer than the limit is never returned as a record: otherwise a
+//! peer could smuggle in a line after 64 KiB of padding. `read_line` discards it as it arrives.
+//! `read_until` leaves all of it in the reader for other methods, as asyncio's does; if none takes
+//! any of it, the next record is the one after its end.
 
 use std::io;
 
+use super::overlong::Overlong;
 use super::read_buffer::Found;
 use super::{AsyncRead, ReadError, StreamReader};
 use crate::buf::Lease;
 
-/// A record that was longer than the limit, and whose end has not been read.
-#[derive(Debug)]
-pub(super) struct Overlong {
-    /// What ends it.
-    separators: Box<[Box<[u8]>]>,
-    /// Whether all of it is there still, for other methods to read.
-    is_kept: bool,
-}
-
-impl Overlong {
-    fn new(separators: &[&[u8]], is_kept: bool) -> Self {
-        Self { separators: separators.iter().map(|&separator| separator.into()).collect(), is_kept }
-    }
-
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
-    }
-}
-
 impl<R: AsyncRead> StreamReader<R> {
-    /// Reads up to a separator, and the separator.
+    /// Reads up to and including a separator.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Incomplete`] with what came, if the end comes before a separator;
-    /// [`ReadError::LimitOverrun`] if more than the limit comes before one; and the stream's.
+    /// [`ReadError::Incomplete`] with the bytes read, if EOF comes before a separator.
+    /// [`ReadError::LimitOverrun`] if more bytes than the limit come before one. And the errors of
+    /// the source.
     ///
-    /// After a `LimitOverrun` all of the record stays in the reader, to be taken by
-    /// [`read_exact`](Self::read_exact) and the like. If nothing is taken, the next call that reads up
-    /// to a separator discards the record to its end, and reads what comes behind it.
+    /// After a `LimitOverrun` all of the record stays in the reader, where
+    /// [`read_exact`](Self::read_exact) and other methods can take it. If none does, the next call
+    /// that reads up to a separator discards the record to its end, and reads the next one.
     ///
     /// # Panics
     ///
@@ -50,11 +33,11 @@ impl<R: AsyncRead> StreamReader<R> {
         self.read_until_any(&[separator.as_ref()]).await
     }
 
-    /// Like [`read_until`](Self::read_until), for whichever of several separators ends first.
+    /// Like [`read_until`](Self::read_until), up to the first end of any of several separators.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`read_until`](Self::read_until).
     ///
     /// # Panics
     ///
@@ -76,21 +59,22 @@ impl<R: AsyncRead> StreamReader<R> {
             Ok(found) => Ok(self.unread.take(found.end)),
             Err(error) => {
                 if let ReadError::LimitOverrun { .. } = error {
-                    self.overlong = Some(Box::new(Overlong::new(separators, true)));
+                    self.overlong = Some(Overlong::kept(separators));
                 }
                 Err(error)
             }
         }
     }
 
-    /// Reads a line, with its `\n`. At the end what is left of the last line comes without one, and then
-    /// no bytes.
+    /// Reads a line, with its `\n`.
+    ///
+    /// At EOF the last line may come without `\n`; after it, no bytes are returned.
     ///
     /// # Errors
     ///
-    /// [`ReadError::LimitOverrun`] if the line is longer than the limit. Then all of it is discarded,
-    /// also what has not arrived yet: whatever reads next reads what comes behind its `\n`. And the
-    /// stream's.
+    /// [`ReadError::LimitOverrun`] if the line is longer than the limit. Then all of it is
+    /// discarded, including what has not arrived yet: the next read starts after its `\n`. And the
+    /// errors of the source.
     #[doc(alias = "asyncio.StreamReader.readline")]
     pub async fn read_line(&mut self) -> Result<Lease, ReadError> {
         self.spend().await;
@@ -100,8 +84,8 @@ impl<R: AsyncRead> StreamReader<R> {
             Err(ReadError::Incomplete { partial, .. }) => Ok(partial),
             Err(error) => {
                 if let ReadError::LimitOverrun { .. } = error {
-                    let overlong = Box::new(Overlong::new(&[b"\n"], false));
-                    let is_over = self.discard_part(&overlong);
+                    let mut overlong = Overlong::discarded(&[b"\n"]);
+                    let is_over = overlong.discard_part(&mut self.unread);
                     self.overlong = Some(overlong).filter(|_| !is_over);
                 }
                 Err(error)
@@ -112,9 +96,7 @@ impl<R: AsyncRead> StreamReader<R> {
     /// Discards the rest of a record that was longer than the limit.
     pub(super) async fn skip_overlong(&mut self) -> io::Result<()> {
         while let Some(mut overlong) = self.overlong.take() {
-            overlong.is_kept = false;
-            let is_over = self.discard_part(&overlong);
-            if !is_over {
+            if !overlong.discard_part(&mut self.unread) {
                 // Put back before the wait, which may be dropped.
                 self.overlong = Some(overlong);
                 if !self.receive().await? {
@@ -126,20 +108,7 @@ impl<R: AsyncRead> StreamReader<R> {
         Ok(())
     }
 
-    /// Discards what is there of an overlong record. Whether that was all of it.
-    fn discard_part(&mut self, overlong: &Overlong) -> bool {
-        let separators = &overlong.separators;
-        if let Some(found) = self.unread.find(separators, 0) {
-            self.unread.discard(found.end);
-            return true;
-        }
-        // What could be the beginning of a separator stays.
-        let longest = separators.iter().map(|separator| separator.len()).max().unwrap_or(1);
-        self.unread.discard((self.unread.len() + 1).saturating_sub(longest));
-        false
-    }
-
-    /// Receives until one of the separators is there.
+    /// Receives until one of the separators is in the buffer.
     async fn find(&mut self, separators: &[&[u8]]) -> Result<Found, ReadError> {
         let longest = separators.iter().map(|separator| separator.len()).max();
         let longest = longest.expect("there is at least one separator");
@@ -151,7 +120,7 @@ impl<R: AsyncRead> StreamReader<R> {
                 }
                 return Ok(found);
             }
-            // Behind this, what is there could be the beginning of a separator.
+            // The bytes from here on may be the beginning of a separator.
             searched = (self.unread.len() + 1).saturating_sub(longest);
             if searched > self.limit {
                 return Err(ReadError::LimitOverrun { consumed: searched });

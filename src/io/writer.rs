@@ -1,45 +1,48 @@
-//! Writing through a queue that is sent in the background.
+//! Writing through a queue that a background task sends.
 
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
 
 use futures_util::future::LocalBoxFuture;
 
 use super::AsyncWrite;
-use super::goal::Goal;
-use super::write_queue::{CloseMode, ConnectionGuard, WriteQueue};
-use crate::runtime::spawn;
+use super::connection_guard::ConnectionGuard;
+use super::goal::{Goal, PolledGoal};
+use super::write_queue::{CloseMode, WriteQueue};
 use crate::runtime::unsent::UnsentWrites;
+use crate::runtime::spawn;
 use crate::task::{JoinHandle, budget};
 
-/// How many unsent bytes make writers wait, if nobody says otherwise.
-const HIGH: usize = 64 * 1024;
+/// The default for how many unsent bytes make writers wait.
+const DEFAULT_LIMIT: usize = 64 * 1024;
 
-/// Writes to a connection through a queue, which a task of its own sends.
+/// Writes to a connection through a queue, which a background task sends.
 ///
-/// What is written in one turn of the loop goes out at once, however many pieces it came in. While the
-/// peer does not keep up, [`write`](Self::write) and [`drain`](Self::drain) wait, so that the queue stays
-/// bounded; see [`with_limit`](Self::with_limit).
+/// All that is written in one turn of the loop is sent at once, in however many calls it was
+/// written. While the peer does not keep up, [`write`](Self::write) and [`drain`](Self::drain)
+/// wait, so that the queue stays bounded; see [`with_limit`](Self::with_limit).
 ///
-/// Dropped, it ends writing once what is queued has been sent, in the background; a reader of the same
-/// connection goes on. The end of the runtime waits until what was written before has been sent, for
-/// [`Builder::flush_limit`](crate::Builder::flush_limit), by default a second. To be sure that all was
-/// sent, [`flush`](Self::flush) or [`wait_closed`](Self::wait_closed).
+/// When the writer is dropped, the background task sends what is queued and then shuts down the
+/// writing direction; a reader of the same connection continues. The end of the runtime waits for
+/// queued bytes, for at most [`Builder::flush_limit`](crate::Builder::flush_limit), by default a
+/// second. To be sure that all bytes were sent, await [`flush`](Self::flush) or
+/// [`wait_closed`](Self::wait_closed).
 ///
 /// # Errors
 ///
-/// Once bytes that were written are lost, or may be, every method says so each time: with the
-/// connection's error if it failed, with `ConnectionAborted` after [`abort`](Self::abort), and with
-/// `BrokenPipe` if the runtime has ended or what is written to has panicked. Nothing is taken any more
-/// then. The errors keep their kind, [number](crate::raw_os_error) and text.
+/// Once written bytes are lost, or may be, every method returns an error, each time: that of the
+/// connection if it failed, `ConnectionAborted` after [`abort`](Self::abort), and `BrokenPipe` if
+/// the runtime has ended or the connection's writing half has panicked. The writer accepts no more
+/// bytes then. The errors keep their kind, [number](crate::raw_os_error) and text.
 ///
 /// # Cancel safety
 ///
-/// No method loses or repeats a byte when it is dropped: a write has queued either all of its bytes or
-/// none, and what is queued is sent once, in order.
+/// No method loses or repeats a byte when it is dropped: a write has queued either all of its bytes
+/// or none, and queued bytes are sent once, in order.
 ///
 /// # Example
 ///
@@ -65,47 +68,45 @@ const HIGH: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "asyncio.StreamWriter")]
+#[doc(alias = "BufWriter")]
 pub struct StreamWriter<W: AsyncWrite> {
-    pub(super) queue: Rc<WriteQueue<W>>,
-    /// Above so many unsent bytes writers wait, until there are no more than `low`.
-    pub(super) high: usize,
-    pub(super) low: usize,
-    /// What is written to, until there is something to write and so a task.
+    queue: Rc<WriteQueue<W>>,
+    /// The writing half, until the first write starts the task.
     writes_to: Option<W>,
     task: Option<JoinHandle<Option<W>>>,
-    /// What is written to, for what must not wait for the task. It does not keep the connection.
+    /// The connection, for calls that must not wait for the task. It does not keep the connection.
     connection: Option<Weak<dyn Any>>,
-    /// What is waited for by polling, if something is.
-    pub(super) waiting: Option<(Goal, LocalBoxFuture<'static, ()>)>,
+    polled_goal: PolledGoal,
 }
 
 impl<W: AsyncWrite + 'static> StreamWriter<W> {
-    /// A writer with the usual limit of 64 KiB.
+    /// Creates a writer with the default limit of 64 KiB.
     pub fn new(writes_to: W) -> Self {
-        Self::with_limit(writes_to, HIGH)
+        Self::with_limit(writes_to, DEFAULT_LIMIT)
     }
 
-    /// A writer with a limit: a [`write`](Self::write) that would make more than `limit` bytes unsent
-    /// waits until no more than a quarter of that are. So a writer holds no more than its limit, or,
-    /// if a single write is larger than three quarters of that, than a quarter and this write.
+    /// Creates a writer that queues at most `limit` bytes.
+    ///
+    /// A [`write`](Self::write) that would make more than `limit` bytes unsent waits until no more
+    /// than a quarter of that are. A single write of more than three quarters of the limit may
+    /// exceed it: then a quarter of the limit and this write are queued.
     #[doc(alias = "asyncio.WriteTransport.set_write_buffer_limits")]
     pub fn with_limit(writes_to: W, limit: usize) -> Self {
         Self {
-            queue: Rc::default(),
-            high: limit,
-            low: limit / 4,
+            queue: Rc::new(WriteQueue::new(limit)),
             connection: writes_to.connection(),
             writes_to: Some(writes_to),
             task: None,
-            waiting: None,
+            polled_goal: PolledGoal::default(),
         }
     }
 
-    /// Waits for room, and then queues a copy of all of the bytes.
+    /// Waits for room, and then queues a copy of all bytes.
     ///
     /// # Errors
     ///
-    /// Those of the [writer](Self#errors), and `NotConnected` after the end of writing.
+    /// Those of the [writer](Self#errors), and `NotConnected` if the writing direction is shut
+    /// down.
     ///
     /// # Panics
     ///
@@ -113,18 +114,19 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is over, it has queued nothing.
+    /// Dropped before it is ready, it has queued nothing.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.room_for(bytes.as_ref().len()).await?;
         self.write_nowait(bytes)
     }
 
-    /// Queues bytes, however many there are already: whoever uses this bounds the queue by calling
-    /// [`drain`](Self::drain) now and then.
+    /// Queues a copy of all bytes without waiting, whatever the limit.
+    ///
+    /// Call [`drain`](Self::drain) regularly to bound the queue.
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write).
+    /// Those of [`write`](Self::write).
     ///
     /// # Panics
     ///
@@ -136,9 +138,9 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         let bytes = bytes.as_ref();
         if !bytes.is_empty() {
             self.start();
-            // A runtime that is ending ends its new tasks at once.
+            // A runtime that is ending drops new tasks at once.
             self.expect_open()?;
-            self.queue.put(bytes, self.high);
+            self.queue.put(bytes);
         }
         Ok(())
     }
@@ -148,29 +150,32 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
             return Ok(());
         }
         self.queue.failure()?;
-        Err(io::Error::new(io::ErrorKind::NotConnected, "writing has been ended"))
+        Err(io::Error::new(
+            io::ErrorKind::NotConnected,
+            "the writing direction of the connection is shut down",
+        ))
     }
 
-    /// [`write`](Self::write) of several pieces, one after the other.
+    /// Waits for room, and then queues copies of several pieces, one after another.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`write`](Self::write).
     ///
     /// # Cancel safety
     ///
-    /// As there: all pieces have been queued, or none.
+    /// Dropped before it is ready, it has queued nothing.
     #[doc(alias = "asyncio.StreamWriter.writelines")]
     pub async fn write_lines<T: AsRef<[u8]>>(
         &mut self,
         lines: impl IntoIterator<Item = T>,
     ) -> io::Result<()> {
-        // How much they are is not known before they are taken.
+        // Their size is not known in advance.
         self.drain().await?;
         lines.into_iter().try_for_each(|line| self.write_nowait(line))
     }
 
-    /// If too much is unsent, waits until there is room again.
+    /// Waits while more bytes are unsent than the limit allows.
     ///
     /// # Errors
     ///
@@ -180,26 +185,27 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         self.room_for(0).await
     }
 
-    /// Waits until so many bytes may be queued.
+    /// Waits for room for `more` bytes.
     pub(super) async fn room_for(&mut self, more: usize) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
-        self.reached(Goal::Room(more)).await;
+        Goal::Room(more).reached(&self.queue).await;
         self.queue.failure()
     }
 
-    /// Waits until the kernel has taken all that has been written.
+    /// Waits until the kernel has taken all written bytes.
     ///
     /// # Errors
     ///
     /// Those of the [writer](Self#errors).
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
-        self.reached(Goal::Sent).await;
+        Goal::Sent.reached(&self.queue).await;
         self.queue.failure()
     }
 
-    /// Ends writing once all that is queued has been sent: the peer reads to the end, and may still
-    /// write.
+    /// Shuts down the writing direction once all queued bytes have been sent.
+    ///
+    /// The peer reads EOF, and may still write.
     ///
     /// # Panics
     ///
@@ -207,81 +213,85 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
     #[doc(alias = "asyncio.StreamWriter.write_eof")]
     #[track_caller]
     pub fn write_eof(&mut self) {
-        self.queue.finish(CloseMode::Eof);
+        self.queue.close(CloseMode::Eof);
         self.start();
     }
 
-    /// Ends the connection in both directions once all that is queued has been sent: a reader of it
-    /// comes to its end then, also if the peer does not. To go on reading,
-    /// [`write_eof`](Self::write_eof) or drop the writer.
+    /// Closes the connection in both directions once all queued bytes have been sent.
+    ///
+    /// A reader at this end of the connection then reads EOF, even if the peer sends more. To
+    /// continue reading, call [`write_eof`](Self::write_eof) or drop the writer instead.
     #[doc(alias = "asyncio.StreamWriter.close")]
     pub fn close(&mut self) {
-        self.queue.finish(CloseMode::Closed);
+        self.queue.close(CloseMode::Closed);
         self.end_unused();
     }
 
-    /// Waits until the writer has released the connection, after a [`close`](Self::close), an
-    /// [`abort`](Self::abort) or a failure. Before one of those it waits until the connection fails.
+    /// Waits until the writer has released the connection.
+    ///
+    /// It does after a [`close`](Self::close), an [`abort`](Self::abort) or a failure. Before one
+    /// of those, this waits until the connection fails.
     ///
     /// # Errors
     ///
-    /// Those of the [writer](Self#errors), but for its own abort.
+    /// Those of the [writer](Self#errors), except after an abort.
     #[doc(alias = "asyncio.StreamWriter.wait_closed")]
     pub async fn wait_closed(&mut self) -> io::Result<()> {
         poll_fn(|context| budget::poll_spend(context)).await;
-        self.reached(Goal::Closed).await;
+        Goal::Closed.reached(&self.queue).await;
         self.queue.failure_to_close()
     }
 
-    /// Breaks the connection in both directions, at once: what is queued is not sent. The peer finds
-    /// the connection reset; a reader of it here comes to its end.
+    /// Aborts the connection in both directions, at once, without sending queued bytes.
+    ///
+    /// The peer sees a reset; a reader at this end of the connection reads EOF.
     #[doc(alias = "asyncio.WriteTransport.abort")]
     pub fn abort(&mut self) {
-        self.queue.finish(CloseMode::Aborted);
+        self.queue.close(CloseMode::Aborted);
         self.end_unused();
         if let Some(task) = &self.task {
             task.cancel();
         }
     }
 
-    /// Whether it has been closed or aborted, or the connection has failed.
+    /// Whether the writer was closed or aborted, or the connection has failed.
     #[doc(alias = "asyncio.StreamWriter.is_closing")]
     pub fn is_closing(&self) -> bool {
         self.queue.is_closing()
     }
 
-    /// Waits until the kernel has taken all that has been written, and gives back what is written to.
+    /// Waits until the kernel has taken all written bytes, and returns the writing half.
     ///
     /// # Errors
     ///
-    /// Those of the [writer](Self#errors), and `NotConnected` after the end of writing. The connection
-    /// is dropped then.
+    /// Those of the [writer](Self#errors), and `NotConnected` if the writing direction is shut
+    /// down. The connection is then dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the writer is dropped: what is queued is still sent.
+    /// Dropped, it drops the writer: queued bytes are still sent.
     ///
     /// # Example
     ///
     /// ```
     /// use annulus::net::{StreamReader, StreamWriter, TcpStream};
     ///
-    /// /// Makes a stream again of a reader and a writer, and what has been received and not read.
+    /// /// Reunites a reader and a writer, and returns the bytes that have not been read, too.
     /// async fn stream(
     ///     reader: StreamReader,
     ///     writer: StreamWriter,
     /// ) -> std::io::Result<(TcpStream, annulus::buf::Lease)> {
     ///     let write = writer.into_inner().await?;
     ///     let (read, unread) = reader.into_parts();
-    ///     Ok((read.reunite(write).expect("they are of one connection"), unread))
+    ///     Ok((read.reunite(write).expect("both halves are of one connection"), unread))
     /// }
     /// ```
     pub async fn into_inner(mut self) -> io::Result<W> {
         poll_fn(|context| budget::poll_spend(context)).await;
         self.expect_open()?;
-        self.queue.finish(CloseMode::Handed);
+        self.queue.close(CloseMode::HandedOver);
         let handed = match (self.writes_to.take(), &mut self.task) {
-            (Some(writes_to), _) => ConnectionGuard::new(&self.queue, writes_to).hand_out(),
+            (Some(writes_to), _) => ConnectionGuard::new(&self.queue, writes_to).hand_over(),
             // By `&mut`: dropped, this must not cancel the task.
             (None, Some(task)) => task.await.ok().flatten(),
             (None, None) => None,
@@ -290,24 +300,25 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         handed.ok_or_else(failure)
     }
 
-    /// How many bytes have been written and not been taken by the kernel.
+    /// How many written bytes the kernel has not taken yet.
     #[doc(alias = "asyncio.WriteTransport.get_write_buffer_size")]
     pub fn unsent(&self) -> usize {
         self.queue.unsent()
     }
 
-    /// What is written to, as [`AsyncWrite::connection`] gives it, until it is released.
+    /// The connection, as [`AsyncWrite::connection`] returns it, until it is released.
     pub(crate) fn connection(&self) -> Option<Rc<dyn Any>> {
         self.connection.as_ref()?.upgrade()
     }
 
-    /// Does a job on what is written to, after all that has been written before and before all that is
-    /// written afterwards. If it fails, so has the writer.
+    /// Runs a job on the writing half, after earlier writes and before later ones.
+    ///
+    /// If the job fails, so does the writer.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for what was written before, it has done nothing; afterwards the job
-    /// goes on.
+    /// Dropped while it waits for earlier writes, it has done nothing; after that the job
+    /// continues.
     pub(crate) async fn run(
         &mut self,
         job: impl for<'a> FnOnce(&'a mut W) -> LocalBoxFuture<'a, io::Result<()>> + 'static,
@@ -319,11 +330,25 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         self.flush().await
     }
 
+    /// Waits until the writer has released the connection, even after the writer is dropped.
+    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<W> {
+        Goal::Closed.reached(&self.queue)
+    }
+
+    /// Polls for a goal, for the writer's sink.
+    pub(super) fn poll_goal(
+        &mut self,
+        goal: Goal,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.polled_goal.poll(goal, &self.queue, context)
+    }
+
     /// Starts the task, unless there is one.
     #[track_caller]
     fn start(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
-            // Made here: the task may be ended before it is first polled.
+            // Not in the task, which may be dropped before its first poll.
             let guard = ConnectionGuard::new(&self.queue, writes_to);
             self.queue.set_unsent_writes(UnsentWrites::current());
             self.task = Some(spawn(guard.send_all()));
@@ -332,7 +357,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
 }
 
 impl<W: AsyncWrite> StreamWriter<W> {
-    /// Without a task there is nothing to send.
+    /// Releases the connection if there is no task, and so nothing to send.
     fn end_unused(&mut self) {
         if let Some(writes_to) = self.writes_to.take() {
             ConnectionGuard::new(&self.queue, writes_to).end();
@@ -340,12 +365,12 @@ impl<W: AsyncWrite> StreamWriter<W> {
     }
 }
 
-// What is written to is moved only as a whole, into the task.
+// The writing half is never pinned here: it moves into the task.
 impl<W: AsyncWrite> Unpin for StreamWriter<W> {}
 
 impl<W: AsyncWrite> Drop for StreamWriter<W> {
     fn drop(&mut self) {
-        self.queue.finish(CloseMode::Dropped);
+        self.queue.close(CloseMode::Dropped);
         self.end_unused();
     }
 }

@@ -95,7 +95,10 @@ pub fn resume() {
 /// ```
 pub async fn advance(duration: Duration) {
     let driver = context::driver();
-    assert!(driver.is_clock_stopped(), "only a paused clock can be moved: call `pause` before `advance`");
+    assert!(
+        driver.is_clock_stopped(),
+        "only a paused clock can be moved: call `pause` before `advance`"
+    );
     // Tasks that are ready now begin their sleeps at the old time.
     yield_now().await;
     driver.advance_clock(duration);

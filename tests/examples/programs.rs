@@ -605,10 +605,7 @@ mod demonstrations {
         let first = lines.iter().position(|line| line == "number 1 has come to 2").unwrap();
         let second = lines.iter().position(|line| line == "number 0 has come to 24").unwrap();
         assert!(first < second);
-        assert_eq!(
-            lines[lines.len() - 2..],
-            ["endless: cleaned up", "endless: deadline elapsed"]
-        );
+        assert_eq!(lines[lines.len() - 2..], ["endless: cleaned up", "endless: deadline elapsed"]);
     }
 
     #[test]

@@ -438,9 +438,9 @@ fn what_a_record_costs_does_not_depend_on_what_is_behind_it() {
 fn errors_convert_and_say_what_is_the_matter() {
     let error: io::Error = now(reader(&[b"abc"]).read_exact(5)).unwrap_err().into();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-    assert_eq!(error.to_string(), "the stream ended after 3 of 5 bytes");
+    assert_eq!(error.to_string(), "EOF after 3 of 5 bytes");
     let error: io::Error = now(reader(&[b"abc"]).read_until("x")).unwrap_err().into();
-    assert_eq!(error.to_string(), "the stream ended after 3 bytes, without a separator");
+    assert_eq!(error.to_string(), "EOF after 3 bytes, before a separator");
     let error: io::Error = now(limited(1, &[b"abc"]).read_until("x")).unwrap_err().into();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
 }

@@ -455,7 +455,9 @@ fn a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so() {
     // With a little space there are some, with less there may be none.
     let fewest = u16::from(role == "24");
     let fewer = |incident: &_| match incident {
-        Incident::FewerLeases { requested, granted, .. } => granted < requested && *granted >= fewest,
+        Incident::FewerLeases { requested, granted, .. } => {
+            granted < requested && *granted >= fewest
+        }
         _ => false,
     };
     assert!(!incidents.is_empty() && incidents.iter().all(fewer), "{incidents:?}");

@@ -123,10 +123,7 @@ fn of_many_incidents_of_one_kind_some_are_printed_and_all_are_counted() {
     let text = String::from_utf8(output.stderr).unwrap();
     let told = text.lines().filter(|line| line.ends_with("again")).count();
     let counted = text.lines().filter_map(|line| {
-        line.strip_prefix("annulus: and ")?
-            .strip_suffix(" more task panics")?
-            .parse::<usize>()
-            .ok()
+        line.strip_prefix("annulus: and ")?.strip_suffix(" more task panics")?.parse::<usize>().ok()
     });
     assert_eq!(told + counted.sum::<usize>(), COUNT, "{text}");
     assert!((10..COUNT / 2).contains(&told), "{text}");
