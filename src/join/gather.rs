@@ -111,27 +111,23 @@ impl<C: Joinable<Kind>, Kind, const N: usize> Gather<Array<Kind>> for [C; N] {
     }
 }
 
-impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
-where
-    &'a mut C: Joinable<Kind>,
-{
-    type Outputs = <&'a mut C as Joinable<Kind>>::Outputs;
+/// Implements [`Gather`] for borrowed vectors and slices.
+macro_rules! borrowed {
+    ($($all:ty),+) => {$(
+        impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut $all
+        where
+            &'a mut C: Joinable<Kind>,
+        {
+            type Outputs = <&'a mut C as Joinable<Kind>>::Outputs;
 
-    fn gather(self) -> impl Future<Output = Self::Outputs> {
-        <&mut C>::gather(self.iter_mut())
-    }
+            fn gather(self) -> impl Future<Output = Self::Outputs> {
+                <&mut C>::gather(self.iter_mut())
+            }
+        }
+    )+};
 }
 
-impl<'a, C, Kind> Gather<Borrowed<Vector<Kind>>> for &'a mut [C]
-where
-    &'a mut C: Joinable<Kind>,
-{
-    type Outputs = <&'a mut C as Joinable<Kind>>::Outputs;
-
-    fn gather(self) -> impl Future<Output = Self::Outputs> {
-        <&mut C>::gather(self.iter_mut())
-    }
-}
+borrowed!(Vec<C>, [C]);
 
 impl<'a, C, Kind, const N: usize> Gather<Borrowed<Array<Kind>>> for &'a mut [C; N]
 where

@@ -108,29 +108,24 @@ where
     }
 }
 
-impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut Vec<C>
-where
-    &'a mut C: Joinable<Kind, Output = Result<T, E>>,
-{
-    type Values = Vec<T>;
-    type Error = E;
+/// Implements [`TryGather`] for borrowed vectors and slices.
+macro_rules! borrowed {
+    ($($all:ty),+) => {$(
+        impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut $all
+        where
+            &'a mut C: Joinable<Kind, Output = Result<T, E>>,
+        {
+            type Values = Vec<T>;
+            type Error = E;
 
-    fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherFutures::new(self.iter_mut().map(<&mut C>::into_joined))
-    }
+            fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
+                TryGatherFutures::new(self.iter_mut().map(<&mut C>::into_joined))
+            }
+        }
+    )+};
 }
 
-impl<'a, C, Kind, T, E> TryGather<Borrowed<Vector<Kind>>> for &'a mut [C]
-where
-    &'a mut C: Joinable<Kind, Output = Result<T, E>>,
-{
-    type Values = Vec<T>;
-    type Error = E;
-
-    fn try_gather(self) -> impl Future<Output = Result<Vec<T>, E>> {
-        TryGatherFutures::new(self.iter_mut().map(<&mut C>::into_joined))
-    }
-}
+borrowed!(Vec<C>, [C]);
 
 impl<'a, C, Kind, T, E, const N: usize> TryGather<Borrowed<Array<Kind>>> for &'a mut [C; N]
 where
