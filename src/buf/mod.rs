@@ -2,7 +2,8 @@
 //!
 //! The kernel reads and writes a buffer after the call that started the operation has returned, so
 //! a borrowed `&mut [u8]` will not do: its owner could free it while the kernel still writes. An
-//! operation takes the buffer by value instead and returns it beside its result ([`BufResult`]), on errors too:
+//! operation takes the buffer by value instead and returns it beside its result ([`BufResult`]), on
+//! errors too:
 //!
 //! ```no_run
 //! # async fn f(mut stream: annulus::net::TcpStream) -> std::io::Result<()> {

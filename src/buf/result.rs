@@ -23,8 +23,8 @@ use std::io;
 /// # }
 /// ```
 ///
-/// Where an error ends the function anyway, [`into_result`](Self::into_result) is shorter, and `.0` where
-/// the buffer is not needed again:
+/// Where an error ends the function anyway, [`into_result`](Self::into_result) is shorter, and `.0`
+/// where the buffer is not needed again:
 ///
 /// ```no_run
 /// # async fn f(mut stream: annulus::net::TcpStream) -> std::io::Result<()> {
@@ -72,8 +72,8 @@ impl<T, B> BufResult<T, B> {
         BufResult(self.0.map(convert), self.1)
     }
 
-    /// Converts the buffer, whether the operation succeeded or not: `map_buf(Slice::into_inner)` returns
-    /// the whole of a buffer of which a range was used.
+    /// Converts the buffer, whether the operation succeeded or not: `map_buf(Slice::into_inner)`
+    /// returns the whole of a buffer of which a range was used.
     pub fn map_buf<C>(self, convert: impl FnOnce(B) -> C) -> BufResult<T, C> {
         BufResult(self.0, convert(self.1))
     }

@@ -13,8 +13,8 @@ use super::AsyncWrite;
 use super::connection_guard::ConnectionGuard;
 use super::goal::{Goal, PolledGoal};
 use super::write_queue::{CloseMode, WriteQueue};
-use crate::runtime::unsent::UnsentWrites;
 use crate::runtime::spawn;
+use crate::runtime::unsent::UnsentWrites;
 use crate::task::{JoinHandle, budget};
 
 /// The default for how many unsent bytes make writers wait.

@@ -106,9 +106,9 @@
 //!
 //! A guard's destructor ends what the guard began: the drop of a stream closes its connection,
 //! [`CancelOnDrop`] cancels a token, [`ContextGuard`](crate::task::ContextGuard) restores a value,
-//! the drop of a [`TaskSet`] cancels its tasks. Destructors cannot await. Where the end has to be awaited, the
-//! body is an async closure, and the call awaits the end after it: [`task_group`](fn@task_group),
-//! [`timeout_scope`](crate::time::timeout_scope).
+//! the drop of a [`TaskSet`] cancels its tasks. Destructors cannot await. Where the end has to be
+//! awaited, the body is an async closure, and the call awaits the end after it:
+//! [`task_group`](fn@task_group), [`timeout_scope`](crate::time::timeout_scope).
 
 mod all;
 mod as_completed;
