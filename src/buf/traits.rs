@@ -78,8 +78,8 @@ pub unsafe trait IoBuf: Unpin + 'static {
 ///
 /// In addition to the requirements of [`IoBuf`]:
 ///
-/// - [`stable_mut_ptr`](Self::stable_mut_ptr) points to [`bytes_total`](Self::bytes_total) bytes that may be
-///   written, of which the first [`bytes_init`](IoBuf::bytes_init) are initialised.
+/// - [`stable_mut_ptr`](Self::stable_mut_ptr) points to [`bytes_total`](Self::bytes_total) bytes
+///   that may be written, of which the first [`bytes_init`](IoBuf::bytes_init) are initialised.
 /// - The value has exclusive access to that memory, and the pointer and the total stay the same
 ///   under the same conditions.
 #[diagnostic::on_unimplemented(
