@@ -149,8 +149,9 @@ enum Firsts {
 
 impl Firsts {
     fn of<S: AsRef<[u8]>>(separators: &[S]) -> Self {
-        let first =
-            |separator: &S| *separator.as_ref().first().expect("a separator must not be empty");
+        let first = |separator: &S| {
+            *separator.as_ref().first().expect("a separator needs at least one byte")
+        };
         if let [only] = separators {
             return Self::One(first(only));
         }
