@@ -6,6 +6,7 @@ mod case;
 mod completion;
 mod descriptors;
 mod files;
+mod layout;
 mod limits;
 mod links;
 mod listeners;
@@ -31,6 +32,7 @@ use uring_sys_tests::{child, feature};
 const SUBJECTS: &[&[Case]] = &[
     setup::CASES,
     submission::CASES,
+    layout::CASES,
     submission_thread::CASES,
     stable::CASES,
     completion::CASES,
