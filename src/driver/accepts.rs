@@ -8,7 +8,6 @@ use std::task::Waker;
 
 use super::{Driver, Metrics};
 use crate::error::catch_panic;
-use crate::sys::Ring;
 
 #[derive(Default)]
 pub(super) struct Accepts {
@@ -33,7 +32,7 @@ fn increment(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
-impl<R: Ring> Driver<R> {
+impl Driver {
     /// Counts an accept that had to wait because descriptors or memory had run out.
     pub(crate) fn note_accept_stall(&self) {
         increment(&self.accepts.stalls);

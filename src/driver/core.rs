@@ -26,9 +26,9 @@ use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Completion, Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;
 
-pub(super) struct Core<R> {
+pub(super) struct Core {
     /// `None` once closed.
-    queue: Option<SubmissionQueue<R>>,
+    queue: Option<SubmissionQueue>,
     closing: bool,
     /// The ring cannot be entered any more.
     broken: bool,
@@ -37,9 +37,9 @@ pub(super) struct Core<R> {
     bell: RawFd,
 }
 
-impl<R: Ring> Core<R> {
+impl Core {
     /// On a ring whose table, if it has one, has so many places.
-    pub(super) fn new(ring: R, bell: RawFd, file_slots: u32) -> Self {
+    pub(super) fn new(ring: Ring, bell: RawFd, file_slots: u32) -> Self {
         let queue = Some(SubmissionQueue::new(ring));
         let (slots, refusals) = (Slots::with_file_slots(file_slots), Refusals::default());
         Self { queue, closing: false, broken: false, slots, refusals, bell }
@@ -142,7 +142,7 @@ impl<R: Ring> Core<R> {
         }
     }
 
-    fn queue_mut(&mut self) -> &mut SubmissionQueue<R> {
+    fn queue_mut(&mut self) -> &mut SubmissionQueue {
         self.queue.as_mut().expect("entries are queued only while the ring is open")
     }
 
@@ -350,7 +350,7 @@ impl<R: Ring> Core<R> {
     }
 
     /// The ring, while it is open.
-    pub(super) fn ring(&mut self) -> Option<&mut R> {
+    pub(super) fn ring(&mut self) -> Option<&mut Ring> {
         self.queue.as_mut().map(SubmissionQueue::ring)
     }
 
@@ -402,7 +402,7 @@ impl<R: Ring> Core<R> {
     }
 }
 
-impl<R> Drop for Core<R> {
+impl Drop for Core {
     fn drop(&mut self) {
         // If it was not shut, because something panicked on the way there, the kernel may still
         // touch what abandoned operations left.

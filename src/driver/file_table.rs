@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::{Driver, Orphan};
 use crate::sys::errno::ECANCELED;
 use crate::sys::types::{DestinationSlot, Fixed};
-use crate::sys::{Completion, Ring, SubmissionFlags, Wait, opcode};
+use crate::sys::{Completion, SubmissionFlags, Wait, opcode};
 
 /// How long a descriptor is waited for, by a call that blocks the loop. It takes microseconds, unless
 /// the kernel takes nothing at all.
@@ -107,7 +107,7 @@ impl Drop for FileSlot {
     }
 }
 
-impl<R: Ring> Driver<R> {
+impl Driver {
     /// Whether the ring has a table of files.
     pub(crate) fn has_file_table(&self) -> bool {
         self.file_slots > 0

@@ -65,14 +65,15 @@ use timers::Wheel;
 use trimming::{Trimming, trim};
 
 use crate::error::{Incident, IncidentHook, catch_panic};
+use crate::sys::bypass::{Bypass, Bypasses};
+use crate::sys::capabilities::Capabilities;
 use crate::sys::errno::ECANCELED;
-use crate::sys::probe::Capabilities;
-use crate::sys::{Completion, KernelRing, Ring, Submission, Wait};
+use crate::sys::{Completion, Ring, Submission, Wait};
 use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
-pub(crate) struct Driver<R = KernelRing> {
-    core: RefCell<Core<R>>,
+pub(crate) struct Driver {
+    core: RefCell<Core>,
     wheel: RefCell<Wheel>,
     clock: Clock,
     /// Lists to swap with the recording ones, so that neither is ever allocated anew.
@@ -85,6 +86,7 @@ pub(crate) struct Driver<R = KernelRing> {
     file_slots_taken: Cell<u64>,
     file_slot_misses: Cell<u64>,
     capabilities: Capabilities,
+    bypasses: Bypasses,
     multishot_receives: Cell<u64>,
     zero_copy_sends: Cell<u64>,
     send_stalls: Cell<u64>,
@@ -92,27 +94,36 @@ pub(crate) struct Driver<R = KernelRing> {
     incidents: IncidentHook,
 }
 
-/// What a driver is told of itself.
+/// How a driver is configured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// How many timers may fire in one turn. No more than tasks may run, or those that are woken
-    /// would pile up in front of the tasks that wait for the kernel.
+    /// How many timers may fire in one turn: no more than tasks may run, or the woken ones would pile
+    /// up in front of the tasks that wait for the kernel.
     pub(crate) timers_a_turn: usize,
     pub(crate) buffers: BufferSizes,
-    /// How many places the ring's table of files has, if it has one.
+    /// How many file slots the ring has; none if it has no table of files.
     pub(crate) file_slots: u32,
     pub(crate) is_clock_stopped: bool,
 }
 
-impl<R: Ring> Driver<R> {
+impl Default for Settings {
+    fn default() -> Self {
+        let buffers = BufferSizes::default();
+        Self { timers_a_turn: 128, buffers, file_slots: 0, is_clock_stopped: false }
+    }
+}
+
+impl Driver {
     /// A driver on `ring`. A write to the eventfd `bell` ends a wait.
     pub(crate) fn new(
-        ring: R,
+        ring: impl Into<Ring>,
         capabilities: Capabilities,
         bell: RawFd,
         settings: Settings,
         incidents: IncidentHook,
     ) -> Self {
+        let ring = ring.into();
+        let bypasses = ring.allowed_bypasses();
         let clock = Clock::new(settings.is_clock_stopped);
         Self {
             core: RefCell::new(Core::new(ring, bell, settings.file_slots)),
@@ -130,6 +141,7 @@ impl<R: Ring> Driver<R> {
             zero_copy_sends: Cell::new(0),
             send_stalls: Cell::new(0),
             capabilities,
+            bypasses,
             accepts: Accepts::default(),
             incidents,
         }
@@ -142,6 +154,12 @@ impl<R: Ring> Driver<R> {
 
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    /// Whether operations may make system calls of this kind without the ring.
+    #[inline]
+    pub(crate) fn allows(&self, bypass: Bypass) -> bool {
+        self.bypasses.contains(bypass)
     }
 
     /// Queues an operation that completes once and gives its slot. `None` if the driver is closed.
@@ -240,7 +258,7 @@ impl<R: Ring> Driver<R> {
         &self,
         key: Key,
         waker: &Waker,
-        take: impl Fn(&mut Core<R>) -> Option<T>,
+        take: impl Fn(&mut Core) -> Option<T>,
     ) -> Poll<T> {
         let mut fresh = None;
         loop {
@@ -329,7 +347,7 @@ impl<R: Ring> Driver<R> {
 
     /// Whether an operation may be done by a system call now instead of an entry.
     pub(crate) fn may_run_inline(&self) -> bool {
-        !self.inline.is_spent() && !self.is_closing()
+        !self.inline.is_spent() && self.allows(Bypass::Inline) && !self.is_closing()
     }
 
     /// Whether nothing has been done in this turn yet, by an entry or past the ring.

@@ -26,14 +26,14 @@ impl Chain {
     }
 }
 
-pub(super) struct SubmissionQueue<R> {
-    ring: R,
+pub(super) struct SubmissionQueue {
+    ring: Ring,
     /// What waits for room in the ring. Whoever put it here promised to keep its memory.
     backlog: VecDeque<Chain>,
 }
 
-impl<R: Ring> SubmissionQueue<R> {
-    pub(super) fn new(ring: R) -> Self {
+impl SubmissionQueue {
+    pub(super) fn new(ring: Ring) -> Self {
         Self { ring, backlog: VecDeque::new() }
     }
 
@@ -106,7 +106,7 @@ impl<R: Ring> SubmissionQueue<R> {
         self.backlog.shrink_to(2 * self.backlog.len());
     }
 
-    pub(super) fn ring(&mut self) -> &mut R {
+    pub(super) fn ring(&mut self) -> &mut Ring {
         &mut self.ring
     }
 

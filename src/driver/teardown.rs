@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::Driver;
 use crate::error::Incident;
-use crate::sys::{Ring, Wait, saturating_deadline};
+use crate::sys::{Wait, saturating_deadline};
 
 /// How long one wait for cancelled operations lasts before they are cancelled again.
 const ROUND: Duration = Duration::from_millis(50);
 
-impl<R: Ring> Driver<R> {
+impl Driver {
     /// Cancels everything and closes the ring once the kernel has let go. After `patience` it
     /// closes it all the same: what the kernel may still touch is then leaked, and reported.
     pub(crate) fn close(&self, patience: Duration) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::Descriptor;
 use super::shutdown::expect_ended;
 use crate::driver::{Driver, Orphan};
+use crate::sys::bypass::Bypass;
 use crate::sys::errno::ECANCELED;
 use crate::sys::socket::{linger, set_linger, shutdown};
 use crate::sys::types::Fd;
@@ -34,7 +35,7 @@ impl Closing {
     /// the call: its close comes a turn later.
     pub(super) fn announce(&self) {
         let fd = self.descriptor.as_ref().and_then(Descriptor::fd_at_hand);
-        let Some(fd) = fd else { return };
+        let Some(fd) = fd.filter(|_| self.driver.allows(Bypass::Shutdown)) else { return };
         let resets = linger(fd).is_ok_and(|linger| linger.is_some_and(|linger| linger.is_zero()));
         if !resets {
             expect_ended(&shutdown(fd, Shutdown::Both));

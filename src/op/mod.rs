@@ -49,6 +49,8 @@ mod socket;
 #[cfg(test)]
 mod steps;
 mod target;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 use std::future::Future;

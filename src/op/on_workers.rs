@@ -86,8 +86,7 @@ impl Bench {
         });
         let size = BufferSize { count: 4, bytes: 4096 };
         let buffers = BufferSizes { small: size, large: size, own: 4096 };
-        let settings =
-            Settings { timers_a_turn: 128, buffers, file_slots: 0, is_clock_stopped: false };
+        let settings = Settings { buffers, ..Settings::default() };
         let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), settings, hook));
         Self { driver, _bell: bell, incidents, pool: Rc::clone(pool), peers: Vec::new() }
     }

@@ -12,13 +12,14 @@ use super::Socket;
 use crate::driver::Orphan;
 use crate::error::Describe;
 use crate::sys::address::RawAddress;
+use crate::sys::bypass::Bypass;
 use crate::sys::errno::{ECANCELED, ENOTCONN};
 use crate::sys::{Completion, Submission, opcode, socket};
 
 impl Socket {
     /// Ends one direction or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self.fd() {
+        match self.fd_for(Bypass::Shutdown) {
             Ok(fd) => socket::shutdown(fd, how).describe("shutdown"),
             Err(error) if self.driver().is_closing() => Err(error),
             Err(_) => {
@@ -47,7 +48,7 @@ impl Socket {
     /// the peer finds it reset. A shutdown would be heard as an end.
     pub(crate) fn abort(&self) {
         self.note_over();
-        let Ok(fd) = self.fd() else { return self.abort_by_entry() };
+        let Ok(fd) = self.fd_for(Bypass::Shutdown) else { return self.abort_by_entry() };
         if socket::disconnect(fd).is_err() {
             // Linux 6.4 to 6.6 refuse while a kernel worker waits on the socket. Then the close sends
             // the reset, and readers come to their end now. An error means that the connection is gone.

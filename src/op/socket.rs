@@ -21,6 +21,7 @@ use super::{Descriptor, check_loop};
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
+use crate::sys::bypass::Bypass;
 use crate::sys::errno::{EPIPE, is_fatal_to_connection};
 use crate::sys::message::MessageHeader;
 use crate::sys::types::Fd;
@@ -100,6 +101,18 @@ impl Socket {
 
     /// The descriptor of the process, for system calls; see [`Descriptor::fd`].
     pub(crate) fn fd(&self) -> io::Result<&OwnedFd> {
+        self.fd_for(Bypass::Query)
+    }
+
+    /// The descriptor of the process, for system calls of a kind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Descriptor::fd`], and where the ring does not allow such calls.
+    pub(super) fn fd_for(&self, bypass: Bypass) -> io::Result<&OwnedFd> {
+        if !self.driver.allows(bypass) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.descriptor().fd()
     }
 
@@ -117,7 +130,7 @@ impl Socket {
     /// The descriptor for transfers past the ring, if there is one or can be one. For those that are done
     /// again and again it is worth making.
     pub(super) fn call_fd(&self) -> Option<RawFd> {
-        self.fd().ok().map(AsRawFd::as_raw_fd)
+        self.fd_for(Bypass::Inline).ok().map(AsRawFd::as_raw_fd)
     }
 
     /// Remembers that this end has closed or aborted the connection.

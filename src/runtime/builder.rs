@@ -57,11 +57,7 @@ impl Builder {
             batch: None,
             busy_poll: None,
             kernel_workers: None,
-            leases: BufferSizes {
-                small: BufferSize { count: 4096, bytes: 4 * 1024 },
-                large: BufferSize { count: 64, bytes: 256 * 1024 },
-                own: 16 << 20,
-            },
+            leases: BufferSizes::default(),
             direct_descriptors: 0,
             polls_a_turn: 128,
             teardown_limit: Duration::from_secs(5),

@@ -71,3 +71,40 @@ impl BufferRing {
         tail.store(self.tail, Ordering::Release);
     }
 }
+
+/// The consumer's side of a buffer ring, which is the kernel's: for rings that are not the kernel's.
+#[cfg(test)]
+pub(crate) struct Provided {
+    entries: NonNull<BufRingEntry>,
+    count: u16,
+    /// How many buffers have been taken, modulo 2^16.
+    head: u16,
+}
+
+#[cfg(test)]
+impl BufferRing {
+    /// The consumer's side. There is one.
+    ///
+    /// # Safety
+    ///
+    /// The ring outlives it.
+    pub(super) unsafe fn provided(&self) -> Provided {
+        Provided { entries: self.entries(), count: self.count, head: 0 }
+    }
+}
+
+#[cfg(test)]
+impl Provided {
+    /// Takes the first buffer, if there is one: its number, where it begins, and its size.
+    pub(super) fn next(&mut self) -> Option<(u16, *mut u8, usize)> {
+        // SAFETY: the tail is in the ring's first entry, and the ring is alive.
+        let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
+        if self.head == tail.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the index is within the ring, and the tail has passed the entry.
+        let entry = unsafe { self.entries.add(usize::from(self.head & (self.count - 1))).as_ref() };
+        self.head = self.head.wrapping_add(1);
+        Some((entry.bid(), entry.addr() as *mut u8, entry.len() as usize))
+    }
+}

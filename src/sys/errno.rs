@@ -6,6 +6,8 @@ pub(crate) use libc::{
     EACCES, EAFNOSUPPORT, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL, EMFILE, ENFILE,
     ENOBUFS, ENOENT, ENOMEM, ENOSYS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE, ETIME,
 };
+#[cfg(test)]
+pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET};
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
 /// completion of a cancelled operation on a kernel worker carries it.

@@ -13,31 +13,37 @@
 
 pub(crate) mod address;
 mod buffer_ring;
+pub(crate) mod bypass;
+pub(crate) mod capabilities;
 mod completion;
+mod diagnose;
 mod duration;
 mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
+mod flags;
 mod fork;
 pub(crate) mod message;
-pub(crate) mod nonblocking;
-mod page_cache;
 mod pages;
 pub(crate) mod poll;
 pub(crate) mod probe;
 mod ring;
 pub(crate) mod setup;
 pub(crate) mod sigint;
-pub(crate) mod socket;
-pub(crate) mod splice_pipe;
+#[cfg(test)]
+mod sqe;
 
 pub(crate) use buffer_ring::BufferRing;
+#[cfg(test)]
+use buffer_ring::Provided;
+pub(crate) use bypass::{nonblocking, socket, splice_pipe};
 pub(crate) use completion::Completion;
 pub(crate) use duration::{saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};
+pub(crate) use ring::{BUFFER_GROUP, Batch, Entered, Full, KernelRing, Ring, Wait};
 #[cfg(test)]
-pub(crate) use ring::ScriptedRing;
-pub(crate) use ring::{BUFFER_GROUP, Entered, Full, Ring, Wait};
-pub(crate) use ring::{Batch, KernelRing};
+pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
+#[cfg(test)]
+pub(crate) use sqe::{Sqe, Target};

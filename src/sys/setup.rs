@@ -3,16 +3,17 @@
 
 use std::os::fd::AsRawFd;
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use io_uring::{Builder, EnterFlags, IoUring};
 
 use super::KernelRing;
+use super::capabilities::{self, Capabilities};
+use super::diagnose::diagnose;
 use super::duration::millis;
 use super::enter::{Until, enter};
-use super::errno::{EACCES, EINVAL, ENOMEM, ENOSYS, EPERM};
-use super::pages::Pages;
-use super::probe::{self, Capabilities};
+use super::errno::{EINVAL, ENOMEM};
+use super::flags::{Flag, STEPS, STEPS_WITH_THREAD};
 use crate::error::SetupError;
 
 /// The fewest submission entries that a ring is tried with when locked memory is short.
@@ -29,44 +30,6 @@ pub(crate) struct Size {
     /// Completion entries; rounded up to a power of two, at least as many as submissions.
     pub(crate) completions: u32,
 }
-
-/// A set-up flag that makes a ring better but that it can do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flag {
-    /// No indirection between the submission queue and its entries (6.6).
-    NoSubmissionArray,
-    /// Completions are prepared when this thread asks, not when it is interrupted (6.1).
-    DeferTaskrun,
-    /// The kernel may skip locks, since one thread submits (6.0).
-    SingleIssuer,
-    /// No interrupt to prepare completions (5.19); what `DeferTaskrun` does better.
-    CoopTaskrun,
-    /// A bit in shared memory says that completions are waiting to be prepared (5.19).
-    ShowTaskrun,
-    /// A bad entry does not keep the ones behind it from being submitted (5.18).
-    SubmitAll,
-}
-
-/// What is asked for, best first. Each step gives up what the one before it had too much of.
-const STEPS: &[&[Flag]] = {
-    use Flag::{
-        CoopTaskrun, DeferTaskrun, NoSubmissionArray, ShowTaskrun, SingleIssuer, SubmitAll,
-    };
-    &[
-        &[NoSubmissionArray, DeferTaskrun, SingleIssuer, ShowTaskrun, SubmitAll],
-        &[DeferTaskrun, SingleIssuer, ShowTaskrun, SubmitAll],
-        &[SingleIssuer, CoopTaskrun, ShowTaskrun, SubmitAll],
-        &[CoopTaskrun, ShowTaskrun, SubmitAll],
-        &[SubmitAll],
-        &[],
-    ]
-};
-
-/// What is asked for where a thread of the kernel's submits: it also prepares the completions.
-const STEPS_WITH_THREAD: &[&[Flag]] = {
-    use Flag::{NoSubmissionArray, SingleIssuer, SubmitAll};
-    &[&[NoSubmissionArray, SingleIssuer, SubmitAll], &[SingleIssuer, SubmitAll], &[SubmitAll], &[]]
-};
 
 /// A ring, and what is known of it.
 pub(crate) struct NewRing {
@@ -87,9 +50,9 @@ pub(crate) fn kernel_ring(
     submission_thread: Option<Duration>,
 ) -> Result<NewRing, SetupError> {
     let (ring, _) = raw_ring(size, submission_thread)?;
-    probe::require_features(&ring)?;
-    let opcodes = probe::opcodes(&ring)?;
-    probe::require_opcodes(&opcodes)?;
+    capabilities::require_features(&ring)?;
+    let opcodes = capabilities::opcodes(&ring)?;
+    capabilities::require_opcodes(&opcodes)?;
     let mut capabilities = Capabilities::of(&opcodes);
     // While a peer does not take the bytes of such a send, the kernel does not let such a thread end, nor
     // its process, which then not even SIGKILL ends.
@@ -162,39 +125,4 @@ fn builder(size: Size, submission_thread: Option<Duration>, flags: &[Flag]) -> B
         };
     }
     builder
-}
-
-pub(super) fn diagnose(error: io::Error) -> SetupError {
-    match error.raw_os_error() {
-        Some(ENOSYS) => SetupError::NotInKernel,
-        Some(EPERM | EACCES) => match disabled_level() {
-            Some(level @ 1..) => SetupError::Disabled { level },
-            _ => SetupError::Forbidden,
-        },
-        Some(ENOMEM) if !can_map() => SetupError::AddressSpace { limit: limit(libc::RLIMIT_AS) },
-        Some(ENOMEM) => SetupError::LockedMemory { limit: limit(libc::RLIMIT_MEMLOCK) },
-        Some(EINVAL) => {
-            SetupError::TooOld { feature: "a completion queue of its own size", since: "5.5" }
-        }
-        _ => SetupError::Other(error),
-    }
-}
-
-/// The sysctl that switches io_uring off, where the kernel has it (6.6).
-fn disabled_level() -> Option<u8> {
-    fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
-}
-
-/// Whether this process can map as much memory as the smallest ring takes: that fails with the same
-/// number as locking it.
-fn can_map() -> bool {
-    Pages::reserve(64 * 1024).is_ok()
-}
-
-/// A soft limit, if there is one.
-fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the call writes one `rlimit`.
-    let result = unsafe { libc::getrlimit(resource, &mut limit) };
-    (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }

@@ -64,6 +64,16 @@ pub(crate) struct BufferSizes {
     pub(crate) own: usize,
 }
 
+impl Default for BufferSizes {
+    fn default() -> Self {
+        Self {
+            small: BufferSize { count: 4096, bytes: 4 * 1024 },
+            large: BufferSize { count: 64, bytes: 256 * 1024 },
+            own: 16 << 20,
+        }
+    }
+}
+
 /// The buffers of a driver, made when the first is wanted.
 pub(super) struct Buffers {
     sizes: BufferSizes,
@@ -106,7 +116,7 @@ impl Buffers {
     }
 
     /// Takes the buffers back from the kernel. Nothing may be in core.
-    pub(super) fn release(&self, ring: &mut impl Ring) {
+    pub(super) fn release(&self, ring: &mut Ring) {
         if let Some(pools) = self.pools.get() {
             if let Some(picked) = &mut pools.borrow_mut().picked {
                 picked.release(ring);
@@ -132,7 +142,7 @@ impl Buffers {
     }
 }
 
-impl<R: Ring> Driver<R> {
+impl Driver {
     fn pools(&self) -> &RefCell<Pools> {
         self.buffers.pools.get().unwrap_or_else(|| self.make_pools())
     }

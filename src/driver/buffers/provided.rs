@@ -44,7 +44,7 @@ impl ProvidedPool {
     /// # Errors
     ///
     /// If the kernel has no buffer rings (5.19), or there is no memory for one.
-    pub(super) fn register(size: BufferSize, ring: &mut impl Ring) -> io::Result<Self> {
+    pub(super) fn register(size: BufferSize, ring: &mut Ring) -> io::Result<Self> {
         let no_memory = || io::Error::from_raw_os_error(ENOMEM);
         let region = Region::reserve(size).ok_or_else(no_memory)?;
         let (ring, count) = registered(region.count(), ring)?;
@@ -130,7 +130,7 @@ impl ProvidedPool {
     }
 
     /// Takes all back from the kernel. Nothing may be in core.
-    pub(super) fn release(&mut self, ring: &mut impl Ring) {
+    pub(super) fn release(&mut self, ring: &mut Ring) {
         ring.release_buffers();
         self.released = true;
     }
@@ -144,7 +144,7 @@ fn put(ring: &mut BufferRing, region: &Region, buffer: u16) {
 }
 
 /// A ring of buffers with so many places, or with fewer if memory is short.
-fn registered(count: u16, ring: &mut impl Ring) -> io::Result<(BufferRing, u16)> {
+fn registered(count: u16, ring: &mut Ring) -> io::Result<(BufferRing, u16)> {
     // What there is memory for need not be a power of two.
     let mut count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
     loop {
@@ -179,14 +179,19 @@ mod tests {
 
     const COUNT: u16 = 512;
 
-    fn picked(ring: &mut ScriptedRing) -> ProvidedPool {
+    fn ring() -> Ring {
+        let ring = ScriptedRing::with_capacity(8);
         ring.script().has_buffers = true;
+        ring.into()
+    }
+
+    fn picked(ring: &mut Ring) -> ProvidedPool {
         ProvidedPool::register(BufferSize { count: COUNT, bytes: 4096 }, ring).unwrap()
     }
 
     #[test]
     fn buffers_and_their_ring_are_never_freed_while_the_kernel_may_write_to_them() {
-        let mut ring = ScriptedRing::with_capacity(8);
+        let mut ring = ring();
         for is_released in [false, true] {
             let mut picked = picked(&mut ring);
             let memory = Arc::downgrade(picked.shared.region.memory());
@@ -210,7 +215,7 @@ mod tests {
 
     #[test]
     fn no_more_are_in_use_than_twice_what_was_wanted_lately() {
-        let mut ring = ScriptedRing::with_capacity(8);
+        let mut ring = ring();
         let mut picked = picked(&mut ring);
         assert_eq!(picked.in_use(), FIRST);
         use_at_once(&mut picked, 400);

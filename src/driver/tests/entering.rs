@@ -74,7 +74,7 @@ fn a_full_queue_submits_early_and_keeps_the_order() {
     let keys: Vec<_> = (0..5).map(|_| bench.submit()).collect();
     assert_eq!(bench.ring.script().enters.len(), 2);
     bench.driver.turn(false);
-    let taken: Vec<_> = bench.ring.script().taken.iter().map(|&(user_data, _)| user_data).collect();
+    let taken: Vec<_> = bench.ring.script().taken.iter().map(Sqe::user_data).collect();
     assert_eq!(taken, keys.iter().map(|key| key.user_data()).collect::<Vec<_>>());
 }
 
@@ -209,7 +209,7 @@ fn an_entry_never_overtakes_what_waits_for_room() {
     while bench.ring.script().taken.len() < 4 {
         bench.driver.turn(false);
     }
-    let taken: Vec<_> = bench.ring.script().taken.iter().map(|&(user_data, _)| user_data).collect();
+    let taken: Vec<_> = bench.ring.script().taken.iter().map(Sqe::user_data).collect();
     let unattended = Key::UNATTENDED.user_data();
     assert_eq!(taken, [first.user_data(), second.user_data(), unattended, third.user_data()]);
 }

@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 use super::{BufferSize, BufferSizes, Driver, Key, Orphan, Settings};
 use crate::error::Incident;
 use crate::sys::ScriptedRing;
+use crate::sys::capabilities::Capabilities;
 use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
-use crate::sys::probe::Capabilities;
-use crate::sys::{Completion, Wait, opcode};
+use crate::sys::{Completion, Sqe, Wait, opcode};
 
-const NOP: u32 = opcode::Nop::CODE as u32;
-const CANCEL: u32 = opcode::AsyncCancel::CODE as u32;
-const POLL: u32 = opcode::PollAdd::CODE as u32;
+const NOP: u8 = opcode::Nop::CODE;
+const CANCEL: u8 = opcode::AsyncCancel::CODE;
+const POLL: u8 = opcode::PollAdd::CODE;
 
 /// A driver, its ring, a waker that counts, and the incidents reported.
 struct Bench {
-    driver: Driver<ScriptedRing>,
+    driver: Driver,
     ring: ScriptedRing,
     wakes: Arc<Wakes>,
     incidents: Arc<AtomicUsize>,
@@ -42,22 +42,16 @@ impl Wake for Wakes {
 impl Bench {
     fn with_capacity(capacity: usize) -> Self {
         let ring = ScriptedRing::with_capacity(capacity);
+        ring.script().allows_bypasses = true;
         let incidents = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&incidents);
         let hook = Arc::new(move |_: &Incident| {
             counter.fetch_add(1, Relaxed);
         });
-        let capabilities = Capabilities {
-            multishot_accept: true,
-            multishot_recv: true,
-            send_zero_copy: true,
-            install_descriptor: true,
-            cancel_any: false,
-        };
+        let capabilities = Capabilities { cancel_any: false, ..Capabilities::ALL };
         let size = BufferSize { count: 4, bytes: 64 };
         let buffers = BufferSizes { small: size, large: size, own: 4096 };
-        let settings =
-            Settings { timers_a_turn: 128, buffers, file_slots: 0, is_clock_stopped: false };
+        let settings = Settings { buffers, ..Settings::default() };
         let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
     }
@@ -95,8 +89,8 @@ impl Bench {
         late
     }
 
-    fn opcodes_taken(&self) -> Vec<u32> {
-        self.ring.script().taken.iter().map(|&(_, opcode)| opcode).collect()
+    fn opcodes_taken(&self) -> Vec<u8> {
+        self.ring.opcodes()
     }
 }
 

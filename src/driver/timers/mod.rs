@@ -13,10 +13,10 @@ pub(crate) use wheel::TimerKey;
 pub(super) use wheel::Wheel;
 
 use super::Driver;
-use crate::sys::{Ring, Wait};
+use crate::sys::Wait;
 use crate::task::LocalWaker;
 
-impl<R: Ring> Driver<R> {
+impl Driver {
     pub(in crate::driver) fn longest_wait(&self) -> Wait {
         match self.next_deadline() {
             None => Wait::Forever,

@@ -1,4 +1,4 @@
-//! The kernel's ring behind the [`Ring`] seam.
+//! The kernel's ring.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -10,13 +10,14 @@ use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
-use super::{BUFFER_GROUP, Entered, Full, Ring, Wait};
+use super::interface::{BUFFER_GROUP, Entered, Full, Wait};
 use crate::error::{Describe, SetupError};
+use crate::sys::bypass::Bypasses;
+use crate::sys::capabilities::Capabilities;
 use crate::sys::duration::{micros, timespec};
 use crate::sys::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
 use crate::sys::errno::{EEXIST, EINVAL, EOPNOTSUPP};
 use crate::sys::fork::Generation;
-use crate::sys::probe::Capabilities;
 use crate::sys::{BufferRing, Completion, Submission};
 
 /// A ring of the kernel, owned by the thread that made it.
@@ -66,7 +67,7 @@ impl Batch {
 
 impl KernelRing {
     /// Wraps a ring that this thread has just made, and registers its descriptor if it can be.
-    pub(in crate::sys) fn new(ring: IoUring) -> Self {
+    pub(crate) fn new(ring: IoUring) -> Self {
         // Deferred completions are reported only to an enter that asks for events: ask always.
         let mut flags = EnterFlags::GETEVENTS;
         if ring.params().is_feature_no_iowait() {
@@ -127,6 +128,10 @@ impl KernelRing {
         self.register_file_table(count)
             .describe(format_args!("make {count} direct descriptors"))
             .map_err(SetupError::Other)
+    }
+
+    fn register_file_table(&mut self, slots: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_sparse(slots)
     }
 
     /// Lets the kernel use at most so many threads of either kind for what may block, on behalf of this
@@ -216,8 +221,10 @@ impl Drop for KernelRing {
     }
 }
 
-impl Ring for KernelRing {
-    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+/// What the driver asks of any ring; see [`Ring`](super::Ring) for what each does.
+impl KernelRing {
+    #[inline]
+    pub(super) unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
         // SAFETY: the caller keeps the entry's memory valid until its last completion.
         unsafe { queue.push(entry) }.map_err(|_| Full)?;
@@ -226,7 +233,7 @@ impl Ring for KernelRing {
         Ok(())
     }
 
-    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
+    pub(super) unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
         // SAFETY: as for `push`. The tail, which shows entries to the kernel, is stored once: when the
         // queue is dropped.
@@ -236,20 +243,23 @@ impl Ring for KernelRing {
         Ok(())
     }
 
-    fn queued(&mut self) -> usize {
+    #[inline]
+    pub(super) fn queued(&mut self) -> usize {
         // Where there is no queue something is, so that a turn enters and hears of it.
         if self.has_thread { self.pushed } else { self.submission().map_or(1, |queue| queue.len()) }
     }
 
-    fn has_deferred(&mut self) -> bool {
+    #[inline]
+    pub(super) fn has_deferred(&mut self) -> bool {
         self.submission().is_some_and(|queue| queue.taskrun())
     }
 
-    fn is_overflown(&mut self) -> bool {
+    #[inline]
+    pub(super) fn is_overflown(&mut self) -> bool {
         self.submission().is_some_and(|queue| queue.cq_overflow())
     }
 
-    fn enter(&mut self, wait: Wait) -> Entered {
+    pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         if !self.generation.is_present() {
             let outcome = Err(io::Error::from_raw_os_error(EEXIST));
             return Entered { taken: 0, outcome };
@@ -266,33 +276,34 @@ impl Ring for KernelRing {
         }
     }
 
-    unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
         let (address, count) = (buffers.address(), buffers.count());
         let submitter = self.ring.submitter();
         // SAFETY: the caller keeps the memory, which is page-aligned and has so many places.
         unsafe { submitter.register_buf_ring_with_flags(address, count, BUFFER_GROUP, 0) }
     }
 
-    fn release_buffers(&mut self) {
+    pub(super) fn release_buffers(&mut self) {
         // It fails only if there are none.
         let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
     }
 
-    fn register_file_table(&mut self, places: u32) -> io::Result<()> {
-        self.ring.submitter().register_files_sparse(places)
-    }
-
-    fn release_file_table(&mut self) {
+    pub(super) fn release_file_table(&mut self) {
         // It fails only if there is none.
         let _ = self.ring.submitter().unregister_files();
     }
 
-    fn reap(&mut self, mut sink: impl FnMut(Completion)) {
+    pub(super) fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         if self.generation.is_present() {
             for entry in &mut self.ring.completion() {
                 sink(Completion::from(&entry));
             }
         }
+    }
+
+    #[expect(clippy::unused_self, reason = "other rings have a choice")]
+    pub(super) fn allowed_bypasses(&self) -> Bypasses {
+        Bypasses::ALL
     }
 }
 

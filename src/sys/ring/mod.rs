@@ -1,86 +1,105 @@
-//! The seam between the driver and whatever carries out its submissions.
+//! The seam between the driver and what carries out its submissions.
 //!
-//! The driver needs no more of a ring than this trait. It speaks in submission and completion
-//! entries and knows nothing of mapped memory or system calls, so that something other than the
-//! kernel's ring (a portable one, a deterministic one for tests) can stand behind it.
+//! The driver asks no more of a ring than the methods of [`Ring`]: it queues SQEs, enters, and reaps
+//! CQEs, and knows nothing of mapped memory or system calls. Which ring it is on is chosen at run time,
+//! so every operation runs on every ring. An enum and not a trait object: nearly always it is the
+//! kernel's ring, and a branch that is predicted costs less than a call through a pointer.
+//!
+//! A further ring (a portable one, a simulated one) is a variant here and a file beside [`kernel`] with
+//! the same methods. It reads what it is asked through [`Sqe`](super::Sqe). And because operations also
+//! make system calls of their own on the descriptors that a ring hands out, it says which of them work
+//! there ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
 
+mod interface;
 mod kernel;
 #[cfg(test)]
 mod scripted;
 
 use std::io;
-use std::time::Duration;
 
+pub(crate) use interface::{BUFFER_GROUP, Entered, Full, Wait};
 pub(crate) use kernel::{Batch, KernelRing};
 #[cfg(test)]
-pub(crate) use scripted::ScriptedRing;
+pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
 
+use super::bypass::Bypasses;
 use super::{BufferRing, Completion, Submission};
 
-/// How long [`Ring::enter`] may stay away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Submit and collect what is there; do not wait.
-    No,
-    /// Wait until something completes, or as much as the ring was told to wait for, but no longer
-    /// than this.
-    AtMost(Duration),
-    /// Wait until something completes, or as much as the ring was told to wait for.
-    Forever,
-    /// Wait until one thing completes, whatever the ring was told to wait for, but no longer than
-    /// this.
-    ForOne(Duration),
-}
-
-/// What an enter has done.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    /// How many entries were taken, which may be fewer than were queued. Entries may have been
-    /// taken even if the call failed: a kernel thread takes them whenever it likes.
-    pub(crate) taken: usize,
-    /// How the call itself ended, as `io_uring_enter(2)`. What was not taken stays queued.
-    pub(crate) outcome: io::Result<()>,
-}
-
-/// The name of the buffers of a ring, in entries that let the kernel pick one.
-pub(crate) const BUFFER_GROUP: u16 = 0;
-
-/// The submission queue has no room: enter first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full;
-
 /// A submission queue and a completion queue.
-pub(crate) trait Ring {
-    /// Queues an entry. It reaches the kernel with the next [`enter`](Self::enter).
+#[cfg_attr(test, expect(clippy::large_enum_variant, reason = "nearly always it is the large one"))]
+pub(crate) enum Ring {
+    Kernel(KernelRing),
+    /// Does what a test tells it to.
+    #[cfg(test)]
+    Scripted(ScriptedRing),
+}
+
+/// Calls the method of the ring that this is.
+macro_rules! on_each {
+    ($this:ident, $ring:ident => $call:expr) => {
+        match $this {
+            Self::Kernel($ring) => $call,
+            #[cfg(test)]
+            Self::Scripted($ring) => $call,
+        }
+    };
+}
+
+impl Ring {
+    /// Queues an SQE. It reaches the kernel with the next [`enter`](Self::enter).
     ///
     /// # Safety
     ///
-    /// All memory that the entry points to stays valid, and is not touched by anyone else, until
-    /// the entry's last completion has been reaped.
-    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full>;
+    /// All memory that the SQE points to stays valid, and nothing else accesses it, until its last
+    /// completion has been reaped.
+    #[inline]
+    pub(crate) unsafe fn push(&mut self, sqe: &Submission) -> Result<(), Full> {
+        // SAFETY: passed on by the caller.
+        unsafe { on_each!(self, ring => ring.push(sqe)) }
+    }
 
-    /// Queues entries that are linked: all of them, or none if there is not room for all. They become
-    /// visible together, so that a kernel thread never takes one without the next.
+    /// Queues linked SQEs: all of them, or none if there is not room for all. They become visible
+    /// together, so that a kernel thread never takes one without the next.
     ///
     /// # Safety
     ///
     /// As for [`push`](Self::push), for each.
-    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full>;
+    pub(crate) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
+        // SAFETY: passed on by the caller.
+        unsafe { on_each!(self, ring => ring.push_all(sqes)) }
+    }
 
-    /// How many entries are queued and not yet submitted.
-    fn queued(&mut self) -> usize;
+    /// How many SQEs are queued and not yet submitted.
+    #[inline]
+    pub(crate) fn queued(&mut self) -> usize {
+        on_each!(self, ring => ring.queued())
+    }
 
     /// Whether the kernel has finished work whose completions only an enter will report.
-    fn has_deferred(&mut self) -> bool;
+    #[inline]
+    pub(crate) fn has_deferred(&mut self) -> bool {
+        on_each!(self, ring => ring.has_deferred())
+    }
 
     /// Whether completions that found no room in the completion queue wait for an enter.
-    fn is_overflown(&mut self) -> bool;
+    #[inline]
+    pub(crate) fn is_overflown(&mut self) -> bool {
+        on_each!(self, ring => ring.is_overflown())
+    }
 
     /// Submits everything queued, then waits as told.
-    fn enter(&mut self, wait: Wait) -> Entered;
+    #[inline]
+    pub(crate) fn enter(&mut self, wait: Wait) -> Entered {
+        on_each!(self, ring => ring.enter(wait))
+    }
 
-    /// Lets the ring put received bytes into the buffers of this one, for entries that name
-    /// [`BUFFER_GROUP`]. At most once.
+    /// Hands every completion in the completion queue to `sink` and frees its entry there.
+    #[inline]
+    pub(crate) fn reap(&mut self, sink: impl FnMut(Completion)) {
+        on_each!(self, ring => ring.reap(sink));
+    }
+
+    /// Provides buffers, for SQEs that name [`BUFFER_GROUP`]. At most once.
     ///
     /// # Safety
     ///
@@ -88,23 +107,37 @@ pub(crate) trait Ring {
     ///
     /// # Errors
     ///
-    /// If there is no such thing, or no memory for it.
-    unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()>;
+    /// If the ring has no provided buffers, or no memory for them.
+    pub(crate) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+        // SAFETY: passed on by the caller.
+        unsafe { on_each!(self, ring => ring.register_buffers(buffers)) }
+    }
 
-    /// Takes the buffers back, when no entry that names them is in flight any more.
-    fn release_buffers(&mut self);
+    /// Takes the buffers back, when no SQE that names them is in flight any more.
+    pub(crate) fn release_buffers(&mut self) {
+        on_each!(self, ring => ring.release_buffers());
+    }
 
-    /// Makes a table of so many places, in which files may stand instead of having descriptors of the
-    /// process. At most once.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such thing, or if these are more than the process may have open files.
-    fn register_file_table(&mut self, places: u32) -> io::Result<()>;
+    /// Closes the files in the table, when no SQE that names a file slot is in flight any more.
+    pub(crate) fn release_file_table(&mut self) {
+        on_each!(self, ring => ring.release_file_table());
+    }
 
-    /// Closes what stands in the table, when no entry that names a place is in flight any more.
-    fn release_file_table(&mut self);
+    /// Which system calls may be made on the descriptors of this ring without it. Never changes.
+    pub(crate) fn allowed_bypasses(&self) -> Bypasses {
+        on_each!(self, ring => ring.allowed_bypasses())
+    }
+}
 
-    /// Hands every completion in the completion queue to `sink` and frees its place.
-    fn reap(&mut self, sink: impl FnMut(Completion));
+impl From<KernelRing> for Ring {
+    fn from(ring: KernelRing) -> Self {
+        Self::Kernel(ring)
+    }
+}
+
+#[cfg(test)]
+impl From<ScriptedRing> for Ring {
+    fn from(ring: ScriptedRing) -> Self {
+        Self::Scripted(ring)
+    }
 }

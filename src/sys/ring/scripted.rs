@@ -1,20 +1,36 @@
 //! A ring that does what a test tells it to, behind the same seam as the kernel's.
+//!
+//! It takes SQEs, writes them down, and completes them when and how the test says, in any order. A test
+//! reads what it was asked ([`Sqe`]), puts bytes where an SQE wants them, and selects provided buffers as
+//! the kernel does. No system call bypasses it unless the script allows that, so that every step of an
+//! operation is an SQE.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::{io, slice};
 
-use crate::sys::{BufferRing, Completion, Entered, Full, Ring, Submission, Wait, opcode};
+use super::interface::{Entered, Full, Wait};
+use crate::sys::bypass::Bypasses;
+use crate::sys::{BufferRing, Completion, Provided, Sqe, Submission, opcode};
+
+/// `IORING_CQE_F_BUFFER`: a provided buffer was selected.
+const SELECTED: u32 = 1;
+/// `IORING_CQE_F_MORE`: the SQE will complete again.
+const MORE: u32 = 1 << 1;
+/// `IORING_CQE_F_SOCK_NONEMPTY`: the socket has more bytes.
+pub(crate) const NONEMPTY: u32 = 1 << 2;
+/// `IORING_CQE_F_NOTIF`: a zero-copy send is done with its memory.
+pub(crate) const NOTIFICATION: u32 = 1 << 3;
 
 /// What has happened to the ring, and what it is to do next.
 #[derive(Default)]
 pub(crate) struct Script {
     capacity: usize,
     queue: VecDeque<Submission>,
-    /// User data and opcode of the entries taken, in order.
-    pub(crate) taken: Vec<(u64, u32)>,
-    /// How many entries each enter took; with a thread, how many became visible to it at once.
+    /// The SQEs taken, in order.
+    pub(crate) taken: Vec<Sqe>,
+    /// How many SQEs each enter took; with a thread, how many became visible to it at once.
     pub(crate) batches: Vec<usize>,
     /// What the next reaping finds.
     pub(crate) completions: VecDeque<Completion>,
@@ -28,18 +44,22 @@ pub(crate) struct Script {
     pub(crate) answers_cancels: bool,
     /// Whether everything else but polls does.
     pub(crate) completes_at_once: bool,
-    /// Whether buffers can be registered. None is ever picked.
+    /// Whether buffers can be registered.
     pub(crate) has_buffers: bool,
-    /// Whether a kernel thread takes entries as soon as they are visible.
+    /// Those that were.
+    buffers: Option<Provided>,
+    /// Whether a kernel thread takes SQEs as soon as they are visible.
     pub(crate) has_thread: bool,
     /// Whether that thread is busy, and takes them only when an enter waits for room.
     pub(crate) is_thread_busy: bool,
-    /// Entries pushed since the last enter, which count as queued though the thread may have them.
+    /// Whether operations may make system calls without the ring.
+    pub(crate) allows_bypasses: bool,
+    /// SQEs pushed since the last enter, which count as queued though the thread may have them.
     pushed: usize,
 }
 
 impl Script {
-    /// Entries become visible to the kernel.
+    /// SQEs become visible to the kernel.
     fn publish(&mut self, entries: &[Submission]) -> Result<(), Full> {
         if self.capacity - self.queue.len() < entries.len() {
             return Err(Full);
@@ -56,16 +76,15 @@ impl Script {
     fn take(&mut self) -> usize {
         let entries: Vec<_> = self.queue.drain(..).collect();
         self.batches.push(entries.len());
-        for entry in &entries {
-            let (user_data, opcode) = (entry.get_user_data(), entry.get_opcode());
-            self.taken.push((user_data, opcode));
-            let completes = match opcode as u8 {
+        for sqe in entries.iter().map(Sqe::of) {
+            self.taken.push(*sqe);
+            let completes = match sqe.opcode() {
                 opcode::AsyncCancel::CODE => self.answers_cancels,
                 opcode::PollAdd::CODE => false,
                 _ => self.completes_at_once,
             };
             if completes {
-                self.completions.push_back(Completion::new(user_data, 0, 0));
+                self.completions.push_back(Completion::new(sqe.user_data(), 0, 0));
             }
         }
         entries.len()
@@ -76,6 +95,7 @@ impl Script {
 #[derive(Clone)]
 pub(crate) struct ScriptedRing(Rc<RefCell<Script>>);
 
+/// What a test does with it.
 impl ScriptedRing {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Rc::new(RefCell::new(Script { capacity, ..Script::default() })))
@@ -85,38 +105,98 @@ impl ScriptedRing {
         self.0.borrow_mut()
     }
 
-    /// Lets the nth entry that was taken complete.
+    /// Completes the nth SQE that was taken.
     pub(crate) fn complete(&self, nth: usize, result: i32, more: bool) {
-        const MORE: u32 = 2;
-        let (user_data, _) = self.script().taken[nth];
-        let completion = Completion::new(user_data, result, if more { MORE } else { 0 });
-        self.script().completions.push_back(completion);
+        self.complete_flagged(nth, result, if more { MORE } else { 0 });
+    }
+
+    /// Completes the nth SQE that was taken, with these flags of CQEs.
+    pub(crate) fn complete_flagged(&self, nth: usize, result: i32, flags: u32) {
+        let mut script = self.script();
+        let user_data = script.taken[nth].user_data();
+        script.completions.push_back(Completion::new(user_data, result, flags));
+    }
+
+    /// Completes the nth SQE that was taken, a receive, with bytes that it has room for.
+    pub(crate) fn receive(&self, nth: usize, bytes: &[u8]) {
+        self.receive_flagged(nth, bytes, 0);
+    }
+
+    /// [`receive`](Self::receive) with flags. Where the SQE lets the kernel select a buffer, the next one is
+    /// selected.
+    pub(crate) fn receive_flagged(&self, nth: usize, bytes: &[u8], flags: u32) {
+        let sqe = self.taken(nth);
+        let selected = sqe.buffer_group().map(|_| self.select());
+        let (start, room) = match selected {
+            Some((_, start, room)) => (start, room),
+            None => (sqe.address() as *mut u8, sqe.length() as usize),
+        };
+        assert!(bytes.len() <= room, "{} bytes do not fit into {room}", bytes.len());
+        // SAFETY: the memory is that of an SQE which has not completed, or of a buffer that is provided.
+        unsafe { start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        let buffer = selected.map_or(0, |(number, ..)| u32::from(number) << 16 | SELECTED);
+        self.complete_flagged(nth, bytes.len() as i32, flags | buffer);
+    }
+
+    /// [`receive`](Self::receive) of an SQE that will complete again.
+    pub(crate) fn receive_more(&self, nth: usize, bytes: &[u8]) {
+        self.receive_flagged(nth, bytes, MORE);
+    }
+
+    /// Fails the nth SQE that was taken after a provided buffer has been selected for it.
+    pub(crate) fn fail_with_buffer(&self, nth: usize, errno: i32) {
+        let (number, ..) = self.select();
+        self.complete_flagged(nth, -errno, u32::from(number) << 16 | SELECTED);
+    }
+
+    /// What the nth SQE that was taken would send. It has not completed.
+    pub(crate) fn outgoing(&self, nth: usize) -> Vec<u8> {
+        let sqe = self.taken(nth);
+        // SAFETY: the memory is that of an SQE which has not completed.
+        unsafe { slice::from_raw_parts(sqe.address() as *const u8, sqe.length() as usize) }.to_vec()
+    }
+
+    /// Takes the first of the provided buffers: its number, where it begins, and its size.
+    fn select(&self) -> (u16, *mut u8, usize) {
+        let mut script = self.script();
+        script.buffers.as_mut().and_then(Provided::next).expect("a buffer is provided")
+    }
+
+    /// The nth SQE that was taken.
+    pub(crate) fn taken(&self, nth: usize) -> Sqe {
+        self.script().taken[nth]
+    }
+
+    /// The opcodes of the SQEs taken.
+    pub(crate) fn opcodes(&self) -> Vec<u8> {
+        self.script().taken.iter().map(Sqe::opcode).collect()
     }
 }
 
-impl Ring for ScriptedRing {
-    unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+/// What the driver does with it.
+impl ScriptedRing {
+    pub(super) unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
         self.script().publish(slice::from_ref(entry))
     }
 
-    unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
+    pub(super) unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
         self.script().publish(entries)
     }
 
-    fn queued(&mut self) -> usize {
+    pub(super) fn queued(&mut self) -> usize {
         let script = self.script();
         if script.has_thread { script.pushed } else { script.queue.len() }
     }
 
-    fn has_deferred(&mut self) -> bool {
+    pub(super) fn has_deferred(&mut self) -> bool {
         self.script().deferred
     }
 
-    fn is_overflown(&mut self) -> bool {
+    pub(super) fn is_overflown(&mut self) -> bool {
         self.script().overflown
     }
 
-    fn enter(&mut self, wait: Wait) -> Entered {
+    pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         let mut script = self.script();
         script.enters.push(wait);
         let refusal = script.refusals.pop_front();
@@ -135,20 +215,27 @@ impl Ring for ScriptedRing {
         Entered { taken, outcome }
     }
 
-    unsafe fn register_buffers(&mut self, _buffers: &BufferRing) -> io::Result<()> {
-        let has_buffers = self.script().has_buffers;
-        has_buffers.then_some(()).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+        let mut script = self.script();
+        if !script.has_buffers {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // SAFETY: the caller keeps the buffer ring until it is released, or for ever.
+        script.buffers = Some(unsafe { buffers.provided() });
+        Ok(())
     }
 
-    fn release_buffers(&mut self) {}
-
-    fn register_file_table(&mut self, _places: u32) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn release_buffers(&mut self) {
+        self.script().buffers = None;
     }
 
-    fn release_file_table(&mut self) {}
+    pub(super) fn release_file_table(&mut self) {}
 
-    fn reap(&mut self, mut sink: impl FnMut(Completion)) {
+    pub(super) fn allowed_bypasses(&self) -> Bypasses {
+        if self.0.borrow().allows_bypasses { Bypasses::ALL } else { Bypasses::NONE }
+    }
+
+    pub(super) fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         let completions: Vec<_> = self.script().completions.drain(..).collect();
         completions.into_iter().for_each(&mut sink);
     }

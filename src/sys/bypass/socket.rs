@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::address::RawAddress;
-pub(crate) use super::address::family;
-use super::duration::seconds;
+use crate::sys::address::RawAddress;
+pub(crate) use crate::sys::address::family;
+use crate::sys::duration::seconds;
 
 pub(crate) use libc::{
     IP_BIND_ADDRESS_NO_PORT, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_UNICAST_HOPS,

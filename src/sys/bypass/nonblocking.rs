@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use super::Completion;
-use super::message::MessageHeader;
+use crate::sys::Completion;
+use crate::sys::message::MessageHeader;
 
 /// Receives what is there, at most `length` bytes. `None` if the call would have to wait. If it
 /// fills the memory, the completion says that there may be more.

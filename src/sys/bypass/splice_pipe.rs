@@ -5,9 +5,9 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use super::Completion;
 use super::nonblocking::{outcome, unless_it_waits};
 use super::page_cache::is_cached;
+use crate::sys::Completion;
 
 pub(crate) struct SplicePipe {
     read: OwnedFd,

@@ -1,0 +1,3 @@
+//! Tests of operations from within.
+
+mod scripted;

@@ -1,0 +1,192 @@
+//! Accepting: one SQE for many connections, or one for each, into file slots.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+use crate::op::{Accepted, Acceptor};
+use crate::sys::errno::{ECANCELED, ECONNABORTED, EMFILE};
+
+const ACCEPT: u8 = opcode::Accept::CODE;
+
+/// A descriptor for a completion to hand out, and the end that sees it closed.
+fn connection() -> (i32, UnixStream) {
+    let (near, far) = UnixStream::pair().unwrap();
+    far.set_nonblocking(true).unwrap();
+    (near.into_raw_fd(), far)
+}
+
+fn is_closed(mut far: &UnixStream) -> bool {
+    match far.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            false
+        }
+    }
+}
+
+fn acceptor(bench: &Bench, is_direct: bool) -> Acceptor {
+    Acceptor::new(Rc::clone(&bench.driver), some_fd(), 4, is_direct)
+}
+
+fn poll_accept(bench: &Bench, acceptor: &mut Acceptor) -> Poll<io::Result<Accepted>> {
+    let waker = bench.waker();
+    let accepted = acceptor.poll_accept(&mut Context::from_waker(&waker));
+    bench.turn();
+    accepted
+}
+
+fn accept(bench: &Bench, acceptor: &mut Acceptor) -> io::Result<Accepted> {
+    match poll_accept(bench, acceptor) {
+        Poll::Ready(accepted) => accepted,
+        Poll::Pending => panic!("no connection has come; taken: {:?}", bench.opcodes()),
+    }
+}
+
+#[test]
+fn one_accept_brings_many_connections() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, false);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let (first, second) = (connection(), connection());
+    bench.ring.complete(0, first.0, true);
+    bench.ring.complete(0, second.0, true);
+    bench.turn();
+    for (fd, far) in [first, second] {
+        let accepted = accept(&bench, &mut acceptor).unwrap();
+        let taken = accepted.descriptor.into_fd().unwrap().into_raw_fd();
+        assert_eq!(taken, fd);
+        assert!(!is_closed(&far));
+    }
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    assert_eq!(bench.opcodes(), [ACCEPT]);
+}
+
+#[test]
+fn an_accept_that_ends_with_an_error_reports_it_and_is_armed_again() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, false);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let (fd, far) = connection();
+    bench.ring.complete(0, fd, true);
+    bench.ring.complete(0, -EMFILE, false);
+    bench.turn();
+    drop(accept(&bench, &mut acceptor).unwrap());
+    assert!(is_closed(&far), "a dropped connection is closed");
+    assert_eq!(errno(accept(&bench, &mut acceptor)), Some(EMFILE));
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    assert_eq!(bench.opcodes(), [ACCEPT, ACCEPT]);
+}
+
+/// The kernel may end a multishot accept with a connection, as when completions overflow.
+#[test]
+fn an_accept_that_ends_with_a_connection_delivers_it_and_is_armed_again() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, false);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let (fd, _far) = connection();
+    bench.ring.complete(0, fd, false);
+    bench.turn();
+    assert!(accept(&bench, &mut acceptor).is_ok());
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    assert_eq!(bench.opcodes(), [ACCEPT, ACCEPT]);
+}
+
+#[test]
+fn connections_that_arrive_after_the_listener_was_dropped_are_closed() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, false);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let (early, late) = (connection(), connection());
+    bench.ring.complete(0, early.0, true);
+    bench.turn();
+    drop(acceptor);
+    bench.turn();
+    assert_eq!(bench.opcodes(), [ACCEPT, CANCEL]);
+    assert!(!is_closed(&early.1), "it is settled in order, with the last completion");
+    bench.ring.complete(0, late.0, true);
+    bench.ring.complete(0, -ECANCELED, false);
+    bench.turn();
+    assert!(is_closed(&early.1) && is_closed(&late.1));
+}
+
+#[test]
+fn a_connection_that_no_task_awaits_is_the_next_to_be_accepted() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, true);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    // The task that awaited it is gone; the accept stays.
+    assert_eq!(bench.opcodes(), [ACCEPT]);
+    bench.ring.complete(0, 0, false);
+    bench.turn();
+    assert!(accept(&bench, &mut acceptor).is_ok());
+    assert_eq!(bench.opcodes()[..1], [ACCEPT], "nothing was cancelled");
+}
+
+#[test]
+fn a_direct_accept_names_its_file_slot_and_a_dropped_connection_frees_it() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, true);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let slot = bench.taken(0).file_index();
+    assert!(slot.is_some());
+    bench.ring.complete(0, 0, false);
+    bench.turn();
+    let accepted = accept(&bench, &mut acceptor).unwrap();
+    assert_eq!(bench.driver.metrics().direct_descriptor_misses, 0);
+    drop(accepted);
+    bench.turn();
+    let last = bench.taken(bench.opcodes().len() - 1);
+    assert_eq!((last.opcode(), last.file_index()), (CLOSE, slot));
+}
+
+#[test]
+fn a_direct_accept_that_fails_gives_its_file_slot_back_and_the_next_goes_on() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, true);
+    // More failures than there are file slots.
+    for _ in 0..5 {
+        assert!(poll_accept(&bench, &mut acceptor).is_pending());
+        let nth = bench.opcodes().iter().rposition(|&opcode| opcode == ACCEPT).unwrap();
+        assert!(bench.taken(nth).file_index().is_some());
+        bench.ring.complete(nth, -ECONNABORTED, false);
+        bench.turn();
+        assert_eq!(errno(accept(&bench, &mut acceptor)), Some(ECONNABORTED));
+        bench.turn();
+        let close = bench.opcodes().iter().rposition(|&opcode| opcode == CLOSE).unwrap();
+        bench.ring.complete(close, 0, false);
+        bench.turn();
+    }
+}
+
+#[test]
+fn a_direct_accept_without_a_free_file_slot_takes_an_ordinary_descriptor_and_counts_it() {
+    let bench = Bench::new();
+    let _taken = [bench.file_slot(), bench.file_slot()];
+    let mut acceptor = acceptor(&bench, true);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    assert_eq!(bench.taken(0).file_index(), None);
+    let (fd, far) = connection();
+    bench.ring.complete(0, fd, false);
+    bench.turn();
+    drop(accept(&bench, &mut acceptor).unwrap());
+    assert!(is_closed(&far));
+    assert_eq!(bench.driver.metrics().direct_descriptor_misses, 1);
+}
+
+#[test]
+fn a_direct_connection_that_arrives_after_the_listener_was_dropped_is_closed() {
+    let bench = Bench::new();
+    let mut acceptor = acceptor(&bench, true);
+    assert!(poll_accept(&bench, &mut acceptor).is_pending());
+    let slot = bench.taken(0).file_index();
+    drop(acceptor);
+    bench.turn();
+    bench.ring.complete(0, 0, false);
+    bench.turn();
+    bench.turn();
+    let last = bench.taken(bench.opcodes().len() - 1);
+    assert_eq!((last.opcode(), last.file_index()), (CLOSE, slot));
+}

@@ -1,0 +1,35 @@
+//! What a ring is asked, and what it answers.
+
+use std::io;
+use std::time::Duration;
+
+/// How long an enter may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Submit and collect what has completed; do not wait.
+    No,
+    /// Wait for a completion, or for as many as the ring was told to wait for, but no longer than
+    /// this.
+    AtMost(Duration),
+    /// Wait for a completion, or for as many as the ring was told to wait for.
+    Forever,
+    /// Wait for one completion, however many the ring was told to wait for, but no longer than this.
+    ForOne(Duration),
+}
+
+/// What an enter has done.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// How many SQEs were taken, which may be fewer than were queued. SQEs may have been taken even
+    /// if the call failed: a kernel thread takes them at any time.
+    pub(crate) taken: usize,
+    /// The outcome of the call itself, as of `io_uring_enter(2)`. What was not taken stays queued.
+    pub(crate) outcome: io::Result<()>,
+}
+
+/// The group of the provided buffers, in SQEs that let the kernel select one.
+pub(crate) const BUFFER_GROUP: u16 = 0;
+
+/// The submission queue has no room: enter first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
