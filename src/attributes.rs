@@ -30,7 +30,7 @@ use crate::runtime::Builder;
 /// ```
 /// use annulus::Builder;
 ///
-/// #[annulus::main(builder = Builder::new().polls_a_turn(16))]
+/// #[annulus::main(builder = Builder::new().max_polls_per_turn(16))]
 /// async fn main() {
 ///     annulus::yield_now().await;
 /// }

@@ -115,7 +115,9 @@ pub use error::raw_os_error as os_code;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 #[doc(inline)]
 pub use join::{gather, task_group, try_gather};
-pub use runtime::{Builder, Interrupted, Runtime, metrics, run, spawn, spawn_named, yield_now};
+pub use runtime::{
+    Builder, Interrupted, NapiOptions, Runtime, metrics, run, spawn, spawn_named, yield_now,
+};
 pub use sys::probe::{Facility, Probe, probe};
 #[doc(inline)]
 pub use task::JoinHandle;

@@ -23,7 +23,7 @@ use super::own_memory::OwnMemory;
 ///
 /// A runtime has few buffers: to keep received bytes for long, copy them (`lease.to_vec()`). When
 /// all buffers are lent, a receive allocates memory instead, which costs more
-/// ([`Builder::own_leases`](crate::Builder::own_leases));
+/// ([`Builder::max_fallback_bytes`](crate::Builder::max_fallback_bytes));
 /// [`Metrics::buffer_misses`](crate::Metrics::buffer_misses) counts such receives.
 ///
 /// # Example

@@ -14,7 +14,7 @@ pub struct Metrics {
     /// Entries that wait to be submitted.
     pub queued: u64,
     /// Times the completion queue was found overflown. Nothing is lost then, but it costs; make
-    /// the queue larger with [`Builder::completions`](crate::Builder::completions).
+    /// the queue larger with [`Builder::cq_entries`](crate::Builder::cq_entries).
     pub cq_overflows: u64,
     /// Times the kernel was entered.
     pub enter_calls: u64,
@@ -26,15 +26,15 @@ pub struct Metrics {
     /// they are no entries.
     pub inline_calls: u64,
     /// How many small buffers for receives are in use: as many as were wanted at the same time lately, at
-    /// most [`Builder::small_leases`](crate::Builder::small_leases).
+    /// most [`Builder::small_buffers`](crate::Builder::small_buffers).
     pub provided_buffers_in_use: usize,
     /// Receives that found all buffers of the runtime lent out, and took memory of their own; make
-    /// them more with [`Builder::leases`](crate::Builder::leases).
+    /// them more with [`Builder::large_buffers`](crate::Builder::large_buffers).
     pub buffer_misses: u64,
     /// Bytes of memory of their own that such receives have now, counting what has been received by them
-    /// and is kept; see [`Builder::own_leases`](crate::Builder::own_leases).
+    /// and is kept; see [`Builder::max_fallback_bytes`](crate::Builder::max_fallback_bytes).
     pub fallback_buffer_bytes: usize,
-    /// InlineBudget descriptors that were made or prepared for; see
+    /// Direct descriptors that were made or prepared for; see
     /// [`Builder::direct_descriptors`](crate::Builder::direct_descriptors).
     pub direct_descriptors: u64,
     /// Times there was no place for one, so that there was an ordinary descriptor instead.

@@ -158,12 +158,12 @@ impl fmt::Display for Incident {
             Self::ShieldedWorkLost { count } => write!(
                 f,
                 "the runtime ended before {count} shielded futures, which were dropped; \
-                 Builder::shield_limit gives them more time"
+                 Builder::shield_timeout gives them more time"
             ),
             Self::UnsentDataLost { count } => write!(
                 f,
                 "the runtime ended before {count} batches of data written to stream writers were \
-                 sent, and they are lost; Builder::flush_limit gives them more time"
+                 sent, and they are lost; Builder::flush_timeout gives them more time"
             ),
             Self::SmallerRing { requested, granted } => write!(
                 f,
@@ -173,8 +173,8 @@ impl fmt::Display for Incident {
             Self::FewerLeases { requested, granted, bytes } => write!(
                 f,
                 "there is address space for {granted} instead of {requested} receive buffers of \
-                 {bytes} bytes: raise the limit with `ulimit -v` or LimitAS=, or request fewer with Builder::leases and \
-                 Builder::small_leases"
+                 {bytes} bytes: raise the limit with `ulimit -v` or LimitAS=, or request fewer with Builder::large_buffers and \
+                 Builder::small_buffers"
             ),
             Self::EnterRefused { lasted, message } => write!(
                 f,

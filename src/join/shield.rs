@@ -14,7 +14,7 @@ use crate::task::{JoinError, JoinHandle};
 /// The task starts with this call, and the shield waits for it. Dropping the shield detaches the
 /// task: it continues, and if it panics, the panic goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident). The end of its runtime waits for it, for
-/// at most [`Builder::shield_limit`](crate::Builder::shield_limit).
+/// at most [`Builder::shield_timeout`](crate::Builder::shield_timeout).
 ///
 /// To shield a task that is already running, await its handle by `&mut`, or make a [`Shield::from`]
 /// the handle.

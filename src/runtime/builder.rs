@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Runtime;
 use super::context::Shared;
+use super::napi::NapiOptions;
 use crate::driver::{BufferSize, BufferSizes, Driver, Settings};
 use crate::error::{Describe, Incident, IncidentHook, Reporter, SetupError, catch_panic};
 use crate::sys::Batch;
@@ -24,7 +25,7 @@ const KERNEL_WORKERS: u32 = 256;
 /// # Example
 ///
 /// ```
-/// let runtime = annulus::Runtime::builder().submissions(64).completions(512).build()?;
+/// let runtime = annulus::Runtime::builder().sq_entries(64).cq_entries(512).build()?;
 /// runtime.block_on(async {});
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
@@ -32,16 +33,16 @@ const KERNEL_WORKERS: u32 = 256;
 #[derive(Clone)]
 pub struct Builder {
     size: Size,
-    submission_thread: Option<Duration>,
+    sqpoll: Option<Duration>,
     batch: Option<Batch>,
-    busy_poll: Option<(Duration, bool)>,
+    napi: Option<NapiOptions>,
     kernel_workers: Option<u32>,
     leases: BufferSizes,
     direct_descriptors: u32,
-    polls_a_turn: usize,
-    teardown_limit: Duration,
-    shield_limit: Duration,
-    flush_limit: Duration,
+    max_polls_per_turn: usize,
+    teardown_timeout: Duration,
+    shield_timeout: Duration,
+    flush_timeout: Duration,
     starts_paused: bool,
     cancels_on_ctrl_c: bool,
     /// If none, there is a `Reporter` for each runtime.
@@ -53,16 +54,16 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             size: Size { submissions: 1024, completions: 8192 },
-            submission_thread: None,
+            sqpoll: None,
             batch: None,
-            busy_poll: None,
+            napi: None,
             kernel_workers: None,
             leases: BufferSizes::default(),
             direct_descriptors: 0,
-            polls_a_turn: 128,
-            teardown_limit: Duration::from_secs(5),
-            shield_limit: Duration::from_secs(5),
-            flush_limit: Duration::from_secs(1),
+            max_polls_per_turn: 128,
+            teardown_timeout: Duration::from_secs(5),
+            shield_timeout: Duration::from_secs(5),
+            flush_timeout: Duration::from_secs(1),
             starts_paused: false,
             cancels_on_ctrl_c: false,
             incidents: None,
@@ -72,7 +73,7 @@ impl Builder {
     /// How many entries the submission queue has: how many operations can begin in one turn without
     /// a system call in between. Rounded up to a power of two, at least 2; 1024 by default. Where
     /// locked memory is short the ring is made smaller.
-    pub fn submissions(mut self, entries: u32) -> Self {
+    pub fn sq_entries(mut self, entries: u32) -> Self {
         self.size.submissions = entries.max(2);
         self
     }
@@ -80,7 +81,7 @@ impl Builder {
     /// How many entries the completion queue has. More completions than that are kept by the
     /// kernel, which is slower. Rounded up to a power of two, at least as many as submissions; 8192
     /// by default.
-    pub fn completions(mut self, entries: u32) -> Self {
+    pub fn cq_entries(mut self, entries: u32) -> Self {
         self.size.completions = entries.max(2);
         self
     }
@@ -94,8 +95,8 @@ impl Builder {
     ///
     /// [`write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy) copies in such a runtime.
     #[doc(alias = "SQPOLL")]
-    pub fn submission_thread(mut self, idle: Duration) -> Self {
-        self.submission_thread = Some(idle);
+    pub fn sqpoll(mut self, idle: Duration) -> Self {
+        self.sqpoll = Some(idle);
         self
     }
 
@@ -110,18 +111,21 @@ impl Builder {
     ///
     /// If `completions` is zero.
     #[track_caller]
-    pub fn batch_wait(mut self, completions: u32, patience: Duration) -> Self {
+    pub fn min_wait(mut self, completions: u32, patience: Duration) -> Self {
         assert!(completions > 0, "a wait is for at least one completion");
         self.batch = Some(Batch { completions, patience });
         self
     }
 
-    /// Has the kernel look for packets itself for `duration` whenever it waits, instead of being
-    /// interrupted by the network device (NAPI busy polling); not by default. With `prefer` interrupts stay
-    /// off as long as it looks often enough. It needs Linux 6.9 and a network device that can; it makes
-    /// latency shorter, and keeps the processor busy.
-    pub fn busy_poll(mut self, duration: Duration, prefer: bool) -> Self {
-        self.busy_poll = Some((duration, prefer));
+    /// Has the kernel poll the network device while the event loop waits (NAPI busy polling, Linux 6.9).
+    /// Off by default.
+    ///
+    /// Shortens latency and keeps a processor busy. It needs a network device that supports it, and does
+    /// nothing for the loopback interface. On an older kernel [`build`](Self::build) fails.
+    #[doc(alias = "IORING_REGISTER_NAPI")]
+    #[doc(alias = "SO_BUSY_POLL")]
+    pub fn napi_busy_poll(mut self, options: NapiOptions) -> Self {
+        self.napi = Some(options);
         self
     }
 
@@ -137,16 +141,16 @@ impl Builder {
     /// If it is zero.
     #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
     #[track_caller]
-    pub fn kernel_workers(mut self, most: u32) -> Self {
-        assert!(most > 0, "without kernel threads what blocks would never end");
-        self.kernel_workers = Some(most);
+    pub fn max_kernel_workers(mut self, max: u32) -> Self {
+        assert!(max > 0, "without kernel threads what blocks would never end");
+        self.kernel_workers = Some(max);
         self
     }
 
     /// How many large buffers [`TcpStream::recv`](crate::net::TcpStream::recv) has, and how many bytes
     /// each has: 64 of 256 KiB by default. They are for connections that bring much at a time, and are
     /// used while it is passed on; few of them stay in the cache. When all are lent, receives take
-    /// [memory of their own](Self::own_leases).
+    /// [memory of their own](Self::max_fallback_bytes).
     ///
     /// Address space is reserved when the first is wanted, and takes pages as they are used. Where it is
     /// limited there are fewer ([`Incident::FewerLeases`]). Pages that are not needed for a while are given
@@ -156,7 +160,7 @@ impl Builder {
     ///
     /// If either is zero, or there are more than 32,768 buffers, or one has more than 1 GiB.
     #[track_caller]
-    pub fn leases(mut self, count: u16, bytes: usize) -> Self {
+    pub fn large_buffers(mut self, count: u16, bytes: usize) -> Self {
         self.leases.large = lease_size(count, bytes);
         self
     }
@@ -170,9 +174,9 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// As for [`leases`](Self::leases).
+    /// As for [`large_buffers`](Self::large_buffers).
     #[track_caller]
-    pub fn small_leases(mut self, count: u16, bytes: usize) -> Self {
+    pub fn small_buffers(mut self, count: u16, bytes: usize) -> Self {
         let BufferSize { count, bytes } = lease_size(count, bytes);
         self.leases.small = BufferSize { count: count.next_power_of_two(), bytes };
         self
@@ -183,11 +187,11 @@ impl Builder {
     /// bound, up to 4 KiB. They never wait: a task that keeps what it has received and asks for more would
     /// wait for itself.
     ///
-    /// So what has been received, and is kept, takes no more memory than [`leases`](Self::leases),
-    /// [`small_leases`](Self::small_leases) and this, and beyond these 4 KiB for each
+    /// So what has been received, and is kept, takes no more memory than [`large_buffers`](Self::large_buffers),
+    /// [`small_buffers`](Self::small_buffers) and this, and beyond these 4 KiB for each
     /// [`Lease`](crate::buf::Lease) that the program keeps: a bound on connections is a bound on memory.
     /// [`Metrics::fallback_buffer_bytes`](crate::Metrics::fallback_buffer_bytes) says how much it is.
-    pub fn own_leases(mut self, bytes: usize) -> Self {
+    pub fn max_fallback_bytes(mut self, bytes: usize) -> Self {
         self.leases.own = bytes;
         self
     }
@@ -221,24 +225,24 @@ impl Builder {
     ///
     /// If it is zero.
     #[track_caller]
-    pub fn polls_a_turn(mut self, polls: usize) -> Self {
+    pub fn max_polls_per_turn(mut self, polls: usize) -> Self {
         assert!(polls > 0, "a turn without polls would run nothing");
-        self.polls_a_turn = polls;
+        self.max_polls_per_turn = polls;
         self
     }
 
     /// How long dropping the runtime waits for the kernel to let go of operations; 5 seconds by
     /// default. What it does not let go of by then is leaked and reported.
-    pub fn teardown_limit(mut self, limit: Duration) -> Self {
-        self.teardown_limit = limit;
+    pub fn teardown_timeout(mut self, limit: Duration) -> Self {
+        self.teardown_timeout = limit;
         self
     }
 
     /// How long the end of the runtime lets [shielded](crate::join::shield) work go on; 5 seconds by
     /// default. What is not done by then is cut, and reported as an
     /// [`Incident::ShieldedWorkLost`]. Meanwhile the other tasks go on, too.
-    pub fn shield_limit(mut self, limit: Duration) -> Self {
-        self.shield_limit = limit;
+    pub fn shield_timeout(mut self, limit: Duration) -> Self {
+        self.shield_timeout = limit;
         self
     }
 
@@ -246,8 +250,8 @@ impl Builder {
     /// [`StreamWriter`](crate::io::StreamWriter)s before; a second by default. A peer that does not read
     /// cannot hold it up for longer. What is not sent by then is lost, and reported as an
     /// [`Incident::UnsentDataLost`]. Meanwhile the other tasks go on, too; what they write is not waited for.
-    pub fn flush_limit(mut self, limit: Duration) -> Self {
-        self.flush_limit = limit;
+    pub fn flush_timeout(mut self, limit: Duration) -> Self {
+        self.flush_timeout = limit;
         self
     }
 
@@ -328,12 +332,12 @@ impl Builder {
             Arc::new(move |incident| reporter.report(incident))
         });
         let NewRing { mut ring, capabilities, submissions: got } =
-            kernel_ring(self.size, self.submission_thread)?;
+            kernel_ring(self.size, self.sqpoll)?;
         if let Some(batch) = self.batch {
             ring.wait_for_batches(batch)?;
         }
-        if let Some((duration, prefer)) = self.busy_poll {
-            ring.busy_poll(duration, prefer)?;
+        if let Some(NapiOptions { timeout, prefer }) = self.napi {
+            ring.busy_poll(timeout, prefer)?;
         }
         match self.kernel_workers {
             Some(most) => ring.bound_workers(most)?,
@@ -351,7 +355,7 @@ impl Builder {
         let bell = Arc::new(bell);
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
         let settings = Settings {
-            timers_a_turn: self.polls_a_turn,
+            timers_a_turn: self.max_polls_per_turn,
             buffers: self.leases,
             file_slots: self.direct_descriptors,
             is_clock_stopped: self.starts_paused,
@@ -364,10 +368,10 @@ impl Builder {
             executor: Executor::new(RuntimeId::of(&driver), ring, incidents),
             driver,
             reporter,
-            polls_a_turn: self.polls_a_turn,
-            teardown_limit: self.teardown_limit,
-            shield_limit: self.shield_limit,
-            flush_limit: self.flush_limit,
+            max_polls_per_turn: self.max_polls_per_turn,
+            teardown_timeout: self.teardown_timeout,
+            shield_timeout: self.shield_timeout,
+            flush_timeout: self.flush_timeout,
             unsent_writes: Rc::default(),
             shielded: Rc::default(),
             cancels_on_ctrl_c: self.cancels_on_ctrl_c,
@@ -394,18 +398,18 @@ impl Default for Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("submissions", &self.size.submissions)
-            .field("completions", &self.size.completions)
-            .field("submission_thread", &self.submission_thread)
+            .field("sq_entries", &self.size.submissions)
+            .field("cq_entries", &self.size.completions)
+            .field("sqpoll", &self.sqpoll)
             .field("batch", &self.batch)
-            .field("busy_poll", &self.busy_poll)
+            .field("napi", &self.napi)
             .field("kernel_workers", &self.kernel_workers)
             .field("leases", &self.leases)
             .field("direct_descriptors", &self.direct_descriptors)
-            .field("polls_a_turn", &self.polls_a_turn)
-            .field("teardown_limit", &self.teardown_limit)
-            .field("shield_limit", &self.shield_limit)
-            .field("flush_limit", &self.flush_limit)
+            .field("max_polls_per_turn", &self.max_polls_per_turn)
+            .field("teardown_timeout", &self.teardown_timeout)
+            .field("shield_timeout", &self.shield_timeout)
+            .field("flush_timeout", &self.flush_timeout)
             .field("starts_paused", &self.starts_paused)
             .field("cancels_on_ctrl_c", &self.cancels_on_ctrl_c)
             .finish_non_exhaustive()

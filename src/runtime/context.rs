@@ -17,10 +17,10 @@ pub(crate) struct Shared {
     pub(super) executor: Executor,
     /// Prints incidents, unless a hook of the user's takes them.
     pub(super) reporter: Option<Arc<Reporter>>,
-    pub(super) polls_a_turn: usize,
-    pub(super) teardown_limit: Duration,
-    pub(super) shield_limit: Duration,
-    pub(super) flush_limit: Duration,
+    pub(super) max_polls_per_turn: usize,
+    pub(super) teardown_timeout: Duration,
+    pub(super) shield_timeout: Duration,
+    pub(super) flush_timeout: Duration,
     /// How much work is shielded.
     pub(super) shielded: Rc<Cell<usize>>,
     pub(super) unsent_writes: Rc<UnsentWrites>,

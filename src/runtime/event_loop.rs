@@ -39,14 +39,14 @@ impl Shared {
     /// Polls ready tasks, until none is ready, enough have run or done enough past the ring, or it is
     /// over. Returns how many were polled.
     fn run_ready(&self, is_over: impl Fn() -> bool) -> usize {
-        for polled in 0..self.polls_a_turn {
+        for polled in 0..self.max_polls_per_turn {
             let Some(task) = self.executor.pop() else { return polled };
             task.run();
             if is_over() || self.driver.is_turn_spent() {
                 return polled + 1;
             }
         }
-        self.polls_a_turn
+        self.max_polls_per_turn
     }
 
     /// Submits what the last polls have queued, such as the close of a connection: the next call of
@@ -69,7 +69,7 @@ impl Shared {
         self.finish_shielded(inside.is_outermost());
         self.finish_unsent(inside.is_outermost());
         self.executor.end_all();
-        self.driver.close(self.teardown_limit);
+        self.driver.close(self.teardown_timeout);
         self.executor.close();
         if let Some(reporter) = &self.reporter {
             reporter.finish();

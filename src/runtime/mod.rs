@@ -8,7 +8,7 @@
 //!
 //! # One turn of the loop
 //!
-//! Run ready tasks, at most [`Builder::polls_a_turn`] of them; then enter the kernel once, which
+//! Run ready tasks, at most [`Builder::max_polls_per_turn`] of them; then enter the kernel once, which
 //! submits what they pushed, waits if nothing is ready, and collects completions; fire timers; take
 //! in what other threads have woken. With nothing to submit and nothing to collect there is no
 //! system call.
@@ -19,6 +19,7 @@ pub(crate) mod context;
 pub(crate) mod ctrl_c;
 mod enter;
 mod event_loop;
+mod napi;
 pub(crate) mod shield;
 mod spawn;
 pub(crate) mod unsent;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 pub use builder::Builder;
 pub use context::metrics;
 pub use ctrl_c::Interrupted;
+pub use napi::NapiOptions;
 pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
@@ -83,9 +85,9 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 ///
 /// Dropping it ends every task (their futures are dropped, joining them says
 /// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
-/// kernel has let go of all memory; see [`Builder::teardown_limit`]. Before that, it lets
-/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_limit`], and sends what
-/// has been written to [`StreamWriter`](crate::io::StreamWriter)s, within [`Builder::flush_limit`].
+/// kernel has let go of all memory; see [`Builder::teardown_timeout`]. Before that, it lets
+/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_timeout`], and sends what
+/// has been written to [`StreamWriter`](crate::io::StreamWriter)s, within [`Builder::flush_timeout`].
 ///
 /// In a thread-local variable it ends with its thread. If a task inside of its loop calls
 /// [`std::process::exit`], nothing of it is torn down: no destructor of a task runs, as `exit` says.

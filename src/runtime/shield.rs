@@ -36,7 +36,7 @@ impl Shared {
             // However slow the machine is, and however short the limit: what is ready is not cut
             // without having been polled.
             self.run_each_ready(|| self.shielded.get() == 0);
-            self.run_within(self.shield_limit, || self.shielded.get() == 0);
+            self.run_within(self.shield_timeout, || self.shielded.get() == 0);
         }
         match self.shielded.get() {
             0 => {}

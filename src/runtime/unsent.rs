@@ -46,8 +46,8 @@ impl Shared {
     /// sent then is reported, and is lost.
     pub(super) fn finish_unsent(&self, can_run: bool) {
         let count = mem::take(&mut *self.unsent_writes.count.borrow_mut());
-        if can_run && !self.flush_limit.is_zero() {
-            self.run_within(self.flush_limit, || count.get() == 0);
+        if can_run && !self.flush_timeout.is_zero() {
+            self.run_within(self.flush_timeout, || count.get() == 0);
         }
         match count.get() {
             0 => {}

@@ -70,7 +70,7 @@ fn a_copy_between_buffered_streams_that_is_dropped_goes_on_without_a_loss() {
     let _alone = descriptors::alone();
     let mut random = seeded();
     // One poll a turn, so that the kernel has its turn between two polls.
-    let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+    let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
     block_on(&runtime, async {
         let (from, sender) = connected();
         let (to, receiver) = connected();

@@ -27,7 +27,7 @@ use crate::this_test;
 fn with_places(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
     let before = open();
-    let builder = Runtime::builder().direct_descriptors(count).polls_a_turn(1);
+    let builder = Runtime::builder().direct_descriptors(count).max_polls_per_turn(1);
     let Some(runtime) = build_or_skip(builder) else { return };
     bounded(|| runtime.block_on(test()));
     let began = Instant::now();

@@ -48,7 +48,7 @@ fn serves_every_client(builder: Builder) {
     bounded(|| {
         let before = open();
         let mut random = seeded();
-        let Some(runtime) = build_or_skip(builder.polls_a_turn(4)) else { return };
+        let Some(runtime) = build_or_skip(builder.max_polls_per_turn(4)) else { return };
         runtime.block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -104,7 +104,7 @@ async fn echo_a_byte(mut stream: TcpStream) {
 fn connections_that_arrived_for_a_dropped_accept_are_the_next_ones_in_order() {
     let _alone = alone();
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let mut accept = Box::pin(listener.accept());
@@ -127,7 +127,7 @@ fn connections_that_arrived_for_a_dropped_accept_are_the_next_ones_in_order() {
 fn a_listener_dropped_with_accepted_connections_closes_them() {
     let _alone = alone();
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let before = open();
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -150,7 +150,7 @@ fn a_closed_listener_gives_the_connections_that_nobody_took() {
     let _alone = alone();
     bounded(|| {
         let before = open();
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
@@ -180,7 +180,7 @@ fn a_flood_that_nobody_accepts_takes_few_descriptors() {
     const AHEAD: usize = 8;
     let _alone = alone();
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let options = ListenOptions::new().max_pending(AHEAD);
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -210,7 +210,7 @@ fn a_flood_on_a_busy_loop_takes_no_more_descriptors_than_configured() {
     const BACKLOG: usize = 64;
     let _alone = alone();
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let backlog = BACKLOG as u32;
             let options = ListenOptions::new().max_pending(AHEAD).backlog(backlog);
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
@@ -259,7 +259,7 @@ fn a_closed_listeners_port_can_be_bound_at_once() {
 fn a_dropped_connect_closes_its_socket() {
     let _alone = alone();
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (full, _filled) = full_listener();
             let (listener, before) = (TcpListener::from_std(full), open());
             let address = listener.local_addr().unwrap();

@@ -17,8 +17,8 @@ use crate::common::poll::until;
 
 /// In which the kernel has its turn whenever a task yields.
 fn with_few_buffers() -> Runtime {
-    let builder = Runtime::builder().polls_a_turn(1);
-    builder.small_leases(4, 64).leases(1, 64).build().unwrap()
+    let builder = Runtime::builder().max_polls_per_turn(1);
+    builder.small_buffers(4, 64).large_buffers(1, 64).build().unwrap()
 }
 
 /// Drops a stream that has something unread, before or after the kernel has told of it, and has its peer
@@ -102,7 +102,7 @@ fn a_runtime_may_end_before_its_streams() {
     let before = descriptors::open();
     bounded(|| {
         for _ in 0..20 {
-            let runtime = Runtime::builder().small_leases(4, 64).build().unwrap();
+            let runtime = Runtime::builder().small_buffers(4, 64).build().unwrap();
             let (mut stream, mut peer, forgotten) = runtime.block_on(async {
                 let (stream, peer) = flowing().await;
                 let (forgotten, _) = flowing().await;

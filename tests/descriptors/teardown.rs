@@ -136,7 +136,7 @@ fn any_teardown_limit_will_do() {
     bounded(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
-        let runtime = Runtime::builder().teardown_limit(Duration::MAX).build().unwrap();
+        let runtime = Runtime::builder().teardown_timeout(Duration::MAX).build().unwrap();
         runtime.block_on(async {
             spawn_everything(full);
             until(|| metrics().in_kernel >= IN_KERNEL).await;
@@ -240,7 +240,7 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
     let _alone = alone();
     bounded(|| {
         let before = open();
-        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         let (mut stream, mut far, mut listener) = runtime.block_on(async {
             let (mut stream, mut far) = connected();
             // A read that is dropped after the kernel has received for it.
@@ -281,7 +281,7 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
 fn a_read_that_outlives_the_runtime_ends() {
     let _alone = alone();
     bounded(|| {
-        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         let (mut stream, _far) = runtime.block_on(async { connected() });
         let mut read = Box::pin(stream.read(Vec::with_capacity(64)));
         runtime.block_on(async {
@@ -355,7 +355,7 @@ fn a_leaked_runtime_leaves_freed_memory_alone() {
         thread::spawn(|| {
             let pool = Pool::new(16);
             let (near, mut far) = pair();
-            let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+            let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
             runtime.block_on(async {
                 let mut stream = TcpStream::from_std(near);
                 let buffer = pool.take(64);
@@ -463,10 +463,10 @@ fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
     for threaded in [false, true] {
         let incidents = Incidents::default();
         let its = incidents.clone();
-        let builder = Runtime::builder().teardown_limit(Duration::ZERO);
+        let builder = Runtime::builder().teardown_timeout(Duration::ZERO);
         let mut builder = builder.on_incident(move |incident| its.report(incident));
         if threaded {
-            builder = builder.submission_thread(Duration::from_millis(1));
+            builder = builder.sqpoll(Duration::from_millis(1));
         }
         let runtime = builder.build().unwrap();
         runtime.block_on(async {

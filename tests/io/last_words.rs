@@ -28,7 +28,7 @@ fn peer(listener: TcpListener) -> JoinHandle<Vec<u8>> {
 }
 
 fn patient_runtime() -> Runtime {
-    Runtime::builder().flush_limit(limit()).build().unwrap()
+    Runtime::builder().flush_timeout(limit()).build().unwrap()
 }
 
 /// What is done with a writer after the last write.
@@ -111,7 +111,7 @@ fn a_peer_that_does_not_read_holds_up_the_end_no_longer_than_the_bound() {
     let (incidents, bound) = (Incidents::default(), Duration::from_millis(20));
     let its = incidents.clone();
     let builder = Runtime::builder().on_incident(move |incident| its.report(incident));
-    let runtime = builder.flush_limit(bound).build().unwrap();
+    let runtime = builder.flush_timeout(bound).build().unwrap();
     let (writer, peer) = runtime.block_on(stuck(&listener));
     let before = Instant::now();
     drop(runtime);
@@ -143,7 +143,7 @@ impl AsyncWrite for Slow {
 #[test]
 fn a_writer_that_never_stops_does_not_hold_up_the_end() {
     let _watchdog = Watchdog::new(limit());
-    let runtime = Runtime::builder().flush_limit(Duration::from_secs(3600)).build().unwrap();
+    let runtime = Runtime::builder().flush_timeout(Duration::from_secs(3600)).build().unwrap();
     runtime.block_on(async {
         // Something is being sent or queued at any moment.
         let mut writer = annulus::io::StreamWriter::new(Slow);

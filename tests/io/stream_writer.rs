@@ -227,7 +227,7 @@ fn what_an_abort_threw_away_is_not_called_sent() {
 fn what_the_end_of_a_runtime_threw_away_is_not_called_sent() {
     for turns in 0..3 {
         let sink = Sink::closed();
-        let runtime = Runtime::builder().flush_limit(Duration::ZERO).build().unwrap();
+        let runtime = Runtime::builder().flush_timeout(Duration::ZERO).build().unwrap();
         let writer = runtime.block_on(async {
             let mut writer = writer(&sink);
             writer.write("never sent").await.unwrap();

@@ -21,7 +21,7 @@ async fn after(turns: usize) -> usize {
 
 /// Runs on a runtime whose end waits for nothing.
 fn run_briefly<F: Future>(future: F) -> F::Output {
-    let runtime = Runtime::builder().shield_limit(Duration::ZERO).on_incident(|_| {});
+    let runtime = Runtime::builder().shield_timeout(Duration::ZERO).on_incident(|_| {});
     block_on(&runtime.build().unwrap(), future)
 }
 
@@ -135,7 +135,7 @@ fn a_panic_after_the_shield_was_dropped_is_heard_of() {
 fn shielded_work_that_is_ready_at_the_end_is_polled_whatever_the_limit() {
     let incidents = Incidents::default();
     let hook = incidents.clone();
-    let runtime = Runtime::builder().shield_limit(Duration::ZERO).polls_a_turn(3);
+    let runtime = Runtime::builder().shield_timeout(Duration::ZERO).max_polls_per_turn(3);
     let runtime = runtime.on_incident(move |incident| hook.report(incident)).build().unwrap();
     let drops = Drops::default();
     block_on(&runtime, async {

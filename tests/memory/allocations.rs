@@ -106,7 +106,7 @@ fn receiving_on_lease_allocates_nothing_with_direct_descriptors() {
 
 #[test]
 fn receiving_on_lease_allocates_nothing_with_a_submission_thread() {
-    let runtime = Runtime::builder().submission_thread(Duration::from_millis(1)).build().unwrap();
+    let runtime = Runtime::builder().sqpoll(Duration::from_millis(1)).build().unwrap();
     block_on(&runtime, leases_allocate_nothing());
 }
 

@@ -51,7 +51,7 @@ fn a_hundred_thousand_operations_dropped_at_random_leave_freed_memory_alone() {
         let peers = Peers::start(far);
         let mut random = seeded();
         // Each connection has one poll a turn.
-        let runtime = Runtime::builder().polls_a_turn(CONNECTIONS).build().unwrap();
+        let runtime = Runtime::builder().max_polls_per_turn(CONNECTIONS).build().unwrap();
         let dropped: usize = runtime.block_on(async {
             let tasks = streams.into_iter().map(|stream| {
                 let (pool, random) = (Rc::clone(&pool), random.fork());
@@ -136,7 +136,7 @@ fn operations_dropped_while_a_kernel_worker_runs_them_leave_freed_memory_alone()
 /// Drops a read in flight. Says whether a worker ran it.
 fn drop_on_a_worker(delay: u64, turns: usize) -> bool {
     let pool = Pool::new(2);
-    let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+    let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
     let on_worker = runtime.block_on(async {
         let (near, mut far) = pair();
         let thief = near.try_clone().unwrap();
@@ -177,7 +177,7 @@ fn drop_a_runtime_with_a_worker(builder: Builder, delay: u64) -> (bool, usize) {
     // It outlives the runtime, so that what that might have left in flight could go on.
     let thief = near.try_clone().unwrap();
     let kept_open = near.try_clone().unwrap();
-    let runtime = builder.polls_a_turn(1).build().unwrap();
+    let runtime = builder.max_polls_per_turn(1).build().unwrap();
     let (on_worker, feeder) = runtime.block_on(async {
         let (mut stream, buffer) = (TcpStream::from_std(near), pool.take(LARGEST));
         let mut read = Box::pin(async move { drop(stream.read(buffer).await) });
@@ -208,7 +208,7 @@ fn runtimes_dropped_with_operations_in_flight_leave_freed_memory_alone() {
         let mut random = seeded();
         let mut forgotten = 0;
         for _ in 0..200 {
-            forgotten += drop_a_runtime(Runtime::builder().submissions(8), &pool, &mut random);
+            forgotten += drop_a_runtime(Runtime::builder().sq_entries(8), &pool, &mut random);
         }
         pool.verify();
         assert_eq!(pool.alive(), forgotten, "only what was forgotten is kept");
@@ -236,10 +236,11 @@ fn runtimes_dropped_without_patience_leave_freed_memory_alone() {
 fn drop_a_runtime_without_patience(delay: u64) -> usize {
     let leaked = Arc::new(AtomicUsize::new(0));
     let its = Arc::clone(&leaked);
-    let builder = Runtime::builder().teardown_limit(Duration::ZERO).on_incident(move |incident| {
-        let Incident::OperationsLeaked { count } = incident else { panic!("{incident}") };
-        its.fetch_add(*count, Ordering::Relaxed);
-    });
+    let builder =
+        Runtime::builder().teardown_timeout(Duration::ZERO).on_incident(move |incident| {
+            let Incident::OperationsLeaked { count } = incident else { panic!("{incident}") };
+            its.fetch_add(*count, Ordering::Relaxed);
+        });
     let (_, alive) = drop_a_runtime_with_a_worker(builder, delay);
     assert_eq!(alive, leaked.load(Ordering::Relaxed), "what the kernel may touch is kept");
     alive
@@ -248,7 +249,7 @@ fn drop_a_runtime_without_patience(delay: u64) -> usize {
 /// Makes a runtime and drops it with operations in flight, while peers feed and drain the
 /// connections. Says how many buffers it forgot.
 fn drop_a_runtime(builder: Builder, pool: &Rc<Pool>, random: &mut fastrand::Rng) -> usize {
-    let runtime = builder.polls_a_turn(1).build().unwrap();
+    let runtime = builder.max_polls_per_turn(1).build().unwrap();
     let (near, far): (Vec<_>, Vec<_>) = (0..6).map(|_| pair()).unzip();
     // The sockets outlive the runtime, so that what it might have left in flight could go on.
     let kept_open: Vec<_> = near.iter().map(|near| near.try_clone().unwrap()).collect();

@@ -24,7 +24,7 @@ struct Held {
 fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
     const PEERS: usize = 30;
     // No more than one large buffer, so that most peers are served from memory of their own.
-    let runtime = Runtime::builder().leases(1, 256 << 10).build().unwrap();
+    let runtime = Runtime::builder().large_buffers(1, 256 << 10).build().unwrap();
     block_on(&runtime, async {
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
         // The first make the runtime's own memory grow to its size.

@@ -56,18 +56,19 @@ fn the_peer_sees_a_prefix_of_each_dropped_write_and_then_the_next_write() {
         let peer = thread::spawn(move || receive_records(far));
         let mut random = seeded();
         let mut dropped_in_flight = 0;
-        let sent: Vec<Sent> = Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
-            let mut stream = TcpStream::from_std(near);
-            let mut sent = Vec::new();
-            for number in 0..WRITES {
-                let outcome = write_record(&mut stream, number, &mut random).await;
-                // Nothing but the cancel of a write in flight is queued at this moment.
-                dropped_in_flight += usize::from(metrics().queued > 0);
-                sent.push(outcome);
-            }
-            stream.shutdown(Shutdown::Write).await.unwrap();
-            sent
-        });
+        let sent: Vec<Sent> =
+            Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
+                let mut stream = TcpStream::from_std(near);
+                let mut sent = Vec::new();
+                for number in 0..WRITES {
+                    let outcome = write_record(&mut stream, number, &mut random).await;
+                    // Nothing but the cancel of a write in flight is queued at this moment.
+                    dropped_in_flight += usize::from(metrics().queued > 0);
+                    sent.push(outcome);
+                }
+                stream.shutdown(Shutdown::Write).await.unwrap();
+                sent
+            });
         let received = peer.join().unwrap();
         for (number, sent) in sent.into_iter().enumerate() {
             match sent {
@@ -209,7 +210,7 @@ fn writes_of_all_kinds_wait_for_the_end_of_a_dropped_one() {
 #[test]
 fn shutdown_waits_for_a_dropped_write_and_then_the_peer_reads_to_the_end() {
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (near, mut far) = small_connection();
             let mut stream = TcpStream::from_std(near);
             let bytes = record(1, 1 << 20);

@@ -46,7 +46,7 @@ fn a_stream_on_a_direct_descriptor_arrives_whole() {
 #[test]
 fn a_stream_read_through_a_submission_thread_arrives_whole() {
     let idle = Duration::from_millis(1);
-    arrives_whole(&Runtime::builder().submission_thread(idle).build().unwrap());
+    arrives_whole(&Runtime::builder().sqpoll(idle).build().unwrap());
 }
 
 fn arrives_whole(runtime: &Runtime) {

@@ -24,7 +24,7 @@ use crate::common::watchdog::run;
 use crate::this_test;
 
 fn builder(count: u16, bytes: usize) -> Builder {
-    Runtime::builder().leases(count, bytes).small_leases(count, bytes)
+    Runtime::builder().large_buffers(count, bytes).small_buffers(count, bytes)
 }
 
 /// Runs on a runtime with so many buffers of a size, of either kind.
@@ -392,7 +392,7 @@ fn memory_of_its_own_is_as_large_as_what_there_is_to_receive() {
 fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
     const BOUND: usize = 256 * 1024;
     bounded(|| {
-        let runtime = builder(1, 64 * 1024).own_leases(BOUND).build().unwrap();
+        let runtime = builder(1, 64 * 1024).max_fallback_bytes(BOUND).build().unwrap();
         runtime.block_on(async {
             let (mut kept, mut pairs) = keep_from_each(60, 60_000).await;
             let beyond = metrics().fallback_buffer_bytes.saturating_sub(BOUND);
@@ -416,7 +416,8 @@ fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
 #[test]
 fn leases_that_no_machine_has_are_refused_no_receive() {
     bounded(|| {
-        let largest = Runtime::builder().leases(1 << 15, 1 << 30).small_leases(1 << 15, 1 << 30);
+        let largest =
+            Runtime::builder().large_buffers(1 << 15, 1 << 30).small_buffers(1 << 15, 1 << 30);
         largest.on_incident(|_| {}).build().unwrap().block_on(async {
             let (mut stream, mut peer) = connected();
             peer.write_all(b"hello").unwrap();

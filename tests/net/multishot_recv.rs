@@ -139,7 +139,8 @@ fn a_large_message_ends_it() {
 #[test]
 fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
     bounded(|| {
-        let runtime = Runtime::builder().small_leases(256, 64).leases(1, 64).build().unwrap();
+        let runtime =
+            Runtime::builder().small_buffers(256, 64).large_buffers(1, 64).build().unwrap();
         runtime.block_on(async {
             let (stream, mut flood) = flowing().await;
             let (mut other, mut peer) = flowing().await;
@@ -169,7 +170,7 @@ fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
 fn a_peer_makes_the_process_hold_no_more_than_a_few_messages_that_nobody_reads() {
     const MESSAGE: usize = 5;
     bounded(|| {
-        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         runtime.block_on(async {
             let (stream, mut peer) = flowing().await;
             for n in 0..40 {
@@ -194,7 +195,7 @@ fn messages_that_have_come_take_from_the_budget_of_the_task_that_reads_them() {
     const STREAMS: usize = 60;
     const MESSAGES: usize = 3;
     bounded(|| {
-        let runtime = Runtime::builder().polls_a_turn(1).build().unwrap();
+        let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         runtime.block_on(async {
             // Many small buffers are in use only once they were wanted at the same time.
             let (mut stream, mut peer) = connected();

@@ -720,7 +720,7 @@ fn a_reset_that_a_dropped_read_met_behind_some_bytes_is_told_to_the_next() {
 
 fn drop_a_read_that_meets_a_reset(bytes: &[u8]) {
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (mut stream, mut peer) = connected();
             let mut read = Box::pin(stream.read_exact(vec![0; 8]));
             assert!(once(read.as_mut()).await.is_pending());
@@ -763,7 +763,7 @@ fn a_read_exact_that_is_dropped_in_the_middle_loses_nothing() {
 #[test]
 fn a_reset_that_a_dropped_read_met_goes_with_the_stream_to_the_standard_library() {
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (mut stream, peer) = connected();
             let mut read = Box::pin(stream.read(vec![0; 8]));
             assert!(once(read.as_mut()).await.is_pending());
@@ -781,7 +781,7 @@ fn a_reset_that_a_dropped_read_met_goes_with_the_stream_to_the_standard_library(
 #[test]
 fn a_reset_that_a_dropped_peek_met_is_told_to_the_next_read() {
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (mut stream, peer) = connected();
             let mut peek = Box::pin(stream.peek(vec![0; 8]));
             assert!(once(peek.as_mut()).await.is_pending());
@@ -798,7 +798,7 @@ fn a_reset_that_a_dropped_peek_met_is_told_to_the_next_read() {
 #[test]
 fn a_reset_in_the_middle_of_read_exact_is_no_early_end() {
     bounded(|| {
-        Runtime::builder().polls_a_turn(1).build().unwrap().block_on(async {
+        Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (mut stream, mut peer) = connected();
             let mut read = Box::pin(stream.read_exact(vec![0; 8]));
             assert!(once(read.as_mut()).await.is_pending());

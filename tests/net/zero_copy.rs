@@ -86,8 +86,8 @@ fn a_small_buffer_is_copied() {
 fn a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_nothing() {
     if let Some(address) = role() {
         let limit = Duration::from_millis(200);
-        let builder = Runtime::builder().teardown_limit(limit);
-        let runtime = builder.submission_thread(Duration::from_millis(10)).build().unwrap();
+        let builder = Runtime::builder().teardown_timeout(limit);
+        let runtime = builder.sqpoll(Duration::from_millis(10)).build().unwrap();
         return runtime.block_on(async {
             let mut stream = TcpStream::connect(&*address).await.unwrap();
             stream.write_all_zero_copy(vec![0; 1 << 20]).await.unwrap();

@@ -244,7 +244,7 @@ fn it_waits_no_longer_than_its_bound_and_reports_what_it_cuts() {
         let heard = Incidents::default();
         let its = heard.clone();
         let runtime = Runtime::builder()
-            .shield_limit(Duration::from_millis(5))
+            .shield_timeout(Duration::from_millis(5))
             .on_incident(move |incident| its.report(incident))
             .build()
             .unwrap();

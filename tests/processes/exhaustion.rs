@@ -89,7 +89,7 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
     const ROUNDS: usize = 20;
     bounded(|| {
         let mut random = seeded();
-        let runtime = Runtime::builder().submissions(4).completions(8).build().unwrap();
+        let runtime = Runtime::builder().sq_entries(4).cq_entries(8).build().unwrap();
         runtime.block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -145,7 +145,7 @@ async fn read_impatiently(
 fn a_completion_queue_that_overflows_loses_nothing() {
     const BURST: usize = 500;
     bounded(|| {
-        let runtime = Runtime::builder().submissions(2).completions(2).build().unwrap();
+        let runtime = Runtime::builder().sq_entries(2).cq_entries(2).build().unwrap();
         runtime.block_on(async {
             let sleeps: Vec<_> =
                 (0..BURST).map(|_| spawn(kernel_sleep(Duration::from_millis(20)))).collect();

@@ -35,7 +35,7 @@ async fn an_hour_takes_a_moment() {
     assert!(real.elapsed() < Duration::from_secs(600));
 }
 
-#[annulus::test(builder = Builder::new().polls_a_turn(1), start_paused = true)]
+#[annulus::test(builder = Builder::new().max_polls_per_turn(1), start_paused = true)]
 async fn a_test_may_have_its_own_builder() {
     sleep(Duration::from_secs(60)).await;
 }

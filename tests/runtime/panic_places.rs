@@ -50,12 +50,12 @@ fn what_has_room_for_nothing_panics_at_its_caller() {
 
 #[test]
 fn options_that_make_no_runtime_panic_at_their_caller() {
-    points_here(|| Builder::new().batch_wait(0, Duration::ZERO));
-    points_here(|| Builder::new().kernel_workers(0));
-    points_here(|| Builder::new().leases(0, 1));
-    points_here(|| Builder::new().small_leases(1, 0));
+    points_here(|| Builder::new().min_wait(0, Duration::ZERO));
+    points_here(|| Builder::new().max_kernel_workers(0));
+    points_here(|| Builder::new().large_buffers(0, 1));
+    points_here(|| Builder::new().small_buffers(1, 0));
     points_here(|| Builder::new().direct_descriptors(u32::MAX));
-    points_here(|| Builder::new().polls_a_turn(0));
+    points_here(|| Builder::new().max_polls_per_turn(0));
 }
 
 #[test]

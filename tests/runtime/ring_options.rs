@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use annulus::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
-use annulus::{Builder, Runtime, metrics, spawn};
+use annulus::{Builder, NapiOptions, Runtime, metrics, spawn};
 
 use crate::common::bounded::bounded;
 use crate::common::net::{connected, full_listener, pair};
@@ -53,7 +53,7 @@ async fn trickle(connections: usize) -> u64 {
 #[test]
 fn a_wait_for_batches_enters_less_often() {
     const CONNECTIONS: usize = 60;
-    let batched = Runtime::builder().batch_wait(1000, Duration::from_millis(300));
+    let batched = Runtime::builder().min_wait(1000, Duration::from_millis(300));
     let Some(with) = run_with(batched, trickle(CONNECTIONS)) else { return };
     let without = run_with(Runtime::builder(), trickle(CONNECTIONS)).unwrap();
     assert!(with * 2 < without, "{with} with patience, {without} without");
@@ -62,7 +62,7 @@ fn a_wait_for_batches_enters_less_often() {
 #[test]
 fn a_full_batch_ends_the_wait_and_so_does_patience() {
     let batched =
-        |completions| Runtime::builder().batch_wait(completions, patient(Duration::from_secs(30)));
+        |completions| Runtime::builder().min_wait(completions, patient(Duration::from_secs(30)));
     // The loop waits for two receives, and both come.
     let both = async {
         let ((mut first, mut first_peer), (mut second, mut second_peer)) =
@@ -77,7 +77,7 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
     let Some(received) = run_with(batched(2), both) else { return };
     assert_eq!(received, (4, 4));
     assert!(began.elapsed() < patient(Duration::from_secs(20)));
-    let brief = Runtime::builder().batch_wait(1000, Duration::from_millis(20));
+    let brief = Runtime::builder().min_wait(1000, Duration::from_millis(20));
     let received = run_with(brief, trickle(1));
     assert!(received.is_some());
 }
@@ -86,7 +86,7 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
 #[test]
 fn a_wait_for_a_batch_with_hardly_any_patience_ends_with_one_completion() {
     for nanos in [0, 1, 999, 1000] {
-        let hasty = Runtime::builder().batch_wait(8, Duration::from_nanos(nanos));
+        let hasty = Runtime::builder().min_wait(8, Duration::from_nanos(nanos));
         run_with(hasty, async {
             let (mut stream, mut peer) = connected();
             peer.write_all(b"alone").unwrap();
@@ -99,7 +99,7 @@ fn a_wait_for_a_batch_with_hardly_any_patience_ends_with_one_completion() {
 fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
     let mut fastest = Duration::MAX;
     for _ in 0..5 {
-        let patient = Runtime::builder().batch_wait(1000, Duration::from_secs(30));
+        let patient = Runtime::builder().min_wait(1000, Duration::from_secs(30));
         let Some(runtime) = build_or_skip(patient) else { return };
         runtime.block_on(sleep(Duration::from_millis(1)));
         let began = Instant::now();
@@ -114,8 +114,8 @@ fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
 #[test]
 fn with_a_submission_thread_every_connect_keeps_its_limit() {
     const AT_ONCE: usize = 400;
-    let threaded = Runtime::builder().submissions(4096);
-    let threaded = threaded.submission_thread(Duration::from_millis(500));
+    let threaded = Runtime::builder().sq_entries(4096);
+    let threaded = threaded.sqpoll(Duration::from_millis(500));
     run_with(threaded, async {
         let (listener, _filled) = full_listener();
         let address = listener.local_addr().unwrap();
@@ -137,7 +137,7 @@ fn with_a_submission_thread_every_connect_keeps_its_limit() {
 
 #[test]
 fn timers_are_punctual_while_batches_are_waited_for() {
-    let batched = Runtime::builder().batch_wait(1000, patient(Duration::from_secs(30)));
+    let batched = Runtime::builder().min_wait(1000, patient(Duration::from_secs(30)));
     let began = Instant::now();
     run_with(batched, sleep(Duration::from_millis(5)));
     assert!(began.elapsed() < patient(Duration::from_secs(20)));
@@ -146,7 +146,7 @@ fn timers_are_punctual_while_batches_are_waited_for() {
 /// With a queue so short that it is often full, and a thread that often falls asleep.
 #[test]
 fn a_thread_of_the_kernels_may_take_what_is_queued() {
-    let threaded = || Runtime::builder().submission_thread(Duration::from_millis(1)).submissions(2);
+    let threaded = || Runtime::builder().sqpoll(Duration::from_millis(1)).sq_entries(2);
     run_with(threaded().direct_descriptors(40), async {
         let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -199,7 +199,8 @@ fn a_thread_of_the_kernels_may_take_what_is_queued() {
 #[test]
 fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
     for prefer in [false, true] {
-        let polling = Runtime::builder().busy_poll(Duration::from_micros(50), prefer);
+        let polling = Runtime::builder()
+            .napi_busy_poll(NapiOptions::new(Duration::from_micros(50)).prefer(prefer));
         run_with(polling, async {
             let (mut stream, mut peer) = connected();
             for _ in 0..100 {
@@ -217,7 +218,7 @@ fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
 #[test]
 #[should_panic(expected = "a wait is for at least one completion")]
 fn a_wait_for_nothing_is_refused() {
-    let _ = Runtime::builder().batch_wait(0, Duration::ZERO);
+    let _ = Runtime::builder().min_wait(0, Duration::ZERO);
 }
 
 /// Writes until neither end of a connection has room.
@@ -243,7 +244,7 @@ fn fill(mut near: &net::TcpStream) {
 #[test]
 fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_its_end() {
     const BOUND: usize = 3;
-    run_with(Runtime::builder().kernel_workers(BOUND as u32), async {
+    run_with(Runtime::builder().max_kernel_workers(BOUND as u32), async {
         let mut peers = Vec::new();
         for _ in 0..4 * BOUND {
             let (near, peer) = pair();
@@ -277,5 +278,5 @@ fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_i
 #[test]
 #[should_panic(expected = "without kernel threads what blocks would never end")]
 fn no_kernel_threads_are_refused() {
-    let _ = Runtime::builder().kernel_workers(0);
+    let _ = Runtime::builder().max_kernel_workers(0);
 }

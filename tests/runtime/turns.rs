@@ -167,7 +167,7 @@ fn many_connections_share_each_call() {
 
 #[test]
 fn a_full_submission_queue_is_submitted_before_the_turn_ends() {
-    let runtime = Runtime::builder().submissions(8).build().unwrap();
+    let runtime = Runtime::builder().sq_entries(8).build().unwrap();
     block_on(&runtime, async {
         let before = settle().await;
         let mut sleeping: Vec<_> = (0..100).map(|_| Box::pin(kernel_sleep(HOUR))).collect();
@@ -181,7 +181,7 @@ fn a_full_submission_queue_is_submitted_before_the_turn_ends() {
 #[test]
 fn more_operations_than_the_queues_hold_all_complete() {
     const OPERATIONS: u64 = 1000;
-    let runtime = Runtime::builder().submissions(8).completions(16).build().unwrap();
+    let runtime = Runtime::builder().sq_entries(8).cq_entries(16).build().unwrap();
     block_on(&runtime, async {
         let before = settle().await;
         let sleep = || spawn(kernel_sleep(Duration::from_millis(1)));
@@ -223,8 +223,8 @@ fn the_counters_add_up_and_nothing_stays_in_the_kernel_but_the_bell() {
 fn an_entry_that_fails_at_times_loses_nothing() {
     for errno in [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM] {
         failing_at_times(libc::SYS_io_uring_enter, errno, || {
-            let (drops, runtime) = (Drops::default(), Runtime::builder().submissions(8));
-            let runtime = runtime.completions(16).build().unwrap();
+            let (drops, runtime) = (Drops::default(), Runtime::builder().sq_entries(8));
+            let runtime = runtime.cq_entries(16).build().unwrap();
             block_on(&runtime, async {
                 let (mut near, far) = pair().await;
                 spawn(echo(far));

@@ -416,7 +416,7 @@ fn a_waker_that_is_dropped_by_the_destructor_of_its_own_task() {
 #[test]
 fn a_loop_that_enters_to_arm_its_bell_does_not_sleep_over_what_that_brings() {
     const ENTRIES: u32 = 4;
-    let runtime = Runtime::builder().submissions(ENTRIES).build().unwrap();
+    let runtime = Runtime::builder().sq_entries(ENTRIES).build().unwrap();
     let (near, _far): (Vec<_>, Vec<_>) = (0..ENTRIES).map(|_| connection()).unzip();
     block_on(&runtime, async {
         let writes = near.into_iter().map(|near| {

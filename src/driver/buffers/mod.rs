@@ -12,14 +12,14 @@
 //! # What a peer can make a runtime hold
 //!
 //! When all buffers are lent out, a receive takes memory of its own: as much as there is to receive, at
-//! most [`OWN`]. Once such memory comes to a bound ([`Builder::own_leases`]) each receive takes at most
+//! most [`OWN`]. Once such memory comes to a bound ([`Builder::max_fallback_bytes`]) each receive takes at most
 //! [`LITTLE`]: so the runtime holds the pools, that bound, and a page for each lease beyond.
 //!
 //! At the bound a receive does not wait, as who holds leases may be the very task that receives: it would
 //! wait for itself. What makes peers wait is TCP, as a task that does not read leaves their bytes in the
 //! socket.
 //!
-//! [`Builder::own_leases`]: crate::Builder::own_leases
+//! [`Builder::max_fallback_bytes`]: crate::Builder::max_fallback_bytes
 
 mod large;
 mod provided;

@@ -60,7 +60,7 @@ impl ServerOptions {
     /// It is also what bounds the memory that peers can make a server hold, together with what one
     /// connection may: mostly a few KiB, and for one whose peer sends and never reads what its
     /// handler lets it be, that is the reader's limit, the writer's (64 KiB each), and what one
-    /// receive takes (up to [`Builder::leases`](crate::Builder::leases)' size).
+    /// receive takes (up to [`Builder::large_buffers`](crate::Builder::large_buffers)' size).
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self

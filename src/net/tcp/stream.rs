@@ -152,8 +152,8 @@ impl TcpStream {
     ///
     /// The buffer is picked when bytes have arrived, so a connection that waits holds none: a server
     /// with many connections needs little memory, and what it needs stays in the cache. See [`Lease`],
-    /// and [`Builder::leases`](crate::Builder::leases) and
-    /// [`Builder::small_leases`](crate::Builder::small_leases) for how many there are. While all are
+    /// and [`Builder::large_buffers`](crate::Builder::large_buffers) and
+    /// [`Builder::small_buffers`](crate::Builder::small_buffers) for how many there are. While all are
     /// lent out the bytes come in memory of their own.
     ///
     /// How it receives adapts to the connection. One that brings little at a time, again and again,
@@ -269,7 +269,7 @@ impl TcpStream {
     ///
     /// It is `write_all` below 32 KiB, before Linux 6.2, and on a connection on which the kernel has said
     /// that it had to copy (on the loopback interface it always has). So it is in a runtime with a
-    /// [`submission_thread`](crate::Builder::submission_thread): a process that has one could not end, nor be
+    /// [`sqpoll`](crate::Builder::sqpoll): a process that has one could not end, nor be
     /// killed, while a peer does not take what was sent so.
     ///
     /// # Errors
@@ -280,7 +280,7 @@ impl TcpStream {
     ///
     /// As for [`write`](Self::write): what comes after a dropped one does not wait for the peer, which can
     /// only keep the buffer. The end of a runtime waits for the kernel to let go of the buffer, within
-    /// [`Builder::teardown_limit`](crate::Builder::teardown_limit); then it is leaked.
+    /// [`Builder::teardown_timeout`](crate::Builder::teardown_timeout); then it is leaked.
     ///
     /// # Example
     ///

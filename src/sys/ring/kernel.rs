@@ -102,7 +102,7 @@ impl KernelRing {
     /// If the kernel cannot (6.12).
     pub(crate) fn wait_for_batches(&mut self, batch: Batch) -> Result<(), SetupError> {
         if !self.ring.params().is_feature_min_timeout() {
-            return Err(SetupError::OptionUnsupported { option: "batch_wait", since: "6.12" });
+            return Err(SetupError::OptionUnsupported { option: "min_wait", since: "6.12" });
         }
         self.batch = batch;
         Ok(())
@@ -146,7 +146,7 @@ impl KernelRing {
         self.ring.submitter().register_iowq_max_workers(&mut limits).map_err(|error| {
             match error.raw_os_error() {
                 Some(EINVAL) => {
-                    SetupError::OptionUnsupported { option: "kernel_workers", since: "5.15" }
+                    SetupError::OptionUnsupported { option: "max_kernel_workers", since: "5.15" }
                 }
                 _ => SetupError::Other(error),
             }
@@ -163,7 +163,7 @@ impl KernelRing {
         let mut napi = Napi::new().set_busy_poll_timeout(duration).set_prefer_busy_poll(prefer);
         self.ring.submitter().register_napi(&mut napi).map_err(|error| match error.raw_os_error() {
             Some(EINVAL | EOPNOTSUPP) => {
-                SetupError::OptionUnsupported { option: "busy_poll", since: "6.9" }
+                SetupError::OptionUnsupported { option: "napi_busy_poll", since: "6.9" }
             }
             _ => SetupError::Other(error),
         })
