@@ -132,8 +132,9 @@ impl<T> Call<T> {
     }
 }
 
-/// A closure on a thread. Awaited, it returns the closure's output; dropped, it detaches the
-/// closure.
+/// A closure on a thread.
+///
+/// Awaited, it returns the closure's output. Dropped, it detaches the closure.
 ///
 /// Made by [`to_thread`](super::to_thread) and [`ThreadPool::spawn`](super::ThreadPool::spawn).
 #[must_use = "dropped, the handle drops the output"]

@@ -102,7 +102,10 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// Creates a pool of at most `threads` threads, each of which ends when it has been `idle`.
+    /// Creates a pool of at most `threads` threads.
+    ///
+    /// A thread starts when a closure is queued and no thread is idle. It ends when it has been
+    /// idle for `idle`.
     ///
     /// The pool starts a thread when a closure is queued and no thread is idle.
     ///

@@ -15,7 +15,9 @@ use super::IoBuf;
 use super::lease_memory::LeaseMemory;
 use super::own_memory::OwnMemory;
 
-/// Received bytes in a runtime-owned buffer, which returns when its last lease is dropped.
+/// Received bytes in a runtime-owned buffer.
+///
+/// The buffer returns to the runtime when its last lease is dropped.
 ///
 /// A lease derefs to `[u8]`, can be written to a stream as it is, converts to [`Bytes`] without a
 /// copy, and may be sent to other threads. [`TcpStream::recv`](crate::net::TcpStream::recv) returns

@@ -72,8 +72,9 @@ impl<T, B> BufResult<T, B> {
         BufResult(self.0.map(convert), self.1)
     }
 
-    /// Converts the buffer, whether the operation succeeded or not: `map_buf(Slice::into_inner)`
-    /// returns the whole of a buffer of which a range was used.
+    /// Converts the buffer, whether the operation succeeded or not.
+    ///
+    /// `map_buf(Slice::into_inner)` returns the whole of a buffer of which a range was used.
     pub fn map_buf<C>(self, convert: impl FnOnce(B) -> C) -> BufResult<T, C> {
         BufResult(self.0, convert(self.1))
     }

@@ -58,8 +58,9 @@ pub async fn copy<R: AsyncRead, W: AsyncWrite>(from: &mut R, to: &mut W) -> io::
 }
 
 impl<R: AsyncRead> StreamReader<R> {
-    /// Copies to a writer until EOF, and returns the number of bytes. Does not shut down the
-    /// writer.
+    /// Copies to a writer until EOF, and returns the number of bytes.
+    ///
+    /// Does not shut down the writer.
     ///
     /// # Errors
     ///

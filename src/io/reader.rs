@@ -108,7 +108,9 @@ impl<R: AsyncRead> StreamReader<R> {
         Self::with_limit(source, DEFAULT_LIMIT)
     }
 
-    /// Creates a reader whose lines and records have at most `limit` bytes, without the separator.
+    /// Creates a reader whose lines and records have at most `limit` bytes.
+    ///
+    /// The separator does not count.
     ///
     /// # Panics
     ///
@@ -216,7 +218,9 @@ impl<R: AsyncRead> StreamReader<R> {
         Ok(self.unread.front())
     }
 
-    /// Returns the available bytes as [`fill`](Self::fill) does, without waiting: maybe none.
+    /// Returns the available bytes without waiting: maybe none.
+    ///
+    /// Otherwise like [`fill`](Self::fill).
     ///
     /// # Example
     ///
@@ -270,7 +274,7 @@ impl<R: AsyncRead> StreamReader<R> {
         &self.source
     }
 
-    /// Returns the source, and the bytes that were received before and have not been read.
+    /// Returns the source, and the received bytes that have not been read.
     pub fn into_parts(mut self) -> (R, Lease) {
         let rest = self.unread.take(self.unread.len());
         (self.source, rest)

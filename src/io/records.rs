@@ -33,7 +33,9 @@ impl<R: AsyncRead> StreamReader<R> {
         self.read_until_any(&[separator.as_ref()]).await
     }
 
-    /// Like [`read_until`](Self::read_until), up to the first end of any of several separators.
+    /// Reads up to and including the first of several separators.
+    ///
+    /// The first is the one that ends first. Otherwise like [`read_until`](Self::read_until).
     ///
     /// # Errors
     ///

@@ -28,8 +28,8 @@ const DEFAULT_LIMIT: usize = 64 * 1024;
 ///
 /// When the writer is dropped, the background task sends what is queued and then shuts down the
 /// writing direction; a reader of the same connection continues. The end of the runtime waits for
-/// queued bytes, for at most [`Builder::flush_timeout`](crate::Builder::flush_timeout), by default a
-/// second. To be sure that all bytes were sent, await [`flush`](Self::flush) or
+/// queued bytes, for at most [`Builder::flush_timeout`](crate::Builder::flush_timeout), by default
+/// a second. To be sure that all bytes were sent, await [`flush`](Self::flush) or
 /// [`wait_closed`](Self::wait_closed).
 ///
 /// # Errors
@@ -260,7 +260,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         self.queue.is_closing()
     }
 
-    /// Waits until the kernel has taken all written bytes, and returns the writing half.
+    /// Returns the writing half, once the kernel has taken all written bytes.
     ///
     /// # Errors
     ///

@@ -21,13 +21,13 @@ use slab::Slab;
 use crate::task::{JoinError, JoinHandle, Shrink, budget, wake};
 use crate::time::timeout;
 
-/// A request to stop, made once, from any thread, and seen through every clone of the token.
+/// A request to stop, made once and from any thread.
 ///
-/// A [`child`](Self::child) sees it, too. A task's [`cancel`](JoinHandle::cancel) drops its future
-/// at the await where it is; a token only requests the end, so that the task can clean up with
-/// awaits. [`cancel_gracefully`] does the second and, after a while, the first. asyncio throws
-/// `CancelledError` into a task for this; here a task that never looks at its token is not
-/// disturbed.
+/// Every clone of the token and every [`child`](Self::child) sees it. A task's
+/// [`cancel`](JoinHandle::cancel) drops its future at the await where it is; a token only requests
+/// the end, so that the task can clean up with awaits. [`cancel_gracefully`] does the second and,
+/// after a while, the first. asyncio throws `CancelledError` into a task for this; here a task that
+/// never looks at its token is not disturbed.
 ///
 /// # Example
 ///
@@ -133,7 +133,9 @@ impl CancelToken {
         Cancelled { node: &self.node, waiter: None }
     }
 
-    /// Awaits a future unless the token is cancelled before; then drops it and returns `None`.
+    /// Awaits a future, or returns `None` when the token is cancelled.
+    ///
+    /// Then the future is dropped.
     ///
     /// If the token is already cancelled, the future is not polled. If both are ready in the same
     /// poll, the output is returned.

@@ -93,7 +93,9 @@ impl<T> TaskSet<T> {
         id
     }
 
-    /// Waits for a task to end and takes its outcome. Returns `None` if the set is empty.
+    /// Waits for a task to end, and takes its outcome.
+    ///
+    /// Returns `None` if the set is empty.
     ///
     /// In a `select!` with other branches, use [`select_next_some`] on the set, which waits while
     /// the set is empty; see [the module](crate::join#a-server-that-owns-its-connections).

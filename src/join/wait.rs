@@ -133,7 +133,9 @@ mod sealed {
     }
 }
 
-/// The future of [`wait`]: returns the handles of the tasks that have ended, and the others.
+/// The future of [`wait`].
+///
+/// Returns the handles of the tasks that have ended, and those of the others.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Wait<H: Waitable> {
     waiting: Option<Waiting<H>>,

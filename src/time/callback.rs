@@ -43,7 +43,9 @@ pub fn call_soon(function: impl FnOnce() + 'static) -> CallHandle {
     CallHandle { task, when: None, cancelled: Cell::new(false) }
 }
 
-/// Calls a function after `delay`, counted from this call; otherwise like [`call_at`].
+/// Calls a function after `delay`, counted from this call.
+///
+/// Otherwise like [`call_at`].
 ///
 /// # Panics
 ///
@@ -54,7 +56,9 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
     call_at(sleep(delay).deadline(), function)
 }
 
-/// Calls a function at a time, or soon if that has passed; otherwise like [`call_soon`].
+/// Calls a function at a time, or soon if that has passed.
+///
+/// Otherwise like [`call_soon`].
 ///
 /// Functions for the same time are called in the order in which they were passed.
 ///

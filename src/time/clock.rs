@@ -69,7 +69,9 @@ pub fn resume() {
     context::driver().start_clock();
 }
 
-/// Moves a paused clock forward, and lets the tasks whose deadlines have passed be polled.
+/// Moves a paused clock forward.
+///
+/// Tasks whose deadlines have passed by then are polled.
 ///
 /// It moves by at most a thousand years.
 ///

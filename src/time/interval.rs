@@ -141,17 +141,23 @@ impl Interval {
         self.reset_after(self.period);
     }
 
-    /// Moves the next tick to now, and the following ones to every period from now.
+    /// Moves the next tick to now.
+    ///
+    /// The following ones come every period from now.
     pub fn reset_immediately(&mut self) {
         self.reset_after(Duration::ZERO);
     }
 
-    /// Moves the next tick to `after` from now, and the following ones to every period from then.
+    /// Moves the next tick to `after` from now.
+    ///
+    /// The following ones come every period from then.
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(saturating_deadline(context::now(), after));
     }
 
-    /// Moves the next tick to `deadline`, and the following ones to every period from then.
+    /// Moves the next tick to `deadline`.
+    ///
+    /// The following ones come every period from then.
     pub fn reset_at(&mut self, deadline: Instant) {
         self.next.reset(deadline);
     }
@@ -161,8 +167,9 @@ impl Interval {
         self.missed_tick_behavior
     }
 
-    /// Chooses how missed ticks are treated; by default they are
-    /// [skipped](MissedTickBehavior::Skip).
+    /// Chooses how missed ticks are treated.
+    ///
+    /// By default they are [skipped](MissedTickBehavior::Skip).
     ///
     /// # Example
     ///

@@ -50,7 +50,9 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, state: State::Idle }
 }
 
-/// Waits for `duration` by an SQE, counted from its submission at the end of this turn.
+/// Waits for `duration` by an SQE.
+///
+/// The time counts from the submission, at the end of this turn.
 ///
 /// [`sleep`] is cheaper, and much cheaper for many sleeps, since the kernel keeps its timeouts in a
 /// list. This one is as precise as the kernel's timers, and is not rounded up to a tick of the

@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::{fmt, io};
 
-/// The errors of the children and the body of a [`task_group`](fn@super::task_group).
+/// The errors of a [`task_group`](fn@super::task_group).
 ///
-/// They are in the order in which they happened. Without any, the group was cancelled.
+/// They are those of its children and its body, in the order in which they happened. Without any,
+/// the group was cancelled.
 #[doc(alias = "ExceptionGroup")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupError<E> {

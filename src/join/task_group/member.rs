@@ -111,8 +111,9 @@ impl<T> Handled for ChildState<T> {
     }
 }
 
-/// A child of a group. Awaited, it returns the child's output; dropped, it leaves the child
-/// running.
+/// A child of a group.
+///
+/// Awaited, it returns the child's output. Dropped, it leaves the child running.
 ///
 /// Awaiting a child that was cancelled, that failed, or that the group did not take returns
 /// [`JoinError::Cancelled`]; the error itself is in the group's [`GroupError`](super::GroupError).

@@ -160,7 +160,9 @@ pub async fn task_group<'env, T, E: 'env>(
     }
 }
 
-/// Spawns children into a group. The body of a [`task_group`](fn@task_group) is given one.
+/// Spawns children into a group.
+///
+/// The body of a [`task_group`](fn@task_group) is given one.
 ///
 /// A clone is the same group. After the group's end it takes no more children.
 pub struct TaskGroup<'env, E> {
@@ -250,7 +252,9 @@ impl<'env, E> TaskGroup<'env, E> {
         token
     }
 
-    /// Cancels the group: its next poll drops the children, and the body if it has not ended.
+    /// Cancels the group.
+    ///
+    /// Its next poll drops the children, and the body if it has not ended.
     ///
     /// This is no failure: if the body has ended, its output is the group's.
     #[doc(alias = "asyncio.TaskGroup.cancel")]
