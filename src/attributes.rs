@@ -9,12 +9,12 @@ use crate::runtime::Builder;
 
 /// Runs an `async fn main` on a runtime.
 ///
-/// The function may return whatever a `main` may. If there can be no runtime, one line that says why, and
-/// what to do, goes to standard error, and the process exits with code 1.
+/// The function may return whatever a `main` may. If no runtime can be made, one line with the
+/// cause and the remedy goes to standard error, and the process exits with code 1.
 ///
-/// `builder = ...` gives the [`Builder`] to make the runtime with, and `ctrl_c = true` has
-/// the first ctrl-c cancel the function ([`Builder::cancel_on_ctrl_c`]). Where this crate has another
-/// name, `crate = "..."` says which.
+/// `builder = ...` is the [`Builder`] that makes the runtime. With `ctrl_c = true` the first ctrl-c
+/// cancels the function ([`Builder::cancel_on_ctrl_c`]). `crate = "..."` is the path of this crate,
+/// if it has another name.
 ///
 /// # Example
 ///
@@ -36,7 +36,7 @@ use crate::runtime::Builder;
 /// }
 /// ```
 ///
-/// What cannot be is told at its place:
+/// What is not supported is a compile error at its place:
 ///
 /// ```compile_fail
 /// #[annulus::main]
@@ -57,10 +57,9 @@ pub use annulus_macros::main;
 
 /// Runs an `async fn` as a test, on a runtime of its own.
 ///
-/// `#[should_panic]`, `#[ignore]` and a `Result` work as with the usual tests. `start_paused = true` stops
-/// the clock ([`time::pause`](crate::time::pause)), and `builder = ...` gives the
-/// [`Builder`] to make the runtime with; `crate = "..."` is as for [`main`](macro@main). A test that can
-/// have no runtime fails, and says why.
+/// `#[should_panic]`, `#[ignore]` and a `Result` work as with ordinary tests. `start_paused = true`
+/// pauses the clock ([`time::pause`](crate::time::pause)). `builder` and `crate` are as for
+/// [`main`](macro@main). The test fails, with the cause, if no runtime can be made.
 ///
 /// # Example
 ///

@@ -1,5 +1,5 @@
-//! A completion runtime for Linux servers on io_uring, with the programming model of Python's
-//! asyncio and the manners of a Rust library.
+//! A completion-based io_uring runtime for Linux servers, with the programming model of Python's
+//! asyncio and the conventions of a Rust library.
 //!
 //! ```no_run
 //! use annulus::net::{StreamReader, StreamWriter, start_server};
@@ -35,36 +35,37 @@
 //! | locks, queues, channels                    | [`sync`], and [`sync::remote`] between threads |
 //! | blocking code: [`to_thread`]               | [`blocking`]                                   |
 //!
-//! `select!`, `FutureExt` and `StreamExt` come from the crate `futures-util`.
+//! `select!`, `FutureExt` and `StreamExt` are in the crate `futures-util`.
 //!
 //! # The model
 //!
-//! One thread has one ring, one event loop and its tasks. [`run`] starts them; [`spawn`] starts a task;
-//! futures need not be `Send`, for they never leave their thread. For several cores, run one
+//! One thread has one ring, one event loop and its tasks. [`run`] starts them; [`spawn`] starts a
+//! task. Futures need not be `Send`, as they never leave their thread. For several cores, run one
 //! [`Runtime`] per thread. Operations own their buffers while they run and return them with the
-//! result ([`buf`]); buffered streams ([`io`]) and servers ([`net::start_server`]) are built on them.
+//! result ([`buf`]). Buffered streams ([`io`]) and servers ([`net::start_server`]) are built on
+//! them.
 //!
 //! # Cancellation
 //!
 //! Dropping a future cancels it: by [`time::timeout`], a lost `select!`,
-//! [`JoinHandle::cancel`](task::JoinHandle::cancel), or the end of the runtime. A drop never blocks.
-//! A dropped read, accept, connect or wait loses no byte, no connection and no descriptor; a dropped
-//! write may have sent a part of its bytes. [`net`] describes each. Memory that the kernel may still
-//! touch is kept until the kernel has released it, even when a future is forgotten or a runtime is
-//! dropped with operations in flight.
+//! [`JoinHandle::cancel`](task::JoinHandle::cancel), or the end of the runtime. A drop never
+//! blocks. A dropped read, accept, connect or wait loses no byte, no connection and no descriptor;
+//! a dropped write may have sent a part of its bytes. [`net`] describes each. Memory that the
+//! kernel may still touch is kept until the kernel has released it, even when a future is forgotten
+//! or a runtime is dropped with operations in flight.
 //!
 //! # Errors
 //!
-//! Operations return [`io::Error`](std::io::Error)s that name what was being done: `recv: Connection reset
-//! by peer (os error 104)`. Their kind is that of the cause. The standard library's error holds either a
-//! number or a text, so `error.raw_os_error()` is `None` for these: [`raw_os_error`]`(&error)` has the
-//! number. What no caller would hear of, such as the panic of a task that is never joined, is an
-//! [`Incident`].
+//! Operations return [`io::Error`](std::io::Error)s that name the operation: `recv: Connection
+//! reset by peer (os error 104)`. Their kind is that of the cause. The standard library's error
+//! holds either a number or a text, so `error.raw_os_error()` is `None` for these;
+//! [`raw_os_error`]`(&error)` returns the number. An error that no caller awaits, such as the panic
+//! of a task that is never joined, is an [`Incident`].
 //!
 //! # What it needs
 //!
 //! Linux 6.1 or later for the full set, 5.13 at least; see [`probe`](probe()). Where io_uring is
-//! missing or forbidden, [`SetupError`] says which and what to do.
+//! missing or forbidden, [`SetupError`] names the cause and the remedy.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("annulus is built on io_uring, which only Linux has");

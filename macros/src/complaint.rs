@@ -1,4 +1,4 @@
-//! An error of the compiler's.
+//! A compile error at a place in the source.
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 

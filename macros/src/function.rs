@@ -25,7 +25,7 @@ impl Function {
             return Err(Complaint::new(tokens[function].span(), complaint));
         };
         if asynchronous + 1 < function {
-            let complaint = "nothing may stand between `async` and `fn`";
+            let complaint = "nothing may be between `async` and `fn`";
             return Err(Complaint::new(tokens[asynchronous + 1].span(), complaint));
         }
         let name = tokens.get(function + 1).map(ToString::to_string).ok_or_else(nowhere)?;

@@ -1,9 +1,9 @@
-//! The attributes of `annulus`: `#[annulus::main]` and `#[annulus::test]`, which turn an `async fn` into
-//! one that runs it on a runtime. Their documentation stands there, with examples.
+//! The attributes `#[annulus::main]` and `#[annulus::test]`, which turn an `async fn` into a
+//! function that runs it on a runtime. They are documented in `annulus`, with examples.
 //!
 //! - `function` takes an `async fn` apart.
-//! - `options` is what stands in the attribute's parentheses.
-//! - `complaint` is an error of the compiler's at the place that is wrong.
+//! - `options` parses the attribute's parentheses.
+//! - `complaint` is a compile error that points at the wrong token.
 
 mod complaint;
 mod function;

@@ -1,4 +1,4 @@
-//! What stands in an attribute's parentheses: `name = value`, separated by commas.
+//! The options of an attribute: `name = value`, separated by commas.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,10 @@ impl Options {
                 return Err(Complaint::new(name.span(), complaint));
             }
             if options.insert(text.clone(), value).is_some() {
-                return Err(Complaint::new(name.span(), format!("`{text}` stands here twice")));
+                return Err(Complaint::new(
+                    name.span(),
+                    format!("the option `{text}` is given twice"),
+                ));
             }
         }
         Ok(Self(options))
@@ -71,9 +74,9 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// The tokens up to the comma that ends the value. Commas in brackets of any kind belong to it; those
-/// in angle brackets are in the token stream as such. A `<` opens a bracket where a path begins or goes
-/// on (`<T as Trait<A, B>>::f()`, `f::<A, B>()`), and in one; elsewhere it compares.
+/// The tokens up to the comma that ends the value. Commas in brackets of any kind belong to it;
+/// those in angle brackets are in the token stream as such. A `<` opens a bracket where a path
+/// begins or goes on (`<T as Trait<A, B>>::f()`, `f::<A, B>()`), and in one; elsewhere it compares.
 fn value(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
     let (mut value, mut depth) = (Vec::new(), 0_u32);
     for token in tokens {
