@@ -122,7 +122,7 @@ impl Lease {
     /// ```
     #[must_use = "the returned lease has the bytes before `at`"]
     pub fn split_to(&mut self, at: usize) -> Self {
-        assert!(at <= self.length, "a split at {at} of {} bytes", self.length);
+        assert!(at <= self.length, "cannot split a lease of {} bytes at {at}", self.length);
         let mut head = self.clone();
         head.length = at;
         self.advance(at);
@@ -135,7 +135,7 @@ impl Lease {
     ///
     /// If `count` is greater than the number of bytes.
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.length, "an advance by {count} of {} bytes", self.length);
+        assert!(count <= self.length, "cannot advance a lease of {} bytes by {count}", self.length);
         // SAFETY: `count` is at most the length, so the pointer stays in bounds or one past the
         // end.
         self.start = unsafe { self.start.add(count) };

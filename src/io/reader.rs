@@ -117,7 +117,7 @@ impl<R: AsyncRead> StreamReader<R> {
     /// If the limit is zero.
     #[track_caller]
     pub fn with_limit(source: R, limit: usize) -> Self {
-        assert!(limit > 0, "a reader's limit is at least one byte");
+        assert!(limit > 0, "the limit of a reader must be at least one byte");
         Self {
             source,
             unread: ReadBuffer::default(),
@@ -134,7 +134,7 @@ impl<R: AsyncRead> StreamReader<R> {
     /// If the limit is zero.
     #[track_caller]
     pub fn set_limit(&mut self, limit: usize) {
-        assert!(limit > 0, "a reader's limit is at least one byte");
+        assert!(limit > 0, "the limit of a reader must be at least one byte");
         self.limit = limit;
     }
 

@@ -113,7 +113,7 @@ impl<R: AsyncRead> StreamReader<R> {
     /// Receives until one of the separators is in the buffer.
     async fn find(&mut self, separators: &[&[u8]]) -> Result<Found, ReadError> {
         let longest = separators.iter().map(|separator| separator.len()).max();
-        let longest = longest.expect("there is at least one separator");
+        let longest = longest.expect("`read_until_any` needs at least one separator");
         let mut searched = 0;
         loop {
             if let Some(found) = self.unread.find(separators, searched) {

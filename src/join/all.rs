@@ -44,7 +44,9 @@ impl<F: Future + Unpin, T> All<F, T> {
             }
         }
         let values = mem::take(&mut self.values).into_iter();
-        Poll::Ready(Ok(values.map(|value| value.expect("no future has panicked")).collect()))
+        Poll::Ready(Ok(values
+            .map(|value| value.expect("every gathered future has ended, and none has panicked"))
+            .collect()))
     }
 }
 

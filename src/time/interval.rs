@@ -46,7 +46,7 @@ pub fn interval(period: Duration) -> Interval {
 /// If the period is zero.
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval needs a period");
+    assert!(!period.is_zero(), "the period of an interval must not be zero");
     let missed_tick_behavior = MissedTickBehavior::default();
     Interval { next: sleep_until(start), period, missed_tick_behavior }
 }

@@ -271,7 +271,7 @@ fn an_empty_separator_panics() {
 }
 
 #[test]
-#[should_panic(expected = "a reader's limit")]
+#[should_panic(expected = "the limit of a reader")]
 fn a_limit_of_nothing_panics() {
     limited(0, &[]);
 }

@@ -58,7 +58,7 @@ fn a_dropped_tick_is_not_lost() {
 
 #[test]
 fn an_interval_without_a_period_panics() {
-    assert_eq!(panic_of(|| interval(Duration::ZERO)), "an interval needs a period");
+    assert_eq!(panic_of(|| interval(Duration::ZERO)), "the period of an interval must not be zero");
 }
 
 // The longest period is how one says "never again"; a sleep of that length is allowed too.

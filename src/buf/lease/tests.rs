@@ -105,7 +105,7 @@ fn a_lease_can_be_cut_from_both_ends() {
 }
 
 #[test]
-#[should_panic(expected = "a split at 4 of 3 bytes")]
+#[should_panic(expected = "cannot split a lease of 3 bytes at 4")]
 fn a_split_behind_the_end_panics() {
     let _ = Lease::from(vec![0; 3]).split_to(4);
 }
