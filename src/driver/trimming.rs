@@ -45,7 +45,7 @@ impl Trimming {
     }
 }
 
-/// Lets a list that is closed_file_slot again and again have half as much memory as before.
+/// Lets a list that is emptied again and again have half as much memory as before.
 pub(super) fn trim<T>(list: &mut Vec<T>) {
     if list.capacity() > KEPT {
         list.shrink_to(KEPT.max(list.capacity() / 2));

@@ -10,7 +10,7 @@
 //! order of their exact deadlines; of more than fit in one move, those of each move do.
 //!
 //! A turn fires a bounded number of timers, and moves a bounded number of them to a lower level or to
-//! those that are due. A slot that is not empty after that is closed_file_slot further in the next turn, and the
+//! those that are due. A slot that is not empty after that is emptied further in the next turn, and the
 //! wheel's time does not go on before.
 //!
 //! Timers are nodes of doubly linked lists in one slab: one list a slot, one for those that are due
@@ -85,7 +85,7 @@ pub(in crate::driver) struct Wheel {
     occupied: [u64; LEVELS],
     /// How many timers are going to fire.
     running: usize,
-    /// The timers of the slot that is being closed_file_slot; kept so that it is not allocated anew.
+    /// The timers of the slot that is being emptied; kept so that it is not allocated anew.
     batch: Vec<u32>,
     /// How many timers have been removed since memory was given back, while there was more than is kept.
     removed: usize,
@@ -347,7 +347,7 @@ impl Wheel {
             return;
         }
         // The highest bit in which the tick differs from the present decides the level. On the lowest,
-        // the present's own slot is the next to be closed_file_slot.
+        // the present's own slot is the next to be emptied.
         let differing = 63 - (tick ^ now | 1).leading_zeros();
         let level = ((differing / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (tick >> (SLOT_BITS as usize * level)) as usize % SLOTS;
