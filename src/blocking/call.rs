@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::error::{Incident, IncidentHook, catch_panic, panic_message};
-use crate::task::budget;
+use crate::task::coop;
 
 /// Why a closure on a thread has no output.
 #[non_exhaustive]
@@ -166,7 +166,7 @@ impl<T> Future for ThreadHandle<T> {
             return Poll::Pending;
         }
         drop(stage);
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         let taken = mem::replace(&mut *self.call.lock(), Stage::Detached);
         let Stage::Ended(outcome) = taken else {
             panic!("`ThreadHandle` was polled after completion")

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
 
 use super::AsyncRead;
-use crate::task::budget;
+use crate::task::coop;
 
 /// Streams the bytes of a reader as they arrive, until EOF or an error.
 ///
@@ -50,7 +50,7 @@ impl Stream for BytesStream {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         let Some(items) = &mut self.items else { return Poll::Ready(None) };
         let next = ready!(items.poll_next_unpin(context));
         if next.is_none() {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 
 use super::{AsyncRead, AsyncWrite, StreamReader, StreamWriter};
-use crate::task::budget;
+use crate::task::coop;
 
 /// Copies from a reader to a writer until EOF, and returns the number of bytes.
 ///
@@ -47,7 +47,7 @@ pub async fn copy<R: AsyncRead, W: AsyncWrite>(from: &mut R, to: &mut W) -> io::
     let mut total = 0;
     loop {
         // Both sides may always be ready.
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         let lease = from.recv().await?;
         if lease.is_empty() {
             return Ok(total);

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::write_queue::WriteQueue;
-use crate::task::budget;
+use crate::task::coop;
 
 /// What a writer can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl PolledGoal {
                 return Poll::Pending;
             }
         }
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         Poll::Ready(goal.outcome(queue))
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
 
 use super::{AsyncRead, ReadError, StreamReader};
-use crate::task::budget;
+use crate::task::coop;
 
 impl<R: AsyncRead> StreamReader<R> {
     /// Streams the lines as `String`s until EOF, without their `\n` or `\r\n`.
@@ -70,7 +70,7 @@ impl Stream for Lines<'_> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Some(lines) = &mut self.lines else {
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
             return Poll::Ready(None);
         };
         let next = ready!(lines.poll_next_unpin(context));

@@ -10,7 +10,7 @@ use super::read_buffer::ReadBuffer;
 use super::{AsyncRead, ReadError};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::error::again;
-use crate::task::budget;
+use crate::task::coop;
 
 /// The default for how many bytes a line or record may have.
 const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -282,7 +282,7 @@ impl<R: AsyncRead> StreamReader<R> {
 
     /// Spends budget at the start of each call: most are served from the buffer, without waiting.
     pub(super) async fn spend(&self) {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
     }
 
     /// The start of each call that reads bytes, not records.

@@ -15,7 +15,7 @@ use super::goal::{Goal, PolledGoal};
 use super::write_queue::{CloseMode, WriteQueue};
 use crate::runtime::spawn;
 use crate::runtime::unsent::UnsentWrites;
-use crate::task::{JoinHandle, budget};
+use crate::task::{JoinHandle, coop};
 
 /// The default for how many unsent bytes make writers wait.
 const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -187,7 +187,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
 
     /// Waits for room for `more` bytes.
     pub(super) async fn room_for(&mut self, more: usize) -> io::Result<()> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         Goal::Room(more).reached(&self.queue).await;
         self.queue.failure()
     }
@@ -198,7 +198,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
     ///
     /// Those of the [writer](Self#errors).
     pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         Goal::Sent.reached(&self.queue).await;
         self.queue.failure()
     }
@@ -237,7 +237,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
     /// Those of the [writer](Self#errors), except after an abort.
     #[doc(alias = "asyncio.StreamWriter.wait_closed")]
     pub async fn wait_closed(&mut self) -> io::Result<()> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         Goal::Closed.reached(&self.queue).await;
         self.queue.failure_to_close()
     }
@@ -287,7 +287,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
     /// }
     /// ```
     pub async fn into_inner(mut self) -> io::Result<W> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         self.expect_open()?;
         self.queue.close(CloseMode::HandedOver);
         let handed = match (self.writes_to.take(), &mut self.task) {

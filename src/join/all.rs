@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::future_set::FutureSet;
-use crate::task::budget;
+use crate::task::coop;
 
 /// Futures, and one value from each that has ended.
 struct All<F, T> {
@@ -31,7 +31,7 @@ impl<F: Future + Unpin, T> All<F, T> {
         accept: impl Fn(F::Output) -> Result<T, E>,
     ) -> Poll<Result<Vec<T>, E>> {
         if self.values.is_empty() {
-            return budget::poll_spend(context).map(|()| Ok(Vec::new()));
+            return coop::poll_spend(context).map(|()| Ok(Vec::new()));
         }
         self.futures.begin(context);
         while let Some((index, output)) = ready!(self.futures.advance(context)) {

@@ -11,7 +11,7 @@ use futures_util::stream::FusedStream;
 
 use super::future_set::FutureSet;
 use super::joinable::Joinable;
-use crate::task::budget;
+use crate::task::coop;
 use crate::time::{Elapsed, Sleep, sleep};
 
 /// Runs several futures together and streams each output when its future ends.
@@ -109,7 +109,7 @@ impl<F: Future + Unpin> Stream for AsCompleted<F> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.remaining() == 0 {
-            return budget::poll_spend(context).map(|()| None);
+            return coop::poll_spend(context).map(|()| None);
         }
         self.futures.begin(context);
         self.futures.advance(context)
@@ -160,7 +160,7 @@ impl<F: Future + Unpin> Stream for AsCompletedWithin<F> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { completed, limit } = &mut *self;
-        let Some(sleep) = limit else { return budget::poll_spend(context).map(|()| None) };
+        let Some(sleep) = limit else { return coop::poll_spend(context).map(|()| None) };
         if let Poll::Ready(next) = Pin::new(completed).poll_next(context) {
             return Poll::Ready(next.map(Ok));
         }

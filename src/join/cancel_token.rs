@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::task::{JoinError, JoinHandle, Shrink, budget, wake};
+use crate::task::{JoinError, JoinHandle, Shrink, coop, wake};
 use crate::time::timeout;
 
 /// A request to stop, made once and from any thread.
@@ -144,7 +144,7 @@ impl CancelToken {
     ///
     /// That of the future.
     pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         if self.is_cancelled() {
             return None;
         }
@@ -232,14 +232,14 @@ impl Future for Cancelled<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.node.is_cancelled() {
-            return budget::poll_spend(context);
+            return coop::poll_spend(context);
         }
         let waker = context.waker().clone();
         let mut state = self.node.lock();
         // Under the lock: a cancel has either set the flag, or has yet to take the list of waiters.
         if self.node.is_cancelled() {
             drop(state);
-            return budget::poll_spend(context);
+            return coop::poll_spend(context);
         }
         let old = match self.waiter {
             Some(key) => Some(mem::replace(&mut state.waiters[key], waker)),

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use slab::Slab;
 
-use crate::task::{Shrink, budget};
+use crate::task::{Shrink, coop};
 
 /// A growing set of futures, identified by their indices.
 pub(super) struct FutureSet<F> {
@@ -133,7 +133,7 @@ impl<F: Future + Unpin> FutureSet<F> {
     ) -> Poll<Option<(usize, F::Output)>> {
         while self.alive > 0 {
             let Some(&index) = self.batch.front() else { return Poll::Pending };
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
             self.batch.pop_front();
             if let Poll::Ready(output) = self.poll_child(index) {
                 return Poll::Ready(Some((index, output)));

@@ -10,7 +10,7 @@ use std::slice;
 use std::task::{Context, Poll, ready};
 use std::vec;
 
-use crate::task::{Join, JoinError, budget};
+use crate::task::{Join, JoinError, coop};
 
 const ENDED: &str = "every task has ended, and its outcome has not been taken";
 
@@ -38,11 +38,11 @@ impl<T> Future for GatherTasks<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcomes<T>> {
         if self.joins.is_empty() {
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
         }
         while let Some(join) = self.joins.get(self.ended) {
             ready!(join.handle().poll_finished(context));
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
             self.ended += 1;
         }
         Poll::Ready(Outcomes { joins: mem::take(&mut self.joins) })

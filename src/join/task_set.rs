@@ -11,7 +11,7 @@ use futures_util::stream::FusedStream;
 
 use super::future_set::FutureSet;
 use crate::runtime::{spawn, spawn_named};
-use crate::task::{Join, JoinError, JoinHandle, TaskId, budget};
+use crate::task::{Join, JoinError, JoinHandle, TaskId, coop};
 
 /// A set of tasks with the same output. Dropping it cancels them.
 ///
@@ -123,7 +123,7 @@ impl<T> TaskSet<T> {
         context: &mut Context<'_>,
     ) -> Poll<Option<(TaskId, Result<T, JoinError>)>> {
         if self.is_empty() {
-            return budget::poll_spend(context).map(|()| None);
+            return coop::poll_spend(context).map(|()| None);
         }
         self.members.begin(context);
         self.members.advance(context).map(|next| Some(next?.1))

@@ -8,7 +8,7 @@ use futures_util::future::{maybe_done, try_maybe_done};
 
 use super::gather::Gather;
 use super::try_gather::TryGather;
-use crate::task::budget;
+use crate::task::coop;
 
 /// The kind of [`Gather`] and [`TryGather`] that is a tuple.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ macro_rules! tuples {
                 // Not in the async block: the future owns a handle even before its first poll.
                 $(let $member = $member.into_future();)+
                 async move {
-                    poll_fn(|context| budget::poll_spend(context)).await;
+                    poll_fn(|context| coop::poll_spend(context)).await;
                     $(let mut $member = pin!(maybe_done($member));)+
                     poll_fn(|context| {
                         let mut pending = false;
@@ -50,7 +50,7 @@ macro_rules! tuples {
                 let ($($member,)+) = self;
                 $(let $member = $member.into_future();)+
                 async move {
-                    poll_fn(|context| budget::poll_spend(context)).await;
+                    poll_fn(|context| coop::poll_spend(context)).await;
                     $(let mut $member = pin!(try_maybe_done($member));)+
                     poll_fn(|context| {
                         let mut pending = false;

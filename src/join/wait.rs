@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::future_set::FutureSet;
-use crate::task::{JoinError, JoinHandle, budget};
+use crate::task::{JoinError, JoinHandle, coop};
 use crate::time::{Sleep, sleep};
 
 /// When [`wait`] returns.
@@ -216,7 +216,7 @@ impl<H: Waitable> Wait<H> {
                 return Poll::Ready(());
             }
         }
-        budget::poll_spend(context)
+        coop::poll_spend(context)
     }
 }
 
@@ -229,7 +229,7 @@ fn poll_in_order<H: Waitable>(
         ready!(next.poll_finished(context));
         *ended += 1;
     }
-    budget::poll_spend(context)
+    coop::poll_spend(context)
 }
 
 impl<H: Waitable> Waiting<H> {

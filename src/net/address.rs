@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::blocking::ThreadPool;
 use crate::error::Describe;
 use crate::sys::address::interface_index;
-use crate::task::budget;
+use crate::task::coop;
 
 /// How many look-ups run at the same time in a process. They have threads of their own, as a
 /// [`to_thread`](crate::blocking::to_thread) that blocks for long must not hold up every connect.
@@ -148,7 +148,7 @@ fn of_text(text: &str) -> Target {
 #[doc(alias = "asyncio.loop.getaddrinfo")]
 pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> {
     // It may be ready at once, and must not be so for ever.
-    poll_fn(|context| budget::poll_spend(context)).await;
+    poll_fn(|context| coop::poll_spend(context)).await;
     let (found, name) = match addresses.target() {
         Target::Known(addresses) => (Ok(addresses), "an empty list".to_owned()),
         Target::Wrong(text, why) => (Err(io::Error::new(io::ErrorKind::InvalidInput, why)), text),

@@ -27,7 +27,7 @@ use crate::buf::Lease;
 use crate::driver::{Key, Orphan};
 use crate::sys::errno::{ENOBUFS, is_cancellation};
 use crate::sys::{BUFFER_GROUP, Completion, opcode};
-use crate::task::budget;
+use crate::task::coop;
 
 /// How many messages may wait to be taken before the kernel is asked to stop.
 const AHEAD: u32 = 4;
@@ -46,7 +46,7 @@ impl Socket {
     pub(crate) fn poll_inflow(&self, context: &Context<'_>) -> Poll<Option<io::Result<Lease>>> {
         while let Some(key) = self.inflow.key.get().or_else(|| self.start_inflow()) {
             if self.driver().has_next(key) {
-                ready!(budget::poll_spend(context));
+                ready!(coop::poll_spend(context));
             }
             match ready!(self.driver().poll_next(key, context.waker())) {
                 None => self.inflow_ended(),

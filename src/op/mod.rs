@@ -82,7 +82,7 @@ use room::Room;
 use crate::driver::{Driver, Key, Orphan};
 use crate::sys::errno::{EAGAIN, ECANCELED, EINTR};
 use crate::sys::{Completion, Submission};
-use crate::task::{RuntimeId, budget, check_runtime, running};
+use crate::task::{RuntimeId, check_runtime, coop, running};
 
 /// What a completion leads to.
 pub(crate) enum Step<O: Operation> {
@@ -197,7 +197,7 @@ impl<O: Operation> Op<O> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let may = (has_room || operation.is_worth_attempting(&self.driver))
             && self.driver.may_run_inline()
-            && budget::try_spend();
+            && coop::try_spend();
         let completion = if may { operation.attempt() } else { None };
         if let Some(completion) = completion.filter(|completion| !completion.failed_with(EAGAIN)) {
             self.driver.note_inline_call(completion.result().unwrap_or(0) as usize);

@@ -26,7 +26,7 @@ use crate::sys::errno::{EPIPE, is_fatal_to_connection};
 use crate::sys::message::MessageHeader;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission, socket};
-use crate::task::budget;
+use crate::task::coop;
 
 /// How much memory an empty queue of unread bytes may keep.
 const KEPT_CAPACITY: usize = 4096;
@@ -173,7 +173,7 @@ impl Socket {
     pub(crate) fn poll_reads_ended(&self, context: &Context<'_>) -> Poll<()> {
         check_loop(&self.driver);
         ready!(self.reading.poll_ended(context));
-        if self.has_unread() { budget::poll_spend(context) } else { Poll::Ready(()) }
+        if self.has_unread() { coop::poll_spend(context) } else { Poll::Ready(()) }
     }
 
     /// Waits until no dropped write is still ending.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use crate::task::{budget, poll_until, wake};
+use crate::task::{coop, poll_until, wake};
 
 /// Creates a stream of the items that `body` emits, which ends when the body does.
 ///
@@ -190,7 +190,7 @@ impl<T> Stream for Generator<'_, T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         // So that a body that never waits does not starve other tasks.
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         // Taken out, so that a body that panics is dropped.
         let Some(mut body) = self.body.take() else { return Poll::Ready(None) };
         self.handoff.request(context);

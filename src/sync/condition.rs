@@ -8,7 +8,7 @@ use std::ops::DerefMut;
 use super::lock::{LockGuard, OwnedLockGuard};
 use super::wait::{Wait, notify};
 use super::wait_queue::WaitQueue;
-use crate::task::budget;
+use crate::task::coop;
 
 /// Lets tasks release a lock and wait until another task notifies them of a change.
 ///
@@ -98,7 +98,7 @@ impl Condition {
         mut guard: G,
         mut predicate: impl FnMut(&mut G::Target) -> bool,
     ) -> G {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         while !predicate(&mut guard) {
             guard = self.wait(guard).await;
         }

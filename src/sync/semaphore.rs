@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::{error, fmt};
 
 use super::permits::Permits;
-use crate::task::budget;
+use crate::task::coop;
 
 const TOO_MANY: &str = "too many permits: a semaphore has at most `Semaphore::MAX_PERMITS`";
 
@@ -236,7 +236,7 @@ impl Semaphore {
         poll_fn(|context| {
             // A request that is enqueued learns the outcome from its notification.
             if self.is_closed() && !acquire.is_enqueued() {
-                return budget::poll_spend(context).map(|()| Err(AcquireError));
+                return coop::poll_spend(context).map(|()| Err(AcquireError));
             }
             Pin::new(&mut acquire).poll(context).map_err(|_| AcquireError)
         })

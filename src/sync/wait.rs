@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::state_cell::StateCell;
 use super::wait_queue::{HasWaiters, Removed, WaitQueue, WaiterId, WaiterState};
-use crate::task::{budget, wake};
+use crate::task::{coop, wake};
 
 type Payload<C> = <<C as StateCell>::State as HasWaiters>::Payload;
 
@@ -43,7 +43,7 @@ impl<'a, C: StateCell<State: HasWaiters>> Wait<'a, C> {
         if self.is_enqueued() {
             return self.poll_removed(context).map(Acquired::AfterWait);
         }
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         let taken = self.cell.with(&mut take);
         match taken.or_else(|| self.take_or_enqueue(context, take, payload)) {
             Some(taken) => Poll::Ready(Acquired::Immediately(taken)),
@@ -131,7 +131,7 @@ impl<C: StateCell<State: HasWaiters>> Drop for Wait<'_, C> {
 /// missed.
 pub(super) async fn wait_until(queue: &RefCell<WaitQueue<()>>, condition: impl Fn() -> bool) {
     if condition() {
-        return poll_fn(|context| budget::poll_spend(context)).await;
+        return poll_fn(|context| coop::poll_spend(context)).await;
     }
     let mut wait = Wait::new(queue);
     let take = |_: &mut WaitQueue<()>| condition().then_some(());

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::{error, fmt, mem};
 
 use super::endpoints::Endpoints;
-use crate::task::budget;
+use crate::task::coop;
 
 /// Creates a value that senders change and receivers watch.
 ///
@@ -206,7 +206,7 @@ impl<T> Receiver<T> {
         &mut self,
         mut condition: impl FnMut(&T) -> bool,
     ) -> Result<Rc<T>, RecvError> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         loop {
             let value = self.latest();
             if condition(&value) {

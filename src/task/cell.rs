@@ -2,21 +2,20 @@
 //!
 //! # The stage
 //!
-//! | stage      | holds                | left by                                              |
+//! | stage      | contains             | next                                                 |
 //! |------------|----------------------|------------------------------------------------------|
-//! | `Running`  | the future           | a poll that ends it, or a cancel: → `Finished`       |
-//! | `Finished` | the outcome          | the handle takes or drops it: → `Consumed`           |
-//! | `Consumed` | nothing              | never                                                |
+//! | `Running`  | the future           | `Finished`, by a poll that completes it or a cancel  |
+//! | `Finished` | the outcome          | `Consumed`, when the handle takes or drops it        |
+//! | `Consumed` | nothing              | none                                                 |
 //!
-//! The stage changes only in the phases of the header (see [`Phase`]): `poll` and `cancel` are called
-//! in the phase `Running`, which one call at a time can enter, and leave a stage that is no longer
-//! `Running` before the phase becomes `Ended`. Only then do handles look at the stage. So nothing
-//! that the future calls, while it is polled or dropped in place, reaches the stage. An outcome is
-//! moved out before it is dropped.
+//! The header's phase decides which code may touch the stage. `poll` and `cancel` are called in
+//! `Phase::Running`, which one call at a time can enter, and make the stage `Finished` before the phase
+//! becomes `Ended`. Handles touch the stage only then. So nothing that the future calls, while it is
+//! polled or dropped in place, reaches the stage. An outcome is moved out before it is dropped.
 
 use std::alloc::Layout;
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::future::Future;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,11 +23,10 @@ use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
-use super::JoinError;
-use super::context_var::inherited;
-use super::executor::Origin;
-use super::header::{Header, Phase};
-use super::loom::{AtomicBool, AtomicPtr, AtomicU32};
+use super::current::inherited_values;
+use super::header::{Header, Vtable};
+use super::join_error::JoinError;
+use super::origin::Origin;
 use super::pool::Class;
 use super::scheduler::Scheduler;
 use crate::error::{catch_panic, discard};
@@ -39,29 +37,11 @@ enum Stage<F: Future> {
     Consumed,
 }
 
-/// The header stands first, so that a pointer to the cell is one to the header.
+/// The header is first, so that a pointer to the cell is one to the header.
 #[repr(C)]
 struct TaskCell<F: Future> {
     header: Header,
     stage: UnsafeCell<Stage<F>>,
-}
-
-/// What can be done with a cell without knowing its future's type. The functions are for the owner's
-/// thread only.
-pub(super) struct Vtable {
-    /// Polls the future; at its end the outcome takes its place. Returns whether it has ended. For the
-    /// phase `Running`.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
-    /// Drops the future; that it was cancelled is the outcome. For the phase `Running`.
-    pub(super) cancel: unsafe fn(NonNull<Header>),
-    /// Where the outcome is, a `Result<F::Output, JoinError>`; null if it was moved out.
-    pub(super) outcome: unsafe fn(NonNull<Header>) -> *const (),
-    /// Moves the outcome to where the pointer points, a `Result<F::Output, JoinError>`.
-    pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
-    /// Drops the outcome, and gives the panic if that is what it was.
-    pub(super) discard: unsafe fn(NonNull<Header>) -> Option<Box<dyn Any + Send>>,
-    /// That of the memory.
-    pub(super) class: Class,
 }
 
 impl<F: Future> TaskCell<F> {
@@ -85,8 +65,8 @@ impl<F: Future> TaskCell<F> {
 
     unsafe fn poll(task: NonNull<Header>, context: &mut Context<'_>) -> bool {
         let mut output = None;
-        // SAFETY: this is the owner's thread, which alone reaches the stage, and in the phase `Running`
-        // the stage is reached from this one call (see the module's text).
+        // SAFETY: this is the owner's thread, and in `Phase::Running` no other call touches the stage
+        // (see the module's text).
         let polled = catch_unwind(AssertUnwindSafe(|| unsafe {
             let Stage::Running(future) = &mut *Self::stage(task) else { return true };
             // The future stays where it is until it is dropped in place.
@@ -102,12 +82,12 @@ impl<F: Future> TaskCell<F> {
             // SAFETY: as above; the future has been dropped.
             (Ok(true), Some(output)) => unsafe { Self::put(task, Ok(output)) },
             (Ok(true), None) => {}
-            // SAFETY: as above; its own destructor has panicked.
+            // SAFETY: as above; the future's destructor has panicked.
             (Err(payload), Some(output)) => unsafe {
                 let payload = first_panic(Ok(output), payload);
                 Self::put(task, Err(JoinError::Panicked(payload)));
             },
-            // SAFETY: as above; the poll has panicked, and the future runs no more.
+            // SAFETY: as above; the poll has panicked, and the future is not polled again.
             (Err(payload), None) => unsafe {
                 Self::finish(task, Err(JoinError::Panicked(payload)));
             },
@@ -120,8 +100,8 @@ impl<F: Future> TaskCell<F> {
         unsafe { Self::finish(task, Err(JoinError::Cancelled)) };
     }
 
-    /// Drops the future and puts the outcome in its place. If its destructor panics, that is the
-    /// outcome of a task that had not failed before.
+    /// Drops the future and stores the outcome in its place. A panic of its destructor becomes the
+    /// outcome, unless the task had panicked before.
     unsafe fn finish(task: NonNull<Header>, outcome: Result<F::Output, JoinError>) {
         // SAFETY: as in `poll`.
         let Stage::Running(future) = (unsafe { &mut *Self::stage(task) }) else { return };
@@ -135,7 +115,7 @@ impl<F: Future> TaskCell<F> {
         unsafe { Self::put(task, outcome) };
     }
 
-    /// Puts the outcome where the future was.
+    /// Stores the outcome where the future was.
     unsafe fn put(task: NonNull<Header>, outcome: Result<F::Output, JoinError>) {
         // SAFETY: as in `poll`. The old stage has no drop glue left to run: the future in it is
         // `ManuallyDrop`.
@@ -160,15 +140,15 @@ impl<F: Future> TaskCell<F> {
     }
 
     unsafe fn take(task: NonNull<Header>, target: *mut ()) {
-        // SAFETY: passed on by the caller.
+        // SAFETY: by this function's contract.
         let outcome =
             unsafe { Self::remove_outcome(task) }.expect("a task's outcome is taken once");
-        // SAFETY: the target is of this type, and is written without reading what was there.
+        // SAFETY: the target is of this type, and is written without being read.
         unsafe { target.cast::<Result<F::Output, JoinError>>().write(outcome) };
     }
 
     unsafe fn discard(task: NonNull<Header>) -> Option<Box<dyn Any + Send>> {
-        // SAFETY: passed on by the caller.
+        // SAFETY: by this function's contract.
         match unsafe { Self::remove_outcome(task) }? {
             Err(JoinError::Panicked(payload)) => Some(payload),
             outcome => catch_unwind(AssertUnwindSafe(|| drop(outcome))).err(),
@@ -176,7 +156,7 @@ impl<F: Future> TaskCell<F> {
     }
 }
 
-/// The panic that counts, when a future's destructor panicked after its poll had ended in some way.
+/// Which panic becomes the outcome, when a future's destructor panicked after its last poll.
 fn first_panic<T>(
     outcome: Result<T, JoinError>,
     later: Box<dyn Any + Send>,
@@ -187,61 +167,44 @@ fn first_panic<T>(
             first
         }
         outcome => {
-            // A third panic is heard of by nobody; the later one it comes behind is.
+            // A third panic is not reported; the one before it is.
             let _ = catch_panic(|| drop(outcome));
             later
         }
     }
 }
 
-/// Makes a cell, which stands in the list of all tasks and in the ready queue. Returns the third hold.
+/// How many local references `allocate` makes: the list's, the ready queue's, and the caller's.
+const FIRST_LOCAL_REFS: u32 = 3;
+
+/// Makes a task, and adds it to the list of all tasks and to the ready queue. Returns a local reference.
 ///
 /// # Safety
 ///
-/// The scheduler came from an `Arc` that is alive, and this is its owner. The future may borrow: then
-/// whoever calls sees to it that the cell is emptied before the borrow ends.
+/// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the future borrows,
+/// the caller empties the cell before the borrow ends.
 #[inline]
 pub(super) unsafe fn allocate<F: Future>(
     future: F,
     scheduler: NonNull<Scheduler>,
     origin: Origin,
 ) -> NonNull<Header> {
-    // SAFETY: passed on by the caller.
+    let vtable = TaskCell::<F>::VTABLE;
+    // SAFETY: by this function's contract.
     let owner = unsafe { scheduler.as_ref() };
-    let memory = owner.pool.take(TaskCell::<F>::VTABLE.class).cast::<TaskCell<F>>();
-    let header = memory.cast::<Header>();
-    // SAFETY: this is the owner's thread. The memory has the cell's layout, but for a size that is
-    // rounded up; the parts are written one by one, each where it is to stand.
+    let task = owner.pool.take(vtable.class).cast::<Header>();
+    // SAFETY: this is the owner's thread. The memory has at least the cell's layout; the two parts are
+    // written one by one, each in its place.
     unsafe {
-        header.write(Header {
-            refs: AtomicU32::new(1),
-            // The list's, the ready queue's, and the one that is returned.
-            local_refs: Cell::new(3),
-            queued: Cell::new(true),
-            cancelled: Cell::new(false),
-            phase: Cell::new(Phase::Waiting),
-            joinable: Cell::new(true),
-            keeps_scheduler: Cell::new(false),
-            in_inbox: AtomicBool::new(false),
-            vtable: TaskCell::<F>::VTABLE,
-            scheduler: Scheduler::enter(scheduler),
-            ready_next: Cell::new(None),
-            list_before: Cell::new(None),
-            list_after: Cell::new(None),
-            joiner: Cell::new(None),
-            values: Cell::new(inherited()),
-            inbox_next: AtomicPtr::new(ptr::null_mut()),
-            id: owner.next_id(),
-            parent: origin.parent,
-            spawned_at: origin.spawned_at,
-            name: origin.name.map(Box::new),
-        });
-        TaskCell::<F>::stage(header).write(Stage::Running(ManuallyDrop::new(future)));
+        let (scheduler, id) = (Scheduler::enter(scheduler), owner.next_id());
+        let values = inherited_values();
+        task.write(Header::new(vtable, scheduler, FIRST_LOCAL_REFS, id, origin, values));
+        TaskCell::<F>::stage(task).write(Stage::Running(ManuallyDrop::new(future)));
     }
-    // SAFETY: two of the holds are given away, and the task stands nowhere yet.
+    // SAFETY: two of the local references are passed on, and the task is in neither container yet.
     unsafe {
-        owner.listed.push(header);
-        owner.ready.push(header);
+        owner.listed.push(Header::links(task));
+        owner.ready.push(Header::links(task));
     }
-    header
+    task
 }

@@ -1,43 +1,32 @@
-//! Values that belong to a task and go on to the tasks that it spawns.
+//! Context variables: values that belong to a task and are inherited by the tasks that it spawns.
 //!
-//! A task's values are a short list behind an [`Rc`], which a task shares with those that it spawns
-//! until one of them changes its own: so spawning costs a reference, and nothing if there are no
-//! values. The list is in the task's header and is let go of when the task ends, on the owner's thread;
-//! a task that has ended takes none.
+//! The values are in the task's header (see `values`), which drops them when the task ends, on the
+//! owner's thread; a task that has ended takes none.
 
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::current::with_current;
-use super::{TaskId, current_id};
+use super::current::{current_id, inherited_values, with_current};
+use super::id::TaskId;
+use super::values;
 
-/// Names the variables that have been used.
+/// The newest id of a variable. Variables get theirs when they are first used.
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// The values of a task.
-pub(super) type Values = Rc<Vec<Value>>;
-
-#[derive(Clone)]
-pub(super) struct Value {
-    variable: u64,
-    value: Rc<dyn Any>,
-}
-
-/// A variable of which each task has a value of its own: a request's number, who is logged in.
+/// A variable of which each task has a value of its own: a request id, the user of a session.
 ///
-/// A task begins with the values of the task that spawned it, as they are then. What it changes it
-/// changes for itself, and for tasks that it spawns afterwards. Futures that are polled together in
-/// one task (by [`gather`](fn@crate::join::gather), a [`task_group`](fn@crate::join::task_group) or
-/// `select!`) share its values, where asyncio would make tasks of them. Closures in
+/// A task begins with the values that the task which spawned it has at that time. A change is seen by the
+/// task that makes it, and by tasks that it spawns afterwards. Futures that are polled together in one
+/// task (by [`gather`](fn@crate::join::gather), a [`task_group`](fn@crate::join::task_group) or `select!`)
+/// share its values, where asyncio would make tasks of them. Closures in
 /// [`to_thread`](fn@crate::blocking::to_thread) have none: values need not be `Send`.
 ///
 /// The future of each [`block_on`](crate::Runtime::block_on) is a task of its own, which begins without
-/// values: what one call has set is not there in the next, unlike in an `asyncio.Runner`. Set it at the
-/// beginning of each. Tasks that go on in later calls keep their values.
+/// values: what one call sets does not exist in the next, unlike in an `asyncio.Runner`. Set it at the
+/// beginning of each call. Tasks that outlive a call keep their values.
 ///
 /// # Example
 ///
@@ -61,19 +50,19 @@ pub(super) struct Value {
 #[doc(alias = "contextvars.ContextVar")]
 #[doc(alias = "task_local")]
 pub struct ContextVar<T: 'static> {
-    /// Zero until it is first used.
+    /// Zero until first used.
     id: AtomicU64,
     _value: PhantomData<fn() -> T>,
 }
 
 impl<T: 'static> ContextVar<T> {
-    /// A variable without a value.
+    /// Creates a variable without a value.
     #[must_use]
     pub const fn new() -> Self {
         Self { id: AtomicU64::new(0), _value: PhantomData }
     }
 
-    /// The value that this task has, if it has one. Outside of a task there is none.
+    /// Returns the current task's value, if it has one. Outside of a task there is none.
     pub fn get(&self) -> Option<T>
     where
         T: Clone,
@@ -81,14 +70,14 @@ impl<T: 'static> ContextVar<T> {
         self.find()?.downcast_ref().cloned()
     }
 
-    /// Calls a function with the value that this task has, if it has one.
+    /// Calls a function with the current task's value, if it has one.
     pub fn with<R>(&self, look: impl FnOnce(Option<&T>) -> R) -> R {
-        // Kept during the call, which may change the variable.
+        // Kept alive during the call, which may change the variable.
         let value = self.find();
         look(value.as_ref().and_then(|value| value.downcast_ref()))
     }
 
-    /// Gives this task a value.
+    /// Sets the current task's value.
     ///
     /// # Panics
     ///
@@ -98,7 +87,7 @@ impl<T: 'static> ContextVar<T> {
         drop(self.exchange(Some(Rc::new(value))));
     }
 
-    /// Takes this task's value away.
+    /// Removes the current task's value.
     ///
     /// # Panics
     ///
@@ -108,8 +97,10 @@ impl<T: 'static> ContextVar<T> {
         drop(self.exchange(None));
     }
 
-    /// Gives this task a value until the guard is dropped; then it has what it had before, whatever
-    /// was set meanwhile. Dropped in another task, the guard does nothing.
+    /// Sets the current task's value until the guard is dropped.
+    ///
+    /// The guard restores the value from before, whatever was set meanwhile. Dropped in another task, it
+    /// does nothing.
     ///
     /// # Panics
     ///
@@ -145,7 +136,7 @@ impl<T: 'static> ContextVar<T> {
             return id;
         }
         let fresh = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
-        // Another thread may have been faster.
+        // Another thread may have set it first.
         match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => fresh,
             Err(id) => id,
@@ -153,12 +144,10 @@ impl<T: 'static> ContextVar<T> {
     }
 
     fn find(&self) -> Option<Rc<dyn Any>> {
-        let (values, id) = (inherited()?, self.id());
-        let found = values.iter().find(|value| value.variable == id)?;
-        Some(Rc::clone(&found.value))
+        values::find(&inherited_values()?, self.id())
     }
 
-    /// Puts a value, or none, in the place of the one that this task has. Runs no foreign code.
+    /// Replaces the current task's value, or removes it. Runs no foreign code.
     #[track_caller]
     fn exchange(&self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let id = self.id();
@@ -167,40 +156,12 @@ impl<T: 'static> ContextVar<T> {
                 return value;
             }
             let mut values = header.values.take().unwrap_or_default();
-            let former = exchange(Rc::make_mut(&mut values), id, value);
+            let former = values::replace(Rc::make_mut(&mut values), id, value);
             header.values.set(Some(values).filter(|values| !values.is_empty()));
             former
         });
-        exchanged.expect("a context variable is set inside of a task")
+        exchanged.expect("a context variable was set outside of a task: spawn one for it")
     }
-}
-
-/// Puts a value, or none, in the place of another.
-fn exchange(
-    values: &mut Vec<Value>,
-    variable: u64,
-    value: Option<Rc<dyn Any>>,
-) -> Option<Rc<dyn Any>> {
-    let place = values.iter().position(|value| value.variable == variable);
-    match (place, value) {
-        (Some(place), Some(value)) => Some(mem::replace(&mut values[place].value, value)),
-        (Some(place), None) => Some(values.swap_remove(place).value),
-        (None, Some(value)) => {
-            values.push(Value { variable, value });
-            None
-        }
-        (None, None) => None,
-    }
-}
-
-/// The values of the running task, for one that it spawns.
-pub(super) fn inherited() -> Option<Values> {
-    with_current(|header| {
-        let values = header.values.take();
-        header.values.set(values.clone());
-        values
-    })
-    .flatten()
 }
 
 impl<T: 'static> Default for ContextVar<T> {
@@ -215,8 +176,8 @@ impl<T: 'static> fmt::Debug for ContextVar<T> {
     }
 }
 
-/// Restores what a task had before. Made by [`ContextVar::bind`].
-#[must_use = "dropped at once it restores at once"]
+/// Restores the former value of a context variable when dropped. Returned by [`ContextVar::bind`].
+#[must_use = "a guard that is dropped at once restores at once"]
 pub struct ContextGuard<'a, T: 'static> {
     variable: &'a ContextVar<T>,
     task: Option<TaskId>,

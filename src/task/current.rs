@@ -1,48 +1,55 @@
 //! The task that is being polled on this thread.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::panic::Location;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::budget::Budget;
 use super::header::Header;
+use super::id::TaskId;
 use super::running::check_runtime;
-use super::task_ref::TaskRef;
-use super::{JoinHandle, Origin, TaskId};
-use super::{executor, waker};
+use super::values::Values;
+use super::waker;
 
 thread_local! {
-    static CURRENT: CurrentPoll = const { CurrentPoll { task: Cell::new(None), budget: Budget::new() } };
+    static CURRENT: CurrentPoll =
+        const { CurrentPoll { task: Cell::new(None), budget: Budget::new() } };
 }
 
-/// What belongs to whoever has its turn. One thread-local, since finding one takes time.
+/// The state of the poll that is under way. One thread-local, as each access takes time.
 struct CurrentPoll {
-    // No reference is counted for it, and no destructor run: whoever sets it holds the task.
+    // Not counted as a reference, and without a destructor: the poller has a local reference.
     task: Cell<Option<NonNull<Header>>>,
     budget: Budget,
 }
 
-/// Runs `body` with this task as the current one, and with a new budget. For the loop: no task is the
-/// current one before and after.
+/// Runs `body` with this task as the current one, and with a new budget. For the event loop: no task is
+/// current before and after.
+///
+/// # Safety
+///
+/// This is the owner's thread, which has a local reference to the task until this function returns.
 #[inline]
-pub(super) fn with_poll<T>(task: &TaskRef, body: impl FnOnce() -> T) -> T {
+pub(super) unsafe fn with_poll<T>(task: NonNull<Header>, body: impl FnOnce() -> T) -> T {
     CURRENT.with(|poll| {
-        poll.task.set(Some(task.pointer()));
+        poll.task.set(Some(task));
         let _restore = Restore { poll, outer: None };
         poll.budget.refill();
         body()
     })
 }
 
-/// Runs `body` with this task as the current one, amid the turn of another, whose budget is afterwards
-/// what it was.
-pub(super) fn with_nested_poll<T>(task: &TaskRef, body: impl FnOnce() -> T) -> T {
+/// Runs `body` with this task as the current one, amid the poll of another, whose budget is restored
+/// afterwards.
+///
+/// # Safety
+///
+/// As for [`with_poll`].
+pub(super) unsafe fn with_nested_poll<T>(task: NonNull<Header>, body: impl FnOnce() -> T) -> T {
     CURRENT.with(|poll| {
         let left = poll.budget.left();
-        let outer = poll.task.replace(Some(task.pointer()));
+        let outer = poll.task.replace(Some(task));
         let restore = Restore { poll, outer };
         poll.budget.refill();
         let value = body();
@@ -63,49 +70,75 @@ impl Drop for Restore<'_> {
     }
 }
 
-/// The budget of whoever has its turn.
+/// Gives access to the budget of the poll that is under way.
 #[inline]
-pub(super) fn with_budget<T>(ask: impl FnOnce(&Budget) -> T) -> T {
-    CURRENT.with(|poll| ask(&poll.budget))
+pub(super) fn with_budget<T>(body: impl FnOnce(&Budget) -> T) -> T {
+    CURRENT.with(|poll| body(&poll.budget))
+}
+
+/// The current task, with a local reference to it for as long as it is current.
+#[inline]
+pub(super) fn current_header() -> Option<NonNull<Header>> {
+    CURRENT.with(|poll| poll.task.get())
+}
+
+/// Calls `body` with the current task's header.
+#[inline]
+pub(super) fn with_current<T>(body: impl FnOnce(&Header) -> T) -> Option<T> {
+    // SAFETY: while a task is current, its poller has a local reference (`with_poll`), and this is the
+    // owner's thread.
+    current_header().map(|header| body(unsafe { header.as_ref() }))
+}
+
+/// The current task, if that is what this waker wakes.
+#[inline]
+pub(super) fn woken_by(waker: &Waker) -> Option<NonNull<Header>> {
+    current_header().filter(|&task| waker::is_of(waker, task))
 }
 
 /// Call this before waiting for a task.
 ///
 /// # Panics
 ///
-/// If the wait could not end: the task is the current one, or cannot run while this thread is in the
-/// loop of its present runtime.
+/// If the wait could not end: the task is the current one, or belongs to a runtime whose event loop
+/// cannot run while this thread is inside of another one's.
 #[inline]
 #[track_caller]
-pub(super) fn check_wait(task: &TaskRef) {
-    let scheduler = task.header().scheduler;
-    // A current task of the same scheduler is inside of the same loop.
-    match CURRENT.with(|poll| poll.task.get()) {
-        Some(current) if current == task.pointer() => panic!("a task cannot wait for its own end"),
+pub(super) fn check_wait(task: &Header) {
+    match current_header() {
+        Some(current) if ptr::eq(current.as_ptr(), task) => {
+            panic!("a task cannot wait for its own end")
+        }
+        // A current task of the same scheduler is inside of the same event loop.
         // SAFETY: as in `with_current`.
-        Some(current) if unsafe { current.as_ref() }.scheduler == scheduler => {}
-        _ => check_runtime(task.header().scheduler().runtime, "this task"),
+        Some(current) if unsafe { current.as_ref() }.scheduler == task.scheduler => {}
+        _ => check_runtime(task.scheduler().runtime, "this task"),
     }
 }
 
-/// A hold of the current task, if that is what this waker wakes.
-#[inline]
-pub(super) fn current_if_woken_by(waker: &Waker) -> Option<TaskRef> {
-    let task = CURRENT.with(|poll| poll.task.get()).filter(|&task| waker::is_of(waker, task))?;
-    // SAFETY: `with_poll` borrows the `TaskRef`, a hold, until the header stands here no more. It is the
-    // owner's thread: a `TaskRef` never leaves it.
-    Some(unsafe { TaskRef::clone_raw(task) })
+/// The values of the current task, for a task that it spawns.
+pub(super) fn inherited_values() -> Option<Values> {
+    with_current(|header| {
+        let values = header.values.take();
+        header.values.set(values.clone());
+        values
+    })
+    .flatten()
 }
 
-/// Asks something of the current task's header.
+/// Whether a task is being polled on this thread.
 #[inline]
-pub(super) fn with_current<T>(ask: impl FnOnce(&Header) -> T) -> Option<T> {
-    // SAFETY: the header is valid: `with_poll` borrows the `TaskRef`, a hold, until the header stands
-    // here no more. It is the owner's thread: a `TaskRef` never leaves it.
-    CURRENT.with(|poll| poll.task.get()).map(|header| ask(unsafe { header.as_ref() }))
+pub(crate) fn is_in_task() -> bool {
+    current_header().is_some()
 }
 
-/// What a task can know of itself; made by [`current_task`].
+/// The id of the current task.
+#[inline]
+pub(crate) fn current_id() -> Option<TaskId> {
+    with_current(|header| header.id)
+}
+
+/// What a task can know of itself. Returned by [`current_task`].
 #[derive(Clone, Debug)]
 pub struct CurrentTask {
     id: TaskId,
@@ -114,23 +147,24 @@ pub struct CurrentTask {
 }
 
 impl CurrentTask {
-    /// The task's number.
+    /// The task's id.
     pub fn id(&self) -> TaskId {
         self.id
     }
 
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The task that spawned this one; `None` for the one that a runtime was started with.
+    /// The task that spawned this one; `None` for the future given to `run` or `block_on`, and for tasks
+    /// spawned outside of a task.
     pub fn parent(&self) -> Option<TaskId> {
         self.parent
     }
 }
 
-/// The task that is running on this thread, or `None` outside of a task.
+/// Returns the task that is being polled on this thread; `None` outside of a task.
 ///
 /// # Example
 ///
@@ -152,34 +186,4 @@ pub fn current_task() -> Option<CurrentTask> {
         name: header.name.as_deref().cloned(),
         parent: header.parent,
     })
-}
-
-/// Makes a task on the running one's scheduler, as its child.
-///
-/// # Panics
-///
-/// Outside of a task.
-#[inline]
-pub(crate) fn spawn_child<F: Future + 'static>(
-    future: F,
-    name: Option<Arc<str>>,
-    spawned_at: &'static Location<'static>,
-) -> JoinHandle<F::Output> {
-    let running = CURRENT.with(|poll| poll.task.get()).expect("a task has its turn");
-    // SAFETY: as in `with_current`.
-    let (scheduler, id) = unsafe { (running.as_ref().scheduler, running.as_ref().id) };
-    // SAFETY: the running task keeps its scheduler, and this is the owner's thread.
-    unsafe { executor::spawn(scheduler, future, Origin { name, parent: Some(id), spawned_at }) }
-}
-
-/// Whether a task has its turn on this thread.
-#[inline]
-pub(crate) fn is_in_task() -> bool {
-    CURRENT.with(|poll| poll.task.get()).is_some()
-}
-
-/// The number of the running task.
-#[inline]
-pub(crate) fn current_id() -> Option<TaskId> {
-    with_current(|header| header.id)
 }

@@ -9,8 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::FusedFuture;
 
+use super::coop;
+use super::id::TaskId;
+use super::join_error::JoinError;
 use super::task_ref::TaskRef;
-use super::{JoinError, TaskId, budget};
 use crate::error::discard;
 
 /// A task, as seen by whoever spawned it.
@@ -214,7 +216,7 @@ impl<T> JoinHandle<T> {
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
         assert!(!self.taken, "the outcome of this task has been taken already");
         ready!(self.poll_finished(context));
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         Poll::Ready(self.take_outcome().expect("the task has ended and its outcome is there"))
     }
 }

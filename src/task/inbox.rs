@@ -1,41 +1,41 @@
-//! Where other threads put the tasks they wake, and the hand-shake with a sleeping owner.
+//! Where other threads put the tasks they wake, and the handshake with a sleeping owner.
 //!
-//! One word says everything. It is one of
+//! One word is the whole state. It is one of
 //!
-//! - `AWAKE`: the owner runs, and nothing is in the inbox;
-//! - `PARKED`: the owner sleeps or is about to, and nothing is in the inbox;
+//! - `AWAKE`: the owner runs, and the inbox is empty;
+//! - `PARKED`: the owner sleeps or is about to, and the inbox is empty;
 //! - `CLOSED`: the owner is gone;
-//! - the newest node of a list: nodes are in the inbox, and the owner runs or has been rung for.
+//! - the newest task of a linked list: the inbox has tasks, and the owner runs or its bell was rung.
 //!
 //! The owner may sleep only if it changes `AWAKE` to `PARKED`; a thread that changes `PARKED` to a
-//! node must ring. Both are one compare-and-swap of the same word, so one of them sees the other:
-//! no wake-up is lost and nobody rings for an owner that is awake.
+//! task must ring. Both are one compare-and-swap of the same word, so one of them sees the other: no
+//! wake-up is lost, and no thread rings for an owner that is awake.
 //!
-//! The owner takes the whole list at once, so that a node's address cannot be mistaken for an older
-//! use of it.
+//! The owner takes the whole list at once, so the ABA problem cannot arise: no thread compares the
+//! address of a task that may have been taken out and put in again.
 
 use std::ptr::NonNull;
 
-use super::header::Header;
+use super::links::Links;
 use super::loom::{AtomicPtr, Ordering};
 
-const AWAKE: *mut Header = std::ptr::null_mut();
-const PARKED: *mut Header = std::ptr::without_provenance_mut(1);
-const CLOSED: *mut Header = std::ptr::without_provenance_mut(2);
+const AWAKE: *mut Links = std::ptr::null_mut();
+const PARKED: *mut Links = std::ptr::without_provenance_mut(1);
+const CLOSED: *mut Links = std::ptr::without_provenance_mut(2);
 
-/// What became of a push.
+/// The outcome of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
-    /// The owner is awake and will find it.
-    Quietly,
-    /// The owner sleeps: it must be rung.
+    /// The owner is awake and will find the task.
+    OwnerAwake,
+    /// The owner sleeps: the caller must ring.
     OwnerSleeps,
-    /// The owner is gone and the node was not taken.
+    /// The owner is gone; the task was not taken.
     Refused,
 }
 
 pub(super) struct Inbox {
-    word: AtomicPtr<Header>,
+    word: AtomicPtr<Links>,
 }
 
 impl Inbox {
@@ -43,91 +43,91 @@ impl Inbox {
         Self { word: AtomicPtr::new(AWAKE) }
     }
 
-    /// Adds a node, from any thread.
+    /// Adds a task, from any thread.
     ///
     /// # Safety
     ///
-    /// The node is valid until the owner has taken it (the caller gives away a reference to it),
-    /// and the caller alone may write its `inbox_next` (it has set the node's `in_inbox`).
-    pub(super) unsafe fn push(&self, node: NonNull<Header>) -> Pushed {
+    /// The caller passes on a reference to the task, unless the push is refused. No other thread writes
+    /// the task's `inbox_next`: the caller has set its `in_inbox`, and the owner has not cleared it.
+    pub(super) unsafe fn push(&self, task: NonNull<Links>) -> Pushed {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             if seen == CLOSED {
                 return Pushed::Refused;
             }
             let next = if seen == PARKED { AWAKE } else { seen };
-            // SAFETY: the node is valid, and nobody else writes its link.
-            unsafe { node.as_ref() }.inbox_next.store(next, Ordering::Relaxed);
+            // SAFETY: the caller's reference keeps the task valid, and no other thread writes the link.
+            unsafe { task.as_ref() }.inbox_next.store(next, Ordering::Relaxed);
             // Release: the owner sees the link, and all that happened before the wake.
             match self.word.compare_exchange_weak(
                 seen,
-                node.as_ptr(),
+                task.as_ptr(),
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
                 Ok(PARKED) => return Pushed::OwnerSleeps,
-                Ok(_) => return Pushed::Quietly,
+                Ok(_) => return Pushed::OwnerAwake,
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Says that the owner is going to sleep. If not, something has come.
+    /// Announces that the owner is going to sleep. Returns `false` if tasks have arrived: then it must not.
     pub(super) fn park(&self) -> bool {
         let parked =
             self.word.compare_exchange(AWAKE, PARKED, Ordering::Acquire, Ordering::Relaxed);
         parked.is_ok()
     }
 
-    /// Takes every node, the oldest first, and says that the owner is awake.
-    pub(super) fn take(&self) -> Taken {
+    /// Takes every task, the oldest first, and announces that the owner is awake.
+    pub(super) fn take(&self) -> Received {
         // The common case writes nothing, so that the word's cache line stays shared.
         if self.word.load(Ordering::Relaxed) == AWAKE {
-            return Taken { next: AWAKE };
+            return Received { next: AWAKE };
         }
-        Taken::in_order(self.word.swap(AWAKE, Ordering::Acquire))
+        Received::oldest_first(self.word.swap(AWAKE, Ordering::Acquire))
     }
 
-    /// Refuses nodes from here on, and takes the ones that are there.
-    pub(super) fn close(&self) -> Taken {
-        Taken::in_order(self.word.swap(CLOSED, Ordering::Acquire))
+    /// Takes every task, and refuses all later ones.
+    pub(super) fn close(&self) -> Received {
+        Received::oldest_first(self.word.swap(CLOSED, Ordering::Acquire))
     }
 }
 
-/// Nodes that the owner has taken.
-pub(super) struct Taken {
-    next: *mut Header,
+/// Tasks that the owner has taken out, each with the reference that its pusher passed on.
+pub(super) struct Received {
+    next: *mut Links,
 }
 
-impl Taken {
-    /// Turns a list around: the newest node comes first in the inbox.
-    fn in_order(newest: *mut Header) -> Self {
-        let (mut rest, mut turned) = (newest, AWAKE);
+impl Received {
+    /// Reverses a list: the inbox has the newest task first.
+    fn oldest_first(newest: *mut Links) -> Self {
+        let (mut rest, mut reversed) = (newest, AWAKE);
         while !is_end(rest) {
-            // SAFETY: the word and the links hold nodes that pushers gave away valid, and a taken
-            // node is the owner's; the swap's Acquire makes their links visible.
+            // SAFETY: the word and the links lead to tasks that pushers passed on with a reference, and
+            // whose links are the owner's now; the swap's Acquire makes them visible.
             let link = unsafe { &(*rest).inbox_next };
             let next = link.load(Ordering::Relaxed);
-            link.store(turned, Ordering::Relaxed);
-            turned = rest;
+            link.store(reversed, Ordering::Relaxed);
+            reversed = rest;
             rest = next;
         }
-        Self { next: turned }
+        Self { next: reversed }
     }
 }
 
-impl Iterator for Taken {
-    type Item = NonNull<Header>;
+impl Iterator for Received {
+    type Item = NonNull<Links>;
 
-    fn next(&mut self) -> Option<NonNull<Header>> {
-        let node = NonNull::new(self.next)?;
-        // SAFETY: the node is the owner's until it is given out here; its link is read before, as
-        // afterwards the node may be pushed again.
-        self.next = unsafe { node.as_ref() }.inbox_next.load(Ordering::Relaxed);
-        Some(node)
+    fn next(&mut self) -> Option<NonNull<Links>> {
+        let task = NonNull::new(self.next)?;
+        // SAFETY: the reference is still here. The link is read before the task is returned, as another
+        // thread may push the task again afterwards.
+        self.next = unsafe { task.as_ref() }.inbox_next.load(Ordering::Relaxed);
+        Some(task)
     }
 }
 
-fn is_end(word: *mut Header) -> bool {
+fn is_end(word: *mut Links) -> bool {
     word == AWAKE || word == PARKED || word == CLOSED
 }

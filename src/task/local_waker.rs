@@ -1,22 +1,21 @@
-//! Wakers that are kept on the thread where they were given.
+//! Wakers that stay on the thread where they were received.
 
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, dec_local, inc_local};
-use super::task_ref::TaskRef;
+use super::header::Header;
+use super::refs::{dec_local, inc_local};
+use super::schedule::{make_ready, make_ready_owned};
 use super::{current, waker};
 use crate::error::catch_panic;
 
-/// A waker that stays on its thread, as those do that wait for the thread's own ring, timers and
-/// tasks. If it is the running task's own it is a hold of that, and keeping, waking and dropping it
-/// costs no atomic operation; any other waker is cloned.
+/// A waker that never leaves its thread, for waits on the thread's own ring, timers and tasks. If it
+/// wakes the current task it is a local reference, and storing, waking and dropping it needs no
+/// atomic operation; any other waker is cloned.
 pub(crate) struct LocalWaker {
-    /// Of a task of this thread, with [`LOCAL`] for its table, or a clone of a foreign one. It is
-    /// never given out.
+    /// Of a task of this thread, with [`LOCAL`] for its table, or a clone of a foreign one.
     waker: Waker,
     _local: PhantomData<Rc<()>>,
 }
@@ -25,17 +24,34 @@ static LOCAL: RawWakerVTable =
     RawWakerVTable::new(clone_local, wake_by_value, wake_by_reference, drop_local);
 
 impl LocalWaker {
-    /// Keeps a waker.
     #[inline]
     pub(crate) fn new(waker: &Waker) -> Self {
-        let waker = match current::current_if_woken_by(waker) {
-            // SAFETY: the functions of the table keep the contract of `RawWaker`, but for threads:
-            // this type never leaves its thread, and never gives the waker out.
+        let waker = match current::woken_by(waker) {
+            // SAFETY: the current task has a local reference, and this is the owner's thread. The
+            // functions of the table satisfy the contract of `RawWaker`, except that they must stay on
+            // this thread: this type is not `Send`, and hands the waker only to callers that promise so.
             Some(task) => unsafe {
-                Waker::from_raw(RawWaker::new(task.into_raw().as_ptr().cast(), &LOCAL))
+                inc_local(task);
+                Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &LOCAL))
             },
             None => waker.clone(),
         };
+        Self { waker, _local: PhantomData }
+    }
+
+    /// The waker itself, to be stored where this type cannot be named.
+    ///
+    /// # Safety
+    ///
+    /// It stays on this thread, and ends by [`from_waker`](Self::from_waker).
+    #[inline]
+    pub(super) unsafe fn into_waker(self) -> Waker {
+        self.waker
+    }
+
+    /// The reverse of [`into_waker`](Self::into_waker).
+    #[inline]
+    pub(super) fn from_waker(waker: Waker) -> Self {
         Self { waker, _local: PhantomData }
     }
 
@@ -60,7 +76,7 @@ impl LocalWaker {
         self.waker.wake();
     }
 
-    /// Wakes; a panic of foreign code goes no further, and its message is returned.
+    /// Wakes, and returns the message of a foreign waker's panic.
     #[must_use]
     #[inline]
     pub(crate) fn wake_catching_panic(self) -> Option<String> {
@@ -76,33 +92,23 @@ fn header(data: *const ()) -> NonNull<Header> {
     NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
 }
 
-/// The hold behind a waker's data pointer.
-///
-/// # Safety
-///
-/// This is the owner's thread, and the waker's hold is used up or outlives what is returned.
-unsafe fn task(data: *const ()) -> TaskRef {
-    // SAFETY: passed on by the caller.
-    unsafe { TaskRef::from_raw(header(data)) }
-}
-
 unsafe fn clone_local(data: *const ()) -> RawWaker {
-    // SAFETY: a waker with this table is a hold, on the owner's thread.
+    // SAFETY: a waker with this table is a local reference, on the owner's thread.
     unsafe { inc_local(header(data)) };
     RawWaker::new(data, &LOCAL)
 }
 
 unsafe fn wake_by_value(data: *const ()) {
-    // SAFETY: a waker with this table is a hold, on the owner's thread; this one is used up.
-    unsafe { task(data) }.into_ready();
+    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is consumed.
+    unsafe { make_ready_owned(header(data)) };
 }
 
 unsafe fn wake_by_reference(data: *const ()) {
-    // SAFETY: as above; the waker keeps its hold.
-    ManuallyDrop::new(unsafe { task(data) }).make_ready();
+    // SAFETY: a waker with this table is a local reference, on the owner's thread.
+    unsafe { make_ready(header(data)) };
 }
 
 unsafe fn drop_local(data: *const ()) {
-    // SAFETY: as above; this hold is given up.
+    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is consumed.
     unsafe { dec_local(header(data)) };
 }

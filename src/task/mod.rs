@@ -1,7 +1,7 @@
-//! Tasks: what [`spawn`](crate::spawn) starts, and how it is joined, cancelled and named.
+//! Tasks: what [`spawn`](crate::spawn) starts, and how a task is joined, cancelled and named.
 //!
-//! A task is a future that the runtime polls beside all others of its thread. [`JoinHandle`] waits for
-//! its outcome, which is the future's output or a [`JoinError`]: the task panicked, or was cancelled.
+//! A task is a future that the event loop polls beside the other tasks of its thread. [`JoinHandle`]
+//! waits for its outcome: the future's output, or a [`JoinError`] if the task panicked or was cancelled.
 //!
 //! ```
 //! use std::time::Duration;
@@ -12,7 +12,7 @@
 //!     let endless = annulus::spawn(sleep(Duration::MAX));
 //!     assert_eq!(answer.await.unwrap(), 42);
 //!
-//!     // Cancelling drops the future: destructors run, and nothing that had arrived is lost.
+//!     // Cancelling drops the future: destructors run, and no byte that has arrived is lost.
 //!     endless.cancel();
 //!     assert!(endless.await.unwrap_err().is_cancelled());
 //! })?;
@@ -22,56 +22,60 @@
 //! | to                                            | use                                          |
 //! |-----------------------------------------------|----------------------------------------------|
 //! | start a task                                  | [`spawn`](crate::spawn), [`spawn_named`](crate::spawn_named) |
-//! | let it run on by itself                       | drop its handle                              |
-//! | wait for it, and cancel it if the wait is     | `handle.await`                               |
-//! | wait for it, whatever becomes of the wait     | `(&mut handle).await`                        |
-//! | cancel it                                     | [`JoinHandle::cancel`]; [`cancel_gracefully`](crate::join::cancel_gracefully) asks first |
-//! | wait for several                              | [`join`](crate::join)                        |
-//! | know the task that is running                 | [`current_task`]                             |
-//! | hand values down to the tasks that it spawns  | [`ContextVar`]                               |
+//! | detach a task                                 | drop its handle                              |
+//! | join a task, and cancel it with the await     | `handle.await`                               |
+//! | join a task, and leave it alone otherwise     | `(&mut handle).await`                        |
+//! | cancel a task                                 | [`JoinHandle::cancel`]; [`cancel_gracefully`](crate::join::cancel_gracefully) asks by a token first |
+//! | wait for several tasks                        | [`join`](crate::join)                        |
+//! | identify the current task                     | [`current_task`]                             |
+//! | pass values to the tasks that a task spawns   | [`ContextVar`]                               |
 //!
-//! A detached task whose output is a `Result` has no caller to give an error to: log it in the task.
+//! A detached task whose output is a `Result` has no caller that would see the error: log it in the task.
 
-// One allocation for each task, woken from any thread, run by the one that owns it.
+// Structure
 //
-// - `cell` is that allocation: a `header` that any thread may hold, and the future, which only
-//   the owner touches. A task that is `held` can be run, cancelled and asked for its outcome.
-// - `scheduler` is what a thread's tasks share: the `ready` queue, the `list` of all that have not
-//   ended, and the `inbox` where other threads put the ones they wake.
-// - `tasks` is the owner's end of a scheduler: it makes tasks, also of futures that borrow, gives them
-//   their turns, and ends them. `handle` is how an outcome is waited for.
-// - `disposal` ends tasks and drops outcomes from within destructors; `running` knows which runtime's
-//   loop the thread is inside of.
-// - `waker` makes a `std::task::Waker` of a header; a `local_waker` keeps one without counting;
-//   `wake` is how others are left and woken.
-// - `shrink` is for the collections of other rooms: it gives back what a peak has left behind.
-// - `current` and `budget` belong to the task that is being polled; `context` holds values that go on
-//   to the tasks that it spawns.
+// A task is one allocation. Any thread may wake it; the thread that owns it polls it.
 //
-// This room knows no kernel and no runtime: what it needs of them (something that ends a sleep) is
-// passed in.
+// - `cell` is that allocation: a `header` that any thread may reference, and the future, which only the
+//   owner touches. `refs` counts references and frees the memory, which a `pool` keeps for later tasks.
+// - `scheduler` is what a thread's tasks share: the `ready_queue`, the `task_list` of all that have not
+//   ended, and the `inbox` for tasks that other threads wake. These contain tasks by their `links`.
+//   `schedule` puts a woken task into one of them.
+// - `task_ref` is a task as its owner's thread references it: there it is polled, cancelled and joined.
+//   `handle` is the public face of that. `disposal` ends tasks from within destructors.
+// - `executor` is the owner's end of a scheduler, with which a runtime makes, polls and ends tasks;
+//   `spawn` is how a task makes another.
+// - `waker` makes a `std::task::Waker` of a header; a `local_waker` stores one without atomics; `wake` is
+//   how other rooms store and wake them.
+// - `current` knows the task that is being polled; `budget` and `coop` bound the work of one poll.
+//   `running` knows which runtime's event loop the thread is inside of.
+// - `context_var` offers, and `values` contains, what tasks inherit.
+// - `shrink` is for the collections of other rooms: it frees the memory that a peak has left behind.
 //
-// Why this is sound:
+// This room knows no kernel and no runtime: what it needs of them (a bell that ends a sleep) is passed in.
 //
-// *Who touches the future.* The future and its output live in the cell behind an `UnsafeCell` that
-// only `TaskRef`, `JoinHandle` and `Executor` reach. All are `!Send`, are made on the owner's
-// thread, and never leave it. Wakers hold the header alone.
+// Why this is sound
 //
-// *Who may be in it twice.* A poll or a destructor of the future can call anything, also what reaches
-// the same cell: a handle's drop, `cancel`, `wake`, the end of the runtime (the process's `exit` runs
-// the destructors of thread-locals), a loop inside the loop. Each looks at the task's *phase* before
-// it touches the future: waiting, running or ended, in the header, set where the future is polled or
-// dropped and nowhere else. A running task is neither polled nor dropped by any of them; if its poll
-// never returns, it is leaked. See `header` and `cell`.
+// *Who touches the future.* The future and its output are in the cell behind an `UnsafeCell` that only
+// `TaskRef`, `JoinHandle` and `Executor` reach. All are `!Send`, are made on the owner's thread, and never
+// leave it. Wakers reference the header alone.
 //
-// *When memory is freed.* `references` counts the wakers, the places in the inbox, and one for all
-// that the owner's thread holds together, which are counted apart and not atomically. The last
-// one, on whatever thread, frees the memory; by then the owner has dropped future and output, so
-// nothing of theirs is dropped there. See `header`.
+// *No reentrance.* A poll or a destructor of the future can call anything, even code that reaches the same
+// cell: a handle's drop, `cancel`, `wake`, the end of the runtime (the process's `exit` runs the
+// destructors of thread-locals), an event loop inside of the event loop. All of these look at the task's
+// *phase* before they touch the future: waiting, running or ended, in the header, set where the future is
+// polled or dropped and nowhere else. A running task is neither polled nor dropped by any of them; if its
+// poll never returns, it is leaked. See `header` and `cell`.
+//
+// *When memory is freed.* `refs` counts the wakers, the place in the inbox, and one for all local
+// references of the owner's thread together, which `local_refs` counts without atomics. The last one, on
+// any thread, frees the memory; by then the owner has dropped the future and the output, so no
+// destructor of theirs runs there. See `refs`.
 
-pub(crate) mod budget;
+mod budget;
 mod cell;
 mod context_var;
+pub(crate) mod coop;
 mod current;
 mod disposal;
 mod executor;
@@ -80,32 +84,40 @@ mod header;
 mod id;
 mod inbox;
 mod join_error;
-mod list;
+mod links;
 mod local_waker;
 mod loom;
 #[cfg(all(test, annulus_loom))]
 mod loom_tests;
+mod origin;
 mod pool;
-mod ready;
+mod ready_queue;
+mod refs;
 mod running;
+mod schedule;
 mod scheduler;
 mod shrink;
+mod spawn;
+mod task_list;
 mod task_ref;
 #[cfg(all(test, not(annulus_loom)))]
 mod tests;
 mod thread_id;
+mod values;
 mod wake;
 mod waker;
 
 pub use context_var::{ContextGuard, ContextVar};
 pub use current::{CurrentTask, current_task};
-pub(crate) use current::{current_id, is_in_task, spawn_child};
-pub(crate) use executor::{Executor, Origin, is_large};
+pub(crate) use current::{current_id, is_in_task};
+pub(crate) use executor::Executor;
 pub use handle::{Join, JoinHandle};
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
+pub(crate) use origin::Origin;
 pub(crate) use running::{RunningGuard, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;
+pub(crate) use spawn::{is_large, spawn_child};
 pub(crate) use task_ref::TaskRef;
 pub(crate) use wake::{WakeSlot, poll_until, wake};

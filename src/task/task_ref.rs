@@ -1,4 +1,4 @@
-//! A task as its own thread holds it: what may be done with it there.
+//! A task as its own thread references it: what may be done with it there.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,13 +8,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::cell::allocate;
-use super::executor::Origin;
-use super::header::{Header, Phase, dec_local, inc_local};
+use super::header::{Header, Phase};
+use super::id::TaskId;
+use super::join_error::JoinError;
+use super::local_waker::LocalWaker;
+use super::origin::Origin;
+use super::refs::{dec_local, inc_local};
 use super::scheduler::Scheduler;
-use super::{JoinError, LocalWaker, TaskId, current, waker};
+use super::{current, schedule, waker};
 use crate::error::{Incident, catch_panic, panic_message};
 
-/// A reference to a task on its own thread.
+/// A local reference to a task, on its owner's thread.
 pub(crate) struct TaskRef {
     header: NonNull<Header>,
     /// Not for other threads.
@@ -22,12 +26,12 @@ pub(crate) struct TaskRef {
 }
 
 impl TaskRef {
-    /// Makes a task, which stands in the list of all and in the ready queue.
+    /// Makes a task, and adds it to the list of all tasks and to the ready queue.
     ///
     /// # Safety
     ///
-    /// The scheduler came from an `Arc` that is alive, and this is its owner. The future may borrow: then
-    /// whoever calls sees to it that [`end`](Self::end) and [`discard`](Self::discard), or their
+    /// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the future
+    /// borrows, the caller sees to it that [`end`](Self::end) and [`discard`](Self::discard), or their
     /// like, have emptied the cell before the borrow ends.
     #[inline]
     pub(super) unsafe fn new<F: Future>(
@@ -35,48 +39,42 @@ impl TaskRef {
         scheduler: NonNull<Scheduler>,
         origin: Origin,
     ) -> Self {
-        // SAFETY: passed on by the caller.
+        // SAFETY: by this function's contract.
         let header = unsafe { allocate(future, scheduler, origin) };
         Self { header, _local: PhantomData }
     }
 
-    /// Takes over one of the owner's holds.
+    /// Takes over a local reference.
     ///
     /// # Safety
     ///
-    /// This is the owner's thread, and the hold is the caller's to give.
+    /// This is the owner's thread, and the caller passes on a local reference.
     #[inline]
     pub(super) unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header, _local: PhantomData }
     }
 
-    /// Gives the hold to the caller.
+    /// Passes the local reference on to the caller.
     #[inline]
     pub(super) fn into_raw(self) -> NonNull<Header> {
         ManuallyDrop::new(self).header
     }
 
-    /// Adds a hold.
+    /// Adds a local reference.
     ///
     /// # Safety
     ///
-    /// This is the owner's thread, which holds the task.
+    /// This is the owner's thread, and it has a local reference.
     #[inline]
     pub(super) unsafe fn clone_raw(header: NonNull<Header>) -> Self {
-        // SAFETY: passed on by the caller.
+        // SAFETY: by this function's contract.
         unsafe { inc_local(header) };
         Self { header, _local: PhantomData }
     }
 
-    /// The pointer to the whole cell.
-    #[inline]
-    pub(super) fn pointer(&self) -> NonNull<Header> {
-        self.header
-    }
-
     #[inline]
     pub(super) fn header(&self) -> &Header {
-        // SAFETY: this is a reference.
+        // SAFETY: this is a local reference.
         unsafe { self.header.as_ref() }
     }
 
@@ -92,25 +90,11 @@ impl TaskRef {
     /// Puts the task at the end of the ready queue.
     #[inline]
     pub(crate) fn make_ready(&self) {
-        // SAFETY: a `TaskRef` exists only on the owner's thread.
-        unsafe { self.header().scheduler().make_ready(self.header) };
+        // SAFETY: a `TaskRef` is a local reference, and exists only on the owner's thread.
+        unsafe { schedule::make_ready(self.header) };
     }
 
-    /// Puts the task at the end of the ready queue, and this hold with it.
-    #[inline]
-    pub(super) fn into_ready(self) {
-        // The last hold of a task that has ended may be that of the scheduler too: it is given up here,
-        // where nothing borrows the scheduler.
-        if self.is_finished() {
-            return;
-        }
-        let header = self.into_raw();
-        // SAFETY: a `TaskRef` exists only on the owner's thread, and is a hold, which is given away. The
-        // list has another, as the task has not ended.
-        unsafe { header.as_ref().scheduler().make_ready_owned(header) };
-    }
-
-    /// Asks for the task's end at its next turn. Returns whether it has not ended yet.
+    /// Has the task's future dropped instead of its next poll. Returns `false` if the task has ended.
     pub(crate) fn cancel(&self) -> bool {
         if self.is_finished() {
             return false;
@@ -120,9 +104,9 @@ impl TaskRef {
         true
     }
 
-    /// Begins the one call that may touch the future. `false` if it must not be touched: it is being
-    /// polled or dropped by a call further down on this stack, or has been dropped. It may have been
-    /// woken by the poll that ended it, and stood in the queue since.
+    /// Begins the one call that may touch the future. Returns `false` if it must not be touched: a call
+    /// further down on this stack is polling or dropping it, or it has been dropped. (A poll may wake its
+    /// own task and then end it, which leaves an ended task in the ready queue.)
     #[inline]
     fn enter(&self) -> bool {
         let phase = &self.header().phase;
@@ -133,26 +117,28 @@ impl TaskRef {
         may
     }
 
-    /// Polls the task, or ends it if it was cancelled. For the loop: no other task is being polled.
-    // The loop is compiled once for each future that a runtime is started with. A call of this from
-    // each would save and restore registers at every poll.
+    /// Polls the task, or ends it if it was cancelled. For the event loop: no other task is being polled.
+    // Inlined: the event loop is compiled for each type of main future, and a call from each copy would
+    // save and restore registers at every poll.
     #[inline(always)]
     pub(crate) fn run(&self) {
         if !self.enter() {
             return;
         }
         let header = self.header();
-        let ended = current::with_poll(self, || {
+        let poll = || {
             if header.cancelled.get() {
-                // SAFETY: this is the owner's thread, and the phase was entered.
+                // SAFETY: this is the owner's thread, and `Phase::Running` was entered.
                 unsafe { (header.vtable.cancel)(self.header) };
                 return true;
             }
-            // SAFETY: `self` is a reference for as long as the waker is used.
+            // SAFETY: the owner has a reference, by this local one, for as long as the waker is used.
             let waker = unsafe { waker::borrowed(self.header) };
-            // SAFETY: as above.
+            // SAFETY: this is the owner's thread, and `Phase::Running` was entered.
             unsafe { (header.vtable.poll)(self.header, &mut Context::from_waker(&waker)) }
-        });
+        };
+        // SAFETY: `self` is a local reference, on the owner's thread.
+        let ended = unsafe { current::with_poll(self.header, poll) };
         if ended {
             self.settle();
         } else {
@@ -160,32 +146,32 @@ impl TaskRef {
         }
     }
 
-    /// Ends the task now, whatever it waits for, also amid the turn of another. Returns whether it
-    /// has ended: it cannot while it is running further down on this stack.
+    /// Ends the task now, even amid the poll of another. Returns whether it has ended: it cannot while it
+    /// is running further down on this stack.
     pub(super) fn end(&self) -> bool {
         let header = self.header();
         header.cancelled.set(true);
         if !self.enter() {
             return self.is_finished();
         }
-        current::with_nested_poll(self, || {
-            // SAFETY: this is the owner's thread, and the phase was entered.
-            unsafe { (header.vtable.cancel)(self.header) };
-        });
+        // SAFETY: `self` is a local reference, on the owner's thread, and `Phase::Running` was entered.
+        unsafe {
+            current::with_nested_poll(self.header, || (header.vtable.cancel)(self.header));
+        }
         self.settle();
         true
     }
 
-    /// The outcome is there: tell whoever waits for it, or nobody will ever. Not inlined, as most polls
-    /// end no task.
+    /// Completes the end of a task whose outcome is stored: wakes the task that joins it, or drops the
+    /// outcome if no handle is left. Not inlined, as most polls end no task.
     #[inline(never)]
     fn settle(&self) {
         let header = self.header();
         header.phase.set(Phase::Ended);
-        // SAFETY: this is the owner's thread; a task that has not ended stands in its scheduler's list, whose
-        // hold is given up here. `self` is another.
+        // SAFETY: this is the owner's thread; a task that has not ended is in its scheduler's list, whose
+        // local reference is dropped here. `self` is another.
         unsafe {
-            header.scheduler().listed.remove(self.header);
+            header.scheduler().listed.remove(Header::links(self.header));
             dec_local(self.header);
         }
         if let Some(values) = header.values.take() {
@@ -194,7 +180,7 @@ impl TaskRef {
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {
-            self.report_panic(joiner.wake_catching_panic());
+            self.report_panic(LocalWaker::from_waker(joiner).wake_catching_panic());
         }
     }
 
@@ -203,43 +189,35 @@ impl TaskRef {
     #[inline(never)]
     #[track_caller]
     pub(super) fn poll_end(&self, context: &Context<'_>) -> Poll<()> {
-        current::check_wait(self);
+        current::check_wait(self.header());
         self.set_joiner(context.waker());
         if !self.is_finished() {
             return Poll::Pending;
         }
-        // The waker's clone is foreign code, which has had the task end: the waker came too late.
+        // Cloning the waker is foreign code, which has made the task end: the waker was stored too late.
         self.drop_joiner();
         Poll::Ready(())
     }
 
-    /// Keeps the waker of whoever waits for the end. The newest counts.
+    /// Stores the waker of the task that joins this one. The newest counts.
     #[inline]
     fn set_joiner(&self, waker: &Waker) {
         let joiner = &self.header().joiner;
-        // Dropped, which may be foreign code, when the new one is in its place.
-        let old = joiner.take();
-        if old.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            joiner.set(old);
-        } else {
-            joiner.set(Some(LocalWaker::new(waker)));
-        }
+        let old = joiner.take().map(LocalWaker::from_waker);
+        let (new, old) = match old {
+            Some(old) if old.will_wake(waker) => (old, None),
+            old => (LocalWaker::new(waker), old),
+        };
+        // SAFETY: it stays in the header, which only this type empties, on this thread.
+        joiner.set(Some(unsafe { new.into_waker() }));
+        // Foreign code, so only now that the new one is stored.
+        drop(old);
     }
 
-    /// Nobody will take the outcome; if it is there already, it is dropped.
-    pub(super) fn detach(&self) {
-        self.header().joinable.set(false);
-        if self.is_finished() {
-            self.dispose();
-        } else {
-            self.drop_joiner();
-        }
-    }
-
-    /// Drops the waker of whoever waits for the end, while its panic can be reported.
+    /// Drops the waker of the task that joins this one, while its panic can be reported.
     pub(super) fn drop_joiner(&self) {
         if let Some(joiner) = self.header().joiner.take() {
-            self.reporting_panics(|| drop(joiner));
+            self.reporting_panics(|| drop(LocalWaker::from_waker(joiner)));
         }
     }
 
@@ -251,10 +229,10 @@ impl TaskRef {
     /// it is borrowed.
     pub(super) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
         assert!(self.is_finished(), "only a finished task has an outcome");
-        // SAFETY: this is the owner's thread, and the future has ended.
+        // SAFETY: this is the owner's thread, and the task has ended.
         let outcome = unsafe { (self.header().vtable.outcome)(self.header) };
-        // SAFETY: it is null or points to the cell's outcome, of this type, which stays there as the
-        // caller says.
+        // SAFETY: it is null or points to the cell's outcome, of this type, which stays there by this
+        // function's contract.
         unsafe { outcome.cast::<Result<T, JoinError>>().as_ref() }
     }
 
@@ -266,18 +244,18 @@ impl TaskRef {
     pub(super) unsafe fn take<T>(&self) -> Result<T, JoinError> {
         assert!(self.is_finished(), "only a finished task has an outcome");
         let mut outcome = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: this is the owner's thread, the future has ended, and the target is of the type
-        // that the cell's outcome has.
+        // SAFETY: this is the owner's thread, the task has ended, and the target is of the type that the
+        // cell's outcome has.
         unsafe { (self.header().vtable.take)(self.header, outcome.as_mut_ptr().cast()) };
         // SAFETY: `take` has written it.
         unsafe { outcome.assume_init() }
     }
 
-    /// Drops the outcome of a finished task. A panic that nobody took becomes an incident.
+    /// Drops the outcome of a finished task. A panic that no join received becomes an incident.
     pub(super) fn discard(&self) {
         debug_assert!(self.is_finished());
         let header = self.header();
-        // SAFETY: this is the owner's thread, and the future has ended.
+        // SAFETY: this is the owner's thread, and the task has ended.
         if let Some(payload) = unsafe { (header.vtable.discard)(self.header) } {
             header.scheduler().report(&Incident::TaskPanicked {
                 task: header.name.as_deref().cloned(),
@@ -288,7 +266,7 @@ impl TaskRef {
         }
     }
 
-    /// Runs foreign code; a panic in it becomes an incident and goes no further.
+    /// Runs foreign code; its panic is caught and becomes an incident.
     fn reporting_panics(&self, foreign: impl FnOnce()) {
         self.report_panic(catch_panic(foreign));
     }
@@ -302,7 +280,7 @@ impl TaskRef {
 
 impl Clone for TaskRef {
     fn clone(&self) -> Self {
-        // SAFETY: a `TaskRef` is a hold, and exists only on the owner's thread.
+        // SAFETY: a `TaskRef` is a local reference, and exists only on the owner's thread.
         unsafe { Self::clone_raw(self.header) }
     }
 }
@@ -310,7 +288,7 @@ impl Clone for TaskRef {
 impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: as above; this hold is given up here.
+        // SAFETY: a `TaskRef` is a local reference, and exists only on the owner's thread.
         unsafe { dec_local(self.header) };
     }
 }

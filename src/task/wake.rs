@@ -1,10 +1,10 @@
-//! Leaving and waking wakers, which are foreign code.
+//! Storing and waking wakers, which are foreign code.
 //!
-//! Cloning a waker, and dropping the one that was there before, may change the very thing that is
-//! waited for, and finds no waker to wake then. So the order is always the same: look, clone, store,
-//! drop the former one, look again.
+//! Cloning a waker, and dropping the one that was stored before, may make the awaited condition true
+//! while no waker is stored to be woken. So the order is always the same: look, clone, store, drop the
+//! former one, look again.
 //!
-//! Waking may panic. That is not the affair of the task that happens to wake, so it goes no further.
+//! A waker's panic is caught: it does not concern the task that happens to wake.
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
@@ -13,12 +13,12 @@ use super::current::with_current;
 use super::waker;
 use crate::error::{Incident, catch_panic};
 
-/// Wakes. A panic of the waker becomes an incident of the runtime whose task runs on this thread.
-/// Outside of a task only the panic hook has seen it.
+/// Wakes. A panic of the waker becomes an incident of the current task's runtime; outside of a task
+/// only the panic hook reports it.
 #[inline]
 pub(crate) fn wake(waker: Waker) {
     if waker::is_of_a_task(&waker) {
-        // Not foreign code: no waker of a task panics.
+        // Not foreign code: a task's waker does not panic.
         waker.wake();
     } else {
         wake_foreign(waker);
@@ -32,7 +32,7 @@ fn wake_foreign(waker: Waker) {
     }
 }
 
-/// Waits until `look` finds something. `store` keeps the waker and returns the one that it replaces.
+/// Waits until `look` returns something. `store` stores the waker and returns the one it replaces.
 pub(crate) fn poll_until<T>(
     context: &Context<'_>,
     mut look: impl FnMut() -> Option<T>,
@@ -45,12 +45,12 @@ pub(crate) fn poll_until<T>(
     look().map_or(Poll::Pending, Poll::Ready)
 }
 
-/// A place for the waker of one who waits.
+/// Stores the waker of the one task that waits.
 #[derive(Default)]
 pub(crate) struct WakeSlot(Cell<Option<Waker>>);
 
 impl WakeSlot {
-    /// Waits until `look` finds something, after which [`wake`](Self::wake) is called.
+    /// Waits until `look` returns something. [`wake`](Self::wake) must be called when it may.
     pub(crate) fn poll_until<T>(
         &self,
         context: &Context<'_>,
@@ -62,14 +62,14 @@ impl WakeSlot {
         poll_until(context, look, |waker| self.0.replace(Some(waker)))
     }
 
-    /// Wakes the one who waits, if there is one.
+    /// Wakes the task that waits, if there is one.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.0.take() {
             wake(waker);
         }
     }
 
-    /// Takes the waker away, if there is one.
+    /// Takes the waker out, if there is one.
     pub(crate) fn take(&self) -> Option<Waker> {
         self.0.take()
     }

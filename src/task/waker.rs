@@ -1,22 +1,24 @@
-//! Wakers: references to a task's header that may go to any thread.
+//! A task's wakers: references to its header that may be sent to any thread.
 
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, dec_ref, inc_ref, wake};
+use super::header::Header;
+use super::refs::{dec_ref, inc_ref};
+use super::schedule::wake_task;
 
 static VTABLE: RawWakerVTable =
     RawWakerVTable::new(clone_waker, wake_by_value, wake_by_reference, drop_waker);
 
-/// A waker for a task that is being polled. It borrows the poller's reference, so that a poll in
-/// which no waker is cloned counts nothing; hence it must not be dropped.
+/// A waker for a task that is being polled. It borrows the poller's reference, so that a poll which
+/// clones no waker changes no count; hence it must not be dropped.
 ///
 /// # Safety
 ///
 /// The caller has a reference for as long as the waker is used.
 pub(super) unsafe fn borrowed(task: NonNull<Header>) -> ManuallyDrop<Waker> {
-    // SAFETY: the functions of the table keep the contract of `RawWaker`: each is safe on any
+    // SAFETY: the functions of the table satisfy the contract of `RawWaker`: each is safe on any
     // thread, and clones count their own references.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &VTABLE)) })
 }
@@ -27,13 +29,13 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     ptr::eq(waker.data(), task.as_ptr().cast()) && is_of_a_task(waker)
 }
 
-/// Whether a waker wakes a task, of whatever thread and runtime.
+/// Whether a waker wakes a task, of any thread and runtime.
 #[inline]
 pub(super) fn is_of_a_task(waker: &Waker) -> bool {
     ptr::eq(waker.vtable(), &VTABLE)
 }
 
-/// The header behind a waker's data pointer.
+/// The header that a waker's data pointer points to.
 fn header(data: *const ()) -> NonNull<Header> {
     NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
 }
@@ -45,19 +47,19 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake_by_value(data: *const ()) {
-    // SAFETY: a waker is a reference; this one is used up.
+    // SAFETY: a waker is a reference; this one is consumed.
     unsafe {
-        wake(header(data));
+        wake_task(header(data));
         dec_ref(header(data));
     }
 }
 
 unsafe fn wake_by_reference(data: *const ()) {
     // SAFETY: a waker is a reference.
-    unsafe { wake(header(data)) };
+    unsafe { wake_task(header(data)) };
 }
 
 unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: a waker is a reference; this one is used up.
+    // SAFETY: a waker is a reference; this one is consumed.
     unsafe { dec_ref(header(data)) };
 }

@@ -12,7 +12,7 @@ use crate::driver::{Driver, TimerKey};
 use crate::op::{KernelTimeout, Op};
 use crate::runtime::context;
 use crate::sys::saturating_deadline;
-use crate::task::budget;
+use crate::task::coop;
 
 /// Waits for `duration`, counted from this call.
 ///
@@ -171,7 +171,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match &self.state {
             // Without budget, the limited future may not have been tried: it is polled once more.
-            State::Elapsed if budget::try_spend() => {
+            State::Elapsed if coop::try_spend() => {
                 self.state = State::Idle;
                 return Poll::Ready(());
             }
@@ -186,7 +186,7 @@ impl Future for Sleep {
             // once more. Only once, or they could keep this sleep from ending.
             if !*has_yielded {
                 *has_yielded = true;
-                ready!(budget::poll_spend(context));
+                ready!(coop::poll_spend(context));
             }
             self.stop();
             return Poll::Ready(());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
 use super::sleep::Sleep;
-use crate::task::budget;
+use crate::task::coop;
 
 /// The deadline elapsed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub fn wait_for<F: IntoFuture>(
 
 /// Spends budget, since the future may spend none: a task that limits many ready futures yields.
 pub(super) async fn begin() {
-    poll_fn(|context| budget::poll_spend(context)).await;
+    poll_fn(|context| coop::poll_spend(context)).await;
 }
 
 async fn before<F: Future>(mut sleep: Sleep, future: F) -> Result<F::Output, Elapsed> {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
 
-use crate::task::{JoinError, WakeSlot, budget};
+use crate::task::{JoinError, WakeSlot, coop};
 
 /// A child, or the body, as the group polls it. Only its error goes to the group.
 pub(super) struct Member<'a, E> {
@@ -156,7 +156,7 @@ impl<T> Future for GroupHandle<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let state = &self.state;
         ready!(state.joiner.poll_until(context, || state.ended.get().then_some(())));
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         let outcome = state.outcome.borrow_mut().take();
         Poll::Ready(outcome.expect("the outcome of this child has already been taken"))
     }

@@ -12,7 +12,7 @@ use super::ServerOptions;
 use crate::net::tcp::TcpStream;
 use crate::op::Socket;
 use crate::sync::Event;
-use crate::task::{JoinHandle, budget};
+use crate::task::{JoinHandle, coop};
 
 /// The connections of a server, and whether it takes new ones.
 pub(super) struct Connections {
@@ -69,7 +69,7 @@ impl Connections {
 
     pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
         // It may hold at once, and again and again.
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         while !holds(self) {
             self.progress.clear();
             self.progress.wait().await;
@@ -217,7 +217,7 @@ mod tests {
                 let (its, holds) = (Rc::clone(&connections), Rc::clone(&has_come));
                 let first = spawn(async move {
                     for _ in 0..used {
-                        poll_fn(|context| budget::poll_spend(context)).await;
+                        poll_fn(|context| coop::poll_spend(context)).await;
                     }
                     its.wait_until(|_| holds.get()).await;
                 });

@@ -20,7 +20,7 @@ use crate::error::describe;
 use crate::op::{
     One, Op, Peek, Recv, RecvExact, RecvLease, SendZeroCopy, Sending, Several, Socket, Unsent,
 };
-use crate::task::budget;
+use crate::task::coop;
 
 pub(in crate::net) async fn writes_ended(socket: &Socket) {
     poll_fn(|context| socket.poll_writes_ended(context)).await;
@@ -47,7 +47,7 @@ impl<T> Future for Known<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         Poll::Ready(self.0.take().expect("a transfer was polled after its end"))
     }
 }
@@ -193,7 +193,7 @@ pub(in crate::net) fn write_all_vectored<B: IoBuf>(
 }
 
 pub(in crate::net) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
-    poll_fn(|context| budget::poll_spend(context)).await;
+    poll_fn(|context| coop::poll_spend(context)).await;
     if how != Shutdown::Read {
         writes_ended(socket).await;
     }

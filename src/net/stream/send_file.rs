@@ -17,7 +17,7 @@ use crate::error::Describe;
 use crate::net::tcp::TcpStream;
 use crate::op::{DrainPipe, FillPipe, Op, Socket};
 use crate::sys::splice_pipe::SplicePipe;
-use crate::task::budget;
+use crate::task::coop;
 
 impl TcpStream {
     /// Sends a part of a file, without a copy, and says how many bytes that were: fewer than asked for if
@@ -85,7 +85,7 @@ pub(super) async fn send_file(
     let size = size_of(file).describe("fstat")?;
     let (start, end) = bounds(range, size.unwrap_or(u64::MAX));
     if start >= end {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         return Ok(0);
     }
     ops::writes_ended(socket).await;

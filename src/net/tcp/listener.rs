@@ -20,7 +20,7 @@ use crate::net::options::Initial;
 use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::{errno, socket};
-use crate::task::budget;
+use crate::task::coop;
 
 /// A socket that takes TCP connections.
 ///
@@ -152,7 +152,7 @@ impl TcpListener {
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         loop {
             // Connections may be there already; taking them must not go on for ever.
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
             ready!(self.trouble.poll_over(self.acceptor.driver(), context));
             let error = match ready!(self.acceptor.poll_accept(context)) {
                 Ok(accepted) => {
@@ -238,7 +238,7 @@ impl TcpListener {
     /// there are no more. An error says that descriptors or memory have run out: there may be more.
     pub(in crate::net) async fn rest(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         poll_fn(|context| {
-            ready!(budget::poll_spend(context));
+            ready!(coop::poll_spend(context));
             let rest = ready!(self.acceptor.poll_rest(context));
             Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
         })

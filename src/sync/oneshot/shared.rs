@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::sync::state_cell::{StateCell, poll_single};
-use crate::task::{budget, wake};
+use crate::task::{coop, wake};
 
 /// The state that the sender and the receiver share.
 pub(in crate::sync) struct Shared<T> {
@@ -85,7 +85,7 @@ pub(in crate::sync) fn poll_receive<T>(
     cell: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<Result<T, ()>> {
-    ready!(budget::poll_spend(context));
+    ready!(coop::poll_spend(context));
     poll_single(cell, context, |state| &mut state.receiver, Shared::take)
 }
 
@@ -94,7 +94,7 @@ pub(in crate::sync) fn poll_closed<T>(
     cell: &impl StateCell<State = Shared<T>>,
     context: &Context<'_>,
 ) -> Poll<()> {
-    ready!(budget::poll_spend(context));
+    ready!(coop::poll_spend(context));
     let look = |state: &mut Shared<T>| state.is_closed.then_some(());
     poll_single(cell, context, |state| &mut state.sender, look)
 }

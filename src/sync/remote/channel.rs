@@ -15,7 +15,7 @@ use super::blocking::block_on;
 use super::error::{SendError, TryRecvError, TrySendError};
 use crate::sync::permits::{Acquire, HasPermits, PermitState, update};
 use crate::sync::state_cell::{StateCell, poll_single};
-use crate::task::{Shrink, budget, wake};
+use crate::task::{Shrink, coop, wake};
 
 /// Creates a channel with room for `capacity` values.
 ///
@@ -115,7 +115,7 @@ impl<T> Sender<T> {
     ///
     /// Dropped before it completes, it has sent nothing; the value is dropped with it.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        poll_fn(|context| budget::poll_spend(context)).await;
+        poll_fn(|context| coop::poll_spend(context)).await;
         let value = match self.try_send(value) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(value)) => return Err(SendError(value)),
@@ -245,7 +245,7 @@ impl<T> Receiver<T> {
     }
 
     fn poll_recv(&mut self, context: &Context<'_>) -> Poll<Option<T>> {
-        ready!(budget::poll_spend(context));
+        ready!(coop::poll_spend(context));
         let poll = poll_single(&*self.shared, context, |state| &mut state.receiver, State::take);
         poll.map(|taken| self.finish(taken))
     }
