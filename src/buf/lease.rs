@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::IoBuf;
+use super::heap_buffer::HeapBuffer;
 use super::lease_memory::LeaseMemory;
-use super::own_memory::OwnMemory;
 
 /// Received bytes in a runtime-owned buffer.
 ///
@@ -62,8 +62,8 @@ pub struct Lease {
 enum Memory {
     /// A runtime-owned buffer.
     Lent { memory: Arc<LeaseMemory>, buffer: u16 },
-    /// Memory that was allocated for these bytes.
-    Own(Arc<OwnMemory>),
+    /// A buffer on the heap.
+    Heap(Arc<HeapBuffer>),
     /// Bytes of a user, possibly shared.
     Shared(Bytes),
 }
@@ -83,7 +83,7 @@ impl LeaseMemory {
     }
 }
 
-impl OwnMemory {
+impl HeapBuffer {
     /// Makes a lease of its first `length` bytes.
     ///
     /// # Safety
@@ -162,7 +162,7 @@ impl Lease {
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         let is_only = match &mut self.memory {
             Memory::Lent { memory, buffer } => memory.has_one_lease(*buffer),
-            Memory::Own(memory) => Arc::get_mut(memory).is_some(),
+            Memory::Heap(memory) => Arc::get_mut(memory).is_some(),
             Memory::Shared(_) => false,
         };
         // SAFETY: `length` bytes are initialised here. This is the only lease of them, and borrowed
@@ -185,7 +185,7 @@ impl Clone for Lease {
                 memory.add_lease(*buffer);
                 Memory::Lent { memory: Arc::clone(memory), buffer: *buffer }
             }
-            Memory::Own(memory) => Memory::Own(Arc::clone(memory)),
+            Memory::Heap(memory) => Memory::Heap(Arc::clone(memory)),
             Memory::Shared(bytes) => Memory::Shared(bytes.clone()),
         };
         Self { start: self.start, length: self.length, memory }
@@ -230,17 +230,17 @@ impl From<Bytes> for Lease {
     }
 }
 
-impl From<OwnMemory> for Lease {
-    fn from(mut memory: OwnMemory) -> Self {
+impl From<HeapBuffer> for Lease {
+    fn from(mut memory: HeapBuffer) -> Self {
         // From here on only this pointer is used to reach the bytes.
         let (start, length) = memory.written();
-        Self { start, length, memory: Memory::Own(Arc::new(memory)) }
+        Self { start, length, memory: Memory::Heap(Arc::new(memory)) }
     }
 }
 
 impl From<Vec<u8>> for Lease {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::from(OwnMemory::from(bytes))
+        Self::from(HeapBuffer::from(bytes))
     }
 }
 

@@ -55,16 +55,16 @@
 //! has reported as written.
 
 mod containers;
+mod heap_buffer;
 mod lease;
 mod lease_memory;
-mod own_memory;
 mod result;
 mod slice;
 mod traits;
 
+pub(crate) use heap_buffer::{HeapBuffer, HeapTally};
 pub use lease::Lease;
 pub(crate) use lease_memory::LeaseMemory;
-pub(crate) use own_memory::{OwnMemory, Tally};
 pub use result::BufResult;
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use super::Socket;
-use crate::buf::{Lease, OwnMemory};
+use crate::buf::{HeapBuffer, Lease};
 use crate::driver::OwnedBuffer;
 use crate::sys::Completion;
 use crate::sys::nonblocking::{available, receive};
@@ -16,7 +16,7 @@ const UNKNOWN: usize = 4095;
 /// are there to be received, and not held by those who wait.
 pub(super) enum Target {
     Large(OwnedBuffer),
-    Own(OwnMemory),
+    Own(HeapBuffer),
 }
 
 impl Target {
@@ -24,7 +24,7 @@ impl Target {
         let driver = socket.driver();
         let own = || {
             let fd = socket.descriptor().fd_at_hand();
-            driver.own_memory(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
+            driver.heap_buffer(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
         };
         driver.take_large_buffer().map_or_else(|| Self::Own(own()), Self::Large)
     }

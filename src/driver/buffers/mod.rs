@@ -30,7 +30,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
-use crate::buf::{Lease, LeaseMemory, OwnMemory, Tally};
+use crate::buf::{HeapBuffer, HeapTally, Lease, LeaseMemory};
 use crate::driver::Driver;
 use crate::error::Incident;
 use crate::sys::Ring;
@@ -80,7 +80,7 @@ pub(super) struct Buffers {
     pools: OnceCell<RefCell<Pools>>,
     misses: Cell<u64>,
     /// Memory of their own that receives have.
-    own: Tally,
+    own: HeapTally,
 }
 
 struct Pools {
@@ -92,7 +92,7 @@ struct Pools {
 
 impl Buffers {
     pub(super) fn new(sizes: BufferSizes) -> Self {
-        let (pools, misses, own) = (OnceCell::new(), Cell::new(0), Tally::default());
+        let (pools, misses, own) = (OnceCell::new(), Cell::new(0), HeapTally::default());
         Self { sizes, pools, misses, own }
     }
 
@@ -199,12 +199,12 @@ impl Driver {
     }
 
     /// Memory of its own to receive into, where there is no buffer, and so many bytes to receive.
-    pub(crate) fn own_memory(&self, available: usize) -> OwnMemory {
+    pub(crate) fn heap_buffer(&self, available: usize) -> HeapBuffer {
         let Buffers { sizes, own, .. } = &self.buffers;
         let most = if own.bytes() < sizes.own { OWN } else { LITTLE };
         // One byte more, or a receive of all there is would look like one of too little room.
         let wanted = (available + 1).clamp(LEAST, most);
-        OwnMemory::counted(wanted.min(sizes.large.bytes), own)
+        HeapBuffer::counted(wanted.min(sizes.large.bytes), own)
     }
 
     /// Counts a receive that found all buffers lent out.

@@ -1,21 +1,21 @@
-//! Memory for received bytes outside the pools, and a count of how much a runtime has of it.
+//! Received bytes on the heap: the fallback when a runtime has no free receive buffer.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Memory that was allocated for one receive, and is freed with its last lease.
-pub(crate) struct OwnMemory {
+/// Memory that was allocated for one receive, or by a user, and is freed with its last lease.
+pub(crate) struct HeapBuffer {
     bytes: Vec<u8>,
-    /// Its part of the tally.
-    _held: Option<Held>,
+    /// Its part of the tally; `None` for memory of a user.
+    _counted: Option<Counted>,
 }
 
-/// How many bytes of such memory a runtime has.
+/// How many bytes the heap buffers of a runtime have.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<AtomicUsize>);
+pub(crate) struct HeapTally(Arc<AtomicUsize>);
 
-impl Tally {
+impl HeapTally {
     /// The number of bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -23,25 +23,25 @@ impl Tally {
 }
 
 /// A part of a tally.
-struct Held {
-    tally: Tally,
+struct Counted {
+    tally: HeapTally,
     bytes: usize,
 }
 
-impl Drop for Held {
+impl Drop for Counted {
     fn drop(&mut self) {
         // Relaxed: the count orders nothing.
         self.tally.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-impl OwnMemory {
+impl HeapBuffer {
     /// Memory for `capacity` bytes, counted in `tally` until it is freed.
-    pub(crate) fn counted(capacity: usize, tally: &Tally) -> Self {
+    pub(crate) fn counted(capacity: usize, tally: &HeapTally) -> Self {
         let bytes = Vec::with_capacity(capacity);
-        let held = Held { tally: tally.clone(), bytes: bytes.capacity() };
-        held.tally.0.fetch_add(held.bytes, Ordering::Relaxed);
-        Self { bytes, _held: Some(held) }
+        let counted = Counted { tally: tally.clone(), bytes: bytes.capacity() };
+        counted.tally.0.fetch_add(counted.bytes, Ordering::Relaxed);
+        Self { bytes, _counted: Some(counted) }
     }
 
     /// Returns its start, and how many bytes fit there.
@@ -66,10 +66,10 @@ impl OwnMemory {
     }
 }
 
-impl From<Vec<u8>> for OwnMemory {
+impl From<Vec<u8>> for HeapBuffer {
     /// Memory of a user, which no tally counts.
     fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, _held: None }
+        Self { bytes, _counted: None }
     }
 }
 
@@ -80,9 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_memory_counts_until_the_last_lease_of_it_is_dropped() {
-        let tally = Tally::default();
-        let mut memory = OwnMemory::counted(100, &tally);
+    fn a_heap_buffer_counts_until_its_last_lease_is_dropped() {
+        let tally = HeapTally::default();
+        let mut memory = HeapBuffer::counted(100, &tally);
         let (start, room) = memory.room();
         assert!(room >= 100);
         assert_eq!(tally.bytes(), room);
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(tally.bytes(), room);
         drop(bytes);
         assert_eq!(tally.bytes(), 0);
-        drop(OwnMemory::counted(100, &tally));
+        drop(HeapBuffer::counted(100, &tally));
         assert_eq!(tally.bytes(), 0);
     }
 }
