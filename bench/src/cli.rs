@@ -73,7 +73,7 @@ enum Command {
     Readme(Readme),
     /// Makes one page of a folder of results, with tables and plots.
     Report(Report),
-    /// Says who is compared, by what, and what is missing.
+    /// Lists scenarios and contenders, and what is missing.
     List,
     #[command(hide = true)]
     Serve(Serve),
@@ -86,7 +86,7 @@ enum Command {
 /// What all scenarios understand.
 #[derive(Args, Debug)]
 struct Common {
-    /// Who is compared, by name; `raw-uring` means all forms of it. All, if none is named. With a
+    /// The contenders, by name; `raw-uring` means all forms of it. All, if none is named. With a
     /// size, like `tokio@256k`, its connections have buffers of that size instead of 16 KiB.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
@@ -111,13 +111,13 @@ struct How {
     /// Prints all columns, and why a contender is missing.
     #[arg(long)]
     wide: bool,
-    /// How often each contender takes its turn; 5.
+    /// How often each contender is measured; 5.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
-    /// How many seconds a turn measures; 1, and 0.3 with `quick`.
+    /// How many seconds a measurement takes; 1, and 0.3 with `quick`.
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
-    /// How many seconds a turn runs before it measures; 0.3, and 0.15 with `quick`.
+    /// How many seconds the load runs before each measurement; 0.3, and 0.15 with `quick`.
     #[arg(long, value_parser = seconds)]
     warm_up: Option<f64>,
     /// The cores of the server. Only `scale` uses more than the first; with a core named twice, two
@@ -241,7 +241,7 @@ impl Report {
     }
 }
 
-/// A time that a run may take for one turn.
+/// A time that one measurement may take.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),

@@ -1,4 +1,4 @@
-//! Interleaved rounds: in each round all contenders take their turn, so that what the machine does
+//! Interleaved rounds: each round measures all contenders, so that what the machine does
 //! meanwhile meets all alike.
 
 use std::io;

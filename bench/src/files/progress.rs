@@ -48,7 +48,7 @@ impl Progress {
         let shared = Arc::new(Shared {
             job: job.clone(),
             contents: Contents::new(),
-            // A file is born with zero; no turn writes what an earlier one wrote.
+            // A file is born with zero; no measurement writes what an earlier one wrote.
             stamp: if job.kind.reads() { 0 } else { since.as_nanos() as u64 | 1 },
             stop: AtomicBool::new(false),
             measuring: AtomicBool::new(false),

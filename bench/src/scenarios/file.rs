@@ -29,7 +29,7 @@ const COLUMNS: &[(&str, Better)] = &[
     ("sys us", Lower),
 ];
 
-/// A turn may take this much longer than was asked for: what was written is read back.
+/// A measurement may take this much longer than was asked for: what was written is read back.
 const ALLOWANCE: Duration = Duration::from_secs(60);
 
 /// How a file is opened.
