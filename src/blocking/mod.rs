@@ -130,7 +130,7 @@ impl ThreadPool {
     ) -> ThreadHandle<T> {
         let call = Arc::new(Call::new(context::incidents()));
         let its = Arc::clone(&call);
-        let outside = context::driver().outside();
+        let outside = context::driver().timers().external_work();
         let job = move || {
             its.run(closure);
             drop(outside);

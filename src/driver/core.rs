@@ -1,29 +1,30 @@
-//! Everything in flight: the [`SubmissionQueue`] of entries to the kernel and the [`Slots`] of what it has.
+//! All that is in flight, and the ring that carries it: [`Slots`] and [`SubmissionQueue`].
 //!
 //! Nothing in this file runs foreign code.
 //!
-//! # Entries are never lost
+//! # SQEs are never lost
 //!
-//! A push that finds the submission queue full enters the kernel at once to make room. If the
-//! kernel takes nothing (it does not while its own completion backlog is full), the entry waits in
-//! user space, before anything newer. A cancel can never be dropped for want of room.
+//! A push that finds the submission queue full enters the kernel at once to make room. If the kernel
+//! takes nothing (it does not while its own completion backlog is full), the SQE waits in user space, in
+//! front of anything newer. A cancel is never dropped for lack of room.
 
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::Duration;
 use std::{io, mem, thread};
 
-use super::Metrics;
+use super::counters::Counters;
+use super::key::Key;
 use super::refusals::Refusals;
-use super::slot::{Abandoned, Key, Orphan, State};
+use super::slot::{Orphan, State};
 use super::slots::Slots;
 use super::submission_queue::{Chain, SubmissionQueue};
-use crate::error::Incident;
 use crate::sys::errno::{
     EACCES, EAGAIN, EBADR, EBUSY, EEXIST, EINTR, ENOMEM, ENOSYS, EPERM, ETIME,
 };
 use crate::sys::poll::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
-use crate::sys::{Completion, Entered, Ring, Submission, Wait, opcode};
+use crate::sys::{Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;
 
 pub(super) struct Core {
@@ -32,62 +33,58 @@ pub(super) struct Core {
     closing: bool,
     /// The ring cannot be entered any more.
     broken: bool,
-    slots: Slots,
-    refusals: Refusals,
+    pub(super) slots: Slots,
+    pub(super) refusals: Refusals,
+    counters: Rc<Counters>,
     bell: RawFd,
 }
 
 impl Core {
-    /// On a ring whose table, if it has one, has so many places.
-    pub(super) fn new(ring: Ring, bell: RawFd, file_slots: u32) -> Self {
-        let queue = Some(SubmissionQueue::new(ring));
-        let (slots, refusals) = (Slots::with_file_slots(file_slots), Refusals::default());
-        Self { queue, closing: false, broken: false, slots, refusals, bell }
-    }
-
-    /// Queues an entry with a slot in `state`; `None` if the driver is closing.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Ring::push`].
-    pub(super) unsafe fn submit(&mut self, entry: Submission, state: State) -> Option<Key> {
-        if self.closing {
-            return None;
+    /// On a ring with this many file slots.
+    pub(super) fn new(ring: Ring, bell: RawFd, counters: Rc<Counters>, file_slots: u32) -> Self {
+        Self {
+            queue: Some(SubmissionQueue::new(ring)),
+            closing: false,
+            broken: false,
+            slots: Slots::new(Rc::clone(&counters), file_slots),
+            refusals: Refusals::default(),
+            counters,
+            bell,
         }
-        let key = self.slots.open(state);
-        // SAFETY: the caller keeps the entry's memory.
-        unsafe { self.push(entry.user_data(key.user_data())) };
-        Some(key)
     }
 
-    /// [`submit`](Self::submit) with a link timeout.
+    /// Queues an SQE with a slot in `state`, and a timeout that is linked to it, if one is given. `None`
+    /// if the driver is closing.
     ///
     /// # Safety
     ///
-    /// As for [`Ring::push`], for both entries.
-    pub(super) unsafe fn submit_with_timeout(
+    /// As for [`Ring::push`], for both SQEs.
+    pub(super) unsafe fn submit(
         &mut self,
-        entry: Submission,
-        timeout: Submission,
+        sqe: Submission,
+        linked_timeout: Option<Submission>,
         state: State,
     ) -> Option<Key> {
         if self.closing {
             return None;
         }
         let key = self.slots.open(state);
-        self.slots.unattended += 1;
-        self.slots.pushed += 2;
-        let timeout = timeout.user_data(Key::UNATTENDED.user_data());
-        // SAFETY: the caller keeps the entries' memory.
-        unsafe { self.push_chain(Chain::linked(entry.user_data(key.user_data()), timeout)) };
+        let sqe = sqe.user_data(key.user_data());
+        // SAFETY: the caller keeps the SQEs' memory.
+        unsafe {
+            match linked_timeout {
+                None => self.push(sqe),
+                Some(timeout) => self.push_linked(sqe, timeout),
+            }
+        }
         Some(key)
     }
 
-    /// Queues an entry that points to no memory and whose completion says nothing.
-    fn push_unattended(&mut self, entry: Submission, key: Key) {
+    /// Queues an SQE that points to no memory and whose completion means nothing to an operation.
+    fn push_unattended(&mut self, sqe: Submission, key: Key) {
         self.slots.unattended += 1;
-        // SAFETY: callers pass entries that point to no memory.
-        unsafe { self.push(entry.user_data(key.user_data())) };
+        // SAFETY: callers pass SQEs that point to no memory.
+        unsafe { self.push(sqe.user_data(key.user_data())) };
     }
 
     fn push_cancel(&mut self, key: Key) {
@@ -95,36 +92,48 @@ impl Core {
         self.push_unattended(cancel, key.to_cancel());
     }
 
-    /// Takes a free place of the ring's table.
-    pub(super) fn alloc_file_slot(&mut self) -> Option<u32> {
-        self.slots.free_file_slots.pop()
+    /// Queues the SQE that closes the file in a slot. Then the slot is free. At the runtime's end the table
+    /// is closed as a whole.
+    pub(super) fn close_file_slot(&mut self, file_slot: u32, sqe: Submission) {
+        if !self.closing {
+            self.push_unattended(sqe, Key::to_close(file_slot));
+        }
     }
 
-    /// Queues the entry that closes what stands in a place. Then the place is free.
-    pub(super) fn close_file_slot(&mut self, place: u32, entry: Submission) {
-        self.push_unattended(entry, Key::to_close(place));
-    }
-
-    /// Queues an entry.
+    /// Queues an SQE.
     ///
     /// # Safety
     ///
     /// As for [`Ring::push`].
-    unsafe fn push(&mut self, entry: Submission) {
+    unsafe fn push(&mut self, sqe: Submission) {
         self.slots.pushed += 1;
         // SAFETY: passed on by the caller.
         unsafe {
-            if self.queue_mut().offer(&entry).is_err() {
-                self.push_chain(Chain::Single(entry));
+            if self.queue_mut().offer(&sqe).is_err() {
+                self.push_chain(Chain::Single(sqe));
             }
         }
+    }
+
+    /// Queues an SQE and the timeout that is linked to it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::push`], for both.
+    #[cold]
+    unsafe fn push_linked(&mut self, sqe: Submission, timeout: Submission) {
+        self.slots.unattended += 1;
+        self.slots.pushed += 2;
+        let timeout = timeout.user_data(Key::UNATTENDED.user_data());
+        // SAFETY: passed on by the caller.
+        unsafe { self.push_chain(Chain::linked(sqe, timeout)) };
     }
 
     /// Queues a chain, which has been counted, and makes room for it if it must.
     ///
     /// # Safety
     ///
-    /// As for [`Ring::push`], for each entry.
+    /// As for [`Ring::push`], for each SQE.
     #[cold]
     unsafe fn push_chain(&mut self, chain: Chain) {
         // SAFETY: passed on by the caller.
@@ -146,17 +155,17 @@ impl Core {
         self.queue.as_mut().expect("entries are queued only while the ring is open")
     }
 
-    /// Submits, waits as told unless something is at hand already, and reaps. Enters the kernel
-    /// only if there is a reason to. Says whether anything is at hand now.
+    /// Submits what is queued, waits as told unless work is pending already, and reaps. Enters the kernel
+    /// only if there is a reason to. Returns whether any work is pending.
     pub(super) fn turn(&mut self, wait: Wait) -> bool {
         let Some(queue) = &mut self.queue else { return false };
         queue.feed();
         if wait != Wait::No {
-            // It may have to enter to make room, and so bring something to hand.
+            // It may have to enter to make room, and so reap completions.
             self.arm_bell();
         }
-        let at_hand = self.queue_mut().has_backlog() || self.slots.has_aftermath();
-        let wait = if at_hand { Wait::No } else { wait };
+        let is_pending = self.queue_mut().has_backlog() || self.slots.has_aftermath();
+        let wait = if is_pending { Wait::No } else { wait };
         let queue = self.queue_mut();
         let reaped = if wait != Wait::No || queue.is_worth_entering() {
             self.enter(wait)
@@ -167,10 +176,10 @@ impl Core {
             let queued = self.queue_mut().len();
             self.slots.audit(queued);
         }
-        at_hand || reaped > 0
+        is_pending || reaped > 0
     }
 
-    /// Sees to it that a ring of the bell ends the wait.
+    /// Makes a ring of the bell end the wait.
     fn arm_bell(&mut self) {
         if !self.slots.bell_armed && !self.closing {
             self.slots.bell_armed = true;
@@ -179,27 +188,28 @@ impl Core {
         }
     }
 
-    /// Enters the kernel, answers its errors, and reaps. Says how many completions there were.
+    /// Enters the kernel, handles its errors, and reaps. Returns how many completions there were.
     ///
     /// | errno            | reason                                     | answer                        |
     /// |------------------|--------------------------------------------|-------------------------------|
     /// | `ETIME`          | the deadline came before any completion    | none                          |
-    /// | `EINTR`          | a signal came before any completion        | none: the loop comes again    |
+    /// | `EINTR`          | a signal came before any completion        | none: the next turn enters    |
     /// | `EBUSY`          | the kernel's completion backlog is full    | reap; submit in the next turn |
-    /// | `EAGAIN`/`ENOMEM`| no memory for the entries                  | reap; if idle, pause a moment |
+    /// | `EAGAIN`/`ENOMEM`| no memory for the SQEs                     | reap; if idle, pause a moment |
     /// | others           | see [`dead_end`]                           | panic; while closing, leak    |
     ///
-    /// The second and third are counted, and an incident if they go on (`refusals`).
+    /// The third and fourth are counted, and become an incident if they last (`refusals`).
     fn enter(&mut self, wait: Wait) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is entered");
-        self.slots.enters += 1;
-        self.slots.overflows += u64::from(queue.is_overflown());
+        self.counters.enter_calls.increment();
+        self.counters.cq_overflows.add(queue.is_overflown().into());
         let Entered { taken, outcome } = queue.enter(wait);
-        self.slots.submitted += taken as u64;
+        self.counters.submitted.add(taken as u64);
         let reaped = self.reap();
         match outcome.map_err(|error| (error.raw_os_error(), error)) {
             Ok(()) | Err((Some(ETIME | EINTR), _)) => self.refusals.end(),
             Err((Some(errno @ (EBUSY | EAGAIN | ENOMEM)), error)) => {
+                self.counters.refused_enter_calls.increment();
                 self.refusals.note(&error);
                 if errno != EBUSY && reaped == 0 {
                     thread::sleep(Duration::from_millis(1));
@@ -212,7 +222,7 @@ impl Core {
         reaped
     }
 
-    /// Records every completion in the queue and says how many there were.
+    /// Records every completion in the queue and returns how many there were.
     fn reap(&mut self) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is reaped");
         let mut count = 0;
@@ -226,38 +236,7 @@ impl Core {
         count
     }
 
-    pub(super) fn state(&mut self, key: Key) -> &mut State {
-        self.slots.state(key)
-    }
-
-    pub(super) fn free(&mut self, key: Key) -> State {
-        self.slots.free(key)
-    }
-
-    /// Takes the result of a one-shot operation, if it is there, and frees the slot.
-    pub(super) fn take_completed(&mut self, key: Key) -> Option<Completion> {
-        let &mut State::Completed(completion) = self.slots.state(key) else { return None };
-        self.slots.free(key);
-        Some(completion)
-    }
-
-    /// Takes the oldest completion of a multishot operation; `Some(None)` after the last one, which
-    /// frees the slot.
-    pub(super) fn take_next(&mut self, key: Key) -> Option<Option<Completion>> {
-        let State::Multishot(stream) = self.slots.state(key) else {
-            unreachable!("only a multishot operation has a next completion");
-        };
-        if let Some(completion) = stream.take() {
-            return Some(Some(completion));
-        }
-        if !stream.is_exhausted() {
-            return None;
-        }
-        self.slots.free(key);
-        Some(None)
-    }
-
-    /// The future of an operation in flight is gone, and `keeper` is left for the notice, if one
+    /// The future of an operation in flight is gone, and `keeper` is left for the notification, if one
     /// follows its result. Returns the waker it had left.
     pub(super) fn abandon(
         &mut self,
@@ -266,7 +245,7 @@ impl Core {
         keeper: Option<Box<dyn Orphan>>,
     ) -> Option<LocalWaker> {
         if self.queue.is_none() {
-            // The ring was closed over an operation that the kernel would not let go of.
+            // The ring was closed over an operation that the kernel did not complete.
             mem::forget((orphan, keeper));
             return None;
         }
@@ -291,58 +270,18 @@ impl Core {
         }
     }
 
-    /// Whether [`take_next`](Self::take_next) would give something.
-    pub(super) fn has_next(&mut self, key: Key) -> bool {
-        matches!(self.slots.state(key), State::Multishot(stream) if !stream.is_waiting())
-    }
-
-    pub(super) fn record_wake(&mut self, waker: LocalWaker) {
-        self.slots.woken.push(waker);
-    }
-
-    /// Takes the lists of what reaping recorded; `wakers` is empty and is left as the next list.
-    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
-        mem::swap(wakers, &mut self.slots.woken);
-        mem::take(&mut self.slots.settling)
-    }
-
-    /// How many buffers the kernel has picked since the last call.
-    pub(super) fn take_provided_count(&mut self) -> u16 {
-        self.slots.take_provided_count()
-    }
-
     /// Gives memory back that is not needed any more.
     pub(super) fn trim(&mut self) {
         self.slots.trim();
         self.queue.iter_mut().for_each(SubmissionQueue::trim);
     }
 
-    /// Whether [`take_report`](Self::take_report) would give something.
-    pub(super) fn has_report(&self) -> bool {
-        self.refusals.is_due()
+    /// How many SQEs have not reached the kernel.
+    pub(super) fn queued(&mut self) -> usize {
+        self.queue.as_mut().map_or(0, SubmissionQueue::len)
     }
 
-    /// An incident to report when nothing is borrowed.
-    pub(super) fn take_report(&mut self) -> Option<Incident> {
-        self.refusals.take_report()
-    }
-
-    pub(super) fn metrics(&mut self) -> Metrics {
-        let queued = self.queue.as_mut().map_or(0, SubmissionQueue::len);
-        let slots = &self.slots;
-        Metrics {
-            submitted: slots.submitted,
-            completed: slots.completed,
-            in_kernel: slots.submitted - slots.completed,
-            refused_enter_calls: self.refusals.count(),
-            queued: queued as u64,
-            cq_overflows: slots.overflows,
-            enter_calls: slots.enters,
-            ..Metrics::default()
-        }
-    }
-
-    // What follows is teardown; `close.rs` says how it goes.
+    // What follows is teardown; `teardown.rs` says how it goes.
 
     /// From here on nothing new is taken.
     pub(super) fn refuse(&mut self) {
@@ -354,10 +293,6 @@ impl Core {
         self.queue.as_mut().map(SubmissionQueue::ring)
     }
 
-    pub(super) fn is_queue_empty(&mut self) -> bool {
-        self.queue.as_mut().is_none_or(|queue| queue.len() == 0)
-    }
-
     pub(super) fn is_closing(&self) -> bool {
         self.closing
     }
@@ -366,17 +301,7 @@ impl Core {
         self.broken
     }
 
-    /// How many entries the kernel has not let go of.
-    pub(super) fn in_flight(&self) -> usize {
-        self.slots.in_flight()
-    }
-
-    /// How many of those someone may ask about.
-    pub(super) fn attended(&self) -> usize {
-        self.slots.attended()
-    }
-
-    /// Asks the kernel to cancel everything: with one entry if it can, else with one for each.
+    /// Asks the kernel to cancel everything: with one SQE if it can, else with one for each.
     pub(super) fn cancel_everything(&mut self, at_once: bool) {
         if at_once {
             let everything = CancelBuilder::any().all();
@@ -384,10 +309,7 @@ impl Core {
             self.push_unattended(cancel, Key::UNATTENDED);
             return;
         }
-        let slots = self.slots.entries.iter().filter(|(_, slot)| slot.state.in_flight());
-        let keys =
-            slots.map(|(index, slot)| Key { index: index as u32, generation: slot.generation });
-        for key in keys.collect::<Vec<_>>() {
+        for key in self.slots.keys_in_flight().collect::<Vec<_>>() {
             self.push_cancel(key);
         }
         if self.slots.bell_armed {
@@ -395,7 +317,7 @@ impl Core {
         }
     }
 
-    /// Closes the ring and leaks what the kernel may still touch.
+    /// Closes the ring and leaks what the kernel may still access.
     pub(super) fn shut(&mut self) {
         self.slots.leak_abandoned();
         self.queue = None;
@@ -405,7 +327,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         // If it was not shut, because something panicked on the way there, the kernel may still
-        // touch what abandoned operations left.
+        // access what abandoned operations left.
         self.slots.leak_abandoned();
     }
 }

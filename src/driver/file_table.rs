@@ -1,12 +1,12 @@
-//! The ring's table of files: sockets that stand there (direct descriptors) need no descriptor of the
-//! process, and the kernel finds them with less effort.
+//! The ring's table of files (direct descriptors).
 //!
-//! Which places are free is kept here, and entries that put something into the table name the place. So
-//! the table is never found full by the kernel, which would then close what it has just accepted. A place
-//! is emptied by an entry, and is free when that has completed.
+//! A socket in the table needs no descriptor of the process, and the kernel skips the look-up of one. Which
+//! file slots are free is known here, and an SQE that puts a file into the table names its slot. So the
+//! kernel never finds the table full, and closes what it has just accepted. A slot is closed by an SQE, and
+//! is free when that has completed.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -16,54 +16,53 @@ use crate::sys::errno::ECANCELED;
 use crate::sys::types::{DestinationSlot, Fixed};
 use crate::sys::{Completion, SubmissionFlags, Wait, opcode};
 
-/// How long a descriptor is waited for, by a call that blocks the loop. It takes microseconds, unless
-/// the kernel takes nothing at all.
+/// How long [`FileSlot::install`] blocks the loop at most. It takes microseconds, unless the kernel
+/// takes no SQEs at all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A place that belongs to its holder. Dropped, what stands there is closed.
+/// A file slot, and the file in it, if there is one. Dropped, the file is closed.
 pub(crate) struct FileSlot {
     driver: Rc<Driver>,
     index: u32,
 }
 
 impl FileSlot {
-    /// Takes a free place, if there is one. If there is none that is counted, as there will be an
-    /// ordinary descriptor instead.
+    /// Allocates a free slot. If there is none, counts that an ordinary descriptor will be made instead.
     pub(crate) fn alloc(driver: &Rc<Driver>) -> Option<Self> {
-        let place = Self::alloc_ahead(driver);
-        if place.is_none() {
+        let slot = Self::alloc_ahead(driver);
+        if slot.is_none() {
             driver.note_file_slot_miss();
         }
-        place
+        slot
     }
 
-    /// Takes a free place, if there is one, for a socket that may never come.
+    /// Allocates a free slot, if there is one, for a socket that may never come.
     pub(crate) fn alloc_ahead(driver: &Rc<Driver>) -> Option<Self> {
-        let index = driver.core.borrow_mut().alloc_file_slot()?;
-        driver.file_slots_taken.set(driver.file_slots_taken.get() + 1);
+        let index = driver.core.borrow_mut().slots.alloc_file_slot()?;
+        driver.counters.direct_descriptors.increment();
         Some(Self { driver: Rc::clone(driver), index })
     }
 
-    /// Its name in an entry that puts something there.
+    /// Its name in an SQE that puts a file into it.
     pub(crate) fn target(&self) -> DestinationSlot {
-        DestinationSlot::try_from_slot_target(self.index).expect("a table has fewer places")
+        DestinationSlot::try_from_slot_target(self.index).expect("a table has fewer slots")
     }
 
-    /// Its name in an entry that uses what stands there, which is to have [`FIXED_FILE`].
+    /// Its name in an SQE that uses the file, which must have the flag [`FIXED_FILE`].
     pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    /// Makes a descriptor of the process for what stands there. It stays there, too.
+    /// Makes a descriptor of the process for the file. It stays in the slot, too.
     ///
     /// # Errors
     ///
-    /// If the process has no more descriptors, the runtime has ended, or the kernel takes no entries
+    /// If the process has no more descriptors, the runtime has ended, or the kernel takes no SQEs
     /// ([`PATIENCE`]).
     pub(crate) fn install(&self) -> io::Result<OwnedFd> {
-        let entry = opcode::FixedFdInstall::new(Fixed(self.index), 0).build();
-        // SAFETY: the entry points to no memory.
-        let key = unsafe { self.driver.submit(entry, Waker::noop()) };
+        let sqe = opcode::FixedFdInstall::new(Fixed(self.index), 0).build();
+        // SAFETY: the SQE points to no memory.
+        let key = unsafe { self.driver.submit(sqe, None, Waker::noop()) };
         let key = key.ok_or_else(|| io::Error::from_raw_os_error(ECANCELED))?;
         // It completes as soon as the kernel has it. (A kernel thread that submits may take a moment.)
         let mut wait = Wait::No;
@@ -85,11 +84,11 @@ impl FileSlot {
 
 /// The descriptor that was made.
 fn installed(completion: Completion) -> io::Result<OwnedFd> {
-    // SAFETY: the result is a new descriptor that belongs to nobody else.
-    completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    // SAFETY: the completion is of an SQE that makes a descriptor, and is used once.
+    unsafe { completion.into_fd() }
 }
 
-/// An installation that nobody waits for any more.
+/// An installation that is not waited for any more.
 struct Uninstalled;
 
 impl Orphan for Uninstalled {
@@ -98,33 +97,26 @@ impl Orphan for Uninstalled {
     }
 }
 
-/// The flag of an entry that names a place instead of a descriptor.
+/// The flag of an SQE that names a file slot instead of a descriptor.
 pub(crate) const FIXED_FILE: SubmissionFlags = SubmissionFlags::FIXED_FILE;
 
 impl Drop for FileSlot {
     fn drop(&mut self) {
-        self.driver.close_file_slot(self.index);
+        let sqe = opcode::Close::new(Fixed(self.index)).build();
+        self.driver.core.borrow_mut().close_file_slot(self.index, sqe);
     }
 }
 
 impl Driver {
     /// Whether the ring has a table of files.
     pub(crate) fn has_file_table(&self) -> bool {
-        self.file_slots > 0
+        self.settings.file_slots > 0
     }
 
-    /// Counts a socket that found no place, if there is a table.
+    /// Counts a socket that found no file slot, if there is a table.
     pub(crate) fn note_file_slot_miss(&self) {
         if self.has_file_table() {
-            self.file_slot_misses.set(self.file_slot_misses.get() + 1);
-        }
-    }
-
-    /// At the runtime's end the table goes as a whole.
-    fn close_file_slot(&self, index: u32) {
-        let mut core = self.core.borrow_mut();
-        if !core.is_closing() {
-            core.close_file_slot(index, opcode::Close::new(Fixed(index)).build());
+            self.counters.direct_descriptor_misses.increment();
         }
     }
 }

@@ -1,29 +1,28 @@
-//! How much a turn may still do by system calls, past the ring.
+//! How much a turn may still do by inline calls: system calls instead of SQEs.
 //!
-//! An operation that need not wait is cheaper done at once in two cases. A socket that has more bytes
-//! than were asked for is worth emptying while its memory is in the cache: what one connection
-//! receives and sends again costs half of what it does when sixty others have their turn in between.
-//! And an entry that would be alone in its enter costs more than the call that does its work.
+//! An operation that can be expected to complete at once is cheaper done at once in two cases. A socket
+//! that has more bytes than were asked for is worth emptying while its memory is in the cache: what one
+//! connection receives and sends again costs half of what it does when sixty others are served in between.
+//! And an SQE that would be alone in its enter costs more than the call that does its work.
 //!
-//! But what never waits never yields either. So a turn has an allowance of bytes; when it is used up
-//! the loop goes on with timers and the kernel, and only then with the tasks that are ready.
+//! But what never waits never yields either. So a turn has a budget of bytes; when it is spent the loop
+//! goes on with timers and the kernel, and only then with the tasks that are ready.
 
 use std::cell::Cell;
 
-/// Bytes that a turn may transfer directly: about two milliseconds' worth.
+/// Bytes that a turn may transfer by inline calls: about two milliseconds' worth.
 const MAX_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 
-/// What an operation counts beside its bytes, as a call takes its time too.
+/// What a call costs beside its bytes, in bytes.
 const CALL_COST: usize = 1024;
 
 pub(super) struct InlineBudget {
     left: Cell<usize>,
-    count: Cell<u64>,
 }
 
 impl InlineBudget {
     pub(super) fn new() -> Self {
-        Self { left: Cell::new(MAX_BYTES_PER_TURN), count: Cell::new(0) }
+        Self { left: Cell::new(MAX_BYTES_PER_TURN) }
     }
 
     /// A turn begins.
@@ -35,19 +34,13 @@ impl InlineBudget {
         self.left.get() == 0
     }
 
-    /// Whether nothing has been done past the ring in this turn.
+    /// Whether no inline call has been made in this turn.
     pub(super) fn is_untouched(&self) -> bool {
         self.left.get() == MAX_BYTES_PER_TURN
     }
 
-    /// Counts an operation that was done, and its bytes.
+    /// An inline call has moved this many bytes.
     pub(super) fn spend(&self, bytes: usize) {
-        self.count.set(self.count.get() + 1);
         self.left.set(self.left.get().saturating_sub(CALL_COST + bytes));
-    }
-
-    /// How many operations were done so.
-    pub(super) fn count(&self) -> u64 {
-        self.count.get()
     }
 }

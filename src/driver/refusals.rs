@@ -1,4 +1,4 @@
-//! Enters that the kernel refuses for want of memory or room, and then takes again.
+//! Enters that the kernel refuses for lack of memory or room.
 //!
 //! Nothing is lost by one: what was to be submitted stays queued, and the loop tries again. But a loop
 //! that gets nowhere for long must not look idle, so refusals are counted, and one that lasts is
@@ -14,7 +14,6 @@ const LONG: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Refusals {
-    count: u64,
     /// When the first of those came that go on.
     since: Option<Instant>,
     is_reported: bool,
@@ -29,7 +28,6 @@ impl Refusals {
     }
 
     fn note_at(&mut self, error: &io::Error, now: Instant) {
-        self.count += 1;
         let since = *self.since.get_or_insert(now);
         let lasted = now.saturating_duration_since(since);
         if lasted >= LONG && !self.is_reported {
@@ -43,11 +41,6 @@ impl Refusals {
         if self.since.is_some() {
             (self.since, self.is_reported) = (None, false);
         }
-    }
-
-    /// How many there have been.
-    pub(super) fn count(&self) -> u64 {
-        self.count
     }
 
     /// Whether there is something to report.
@@ -81,6 +74,5 @@ mod tests {
         assert_eq!(reports(&mut refusals, 0), [false, false, true, false]);
         refusals.end();
         assert_eq!(reports(&mut refusals, 60_000), [false, false, true, false]);
-        assert_eq!(refusals.count(), 8);
     }
 }

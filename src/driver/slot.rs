@@ -39,54 +39,6 @@ pub(crate) trait Orphan {
     fn settle(&mut self, completion: Completion);
 }
 
-/// The name of a slot: what its entry carries as user data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(super) index: u32,
-    pub(super) generation: u32,
-}
-
-/// Set in the index of the user data of an entry that cancels the operation of that name.
-const CANCEL: u32 = 1 << 31;
-
-impl Key {
-    /// The poll that reports the bell. No slot has this index.
-    pub(super) const BELL: Self = Self { index: CANCEL - 1, generation: 0 };
-    /// Entries whose completion says nothing. No slot has this index.
-    pub(super) const UNATTENDED: Self = Self { index: CANCEL - 2, generation: 0 };
-    /// Slots have indices below this. An entry that empties a place of the table has it as its index, and
-    /// the place as its generation.
-    pub(super) const SLOTS: u32 = CANCEL - 3;
-
-    /// The name of the entry that cancels this one.
-    pub(super) fn to_cancel(self) -> Self {
-        Self { index: self.index | CANCEL, ..self }
-    }
-
-    /// If this is the name of an entry that cancels: which one it cancels.
-    pub(super) fn cancelled(self) -> Option<Self> {
-        (self.index & CANCEL != 0).then_some(Self { index: self.index & !CANCEL, ..self })
-    }
-
-    /// The name of the entry that empties a place.
-    pub(super) fn to_close(place: u32) -> Self {
-        Self { index: Self::SLOTS, generation: place }
-    }
-
-    /// If this is the name of an entry that empties a place: which one.
-    pub(super) fn closed_file_slot(self) -> Option<u32> {
-        (self.index == Self::SLOTS).then_some(self.generation)
-    }
-
-    pub(super) fn user_data(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    pub(super) fn from_user_data(user_data: u64) -> Self {
-        Self { index: user_data as u32, generation: (user_data >> 32) as u32 }
-    }
-}
-
 /// A multishot operation whose future (a stream) is alive.
 pub(super) struct MultishotState {
     waker: Option<LocalWaker>,
@@ -339,10 +291,5 @@ impl MultishotState {
     /// Whether there is nothing to take yet, and it has not ended.
     pub(super) fn is_waiting(&self) -> bool {
         self.untaken.is_empty() && !self.ended
-    }
-
-    /// Whether nothing will come any more.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.ended && self.untaken.is_empty()
     }
 }

@@ -1,62 +1,86 @@
-//! What is known of the entries in flight, and what reaping has recorded.
+//! The operations in flight, and what reaping has recorded of them.
 //!
-//! Nothing here runs foreign code: whom to wake and what to settle stands on lists, for later.
+//! Nothing here runs foreign code: wakers to wake, and orphans to settle, are put on lists for later.
 
 use std::mem;
+use std::rc::Rc;
+use std::task::Waker;
 
 use slab::Slab;
 
-use super::slot::{Abandoned, Effect, Key, Slot, State};
+use super::counters::Counters;
+use super::key::Key;
+use super::slot::{Abandoned, Effect, Slot, State};
 use super::trimming::{trim, trim_slab};
 use crate::sys::Completion;
 use crate::sys::errno::ENOENT;
 use crate::task::LocalWaker;
 
-#[derive(Default)]
 pub(super) struct Slots {
-    pub(super) entries: Slab<Slot>,
+    slots: Slab<Slot>,
     generation: u32,
-    /// Entries in flight that have a slot.
+    counters: Rc<Counters>,
+    /// SQEs pushed.
+    pub(super) pushed: u64,
+    /// SQEs in flight that have a slot.
     attended: usize,
-    /// Entries in flight that have none.
+    /// SQEs in flight that have none.
     pub(super) unattended: usize,
     pub(super) bell_armed: bool,
-    pub(super) woken: Vec<LocalWaker>,
-    pub(super) settling: Vec<Abandoned>,
-    /// Operations to cancel: multishot ones that nobody keeps up with, and those that a cancel did
-    /// not find although they are in flight.
+    woken: Vec<LocalWaker>,
+    settling: Vec<Abandoned>,
+    /// Operations to cancel: multishot ones whose completions pile up, and those that a cancel did not
+    /// find although they are in flight.
     pub(super) to_cancel: Vec<Key>,
-    /// Places of the ring's table in which nothing stands.
-    pub(super) free_file_slots: Vec<u32>,
-    /// Entries pushed, taken by the kernel, and completed for the last time.
-    pub(super) pushed: u64,
-    pub(super) submitted: u64,
-    pub(super) completed: u64,
-    /// Buffers that the kernel has picked since somebody asked.
-    picked: u16,
-    pub(super) overflows: u64,
-    pub(super) enters: u64,
+    free_file_slots: Vec<u32>,
+    /// How many provided buffers the kernel has selected since they were last counted.
+    provided: u16,
+}
+
+/// What polling a slot comes to.
+pub(super) enum Polled<T> {
+    Ready(T),
+    /// The waker is in the slot; the one that was there is to be dropped where foreign code may run.
+    Pending(Option<LocalWaker>),
+    /// Clone the waker, and poll again: that is foreign code, which may have had the slot complete.
+    NeedsWaker,
+    /// There is something, but it may not be taken.
+    Withheld,
 }
 
 impl Slots {
-    /// With a table of so many places, all free; the first is the next to be taken.
-    pub(super) fn with_file_slots(count: u32) -> Self {
-        Self { free_file_slots: (0..count).rev().collect(), ..Self::default() }
+    /// Of a ring with this many file slots, all free; the first is the next to be allocated.
+    pub(super) fn new(counters: Rc<Counters>, file_slots: u32) -> Self {
+        Self {
+            slots: Slab::new(),
+            generation: 0,
+            counters,
+            pushed: 0,
+            attended: 0,
+            unattended: 0,
+            bell_armed: false,
+            woken: Vec::new(),
+            settling: Vec::new(),
+            to_cancel: Vec::new(),
+            free_file_slots: (0..file_slots).rev().collect(),
+            provided: 0,
+        }
     }
 
-    /// Opens a slot for an entry that is about to be pushed.
+    /// Opens a slot for an SQE that is about to be pushed.
     pub(super) fn open(&mut self, state: State) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let index = u32::try_from(self.entries.insert(Slot { generation, state })).ok();
+        let index = u32::try_from(self.slots.insert(Slot { generation, state })).ok();
         let index = index.filter(|&index| index < Key::SLOTS);
         self.attended += 1;
         Key { index: index.expect("fewer than 2^31 operations"), generation }
     }
 
     /// The state of an operation, which must not have been freed.
+    #[inline]
     pub(super) fn state(&mut self, key: Key) -> &mut State {
-        let slot = self.entries.get_mut(key.index as usize);
+        let slot = self.slots.get_mut(key.index as usize);
         let slot = slot.filter(|slot| slot.generation == key.generation);
         &mut slot.expect("a slot lives until its last completion has been taken").state
     }
@@ -64,10 +88,69 @@ impl Slots {
     /// Frees a slot that is not in flight.
     pub(super) fn free(&mut self, key: Key) -> State {
         debug_assert!(!self.state(key).in_flight());
-        self.entries.remove(key.index as usize).state
+        self.slots.remove(key.index as usize).state
     }
 
-    /// How many entries the kernel has not completed for the last time.
+    /// Takes the result of a one-shot operation, if it has completed, and frees the slot.
+    pub(super) fn take_completed(&mut self, key: Key) -> Option<Completion> {
+        let &mut State::Completed(completion) = self.state(key) else { return None };
+        self.free(key);
+        Some(completion)
+    }
+
+    /// Polls a one-shot operation; a result frees the slot. A `clone` of the waker is left in the slot if
+    /// there is none of it.
+    #[inline]
+    pub(super) fn poll(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        clone: &mut Option<LocalWaker>,
+    ) -> Polled<Completion> {
+        let state = self.state(key);
+        let &mut State::Completed(completion) = state else {
+            return leave_waker(state, waker, clone);
+        };
+        self.free(key);
+        Polled::Ready(completion)
+    }
+
+    /// Polls a multishot operation for its next completion; `None` after the last one, which frees the slot.
+    /// If there is either, `may_take` says whether it may be taken.
+    #[inline]
+    pub(super) fn poll_next(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        clone: &mut Option<LocalWaker>,
+        may_take: impl FnOnce() -> bool,
+    ) -> Polled<Option<Completion>> {
+        let state = self.state(key);
+        let State::Multishot(multishot) = state else {
+            unreachable!("only a multishot operation has a next completion");
+        };
+        if multishot.is_waiting() {
+            return leave_waker(state, waker, clone);
+        }
+        if !may_take() {
+            return Polled::Withheld;
+        }
+        let next = multishot.take();
+        if next.is_none() {
+            self.free(key);
+        }
+        Polled::Ready(next)
+    }
+
+    /// Takes the oldest completion of a multishot operation, if there is one.
+    pub(super) fn try_next(&mut self, key: Key) -> Option<Completion> {
+        let State::Multishot(multishot) = self.state(key) else {
+            unreachable!("only a multishot operation has a next completion");
+        };
+        multishot.take()
+    }
+
+    /// How many SQEs the kernel has not completed for the last time.
     pub(super) fn in_flight(&self) -> usize {
         self.attended + self.unattended
     }
@@ -77,31 +160,28 @@ impl Slots {
         self.attended
     }
 
-    pub(super) fn has_aftermath(&self) -> bool {
-        !self.woken.is_empty() || !self.settling.is_empty()
+    /// The operations in flight.
+    pub(super) fn keys_in_flight(&self) -> impl Iterator<Item = Key> {
+        let in_flight = self.slots.iter().filter(|(_, slot)| slot.state.in_flight());
+        in_flight.map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
     }
 
-    /// Takes note of one completion.
+    /// Whether the kernel will complete the operation once more.
+    pub(super) fn is_in_flight(&self, key: Key) -> bool {
+        let slot = self.slots.get(key.index as usize);
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
+    }
+
+    /// Records one completion.
     pub(super) fn record(&mut self, completion: Completion) {
         let last = !completion.more();
-        self.completed += u64::from(last);
+        self.counters.completed.add(u64::from(last));
         let key = Key::from_user_data(completion.user_data);
-        if let Some(target) = key.cancelled() {
-            self.unattended -= usize::from(last);
-            return self.record_cancel(target, completion);
-        }
-        if let Some(place) = key.closed_file_slot() {
-            self.unattended -= 1;
-            self.free_file_slots.push(place);
-            return;
-        }
-        if key == Key::BELL || key == Key::UNATTENDED {
-            self.unattended -= usize::from(last);
-            self.bell_armed &= !(key == Key::BELL && last);
-            return;
+        if key.index >= Key::SLOTS {
+            return self.record_unattended(key, completion);
         }
         self.attended -= usize::from(last);
-        self.picked += u16::from(completion.buffer().is_some());
+        self.provided += u16::from(completion.buffer().is_some());
         match self.state(key).complete(completion) {
             Effect::None => {}
             Effect::Wake(waker) => self.woken.push(waker),
@@ -110,18 +190,31 @@ impl Slots {
                 self.woken.extend(waker);
             }
             Effect::Settle => {
-                if let State::Abandoned(abandoned) = self.entries.remove(key.index as usize).state {
+                if let State::Abandoned(abandoned) = self.slots.remove(key.index as usize).state {
                     self.settling.push(*abandoned);
                 }
             }
             Effect::SettleResult(abandoned) => self.settling.push(abandoned),
-            Effect::Free => drop(self.entries.remove(key.index as usize)),
+            Effect::Free => drop(self.slots.remove(key.index as usize)),
         }
     }
 
-    /// A cancel's word is advice, but for one case: it may miss an operation that is in flight, when
-    /// that stood between two tries (its socket had room, and it was about to go on). Then the
-    /// operation waits again as if nothing had been asked, so it must be asked again.
+    /// Records a completion of an SQE that has no slot.
+    fn record_unattended(&mut self, key: Key, completion: Completion) {
+        let last = !completion.more();
+        self.unattended -= usize::from(last);
+        if let Some(target) = key.cancelled() {
+            self.record_cancel(target, completion);
+        } else if let Some(file_slot) = key.closed_file_slot() {
+            self.free_file_slots.push(file_slot);
+        } else {
+            self.bell_armed &= !(key == Key::BELL && last);
+        }
+    }
+
+    /// A cancel's result is only a hint, but for `ENOENT`: the kernel does not find an operation that is
+    /// between two tries (its socket was ready, and it was about to go on). Such an operation waits again as
+    /// if it had not been cancelled, so the cancel is repeated.
     fn record_cancel(&mut self, target: Key, completion: Completion) {
         let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
         if is_missed && !self.state(target).is_past_cancel() {
@@ -129,42 +222,66 @@ impl Slots {
         }
     }
 
-    /// Whether the kernel will complete the operation once more.
-    pub(super) fn is_in_flight(&self, key: Key) -> bool {
-        let slot = self.entries.get(key.index as usize);
-        slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
+    pub(super) fn alloc_file_slot(&mut self) -> Option<u32> {
+        self.free_file_slots.pop()
     }
 
-    /// How many buffers the kernel has picked since the last call.
+    /// A timer has fired.
+    pub(super) fn record_wake(&mut self, waker: LocalWaker) {
+        self.woken.push(waker);
+    }
+
+    pub(super) fn has_aftermath(&self) -> bool {
+        !self.woken.is_empty() || !self.settling.is_empty()
+    }
+
+    /// Takes the lists of what was recorded; `wakers` is empty and is used as the next list.
+    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
+        mem::swap(wakers, &mut self.woken);
+        mem::take(&mut self.settling)
+    }
+
+    /// How many provided buffers the kernel has selected since the last call.
     pub(super) fn take_provided_count(&mut self) -> u16 {
-        mem::take(&mut self.picked)
+        mem::take(&mut self.provided)
     }
 
     /// Gives memory back that far fewer operations need than once did.
     pub(super) fn trim(&mut self) {
-        trim_slab(&mut self.entries);
+        trim_slab(&mut self.slots);
         trim(&mut self.woken);
         trim(&mut self.settling);
         trim(&mut self.to_cancel);
     }
 
-    /// Leaks what the kernel may still touch.
+    /// Leaks what the kernel may still access.
     pub(super) fn leak_abandoned(&mut self) {
-        let slots = self.entries.iter();
+        let slots = self.slots.iter();
         let abandoned = slots.filter(|(_, slot)| matches!(slot.state, State::Abandoned(_)));
         for index in abandoned.map(|(index, _)| index).collect::<Vec<_>>() {
-            if let State::Abandoned(abandoned) = self.entries.remove(index).state {
+            if let State::Abandoned(abandoned) = self.slots.remove(index).state {
                 abandoned.leak();
             }
         }
     }
 
-    /// Checks that what was pushed, what is queued, what the kernel has and what it completed add
-    /// up. A mistake here is a future that hangs or memory that is freed too early.
+    /// Checks that the SQEs pushed, queued, taken and completed add up. A mistake here is a future that
+    /// hangs, or memory that is freed too early.
     pub(super) fn audit(&self, queued: usize) {
-        let accounted = queued as u64 + self.submitted;
-        debug_assert_eq!(self.pushed, accounted, "entries pushed, and queued or submitted");
-        let in_flight = self.in_flight() as u64;
-        debug_assert_eq!(self.pushed - self.completed, in_flight, "entries open, and expected");
+        let accounted = queued as u64 + self.counters.submitted.get();
+        debug_assert_eq!(self.pushed, accounted, "SQEs pushed, and queued or submitted");
+        let open = self.pushed - self.counters.completed.get();
+        debug_assert_eq!(open, self.in_flight() as u64, "SQEs open, and expected");
+    }
+}
+
+/// Leaves a waker in a slot that has not completed.
+fn leave_waker<T>(state: &mut State, waker: &Waker, clone: &mut Option<LocalWaker>) -> Polled<T> {
+    if state.waker().is_some_and(|present| present.will_wake(waker)) {
+        return Polled::Pending(None);
+    }
+    match clone.take() {
+        Some(clone) => Polled::Pending(state.set_waker(clone)),
+        None => Polled::NeedsWaker,
     }
 }

@@ -1,4 +1,4 @@
-//! Teardown: no ring is closed over an operation that the kernel still works on.
+//! Teardown: no ring is closed before the kernel has completed every operation, if it does in time.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,23 @@ use crate::sys::{Wait, saturating_deadline};
 const ROUND: Duration = Duration::from_millis(50);
 
 impl Driver {
-    /// Cancels everything and closes the ring once the kernel has let go. After `patience` it
-    /// closes it all the same: what the kernel may still touch is then leaked, and reported.
+    /// Cancels everything and closes the ring once the kernel has completed it. After `patience` it
+    /// closes the ring anyway: what the kernel may still access is then leaked, and reported.
     pub(crate) fn close(&self, patience: Duration) {
         self.core.borrow_mut().refuse();
         let deadline = saturating_deadline(Instant::now(), patience);
         let mut left = patience;
-        while self.core.borrow().in_flight() > 0 {
-            // Without patience, too, the kernel is asked once: most operations end when they are
-            // cancelled, and that is seen without waiting.
+        while self.core.borrow().slots.in_flight() > 0 {
+            // Without patience, too, there is one round: most operations end when they are cancelled, and
+            // that is seen without waiting.
             self.cancel_round(left.min(ROUND));
             left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.core.borrow().is_broken() {
                 break;
             }
         }
-        // Entries that nobody may ask about (the bell's, cancels) use no memory that is leaked.
-        let count = self.core.borrow().attended();
+        // SQEs without a slot (the bell's, cancels) use no memory that is leaked.
+        let count = self.core.borrow().slots.attended();
         if count > 0 {
             (self.incidents)(&Incident::OperationsLeaked { count });
         }
@@ -35,19 +35,19 @@ impl Driver {
         self.core.borrow_mut().shut();
     }
 
-    /// Takes the buffers back from the kernel, and closes what stands in its table. If it may still use
-    /// them they stay its own.
+    /// Takes the provided buffers back, and closes the table of files. If the kernel may still use
+    /// them, they stay with it.
     fn close_registered(&self) {
         let mut core = self.core.borrow_mut();
-        let is_free = core.attended() == 0;
+        let is_free = core.slots.attended() == 0;
         if let Some(ring) = core.ring().filter(|_| is_free) {
             self.buffers.release(ring);
             ring.release_file_table();
         }
     }
 
-    /// Cancels what is in flight and waits a while for it to end. When the time is up it goes on as long
-    /// as something ends without waiting.
+    /// Cancels what is in flight and waits for it to end, no longer than `limit`; then goes on as long as
+    /// something ends without waiting.
     fn cancel_round(&self, limit: Duration) {
         self.core.borrow_mut().cancel_everything(self.capabilities.cancel_any);
         let end = saturating_deadline(Instant::now(), limit);
@@ -55,12 +55,12 @@ impl Driver {
             let left = end.saturating_duration_since(Instant::now());
             // Not for a batch: there may never be so many completions.
             let wait = if left.is_zero() { Wait::No } else { Wait::ForOne(left) };
-            let before = self.core.borrow().in_flight();
+            let before = self.core.borrow().slots.in_flight();
             self.core.borrow_mut().turn(wait);
             self.run_aftermath();
             let core = self.core.borrow();
-            let is_over = left.is_zero() && core.in_flight() >= before;
-            if core.in_flight() == 0 || core.is_broken() || is_over {
+            let is_over = left.is_zero() && core.slots.in_flight() >= before;
+            if core.slots.in_flight() == 0 || core.is_broken() || is_over {
                 return;
             }
         }

@@ -6,7 +6,7 @@
 //! the listener is gone is a late connection closed.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
@@ -22,8 +22,8 @@ use crate::sys::{Completion, opcode};
 
 /// The connection of a successful accept.
 pub(super) fn connection(completion: Completion) -> io::Result<OwnedFd> {
-    // SAFETY: the result of an accept is a new descriptor that belongs to nobody else.
-    completion.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    // SAFETY: an accept makes a descriptor, and each of its completions is used once.
+    unsafe { completion.into_fd() }
 }
 
 /// A connection.

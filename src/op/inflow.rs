@@ -25,9 +25,8 @@ use super::recv::keep_error;
 use super::{Socket, check_loop};
 use crate::buf::Lease;
 use crate::driver::{Key, Orphan};
-use crate::sys::errno::{ENOBUFS, is_cancellation};
+use crate::sys::errno::ENOBUFS;
 use crate::sys::{BUFFER_GROUP, Completion, opcode};
-use crate::task::coop;
 
 /// How many messages may wait to be taken before the kernel is asked to stop.
 const AHEAD: u32 = 4;
@@ -45,10 +44,7 @@ impl Socket {
     /// The next that has come by itself; `None` if nothing does, so that it must be asked for.
     pub(crate) fn poll_inflow(&self, context: &Context<'_>) -> Poll<Option<io::Result<Lease>>> {
         while let Some(key) = self.inflow.key.get().or_else(|| self.start_inflow()) {
-            if self.driver().has_next(key) {
-                ready!(coop::poll_spend(context));
-            }
-            match ready!(self.driver().poll_next(key, context.waker())) {
+            match ready!(self.driver().poll_next_within_budget(key, context)) {
                 None => self.inflow_ended(),
                 Some(completion) => {
                     if let Some(outcome) = self.take_in(completion) {
@@ -77,14 +73,14 @@ impl Socket {
     fn start_inflow(&self) -> Option<Key> {
         let driver = self.driver();
         let is_due = self.habit.get().is_often_little() && !self.inflow.is_unwanted.get();
-        if !is_due || !driver.capabilities().multishot_recv || !driver.has_provided_buffers() {
+        if !is_due || !driver.capabilities().multishot_recv || !driver.buffers().has_provided() {
             return None;
         }
         let entry = self.entry(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build());
         // SAFETY: the entry points to no memory: the kernel picks buffers that the driver has given it,
         // and nobody touches those meanwhile.
         let key = unsafe { driver.submit_multishot(entry, AHEAD) }?;
-        driver.note_multishot_receive();
+        driver.counters().multishot_receives.increment();
         self.inflow.key.set(Some(key));
         Some(key)
     }
@@ -110,17 +106,17 @@ impl Socket {
         self.has_more.set(completion.has_more());
         match self.received(completion, "recv") {
             Ok(count) => {
-                self.learn(count, self.driver().provided_buffer_size());
+                self.learn(count, self.driver().buffers().provided_size());
                 if let Some(key) = self.inflow.key.get().filter(|_| self.habit.get().is_much()) {
                     self.stop_inflow(key);
                 }
                 Some(Ok(lease))
             }
             Err(_) if completion.failed_with(ENOBUFS) => {
-                self.driver().grow_provided();
+                self.driver().buffers().grow_provided();
                 None
             }
-            Err(_) if completion.errno().is_some_and(is_cancellation) => None,
+            Err(_) if completion.is_interrupted() => None,
             Err(error) => Some(Err(error)),
         }
     }
@@ -128,7 +124,8 @@ impl Socket {
     /// What a completion has brought in a buffer that the kernel has picked: nothing if it failed.
     pub(super) fn lent(&self, completion: Completion) -> Lease {
         let count = completion.result().map_or(0, |count| count as usize);
-        let taken = completion.buffer().map(|buffer| self.driver().claim_provided(buffer));
+        let taken =
+            completion.buffer().map(|buffer| self.driver().buffers().claim_provided(buffer));
         // SAFETY: so many bytes have been received into it.
         taken.map_or_else(Lease::default, |taken| unsafe { taken.lend(count) })
     }
@@ -166,7 +163,7 @@ struct Unwanted(Closing);
 impl Orphan for Unwanted {
     fn settle(&mut self, completion: Completion) {
         if let Some(buffer) = completion.buffer() {
-            drop(self.0.driver().claim_provided(buffer));
+            drop(self.0.driver().buffers().claim_provided(buffer));
         }
     }
 }

@@ -224,12 +224,7 @@ impl<O: Operation> Op<O> {
         let waker = context.waker();
         // SAFETY: the operation owns what the entries point to. It is kept here until the
         // completion has been taken, or abandoned to the driver in `drop`.
-        unsafe {
-            match timeout {
-                None => self.driver.submit(entry, waker),
-                Some(timeout) => self.driver.submit_with_timeout(entry, timeout, waker),
-            }
-        }
+        unsafe { self.driver.submit(entry, timeout, waker) }
     }
 }
 

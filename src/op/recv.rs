@@ -11,7 +11,6 @@ use super::{Operation, Socket, Step, entry_length};
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::Driver;
 use crate::error::describe;
-use crate::sys::errno::is_cancellation;
 use crate::sys::nonblocking::receive;
 use crate::sys::{Completion, Submission, opcode};
 
@@ -149,7 +148,7 @@ unsafe impl<B: IoBufMut> Operation for RecvExact<B> {
 /// Keeps the error that a dropped operation met. Cancelled and interrupted ones have met none.
 pub(super) fn keep_error(socket: &Socket, completion: Completion) {
     socket.note_error(completion);
-    if let Some(errno) = completion.errno().filter(|&errno| !is_cancellation(errno)) {
+    if let Some(errno) = completion.errno().filter(|_| !completion.is_interrupted()) {
         socket.put_back_error(describe("recv", io::Error::from_raw_os_error(errno)));
     }
 }

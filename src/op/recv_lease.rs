@@ -66,7 +66,7 @@ unsafe impl Operation for RecvLease {
     fn entry(&mut self) -> Submission {
         let socket = &self.socket;
         let (driver, habit) = (socket.driver(), socket.habit.get());
-        let picks = driver.has_provided_buffers() && !self.found_none;
+        let picks = driver.buffers().has_provided() && !self.found_none;
         // What is there already, but must wait for the next turn, is received by a call then.
         let is_for_a_call = socket.has_more.get() || habit.is_much() || !picks;
         self.awaits_readiness = is_for_a_call && socket.call_fd().is_some();
@@ -118,12 +118,12 @@ unsafe impl Operation for RecvLease {
         }
         self.socket.has_more.set(completion.has_more());
         if completion.failed_with(ENOBUFS) {
-            self.socket.driver().grow_provided();
+            self.socket.driver().buffers().grow_provided();
             self.found_none = true;
             return Step::Again(self);
         }
         Step::Done(self.socket.received(completion, "recv").map(|count| {
-            self.socket.learn(count, self.socket.driver().provided_buffer_size());
+            self.socket.learn(count, self.socket.driver().buffers().provided_size());
             lease
         }))
     }

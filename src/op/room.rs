@@ -31,7 +31,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn awaited(socket: &Socket) -> Self {
-        socket.driver().note_send_stall();
+        socket.driver().counters().send_stalls.increment();
         Self { key: None }
     }
 

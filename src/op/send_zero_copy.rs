@@ -100,7 +100,7 @@ impl<B: IoBuf> SendZeroCopy<B> {
         let is_short = count < entry_length(self.left()) as usize;
         let stage = if is_short { full() } else { Stage::Nothing };
         if self.sent == 0 {
-            self.socket.driver().note_zero_copy();
+            self.socket.driver().counters().zero_copy_sends.increment();
         }
         self.sent += count;
         Ok(stage)
@@ -182,7 +182,7 @@ impl<B: IoBuf> Drop for SendZeroCopy<B> {
                     let socket = Rc::clone(&self.socket);
                     let dropped =
                         Dropped { socket, _buffer: Rc::clone(&buffer), _leaving: leaving };
-                    driver.leave(key, Box::new(dropped), self.kept(buffer));
+                    driver.keep_until_notified(key, Box::new(dropped), self.kept(buffer));
                 }
             },
         }

@@ -24,9 +24,9 @@ impl Target {
         let driver = socket.driver();
         let own = || {
             let fd = socket.descriptor().fd_at_hand();
-            driver.heap_buffer(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
+            driver.buffers().heap_buffer(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
         };
-        driver.take_large_buffer().map_or_else(|| Self::Own(own()), Self::Large)
+        driver.buffers().take_large().map_or_else(|| Self::Own(own()), Self::Large)
     }
 
     /// Where it begins, and for how many bytes it has room.
@@ -48,7 +48,7 @@ impl Target {
     /// Lends out what has been received into it, and lets the socket learn from it.
     pub(super) fn take(mut self, socket: &Socket, received: Completion) -> io::Result<Lease> {
         if let Self::Own(_) = self {
-            socket.driver().note_buffer_miss();
+            socket.driver().counters().buffer_misses.increment();
         }
         let count = socket.received(received, "recv")?;
         let (_, room) = self.memory();

@@ -192,7 +192,7 @@ impl Builder {
     /// [`Lease`](crate::buf::Lease) that the program keeps: a bound on connections is a bound on memory.
     /// [`Metrics::fallback_buffer_bytes`](crate::Metrics::fallback_buffer_bytes) says how much it is.
     pub fn max_fallback_bytes(mut self, bytes: usize) -> Self {
-        self.leases.own = bytes;
+        self.leases.fallback = bytes;
         self
     }
 
@@ -355,10 +355,10 @@ impl Builder {
         let bell = Arc::new(bell);
         let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
         let settings = Settings {
-            timers_a_turn: self.max_polls_per_turn,
+            max_timers_per_turn: self.max_polls_per_turn,
             buffers: self.leases,
             file_slots: self.direct_descriptors,
-            is_clock_stopped: self.starts_paused,
+            is_clock_paused: self.starts_paused,
         };
         let driver = Driver::new(ring, capabilities, fd, settings, hook);
         let driver = Rc::new(driver);

@@ -88,7 +88,7 @@ pub(crate) fn is_current(driver: &Rc<Driver>) -> bool {
 /// The time by the clock of this thread's runtime; without a runtime, the system's.
 pub(crate) fn now() -> Instant {
     let its = |current: &RefCell<Option<Rc<Shared>>>| {
-        current.borrow().as_ref().map(|shared| shared.driver.now())
+        current.borrow().as_ref().map(|shared| shared.driver.timers().now())
     };
     CURRENT.try_with(its).ok().flatten().unwrap_or_else(Instant::now)
 }

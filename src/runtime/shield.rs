@@ -49,9 +49,9 @@ impl Shared {
         if is_over() {
             return;
         }
-        let deadline = saturating_deadline(self.driver.now(), limit);
-        let timer = self.driver.start_timer(deadline, Waker::noop());
-        self.run_until(|| is_over() || self.driver.now() >= deadline);
-        self.driver.stop_timer(timer);
+        let deadline = saturating_deadline(self.driver.timers().now(), limit);
+        let timer = self.driver.timers().start(deadline, Waker::noop());
+        self.run_until(|| is_over() || self.driver.timers().now() >= deadline);
+        self.driver.timers().stop(timer);
     }
 }

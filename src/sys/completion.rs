@@ -1,8 +1,11 @@
 //! What the kernel says of an entry: its result and its flags.
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use io_uring::cqueue;
+
+use super::errno::is_cancellation;
 
 /// `IORING_CQE_F_SOCK_NONEMPTY`, which the crate can test but not set.
 const SOCK_NONEMPTY: u32 = 1 << 2;
@@ -50,9 +53,24 @@ impl Completion {
         u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 
+    /// The descriptor that the operation has made.
+    ///
+    /// # Safety
+    ///
+    /// The completion is of an operation that makes a descriptor of the process, and this is called once.
+    pub(crate) unsafe fn into_fd(self) -> io::Result<OwnedFd> {
+        // SAFETY: the kernel has just handed out the descriptor, and the caller takes it once.
+        self.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    }
+
     /// The errno that the operation failed with, if it did.
     pub(crate) fn errno(self) -> Option<i32> {
         (self.result < 0).then_some(-self.result)
+    }
+
+    /// Whether the operation was cancelled or interrupted, and so did nothing.
+    pub(crate) fn is_interrupted(self) -> bool {
+        self.errno().is_some_and(is_cancellation)
     }
 
     /// Whether the operation failed with this errno.

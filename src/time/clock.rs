@@ -53,7 +53,7 @@ pub fn now() -> Instant {
 /// If there is no runtime on this thread.
 #[track_caller]
 pub fn pause() {
-    context::driver().stop_clock();
+    context::driver().timers().pause_clock();
 }
 
 /// Restarts a paused clock, from its present time and at its usual pace.
@@ -66,7 +66,7 @@ pub fn pause() {
 /// If there is no runtime on this thread.
 #[track_caller]
 pub fn resume() {
-    context::driver().start_clock();
+    context::driver().timers().resume_clock();
 }
 
 /// Moves a paused clock forward.
@@ -98,7 +98,7 @@ pub fn resume() {
 pub async fn advance(duration: Duration) {
     let driver = context::driver();
     assert!(
-        driver.is_clock_stopped(),
+        driver.timers().is_clock_paused(),
         "only a paused clock can be moved: call `pause` before `advance`"
     );
     // Tasks that are ready now begin their sleeps at the old time.

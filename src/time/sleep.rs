@@ -149,7 +149,7 @@ impl Sleep {
         self.deadline = deadline;
         match &mut self.state {
             State::Running { driver, key, has_yielded } => {
-                driver.restart_timer(*key, deadline);
+                driver.timers().restart(*key, deadline);
                 *has_yielded = false;
             }
             state => *state = State::Idle,
@@ -159,7 +159,7 @@ impl Sleep {
     fn stop(&mut self) {
         if let State::Running { driver, key, .. } = std::mem::replace(&mut self.state, State::Idle)
         {
-            driver.stop_timer(key);
+            driver.timers().stop(key);
         }
     }
 }
@@ -181,7 +181,7 @@ impl Future for Sleep {
             State::Idle | State::Elapsed | State::Running { .. } => {}
         }
         if let State::Running { driver, key, has_yielded } = &mut self.state {
-            ready!(driver.poll_timer(*key, context.waker()));
+            ready!(driver.timers().poll(*key, context.waker()));
             // Without budget, other futures of this task may not have been tried: they are polled
             // once more. Only once, or they could keep this sleep from ending.
             if !*has_yielded {
@@ -192,7 +192,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let driver = context::driver();
-        let key = driver.start_timer(self.deadline, context.waker());
+        let key = driver.timers().start(self.deadline, context.waker());
         self.state = State::Running { driver, key, has_yielded: false };
         Poll::Pending
     }

@@ -204,7 +204,7 @@ async fn proxy(client: TcpStream, upstream: SocketAddrV4, receiving: Receiving) 
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(own_buffer());
     loop {
-        let (received, filled) = from.read(buffer).await;
+        let BufResult(received, filled) = from.read(buffer).await;
         if received? == 0 {
             return to.shutdown().await;
         }

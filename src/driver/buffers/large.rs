@@ -1,13 +1,13 @@
-//! Large buffers, which no ring knows.
+//! Large buffers, which are never provided to the kernel.
 
+use super::buffer::{BufferSize, OwnedBuffer};
 use super::region::Region;
-use super::{BufferSize, OwnedBuffer};
 
 pub(super) struct LargePool {
     region: Region,
-    /// Those that nobody has; the last is the next to be taken.
+    /// Those that are not lent out; the last is the next to be taken.
     idle: Vec<u16>,
-    /// How many of these, from the front, have no pages of the machine's.
+    /// How many of these, from the front, have no pages.
     untouched: usize,
     /// How few there have been since memory was last given back.
     fewest: usize,
@@ -31,14 +31,14 @@ impl LargePool {
         let buffer = self.idle.pop()?;
         self.fewest = self.fewest.min(self.idle.len());
         self.untouched = self.untouched.min(self.idle.len());
-        Some(self.region.taken(buffer))
+        Some(self.region.buffer(buffer))
     }
 
     fn collect(&mut self) {
         if self.region.memory().has_returned() {
             let before = self.idle.len();
             self.region.memory().take_returned(|buffer| self.idle.push(buffer));
-            // They come with the latest first.
+            // The latest comes first.
             self.idle[before..].reverse();
         }
     }
@@ -48,7 +48,7 @@ impl LargePool {
         self.collect();
         if self.untouched < self.fewest {
             let (from, to) = (self.untouched, self.fewest);
-            // SAFETY: nobody has what is idle.
+            // SAFETY: what is idle has no lease, and the kernel never has it.
             unsafe { self.region.discard(&mut self.idle[from..to]) };
             self.untouched = to;
         }

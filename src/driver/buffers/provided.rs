@@ -1,15 +1,15 @@
-//! Small buffers, in a ring that the kernel picks from.
+//! Small buffers, provided to the kernel, which selects one for each message.
 //!
-//! A buffer is the kernel's (it is in the [`BufferRing`]), lent out, or not in use. The kernel picks the
-//! one that has been in the ring for longest, so every buffer in use passes through the cache. So only as
-//! many are in use as were wanted at the same time lately: a receive that finds none adds one, and when
-//! far fewer are wanted for a while, the others are taken out of use as they come back.
+//! A buffer is with the kernel (in the [`BufferRing`]), lent out, or not in use. The kernel selects the one
+//! that has been in the ring for longest, so every buffer in use passes through the cache. Therefore only
+//! as many are in use as were needed at the same time lately: a receive that finds none adds one, and when
+//! far fewer are needed for a while, the others are taken out of use as they are returned.
 
 use std::io;
 use std::mem::ManuallyDrop;
 
+use super::buffer::{BufferSize, OwnedBuffer};
 use super::region::Region;
-use super::{BufferSize, OwnedBuffer};
 use crate::sys::errno::ENOMEM;
 use crate::sys::{BufferRing, Ring};
 
@@ -19,15 +19,15 @@ const FIRST: u16 = 64;
 pub(super) struct ProvidedPool {
     shared: ManuallyDrop<Shared>,
     in_use: u16,
-    /// How many may be in use: those beyond are not put back into the ring.
+    /// How many may be in use: what is returned beyond that is not provided again.
     enough: u16,
     /// The numbers of those that are not in use; the last is the next to be used.
     spare: Vec<u16>,
-    /// How many the kernel has picked of those in use, lent out or yet to be.
-    picked: u16,
-    /// How many it had at most since the last [`trim`](Self::trim).
+    /// How many of those in use are lent out, or selected and about to be.
+    selected: u16,
+    /// The most there were since the last [`trim`](Self::trim).
     peak: u16,
-    /// Whether the kernel has let go of everything.
+    /// Whether the kernel has given everything back.
     released: bool,
 }
 
@@ -38,8 +38,7 @@ struct Shared {
 }
 
 impl ProvidedPool {
-    /// Makes a ring for the buffers and gives the first to the kernel. Where memory is short the ring is
-    /// smaller.
+    /// Makes a buffer ring and provides the first buffers. Where memory is short the ring is smaller.
     ///
     /// # Errors
     ///
@@ -53,7 +52,7 @@ impl ProvidedPool {
             in_use: 0,
             enough: FIRST,
             spare: (0..count).rev().collect(),
-            picked: 0,
+            selected: 0,
             peak: 0,
             released: false,
         };
@@ -73,22 +72,22 @@ impl ProvidedPool {
         self.in_use
     }
 
-    /// The kernel has picked so many more since the last call. Gives what has come back to the kernel,
-    /// which sees it at once.
-    pub(super) fn collect(&mut self, picked: u16) {
-        self.picked += picked;
-        self.peak = self.peak.max(self.picked);
+    /// The kernel has selected this many more since the last call. Provides again what was returned, which
+    /// the kernel sees at once.
+    pub(super) fn collect(&mut self, selected: u16) {
+        self.selected += selected;
+        self.peak = self.peak.max(self.selected);
         if self.shared.region.memory().has_returned() {
             self.put_back();
         }
     }
 
     fn put_back(&mut self) {
-        let Self { shared, in_use, enough, spare, picked, .. } = self;
+        let Self { shared, in_use, enough, spare, selected, .. } = self;
         let Shared { region, ring } = &mut **shared;
         let before = spare.len();
         region.memory().take_returned(|buffer| {
-            *picked -= 1;
+            *selected -= 1;
             if *in_use > *enough {
                 *in_use -= 1;
                 spare.push(buffer);
@@ -104,7 +103,7 @@ impl ProvidedPool {
     }
 
     /// Takes one more into use, unless all are.
-    pub(super) fn add(&mut self) {
+    pub(super) fn grow(&mut self) {
         self.add_one();
         self.enough = self.enough.max(self.in_use);
         self.shared.ring.publish();
@@ -118,15 +117,15 @@ impl ProvidedPool {
         }
     }
 
-    /// From here on, twice as many are enough as the kernel had at most since the last call.
+    /// From here on, twice as many are enough as were selected at the same time since the last call.
     pub(super) fn trim(&mut self) {
         self.enough = self.peak.saturating_mul(2).max(FIRST);
-        self.peak = self.picked;
+        self.peak = self.selected;
     }
 
-    /// A buffer that the kernel has reported.
-    pub(super) fn reported(&self, buffer: u16) -> OwnedBuffer {
-        self.shared.region.taken(buffer)
+    /// A buffer that the kernel has selected.
+    pub(super) fn claim(&self, buffer: u16) -> OwnedBuffer {
+        self.shared.region.buffer(buffer)
     }
 
     /// Takes all back from the kernel. Nothing may be in core.
@@ -139,18 +138,17 @@ impl ProvidedPool {
 /// Puts a buffer into the ring that has no lease.
 fn put(ring: &mut BufferRing, region: &Region, buffer: u16) {
     let (start, size) = (region.memory().address(buffer), region.memory().size());
-    // SAFETY: the buffer has no lease, so nobody touches it; there are as many places as buffers.
+    // SAFETY: the buffer has no lease, so nothing accesses it; the ring has room for all buffers.
     unsafe { ring.put(buffer, start, size) };
 }
 
-/// A ring of buffers with so many places, or with fewer if memory is short.
+/// A buffer ring with room for `count` buffers, or for fewer if memory is short.
 fn registered(count: u16, ring: &mut Ring) -> io::Result<(BufferRing, u16)> {
     // What there is memory for need not be a power of two.
     let mut count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
     loop {
         let outcome = BufferRing::new(count).and_then(|buffers| {
-            // SAFETY: whoever gets the ring of buffers keeps it until the kernel has let go of it, or
-            // for ever.
+            // SAFETY: the pool keeps the buffer ring until it is released, or for ever (`Drop`).
             unsafe { ring.register_buffers(&buffers) }.map(|()| (buffers, count))
         });
         match outcome {
@@ -185,7 +183,7 @@ mod tests {
         ring.into()
     }
 
-    fn picked(ring: &mut Ring) -> ProvidedPool {
+    fn pool(ring: &mut Ring) -> ProvidedPool {
         ProvidedPool::register(BufferSize { count: COUNT, bytes: 4096 }, ring).unwrap()
     }
 
@@ -193,47 +191,47 @@ mod tests {
     fn buffers_and_their_ring_are_never_freed_while_the_kernel_may_write_to_them() {
         let mut ring = ring();
         for is_released in [false, true] {
-            let mut picked = picked(&mut ring);
-            let memory = Arc::downgrade(picked.shared.region.memory());
+            let mut pool = pool(&mut ring);
+            let memory = Arc::downgrade(pool.shared.region.memory());
             if is_released {
-                picked.release(&mut ring);
+                pool.release(&mut ring);
             }
-            drop(picked);
+            drop(pool);
             assert_eq!(memory.upgrade().is_none(), is_released);
         }
     }
 
-    /// The kernel picks `count`, and all of them come back.
-    fn use_at_once(picked: &mut ProvidedPool, count: u16) {
-        while picked.in_use() < count {
-            picked.add();
+    /// The kernel selects `count`, and all of them are returned.
+    fn use_at_once(pool: &mut ProvidedPool, count: u16) {
+        while pool.in_use() < count {
+            pool.grow();
         }
-        picked.collect(count);
-        (0..count).for_each(|buffer| drop(picked.reported(buffer)));
-        picked.collect(0);
+        pool.collect(count);
+        (0..count).for_each(|buffer| drop(pool.claim(buffer)));
+        pool.collect(0);
     }
 
     #[test]
     fn no_more_are_in_use_than_twice_what_was_wanted_lately() {
         let mut ring = ring();
-        let mut picked = picked(&mut ring);
-        assert_eq!(picked.in_use(), FIRST);
-        use_at_once(&mut picked, 400);
-        assert_eq!(picked.in_use(), 400);
-        picked.trim();
-        use_at_once(&mut picked, 100);
-        assert_eq!(picked.in_use(), 400, "all were wanted at the same time");
-        picked.trim();
-        use_at_once(&mut picked, 300);
-        assert_eq!(picked.in_use(), 200, "twice a hundred");
-        assert_eq!(picked.count(), COUNT);
+        let mut pool = pool(&mut ring);
+        assert_eq!(pool.in_use(), FIRST);
+        use_at_once(&mut pool, 400);
+        assert_eq!(pool.in_use(), 400);
+        pool.trim();
+        use_at_once(&mut pool, 100);
+        assert_eq!(pool.in_use(), 400, "all were wanted at the same time");
+        pool.trim();
+        use_at_once(&mut pool, 300);
+        assert_eq!(pool.in_use(), 200, "twice a hundred");
+        assert_eq!(pool.count(), COUNT);
         // What is out of use comes into use again, each once.
-        use_at_once(&mut picked, 300);
-        assert_eq!(picked.in_use(), 300);
-        let mut spare = picked.spare.clone();
+        use_at_once(&mut pool, 300);
+        assert_eq!(pool.in_use(), 300);
+        let mut spare = pool.spare.clone();
         spare.sort_unstable();
         spare.dedup();
         assert_eq!(spare.len(), usize::from(COUNT - 300));
-        picked.release(&mut ring);
+        pool.release(&mut ring);
     }
 }

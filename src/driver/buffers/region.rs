@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{BufferSize, OwnedBuffer};
+use super::buffer::{BufferSize, OwnedBuffer};
 use crate::buf::LeaseMemory;
 use crate::sys::{Pages, page_size};
 
@@ -15,7 +15,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Memory for buffers of a size: for so many, or for half of them as often as it takes to fit in the
+    /// Memory for `count` buffers of a size, or for half of them as often as it takes to fit in the
     /// address space. `None` if not even one does.
     pub(super) fn reserve(BufferSize { mut count, bytes }: BufferSize) -> Option<Self> {
         loop {
@@ -44,16 +44,16 @@ impl Region {
         &self.memory
     }
 
-    /// A buffer that nobody has.
-    pub(super) fn taken(&self, buffer: u16) -> OwnedBuffer {
-        OwnedBuffer { memory: Arc::clone(&self.memory), buffer }
+    /// A buffer that has no owner.
+    pub(super) fn buffer(&self, buffer: u16) -> OwnedBuffer {
+        OwnedBuffer::new(&self.memory, buffer)
     }
 
     /// Gives the memory of buffers back to the machine, whole pages of it. They can be used as before.
     ///
     /// # Safety
     ///
-    /// Nobody has the buffers: neither the kernel nor a lease.
+    /// Neither the kernel nor a lease has the buffers.
     pub(super) unsafe fn discard(&self, buffers: &mut [u16]) {
         let page = page_size();
         // Neighbours are given back by one call.
@@ -63,7 +63,7 @@ impl Region {
             let size = self.memory.size();
             let pages = whole_pages(first * size..(last + 1) * size, page);
             if !pages.is_empty() {
-                // SAFETY: these pages are of nothing but those buffers.
+                // SAFETY: these pages hold nothing but those buffers.
                 unsafe { self.pages.discard(pages.start, pages.len()) };
             }
         }

@@ -16,9 +16,9 @@ fn a_turn_with_nothing_to_do_does_not_enter() {
 fn a_turn_waits_to_the_nearest_deadline_and_less_than_a_tenth_of_a_millisecond_longer() {
     for length in [1, 17, 300].map(Duration::from_millis) {
         let bench = Bench::with_capacity(8);
-        bench.driver.start_timer(Instant::now() + Duration::from_secs(60), &bench.waker());
+        bench.driver.timers().start(Instant::now() + Duration::from_secs(60), &bench.waker());
         let deadline = Instant::now() + length;
-        bench.driver.start_timer(deadline, &bench.waker());
+        bench.driver.timers().start(deadline, &bench.waker());
         // The deadlines of a level of the wheel come into sight one after the other.
         let mut waits = 0;
         loop {
@@ -84,7 +84,7 @@ fn an_operation_and_its_link_timeout_are_submitted_together() {
     let linked = || {
         let (nop, timeout) = (opcode::Nop::new().build(), opcode::Nop::new().build());
         // SAFETY: no-ops point to no memory.
-        unsafe { bench.driver.submit_with_timeout(nop, timeout, &bench.waker()) }.unwrap()
+        unsafe { bench.driver.submit(nop, Some(timeout), &bench.waker()) }.unwrap()
     };
     bench.submit();
     linked();
@@ -154,7 +154,7 @@ fn linked_entries_become_visible_to_a_submission_thread_at_once() {
     bench.ring.script().has_thread = true;
     let (nop, timeout) = (opcode::Nop::new().build(), opcode::Nop::new().build());
     // SAFETY: no-ops point to no memory.
-    unsafe { bench.driver.submit_with_timeout(nop, timeout, &bench.waker()) }.unwrap();
+    unsafe { bench.driver.submit(nop, Some(timeout), &bench.waker()) }.unwrap();
     assert_eq!(bench.ring.script().batches, [2]);
 }
 
@@ -200,7 +200,7 @@ fn an_entry_never_overtakes_what_waits_for_room() {
     let linked = || {
         let (nop, timeout) = (opcode::Nop::new().build(), opcode::Nop::new().build());
         // SAFETY: no-ops point to no memory.
-        unsafe { bench.driver.submit_with_timeout(nop, timeout, &bench.waker()) }.unwrap()
+        unsafe { bench.driver.submit(nop, Some(timeout), &bench.waker()) }.unwrap()
     };
     let first = bench.submit();
     // There is room for one of the two: they wait behind the ring, and what comes now waits behind them.

@@ -50,7 +50,7 @@ impl Bench {
         });
         let capabilities = Capabilities { cancel_any: false, ..Capabilities::ALL };
         let size = BufferSize { count: 4, bytes: 64 };
-        let buffers = BufferSizes { small: size, large: size, own: 4096 };
+        let buffers = BufferSizes { small: size, large: size, fallback: 4096 };
         let settings = Settings { buffers, ..Settings::default() };
         let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }
@@ -66,7 +66,7 @@ impl Bench {
 
     fn submit(&self) -> Key {
         // SAFETY: a no-op points to no memory.
-        unsafe { self.driver.submit(opcode::Nop::new().build(), &self.waker()) }.unwrap()
+        unsafe { self.driver.submit(opcode::Nop::new().build(), None, &self.waker()) }.unwrap()
     }
 
     fn submit_multishot(&self, bound: u32) -> Key {

@@ -154,7 +154,7 @@ fn left_before_its_result(bench: &Bench) -> (Key, Late, Late) {
     let key = unsafe { bench.driver.submit_with_notification(opcode::Nop::new().build()) }.unwrap();
     bench.driver.turn(false);
     let (late, kept) = (Late::default(), Late::default());
-    bench.driver.leave(key, Box::new(late.clone()), Box::new(kept.clone()));
+    bench.driver.keep_until_notified(key, Box::new(late.clone()), Box::new(kept.clone()));
     (key, late, kept)
 }
 
@@ -258,7 +258,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
     let bench = Bench::with_capacity(8);
     let unruly = Waker::from(Arc::new(Unruly(|| panic!("a waker panics"))));
     // SAFETY: a no-op points to no memory.
-    unsafe { bench.driver.submit(opcode::Nop::new().build(), &unruly) }.unwrap();
+    unsafe { bench.driver.submit(opcode::Nop::new().build(), None, &unruly) }.unwrap();
     bench.submit();
     bench.driver.turn(false);
     bench.ring.complete(0, 0, false);

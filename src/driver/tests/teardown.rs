@@ -43,7 +43,7 @@ fn a_closed_driver_takes_nothing_and_settles_at_once() {
     let bench = Bench::with_capacity(8);
     bench.driver.close(Duration::ZERO);
     // SAFETY: a no-op points to no memory.
-    let key = unsafe { bench.driver.submit(opcode::Nop::new().build(), &bench.waker()) };
+    let key = unsafe { bench.driver.submit(opcode::Nop::new().build(), None, &bench.waker()) };
     assert_eq!(key, None);
     let late = Late::default();
     // SAFETY: as above.

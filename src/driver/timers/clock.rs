@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(10);
 /// comes to deadlines that stand for "never".
 const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
-pub(in crate::driver) struct Clock {
+pub(super) struct Clock {
     /// What it showed last when it was stopped, started or moved.
     shown: Cell<Instant>,
     /// What the system's showed then.
@@ -37,69 +37,69 @@ pub(in crate::driver) struct Clock {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// It shows what the system's does: it was never stopped.
-    OfTheSystem,
+    Real,
     /// It goes on from what it showed last.
     Shifted,
-    Stopped,
+    Paused,
 }
 
 impl Clock {
-    pub(in crate::driver) fn new(is_stopped: bool) -> Self {
+    pub(super) fn new(is_paused: bool) -> Self {
         let now = Instant::now();
         Self {
             shown: Cell::new(now),
             real: Cell::new(now),
-            pace: Cell::new(if is_stopped { Pace::Stopped } else { Pace::OfTheSystem }),
+            pace: Cell::new(if is_paused { Pace::Paused } else { Pace::Real }),
             outside: Arc::default(),
             is_unheard: Cell::default(),
             jumps_from: Cell::default(),
         }
     }
 
-    pub(in crate::driver) fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         match self.pace.get() {
-            Pace::OfTheSystem => Instant::now(),
+            Pace::Real => Instant::now(),
             Pace::Shifted => saturating_deadline(self.shown.get(), self.real.get().elapsed()),
-            Pace::Stopped => self.shown.get(),
+            Pace::Paused => self.shown.get(),
         }
     }
 
-    pub(in crate::driver) fn is_stopped(&self) -> bool {
-        self.pace.get() == Pace::Stopped
+    pub(super) fn is_paused(&self) -> bool {
+        self.pace.get() == Pace::Paused
     }
 
-    pub(in crate::driver) fn stop(&self) {
+    pub(super) fn pause(&self) {
         self.shown.set(self.now());
-        self.pace.set(Pace::Stopped);
+        self.pace.set(Pace::Paused);
     }
 
     /// Lets it go on from what it shows.
-    pub(in crate::driver) fn go_on(&self) {
-        if self.is_stopped() {
+    pub(super) fn resume(&self) {
+        if self.is_paused() {
             self.real.set(Instant::now());
             self.pace.set(Pace::Shifted);
         }
     }
 
     /// Moves a clock that stands still to a time that is to come.
-    pub(in crate::driver) fn jump_to(&self, time: Instant) {
-        if self.is_stopped() {
+    pub(super) fn jump_to(&self, time: Instant) {
+        if self.is_paused() {
             self.shown.set(self.shown.get().max(time));
         }
     }
 
     /// Moves a clock that stands still, as far as for ever if need be.
-    pub(in crate::driver) fn advance(&self, duration: Duration) {
+    pub(super) fn advance(&self, duration: Duration) {
         self.jump_to(saturating_deadline(self.now(), duration.min(MILLENNIUM)));
     }
 
     /// How long to wait, in real time, for a deadline in `left`.
-    pub(in crate::driver) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
-        let limit = if self.is_stopped() { self.limit_stopped(left, is_in_flight) } else { left };
+    pub(super) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
+        let limit = if self.is_paused() { self.limit_paused(left, is_in_flight) } else { left };
         if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
     }
 
-    fn limit_stopped(&self, left: Duration, is_in_flight: bool) -> Duration {
+    fn limit_paused(&self, left: Duration, is_in_flight: bool) -> Duration {
         let is_outside = self.outside.load(Ordering::Acquire) > 0;
         // What has ended since the loop last looked may have woken somebody: it looks once more.
         let must_look = self.is_unheard.replace(is_outside) && !is_outside;
@@ -114,22 +114,22 @@ impl Clock {
 
     /// Whether a clock that stands still may jump, if the wait has brought nothing. A signal ends a wait
     /// before its time.
-    pub(in crate::driver) fn may_jump(&self) -> bool {
-        self.is_stopped() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
+    pub(super) fn may_jump(&self) -> bool {
+        self.is_paused() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
     }
 
     /// Until what this gives is dropped, something goes on in another thread.
-    pub(in crate::driver) fn outside(&self) -> Outside {
+    pub(super) fn external_work(&self) -> ExternalWork {
         self.is_unheard.set(true);
         self.outside.fetch_add(1, Ordering::Relaxed);
-        Outside(Arc::clone(&self.outside))
+        ExternalWork(Arc::clone(&self.outside))
     }
 }
 
 /// Something goes on in another thread, so that a clock which stands still must not jump over it.
-pub(crate) struct Outside(Arc<AtomicUsize>);
+pub(crate) struct ExternalWork(Arc<AtomicUsize>);
 
-impl Drop for Outside {
+impl Drop for ExternalWork {
     fn drop(&mut self) {
         // Release: whom it has woken has been woken before the clock may jump.
         self.0.fetch_sub(1, Ordering::Release);
@@ -158,12 +158,12 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
             assert_eq!(clock.now(), stood);
             let started = Instant::now();
-            clock.go_on();
-            clock.go_on();
+            clock.resume();
+            clock.resume();
             let gone = clock.now() - stood;
             assert!(gone <= started.elapsed(), "it jumped by {gone:?}");
-            clock.stop();
-            clock.stop();
+            clock.pause();
+            clock.pause();
             let stopped = clock.now();
             clock.jump_to(stood);
             assert_eq!(clock.now(), stopped, "it never goes back");
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn what_ends_in_another_thread_is_heard_before_a_jump() {
         let clock = Clock::new(true);
-        drop(clock.outside());
+        drop(clock.external_work());
         assert_eq!(clock.wait_for(HOUR, true), Wait::No);
         assert!(!clock.may_jump());
         assert_eq!(clock.wait_for(HOUR, false), Wait::No);
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_wait_that_ends_before_its_time_is_no_reason_to_jump() {
         let clock = Clock::new(true);
-        let outside = clock.outside();
+        let outside = clock.external_work();
         assert_eq!(clock.wait_for(HOUR, false), Wait::AtMost(HOUR));
         assert!(!clock.may_jump());
         drop(outside);

@@ -1,57 +1,69 @@
-//! Timers and the clock, as the driver waits for them and fires them.
-
-use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+//! Deadlines: the timers of this thread, and the clock they are measured by.
+//!
+//! Timers fire in [`Driver::turn`](super::Driver::turn), which waits for the kernel no longer than until
+//! the nearest of them.
 
 mod clock;
 mod tick;
 mod wheel;
 
-pub(super) use clock::Clock;
-use clock::Outside;
-pub(crate) use wheel::TimerKey;
-pub(super) use wheel::Wheel;
+use std::cell::RefCell;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
-use super::Driver;
+pub(crate) use clock::ExternalWork;
+pub(crate) use wheel::TimerKey;
+
 use crate::sys::Wait;
 use crate::task::LocalWaker;
+use clock::Clock;
+use wheel::Wheel;
 
-impl Driver {
-    pub(in crate::driver) fn longest_wait(&self) -> Wait {
-        match self.next_deadline() {
-            None => Wait::Forever,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(self.now());
-                self.clock.wait_for(left, self.core.borrow().attended() > 0)
-            }
-        }
+pub(crate) struct Timers {
+    wheel: RefCell<Wheel>,
+    clock: Clock,
+}
+
+impl Timers {
+    pub(super) fn new(is_clock_paused: bool) -> Self {
+        let clock = Clock::new(is_clock_paused);
+        Self { wheel: RefCell::new(Wheel::new(clock.now())), clock }
     }
 
-    /// When timers have to be looked at. A clock that stands still goes to the exact time.
-    pub(in crate::driver) fn next_deadline(&self) -> Option<Instant> {
-        let wheel = self.wheel.borrow();
-        if self.clock.is_stopped() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
+    /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
+    pub(crate) fn start(&self, deadline: Instant, waker: &Waker) -> TimerKey {
+        let waker = LocalWaker::new(waker);
+        self.wheel.borrow_mut().insert(deadline, waker)
     }
 
-    /// Nothing has come: a clock that stands still goes on to the next deadline.
-    pub(in crate::driver) fn jump(&self) {
-        if let Some(deadline) = self.next_deadline() {
-            self.clock.jump_to(deadline);
+    /// Whether a timer has fired; if not, it will wake `waker`.
+    pub(crate) fn poll(&self, key: TimerKey, waker: &Waker) -> Poll<()> {
+        if self.wheel.borrow().has_fired(key) {
+            return Poll::Ready(());
         }
+        if self.wheel.borrow().will_wake(key, waker) {
+            return Poll::Pending;
+        }
+        // Cloning a waker is foreign code, in which the timer may fire: so look once more.
+        let clone = LocalWaker::new(waker);
+        if self.wheel.borrow().has_fired(key) {
+            return Poll::Ready(());
+        }
+        let old = self.wheel.borrow_mut().replace_waker(key, clone);
+        drop(old);
+        Poll::Pending
     }
 
-    /// Fires at most `limit` timers.
-    pub(in crate::driver) fn fire_timers(&self, limit: usize) {
-        let mut wheel = self.wheel.borrow_mut();
-        if !wheel.is_empty() {
-            let now = self.now();
-            wheel.advance_to(now, limit);
-            if self.clock.is_stopped() {
-                wheel.advance_exactly_to(now);
-            }
-            let mut core = self.core.borrow_mut();
-            wheel.fire(limit, |waker| core.record_wake(waker));
-        }
+    /// Moves a timer, fired or not, to another deadline. One that had fired must be
+    /// [polled](Self::poll) to wake anything.
+    pub(crate) fn restart(&self, key: TimerKey, deadline: Instant) {
+        self.wheel.borrow_mut().restart(key, deadline);
+    }
+
+    /// Removes a timer, fired or not.
+    pub(crate) fn stop(&self, key: TimerKey) {
+        let waker = self.wheel.borrow_mut().remove(key);
+        drop(waker);
     }
 
     /// The time that deadlines are measured by.
@@ -59,67 +71,75 @@ impl Driver {
         self.clock.now()
     }
 
-    /// Whether the clock stands still.
-    pub(crate) fn is_clock_stopped(&self) -> bool {
-        self.clock.is_stopped()
+    pub(crate) fn is_clock_paused(&self) -> bool {
+        self.clock.is_paused()
     }
 
-    /// Makes the clock stand still, but for jumps to the next deadline.
-    pub(crate) fn stop_clock(&self) {
-        self.clock.stop();
+    /// Stops the clock, but for jumps to the next deadline.
+    pub(crate) fn pause_clock(&self) {
+        self.clock.pause();
     }
 
-    /// Lets the clock go on.
-    pub(crate) fn start_clock(&self) {
-        self.clock.go_on();
+    pub(crate) fn resume_clock(&self) {
+        self.clock.resume();
     }
 
-    /// Moves a clock that stands still, and wakes all whose deadlines have come by that, however many.
-    /// Runs foreign code.
-    pub(crate) fn advance_clock(&self, duration: Duration) {
+    /// Moves a paused clock.
+    pub(super) fn advance_clock(&self, duration: Duration) {
         self.clock.advance(duration);
-        self.fire_timers(usize::MAX);
-        self.run_aftermath();
     }
 
-    /// Until what this gives is dropped, the clock does not jump.
-    pub(crate) fn outside(&self) -> Outside {
-        self.clock.outside()
+    /// Returns a guard; while it lives, a paused clock does not jump, because another thread is working.
+    pub(crate) fn external_work(&self) -> ExternalWork {
+        self.clock.external_work()
     }
 
-    /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
-    pub(crate) fn start_timer(&self, deadline: Instant, waker: &Waker) -> TimerKey {
-        let waker = LocalWaker::new(waker);
-        self.wheel.borrow_mut().insert(deadline, waker)
-    }
-
-    /// Whether a timer has fired; if not, it will wake `waker`.
-    pub(crate) fn poll_timer(&self, key: TimerKey, waker: &Waker) -> Poll<()> {
-        if self.wheel.borrow().has_fired(key) {
-            return Poll::Ready(());
+    /// How long the kernel may be waited for.
+    pub(super) fn longest_wait(&self, is_in_flight: bool) -> Wait {
+        match self.next_deadline() {
+            None => Wait::Forever,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(self.now());
+                self.clock.wait_for(left, is_in_flight)
+            }
         }
-        if self.wheel.borrow().will_wake(key, waker) {
-            return Poll::Pending;
-        }
-        // Foreign code, which may have had the timer fire: so look once more.
-        let fresh = LocalWaker::new(waker);
-        if self.wheel.borrow().has_fired(key) {
-            return Poll::Ready(());
-        }
-        let old = self.wheel.borrow_mut().replace_waker(key, fresh);
-        drop(old);
-        Poll::Pending
     }
 
-    /// Moves a timer, fired or not, to another deadline. Who waits for one that had fired must
-    /// [poll](Self::poll_timer) it.
-    pub(crate) fn restart_timer(&self, key: TimerKey, deadline: Instant) {
-        self.wheel.borrow_mut().restart(key, deadline);
+    /// When timers have to be looked at. A paused clock goes to the exact time.
+    fn next_deadline(&self) -> Option<Instant> {
+        let wheel = self.wheel.borrow();
+        if self.clock.is_paused() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
     }
 
-    /// Removes a timer, fired or not. Nothing of it is left.
-    pub(crate) fn stop_timer(&self, key: TimerKey) {
-        let waker = self.wheel.borrow_mut().remove(key);
-        drop(waker);
+    /// Nothing has completed while the kernel was waited for: a paused clock jumps to the next deadline.
+    pub(super) fn jump(&self) {
+        if self.clock.may_jump() {
+            if let Some(deadline) = self.next_deadline() {
+                self.clock.jump_to(deadline);
+            }
+        }
+    }
+
+    /// Fires at most `limit` timers.
+    pub(super) fn fire(&self, limit: usize, wake: impl FnMut(LocalWaker)) {
+        let mut wheel = self.wheel.borrow_mut();
+        if !wheel.is_empty() {
+            let now = self.now();
+            wheel.advance_to(now, limit);
+            if self.clock.is_paused() {
+                wheel.advance_exactly_to(now);
+            }
+            wheel.fire(limit, wake);
+        }
+    }
+
+    /// How many timers are running, or have fired and were not removed.
+    pub(super) fn len(&self) -> usize {
+        self.wheel.borrow().len()
+    }
+
+    /// Gives memory back that was for more timers.
+    pub(super) fn trim(&self) {
+        self.wheel.borrow_mut().trim();
     }
 }

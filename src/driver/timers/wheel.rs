@@ -73,7 +73,7 @@ struct List {
     last: u32,
 }
 
-pub(in crate::driver) struct Wheel {
+pub(super) struct Wheel {
     start: Instant,
     /// The tick up to which timers have been moved to the due list, but for those in `emptying`.
     now: Tick,
@@ -92,7 +92,7 @@ pub(in crate::driver) struct Wheel {
 }
 
 impl Wheel {
-    pub(in crate::driver) fn new(start: Instant) -> Self {
+    pub(super) fn new(start: Instant) -> Self {
         let empty = List { first: NONE, last: NONE };
         Self {
             start,
@@ -108,22 +108,22 @@ impl Wheel {
     }
 
     /// Gives back memory that was for more timers. None moves.
-    pub(in crate::driver) fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         trim_slab(&mut self.timers);
     }
 
     /// How many timers there are, fired ones that were not removed included.
-    pub(in crate::driver) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.timers.len()
     }
 
     /// Whether no timer is going to fire.
-    pub(in crate::driver) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.running == 0
     }
 
     /// Adds a timer that wakes `waker` once `deadline` has passed.
-    pub(in crate::driver) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
+    pub(super) fn insert(&mut self, deadline: Instant, waker: LocalWaker) -> TimerKey {
         let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
         let (waker, place) = (Some(waker), FIRED as u16);
         let timer = Timer { tick, waker, place, within, previous: NONE, next: NONE };
@@ -134,7 +134,7 @@ impl Wheel {
     }
 
     /// Moves a timer to another deadline. If it had fired it has no waker.
-    pub(in crate::driver) fn restart(&mut self, key: TimerKey, deadline: Instant) {
+    pub(super) fn restart(&mut self, key: TimerKey, deadline: Instant) {
         self.stop_running(key.0);
         let Deadline { tick, within } = Deadline::new(self.elapsed(deadline));
         let timer = &mut self.timers[key.0 as usize];
@@ -142,25 +142,21 @@ impl Wheel {
         self.start_running(key.0);
     }
 
-    pub(in crate::driver) fn has_fired(&self, key: TimerKey) -> bool {
+    pub(super) fn has_fired(&self, key: TimerKey) -> bool {
         self.timers[key.0 as usize].place as usize == FIRED
     }
 
-    pub(in crate::driver) fn will_wake(&self, key: TimerKey, waker: &Waker) -> bool {
+    pub(super) fn will_wake(&self, key: TimerKey, waker: &Waker) -> bool {
         let present = &self.timers[key.0 as usize].waker;
         present.as_ref().is_some_and(|present| present.will_wake(waker))
     }
 
-    pub(in crate::driver) fn replace_waker(
-        &mut self,
-        key: TimerKey,
-        waker: LocalWaker,
-    ) -> Option<LocalWaker> {
+    pub(super) fn replace_waker(&mut self, key: TimerKey, waker: LocalWaker) -> Option<LocalWaker> {
         self.timers[key.0 as usize].waker.replace(waker)
     }
 
     /// Removes a timer; its waker, if it still had one, is the caller's to drop.
-    pub(in crate::driver) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
+    pub(super) fn remove(&mut self, key: TimerKey) -> Option<LocalWaker> {
         self.stop_running(key.0);
         let waker = self.timers.remove(key.0 as usize).waker;
         if self.timers.capacity() > KEPT {
@@ -184,7 +180,7 @@ impl Wheel {
     }
 
     /// When there is something to do next: at the earliest deadline or before.
-    pub(in crate::driver) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.is_behind() {
             return Some(self.instant(self.now));
         }
@@ -193,7 +189,7 @@ impl Wheel {
 
     /// [`next_deadline`](Self::next_deadline) by the exact times. It looks at every timer of a slot, so it is
     /// for a clock that stands still.
-    pub(in crate::driver) fn next_exact_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_exact_deadline(&self) -> Option<Instant> {
         let next = self.next_deadline();
         match self.next_slot() {
             // Those on the top level may be farther away than the level reaches.
@@ -213,7 +209,7 @@ impl Wheel {
 
     /// Lets time come to `now`, so that timers are due. If so many have to be moved that more than `limit`
     /// could fire, some are left for the next call.
-    pub(in crate::driver) fn advance_to(&mut self, now: Instant, limit: usize) {
+    pub(super) fn advance_to(&mut self, now: Instant, limit: usize) {
         let now = Tick::new(self.elapsed(now), Rounding::Down);
         self.advance(now, limit.saturating_mul(MOVES));
     }
@@ -221,7 +217,7 @@ impl Wheel {
     /// Those whose exact deadlines have come are due, too, though their tick has not. After
     /// [`advance_to`](Self::advance_to); it looks at every timer of a slot, so it is for a clock that stands
     /// still.
-    pub(in crate::driver) fn advance_exactly_to(&mut self, now: Instant) {
+    pub(super) fn advance_exactly_to(&mut self, now: Instant) {
         let now = Deadline::new(self.elapsed(now));
         let Some((tick, list)) = self.next_slot() else { return };
         if self.emptying.is_some() || tick > now.tick {
@@ -244,7 +240,7 @@ impl Wheel {
     }
 
     /// Fires at most `limit` of the timers that are due, the earliest first.
-    pub(in crate::driver) fn fire(&mut self, limit: usize, mut fire: impl FnMut(LocalWaker)) {
+    pub(super) fn fire(&mut self, limit: usize, mut fire: impl FnMut(LocalWaker)) {
         for _ in 0..limit {
             let index = self.lists[DUE].first;
             if index == NONE {

@@ -59,15 +59,15 @@ impl Trouble {
         self.in_a_row += 1;
         let is_exhaustion = errno::is_exhaustion(error);
         if is_exhaustion {
-            driver.note_accept_stall();
+            driver.counters().accept_stalls.increment();
         } else {
-            driver.note_accept_error();
+            driver.counters().accept_errors.increment();
             if errno::is_passing_accept_error(error) && self.in_a_row <= PASSING {
                 return;
             }
         }
         self.length = (self.length * 2).clamp(Self::SHORTEST, Self::LONGEST);
-        let closes = is_exhaustion.then(|| driver.closes());
+        let closes = is_exhaustion.then(|| driver.close_watch().closes());
         self.pause = Some(Pause { sleep: sleep(self.length), closes });
         self.report(driver, address, error);
     }
@@ -103,12 +103,12 @@ impl Trouble {
 
 impl Pause {
     fn poll_over(&mut self, driver: &Driver, context: &mut Context<'_>) -> Poll<()> {
-        if self.closes.is_some_and(|closes| closes != driver.closes()) {
+        if self.closes.is_some_and(|closes| closes != driver.close_watch().closes()) {
             return Poll::Ready(());
         }
         let over = Pin::new(&mut self.sleep).poll(context);
         if over.is_pending() && self.closes.is_some() {
-            driver.wake_at_close(context.waker());
+            driver.close_watch().wake_at_close(context.waker());
         }
         over
     }

@@ -113,7 +113,7 @@ where
     let failure = match outcome {
         Ok(None) => None,
         Ok(Some(HandlerFailure::PeerGone)) => {
-            context::driver().note_disconnect();
+            context::driver().counters().peer_disconnects.increment();
             None
         }
         Ok(Some(HandlerFailure::Error(message))) => Some((false, message)),

@@ -60,7 +60,7 @@ impl Bench {
         ring.script().has_buffers = true;
         let small = BufferSize { count: 128, bytes: SMALL };
         let large = BufferSize { count: 2, bytes: LARGE };
-        let buffers = BufferSizes { small, large, own: 4096 };
+        let buffers = BufferSizes { small, large, fallback: 4096 };
         let settings = Settings { buffers, file_slots: 2, ..Settings::default() };
         let hook = Arc::new(|incident: &_| panic!("{incident}"));
         let driver = Driver::new(ring.clone(), Capabilities::ALL, -1, settings, hook);

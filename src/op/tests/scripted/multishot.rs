@@ -112,16 +112,16 @@ fn a_multishot_receive_that_no_task_reads_is_stopped_and_loses_nothing() {
 fn a_socket_dropped_with_a_multishot_receive_is_closed_after_its_last_completion() {
     let bench = Bench::new();
     let (socket, nth) = receiving(&bench);
-    let closes = bench.driver.closes();
+    let closes = bench.driver.close_watch().closes();
     drop(socket);
     bench.turn();
     assert_eq!(*bench.opcodes().last().unwrap(), CANCEL);
     bench.ring.receive_more(nth, b"late");
     bench.turn();
-    assert_eq!(bench.driver.closes(), closes, "the kernel may still use it");
+    assert_eq!(bench.driver.close_watch().closes(), closes, "the kernel may still use it");
     bench.ring.complete(nth, -ECANCELED, false);
     bench.turn();
-    assert_eq!(bench.driver.closes(), closes + 1);
+    assert_eq!(bench.driver.close_watch().closes(), closes + 1);
 }
 
 #[test]

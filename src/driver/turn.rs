@@ -1,0 +1,91 @@
+//! One turn of the driver: submit, wait, collect, wake.
+//!
+//! [`Driver::turn`] enters the kernel at most once: it submits what the tasks have pushed, waits if
+//! it may, and collects completions. Reaping and firing timers only *record*: wakers, and results
+//! that came too late for their futures, are put on lists. The lists are worked off when nothing
+//! is borrowed any more ([`Driver::run_aftermath`]), so foreign code (a waker, the destructor of a
+//! buffer) may call back into the driver at will, and a panic in it finds nothing half done.
+
+use std::time::Duration;
+
+use super::Driver;
+use super::trimming::trim;
+use crate::error::{Incident, catch_panic};
+use crate::sys::Wait;
+
+impl Driver {
+    /// One turn: submits, waits if `may_wait` and nothing is pending, collects, wakes.
+    pub(crate) fn turn(&self, may_wait: bool) {
+        self.inline.refill();
+        let provided = self.core.borrow_mut().slots.take_provided_count();
+        self.buffers.collect(provided);
+        let wait = if may_wait { self.longest_wait() } else { Wait::No };
+        let is_pending = self.core.borrow_mut().turn(wait);
+        if may_wait && !is_pending {
+            self.timers.jump();
+        }
+        self.fire_timers(self.settings.max_timers_per_turn);
+        self.run_aftermath();
+        if self.core.borrow().refusals.is_due() {
+            self.report_refusals();
+        }
+        if self.trimming.is_due() {
+            self.trim();
+        }
+    }
+
+    fn longest_wait(&self) -> Wait {
+        let is_in_flight = self.core.borrow().slots.attended() > 0;
+        self.timers.longest_wait(is_in_flight)
+    }
+
+    fn fire_timers(&self, limit: usize) {
+        self.timers.fire(limit, |waker| self.core.borrow_mut().slots.record_wake(waker));
+    }
+
+    /// Moves a paused clock, and wakes all whose deadlines have come by that, however many. Runs foreign
+    /// code.
+    pub(crate) fn advance_clock(&self, duration: Duration) {
+        self.timers.advance_clock(duration);
+        self.fire_timers(usize::MAX);
+        self.run_aftermath();
+    }
+
+    /// Gives memory back that was needed at a peak.
+    fn trim(&self) {
+        self.core.borrow_mut().trim();
+        self.timers.trim();
+        self.buffers.trim();
+        let mut wakers = self.spare_wakers.take();
+        trim(&mut wakers);
+        self.spare_wakers.set(wakers);
+    }
+
+    #[cold]
+    fn report_refusals(&self) {
+        let report = self.core.borrow_mut().refusals.take_report();
+        if let Some(incident) = report {
+            (self.incidents)(&incident);
+        }
+    }
+
+    /// Wakes what was recorded and settles what came too late. Runs foreign code.
+    pub(crate) fn run_aftermath(&self) {
+        let mut wakers = self.spare_wakers.take();
+        let settling = self.core.borrow_mut().slots.take_aftermath(&mut wakers);
+        for abandoned in settling {
+            self.report_panic(catch_panic(|| abandoned.settle()));
+        }
+        for waker in wakers.drain(..) {
+            self.report_panic(waker.wake_catching_panic());
+        }
+        self.spare_wakers.set(wakers);
+    }
+
+    /// If foreign code has panicked, there is a message: that becomes an incident.
+    pub(super) fn report_panic(&self, message: Option<String>) {
+        if let Some(message) = message {
+            (self.incidents)(&Incident::CallbackPanicked { message });
+        }
+    }
+}
