@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::stream::{OwnedReadHalf, OwnedWriteHalf, StreamReader, StreamWriter};
 use super::tcp::TcpStream;
 use crate::error::Describe;
-use crate::op::Socket;
+use crate::op::StreamSocket;
 use crate::sys::{self, socket};
 
 /// How the kernel finds out that a silent peer is gone.
@@ -117,7 +117,7 @@ pub(super) struct Setting {
 }
 
 /// The options of a socket.
-struct Options(Rc<Socket>);
+struct Options(Rc<StreamSocket>);
 
 impl Options {
     fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
@@ -145,10 +145,7 @@ impl Options {
     }
 
     fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        let fd = self.0.fd()?;
-        socket::set_linger(fd, linger).describe("set linger")?;
-        self.0.set_lingers(socket::lingers(fd));
-        Ok(())
+        self.0.set_linger(linger)
     }
 
     /// The level and name of the hop limit, which differ between the families.
@@ -168,11 +165,11 @@ impl Options {
     }
 
     fn set(&self, level: i32, name: i32, value: i32, doing: &str) -> io::Result<()> {
-        socket::set_option(self.0.fd()?, level, name, value).describe(doing)
+        self.0.set_option(level, name, value, doing)
     }
 
     fn get(&self, level: i32, name: i32, doing: &str) -> io::Result<i32> {
-        socket::option(self.0.fd()?, level, name).describe(doing)
+        self.0.option(level, name, doing)
     }
 }
 
@@ -249,7 +246,7 @@ macro_rules! options {
             ///
             /// The kernel's.
             pub fn linger(&self) -> io::Result<Option<Duration>> {
-                socket::linger(self.options()?.0.fd()?).describe("get linger")
+                self.options()?.0.linger()
             }
 
             /// Sets how many hops a packet may take, 1 to 255.

@@ -1,61 +1,87 @@
-//! The stream of completions of an operation that completes many times.
+//! The second kind of operation: one SQE with a stream of completions.
+//!
+//! Its owner (a listener, a stream socket) starts it, takes completions as they are wanted, and
+//! hands it to an orphan at its own end. It may be started again when it has ended.
 
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::cell::Cell;
+use std::task::{Context, Poll, ready};
 
-use super::check_loop;
 use crate::driver::{Driver, Key, Orphan};
 use crate::sys::{Completion, Submission};
 
-/// A multishot operation in flight. Dropped, it is cancelled, and what it brings nevertheless, or
-/// has brought and nobody took, is settled by the orphan it was started with.
+/// A multishot operation, or the place for one. All methods take the driver that it was started on.
+///
+/// Shared references suffice, as several futures of one object may take its completions.
+#[derive(Default)]
 pub(super) struct Multishot {
-    driver: Rc<Driver>,
-    /// `None` once it has ended.
-    key: Option<Key>,
-    orphan: Option<Box<dyn Orphan>>,
+    /// `None` while it is not in flight and all completions have been taken.
+    key: Cell<Option<Key>>,
+    is_cancelled: Cell<bool>,
 }
 
 impl Multishot {
-    /// Starts an operation. `None` if the driver is closed.
+    /// Submits the operation, which is not in flight. Once `bound` completions wait to be taken,
+    /// the driver cancels it. Returns false if the driver is closed.
     ///
     /// # Safety
     ///
-    /// What the entry points to is kept by `orphan`.
-    pub(super) unsafe fn start(
-        driver: &Rc<Driver>,
-        entry: Submission,
-        bound: u32,
-        orphan: Box<dyn Orphan>,
-    ) -> Option<Self> {
-        // SAFETY: the orphan is kept here, or given to the driver, until the last completion.
-        let key = unsafe { driver.submit_multishot(entry, bound) }?;
-        Some(Self { driver: Rc::clone(driver), key: Some(key), orphan: Some(orphan) })
+    /// What the SQE points to stays valid and untouched until the last completion has been taken,
+    /// or is kept by the orphan that [`abandon`](Self::abandon) is given.
+    pub(super) unsafe fn start(&self, driver: &Driver, submission: Submission, bound: u32) -> bool {
+        debug_assert!(self.key.get().is_none(), "a multishot operation was started twice");
+        // SAFETY: passed on by the caller.
+        let key = unsafe { driver.submit_multishot(submission, bound) };
+        self.key.set(key);
+        self.is_cancelled.set(false);
+        key.is_some()
     }
 
-    /// Asks the kernel to end the operation. What it has brought and still brings comes here.
-    pub(super) fn cancel(&self) {
-        if let Some(key) = self.key {
-            self.driver.cancel(key);
-        }
+    /// Whether it has been started, and its end has not been taken.
+    pub(super) fn is_started(&self) -> bool {
+        self.key.get().is_some()
     }
 
-    /// The next completion, or `None` after the last.
-    pub(super) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Completion>> {
-        let Some(key) = self.key else { return Poll::Ready(None) };
-        check_loop(&self.driver);
-        let next = self.driver.poll_next(key, context.waker());
-        if let Poll::Ready(None) = next {
-            self.key = None;
+    /// The next completion; `None` after the last, and if it has not been started. The caller has
+    /// checked the loop (`check_loop`).
+    pub(super) fn poll_next(
+        &self,
+        driver: &Driver,
+        context: &Context<'_>,
+    ) -> Poll<Option<Completion>> {
+        let Some(key) = self.key.get() else { return Poll::Ready(None) };
+        Poll::Ready(self.noted(ready!(driver.poll_next(key, context.waker()))))
+    }
+
+    /// [`poll_next`](Self::poll_next) at the cost of the task's budget.
+    pub(super) fn poll_next_within_budget(
+        &self,
+        driver: &Driver,
+        context: &Context<'_>,
+    ) -> Poll<Option<Completion>> {
+        let Some(key) = self.key.get() else { return Poll::Ready(None) };
+        Poll::Ready(self.noted(ready!(driver.poll_next_within_budget(key, context))))
+    }
+
+    /// Forgets the slot after the last completion.
+    fn noted(&self, next: Option<Completion>) -> Option<Completion> {
+        if next.is_none() {
+            self.key.set(None);
         }
         next
     }
-}
 
-impl Drop for Multishot {
-    fn drop(&mut self) {
-        if let (Some(key), Some(orphan)) = (self.key, self.orphan.take()) {
-            self.driver.abandon(key, orphan);
+    /// Cancels the operation, once. What it has produced and still produces is taken as before.
+    pub(super) fn cancel(&self, driver: &Driver) {
+        if let Some(key) = self.key.get().filter(|_| !self.is_cancelled.replace(true)) {
+            driver.cancel(key);
+        }
+    }
+
+    /// Cancels the operation, whose owner is gone: the orphan disposes of the completions that have
+    /// not been taken.
+    pub(super) fn abandon(&self, driver: &Driver, orphan: impl FnOnce() -> Box<dyn Orphan>) {
+        if let Some(key) = self.key.take() {
+            driver.abandon(key, orphan());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Operation, Step};
+use super::operation::{Operation, Step};
 use crate::error::Describe;
 use crate::sys::errno::ETIME;
 use crate::sys::types::Timespec;
@@ -11,25 +11,25 @@ use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Completes after a duration.
 pub(crate) struct KernelTimeout {
-    limit: Box<Timespec>,
+    duration: Box<Timespec>,
 }
 
 impl KernelTimeout {
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit: Box::new(timespec(limit)) }
+    pub(crate) fn new(duration: Duration) -> Self {
+        Self { duration: Box::new(timespec(duration)) }
     }
 }
 
-// SAFETY: the entry points to the limit, which stands in a box and is not changed.
+// SAFETY: the SQE points to the duration, which lives in a box and is not changed.
 unsafe impl Operation for KernelTimeout {
     type Output = io::Result<()>;
 
-    fn entry(&mut self) -> Submission {
-        opcode::Timeout::new(&*self.limit).build()
+    fn submission(&mut self) -> Submission {
+        opcode::Timeout::new(&*self.duration).build()
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        // The kernel calls a timeout that has passed an error.
+        // The kernel reports a timeout that has elapsed as an error.
         Step::Done(if completion.failed_with(ETIME) {
             Ok(())
         } else {
@@ -37,5 +37,5 @@ unsafe impl Operation for KernelTimeout {
         })
     }
 
-    fn settle(self, _completion: Completion) {}
+    fn complete_orphaned(self, _completion: Completion) {}
 }

@@ -7,7 +7,8 @@ use std::{error, fmt};
 
 use super::context;
 use super::spawn::spawn;
-use crate::op::{Op, Readable};
+use crate::op::{Op, PollOnce};
+use crate::sys::poll::READABLE;
 use crate::sys::sigint::{SigintListener, kill_self_with_sigint};
 use crate::task::{Join, TaskRef};
 
@@ -23,7 +24,7 @@ pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
 /// Waits until it comes, also when nobody listens any more.
 fn rung(interrupts: &SigintListener) -> impl Future<Output = io::Result<()>> + use<> {
     let bell = interrupts.bell();
-    async move { Op::new(&context::driver(), Readable::new(bell)).await }
+    async move { Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await }
 }
 
 /// The main task was ended by ctrl-c.

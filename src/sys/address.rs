@@ -1,8 +1,22 @@
-//! Socket addresses in the kernel's form.
+//! Socket addresses of every family: [`RawAddress`] as the kernel reads and writes them,
+//! [`Address`] as the library keeps them.
 
-use std::ffi::CString;
-use std::io;
+use std::ffi::{CString, OsStr};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::path::Path;
+use std::{io, mem};
+
+/// A socket address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Ip(SocketAddr),
+    /// The bytes of a Unix socket's name: none if it has no name, a path without its final zero, or
+    /// an abstract name, which begins with a zero.
+    Unix(Box<[u8]>),
+}
 
 /// A socket address as the kernel reads and writes it.
 #[derive(Clone, Copy)]
@@ -35,30 +49,45 @@ impl RawAddress {
         &mut self.length
     }
 
-    /// The address in Rust's form.
+    /// What the kernel has written.
     ///
     /// # Errors
     ///
-    /// `InvalidData` if it is neither IPv4 nor IPv6.
-    pub(crate) fn decode(&self) -> io::Result<SocketAddr> {
+    /// `InvalidData` if it is of a family that [`Address`] does not have.
+    pub(crate) fn decode(&self) -> io::Result<Address> {
         match i32::from(self.storage.ss_family) {
             libc::AF_INET => {
                 // SAFETY: the family says that the storage, which is large and aligned enough for
                 // any address, holds a `sockaddr_in`.
                 let raw = unsafe { &*self.as_ptr().cast::<libc::sockaddr_in>() };
                 let ip = Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
-                Ok(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into())
+                Ok(Address::Ip(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into()))
             }
             libc::AF_INET6 => {
                 // SAFETY: as above, with a `sockaddr_in6`.
                 let raw = unsafe { &*self.as_ptr().cast::<libc::sockaddr_in6>() };
                 let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
-                let port = u16::from_be(raw.sin6_port);
-                Ok(SocketAddrV6::new(ip, port, raw.sin6_flowinfo, raw.sin6_scope_id).into())
+                let (port, flow) = (u16::from_be(raw.sin6_port), raw.sin6_flowinfo);
+                Ok(Address::Ip(SocketAddrV6::new(ip, port, flow, raw.sin6_scope_id).into()))
+            }
+            libc::AF_UNIX => {
+                // SAFETY: as above, with a `sockaddr_un`, of which the kernel has written `length`
+                // bytes; the rest is zero.
+                let raw = unsafe { &*self.as_ptr().cast::<libc::sockaddr_un>() };
+                let length = (self.length as usize).saturating_sub(UNIX_NAME_OFFSET);
+                // The length may count a final zero, and the zero may be missing if the path fills
+                // the array. The kernel also reports a length for it beyond the array then.
+                let name: Vec<u8> =
+                    raw.sun_path.iter().map(|&byte| byte as u8).take(length).collect();
+                let end = match name.first() {
+                    None | Some(0) => name.len(),
+                    Some(_) => name.iter().position(|&byte| byte == 0).unwrap_or(name.len()),
+                };
+                Ok(Address::Unix(name[..end].into()))
             }
             family => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("socket address of family {family}, which is neither IPv4 nor IPv6"),
+                format!("socket address of family {family}, which is neither IPv4, IPv6 nor Unix"),
             )),
         }
     }
@@ -94,8 +123,70 @@ impl From<SocketAddr> for RawAddress {
     }
 }
 
-/// The address family constant of an address.
-pub(crate) fn family(address: &SocketAddr) -> i32 {
+/// Where the name of a Unix socket begins in its address.
+const UNIX_NAME_OFFSET: usize = mem::offset_of!(libc::sockaddr_un, sun_path);
+
+impl From<&UnixAddr> for RawAddress {
+    fn from(address: &UnixAddr) -> Self {
+        let (path, name) = (address.as_pathname(), address.as_abstract_name());
+        let bytes = path.map_or(name.unwrap_or_default(), |path| path.as_os_str().as_bytes());
+        // A path ends with a zero, an abstract name begins with one.
+        let (start, end) = (usize::from(name.is_some()), usize::from(path.is_some()));
+        let mut raw = libc::sockaddr_un {
+            sun_family: libc::AF_UNIX as libc::sa_family_t,
+            sun_path: [0; 108],
+        };
+        for (to, &from) in raw.sun_path[start..].iter_mut().zip(bytes) {
+            *to = from as libc::c_char;
+        }
+        let mut encoded = Self::encode(raw);
+        encoded.length = (UNIX_NAME_OFFSET + start + bytes.len() + end) as libc::socklen_t;
+        encoded
+    }
+}
+
+/// The form that the addresses of one family have in the standard library. It is refused
+/// (`InvalidData`) to addresses of another family.
+pub(crate) trait FromAddress: TryFrom<Address, Error = io::Error> {}
+
+impl FromAddress for SocketAddr {}
+
+impl FromAddress for UnixAddr {}
+
+impl TryFrom<Address> for SocketAddr {
+    type Error = io::Error;
+
+    fn try_from(address: Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(address) => Ok(address),
+            Address::Unix(_) => {
+                Err(wrong_family("the socket has a Unix address, not an IP address"))
+            }
+        }
+    }
+}
+
+impl TryFrom<Address> for UnixAddr {
+    type Error = io::Error;
+
+    fn try_from(address: Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(_) => Err(wrong_family("the socket has an IP address, not a Unix address")),
+            Address::Unix(name) => match name.split_first() {
+                Some((0, name)) => Self::from_abstract_name(name),
+                // A path of no bytes is no name.
+                _ => Self::from_pathname(Path::new(OsStr::from_bytes(&name))),
+            },
+        }
+    }
+}
+
+fn wrong_family(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// The domain of a socket for an address, as socket(2) takes it.
+pub(crate) fn domain(address: &SocketAddr) -> i32 {
     match address {
         SocketAddr::V4(_) => libc::AF_INET,
         SocketAddr::V6(_) => libc::AF_INET6,
@@ -114,18 +205,62 @@ pub(crate) fn interface_index(name: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn unix(address: &UnixAddr) -> UnixAddr {
+        RawAddress::from(address).decode().unwrap().try_into().unwrap()
+    }
+
     #[test]
-    fn an_address_survives_the_round_trip() {
+    fn an_ip_address_survives_the_round_trip() {
         let scoped = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 7000, 5, 3);
         for address in
             ["127.0.0.1:80".parse().unwrap(), "[::1]:65535".parse().unwrap(), scoped.into()]
         {
-            assert_eq!(RawAddress::from(address).decode().unwrap(), address);
+            assert_eq!(RawAddress::from(address).decode().unwrap(), Address::Ip(address));
         }
     }
 
     #[test]
-    fn another_family_is_refused() {
+    fn a_unix_path_survives_the_round_trip() {
+        for length in [1, 50, 107] {
+            let path = "p".repeat(length);
+            let address = UnixAddr::from_pathname(&path).unwrap();
+            assert_eq!(unix(&address).as_pathname(), Some(Path::new(&path)));
+        }
+    }
+
+    #[test]
+    fn an_abstract_unix_name_survives_the_round_trip() {
+        for name in [&b"name"[..], b"with\0zero", b"", &[7; 107]] {
+            let address = UnixAddr::from_abstract_name(name).unwrap();
+            assert_eq!(unix(&address).as_abstract_name(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_without_a_name_is_unnamed() {
+        let (socket, _peer) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        assert!(unix(&socket.local_addr().unwrap()).is_unnamed());
+    }
+
+    #[test]
+    fn a_path_that_fills_the_address_is_read_without_its_final_zero() {
+        let path = "p".repeat(107);
+        let mut raw = RawAddress::from(&UnixAddr::from_pathname(&path).unwrap());
+        // So the kernel reports a path of 108 bytes, with a zero behind it.
+        raw.length += 1;
+        assert_eq!(raw.decode().unwrap(), Address::Unix(path.as_bytes().into()));
+    }
+
+    #[test]
+    fn an_address_of_an_unknown_family_is_refused() {
         assert_eq!(RawAddress::empty().decode().unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn an_address_is_not_taken_for_one_of_another_family() {
+        let ip = Address::Ip("127.0.0.1:80".parse().unwrap());
+        assert_eq!(UnixAddr::try_from(ip).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let unix = Address::Unix(Box::default());
+        assert_eq!(SocketAddr::try_from(unix).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

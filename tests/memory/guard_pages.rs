@@ -11,7 +11,7 @@
 //! operation 128 times in vain: then it gives it to a worker, which blocks in it. Here, a thief with
 //! a copy of the socket takes away each byte that the kernel has been woken for. A worker is a
 //! thread of its own that no close of a ring stops, and so the one that touches memory late.
-//! (`src/op/on_workers.rs` asks for workers outright.)
+//! (`src/op/tests/io_wq.rs` asks for workers outright.)
 
 use std::future::Future;
 use std::io::{Read, Write};

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::ServerOptions;
 use crate::net::tcp::TcpStream;
-use crate::op::Socket;
+use crate::op::StreamSocket;
 use crate::sync::Event;
 use crate::task::{JoinHandle, coop};
 
@@ -32,7 +32,7 @@ pub(super) struct Connections {
 
 struct Connection {
     /// Whoever handles it decides how long it lives.
-    socket: Weak<Socket>,
+    socket: Weak<StreamSocket>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -131,10 +131,10 @@ impl Connections {
     }
 
     pub(super) fn abort_clients(&self) {
-        self.each_socket(Socket::abort);
+        self.each_socket(|socket| socket.abort());
     }
 
-    fn each_socket(&self, end: impl Fn(&Socket)) {
+    fn each_socket(&self, end: impl Fn(&StreamSocket)) {
         let served = self.served.borrow();
         let sockets: Vec<_> = served.iter().filter_map(|(_, one)| one.socket.upgrade()).collect();
         // The last to let go of a socket closes it.

@@ -14,7 +14,7 @@ use crate::error::{Describe, describe};
 use crate::io::{AsyncRead, AsyncWrite};
 use crate::net::ToAddresses;
 use crate::net::tcp::{ConnectOptions, TcpStream};
-use crate::op::Socket;
+use crate::op::StreamSocket;
 
 /// An [`io::StreamReader`](crate::io::StreamReader) of a TCP connection.
 pub type StreamReader = crate::io::StreamReader<OwnedReadHalf>;
@@ -177,7 +177,7 @@ impl StreamWriter {
     }
 
     /// The socket, until it is released.
-    pub(in crate::net) fn socket(&self) -> io::Result<Rc<Socket>> {
+    pub(in crate::net) fn socket(&self) -> io::Result<Rc<StreamSocket>> {
         let socket = self.connection().and_then(|connection| connection.downcast().ok());
         let released = "the writer has released its connection";
         socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, released))
@@ -261,7 +261,7 @@ impl AsyncWrite for OwnedWriteHalf {
 }
 
 /// What this end has closed or aborted comes to its end, and does not fail.
-fn unless_over<T: Default>(socket: &Socket, read: io::Result<T>) -> io::Result<T> {
+fn unless_over<T: Default>(socket: &StreamSocket, read: io::Result<T>) -> io::Result<T> {
     match read {
         Err(_) if socket.is_over() => Ok(T::default()),
         read => read,

@@ -8,21 +8,21 @@ use std::{error, fmt, io, mem};
 use super::ops;
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::net::tcp::{TcpStream, expect_fd};
-use crate::op::Socket;
+use crate::op::StreamSocket;
 
 /// The reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
 ///
 /// Its methods are those of the stream, with the same guarantees.
 pub struct OwnedReadHalf {
-    socket: Rc<Socket>,
+    socket: Rc<StreamSocket>,
 }
 
 impl OwnedReadHalf {
-    pub(in crate::net) fn new(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn new(socket: Rc<StreamSocket>) -> Self {
         Self { socket }
     }
 
-    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<StreamSocket> {
         &self.socket
     }
 
@@ -110,7 +110,9 @@ impl AsRawFd for OwnedReadHalf {
 
 impl fmt::Debug for OwnedReadHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedReadHalf").field("peer", &self.socket.known_addresses().1).finish()
+        f.debug_struct("OwnedReadHalf")
+            .field("peer", &self.socket.known_addresses::<SocketAddr>().1)
+            .finish()
     }
 }
 
@@ -119,16 +121,16 @@ impl fmt::Debug for OwnedReadHalf {
 /// Its methods are those of the stream, with the same guarantees. Dropping it shuts down writing,
 /// so that the peer reads to the end; [`forget`](Self::forget) does not.
 pub struct OwnedWriteHalf {
-    socket: Rc<Socket>,
+    socket: Rc<StreamSocket>,
     shuts_down: bool,
 }
 
 impl OwnedWriteHalf {
-    pub(in crate::net) fn new(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn new(socket: Rc<StreamSocket>) -> Self {
         Self { socket, shuts_down: true }
     }
 
-    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<StreamSocket> {
         &self.socket
     }
 
@@ -255,7 +257,9 @@ impl AsRawFd for OwnedWriteHalf {
 
 impl fmt::Debug for OwnedWriteHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedWriteHalf").field("peer", &self.socket.known_addresses().1).finish()
+        f.debug_struct("OwnedWriteHalf")
+            .field("peer", &self.socket.known_addresses::<SocketAddr>().1)
+            .finish()
     }
 }
 

@@ -18,16 +18,16 @@ use futures_util::future::{Either, FutureExt};
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::error::describe;
 use crate::op::{
-    One, Op, Peek, Recv, RecvExact, RecvLease, SendZeroCopy, Sending, Several, Socket, Unsent,
+    One, Op, Peek, Recv, RecvLease, SendBytes, SendZeroCopy, Several, StreamSocket, Unsent,
 };
 use crate::task::coop;
 
-pub(in crate::net) async fn writes_ended(socket: &Socket) {
-    poll_fn(|context| socket.poll_writes_ended(context)).await;
+pub(in crate::net) async fn writes_ended(socket: &StreamSocket) {
+    poll_fn(|context| socket.poll_writes_drained(context)).await;
 }
 
 /// Waits until no dropped transfer uses the socket any more.
-pub(in crate::net) async fn settled(socket: &Socket) {
+pub(in crate::net) async fn settled(socket: &StreamSocket) {
     reads_ended(socket).await;
     writes_ended(socket).await;
 }
@@ -53,17 +53,17 @@ impl<T> Future for Known<T> {
 }
 
 /// Waits until no dropped read is ending.
-async fn reads_ended(socket: &Socket) {
-    poll_fn(|context| socket.poll_inflow_ended(context)).await;
-    poll_fn(|context| socket.poll_reads_ended(context)).await;
+async fn reads_ended(socket: &StreamSocket) {
+    poll_fn(|context| socket.poll_multishot_ended(context)).await;
+    poll_fn(|context| socket.poll_readable(context)).await;
 }
 
 /// What can be said without asking the kernel, once no dropped read is ending: that an empty buffer
 /// is full, what those have left, by `serve`, or the error that they met.
 async fn at_hand<B: IoBufMut>(
-    socket: &Socket,
+    socket: &StreamSocket,
     buffer: &mut B,
-    serve: impl FnOnce(&Socket, &mut B) -> usize,
+    serve: impl FnOnce(&StreamSocket, &mut B) -> usize,
 ) -> Option<io::Result<usize>> {
     if buffer.bytes_total() == 0 {
         return Known::new(Some(Ok(0))).await;
@@ -76,18 +76,18 @@ async fn at_hand<B: IoBufMut>(
 }
 
 pub(in crate::net) async fn read<B: IoBufMut>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     mut buffer: B,
 ) -> BufResult<usize, B> {
-    let take = |socket: &Socket, buffer: &mut B| socket.take_unread(buffer);
+    let take = |socket: &StreamSocket, buffer: &mut B| socket.take_unread(buffer);
     match at_hand(socket, &mut buffer, take).await {
         Some(result) => BufResult(result, buffer),
-        None => Op::new(socket.driver(), Recv::new(socket, buffer)).await,
+        None => Op::new(socket.driver(), Recv::once(socket, buffer)).await,
     }
 }
 
 pub(in crate::net) async fn read_exact<B: IoBufMut>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     mut buffer: B,
 ) -> BufResult<(), B> {
     let total = buffer.bytes_total();
@@ -108,23 +108,25 @@ pub(in crate::net) async fn read_exact<B: IoBufMut>(
         let error = socket.take_unread_error().expect("it has just been there");
         return BufResult(Err(error), buffer);
     }
-    if socket.take_unread_end() {
+    if socket.take_unread_eof() {
         socket.take_unread(&mut buffer);
         let early = io::Error::from(io::ErrorKind::UnexpectedEof);
         return BufResult(Err(describe("recv", early)), buffer);
     }
-    Op::new(socket.driver(), RecvExact::new(socket, buffer)).await
+    Op::new(socket.driver(), Recv::exact(socket, buffer)).await
 }
 
-pub(in crate::net) fn recv(socket: &Rc<Socket>) -> impl Future<Output = io::Result<Lease>> + use<> {
+pub(in crate::net) fn recv(
+    socket: &Rc<StreamSocket>,
+) -> impl Future<Output = io::Result<Lease>> + use<> {
     Op::new(socket.driver(), RecvLease::new(socket))
 }
 
 pub(in crate::net) async fn peek<B: IoBufMut>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     mut buffer: B,
 ) -> BufResult<usize, B> {
-    let copy = |socket: &Socket, buffer: &mut B| socket.peek_unread(buffer);
+    let copy = |socket: &StreamSocket, buffer: &mut B| socket.peek_unread(buffer);
     match at_hand(socket, &mut buffer, copy).await {
         Some(result) => BufResult(result, buffer),
         None => Op::new(socket.driver(), Peek::new(socket, buffer)).await,
@@ -132,23 +134,23 @@ pub(in crate::net) async fn peek<B: IoBufMut>(
 }
 
 pub(in crate::net) fn write<B: IoBuf>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     buffer: B,
 ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
     if buffer.bytes_init() == 0 {
         return Either::Left(Known::new(BufResult(Ok(0), buffer)));
     }
-    Either::Right(Op::new(socket.driver(), Sending::some(socket, One::new(buffer))))
+    Either::Right(Op::new(socket.driver(), SendBytes::some(socket, One::new(buffer))))
 }
 
 pub(in crate::net) fn write_all<B: IoBuf>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     buffer: B,
 ) -> impl Future<Output = BufResult<(), B>> + use<B> {
     if buffer.bytes_init() == 0 {
         return Either::Left(Known::new(BufResult(Ok(()), buffer)));
     }
-    let all = Op::new(socket.driver(), Sending::all(socket, One::new(buffer)));
+    let all = Op::new(socket.driver(), SendBytes::all(socket, One::new(buffer)));
     Either::Right(all.map(|sent| sent.map(drop)))
 }
 
@@ -156,15 +158,15 @@ pub(in crate::net) fn write_all<B: IoBuf>(
 const WORTH_NOT_COPYING: usize = 32 * 1024;
 
 pub(in crate::net) async fn write_all_zero_copy<B: IoBuf>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     buffer: B,
 ) -> io::Result<()> {
-    let is_worth_it = buffer.bytes_init() >= WORTH_NOT_COPYING && socket.may_send_without_copy();
+    let is_worth_it = buffer.bytes_init() >= WORTH_NOT_COPYING && socket.may_send_zero_copy();
     if !is_worth_it {
         return write_all(socket, buffer).await.0;
     }
     writes_ended(socket).await;
-    match SendZeroCopy::new(socket, buffer).await {
+    match Op::new(socket.driver(), SendZeroCopy::new(socket, buffer)).await {
         Ok(()) => Ok(()),
         Err(Unsent::Failed(error)) => Err(error),
         Err(Unsent::Refused(buffer)) => write_all(socket, buffer).await.0,
@@ -172,27 +174,27 @@ pub(in crate::net) async fn write_all_zero_copy<B: IoBuf>(
 }
 
 pub(in crate::net) fn write_vectored<B: IoBuf>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<usize, Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
         return Either::Left(Known::new(BufResult(Ok(0), buffers)));
     }
-    Either::Right(Op::new(socket.driver(), Sending::some(socket, Several::new(buffers, socket))))
+    Either::Right(Op::new(socket.driver(), SendBytes::some(socket, Several::new(buffers, socket))))
 }
 
 pub(in crate::net) fn write_all_vectored<B: IoBuf>(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     buffers: Vec<B>,
 ) -> impl Future<Output = BufResult<(), Vec<B>>> + use<B> {
     if buffers.iter().all(|buffer| buffer.bytes_init() == 0) {
         return Either::Left(Known::new(BufResult(Ok(()), buffers)));
     }
-    let all = Op::new(socket.driver(), Sending::all(socket, Several::new(buffers, socket)));
+    let all = Op::new(socket.driver(), SendBytes::all(socket, Several::new(buffers, socket)));
     Either::Right(all.map(|sent| sent.map(drop)))
 }
 
-pub(in crate::net) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::Result<()> {
+pub(in crate::net) async fn shutdown(socket: &Rc<StreamSocket>, how: Shutdown) -> io::Result<()> {
     poll_fn(|context| coop::poll_spend(context)).await;
     if how != Shutdown::Read {
         writes_ended(socket).await;
@@ -204,15 +206,18 @@ pub(in crate::net) async fn shutdown(socket: &Rc<Socket>, how: Shutdown) -> io::
 mod tests {
     use super::*;
 
-    fn size_of_future<B, F>(_transfer: impl Fn(&Rc<Socket>, B) -> F) -> usize {
+    fn size_of_future<B, F>(_transfer: impl Fn(&Rc<StreamSocket>, B) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn a_send_holds_its_buffer_once() {
         let all = size_of_future(write_all::<Lease>);
-        assert!(all <= size_of::<Op<Sending<One<Lease>>>>() + size_of::<usize>(), "{all} bytes");
+        assert!(all <= size_of::<Op<SendBytes<One<Lease>>>>() + size_of::<usize>(), "{all} bytes");
         let some = size_of_future(write::<Lease>);
-        assert!(some <= size_of::<Op<Sending<One<Lease>>>>() + size_of::<usize>(), "{some} bytes");
+        assert!(
+            some <= size_of::<Op<SendBytes<One<Lease>>>>() + size_of::<usize>(),
+            "{some} bytes"
+        );
     }
 }

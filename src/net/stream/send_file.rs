@@ -15,7 +15,7 @@ use std::rc::Rc;
 use super::{OwnedWriteHalf, ops};
 use crate::error::Describe;
 use crate::net::tcp::TcpStream;
-use crate::op::{DrainPipe, FillPipe, Op, Socket};
+use crate::op::{Op, SpliceFromFile, SpliceToSocket, StreamSocket};
 use crate::sys::splice_pipe::SplicePipe;
 use crate::task::coop;
 
@@ -78,7 +78,7 @@ impl OwnedWriteHalf {
 
 /// Sends a part of a file on a socket; see [`TcpStream::send_file`].
 pub(super) async fn send_file(
-    socket: &Rc<Socket>,
+    socket: &Rc<StreamSocket>,
     file: &File,
     range: impl RangeBounds<u64>,
 ) -> io::Result<u64> {
@@ -96,7 +96,7 @@ pub(super) async fn send_file(
     let mut offset = start;
     while offset < end {
         let length = (end - offset).min(SplicePipe::CAPACITY.into()) as u32;
-        let fill = FillPipe::new(&file, &pipe, offset, length);
+        let fill = SpliceFromFile::new(&file, &pipe, offset, length);
         let filled = Op::new(socket.driver(), fill).await?;
         if filled == 0 {
             // It has become shorter.
@@ -105,7 +105,7 @@ pub(super) async fn send_file(
         offset += filled as u64;
         // Without a size it may be over, and nothing must wait for more.
         let more = size.is_some() && offset < end;
-        Op::new(socket.driver(), DrainPipe::new(socket, &pipe, filled, more)).await?;
+        Op::new(socket.driver(), SpliceToSocket::new(socket, &pipe, filled, more)).await?;
     }
     Ok(offset - start)
 }

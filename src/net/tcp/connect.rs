@@ -20,8 +20,9 @@ use crate::driver::{Driver, FileSlot};
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
 use crate::net::options::{Initial, Setting};
-use crate::op::{Connect, Descriptor, Op, OpenSocket, SetOption, Socket};
+use crate::op::{Connect, Descriptor, Op, OpenSocket, SetOption, StreamSocket};
 use crate::runtime::context;
+use crate::sys::address::domain;
 use crate::sys::socket;
 use crate::time::sleep;
 
@@ -29,7 +30,7 @@ use crate::time::sleep;
 pub(super) async fn connect(
     addresses: impl ToAddresses,
     options: &ConnectOptions,
-) -> io::Result<Rc<Socket>> {
+) -> io::Result<Rc<StreamSocket>> {
     let driver = context::driver();
     let mut addresses = lookup(addresses).await?;
     if let Some(local) = options.local_addr {
@@ -46,7 +47,7 @@ async fn connect_to(
     driver: &Rc<Driver>,
     address: SocketAddr,
     options: &ConnectOptions,
-) -> io::Result<Rc<Socket>> {
+) -> io::Result<Rc<StreamSocket>> {
     let doing = format_args!("connect to {address}").to_string();
     let socket = new_socket(driver, &address, options).await.describe(&doing)?;
     let connect = Connect::new(driver, socket, address, options.timeout);
@@ -55,7 +56,7 @@ async fn connect_to(
         let itself = "the system has connected the socket to itself: nothing listens there";
         return Err(describe(doing, io::Error::new(io::ErrorKind::ConnectionRefused, itself)));
     }
-    Ok(Rc::new(Socket::new(Rc::clone(driver), socket)))
+    Ok(Rc::new(StreamSocket::new(Rc::clone(driver), socket)))
 }
 
 /// A socket that connects to a port of this machine on which nothing listens may be given this very port
@@ -66,9 +67,9 @@ fn is_connected_to_itself(socket: &Descriptor, address: SocketAddr) -> bool {
     if address.port() < 1024 {
         return false;
     }
-    let Some(fd) = socket.fd_at_hand() else { return false };
-    let is = socket::local_address(fd)
-        .is_ok_and(|local| local.port() == address.port() && local.ip() == address.ip());
+    let Some(fd) = socket.fd_if_open() else { return false };
+    let local = socket::local_address(fd).and_then(SocketAddr::try_from);
+    let is = local.is_ok_and(|local| local.port() == address.port() && local.ip() == address.ip());
     if is {
         // Reset, as an orderly end would keep the port for a minute, from the server that is to have it.
         let _ = socket::set_linger(fd, Some(Duration::ZERO));
@@ -85,7 +86,11 @@ async fn new_socket(
     let initial = Initial { nodelay: options.nodelay, keepalive: options.keepalive };
     let place = if options.local_addr.is_some() { None } else { FileSlot::alloc(driver) };
     if let Some(place) = place {
-        let mut socket = Op::new(driver, OpenSocket::new(place, address)).await?;
+        let mut socket = Op::new(
+            driver,
+            OpenSocket::new(place, domain(address), socket::SOCK_STREAM, socket::IPPROTO_TCP),
+        )
+        .await?;
         for Setting { level, name, value, doing } in initial.each() {
             let set = SetOption::new(socket, level, name, value);
             socket = Op::new(driver, set).await.describe(doing)?;
@@ -100,7 +105,7 @@ async fn new_socket(
             let (level, name) = (socket::IPPROTO_IP, socket::IP_BIND_ADDRESS_NO_PORT);
             let _ = socket::set_option(&fd, level, name, 1);
         }
-        socket::bind(&fd, local).describe(format_args!("bind to {local}"))?;
+        socket::bind(&fd, *local).describe(format_args!("bind to {local}"))?;
     }
     Ok(fd.into())
 }
@@ -118,7 +123,7 @@ async fn race(
     driver: &Rc<Driver>,
     addresses: &[SocketAddr],
     options: &ConnectOptions,
-) -> io::Result<Rc<Socket>> {
+) -> io::Result<Rc<StreamSocket>> {
     let mut attempts = FuturesUnordered::new();
     let mut failures = Vec::new();
     for &address in addresses {
@@ -139,7 +144,7 @@ async fn race(
 }
 
 /// The first outcome of the attempts, or nothing after the delay.
-async fn first_outcome<F: Future<Output = io::Result<Rc<Socket>>>>(
+async fn first_outcome<F: Future<Output = io::Result<Rc<StreamSocket>>>>(
     attempts: &mut FuturesUnordered<F>,
     delay: Option<Duration>,
 ) -> Option<F::Output> {

@@ -263,7 +263,8 @@ impl TcpListener {
     ///
     /// The kernel's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::local_address(self.acceptor.fd()).describe("getsockname")
+        let address = socket::local_address(self.acceptor.fd()).describe("getsockname")?;
+        SocketAddr::try_from(address)
     }
 }
 
@@ -280,7 +281,7 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedF
         set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only)?;
     }
     Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
-    socket::bind(&fd, address)?;
+    socket::bind(&fd, *address)?;
     socket::listen(&fd, options.backlog)?;
     Ok(fd)
 }

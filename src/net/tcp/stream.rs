@@ -12,7 +12,7 @@ use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use crate::driver::Driver;
 use crate::net::ToAddresses;
 use crate::net::stream::{OwnedReadHalf, OwnedWriteHalf, ops};
-use crate::op::{Descriptor, Socket};
+use crate::op::{Descriptor, StreamSocket};
 use crate::runtime::context;
 use crate::sys::socket;
 
@@ -46,11 +46,11 @@ use crate::sys::socket;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TcpStream {
-    socket: Rc<Socket>,
+    socket: Rc<StreamSocket>,
 }
 
 impl TcpStream {
-    pub(in crate::net) fn from_socket(socket: Rc<Socket>) -> Self {
+    pub(in crate::net) fn from_socket(socket: Rc<StreamSocket>) -> Self {
         Self { socket }
     }
 
@@ -59,12 +59,12 @@ impl TcpStream {
         descriptor: impl Into<Descriptor>,
         lingers: bool,
     ) -> Self {
-        let socket = Socket::new(driver, descriptor);
+        let socket = StreamSocket::new(driver, descriptor);
         socket.set_lingers(lingers);
         Self { socket: Rc::new(socket) }
     }
 
-    pub(in crate::net) fn socket(&self) -> &Rc<Socket> {
+    pub(in crate::net) fn socket(&self) -> &Rc<StreamSocket> {
         &self.socket
     }
 
@@ -422,16 +422,16 @@ impl AsRawFd for TcpStream {
 }
 
 /// The traits' methods have no way to say that there is none.
-pub(in crate::net) fn expect_fd(socket: &Socket) -> &OwnedFd {
+pub(in crate::net) fn expect_fd(socket: &StreamSocket) -> &OwnedFd {
     socket.fd().unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Printing has no effect: a direct descriptor is not given one of the process for it.
-        let (local, peer) = self.socket.known_addresses();
+        let (local, peer) = self.socket.known_addresses::<SocketAddr>();
         f.debug_struct("TcpStream")
-            .field("fd", &self.socket.descriptor().fd_at_hand().map(AsRawFd::as_raw_fd))
+            .field("fd", &self.socket.descriptor().fd_if_open().map(AsRawFd::as_raw_fd))
             .field("local", &local)
             .field("peer", &peer)
             .finish()

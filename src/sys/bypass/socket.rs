@@ -5,8 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use crate::sys::address::RawAddress;
-pub(crate) use crate::sys::address::family;
+use crate::sys::address::{Address, RawAddress, domain};
 use crate::sys::duration::seconds;
 
 pub(crate) use libc::{
@@ -23,17 +22,21 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// A new TCP socket of the address's family, close-on-exec.
-pub(crate) fn tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+/// A new socket, close-on-exec, as socket(2) makes it.
+pub(crate) fn open(domain: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no pointers.
-    let fd = check(unsafe { libc::socket(family(address), kind, libc::IPPROTO_TCP) })?;
-    // SAFETY: the kernel has just handed out `fd`, so nobody else owns it.
+    let fd = check(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })?;
+    // SAFETY: the kernel has just made `fd`, so nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-pub(crate) fn bind(socket: &OwnedFd, address: &SocketAddr) -> io::Result<()> {
-    let raw = RawAddress::from(*address);
+/// A new TCP socket of the address's family.
+pub(crate) fn tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    open(domain(address), SOCK_STREAM, IPPROTO_TCP)
+}
+
+pub(crate) fn bind(socket: &OwnedFd, address: impl Into<RawAddress>) -> io::Result<()> {
+    let raw = address.into();
     // SAFETY: the pointer and length describe one valid address.
     check(unsafe { libc::bind(socket.as_raw_fd(), raw.as_ptr(), raw.length()) }).map(drop)
 }
@@ -58,17 +61,17 @@ pub(crate) fn how(what: Shutdown) -> i32 {
     }
 }
 
-/// Aborts a connection: the peer is sent a reset at once, and not the unsent bytes, whoever else has
-/// the socket open or waits on it. It is unconnected then.
+/// Aborts a connection: the peer is sent a reset at once, and not the unsent bytes, even if others
+/// have the socket open or wait on it. It is unconnected then.
 pub(crate) fn disconnect(socket: &OwnedFd) -> io::Result<()> {
-    let nobody =
+    let no_peer =
         libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
-    let length = size_of_val(&nobody) as libc::socklen_t;
+    let length = size_of_val(&no_peer) as libc::socklen_t;
     // SAFETY: the address is as long as is said.
-    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) }).map(drop)
+    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const no_peer, length) }).map(drop)
 }
 
-pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<Address> {
     let mut raw = RawAddress::empty();
     let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));
     // SAFETY: `raw` has room for any address and says so in its length.
@@ -77,7 +80,7 @@ pub(crate) fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
 }
 
 /// The peer's address, also if the peer has reset the connection.
-pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<Address> {
     let mut raw = RawAddress::empty();
     let (name, length) = (raw.as_mut_ptr(), std::ptr::from_mut(raw.length_mut()));
     // SAFETY: `raw` has room for any address and says so in its length.
@@ -92,7 +95,7 @@ pub(crate) fn peer_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
 }
 
 /// The peer's address by `SO_PEERNAME`, whose form has the length of a `T`.
-fn peer_name<T>(socket: &OwnedFd) -> io::Result<SocketAddr> {
+fn peer_name<T>(socket: &OwnedFd) -> io::Result<Address> {
     const { assert!(size_of::<T>() <= size_of::<libc::sockaddr_storage>()) };
     let mut raw = RawAddress::empty();
     let mut length = size_of::<T>() as libc::socklen_t;

@@ -46,7 +46,7 @@ fn accept(bench: &Bench, acceptor: &mut Acceptor) -> io::Result<Accepted> {
 }
 
 #[test]
-fn one_accept_brings_many_connections() {
+fn one_accept_delivers_many_connections() {
     let bench = Bench::new();
     let mut acceptor = acceptor(&bench, false);
     assert!(poll_accept(&bench, &mut acceptor).is_pending());

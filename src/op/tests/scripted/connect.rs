@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::op::{Connect, Descriptor, OpenSocket, SetOption};
+use crate::sys::address::domain;
 use crate::sys::errno::{ECANCELED, ECONNREFUSED, EINVAL, EMFILE, ENOENT, EPERM};
+use crate::sys::socket::{IPPROTO_TCP, SOCK_STREAM};
 use crate::sys::{SubmissionFlags, Target};
 
 const SOCKET: u8 = opcode::Socket::CODE;
@@ -17,9 +19,14 @@ fn address() -> SocketAddr {
     "192.0.2.1:80".parse().unwrap()
 }
 
+fn open_socket(bench: &Bench) -> Op<OpenSocket> {
+    let open = OpenSocket::new(bench.file_slot(), domain(&address()), SOCK_STREAM, IPPROTO_TCP);
+    Op::new(&bench.driver, open)
+}
+
 /// A socket in a file slot, and which slot that is.
 fn open(bench: &Bench) -> (Descriptor, u32) {
-    let mut open = Op::new(&bench.driver, OpenSocket::new(bench.file_slot(), &address()));
+    let mut open = open_socket(bench);
     bench.start(&mut open);
     let nth = bench.opcodes().len() - 1;
     let slot = bench.taken(nth).file_index().expect("the socket goes into a file slot");
@@ -55,7 +62,7 @@ fn a_socket_that_could_not_be_made_gives_its_file_slot_back() {
     let bench = Bench::new();
     // More than there are slots: they are used again.
     for _ in 0..5 {
-        let mut open = Op::new(&bench.driver, OpenSocket::new(bench.file_slot(), &address()));
+        let mut open = open_socket(&bench);
         bench.start(&mut open);
         let nth = bench.opcodes().len() - 1;
         bench.ring.complete(nth, -EMFILE, false);
@@ -69,7 +76,7 @@ fn a_socket_that_could_not_be_made_gives_its_file_slot_back() {
 #[test]
 fn a_socket_whose_making_was_dropped_is_closed_when_it_has_been_made() {
     let bench = Bench::new();
-    let mut open = Op::new(&bench.driver, OpenSocket::new(bench.file_slot(), &address()));
+    let mut open = open_socket(&bench);
     bench.start(&mut open);
     let slot = bench.taken(0).file_index();
     drop(open);

@@ -1,9 +1,10 @@
-//! Operations on a ring that completes each SQE when and how the test says: what the kernel does seldom, or
-//! at a moment that no test can choose, happens here every time.
+//! Operations on a ring that completes each SQE when and how the test says: what the kernel does
+//! seldom, or at a moment that no test can choose, happens here every time.
 //!
 //! The sockets are no sockets, and no system call is made on them: every step is an SQE.
 
 mod accept;
+mod cancel;
 mod connect;
 mod multishot;
 mod receive;
@@ -23,7 +24,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::buf::BufResult;
 use crate::driver::{BufferSize, BufferSizes, Driver, FileSlot, Settings};
-use crate::op::{One, Op, Recv, Sending, Socket};
+use crate::op::operation::Operation;
+use crate::op::{One, Op, Recv, SendBytes, StreamSocket};
 use crate::sys::capabilities::Capabilities;
 use crate::sys::{ScriptedRing, Sqe, opcode};
 
@@ -67,8 +69,8 @@ impl Bench {
         Self { driver: Rc::new(driver), ring, wakes: Arc::default() }
     }
 
-    fn socket(&self) -> Rc<Socket> {
-        Rc::new(Socket::new(Rc::clone(&self.driver), some_fd()))
+    fn socket(&self) -> Rc<StreamSocket> {
+        Rc::new(StreamSocket::new(Rc::clone(&self.driver), some_fd()))
     }
 
     fn file_slot(&self) -> FileSlot {
@@ -123,13 +125,16 @@ fn some_fd() -> OwnedFd {
 }
 
 /// A receive of at most `length` bytes.
-fn recv(socket: &Rc<Socket>, length: usize) -> Op<Recv<Vec<u8>>> {
-    Op::new(socket.driver(), Recv::new(socket, Vec::with_capacity(length)))
+fn recv(
+    socket: &Rc<StreamSocket>,
+    length: usize,
+) -> Op<impl Operation<Output = BufResult<usize, Vec<u8>>> + use<>> {
+    Op::new(socket.driver(), Recv::once(socket, Vec::with_capacity(length)))
 }
 
 /// A send of all bytes.
-fn send_all(socket: &Rc<Socket>, bytes: &[u8]) -> Op<Sending<One<Vec<u8>>>> {
-    Op::new(socket.driver(), Sending::all(socket, One::new(bytes.to_vec())))
+fn send_all(socket: &Rc<StreamSocket>, bytes: &[u8]) -> Op<SendBytes<One<Vec<u8>>>> {
+    Op::new(socket.driver(), SendBytes::all(socket, One::new(bytes.to_vec())))
 }
 
 /// The result and the buffer.

@@ -8,12 +8,13 @@ use crate::sys::errno::{ECANCELED, ECONNRESET, ENOBUFS};
 /// `IORING_RECV_MULTISHOT`.
 const MULTISHOT: u16 = 1 << 1;
 
-fn next(socket: &Rc<Socket>) -> Op<RecvLease> {
+fn next(socket: &Rc<StreamSocket>) -> Op<RecvLease> {
     Op::new(socket.driver(), RecvLease::new(socket))
 }
 
-/// A socket on which a multishot receive is in flight, after some small messages; and which SQE it is.
-fn receiving(bench: &Bench) -> (Rc<Socket>, usize) {
+/// A socket on which a multishot receive is in flight, after some small messages; and which SQE it
+/// is.
+fn receiving(bench: &Bench) -> (Rc<StreamSocket>, usize) {
     let socket = bench.socket();
     for _ in 0..16 {
         let mut recv = next(&socket);
@@ -32,7 +33,7 @@ fn is_multishot(bench: &Bench, nth: usize) -> bool {
     bench.taken(nth).opcode() == RECV && bench.taken(nth).ioprio() == MULTISHOT
 }
 
-fn message(bench: &Bench, socket: &Rc<Socket>) -> io::Result<Lease> {
+fn message(bench: &Bench, socket: &Rc<StreamSocket>) -> io::Result<Lease> {
     bench.end(&mut next(socket))
 }
 
@@ -131,12 +132,12 @@ fn an_owned_read_ends_a_multishot_receive_and_finds_its_messages_unread() {
     bench.ring.receive_more(nth, b"one");
     bench.turn();
     let waker = bench.waker();
-    assert!(socket.poll_inflow_ended(&Context::from_waker(&waker)).is_pending());
+    assert!(socket.poll_multishot_ended(&Context::from_waker(&waker)).is_pending());
     bench.turn();
     assert_eq!(*bench.opcodes().last().unwrap(), CANCEL);
     bench.ring.receive_more(nth, b"two");
     bench.ring.complete(nth, -ECANCELED, false);
     bench.turn();
-    assert!(socket.poll_inflow_ended(&Context::from_waker(&waker)).is_ready());
+    assert!(socket.poll_multishot_ended(&Context::from_waker(&waker)).is_ready());
     assert_eq!(socket.take_all_unread(), b"onetwo");
 }

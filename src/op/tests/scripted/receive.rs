@@ -3,12 +3,15 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::op::{Peek, RecvExact};
+use crate::op::Peek;
 use crate::sys::NONEMPTY;
 use crate::sys::errno::{EALREADY, ECANCELED, ECONNRESET, EINTR, ENOENT};
 
-fn recv_exact(socket: &Rc<Socket>, length: usize) -> Op<RecvExact<Vec<u8>>> {
-    Op::new(socket.driver(), RecvExact::new(socket, Vec::with_capacity(length)))
+fn recv_exact(
+    socket: &Rc<StreamSocket>,
+    length: usize,
+) -> Op<impl Operation<Output = BufResult<(), Vec<u8>>> + use<>> {
+    Op::new(socket.driver(), Recv::exact(socket, Vec::with_capacity(length)))
 }
 
 #[test]
@@ -24,7 +27,7 @@ fn a_short_receive_gives_what_has_arrived() {
 }
 
 #[test]
-fn an_exact_receive_goes_on_behind_what_a_short_one_has_brought() {
+fn an_exact_receive_goes_on_behind_what_a_short_one_has_received() {
     let bench = Bench::new();
     let mut recv = recv_exact(&bench.socket(), 8);
     bench.start(&mut recv);
@@ -140,7 +143,7 @@ fn an_error_and_an_eof_that_dropped_receives_met_are_kept_for_the_next() {
         bench.turn();
         let kept = socket.take_unread_error().and_then(|error| errno::<()>(Err(error)));
         assert_eq!(kept, (result != 0).then_some(ECONNRESET));
-        assert_eq!(socket.take_unread_end(), result == 0);
+        assert_eq!(socket.take_unread_eof(), result == 0);
     }
 }
 
@@ -185,11 +188,11 @@ fn a_read_waits_until_a_dropped_one_has_completed() {
     drop(recv);
     bench.turn();
     let waker = bench.waker();
-    assert!(socket.poll_reads_ended(&Context::from_waker(&waker)).is_pending());
+    assert!(socket.poll_readable(&Context::from_waker(&waker)).is_pending());
     bench.ring.receive(0, b"late");
     bench.turn();
     assert_eq!(bench.woken(), 1);
-    assert!(socket.poll_reads_ended(&Context::from_waker(&waker)).is_ready());
+    assert!(socket.poll_readable(&Context::from_waker(&waker)).is_ready());
     assert_eq!(socket.take_all_unread(), b"late");
 }
 

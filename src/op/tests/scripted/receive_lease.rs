@@ -4,7 +4,7 @@ use super::*;
 use crate::op::RecvLease;
 use crate::sys::errno::{ECANCELED, ENOBUFS};
 
-fn recv_lease(socket: &Rc<Socket>) -> Op<RecvLease> {
+fn recv_lease(socket: &Rc<StreamSocket>) -> Op<RecvLease> {
     Op::new(socket.driver(), RecvLease::new(socket))
 }
 

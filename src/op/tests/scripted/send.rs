@@ -65,7 +65,8 @@ fn a_wait_for_room_that_fails_fails_the_send_and_gives_the_buffer_back() {
     assert_eq!((errno(result), buffer), (Some(ENOMEM), b"message".to_vec()));
 }
 
-/// The poll reports the peer's end, too. Asked again in the same way it would do so at once, for ever.
+/// The poll reports the peer's end, too. Asked again in the same way it would do so at once, for
+/// ever.
 #[test]
 fn a_wait_that_reports_the_peers_end_without_room_goes_on_as_a_multishot_poll() {
     /// `IORING_POLL_ADD_MULTI`.
@@ -113,7 +114,7 @@ fn a_send_dropped_in_its_wait_for_room_leaves_a_cancelled_poll_and_no_buffer() {
     let bench = Bench::new();
     let socket = bench.socket();
     let buffer = bytes::Bytes::from(b"message".to_vec());
-    let mut send = Op::new(&bench.driver, Sending::all(&socket, One::new(buffer.clone())));
+    let mut send = Op::new(&bench.driver, SendBytes::all(&socket, One::new(buffer.clone())));
     bench.start(&mut send);
     bench.ring.complete(0, -EAGAIN, false);
     bench.turn();
@@ -130,7 +131,7 @@ fn a_send_waits_until_a_dropped_one_has_completed() {
     let bench = Bench::new();
     let socket = bench.socket();
     let buffer = bytes::Bytes::from(b"dropped".to_vec());
-    let mut dropped = Op::new(&bench.driver, Sending::all(&socket, One::new(buffer.clone())));
+    let mut dropped = Op::new(&bench.driver, SendBytes::all(&socket, One::new(buffer.clone())));
     bench.start(&mut dropped);
     drop(dropped);
     assert!(!buffer.is_unique(), "the kernel may still read it");

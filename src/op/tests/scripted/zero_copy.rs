@@ -16,11 +16,15 @@ fn message() -> Bytes {
     Bytes::from(b"message".to_vec())
 }
 
+fn send(socket: &Rc<StreamSocket>, buffer: Bytes) -> Op<SendZeroCopy<Bytes>> {
+    Op::new(socket.driver(), SendZeroCopy::new(socket, buffer))
+}
+
 #[test]
 fn the_memory_of_a_zero_copy_send_is_kept_until_its_notification() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     assert_eq!((bench.opcodes(), bench.ring.outgoing(0)), (vec![SEND_ZC], buffer.to_vec()));
     bench.ring.complete(0, 7, true);
@@ -32,14 +36,14 @@ fn the_memory_of_a_zero_copy_send_is_kept_until_its_notification() {
     bench.ring.complete_flagged(0, 0, NOTIFICATION);
     bench.turn();
     assert!(buffer.is_unique());
-    assert!(socket.may_send_without_copy());
+    assert!(socket.may_send_zero_copy());
 }
 
 #[test]
 fn a_zero_copy_send_without_a_notification_frees_its_memory_with_the_result() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     bench.ring.complete(0, 7, false);
     assert!(bench.end(&mut send).is_ok());
@@ -50,7 +54,7 @@ fn a_zero_copy_send_without_a_notification_frees_its_memory_with_the_result() {
 fn a_zero_copy_send_dropped_before_its_result_frees_the_socket_then_and_the_memory_later() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     drop(send);
     let held = Rc::strong_count(&socket);
@@ -69,7 +73,7 @@ fn a_zero_copy_send_dropped_before_its_result_frees_the_socket_then_and_the_memo
 fn a_zero_copy_send_dropped_with_its_result_there_waits_for_the_notification_only() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     bench.ring.complete(0, 7, true);
     bench.turn();
@@ -88,20 +92,20 @@ fn a_zero_copy_send_dropped_with_its_result_there_waits_for_the_notification_onl
 fn a_notification_that_tells_of_a_copy_ends_zero_copy_sends_on_the_socket() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut send = SendZeroCopy::new(&socket, message());
+    let mut send = send(&socket, message());
     bench.start(&mut send);
     bench.ring.complete(0, 7, true);
     bench.ring.complete_flagged(0, COPIED, NOTIFICATION);
     assert!(bench.end(&mut send).is_ok());
     bench.turn();
-    assert!(!socket.may_send_without_copy());
+    assert!(!socket.may_send_zero_copy());
 }
 
 #[test]
 fn a_zero_copy_send_that_the_kernel_refuses_gives_the_buffer_back_unsent() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     bench.ring.complete(0, -EOPNOTSUPP, false);
     match bench.end(&mut send) {
@@ -109,14 +113,14 @@ fn a_zero_copy_send_that_the_kernel_refuses_gives_the_buffer_back_unsent() {
         Err(Unsent::Failed(error)) => panic!("{error}"),
         Ok(()) => panic!("nothing has been sent"),
     }
-    assert!(!socket.may_send_without_copy());
+    assert!(!socket.may_send_zero_copy());
 }
 
 #[test]
 fn a_short_zero_copy_send_keeps_its_memory_for_both_notifications() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     bench.ring.complete(0, 3, true);
     bench.turn();
@@ -142,7 +146,7 @@ fn a_short_zero_copy_send_keeps_its_memory_for_both_notifications() {
 fn a_zero_copy_send_dropped_in_its_wait_for_room_frees_its_memory() {
     let bench = Bench::new();
     let (socket, buffer) = (bench.socket(), message());
-    let mut send = SendZeroCopy::new(&socket, buffer.clone());
+    let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
     bench.ring.complete(0, -EAGAIN, false);
     bench.turn();

@@ -1,32 +1,32 @@
-//! Moving what is in a pipe to a socket. Dropped in flight, a part has been sent; the rest goes with the
-//! pipe.
+//! Moving the contents of a pipe to a socket. Dropped in flight, a part has been sent; the rest is
+//! dropped with the pipe.
 
-use std::io;
-use std::mem;
 use std::rc::Rc;
+use std::{io, mem};
 
-use super::{Operation, Socket, Step};
 use crate::driver::Driver;
 use crate::error::Describe;
+use crate::op::operation::{Operation, Step};
+use crate::op::socket::{SocketFd, StreamSocket};
 use crate::sys::poll::WRITABLE;
 use crate::sys::splice_pipe::SplicePipe;
 use crate::sys::{Completion, Submission, opcode};
 
-/// Moves so many bytes, by calls that never wait.
-pub(crate) struct DrainPipe {
-    socket: Rc<Socket>,
+/// Moves `length` bytes, by calls that never wait.
+pub(crate) struct SpliceToSocket {
+    socket: Rc<StreamSocket>,
     pipe: Rc<SplicePipe>,
     left: usize,
     /// Whether more is to follow.
     more: bool,
-    /// Whether the next call must wait for a turn of the loop.
+    /// Whether the next call must wait for the next turn of the loop.
     yields: bool,
 }
 
-impl DrainPipe {
+impl SpliceToSocket {
     /// The socket has a descriptor of the process.
     pub(crate) fn new(
-        socket: &Rc<Socket>,
+        socket: &Rc<StreamSocket>,
         pipe: &Rc<SplicePipe>,
         length: usize,
         more: bool,
@@ -36,25 +36,25 @@ impl DrainPipe {
     }
 }
 
-// SAFETY: the entry points to no memory.
-unsafe impl Operation for DrainPipe {
+// SAFETY: the SQE points to no memory.
+unsafe impl Operation for SpliceToSocket {
     type Output = io::Result<()>;
 
-    /// For when no more calls may be made in this turn: it comes back in the next.
-    fn entry(&mut self) -> Submission {
+    /// For when no more calls may be made in this turn: it completes in the next.
+    fn submission(&mut self) -> Submission {
         self.yields = true;
-        self.socket.entry(|fd| opcode::PollAdd::new(fd, WRITABLE).build())
+        self.socket.submission(|fd| opcode::PollAdd::new(fd, WRITABLE).build())
     }
 
-    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+    fn prefers_inline(&self, _driver: &Driver) -> bool {
         true
     }
 
-    fn attempt(&mut self) -> Option<Completion> {
-        Some(self.pipe.splice_to(self.socket.call_fd()?, self.left, self.more))
+    fn try_inline(&mut self) -> Option<Completion> {
+        Some(self.pipe.splice_to(self.socket.inline_fd()?, self.left, self.more))
     }
 
-    fn sends_on(&self) -> Option<&Socket> {
+    fn sends_on(&self) -> Option<&SocketFd> {
         Some(&self.socket)
     }
 
@@ -72,5 +72,5 @@ unsafe impl Operation for DrainPipe {
         if self.left == 0 { Step::Done(Ok(())) } else { Step::Again(self) }
     }
 
-    fn settle(self, _completion: Completion) {}
+    fn complete_orphaned(self, _completion: Completion) {}
 }

@@ -1,5 +1,6 @@
-//! What [`Op`] does for all operations: a step that a signal has interrupted is done again, and a send that
-//! finds no room waits for it. Signals come when they please, so the steps here are told what they meet.
+//! What [`Op`] does for all operations: a step that a signal has interrupted is done again, and a
+//! send that finds no room waits for it. Signals come when they please, so the steps here are told
+//! what they meet.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,41 +10,41 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::on_workers::memory::Pool;
-use super::on_workers::{Bench, poll};
-use super::{Op, Operation, Socket, Step};
+use super::bench::{Bench, poll};
 use crate::driver::Driver;
+use crate::op::operation::{Op, Operation, Step};
+use crate::op::socket::SocketFd;
 use crate::sys::errno::{EAGAIN, EINTR, EPIPE};
 use crate::sys::{Completion, Submission, opcode};
 
 /// Sends nothing; each of its steps is a call that meets the next of these.
 struct Scripted {
-    socket: Rc<Socket>,
+    socket: Rc<SocketFd>,
     outcomes: VecDeque<i32>,
     interruptions: usize,
     calls: Rc<RefCell<Vec<i32>>>,
 }
 
-// SAFETY: the entry points to no memory.
+// SAFETY: the SQE points to no memory.
 unsafe impl Operation for Scripted {
     /// How often it was interrupted, and the errno in the end.
     type Output = (usize, Option<i32>);
 
-    fn entry(&mut self) -> Submission {
+    fn submission(&mut self) -> Submission {
         opcode::Nop::new().build()
     }
 
-    fn is_worth_attempting(&self, _driver: &Driver) -> bool {
+    fn prefers_inline(&self, _driver: &Driver) -> bool {
         true
     }
 
-    fn attempt(&mut self) -> Option<Completion> {
+    fn try_inline(&mut self) -> Option<Completion> {
         let errno = self.outcomes.pop_front()?;
         self.calls.borrow_mut().push(errno);
         Some(Completion::failed(errno))
     }
 
-    fn sends_on(&self) -> Option<&Socket> {
+    fn sends_on(&self) -> Option<&SocketFd> {
         Some(&self.socket)
     }
 
@@ -56,15 +57,15 @@ unsafe impl Operation for Scripted {
         Step::Done((self.interruptions, completion.errno()))
     }
 
-    fn settle(self, _completion: Completion) {}
+    fn complete_orphaned(self, _completion: Completion) {}
 }
 
 /// What comes of an operation whose steps meet these, how many calls it took, and how many waits.
 fn outcome(outcomes: &[i32]) -> ((usize, Option<i32>), usize, u64) {
-    let bench = Bench::new(&Pool::new(1));
+    let bench = Bench::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let socket = Rc::new(Socket::new(Rc::clone(&bench.driver), OwnedFd::from(near)));
+    let socket = Rc::new(SocketFd::new(Rc::clone(&bench.driver), OwnedFd::from(near)));
     let calls = Rc::new(RefCell::new(Vec::new()));
     let mut operation = Op::new(
         &bench.driver,

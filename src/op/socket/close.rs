@@ -1,14 +1,15 @@
 //! Closing a socket: at once, or on a kernel worker if that may block.
 
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use super::Descriptor;
-use super::shutdown::expect_ended;
+use super::descriptor::Descriptor;
 use crate::driver::{Driver, Orphan};
+use crate::error;
 use crate::sys::bypass::Bypass;
-use crate::sys::errno::ECANCELED;
+use crate::sys::errno::{ECANCELED, ENOTCONN};
 use crate::sys::socket::{linger, set_linger, shutdown};
 use crate::sys::types::Fd;
 use crate::sys::{Completion, SubmissionFlags, opcode};
@@ -30,15 +31,15 @@ impl Closing {
         &self.driver
     }
 
-    /// Lets the peer know already, where the close itself has to wait. A connection that is to be reset
-    /// is left alone: its peer must not mistake the reset for an end. So is one that has no descriptor for
-    /// the call: its close comes a turn later.
+    /// Tells the peer already, where the close itself has to wait. A connection that is to be reset
+    /// is left alone: its peer must not mistake the reset for EOF. So is one that has no descriptor
+    /// for the call: its close comes a turn later.
     pub(super) fn announce(&self) {
-        let fd = self.descriptor.as_ref().and_then(Descriptor::fd_at_hand);
+        let fd = self.descriptor.as_ref().and_then(Descriptor::fd_if_open);
         let Some(fd) = fd.filter(|_| self.driver.allows(Bypass::Shutdown)) else { return };
         let resets = linger(fd).is_ok_and(|linger| linger.is_some_and(|linger| linger.is_zero()));
         if !resets {
-            expect_ended(&shutdown(fd, Shutdown::Both));
+            expect_shut(&shutdown(fd, Shutdown::Both));
         }
     }
 }
@@ -55,27 +56,34 @@ impl Drop for Closing {
     }
 }
 
-/// Closes a socket without making this thread wait for it. It has a descriptor of the process, by which
-/// it was told to linger.
-fn close_off_the_loop(driver: &Driver, descriptor: Descriptor) {
-    let (place, fd) = descriptor.into_parts();
-    // Whoever lets go of a file last closes it: that is to be the worker.
-    drop(place);
-    let Some(fd) = fd else { return };
-    let entry = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
-    // SAFETY: the entry points to no memory.
-    unsafe { driver.submit_detached(entry, Box::new(Lingering(Some(fd)))) };
+/// Checks the outcome of a shutdown that is not reported.
+pub(super) fn expect_shut(outcome: &io::Result<()>) {
+    let is_expected =
+        |error: &io::Error| matches!(error::raw_os_error(error), Some(ENOTCONN | ECANCELED));
+    debug_assert!(outcome.as_ref().err().is_none_or(is_expected), "{outcome:?}");
 }
 
-/// The descriptor, while the kernel may not have got round to closing it.
+/// Closes a socket without making this thread wait for it. It has a descriptor of the process, by
+/// which it was told to linger.
+fn close_off_the_loop(driver: &Driver, descriptor: Descriptor) {
+    let (slot, fd) = descriptor.into_parts();
+    // The last reference to a file closes it: that is to be the worker's.
+    drop(slot);
+    let Some(fd) = fd else { return };
+    let close = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
+    // SAFETY: the SQE points to no memory.
+    unsafe { driver.submit_detached(close, Box::new(Lingering(Some(fd)))) };
+}
+
+/// The descriptor, while the kernel may not have begun to close it.
 struct Lingering(Option<OwnedFd>);
 
 impl Orphan for Lingering {
     fn settle(&mut self, completion: Completion) {
         let Some(fd) = self.0.take() else { return };
         if completion.failed_with(ECANCELED) {
-            // The runtime's end cancelled it before it was begun. Closed here, it must not make this
-            // thread wait: without lingering the kernel sends the rest afterwards.
+            // The runtime's end cancelled it before it was begun. Closed here, it must not make
+            // this thread wait: without lingering the kernel sends the rest afterwards.
             let _ = set_linger(&fd, None);
         } else {
             // The kernel has released the number, whatever error it reports.

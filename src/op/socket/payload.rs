@@ -1,46 +1,47 @@
-//! What a send sends: one buffer, or several as one stretch of bytes.
+//! What a send sends: one buffer, or several one after the other.
 
 use std::os::fd::RawFd;
 
-use super::{Socket, entry_length};
+use super::stream::StreamSocket;
 use crate::buf::IoBuf;
+use crate::op::operation::sqe_length;
 use crate::sys::message::MessageHeader;
 use crate::sys::nonblocking::{send, send_message};
 use crate::sys::socket::{MSG_DONTWAIT, MSG_NOSIGNAL};
 use crate::sys::{Completion, Submission, opcode};
 
-/// The flags of every send.
-pub(super) const AT_ONCE: i32 = MSG_NOSIGNAL | MSG_DONTWAIT;
+/// The flags of every send: it never waits, and raises no signal.
+pub(super) const SEND_FLAGS: i32 = MSG_NOSIGNAL | MSG_DONTWAIT;
 
 /// Bytes to send, in steps.
 ///
 /// # Safety
 ///
-/// What an entry points to is owned by the payload, does not move with it, and is not touched before
-/// the entry's completion.
+/// What an SQE points to is owned by the payload, does not move with it, and is not touched before
+/// the completion.
 pub(crate) unsafe trait Payload: 'static {
-    /// What goes back to the caller.
-    type Given;
+    /// What is returned to the caller.
+    type Buffers;
 
-    /// The name of the call, for errors.
-    const DOING: &'static str;
+    /// The name of the system call, for errors.
+    const CALL: &'static str;
 
-    /// The entry that sends what is left, as much as fits.
-    fn entry(&mut self, socket: &Socket) -> Submission;
+    /// The SQE that sends what is left, as much as fits.
+    fn submission(&mut self, socket: &StreamSocket) -> Submission;
 
-    /// Does the same by a system call; `EAGAIN` if there is no room.
+    /// Does the same by an inline call; `EAGAIN` if there is no room.
     fn send(&mut self, fd: RawFd) -> Completion;
 
-    /// How many bytes the step in hand is to send, at most.
-    fn asked(&self) -> usize;
+    /// How many bytes the current step is to send, at most.
+    fn step_length(&self) -> usize;
 
-    /// So many bytes have been sent.
+    /// Notes that `count` bytes have been sent.
     fn advance(&mut self, count: usize);
 
     /// Whether nothing is left.
     fn is_sent(&self) -> bool;
 
-    fn give_back(self, socket: &Socket) -> Self::Given;
+    fn into_buffers(self, socket: &StreamSocket) -> Self::Buffers;
 }
 
 /// One buffer.
@@ -60,25 +61,25 @@ impl<B: IoBuf> One<B> {
     }
 }
 
-// SAFETY: the entry points to the buffer's memory, which does not move with it (`IoBuf`), and which
+// SAFETY: the SQE points to the buffer's memory, which does not move with it (`IoBuf`), and which
 // nothing here changes.
 unsafe impl<B: IoBuf> Payload for One<B> {
-    type Given = B;
+    type Buffers = B;
 
-    const DOING: &'static str = "send";
+    const CALL: &'static str = "send";
 
-    fn entry(&mut self, socket: &Socket) -> Submission {
-        let (source, length) = (self.source(), entry_length(self.buffer.bytes_init() - self.sent));
-        socket.entry(|fd| opcode::Send::new(fd, source, length).flags(AT_ONCE).build())
+    fn submission(&mut self, socket: &StreamSocket) -> Submission {
+        let (source, length) = (self.source(), sqe_length(self.buffer.bytes_init() - self.sent));
+        socket.submission(|fd| opcode::Send::new(fd, source, length).flags(SEND_FLAGS).build())
     }
 
     fn send(&mut self, fd: RawFd) -> Completion {
-        // SAFETY: so many bytes are there behind those that have been sent.
-        unsafe { send(fd, self.source(), self.asked()) }
+        // SAFETY: so many bytes are initialised behind those that have been sent.
+        unsafe { send(fd, self.source(), self.step_length()) }
     }
 
-    fn asked(&self) -> usize {
-        entry_length(self.buffer.bytes_init() - self.sent) as usize
+    fn step_length(&self) -> usize {
+        sqe_length(self.buffer.bytes_init() - self.sent) as usize
     }
 
     fn advance(&mut self, count: usize) {
@@ -89,13 +90,13 @@ unsafe impl<B: IoBuf> Payload for One<B> {
         self.sent == self.buffer.bytes_init()
     }
 
-    fn give_back(self, _socket: &Socket) -> B {
+    fn into_buffers(self, _socket: &StreamSocket) -> B {
         self.buffer
     }
 }
 
 /// The most segments that the kernel takes at once (`UIO_MAXIOV`).
-const MOST_SEGMENTS: usize = 1024;
+const MAX_SEGMENTS: usize = 1024;
 
 /// Several buffers.
 pub(crate) struct Several<B> {
@@ -104,15 +105,15 @@ pub(crate) struct Several<B> {
     /// The buffer to go on with, and how much of it has been sent.
     next: usize,
     sent_of_next: usize,
-    /// How many bytes are left in all, and how many the step in hand is to send.
+    /// How many bytes are left in all, and how many the current step is to send.
     left: usize,
-    asked: usize,
+    step_length: usize,
 }
 
 impl<B: IoBuf> Several<B> {
-    pub(crate) fn new(buffers: Vec<B>, socket: &Socket) -> Self {
+    pub(crate) fn new(buffers: Vec<B>, socket: &StreamSocket) -> Self {
         let left = buffers.iter().map(IoBuf::bytes_init).fold(0, usize::saturating_add);
-        Self { buffers, message: socket.message(), next: 0, sent_of_next: 0, left, asked: 0 }
+        Self { buffers, message: socket.message(), next: 0, sent_of_next: 0, left, step_length: 0 }
     }
 
     /// Points the message to what is left, without the empty ones.
@@ -123,22 +124,22 @@ impl<B: IoBuf> Several<B> {
             // SAFETY: no more of a buffer has been sent than it has.
             (unsafe { buffer.stable_ptr().add(skipped) }, buffer.bytes_init() - skipped)
         });
-        let parts = parts.filter(|&(_, length)| length > 0).take(MOST_SEGMENTS);
-        self.asked = entry_length(self.message.set_segments(parts)) as usize;
+        let parts = parts.filter(|&(_, length)| length > 0).take(MAX_SEGMENTS);
+        self.step_length = sqe_length(self.message.set_segments(parts)) as usize;
     }
 }
 
-// SAFETY: the entry points to the message header, which stands in a box, and that to the buffers'
+// SAFETY: the SQE points to the message header, which lives in a box, and that to the buffers'
 // memory, which does not move with them.
 unsafe impl<B: IoBuf> Payload for Several<B> {
-    type Given = Vec<B>;
+    type Buffers = Vec<B>;
 
-    const DOING: &'static str = "sendmsg";
+    const CALL: &'static str = "sendmsg";
 
-    fn entry(&mut self, socket: &Socket) -> Submission {
+    fn submission(&mut self, socket: &StreamSocket) -> Submission {
         self.set_segments();
-        let (message, flags) = (self.message.as_ptr(), AT_ONCE as u32);
-        socket.entry(|fd| opcode::SendMsg::new(fd, message).flags(flags).build())
+        let (message, flags) = (self.message.as_ptr(), SEND_FLAGS as u32);
+        socket.submission(|fd| opcode::SendMsg::new(fd, message).flags(flags).build())
     }
 
     fn send(&mut self, fd: RawFd) -> Completion {
@@ -147,8 +148,8 @@ unsafe impl<B: IoBuf> Payload for Several<B> {
         unsafe { send_message(fd, &self.message) }
     }
 
-    fn asked(&self) -> usize {
-        self.asked
+    fn step_length(&self) -> usize {
+        self.step_length
     }
 
     fn advance(&mut self, count: usize) {
@@ -165,7 +166,7 @@ unsafe impl<B: IoBuf> Payload for Several<B> {
         self.left == 0
     }
 
-    fn give_back(self, socket: &Socket) -> Vec<B> {
+    fn into_buffers(self, socket: &StreamSocket) -> Vec<B> {
         socket.keep_message(self.message);
         self.buffers
     }

@@ -1,0 +1,72 @@
+//! What a socket is reached by.
+
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::driver::{FIXED_FILE, FileSlot};
+use crate::error::Describe;
+use crate::sys::Submission;
+use crate::sys::types::Fd;
+
+/// A descriptor of the process, or a slot in the ring's file table (a direct descriptor), or both:
+/// a direct descriptor is installed as one of the process, once, when a system call needs one.
+pub(crate) struct Descriptor {
+    slot: Option<FileSlot>,
+    fd: OnceCell<OwnedFd>,
+}
+
+impl Descriptor {
+    /// A direct descriptor.
+    pub(crate) fn direct(slot: FileSlot) -> Self {
+        Self { slot: Some(slot), fd: OnceCell::new() }
+    }
+
+    /// Makes an SQE that uses it.
+    pub(super) fn submission(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
+        match (&self.slot, self.fd.get()) {
+            (Some(slot), _) => build(Fd(slot.index() as i32)).flags(FIXED_FILE),
+            (None, Some(fd)) => build(Fd(fd.as_raw_fd())),
+            (None, None) => unreachable!("a descriptor has a file slot or a number"),
+        }
+    }
+
+    /// The descriptor of the process, if there is one already.
+    pub(crate) fn fd_if_open(&self) -> Option<&OwnedFd> {
+        self.fd.get()
+    }
+
+    /// The descriptor of the process, for system calls. A direct descriptor is installed.
+    ///
+    /// # Errors
+    ///
+    /// If there is none yet, and the process has no more or the runtime has ended.
+    pub(crate) fn fd(&self) -> io::Result<&OwnedFd> {
+        if let (None, Some(slot)) = (self.fd.get(), &self.slot) {
+            let fd = slot.install().describe("install a direct descriptor")?;
+            return Ok(self.fd.get_or_init(|| fd));
+        }
+        Ok(self.fd.get().expect("a descriptor has a file slot or a number"))
+    }
+
+    /// Leaves the file slot, and keeps the descriptor of the process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fd`](Self::fd).
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        self.fd()?;
+        Ok(self.fd.into_inner().expect("the line before has opened it"))
+    }
+
+    /// The file slot, if there is one, and the descriptor of the process, if there is one.
+    pub(super) fn into_parts(self) -> (Option<FileSlot>, Option<OwnedFd>) {
+        (self.slot, self.fd.into_inner())
+    }
+}
+
+impl From<OwnedFd> for Descriptor {
+    fn from(fd: OwnedFd) -> Self {
+        Self { slot: None, fd: OnceCell::from(fd) }
+    }
+}

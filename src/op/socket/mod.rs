@@ -1,0 +1,49 @@
+//! Operations on sockets.
+//!
+//! - [`fd`] is a socket of any kind: what it is reached by ([`descriptor`]), its addresses, its
+//!   drain, its end ([`shutdown`], [`close`]), its options ([`options`]).
+//! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
+//!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
+//!   for it.
+//! - Making one: [`open`], [`connect`], [`accept`].
+//! - Receiving from a stream: [`recv`], [`peek`], and [`recv_lease`], for which [`next_recv`]
+//!   decides between [`recv_multishot`], a [`recv_buffer`] and provided buffers.
+//! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
+//!   ([`send_room`]).
+
+mod accept;
+mod close;
+mod connect;
+mod descriptor;
+mod fd;
+mod next_recv;
+mod open;
+mod options;
+mod orphaned_bytes;
+mod payload;
+mod peek;
+mod recv;
+mod recv_buffer;
+mod recv_lease;
+mod recv_multishot;
+mod recv_strategy;
+mod send;
+mod send_room;
+mod send_zero_copy;
+mod shutdown;
+mod stream;
+
+pub(crate) use accept::{Accepted, Acceptor};
+pub(crate) use connect::Connect;
+pub(crate) use descriptor::Descriptor;
+pub(in crate::op) use fd::SocketFd;
+pub(crate) use open::OpenSocket;
+pub(crate) use options::SetOption;
+pub(crate) use payload::{One, Several};
+pub(crate) use peek::Peek;
+pub(crate) use recv::Recv;
+pub(crate) use recv_lease::RecvLease;
+pub(crate) use send::SendBytes;
+pub(in crate::op) use send_room::SendRoom;
+pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
+pub(crate) use stream::StreamSocket;

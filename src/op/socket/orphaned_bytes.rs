@@ -1,0 +1,103 @@
+//! What orphaned reads have received from a stream and no read has returned: bytes, then perhaps an
+//! error or EOF.
+
+use std::collections::VecDeque;
+use std::{io, mem};
+
+use crate::buf::IoBufMut;
+
+/// How much memory an empty queue may keep.
+const KEPT_CAPACITY: usize = 4096;
+
+#[derive(Default)]
+pub(super) struct OrphanedBytes {
+    bytes: VecDeque<u8>,
+    /// An error that the kernel reports once: it comes behind the bytes.
+    error: Option<io::Error>,
+    /// Whether EOF comes behind the bytes. The kernel would report it again, but to the next read
+    /// alone: one that is polled once and dropped, time and again, would never see it.
+    has_eof: bool,
+}
+
+impl OrphanedBytes {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    pub(super) fn push_error(&mut self, error: io::Error) {
+        self.error = Some(error);
+    }
+
+    /// Adds EOF or, if the connection has broken, the reason for it.
+    pub(super) fn push_eof(&mut self, reason: Option<io::Error>) {
+        self.has_eof = reason.is_none();
+        self.error = reason.or(self.error.take());
+    }
+
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is nothing, neither bytes nor an error nor EOF.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.error.is_none() && !self.has_eof
+    }
+
+    pub(super) fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Takes EOF, even from behind bytes. Returns whether there was one.
+    pub(super) fn take_eof(&mut self) -> bool {
+        mem::take(&mut self.has_eof)
+    }
+
+    /// Takes the error, once all bytes before it have been taken.
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        if self.bytes.is_empty() { self.error.take() } else { None }
+    }
+
+    /// Moves bytes into the buffer and returns how many: none takes EOF, if there is one.
+    pub(super) fn take_into(&mut self, buffer: &mut impl IoBufMut) -> usize {
+        self.has_eof &= !self.bytes.is_empty();
+        let count = self.copy_into(buffer);
+        self.bytes.drain(..count);
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_CAPACITY {
+            // An idle connection does not keep the memory of a large read.
+            self.bytes = VecDeque::new();
+        }
+        count
+    }
+
+    /// Takes all bytes; without any, EOF.
+    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
+        self.has_eof &= !self.bytes.is_empty();
+        mem::take(&mut self.bytes).into()
+    }
+
+    /// Takes the bytes and the error.
+    pub(super) fn take_all(&mut self) -> (Vec<u8>, Option<io::Error>) {
+        let Self { bytes, error, .. } = mem::take(self);
+        (bytes.into(), error)
+    }
+
+    /// Copies bytes into the buffer, as many as there are or fit, and returns how many.
+    pub(super) fn copy_into(&self, buffer: &mut impl IoBufMut) -> usize {
+        let mut filled = 0;
+        let (first, second) = self.bytes.as_slices();
+        for part in [first, second] {
+            let count = part.len().min(buffer.bytes_total() - filled);
+            // SAFETY: `filled + count` is at most the buffer's total, and a unique buffer does not
+            // overlap the queue.
+            unsafe {
+                let target = buffer.stable_mut_ptr().add(filled);
+                target.copy_from_nonoverlapping(part.as_ptr(), count);
+            }
+            filled += count;
+        }
+        // SAFETY: so many bytes have been written here.
+        unsafe { buffer.set_init(filled) };
+        filled
+    }
+}
