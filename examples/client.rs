@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use async_channel::Receiver;
 use futures_util::{FutureExt, select_biased};

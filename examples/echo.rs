@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::join::TaskSet;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::task::JoinError;

@@ -17,8 +17,8 @@ mod arguments;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use annulus::BufResult;
 use annulus::Builder;
+use annulus::buf::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 
 const USAGE: &str = "\

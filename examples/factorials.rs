@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use annulus::join::as_completed;
+use annulus::join::{as_completed, gather};
 use annulus::time::timeout;
-use annulus::{gather, yield_now};
+use annulus::yield_now;
 use futures_util::StreamExt;
 
 /// Yields to other tasks after each step.

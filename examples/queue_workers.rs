@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use annulus::join::task_group;
 use annulus::sync::{Lock, Queue, Semaphore};
-use annulus::task_group;
 use annulus::time::{now, sleep};
 
 const WORKERS: usize = 3;

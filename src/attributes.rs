@@ -1,11 +1,9 @@
 //! `#[annulus::main]` and `#[annulus::test]`.
 
 use std::future::Future;
-use std::io::{Write, stderr};
-use std::process::exit;
 
 use crate::error::SetupError;
-use crate::runtime::Builder;
+use crate::runtime::{Builder, exit_with};
 
 /// Runs an `async fn main` on a runtime.
 ///
@@ -76,11 +74,7 @@ pub use annulus_macros::test;
 #[doc(hidden)]
 #[track_caller]
 pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
-    run(builder, future).unwrap_or_else(|error| {
-        // Unlike `eprintln!`, this does not panic when the write fails.
-        let _ = writeln!(stderr(), "annulus: {error}");
-        exit(1)
-    })
+    run(builder, future).unwrap_or_else(|error| exit_with(&error))
 }
 
 /// What `test` expands to. The other tests of the process go on when one can have no runtime.

@@ -24,16 +24,22 @@
 //!
 //! # Where to begin
 //!
-//! | for                                        | see                                            |
-//! |--------------------------------------------|------------------------------------------------|
-//! | starting: [`run`], `#[annulus::main]`      | [`Runtime`], [`Builder`]                       |
-//! | tasks: [`spawn`]                           | [`task`]                                       |
-//! | several things at once: [`gather`](fn@gather) | [`join`]                                    |
-//! | servers and connections                    | [`net`], and [`io`] for lines and records      |
-//! | buffers and leases                         | [`buf`]                                        |
-//! | sleeps, timeouts, intervals                | [`time`]                                       |
-//! | locks, queues, channels                    | [`sync`], and [`sync::remote`] between threads |
-//! | blocking code: [`to_thread`]               | [`blocking`]                                   |
+//! | for                                   | see                                               |
+//! |---------------------------------------|---------------------------------------------------|
+//! | starting: [`run`], `#[annulus::main]` | [`Runtime`], [`Builder`]                          |
+//! | tasks: [`spawn`]                      | [`task`]                                          |
+//! | waiting for several things at once    | [`join`]                                          |
+//! | servers and connections               | [`net`], and [`io`] for lines and records         |
+//! | buffers and leases                    | [`buf`]                                           |
+//! | sleeps, timeouts, intervals           | [`time`]                                          |
+//! | locks, queues, channels               | [`sync`], and [`sync::remote`] between threads    |
+//! | blocking code                         | [`blocking`]                                      |
+//!
+//! Each item has one path. The root has what belongs to no module: starting and configuring a runtime,
+//! [`spawn`] and [`yield_now`], and the errors and counters of a runtime as a whole. All else is in its
+//! module, as in asyncio's documentation: [`join::gather`](fn@join::gather), [`time::sleep`],
+//! [`task::JoinHandle`], [`buf::BufResult`]. There is no prelude; the names are chosen to be imported one
+//! by one.
 //!
 //! `select!`, `FutureExt` and `StreamExt` are in the crate `futures-util`.
 //!
@@ -106,22 +112,13 @@ mod attributes;
 
 #[cfg(feature = "macros")]
 pub use attributes::{__run_main, __run_test, main, test};
-#[doc(inline)]
-pub use blocking::to_thread;
-#[doc(inline)]
-pub use buf::BufResult;
 pub use driver::Metrics;
-#[doc(hidden)]
-pub use error::raw_os_error as os_code;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
-#[doc(inline)]
-pub use join::{gather, task_group, try_gather};
 pub use runtime::{
-    Builder, Interrupted, NapiOptions, Runtime, metrics, run, spawn, spawn_named, yield_now,
+    Builder, Interrupted, NapiOptions, Runtime, block_on, metrics, run, spawn, spawn_named,
+    yield_now,
 };
 pub use sys::probe::{Facility, Probe, probe};
-#[doc(inline)]
-pub use task::JoinHandle;
 
 /// The examples of the README are tested with the others.
 #[cfg(doctest)]

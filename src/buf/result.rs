@@ -7,7 +7,7 @@ use std::io;
 /// The buffer comes back on errors too, so both parts are public. A pattern takes them apart:
 ///
 /// ```no_run
-/// use annulus::BufResult;
+/// use annulus::buf::BufResult;
 ///
 /// # async fn f(mut stream: annulus::net::TcpStream) -> std::io::Result<()> {
 /// let mut buffer = Vec::with_capacity(4096);

@@ -13,8 +13,7 @@ use super::AsyncWrite;
 use super::connection_guard::ConnectionGuard;
 use super::goal::{Goal, PolledGoal};
 use super::write_queue::{CloseMode, WriteQueue};
-use crate::runtime::spawn;
-use crate::runtime::unsent::UnsentWrites;
+use crate::runtime::{context, spawn};
 use crate::task::{JoinHandle, coop};
 
 /// The default for how many unsent bytes make writers wait.
@@ -350,7 +349,7 @@ impl<W: AsyncWrite + 'static> StreamWriter<W> {
         if let Some(writes_to) = self.writes_to.take() {
             // Not in the task, which may be dropped before its first poll.
             let guard = ConnectionGuard::new(&self.queue, writes_to);
-            self.queue.set_unsent_writes(UnsentWrites::current());
+            self.queue.set_unsent_writes(context::unsent_writes());
             self.task = Some(spawn(guard.send_all()));
         }
     }

@@ -17,7 +17,7 @@ use crate::time::{Elapsed, Sleep, sleep};
 /// Runs several futures together and streams each output when its future ends.
 ///
 /// Each output comes with the index of its future, counted from zero in the order given. Takes any
-/// collection of futures or of [`JoinHandle`](crate::JoinHandle)s, by value or by `&mut`. The
+/// collection of futures or of [`JoinHandle`](crate::task::JoinHandle)s, by value or by `&mut`. The
 /// futures are polled only while the [`Stream`] is.
 ///
 /// # Panics

@@ -59,7 +59,7 @@ impl<T> fmt::Debug for GatherTasks<T> {
 /// The outcomes of tasks, in the order of their handles.
 ///
 /// [`gather`](fn@super::gather) returns them for a `Vec` or an iterator of
-/// [`JoinHandle`](crate::JoinHandle)s. `iter` and an index look at them, iterating by value takes
+/// [`JoinHandle`](crate::task::JoinHandle)s. `iter` and an index look at them, iterating by value takes
 /// them. A panic that was neither looked at nor taken goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident) when this is dropped.
 ///

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::runtime::shield::shield_guard;
+use crate::runtime::context::shield_guard;
 use crate::runtime::spawn;
 use crate::task::{JoinError, JoinHandle};
 

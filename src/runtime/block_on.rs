@@ -1,4 +1,4 @@
-//! Running a future to its end on this thread.
+//! Running a future to completion on this thread.
 
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
@@ -12,7 +12,7 @@ use crate::task::{JoinError, Origin};
 #[track_caller]
 pub(super) fn block_on<F: Future>(shared: &Rc<Shared>, future: F) -> F::Output {
     try_block_on(shared, future).unwrap_or_else(|interrupted| {
-        // The process ends here, so the runtime must end before.
+        // The process ends here, so the runtime must be closed before.
         shared.close();
         interrupted.exit()
     })
@@ -23,7 +23,7 @@ pub(super) fn try_block_on<F: Future>(
     shared: &Rc<Shared>,
     future: F,
 ) -> Result<F::Output, Interrupted> {
-    let _inside = EnterGuard::begin(shared);
+    let _guard = EnterGuard::begin(shared);
     let origin = Origin { name: Some("main".into()), parent: None, spawned_at: Location::caller() };
     let mut watch = None;
     let outcome = shared.executor.scoped(future, origin, |root| {

@@ -1,4 +1,4 @@
-//! The runtime of this thread, for the code that runs in it.
+//! The current runtime: how code finds the runtime that it runs in.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -6,26 +6,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::shield::{ShieldGuard, ShieldedWork};
 use super::unsent::UnsentWrites;
 use crate::driver::{Driver, Metrics};
 use crate::error::{IncidentHook, Reporter};
 use crate::task::Executor;
 
-/// What the handle of a runtime and the code that runs in it share.
+/// What a [`Runtime`](crate::Runtime) and the code that runs in it share.
 pub(crate) struct Shared {
     pub(crate) driver: Rc<Driver>,
     pub(super) executor: Executor,
-    /// Prints incidents, unless a hook of the user's takes them.
+    /// Prints incidents, unless the user's hook takes them.
     pub(super) reporter: Option<Arc<Reporter>>,
     pub(super) max_polls_per_turn: usize,
     pub(super) teardown_timeout: Duration,
     pub(super) shield_timeout: Duration,
     pub(super) flush_timeout: Duration,
-    /// How much work is shielded.
-    pub(super) shielded: Rc<Cell<usize>>,
+    pub(super) shielded: ShieldedWork,
     pub(super) unsent_writes: Rc<UnsentWrites>,
     pub(super) cancels_on_ctrl_c: bool,
-    /// How many calls that are inside of this runtime stand on the stack.
+    /// How many `EnterGuard`s of this runtime there are, further down on the stack.
     pub(super) inside: Cell<u32>,
 }
 
@@ -33,12 +33,13 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// Until this is dropped, the runtime it was made for is this thread's.
+/// Until this is dropped, its runtime is this thread's current one.
 pub(super) struct CurrentGuard {
     outer: Option<Rc<Shared>>,
 }
 
-/// While a thread ends its thread-locals are gone: a runtime that is dropped then has no context.
+/// Makes a runtime the current one. A runtime in a thread-local may be dropped when [`CURRENT`] is gone
+/// already: then there is no current runtime.
 pub(super) fn enter(shared: &Rc<Shared>) -> CurrentGuard {
     let entered = CURRENT.try_with(|current| current.borrow_mut().replace(Rc::clone(shared)));
     CurrentGuard { outer: entered.unwrap_or_default() }
@@ -47,13 +48,13 @@ pub(super) fn enter(shared: &Rc<Shared>) -> CurrentGuard {
 impl Drop for CurrentGuard {
     fn drop(&mut self) {
         let outer = self.outer.take();
-        // Dropped only when the cell is not borrowed any more.
+        // Dropped after the borrow of the cell has ended.
         let inner = CURRENT.try_with(|current| mem::replace(&mut *current.borrow_mut(), outer));
         drop(inner);
     }
 }
 
-/// The runtime of this thread.
+/// The current runtime.
 ///
 /// # Panics
 ///
@@ -67,7 +68,7 @@ pub(crate) fn current() -> Rc<Shared> {
         .expect("there is no runtime on this thread: call this inside annulus::run or block_on")
 }
 
-/// The driver of this thread's runtime.
+/// The driver of the current runtime.
 ///
 /// # Panics
 ///
@@ -77,7 +78,7 @@ pub(crate) fn driver() -> Rc<Driver> {
     Rc::clone(&current().driver)
 }
 
-/// Whether a driver is that of this thread's runtime.
+/// Whether a driver is the current runtime's.
 pub(crate) fn is_current(driver: &Rc<Driver>) -> bool {
     let is_its = |current: &RefCell<Option<Rc<Shared>>>| {
         current.borrow().as_ref().is_some_and(|shared| Rc::ptr_eq(&shared.driver, driver))
@@ -85,7 +86,7 @@ pub(crate) fn is_current(driver: &Rc<Driver>) -> bool {
     CURRENT.try_with(is_its).unwrap_or(false)
 }
 
-/// The time by the clock of this thread's runtime; without a runtime, the system's.
+/// The time by the clock of the current runtime; without one, by the system's.
 pub(crate) fn now() -> Instant {
     let its = |current: &RefCell<Option<Rc<Shared>>>| {
         current.borrow().as_ref().map(|shared| shared.driver.timers().now())
@@ -93,7 +94,7 @@ pub(crate) fn now() -> Instant {
     CURRENT.try_with(its).ok().flatten().unwrap_or_else(Instant::now)
 }
 
-/// Where this thread's runtime reports what nobody would hear of, for use on any thread.
+/// The incident hook of the current runtime, for use on any thread.
 ///
 /// # Panics
 ///
@@ -103,7 +104,27 @@ pub(crate) fn incidents() -> IncidentHook {
     Arc::clone(current().driver.incidents())
 }
 
-/// What the ring of this thread's runtime has done so far.
+/// Shields work from the end of the current runtime, until the guard is dropped.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn shield_guard() -> ShieldGuard {
+    current().shielded.add()
+}
+
+/// The unsent writes of the current runtime.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn unsent_writes() -> Rc<UnsentWrites> {
+    Rc::clone(&current().unsent_writes)
+}
+
+/// Returns what the current runtime's driver has done so far.
 ///
 /// # Panics
 ///

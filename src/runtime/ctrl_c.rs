@@ -1,4 +1,4 @@
-//! Ctrl-c: waiting for it, and ending the main task by it.
+//! Ctrl-c: waiting for it, and cancelling the main task by it.
 
 use std::cell::Cell;
 use std::io;
@@ -12,33 +12,34 @@ use crate::sys::poll::READABLE;
 use crate::sys::sigint::{SigintListener, kill_self_with_sigint};
 use crate::task::{Join, TaskRef};
 
-/// Waits for ctrl-c (SIGINT), from the call on.
+/// Waits for ctrl-c (SIGINT). Listens from the call on.
 pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    let interrupts = SigintListener::new();
+    let listener = SigintListener::new();
     async move {
-        let interrupts = interrupts?;
-        rung(&interrupts).await
+        let listener = listener?;
+        received(&listener).await
     }
 }
 
-/// Waits until it comes, also when nobody listens any more.
-fn rung(interrupts: &SigintListener) -> impl Future<Output = io::Result<()>> + use<> {
-    let bell = interrupts.bell();
+/// Waits for the signal. The bell is permanent, so the future does not borrow the listener.
+fn received(listener: &SigintListener) -> impl Future<Output = io::Result<()>> + use<> {
+    let bell = listener.bell();
     async move { Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await }
 }
 
-/// The main task was ended by ctrl-c.
+/// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c has cancelled the main
+/// task.
 ///
-/// It converts to an [`io::Error`] of the kind `Interrupted`.
+/// Converts to an [`io::Error`] of the kind `Interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(alias = "KeyboardInterrupt")]
 pub struct Interrupted(());
 
 impl Interrupted {
-    /// Ends the process as ctrl-c does by itself: killed by SIGINT, so that a shell or supervisor that
+    /// Ends the process as an unhandled ctrl-c does: killed by SIGINT, so that a shell or supervisor that
     /// started it knows.
     ///
-    /// Nothing is cleaned up any more: drop what needs it before, the [`Runtime`](crate::Runtime) first.
+    /// No destructor runs: first drop what needs it, above all the [`Runtime`](crate::Runtime).
     pub fn exit(self) -> ! {
         kill_self_with_sigint()
     }
@@ -58,30 +59,30 @@ impl From<Interrupted> for io::Error {
     }
 }
 
-/// Cancels the main task at ctrl-c. It listens as long as this lives.
+/// Cancels the main task at ctrl-c. Listens for as long as it lives.
 pub(super) struct CtrlCWatch {
     interrupted: Rc<Cell<bool>>,
-    // Dropped, it ends the task.
+    // Its drop ends the task.
     _watcher: Join<()>,
-    _interrupts: SigintListener,
+    _listener: SigintListener,
 }
 
 impl CtrlCWatch {
-    /// `None` if it cannot listen: then ctrl-c does what it does by itself.
+    /// `None` if it cannot listen: then ctrl-c has its default effect.
     pub(super) fn new(main: &TaskRef) -> Option<Self> {
-        let interrupts = SigintListener::new().ok()?;
+        let listener = SigintListener::new().ok()?;
         let (interrupted, main) = (Rc::new(Cell::new(false)), main.clone());
-        let (its, rung) = (Rc::clone(&interrupted), rung(&interrupts));
+        let (flag, received) = (Rc::clone(&interrupted), received(&listener));
         let watcher = spawn(async move {
-            if rung.await.is_ok() {
-                its.set(true);
+            if received.await.is_ok() {
+                flag.set(true);
                 main.cancel();
             }
         });
-        Some(Self { interrupted, _watcher: watcher.into_future(), _interrupts: interrupts })
+        Some(Self { interrupted, _watcher: watcher.into_future(), _listener: listener })
     }
 
-    /// Whether it has come, and ended the main task if that has been cancelled.
+    /// Whether ctrl-c was received, which has cancelled the main task unless that ended before.
     pub(super) fn interrupted(&self) -> Option<Interrupted> {
         self.interrupted.get().then_some(Interrupted(()))
     }

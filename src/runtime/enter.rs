@@ -1,11 +1,11 @@
-//! Being inside of a runtime: in its loop, or closing it.
+//! Being inside of a runtime: in its event loop, or closing it.
 
 use std::rc::Rc;
 
 use super::context::{self, CurrentGuard, Shared};
 use crate::task::{RunningGuard, RuntimeId};
 
-/// Until it is dropped, this thread is inside of a runtime, which code on it finds as its own.
+/// Until it is dropped, this thread is inside of a runtime, which is the current one.
 pub(super) struct EnterGuard<'a> {
     shared: &'a Rc<Shared>,
     is_outermost: bool,
@@ -14,21 +14,21 @@ pub(super) struct EnterGuard<'a> {
 }
 
 impl<'a> EnterGuard<'a> {
-    /// To run its loop.
+    /// Enters the runtime to run its event loop.
     ///
     /// # Panics
     ///
-    /// If the thread is inside of a runtime already, of this or another one.
+    /// If the thread is inside of this or another runtime already.
     #[track_caller]
     pub(super) fn begin(shared: &'a Rc<Shared>) -> Self {
         let running = RunningGuard::try_begin(shared.id()).expect(
             "this thread is running a runtime already: await the future, or spawn it, instead of \
-             starting a second loop inside the first",
+             starting a second event loop inside of the first",
         );
         Self::new(shared, running, true)
     }
 
-    /// To close it, also inside of another one.
+    /// Enters the runtime to close it, even inside of another one.
     pub(super) fn to_close(shared: &'a Rc<Shared>) -> Self {
         match RunningGuard::try_begin(shared.id()) {
             Some(running) => Self::new(shared, running, true),
@@ -42,7 +42,7 @@ impl<'a> EnterGuard<'a> {
         Self { shared, is_outermost, _running: running, _entered }
     }
 
-    /// Whether the thread is inside of no other runtime, so that this one's loop can run.
+    /// Whether the thread is inside of no other runtime, so that this one's event loop can run.
     pub(super) fn is_outermost(&self) -> bool {
         self.is_outermost
     }
@@ -59,7 +59,7 @@ impl Shared {
         RuntimeId::of(&self.driver)
     }
 
-    /// Whether a loop of this runtime, or its closing, is further down on this stack.
+    /// Whether the event loop of this runtime, or its closing, is further down on this stack.
     pub(super) fn is_inside(&self) -> bool {
         self.inside.get() > 0
     }

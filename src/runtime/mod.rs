@@ -1,16 +1,17 @@
 //! The runtime: a ring, an executor and the tasks of one thread.
 //!
-//! - [`Builder`] and [`Runtime`] are made by whoever wants more than [`run`].
-//! - [`context`] is how code on this thread finds its runtime.
-//! - [`event_loop`] is the loop; [`enter`] marks that this thread is in it.
+//! - [`Builder`] configures a [`Runtime`], and `setup` makes it; [`run`] and [`block_on`](fn@block_on) do both.
+//! - [`context`] is how code finds the runtime that it runs in.
+//! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a future in it.
 //! - [`spawn`](mod@spawn) starts tasks.
-//! - [`ctrl_c`] ends the main task at ctrl-c; [`shield`] and [`unsent`] are what the end waits for.
+//! - [`ctrl_c`] cancels the main task at ctrl-c.
+//! - `teardown` is the end of a runtime, which waits for what `shield` and `unsent` count.
 //!
-//! # One turn of the loop
+//! # One turn of the event loop
 //!
-//! Run ready tasks, at most [`Builder::max_polls_per_turn`] of them; then enter the kernel once, which
-//! submits what they pushed, waits if nothing is ready, and collects completions; fire timers; take
-//! in what other threads have woken. With nothing to submit and nothing to collect there is no
+//! Poll ready tasks, at most [`Builder::max_polls_per_turn`] times; then enter the kernel once, which
+//! submits the SQEs they queued, waits if no task is ready, and collects completions; fire timers; queue
+//! the tasks that other threads have woken. With nothing to submit and nothing to collect there is no
 //! system call.
 
 mod block_on;
@@ -20,14 +21,18 @@ pub(crate) mod ctrl_c;
 mod enter;
 mod event_loop;
 mod napi;
-pub(crate) mod shield;
+mod setup;
+mod shield;
 mod spawn;
+mod teardown;
 pub(crate) mod unsent;
 mod yield_now;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::io::{Write, stderr};
 use std::mem;
+use std::process::exit;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -43,12 +48,13 @@ use crate::error::SetupError;
 use crate::task::{JoinHandle, is_large};
 use context::Shared;
 
-/// Runs a future, and the tasks it spawns, on a new runtime of this thread. What is left when it
-/// ends is cancelled and torn down.
+/// Runs a future, and the tasks that it spawns, on a new runtime of this thread.
+///
+/// Tasks and operations that are left when the future completes are cancelled; see [`Runtime`].
 ///
 /// # Errors
 ///
-/// If the runtime cannot be made; see [`SetupError`].
+/// If no runtime can be made; see [`SetupError`]. [`block_on`](fn@block_on) exits with its message instead.
 ///
 /// # Panics
 ///
@@ -75,29 +81,74 @@ use context::Shared;
 /// }
 /// ```
 #[doc(alias = "asyncio.run")]
-#[doc(alias = "block_on")]
 #[track_caller]
 pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
     Ok(Runtime::new()?.block_on(future))
 }
 
+/// [`run`] that returns the future's output itself.
+///
+/// If no runtime can be made, prints why and what to do to standard error, and exits the process with
+/// code 1, as [`main`](macro@crate::main) does.
+///
+/// # Panics
+///
+/// As for [`run`].
+///
+/// # Example
+///
+/// ```
+/// async fn serve() -> std::io::Result<()> {
+///     Ok(())
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     annulus::block_on(serve())
+/// }
+/// ```
+#[doc(alias = "current_thread")]
+#[track_caller]
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    Runtime::new().unwrap_or_else(|error| exit_with(&error)).block_on(future)
+}
+
+/// Exits because no runtime can be made.
+pub(crate) fn exit_with(error: &SetupError) -> ! {
+    // Unlike `eprintln!`, this does not panic when the write fails.
+    let _ = writeln!(stderr(), "annulus: {error}");
+    exit(1)
+}
+
 /// A ring, an executor and their tasks, on the thread that made it.
 ///
-/// Dropping it ends every task (their futures are dropped, joining them says
-/// [`Cancelled`](crate::task::JoinError::Cancelled)), cancels every operation, and waits until the
-/// kernel has let go of all memory; see [`Builder::teardown_timeout`]. Before that, it lets
-/// [shielded](crate::join::shield) work come to its end, within [`Builder::shield_timeout`], and sends what
-/// has been written to [`StreamWriter`](crate::io::StreamWriter)s, within [`Builder::flush_timeout`].
+/// Dropping it first completes [shielded](crate::join::shield) work, within [`Builder::shield_timeout`],
+/// and sends what was written to [`StreamWriter`](crate::io::StreamWriter)s, within
+/// [`Builder::flush_timeout`]. Then it cancels every task (their futures are dropped, and joining them
+/// returns [`Cancelled`](crate::task::JoinError::Cancelled)) and every operation, and waits until the
+/// kernel has released all memory, within [`Builder::teardown_timeout`].
 ///
-/// In a thread-local variable it ends with its thread. If a task inside of its loop calls
-/// [`std::process::exit`], nothing of it is torn down: no destructor of a task runs, as `exit` says.
+/// A runtime in a thread-local variable ends with its thread. If a task calls [`std::process::exit`], the
+/// runtime that polls it is not torn down: no destructor of a task runs.
 #[doc(alias = "LocalSet")]
+#[doc(alias = "current_thread")]
+#[doc(alias = "asyncio.Runner")]
 pub struct Runtime {
     shared: Rc<Shared>,
 }
 
+impl Builder {
+    /// Creates the runtime, which belongs to the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// If io_uring cannot be used here, or the kernel does not support a setting; see [`SetupError`].
+    pub fn build(self) -> Result<Runtime, SetupError> {
+        setup::set_up(self).map(|shared| Runtime { shared })
+    }
+}
+
 impl Runtime {
-    /// A runtime with the default configuration.
+    /// Creates a runtime with the default configuration.
     ///
     /// # Errors
     ///
@@ -106,13 +157,14 @@ impl Runtime {
         Builder::new().build()
     }
 
-    /// A [`Builder`] to configure a runtime with.
+    /// Returns a [`Builder`] with the default configuration.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// Runs a future to its end, and meanwhile the runtime's tasks. Tasks that have not ended then
-    /// go on with the next call.
+    /// Runs a future to completion, and meanwhile the runtime's tasks.
+    ///
+    /// Tasks that have not ended then continue in the next call.
     ///
     /// # Panics
     ///
@@ -136,8 +188,9 @@ impl Runtime {
         }
     }
 
-    /// [`block_on`](Self::block_on) that gives an error if ctrl-c has ended the future; see
-    /// [`Builder::cancel_on_ctrl_c`]. Tasks that have not ended are there still.
+    /// [`block_on`](Self::block_on) that returns an error if ctrl-c has cancelled the future.
+    ///
+    /// See [`Builder::cancel_on_ctrl_c`]. Other tasks are not cancelled.
     ///
     /// # Errors
     ///
@@ -191,7 +244,7 @@ impl Runtime {
         }
     }
 
-    /// What the runtime's ring has done so far.
+    /// Returns what the runtime's driver has done so far.
     pub fn metrics(&self) -> Metrics {
         self.shared.driver.metrics()
     }
@@ -200,9 +253,10 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if self.shared.is_inside() {
-            // A call that borrows this runtime is further down on this stack, so the process is ending:
-            // `exit` runs the destructors of thread-locals. The frames below never go on, but what they
-            // use, a future that is being polled for one, stays as it is. So does all of the runtime.
+            // A call that borrows this runtime is further down on this stack, so the process is exiting:
+            // `exit` runs the destructors of thread-locals. Those frames never continue, but what they
+            // use, such as a future that is being polled, must stay as it is. So all of the runtime is
+            // leaked.
             mem::forget(Rc::clone(&self.shared));
             return;
         }

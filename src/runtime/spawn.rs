@@ -1,4 +1,4 @@
-//! Starting tasks.
+//! Starting tasks on the current runtime.
 
 use std::future::Future;
 use std::panic::Location;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::context::{self, Shared};
 use crate::task::{JoinHandle, Origin, current_id, is_in_task, is_large, spawn_child};
 
-/// Starts a task on this thread's runtime. The caller goes on; the task has its first turn after
-/// the tasks that are ready already.
+/// Starts a task on this thread's runtime.
 ///
-/// The future need not be `Send`: it never leaves this thread.
+/// The caller continues; the task is first polled after the tasks that are ready already. The future need
+/// not be `Send`: it never leaves this thread. The task runs even if its handle is dropped.
 ///
 /// # Panics
 ///
@@ -29,6 +29,7 @@ use crate::task::{JoinHandle, Origin, current_id, is_in_task, is_large, spawn_ch
 /// ```
 #[doc(alias = "asyncio.create_task")]
 #[doc(alias = "spawn_local")]
+#[doc(alias = "create_task")]
 #[track_caller]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     if const { is_large::<F>() } {
@@ -38,7 +39,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     }
 }
 
-/// [`spawn`] with a name for the task, which shows where the task is reported.
+/// [`spawn`] with a name for the task, which its incidents and [`JoinHandle::name`] report.
 ///
 /// # Panics
 ///
@@ -55,7 +56,7 @@ where
     }
 }
 
-/// A task starts another without looking for the runtime: it stands beside it.
+/// A task starts another on its own scheduler, without looking for the runtime.
 #[track_caller]
 #[inline]
 fn spawn_here<F>(name: Option<Arc<str>>, future: F) -> JoinHandle<F::Output>

@@ -1,57 +1,37 @@
-//! What background writers have been given and not sent, which the end of a runtime waits for.
+//! Counts the writes of background writers that the end of a runtime waits for, within
+//! [`Builder::flush_timeout`].
+//!
+//! [`Builder::flush_timeout`]: crate::Builder::flush_timeout
 
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 
-use super::context::{self, Shared};
-use crate::error::Incident;
-
-/// Counts what is unsent. A count is closed when the runtime's end begins to wait: what is written
-/// from then on goes to the next one, so that a writer that never stops does not hold up the end.
+/// How many writes are unsent. When the end of the runtime begins to wait, it takes the count; later
+/// writes go to a new one. So a writer that never stops does not delay the end.
 #[derive(Default)]
 pub(crate) struct UnsentWrites {
     count: RefCell<Rc<Cell<usize>>>,
 }
 
-/// Until it is dropped, something is unsent.
+/// Until it is dropped, a write is unsent.
 pub(crate) struct UnsentGuard(Rc<Cell<usize>>);
 
 impl UnsentWrites {
-    /// That of this thread's runtime.
-    ///
-    /// # Panics
-    ///
-    /// If there is none.
-    #[track_caller]
-    pub(crate) fn current() -> Rc<Self> {
-        Rc::clone(&context::current().unsent_writes)
-    }
-
     pub(crate) fn add(&self) -> UnsentGuard {
         let count = Rc::clone(&self.count.borrow());
         count.set(count.get() + 1);
         UnsentGuard(count)
+    }
+
+    /// The count of the writes so far, which later ones do not change.
+    pub(super) fn take_count(&self) -> Rc<Cell<usize>> {
+        mem::take(&mut *self.count.borrow_mut())
     }
 }
 
 impl Drop for UnsentGuard {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-    }
-}
-
-impl Shared {
-    /// Lets the loop go on until all that was written before is sent, or for the bound. What is not
-    /// sent then is reported, and is lost.
-    pub(super) fn finish_unsent(&self, can_run: bool) {
-        let count = mem::take(&mut *self.unsent_writes.count.borrow_mut());
-        if can_run && !self.flush_timeout.is_zero() {
-            self.run_within(self.flush_timeout, || count.get() == 0);
-        }
-        match count.get() {
-            0 => {}
-            count => (self.driver.incidents())(&Incident::UnsentDataLost { count }),
-        }
     }
 }

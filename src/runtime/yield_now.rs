@@ -1,9 +1,9 @@
-//! Letting others have their turn.
+//! Letting other tasks run.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Lets every task that is ready now have its turn before this one goes on.
+/// Lets every task that is ready now be polled before this one continues.
 ///
 /// # Example
 ///

@@ -5,12 +5,15 @@ use std::{error, fmt, io};
 
 use crate::error::panic_message;
 
-/// What a task ended with instead of an output.
+/// The outcome of a task that has no output.
+///
+/// Converts to an [`io::Error`], whose text is that of the panic.
+#[non_exhaustive]
 pub enum JoinError {
-    /// It was cancelled, by [`JoinHandle::cancel`](crate::task::JoinHandle::cancel) or because its
+    /// The task was cancelled, by [`JoinHandle::cancel`](crate::task::JoinHandle::cancel) or because its
     /// runtime ended.
     Cancelled,
-    /// It panicked; this is the panic's payload, for [`std::panic::resume_unwind`].
+    /// The task panicked; the panic's payload, for [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send + 'static>),
 }
 
@@ -23,6 +26,28 @@ impl JoinError {
     /// Whether the task panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panicked(_))
+    }
+
+    /// Returns the panic's payload.
+    ///
+    /// # Errors
+    ///
+    /// If the task did not panic: the error itself.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// annulus::run(async {
+    ///     let error = annulus::spawn(async { panic!("boom") }).await.unwrap_err();
+    ///     assert_eq!(error.try_into_panic().unwrap().downcast_ref(), Some(&"boom"));
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
+        match self {
+            Self::Panicked(payload) => Ok(payload),
+            other => Err(other),
+        }
     }
 }
 
@@ -50,7 +75,7 @@ impl error::Error for JoinError {}
 
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
-        // The payload of a panic need not be `Sync`, as an error's source must; its text is kept.
+        // A panic's payload need not be `Sync`, as an error's source must be; its text is kept.
         io::Error::other(error.to_string())
     }
 }

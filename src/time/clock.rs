@@ -34,7 +34,7 @@ pub fn now() -> Instant {
 /// deadline that no clock can represent, as that of a sleep of [`Duration::MAX`], is never met.
 /// Time still passes normally for real work: while operations are in flight, the kernel has ten
 /// milliseconds to complete one before each jump, and while a closure runs on a thread
-/// ([`to_thread`](crate::to_thread)), time passes at its usual pace. Threads that the program
+/// ([`to_thread`](crate::blocking::to_thread)), time passes at its usual pace. Threads that the program
 /// itself starts are not taken into account.
 ///
 /// # Real peers

@@ -8,7 +8,8 @@ use annulus::join::{
     CancelToken, ReturnWhen, Shield, TaskSet, as_completed, cancel_gracefully, gather, shield,
     task_group, try_gather, wait,
 };
-use annulus::{JoinHandle, spawn, yield_now};
+use annulus::task::JoinHandle;
+use annulus::{spawn, yield_now};
 use futures_util::{FutureExt, StreamExt, select};
 
 use super::{TIMES, Trials};

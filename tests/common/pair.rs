@@ -1,6 +1,6 @@
 //! Connections on loopback, and tasks that echo.
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 
 /// The two ends of a connection.

@@ -120,7 +120,7 @@ fn a_local_address_is_connected_from() {
 fn many_names_are_looked_up_at_once() {
     let _alone = descriptors::alone();
     run(async {
-        let lookups = annulus::gather((0..200).map(|_| lookup("localhost:80"))).await;
+        let lookups = annulus::join::gather((0..200).map(|_| lookup("localhost:80"))).await;
         assert!(lookups.into_iter().all(|found| !found.unwrap().is_empty()));
     });
 }

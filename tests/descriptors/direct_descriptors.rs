@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{
     ListenOptions, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
 };

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
 use annulus::{Builder, Runtime, spawn};

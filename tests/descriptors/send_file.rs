@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use annulus::{Runtime, metrics, spawn, yield_now};

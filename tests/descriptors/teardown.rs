@@ -14,11 +14,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::IntoStd;
 use annulus::net::{TcpListener, TcpStream};
+use annulus::task::JoinHandle;
 use annulus::time::{kernel_sleep, sleep, timeout};
-use annulus::{JoinHandle, Runtime, metrics, raw_os_error, spawn, yield_now};
+use annulus::{Runtime, metrics, raw_os_error, spawn, yield_now};
 
 use crate::common::bounded::bounded;
 use crate::common::child;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::io::{ReadError, StreamReader, StreamWriter};
 use annulus::join::task_group;
 use annulus::net::{TcpListener, TcpStream};

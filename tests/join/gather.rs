@@ -13,9 +13,9 @@ use std::thread;
 use std::time::Duration;
 
 use annulus::join::{gather, try_gather};
-use annulus::task::JoinError;
+use annulus::task::{JoinError, JoinHandle};
 use annulus::time::{sleep, timeout};
-use annulus::{JoinHandle, spawn, yield_now};
+use annulus::{spawn, yield_now};
 
 use crate::common::conditions::{Log, poll_once};
 use crate::common::drops::{Drops, Guard};

@@ -4,8 +4,9 @@ use std::future::pending;
 use std::time::Duration;
 
 use annulus::join::{ReturnWhen, gather, try_gather, wait};
+use annulus::task::JoinHandle;
 use annulus::time::{sleep, timeout};
-use annulus::{JoinHandle, spawn, yield_now};
+use annulus::{spawn, yield_now};
 
 use crate::common::incidents::Incidents;
 use crate::common::poll::{once, until};

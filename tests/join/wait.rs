@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use annulus::join::{ReturnWhen, wait};
-use annulus::task::JoinError;
+use annulus::task::{JoinError, JoinHandle};
 use annulus::time::timeout;
-use annulus::{JoinHandle, spawn, yield_now};
+use annulus::{spawn, yield_now};
 
 use ReturnWhen::{AllCompleted, FirstCompleted, FirstException};
 

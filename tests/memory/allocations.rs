@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};

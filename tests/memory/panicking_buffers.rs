@@ -3,8 +3,7 @@
 
 use std::io::{Read, Write};
 
-use annulus::BufResult;
-use annulus::buf::{IoBuf, IoBufMut};
+use annulus::buf::{BufResult, IoBuf, IoBufMut};
 use annulus::metrics;
 use annulus::net::TcpStream;
 use annulus::time::timeout;

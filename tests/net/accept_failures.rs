@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, start_server};
 use annulus::time::timeout;
 use annulus::{Incident, metrics, spawn};

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use annulus::blocking::to_thread;
 use annulus::net::{ConnectOptions, TcpListener, TcpStream, lookup, open_connection, start_server};
-use annulus::to_thread;
 
 use crate::common::seccomp::without_ipv6;
 use crate::common::skip::lacks_ipv6;

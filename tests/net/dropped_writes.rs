@@ -12,8 +12,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
-use annulus::buf::IoBuf;
+use annulus::buf::{BufResult, IoBuf};
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use annulus::{Runtime, metrics};

@@ -13,9 +13,8 @@ use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
 use annulus::Runtime;
-use annulus::buf::{IoBuf, IoBufMut};
+use annulus::buf::{BufResult, IoBuf, IoBufMut};
 use annulus::net::TcpStream;
 use annulus::time::timeout;
 use blake3::{Hash, Hasher};

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::sync::Semaphore;
 use annulus::{metrics, spawn, yield_now};
 

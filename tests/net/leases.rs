@@ -7,8 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::thread;
 
-use annulus::BufResult;
-use annulus::buf::Lease;
+use annulus::buf::{BufResult, Lease};
 use annulus::net::TcpStream;
 use annulus::sync::Barrier;
 use annulus::{Builder, Incident, Runtime, metrics, spawn};

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
 use blake3::Hasher;

@@ -264,7 +264,7 @@ fn a_limit_bounds_those_who_are_taken_from_the_backlog_too() {
             peer.shutdown(std::net::Shutdown::Write).unwrap();
         }
         for mut peer in peers {
-            let reading = annulus::to_thread(move || {
+            let reading = annulus::blocking::to_thread(move || {
                 let mut reply = String::new();
                 peer.read_to_string(&mut reply).map(|_| reply)
             });

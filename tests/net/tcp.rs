@@ -7,8 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
-use annulus::buf::IoBuf;
+use annulus::buf::{BufResult, IoBuf};
 use annulus::net::IntoStd;
 use annulus::net::{TcpListener, TcpStream, lookup};
 use annulus::time::sleep;

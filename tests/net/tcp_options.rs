@@ -5,13 +5,14 @@ use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as Peer};
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
+use annulus::blocking::to_thread;
+use annulus::buf::BufResult;
 use annulus::net::{
     ConnectOptions, Keepalive, ListenOptions, ServerOptions, StreamReader, StreamWriter,
     TcpListener, TcpStream, open_connection, open_connection_with, start_server_with,
 };
+use annulus::raw_os_error;
 use annulus::time::{sleep, timeout};
-use annulus::{raw_os_error, to_thread};
 use socket2::SockRef;
 
 use crate::common::net::{connected, reset};

@@ -230,7 +230,7 @@ fn destructors_spawn_cancel_join_and_look_while_everything_ends() {
                 let _busy = OnDrop(move || {
                     let new = spawn(pending::<()>());
                     assert!(new.is_finished());
-                    let handles: Vec<annulus::JoinHandle<()>> = all.take();
+                    let handles: Vec<annulus::task::JoinHandle<()>> = all.take();
                     for handle in &handles {
                         handle.cancel();
                     }

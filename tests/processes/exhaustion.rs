@@ -7,7 +7,7 @@ use std::net::TcpStream as Peer;
 use std::thread;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::{kernel_sleep, timeout};
 use annulus::{Runtime, SetupError, metrics, spawn};

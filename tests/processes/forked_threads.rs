@@ -4,9 +4,9 @@
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 
-use annulus::blocking::ThreadPool;
+use annulus::Runtime;
+use annulus::blocking::{ThreadPool, to_thread};
 use annulus::net::lookup;
-use annulus::{Runtime, to_thread};
 
 use crate::common::child;
 use crate::common::patience::limit;

@@ -6,7 +6,7 @@ use std::net;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{Builder, NapiOptions, Runtime, metrics, spawn};
@@ -276,7 +276,7 @@ fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_i
 }
 
 #[test]
-#[should_panic(expected = "without kernel threads what blocks would never end")]
+#[should_panic(expected = "operations that block need at least one kernel worker")]
 fn no_kernel_threads_are_refused() {
     let _ = Runtime::builder().max_kernel_workers(0);
 }

@@ -14,11 +14,13 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
+use annulus::join::gather;
 use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::sync::Semaphore;
+use annulus::task::JoinHandle;
 use annulus::time::{interval, sleep, sleep_until};
-use annulus::{JoinHandle, gather, metrics, spawn, yield_now};
+use annulus::{metrics, spawn, yield_now};
 
 use crate::common::conditions::until;
 use crate::common::pair::{ask, echo, pair};

@@ -14,9 +14,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use annulus::sync::{Lock, Semaphore};
-use annulus::task::{Join, JoinError, current_task};
+use annulus::task::{Join, JoinError, JoinHandle, current_task};
 use annulus::time::{sleep, timeout};
-use annulus::{JoinHandle, Runtime, spawn, spawn_named, yield_now};
+use annulus::{Runtime, spawn, spawn_named, yield_now};
 
 use crate::common::conditions::{Log, poll_once, until};
 use crate::common::drops::{Drops, Guard, OnDrop};

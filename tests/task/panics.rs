@@ -13,9 +13,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use annulus::buf::{IoBuf, IoBufMut};
-use annulus::task::JoinError;
+use annulus::task::{JoinError, JoinHandle};
 use annulus::time::{sleep, timeout};
-use annulus::{Incident, JoinHandle, metrics, spawn, spawn_named, yield_now};
+use annulus::{Incident, metrics, spawn, spawn_named, yield_now};
 
 use crate::common::conditions::until;
 use crate::common::drops::{Bomb, Drops};
@@ -38,7 +38,7 @@ async fn works() {
 async fn panic_in<T>(task: JoinHandle<T>) -> String {
     match task.await {
         Err(JoinError::Panicked(payload)) => message(&*payload),
-        Err(JoinError::Cancelled) => panic!("the task was cancelled"),
+        Err(error) => panic!("{error}"),
         Ok(_) => panic!("the task did not panic"),
     }
 }

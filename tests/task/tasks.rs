@@ -10,9 +10,9 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use annulus::task::{TaskId, current_task};
+use annulus::task::{JoinHandle, TaskId, current_task};
 use annulus::time::sleep;
-use annulus::{JoinHandle, Runtime, metrics, spawn, spawn_named, yield_now};
+use annulus::{Runtime, metrics, spawn, spawn_named, yield_now};
 
 use crate::common::child;
 use crate::common::conditions::{Log, poll_once};

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use annulus::blocking::to_thread;
 use annulus::sync::remote::oneshot;
+use annulus::task::JoinHandle;
 use annulus::time::{
     advance, call_later, interval, now, pause, resume, sleep, sleep_until, timeout,
 };
-use annulus::{JoinHandle, Runtime, spawn, yield_now};
+use annulus::{Runtime, spawn, yield_now};
 use futures_util::future::{Either, select};
 
 use crate::common::bounded::bounded;

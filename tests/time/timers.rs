@@ -104,7 +104,7 @@ fn a_sleep_of_no_duration_gives_every_ready_task_its_turn() {
     run(async {
         let others = [(); 100].map(|()| spawn(async {}));
         sleep(Duration::ZERO).await;
-        assert!(others.iter().all(annulus::JoinHandle::is_finished));
+        assert!(others.iter().all(annulus::task::JoinHandle::is_finished));
     });
 }
 

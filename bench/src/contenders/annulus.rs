@@ -8,7 +8,7 @@ use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
-use annulus::BufResult;
+use annulus::buf::BufResult;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
@@ -274,7 +274,7 @@ impl Runtime for Annulus {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        annulus::gather(futures)
+        annulus::join::gather(futures)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {

@@ -1,0 +1,73 @@
+//! Making what a [`Builder`] describes: the ring, the driver on it, and the executor.
+
+use std::cell::Cell;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::context::Shared;
+use super::napi::NapiOptions;
+use super::shield::ShieldedWork;
+use crate::driver::{Driver, Settings};
+use crate::error::{Describe, Incident, Reporter, SetupError};
+use crate::sys::eventfd::EventFd;
+use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, kernel_ring};
+use crate::task::{Executor, RuntimeId};
+
+/// The default limit of kernel threads: more than are ever useful, and no danger to the machine.
+const DEFAULT_KERNEL_WORKERS: u32 = 256;
+
+/// Makes a runtime of the calling thread.
+pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
+    let reporter = builder.incidents.is_none().then(|| Arc::new(Reporter::new()));
+    let incidents = builder.incidents.unwrap_or_else(|| {
+        let reporter = reporter.clone().expect("without a hook there is a reporter");
+        Arc::new(move |incident| reporter.report(incident))
+    });
+    let NewRing { mut ring, capabilities, submissions: granted } =
+        kernel_ring(builder.size, builder.sqpoll)?;
+    if let Some(batch) = builder.min_wait {
+        ring.wait_for_batches(batch)?;
+    }
+    if let Some(NapiOptions { timeout, prefer }) = builder.napi {
+        ring.busy_poll(timeout, prefer)?;
+    }
+    match builder.max_kernel_workers {
+        Some(max) => ring.bound_workers(max)?,
+        // Older kernels cannot apply the default, which the user did not ask for.
+        None => drop(ring.bound_workers(DEFAULT_KERNEL_WORKERS)),
+    }
+    if builder.direct_descriptors > 0 {
+        ring.make_direct_descriptors(builder.direct_descriptors, capabilities)?;
+    }
+    let requested = builder.size.submissions;
+    if granted < requested.min(MOST_SUBMISSIONS) {
+        incidents(&Incident::SmallerRing { requested, granted });
+    }
+    let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
+    let bell = Arc::new(bell);
+    let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
+    let settings = Settings {
+        max_timers_per_turn: builder.max_polls_per_turn,
+        buffers: builder.buffers,
+        file_slots: builder.direct_descriptors,
+        is_clock_paused: builder.starts_paused,
+    };
+    let driver = Rc::new(Driver::new(ring, capabilities, fd, settings, hook));
+    // The tasks keep the eventfd open for as long as a thread could ring it.
+    let ring_bell = Arc::new(move || bell.ring());
+    Ok(Rc::new(Shared {
+        executor: Executor::new(RuntimeId::of(&driver), ring_bell, incidents),
+        driver,
+        reporter,
+        max_polls_per_turn: builder.max_polls_per_turn,
+        teardown_timeout: builder.teardown_timeout,
+        shield_timeout: builder.shield_timeout,
+        flush_timeout: builder.flush_timeout,
+        unsent_writes: Rc::default(),
+        shielded: ShieldedWork::default(),
+        cancels_on_ctrl_c: builder.cancels_on_ctrl_c,
+        inside: Cell::new(0),
+    }))
+}
