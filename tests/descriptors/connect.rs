@@ -57,7 +57,7 @@ fn an_address_that_does_not_answer_gives_way_after_the_delay_and_its_socket_is_c
 }
 
 #[test]
-fn without_a_delay_the_next_is_tried_only_after_a_failure() {
+fn without_a_delay_the_next_address_is_tried_only_after_a_failure() {
     let _alone = descriptors::alone();
     run(async {
         let (silent, _filler) = full_listener();
@@ -73,7 +73,7 @@ fn without_a_delay_the_next_is_tried_only_after_a_failure() {
 }
 
 #[test]
-fn when_none_answers_the_error_tells_of_all() {
+fn when_no_address_answers_the_error_names_all() {
     let _alone = descriptors::alone();
     run(async {
         let (first, second) = (refusing(), refusing());

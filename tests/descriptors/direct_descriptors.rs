@@ -74,7 +74,7 @@ fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
 
 /// Places that are wanted ahead, for connections that may never come, are none that was missed.
 #[test]
-fn a_miss_is_counted_for_each_socket_that_found_no_place_and_for_nothing_else() {
+fn a_miss_is_counted_for_each_socket_that_found_no_file_slot_and_for_nothing_else() {
     with_places(4, async || {
         let (mut listener, address) = listener().await;
         let peers: Vec<_> = (0..6).map(|_| Peer::connect(address).unwrap()).collect();
@@ -135,7 +135,7 @@ fn every_kind_of_transfer_works() {
 }
 
 #[test]
-fn a_dropped_stream_is_closed_and_its_place_used_again() {
+fn a_dropped_stream_is_closed_and_its_file_slot_used_again() {
     with_places(3, async || {
         let before = open();
         for round in 0..60 {
@@ -163,7 +163,7 @@ fn a_dropped_stream_is_closed_and_its_place_used_again() {
 }
 
 #[test]
-fn a_full_table_means_ordinary_descriptors_and_places_are_taken_again() {
+fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again() {
     with_places(2, async || {
         let before = open();
         let (mut listener, address) = listener().await;
@@ -264,7 +264,7 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
 }
 
 #[test]
-fn no_more_are_accepted_ahead_than_configured() {
+fn no_more_connections_are_accepted_ahead_than_configured() {
     with_places(40, async || {
         let options = ListenOptions::new().max_pending(2);
         let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
@@ -290,7 +290,7 @@ async fn drop_later(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 }
 
 #[test]
-fn a_dropped_connect_closes_its_socket_and_frees_its_place() {
+fn a_dropped_connect_closes_its_socket_and_frees_its_file_slot() {
     with_places(1, async || {
         let (full, _filled) = full_listener();
         let address = full.local_addr().unwrap();
@@ -353,7 +353,7 @@ fn a_stream_that_outlives_its_runtime_is_closed() {
 }
 
 #[test]
-fn more_places_than_files_are_refused_with_one_line() {
+fn more_file_slots_than_files_are_refused_with_one_line() {
     let _alone = alone();
     let error = Runtime::builder().direct_descriptors(1 << 20).build();
     match error {
@@ -371,7 +371,7 @@ fn more_places_than_files_are_refused_with_one_line() {
 /// Without a descriptor for calls, all is done by entries: a process out of descriptors still serves those
 /// connections that it has, small messages and large ones.
 #[test]
-fn a_process_out_of_descriptors_transfers_by_entries() {
+fn a_process_out_of_descriptors_transfers_through_the_ring() {
     if role().is_none() {
         // Until it has called exec, the child holds what the tests beside have open.
         let _alone = alone();
@@ -483,7 +483,7 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
 }
 
 #[test]
-fn printing_a_stream_makes_no_descriptor_and_asks_the_kernel_for_nothing() {
+fn printing_a_stream_makes_no_descriptor_and_no_system_call() {
     with_places(4, async || {
         let (stream, _peer) = accepted().await;
         let before = (open(), metrics().enter_calls);

@@ -30,13 +30,13 @@ fn ten_thousand_dropped_accepts_serve_every_client() {
 }
 
 #[test]
-fn so_they_do_with_direct_descriptors() {
+fn ten_thousand_dropped_accepts_with_direct_descriptors_serve_every_client() {
     serves_every_client(Runtime::builder().direct_descriptors(1000));
 }
 
 /// Some connections stand in the ring's table, and others do not.
 #[test]
-fn so_they_do_with_few_direct_descriptors() {
+fn ten_thousand_dropped_accepts_with_few_direct_descriptors_serve_every_client() {
     serves_every_client(Runtime::builder().direct_descriptors(2));
 }
 
@@ -146,7 +146,7 @@ fn a_listener_dropped_with_accepted_connections_closes_them() {
 }
 
 #[test]
-fn a_closed_listener_gives_the_connections_that_nobody_took() {
+fn a_closed_listener_returns_the_connections_that_were_not_accepted() {
     let _alone = alone();
     bounded(|| {
         let before = open();
@@ -175,7 +175,7 @@ fn a_closed_listener_gives_the_connections_that_nobody_took() {
 }
 
 #[test]
-fn a_flood_that_nobody_accepts_takes_few_descriptors() {
+fn a_flood_of_unaccepted_connections_takes_few_descriptors() {
     const CLIENTS: usize = 200;
     const AHEAD: usize = 8;
     let _alone = alone();

@@ -58,7 +58,7 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
 /// What had been received for a stream that is dropped comes back: else the next one finds no buffer. The
 /// one large buffer is lent out, so it does not step in.
 #[test]
-fn the_buffers_of_what_nobody_took_are_used_again() {
+fn the_buffers_of_unread_messages_are_used_again() {
     let _alone = descriptors::alone();
     bounded(|| {
         let runtime = with_few_buffers();
@@ -79,7 +79,7 @@ fn the_buffers_of_what_nobody_took_are_used_again() {
 /// The kernel may still receive for a while: until then the number must not be another socket's, but the
 /// peer is told at once.
 #[test]
-fn a_dropped_stream_tells_its_peer_at_once_and_keeps_its_descriptor_until_the_kernel_lets_go() {
+fn a_dropped_stream_tells_its_peer_at_once_and_keeps_its_descriptor_until_the_last_completion() {
     let _alone = descriptors::alone();
     bounded(|| {
         let runtime = Runtime::builder().build().unwrap();

@@ -108,7 +108,7 @@ fn a_direct_descriptor_sends_files_too() {
 
 /// What it has sent is a beginning of the file, and what is written then comes behind it.
 #[test]
-fn dropped_in_the_middle_it_has_sent_a_beginning_and_leaves_no_descriptor() {
+fn a_send_file_dropped_in_the_middle_has_sent_a_prefix_and_leaves_no_descriptor() {
     let _alone = alone();
     let before = open();
     run(async {
@@ -221,7 +221,7 @@ fn a_broken_connection_raises_no_signal() {
 
 /// A file that could be sent for long without a wait lets others have their turns.
 #[test]
-fn others_have_their_turns_while_a_file_is_sent() {
+fn other_tasks_run_while_a_file_is_sent() {
     let _alone = alone();
     run(async {
         let (file, _) = file(64_000_000);
@@ -240,7 +240,7 @@ fn others_have_their_turns_while_a_file_is_sent() {
 }
 
 #[test]
-fn its_stream_may_be_a_connected_one() {
+fn a_file_is_sent_on_a_connected_stream() {
     let _alone = alone();
     run(async {
         let (file, contents) = file(100);

@@ -102,7 +102,7 @@ mod without_io_uring {
     }
 
     #[test]
-    fn a_seccomp_profile_that_forbids_it_is_named_with_the_remedy() {
+    fn a_seccomp_profile_that_forbids_io_uring_is_named_with_the_remedy() {
         for name in EXAMPLES {
             let line = complaint_of(name, libc::EPERM);
             assert!(line.contains("seccomp") && line.contains("io_uring_setup"), "{line}");
@@ -110,7 +110,7 @@ mod without_io_uring {
     }
 
     #[test]
-    fn a_kernel_that_lacks_it_is_named_with_the_remedy() {
+    fn a_kernel_without_io_uring_is_named_with_the_remedy() {
         for name in EXAMPLES {
             let line = complaint_of(name, libc::ENOSYS);
             assert!(line.contains("ENOSYS") && line.contains("Linux 6.1"), "{line}");
@@ -242,7 +242,7 @@ mod echo {
     }
 
     #[test]
-    fn it_serves_on_when_nobody_reads_its_messages() {
+    fn echo_serves_on_when_its_messages_are_not_read() {
         let mut command = example("echo");
         command.arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut server = Guarded::start(&mut command);
@@ -392,7 +392,7 @@ mod doctor {
     use super::*;
 
     #[test]
-    fn it_lists_what_the_library_probes_in_columns_and_gives_a_verdict() {
+    fn doctor_lists_what_the_library_probes_in_columns_and_gives_a_verdict() {
         let probe = annulus::probe().unwrap();
         let ended = run("doctor", &[""; 0]);
         assert_eq!(ended.status.success(), probe.is_sufficient());
@@ -414,7 +414,7 @@ mod doctor {
     }
 
     #[test]
-    fn it_does_not_panic_when_nobody_reads() {
+    fn doctor_does_not_panic_when_its_output_is_closed() {
         let (output, reader) = UnixStream::pair().unwrap();
         drop(reader);
         let mut command = example("doctor");
@@ -436,7 +436,7 @@ mod proxy {
     }
 
     #[test]
-    fn bytes_and_ends_go_through_it_in_both_directions() {
+    fn bytes_and_eof_go_through_the_proxy_in_both_directions() {
         let echo = Echo::start();
         let (_proxy, address) = start(echo.address);
         let mut clients: Vec<_> = (0..10).map(|_| connect(address)).collect();

@@ -24,7 +24,7 @@ fn assert_keeps(error: &io::Error, errno: i32, doing: &str) {
 }
 
 #[test]
-fn reads_and_writes_of_a_connection_that_was_reset() {
+fn reads_and_writes_of_a_reset_connection_keep_the_error_number() {
     run(async {
         for operation in 0..9 {
             let (mut stream, peer) = connected();
@@ -68,7 +68,7 @@ fn reads_and_writes_of_a_connection_that_was_reset() {
 }
 
 #[test]
-fn what_is_refused_by_the_machine_or_the_peer() {
+fn refusals_by_the_machine_or_the_peer_keep_the_error_number() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

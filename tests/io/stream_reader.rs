@@ -236,7 +236,7 @@ fn a_separator_is_found_where_pieces_meet() {
 }
 
 #[test]
-fn of_several_separators_the_one_that_ends_first_counts() {
+fn the_separator_that_ends_first_of_several_counts() {
     let text: &[u8] = b"some dataAAAAxyzBBB";
     for cut in 0..text.len() {
         let mut reader = reader(&[&text[..cut], &text[cut..]]);

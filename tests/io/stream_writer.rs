@@ -305,7 +305,7 @@ fn an_error_keeps_its_number_each_time() {
 }
 
 #[test]
-fn closing_sends_what_is_queued_and_lets_go() {
+fn closing_sends_what_is_queued_and_releases_the_connection() {
     run(async {
         let sink = Sink::open();
         let mut writer = writer(&sink);
@@ -322,7 +322,7 @@ fn closing_sends_what_is_queued_and_lets_go() {
 }
 
 #[test]
-fn a_writer_that_never_wrote_lets_go_at_once() {
+fn a_writer_that_never_wrote_releases_its_connection_at_once() {
     run(async {
         let sink = Sink::open();
         let mut unused = writer(&sink);
@@ -643,7 +643,7 @@ fn a_writer_knows_both_addresses_until_it_has_released_its_connection() {
 }
 
 #[test]
-fn a_peer_that_is_gone_is_heard_of() {
+fn a_peer_that_is_gone_is_reported() {
     run(async {
         let (stream, peer) = connected();
         let (_reader, mut writer) = stream.into_buffered();

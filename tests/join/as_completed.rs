@@ -48,7 +48,7 @@ fn children_that_end_together_come_in_the_order_given() {
 }
 
 #[test]
-fn of_nothing_the_stream_is_empty() {
+fn as_completed_of_nothing_is_an_empty_stream() {
     run(async {
         let none: [std::future::Pending<()>; 0] = [];
         assert_eq!(as_completed(none).next().await, None);
@@ -122,7 +122,7 @@ fn the_stream_may_move_to_another_task() {
 }
 
 #[test]
-fn when_the_time_is_up_it_says_so_once_and_cancels_nothing() {
+fn as_completed_reports_its_deadline_once_and_cancels_nothing() {
     let drops = Drops::default();
     run(async {
         let mut tasks = [spawn(endless(drops.guard())), spawn(endless(drops.guard()))];
@@ -153,7 +153,7 @@ fn the_limit_is_for_all_together_and_what_is_ready_when_it_is_up_still_comes() {
 }
 
 #[test]
-fn after_the_time_was_up_the_rest_can_still_be_had() {
+fn outputs_can_still_be_taken_after_the_deadline() {
     run(async {
         let sleeps = [1, 20].map(|millis| sleep(Duration::from_millis(millis)));
         let mut completed = as_completed(sleeps).timeout(Duration::from_millis(10));
@@ -165,7 +165,7 @@ fn after_the_time_was_up_the_rest_can_still_be_had() {
 }
 
 #[test]
-fn dropped_it_cancels_what_it_owns_and_leaves_borrowed_tasks_alone() {
+fn a_dropped_as_completed_cancels_what_it_owns_and_leaves_borrowed_tasks_alone() {
     let drops = Drops::default();
     run(async {
         let mut completed = as_completed([spawn(endless(drops.guard()))]);
@@ -221,7 +221,7 @@ fn a_destructor_that_panics_keeps_no_other_child_from_being_dropped() {
 }
 
 #[test]
-fn forgotten_it_does_no_harm() {
+fn a_forgotten_as_completed_does_no_harm() {
     run(async {
         let text = String::from("borrowed");
         let child = async || {

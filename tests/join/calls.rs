@@ -33,7 +33,7 @@ fn functions_are_called_in_order_after_what_is_ready() {
 }
 
 #[test]
-fn later_ones_are_called_in_the_order_of_their_times_and_never_early() {
+fn functions_called_later_are_called_in_the_order_of_their_times_and_never_early() {
     let log = Log::default();
     run(async {
         let start = Instant::now();
@@ -49,7 +49,7 @@ fn later_ones_are_called_in_the_order_of_their_times_and_never_early() {
 }
 
 #[test]
-fn those_of_one_time_are_called_in_the_order_of_asking() {
+fn functions_of_one_time_are_called_in_the_order_of_asking() {
     let log = Log::default();
     run(async {
         let when = Instant::now() + SHORT;
@@ -144,7 +144,7 @@ fn a_function_may_call_for_others_and_spawn() {
 }
 
 #[test]
-fn a_panic_is_heard_of_at_once_also_while_the_handle_is_kept() {
+fn a_panic_of_a_function_is_reported_at_once_also_while_the_handle_is_kept() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let _handle = call_soon(|| panic!("of a function"));

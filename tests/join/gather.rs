@@ -44,7 +44,7 @@ async fn fails(rounds: usize) -> Result<usize, &'static str> {
 // Order
 
 #[test]
-fn outputs_stand_in_the_order_of_the_arguments_whatever_the_order_of_ending() {
+fn outputs_are_in_the_order_of_the_arguments_whatever_the_order_of_ending() {
     run(async {
         assert_eq!(gather((after(3), after(1), after(2))).await, (3, 1, 2));
         assert_eq!(gather([after(3), after(1), after(2)]).await, [3, 1, 2]);
@@ -85,7 +85,7 @@ fn members_of_a_tuple_may_be_futures_and_handles_of_different_outputs() {
 }
 
 #[test]
-fn of_nothing_it_is_ready_at_once() {
+fn a_gather_of_nothing_is_ready_at_once() {
     run(async {
         let none: Vec<std::future::Ready<()>> = Vec::new();
         assert!(
@@ -201,7 +201,7 @@ fn a_child_is_polled_once_for_each_of_its_wakes_also_among_a_hundred_thousand() 
 }
 
 #[test]
-fn the_same_holds_for_try_gather() {
+fn try_gather_polls_each_child_once_for_each_of_its_wakes() {
     run(async {
         let polls = Polls::default();
         let children = (0..1000).map(|_| {
@@ -234,7 +234,7 @@ fn a_wake_of_the_parent_alone_polls_no_child() {
 }
 
 #[test]
-fn children_that_are_always_ready_to_go_on_keep_nobody_from_its_turn() {
+fn children_that_are_always_ready_let_other_tasks_run() {
     run(async {
         let stop = Rc::new(Cell::new(false));
         let busy = |_| {
@@ -278,7 +278,7 @@ fn a_child_woken_from_another_thread_is_polled() {
 }
 
 #[test]
-fn a_waker_kept_beyond_its_childs_end_harms_nobody() {
+fn a_waker_kept_beyond_its_childs_end_does_no_harm() {
     run(async {
         let kept = Rc::new(RefCell::new(None::<Waker>));
         let its = Rc::clone(&kept);
@@ -302,7 +302,7 @@ fn a_waker_kept_beyond_its_childs_end_harms_nobody() {
 // Ending before the children
 
 #[test]
-fn dropped_it_drops_its_futures_and_cancels_the_tasks_of_handles_by_value() {
+fn a_dropped_gather_drops_its_futures_and_cancels_the_tasks_of_handles_by_value() {
     let drops = Drops::default();
     run(async {
         let futures = gather([endless(drops.guard()), endless(drops.guard())]);
@@ -316,7 +316,7 @@ fn dropped_it_drops_its_futures_and_cancels_the_tasks_of_handles_by_value() {
 }
 
 #[test]
-fn dropped_before_its_first_poll_it_cancels_all_the_same() {
+fn a_gather_dropped_before_its_first_poll_cancels_its_tasks() {
     let drops = Drops::default();
     run(async {
         drop(gather([spawn(endless(drops.guard()))]));
@@ -335,7 +335,7 @@ fn dropped_before_its_first_poll_it_cancels_all_the_same() {
 }
 
 #[test]
-fn dropped_it_leaves_the_tasks_of_borrowed_handles_alone() {
+fn a_dropped_gather_leaves_the_tasks_of_borrowed_handles_alone() {
     let drops = Drops::default();
     run(async {
         let mut handles = [spawn(endless(drops.guard())), spawn(endless(drops.guard()))];
@@ -363,7 +363,7 @@ fn cancelling_the_task_that_gathers_cancels_what_it_gathers() {
 }
 
 #[test]
-fn forgotten_it_does_no_harm() {
+fn a_forgotten_gather_does_no_harm() {
     run(async {
         let text = String::from("borrowed by the children");
         let child = |n: usize| {
@@ -445,7 +445,7 @@ fn the_first_error_comes_at_once_and_the_others_are_dropped() {
 }
 
 #[test]
-fn without_an_error_the_values_come_in_the_order_of_the_arguments() {
+fn try_gather_without_an_error_gives_the_values_in_the_order_of_the_arguments() {
     run(async {
         let child = |n: usize| async move { Ok::<_, ()>(after(n).await) };
         assert_eq!(try_gather([3, 1, 2].map(child)).await, Ok([3, 1, 2]));
@@ -468,7 +468,7 @@ fn the_first_task_that_panics_ends_a_try_gather_of_handles_and_cancels_the_other
 }
 
 #[test]
-fn of_two_errors_the_one_that_came_first_counts() {
+fn try_gather_returns_the_first_of_two_errors() {
     run(async {
         let log = Log::default();
         let child = |n: usize| {

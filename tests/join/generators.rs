@@ -78,7 +78,7 @@ fn a_body_without_items_is_an_empty_stream() {
 }
 
 #[test]
-fn dropped_it_drops_the_body_where_it_stands() {
+fn a_dropped_generator_drops_its_body_where_it_waits() {
     let drops = Drops::default();
     run(async {
         let mut numbers = generate(async |y| {
@@ -156,7 +156,7 @@ fn one_generator_may_ask_another() {
 }
 
 #[test]
-fn emits_that_run_together_all_come_and_each_waits_for_its_turn() {
+fn concurrent_emits_all_come_one_after_the_other() {
     run(async {
         let numbers = generate(async |y| {
             let emits = |from: usize| async move {
@@ -259,7 +259,7 @@ fn a_body_that_polls_its_own_stream_panics_and_ends_the_stream() {
 }
 
 #[test]
-fn forgotten_it_does_no_harm() {
+fn a_forgotten_generator_does_no_harm() {
     run(async {
         let text = String::from("borrowed");
         let mut lengths = generate(async |y| y.emit(text.len()).await);
@@ -285,7 +285,7 @@ fn the_stream_may_move_between_polls_and_tasks() {
 }
 
 #[test]
-fn an_item_that_is_ready_is_taken_in_one_poll_and_wakes_nobody() {
+fn an_item_that_is_ready_is_taken_in_one_poll_and_wakes_no_task() {
     run(async {
         let polls = Cell::new(0);
         let mut numbers = generate(async |y| {
@@ -313,7 +313,7 @@ fn an_item_that_is_ready_is_taken_in_one_poll_and_wakes_nobody() {
 }
 
 #[test]
-fn a_body_that_never_waits_keeps_nobody_from_its_turn() {
+fn a_body_that_never_waits_lets_other_tasks_run() {
     run(async {
         let mut numbers = generate(async |y| {
             for n in 0.. {

@@ -31,7 +31,7 @@ async fn endless(guard: Guard) -> usize {
 }
 
 #[test]
-fn it_gives_the_output_or_what_the_task_ended_with() {
+fn a_shield_gives_the_output_or_what_the_task_ended_with() {
     run(async {
         assert_eq!(shield(after(3)).await.unwrap(), 3);
         assert!(shield(async { panic!("of the task") }).await.unwrap_err().is_panic());
@@ -42,7 +42,7 @@ fn it_gives_the_output_or_what_the_task_ended_with() {
 }
 
 #[test]
-fn dropped_it_leaves_its_task_running() {
+fn a_dropped_shield_leaves_its_task_running() {
     let drops = Drops::default();
     run_briefly(async {
         let guard = drops.guard();
@@ -60,7 +60,7 @@ fn dropped_it_leaves_its_task_running() {
 }
 
 #[test]
-fn its_task_begins_without_being_awaited() {
+fn a_shielded_task_begins_without_being_awaited() {
     let drops = Drops::default();
     run(async {
         let guard = drops.guard();
@@ -122,7 +122,7 @@ fn a_shielded_gather_goes_on() {
 }
 
 #[test]
-fn a_panic_after_the_shield_was_dropped_is_heard_of() {
+fn a_panic_after_the_shield_was_dropped_is_reported() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         drop(shield(async { panic!("nobody waits") }));

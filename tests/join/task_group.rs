@@ -41,7 +41,7 @@ async fn endless(guard: Guard) -> Result<usize, &'static str> {
 // Without failures
 
 #[test]
-fn it_ends_when_the_body_and_all_children_have_ended() {
+fn a_group_ends_when_the_body_and_all_children_have_ended() {
     let log = Log::default();
     run(async {
         let output = task_group(async |group| {
@@ -137,7 +137,7 @@ fn children_spawn_siblings_by_a_clone_of_the_group() {
 }
 
 #[test]
-fn children_that_spawn_ever_more_keep_nobody_from_its_turn() {
+fn children_that_spawn_ever_more_let_other_tasks_run() {
     type Growing<'a> = Pin<Box<dyn Future<Output = Result<(), ()>> + 'a>>;
 
     fn grow<'a>(group: TaskGroup<'a, ()>, grown: &'a Cell<usize>, depth: usize) -> Growing<'a> {
@@ -226,7 +226,7 @@ fn the_failure_of_a_child_after_the_body_has_ended_is_the_groups() {
 }
 
 #[test]
-fn those_that_fail_together_come_back_together() {
+fn children_that_fail_together_are_reported_together() {
     let drops = Drops::default();
     run(async {
         let error = task_group(async |group| {
@@ -625,7 +625,7 @@ fn a_destructor_of_a_child_may_spawn_and_cancel() {
 // Odd ends
 
 #[test]
-fn forgotten_it_does_no_harm_to_what_its_children_borrow() {
+fn a_forgotten_group_does_no_harm_to_what_its_children_borrow() {
     run(async {
         let mut text = String::from("borrowed");
         let mut group = Box::pin(task_group(async |group| {
@@ -695,7 +695,7 @@ fn a_hundred_thousand_children_are_no_trouble() {
 }
 
 #[test]
-fn its_error_says_all_and_becomes_an_io_error() {
+fn a_groups_error_says_all_and_becomes_an_io_error() {
     run(async {
         let error = task_group(async |group| {
             for kind in [io::ErrorKind::NotFound, io::ErrorKind::TimedOut] {

@@ -44,7 +44,7 @@ fn outcomes_come_in_the_order_of_ending_and_say_which_task_it_was() {
 }
 
 #[test]
-fn tasks_run_whether_or_not_anybody_waits_and_outcomes_stay_until_taken() {
+fn tasks_of_a_set_run_without_being_awaited_and_outcomes_stay_until_taken() {
     let drops = Drops::default();
     run(async {
         let mut tasks = TaskSet::new();
@@ -118,7 +118,7 @@ fn cancelled_tasks_are_taken_as_cancelled_and_those_that_had_ended_with_their_ou
 }
 
 #[test]
-fn dropped_it_cancels_its_tasks() {
+fn a_dropped_set_cancels_its_tasks() {
     let drops = Drops::default();
     run(async {
         let mut tasks = TaskSet::new();
@@ -133,7 +133,7 @@ fn dropped_it_cancels_its_tasks() {
 }
 
 #[test]
-fn forgotten_it_leaves_its_tasks_alone() {
+fn a_forgotten_set_leaves_its_tasks_alone() {
     let drops = Drops::default();
     run(async {
         let mut tasks = TaskSet::new();
@@ -146,7 +146,7 @@ fn forgotten_it_leaves_its_tasks_alone() {
 }
 
 #[test]
-fn a_panic_is_the_outcome_of_its_task_and_is_heard_of_if_nobody_takes_it() {
+fn a_panic_is_the_outcome_of_its_task_and_is_reported_if_it_is_not_taken() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let mut tasks = TaskSet::<()>::new();

@@ -45,7 +45,7 @@ async fn outputs<T>(done: Vec<JoinHandle<T>>) -> Vec<T> {
 }
 
 #[test]
-fn for_all_it_gives_every_handle_in_the_order_given_and_again_when_asked_again() {
+fn wait_for_all_gives_every_handle_in_the_order_given_and_again_when_repeated() {
     run(async {
         let tasks = [3, 1, 2].map(|turns| spawn(after(turns)));
         let (done, pending) = wait(tasks, AllCompleted, None).await;
@@ -57,7 +57,7 @@ fn for_all_it_gives_every_handle_in_the_order_given_and_again_when_asked_again()
 }
 
 #[test]
-fn for_the_first_it_gives_that_one_and_leaves_the_others_running() {
+fn wait_for_the_first_gives_that_one_and_leaves_the_others_running() {
     let drops = Drops::default();
     run(async {
         let tasks = [endless(drops.guard()), spawn(after(2)), endless(drops.guard())];
@@ -69,7 +69,7 @@ fn for_the_first_it_gives_that_one_and_leaves_the_others_running() {
 }
 
 #[test]
-fn it_gives_everything_that_is_done_by_then_not_only_what_woke_it() {
+fn wait_gives_every_task_that_is_done_by_then_not_only_the_one_that_woke_it() {
     run(async {
         let tasks = [spawn(after(5)), spawn(after(2)), spawn(after(2)), spawn(after(9))];
         let (done, pending) = wait(tasks, FirstCompleted, None).await;
@@ -78,7 +78,7 @@ fn it_gives_everything_that_is_done_by_then_not_only_what_woke_it() {
 }
 
 #[test]
-fn it_returns_at_once_for_what_has_ended_before() {
+fn wait_returns_at_once_for_tasks_that_ended_before() {
     run(async {
         let tasks = [spawn(pending()), spawn(after(0))];
         yield_now().await;
@@ -94,7 +94,7 @@ fn it_returns_at_once_for_what_has_ended_before() {
 }
 
 #[test]
-fn of_no_tasks_it_is_ready_at_once() {
+fn a_wait_for_no_tasks_is_ready_at_once() {
     run(async {
         for when in [FirstCompleted, FirstException, AllCompleted] {
             let none: [JoinHandle<()>; 0] = [];
@@ -107,7 +107,7 @@ fn of_no_tasks_it_is_ready_at_once() {
 // The first failure
 
 #[test]
-fn for_the_first_failure_it_waits_past_outputs_and_cancelled_tasks() {
+fn wait_for_the_first_failure_goes_past_outputs_and_cancelled_tasks() {
     run(async {
         let cancelled = spawn(pending());
         cancelled.cancel();
@@ -125,7 +125,7 @@ fn for_the_first_failure_it_waits_past_outputs_and_cancelled_tasks() {
 }
 
 #[test]
-fn for_the_first_failure_it_waits_for_all_if_none_fails() {
+fn wait_for_the_first_failure_waits_for_all_if_none_fails() {
     run(async {
         let tasks = [3, 1, 2].map(|turns| spawn(after(turns)));
         let (done, _) = wait(tasks, FirstException, None).await;
@@ -151,7 +151,7 @@ fn an_error_is_a_failure_if_the_caller_says_so() {
 // The time limit
 
 #[test]
-fn when_the_time_is_up_it_gives_what_has_ended_and_cancels_nothing() {
+fn wait_gives_at_its_deadline_what_has_ended_and_cancels_nothing() {
     let drops = Drops::default();
     run(async {
         for (round, when) in [FirstException, AllCompleted].into_iter().enumerate() {
@@ -176,7 +176,7 @@ fn when_the_time_is_up_it_gives_what_has_ended_and_cancels_nothing() {
 // Being dropped
 
 #[test]
-fn dropped_in_the_middle_it_cancels_the_tasks_it_owns_and_leaves_borrowed_ones_alone() {
+fn a_wait_dropped_in_the_middle_cancels_the_tasks_it_owns_and_leaves_borrowed_ones_alone() {
     let drops = Drops::default();
     run(async {
         for (round, when) in [FirstCompleted, FirstException, AllCompleted].into_iter().enumerate()
@@ -198,7 +198,7 @@ fn dropped_in_the_middle_it_cancels_the_tasks_it_owns_and_leaves_borrowed_ones_a
 }
 
 #[test]
-fn forgotten_it_does_no_harm() {
+fn a_forgotten_wait_does_no_harm() {
     run(async {
         let mut tasks = [spawn(after(1)), spawn(after(2))];
         let mut waiting = wait(&mut tasks, FirstCompleted, LONG);
@@ -210,7 +210,7 @@ fn forgotten_it_does_no_harm() {
 }
 
 #[test]
-fn a_panic_of_a_task_that_was_waited_for_and_not_taken_is_heard_of() {
+fn a_panic_of_a_task_that_was_waited_for_and_not_taken_is_reported() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let task: JoinHandle<()> = spawn(async { panic!("nobody takes this") });
@@ -240,7 +240,7 @@ fn a_task_that_waits_for_itself_panics_and_does_not_hang() {
 // Cost
 
 #[test]
-fn it_waits_for_a_hundred_thousand_tasks_that_end_one_by_one() {
+fn wait_takes_a_hundred_thousand_tasks_that_end_one_by_one() {
     const MANY: usize = 100_000;
     run(async {
         for when in [FirstException, AllCompleted] {

@@ -34,7 +34,7 @@ async fn all_are_served(address: SocketAddr) {
 }
 
 #[test]
-fn a_server_serves_those_whose_address_the_system_keeps_to_itself() {
+fn a_server_serves_peers_whose_address_the_system_does_not_tell() {
     for errno in [libc::ENOBUFS, libc::EPERM, libc::EACCES] {
         refusing(libc::SYS_getpeername, errno, || {
             run(async {
@@ -47,7 +47,7 @@ fn a_server_serves_those_whose_address_the_system_keeps_to_itself() {
 }
 
 #[test]
-fn without_getpeername_the_address_is_told_all_the_same() {
+fn without_getpeername_the_address_is_still_known() {
     refusing(libc::SYS_getpeername, libc::EPERM, || {
         run(async {
             for host in ["127.0.0.1:0", "[::1]:0"] {

@@ -145,7 +145,7 @@ fn small_connection() -> (Peer, Peer) {
 
 /// Submitted together, both writes would find room for a part of their bytes.
 #[test]
-fn a_write_right_behind_one_that_was_dropped_as_it_was_submitted_is_sent_whole() {
+fn a_write_right_behind_a_write_dropped_as_it_was_submitted_is_sent_whole() {
     bounded(|| {
         annulus::run(async {
             for _ in 0..20 {

@@ -13,7 +13,7 @@ use crate::common::poll::{once, until};
 use crate::common::watchdog::run;
 
 #[test]
-fn a_send_that_would_be_alone_in_its_enter_is_no_entry() {
+fn a_send_that_would_be_alone_in_its_enter_is_an_inline_call() {
     run(async {
         let (mut stream, mut peer) = connected();
         let before = metrics();
@@ -73,7 +73,7 @@ fn bytes_that_are_known_to_be_there_are_received_at_once_and_in_order() {
 }
 
 #[test]
-fn a_receive_at_once_that_finds_nothing_waits_in_the_ring() {
+fn an_inline_receive_that_finds_nothing_waits_in_the_ring() {
     run(async {
         let (mut stream, mut peer) = connected();
         peer.write_all(&[1; 8192]).unwrap();
@@ -92,7 +92,7 @@ fn a_receive_at_once_that_finds_nothing_waits_in_the_ring() {
 }
 
 #[test]
-fn the_end_and_an_error_are_told_past_the_ring_as_well() {
+fn inline_receives_report_eof_and_errors() {
     run(async {
         let (mut stream, mut peer) = connected();
         peer.write_all(&[1; 8192]).unwrap();
@@ -166,7 +166,7 @@ fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
 
 /// No end of what is there to be received, by one task, in one turn: what is left goes through the ring.
 #[test]
-fn a_turn_receives_no_more_than_its_allowance_past_the_ring() {
+fn a_turn_receives_no_more_than_its_budget_inline() {
     const STREAMS: usize = 100;
     const EACH: usize = 63 << 10;
     const ALLOWANCE: usize = 4 << 20;

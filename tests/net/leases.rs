@@ -247,7 +247,7 @@ impl ConcatBytes for Vec<Lease> {
 }
 
 #[test]
-fn a_burst_is_received_past_the_ring_into_buffers_at_hand() {
+fn a_burst_is_received_by_inline_calls_into_free_buffers() {
     run_with(8, 1024, async || {
         let (mut stream, mut peer) = connected();
         peer.write_all(&pattern(0, 64 * 1024)).unwrap();
@@ -264,7 +264,7 @@ fn a_burst_is_received_past_the_ring_into_buffers_at_hand() {
 
 /// After a large message the next is waited for by readiness, and received past the ring.
 #[test]
-fn large_messages_are_received_past_the_ring_also_after_a_drop_and_at_the_end() {
+fn large_messages_are_received_inline_also_after_a_drop_and_at_eof() {
     run(async {
         let (mut stream, mut peer) = connected();
         let mut message = async |stream: &mut TcpStream, seed| {
@@ -288,7 +288,7 @@ fn large_messages_are_received_past_the_ring_also_after_a_drop_and_at_the_end() 
 }
 
 #[test]
-fn what_a_dropped_receive_brought_is_the_next_ones() {
+fn bytes_of_a_dropped_receive_are_returned_by_the_next_one() {
     run_with(4, 1024, async || {
         let (mut stream, mut peer) = connected();
         let mut dropped = Box::pin(stream.recv());
@@ -313,7 +313,7 @@ fn what_a_dropped_receive_brought_is_the_next_ones() {
 }
 
 #[test]
-fn a_kernel_without_buffer_rings_serves_memory_of_its_own() {
+fn receives_without_buffer_rings_use_memory_of_their_own() {
     let register =
         Calls { number: libc::SYS_io_uring_register, second_argument: Some(REGISTER_BUFFER_RING) };
     refusing(register, libc::EINVAL, || {
@@ -329,7 +329,7 @@ fn a_kernel_without_buffer_rings_serves_memory_of_its_own() {
 }
 
 #[test]
-fn a_runtime_that_ends_with_receives_in_flight_lets_go_of_its_buffers() {
+fn a_runtime_that_ends_with_receives_in_flight_frees_its_buffers() {
     bounded(|| {
         for _ in 0..20 {
             let runtime = builder(4, 4096).build().unwrap();
@@ -368,7 +368,7 @@ async fn keep_from_each(count: usize, length: usize) -> (Vec<Lease>, Vec<(TcpStr
 }
 
 #[test]
-fn memory_of_its_own_is_as_large_as_what_there_is_to_receive() {
+fn memory_of_a_receives_own_is_as_large_as_what_there_is_to_receive() {
     run_with(1, 64 * 1024, async || {
         let (first, _pairs) = keep_from_each(2, 10).await;
         assert_eq!(metrics().fallback_buffer_bytes, 0, "there is one buffer of either kind");

@@ -33,7 +33,7 @@ fn small_messages_take_one_entry_for_all() {
 }
 
 #[test]
-fn what_comes_when_nobody_awaits_it_is_the_next_to_be_taken() {
+fn bytes_that_arrive_between_reads_are_the_next_ones_read() {
     run(async {
         let (mut stream, mut peer) = flowing().await;
         peer.write_all(b"meanwhile").unwrap();
@@ -60,7 +60,7 @@ fn a_reset_is_reported_behind_the_bytes_before_it() {
 }
 
 #[test]
-fn a_reset_that_nobody_awaits_is_what_the_next_read_reports() {
+fn a_reset_that_arrives_between_reads_is_reported_by_the_next_read() {
     run(async {
         let (mut stream, peer) = flowing().await;
         let before = metrics().in_kernel;
@@ -73,7 +73,7 @@ fn a_reset_that_nobody_awaits_is_what_the_next_read_reports() {
 
 /// Reads into memory of one's own end it, and get what it has brought first.
 #[test]
-fn other_reads_come_in_order_and_it_does_not_begin_again() {
+fn reads_into_a_buffer_keep_the_order_and_end_multishot_receiving() {
     run(async {
         let (mut stream, mut peer) = flowing().await;
         let started = metrics().multishot_receives;
@@ -113,7 +113,7 @@ fn a_stream_that_leaves_its_runtime_takes_what_has_come_with_it() {
 }
 
 #[test]
-fn a_large_message_ends_it() {
+fn a_large_message_ends_multishot_receiving() {
     run(async {
         let (mut stream, mut peer) = flowing().await;
         let large = vec![7; 64 * 1024];
@@ -137,7 +137,7 @@ fn a_large_message_ends_it() {
 /// A peer that never stops sending to a stream that nobody reads: TCP makes it wait, and the buffers
 /// that it holds are few enough for others to receive as before.
 #[test]
-fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
+fn an_unread_stream_holds_no_more_than_a_bound() {
     bounded(|| {
         let runtime =
             Runtime::builder().small_buffers(256, 64).large_buffers(1, 64).build().unwrap();
@@ -167,7 +167,7 @@ fn a_stream_that_nobody_reads_holds_no_more_than_a_bound() {
 
 /// What has been received before anyone asked is all that the process holds: the rest is in the socket.
 #[test]
-fn a_peer_makes_the_process_hold_no_more_than_a_few_messages_that_nobody_reads() {
+fn a_peer_makes_the_process_hold_only_a_few_unread_messages() {
     const MESSAGE: usize = 5;
     bounded(|| {
         let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();

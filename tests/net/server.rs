@@ -90,7 +90,7 @@ fn all_addresses_are_listened_on() {
 }
 
 #[test]
-fn a_server_on_listeners_of_ones_own_serves_those_who_came_before_it() {
+fn a_server_on_given_listeners_serves_connections_that_came_before_it() {
     run(async {
         let mut listeners = Vec::new();
         for _ in 0..2 {
@@ -121,7 +121,7 @@ fn an_address_in_use_is_named() {
 }
 
 #[test]
-fn a_closed_server_serves_those_it_has_and_no_others() {
+fn a_closed_server_serves_its_connections_and_no_others() {
     run(async {
         let server = serving_echo().await;
         let mut served = client(&server).await;
@@ -143,7 +143,7 @@ fn a_closed_server_serves_those_it_has_and_no_others() {
 /// The kernel has completed the connection, and perhaps given it to the listener, but the server is
 /// closed before it has its turn.
 #[test]
-fn who_had_arrived_before_the_close_is_served() {
+fn connections_that_arrived_before_the_close_are_served() {
     run(async {
         for _ in 0..50 {
             let server = serving_echo().await;
@@ -164,7 +164,7 @@ fn who_had_arrived_before_the_close_is_served() {
 
 /// Most of them are in the kernel's backlog when the server is closed.
 #[test]
-fn a_close_serves_all_who_had_arrived_whatever_the_limit() {
+fn a_close_serves_all_connections_that_had_arrived_whatever_the_limit() {
     const CLIENTS: usize = 300;
     let unlimited = ServerOptions::new();
     let limited = |connections| ServerOptions::new().max_connections(connections);
@@ -191,7 +191,7 @@ fn a_close_serves_all_who_had_arrived_whatever_the_limit() {
 }
 
 #[test]
-fn a_shutdown_counts_those_whom_it_cuts_in_the_backlog() {
+fn a_shutdown_counts_the_connections_that_it_aborts_in_the_backlog() {
     const CLIENTS: usize = 100;
     run(async {
         let options = ServerOptions::new().max_connections(1);
@@ -206,7 +206,7 @@ fn a_shutdown_counts_those_whom_it_cuts_in_the_backlog() {
 
 /// Else who came first would wait for longest.
 #[test]
-fn a_close_serves_those_in_the_backlog_in_the_order_in_which_they_came() {
+fn a_close_serves_the_backlog_in_the_order_of_arrival() {
     const CLIENTS: u8 = 40;
     run(async {
         let options = ServerOptions::new().max_connections(1);
@@ -231,7 +231,7 @@ fn a_close_serves_those_in_the_backlog_in_the_order_in_which_they_came() {
 
 /// The loop is busy elsewhere while they come.
 #[test]
-fn a_limit_bounds_those_who_are_taken_from_the_backlog_too() {
+fn a_limit_bounds_connections_from_the_backlog_too() {
     const CLIENTS: usize = 200;
     const MOST: usize = 10;
     run(async {
@@ -358,7 +358,7 @@ fn aborted_clients_are_reset() {
 }
 
 #[test]
-fn beyond_the_limit_clients_wait_and_nobody_is_dropped() {
+fn clients_beyond_the_limit_wait_and_none_is_dropped() {
     run(async {
         let most = Rc::new(Cell::new(0));
         let (at_once, seen) = (Rc::new(Cell::new(0)), Rc::clone(&most));
@@ -458,7 +458,7 @@ fn errors_and_panics_are_reported_with_the_peer_and_the_server_lives() {
 }
 
 #[test]
-fn a_shutdown_says_how_many_finished_and_how_many_were_cut() {
+fn a_shutdown_reports_how_many_completed_and_how_many_were_aborted() {
     run(async {
         let server = serving_echo().await;
         let [mut quick, mut slow, mut slower] =
@@ -485,7 +485,7 @@ fn a_shutdown_says_how_many_finished_and_how_many_were_cut() {
 /// They were taken from the backlog, but the limit, or a shutdown that gives no time at all, kept their
 /// handlers from beginning.
 #[test]
-fn a_shutdown_also_cuts_those_who_still_wait_to_be_served() {
+fn a_shutdown_also_aborts_connections_that_still_wait_to_be_served() {
     run(async {
         for grace in [Duration::ZERO, Duration::from_millis(20)] {
             let options = ServerOptions::new().max_connections(1);

@@ -41,7 +41,7 @@ fn listening() -> (StdListener, SocketAddr) {
 // Connecting
 
 #[test]
-fn connect_tries_the_addresses_in_turn() {
+fn connect_tries_the_addresses_in_order() {
     run(async {
         let (listener, address) = listening();
         let stream = TcpStream::connect(vec![refusing(), refusing(), address]).await.unwrap();
@@ -111,7 +111,7 @@ fn ipv6_works_as_ipv4_does() {
 }
 
 #[test]
-fn a_connect_that_nobody_answers_times_out() {
+fn an_unanswered_connect_times_out() {
     const LIMIT: Duration = Duration::from_millis(50);
     run(async {
         let (full, _filled) = full_listener();
@@ -150,7 +150,7 @@ fn a_read_takes_what_is_there_and_zero_at_the_end() {
 }
 
 #[test]
-fn nothing_is_read_into_no_room_nor_written_from_it() {
+fn empty_buffers_read_and_write_nothing() {
     run(async {
         let (mut stream, mut peer) = connected();
         // Nothing is there, and nothing has ended; none of these waits.
@@ -545,7 +545,7 @@ fn a_connection_that_was_reset_in_the_backlog_does_not_disturb_the_listener() {
 // Broken connections
 
 #[test]
-fn a_reset_is_told_to_whoever_reads_each_time() {
+fn every_read_after_a_reset_reports_it() {
     run(async {
         let (mut stream, peer) = connected();
         reset(peer);
@@ -567,7 +567,7 @@ fn a_reset_is_told_to_whoever_reads_each_time() {
 
 /// The kernel tells a write of the reset, if that comes first, and then has the connection end.
 #[test]
-fn a_reset_that_a_write_met_is_no_end_to_whoever_reads() {
+fn a_reset_that_a_write_met_is_no_eof_to_reads() {
     run(async {
         for way in 0..5 {
             let (mut stream, peer) = connected();

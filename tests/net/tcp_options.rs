@@ -339,7 +339,7 @@ const PROBING: Keepalive =
     Keepalive::new().idle(Duration::from_secs(30)).interval(Duration::from_secs(5)).probes(3);
 
 #[test]
-fn all_that_stand_for_a_connection_have_its_options() {
+fn halves_readers_and_writers_have_the_options_of_their_connection() {
     run(async {
         let [(stream, _peer), _] = both_families().await;
         let (read, write) = stream.into_split();

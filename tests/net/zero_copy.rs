@@ -57,7 +57,7 @@ fn what_is_sent_with_and_without_a_copy_arrives_in_order() {
 }
 
 #[test]
-fn the_buffer_is_freed_after_its_notice_and_a_connection_that_copies_asks_no_more() {
+fn a_buffer_is_freed_after_its_notification_and_a_connection_that_copies_asks_no_more() {
     run(async {
         let (mut stream, mut peer) = connected();
         let bytes = Bytes::from(vec![7; 100_000]);

@@ -194,7 +194,7 @@ fn every_thread_that_listens_is_told() {
 
 /// As a shell has it for what it starts in the background.
 #[test]
-fn where_ctrl_c_is_ignored_it_stays_so() {
+fn a_ctrl_c_that_was_ignored_before_stays_ignored() {
     if is_child() {
         return;
     }
@@ -239,7 +239,7 @@ async fn hold(guard: Guard) {
 }
 
 #[test]
-fn it_waits_no_longer_than_its_bound_and_reports_what_it_cuts() {
+fn a_runtimes_end_waits_for_shielded_work_no_longer_than_its_bound_and_reports_what_it_cancels() {
     bounded(|| {
         let heard = Incidents::default();
         let its = heard.clone();

@@ -42,7 +42,7 @@ fn role(name: &str, role: &str) -> Command {
 }
 
 #[test]
-fn a_server_goes_on_when_nobody_reads_what_it_prints() {
+fn a_server_goes_on_when_its_output_is_not_read() {
     if child::role().is_some() {
         return run(async {
             let handler = async |mut reader: StreamReader, mut writer: StreamWriter| {

@@ -47,7 +47,7 @@ mod elsewhere {
     }
 
     #[test]
-    fn and_be_called() {
+    fn a_test_with_a_visibility_can_be_called() {
         a_test_may_have_a_visibility();
     }
 }

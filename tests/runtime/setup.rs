@@ -46,7 +46,7 @@ fn assert_helpful(error: SetupError, kind: ErrorKind, remedies: &[&str]) {
 // Refusals
 
 #[test]
-fn a_kernel_without_io_uring() {
+fn a_kernel_without_io_uring_is_explained() {
     let error = error_when_refused(SETUP, libc::ENOSYS);
     assert!(matches!(error, SetupError::NotInKernel), "{error}");
     let remedies = ["ENOSYS", "Linux 6.1", "CONFIG_IO_URING", "sysctl kernel.io_uring_disabled=0"];
@@ -54,7 +54,7 @@ fn a_kernel_without_io_uring() {
 }
 
 #[test]
-fn a_seccomp_profile_that_forbids_io_uring() {
+fn a_seccomp_profile_that_forbids_io_uring_is_explained() {
     let error = error_when_refused(SETUP, libc::EPERM);
     assert!(matches!(error, SetupError::Forbidden), "{error}");
     let calls = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
@@ -64,19 +64,19 @@ fn a_seccomp_profile_that_forbids_io_uring() {
 
 // A profile may allow to set up a ring and forbid what comes next.
 #[test]
-fn a_seccomp_profile_that_forbids_io_uring_register() {
+fn a_seccomp_profile_that_forbids_io_uring_register_is_explained() {
     let error = error_when_refused(REGISTER, libc::EPERM);
     assert!(matches!(error, SetupError::Forbidden), "{error}");
 }
 
 #[test]
-fn a_seccomp_profile_that_forbids_io_uring_enter() {
+fn a_seccomp_profile_that_forbids_io_uring_enter_is_explained() {
     let error = error_when_refused(ENTER, libc::EPERM);
     assert!(matches!(error, SetupError::Forbidden), "{error}");
 }
 
 #[test]
-fn a_sysctl_that_switches_io_uring_off() {
+fn a_sysctl_that_switches_io_uring_off_is_explained() {
     let remedies = ["kernel.io_uring_disabled = 1", "sysctl kernel.io_uring_disabled=0", "group"];
     assert_helpful(SetupError::Disabled { level: 1 }, ErrorKind::PermissionDenied, &remedies);
     let remedies = ["kernel.io_uring_disabled = 2", "sysctl kernel.io_uring_disabled=0"];
@@ -84,7 +84,7 @@ fn a_sysctl_that_switches_io_uring_off() {
 }
 
 #[test]
-fn no_locked_memory_for_the_smallest_ring() {
+fn too_little_locked_memory_for_the_smallest_ring_is_explained() {
     let error = error_when_refused(SETUP, libc::ENOMEM);
     assert!(matches!(error, SetupError::LockedMemory { .. }), "{error}");
     assert_helpful(error, ErrorKind::OutOfMemory, &["ENOMEM", "ulimit -l", "LimitMEMLOCK="]);
@@ -93,14 +93,14 @@ fn no_locked_memory_for_the_smallest_ring() {
 }
 
 #[test]
-fn a_kernel_that_knows_none_of_the_set_up_flags() {
+fn a_kernel_that_knows_none_of_the_set_up_flags_is_explained() {
     let error = error_when_refused(SETUP, libc::EINVAL);
     assert!(matches!(error, SetupError::TooOld { since: "5.5", .. }), "{error}");
     assert_helpful(error, ErrorKind::Unsupported, &["Linux 5.5", "use Linux 6.1 or later"]);
 }
 
 #[test]
-fn a_kernel_that_cannot_be_probed() {
+fn a_kernel_that_cannot_be_probed_is_explained() {
     let probe = Calls { number: REGISTER, second_argument: Some(REGISTER_PROBE) };
     let error = error_when_refused(probe, libc::EINVAL);
     // What the ring can do says that it is new enough.
@@ -110,7 +110,7 @@ fn a_kernel_that_cannot_be_probed() {
 }
 
 #[test]
-fn a_security_module_that_forbids_io_uring() {
+fn a_security_module_that_forbids_io_uring_is_explained() {
     let error = error_when_refused(SETUP, libc::EACCES);
     assert!(matches!(error, SetupError::Forbidden), "{error}");
     assert_helpful(error, ErrorKind::PermissionDenied, &["EACCES", "security module"]);
@@ -118,7 +118,7 @@ fn a_security_module_that_forbids_io_uring() {
 
 #[test]
 #[cfg_attr(annulus_unpooled, ignore = "a sanitizer's allocator maps memory at any time")]
-fn no_address_space_for_the_smallest_ring() {
+fn too_little_address_space_for_the_smallest_ring_is_explained() {
     let error = error_when_refused(libc::SYS_mmap, libc::ENOMEM);
     assert!(matches!(error, SetupError::AddressSpace { .. }), "{error}");
     assert_helpful(error, ErrorKind::OutOfMemory, &["ENOMEM", "map"]);
@@ -129,7 +129,7 @@ fn no_address_space_for_the_smallest_ring() {
 }
 
 #[test]
-fn a_machine_without_open_files_left() {
+fn a_machine_without_open_files_left_is_explained() {
     let error = error_when_refused(SETUP, libc::ENFILE);
     let kind = io::Error::from_raw_os_error(libc::ENFILE).kind();
     assert_helpful(error, kind, &["Too many open files in system", "fs.file-max"]);
@@ -157,7 +157,7 @@ fn an_error_of_set_up_keeps_the_number_of_what_has_failed() {
 }
 
 #[test]
-fn no_descriptors_left() {
+fn a_process_without_descriptors_left_is_explained() {
     let error = error_when_refused(SETUP, libc::EMFILE);
     assert!(matches!(error, SetupError::Other(_)), "{error}");
     let kind = io::Error::from_raw_os_error(libc::EMFILE).kind();

@@ -117,7 +117,7 @@ fn a_task_that_is_always_woken_from_another_thread_starves_neither_connections_n
 }
 
 #[test]
-fn a_task_that_joins_finished_tasks_lets_others_have_their_turns() {
+fn a_task_that_joins_finished_tasks_lets_other_tasks_run() {
     const TASKS: usize = 20_000;
     run(async {
         let tasks: Vec<_> = (0..TASKS).map(|number| spawn(async move { number })).collect();
@@ -133,7 +133,7 @@ fn a_task_that_joins_finished_tasks_lets_others_have_their_turns() {
 
 /// The allowance is that of the task's turn: the futures that it polls side by side share it.
 #[test]
-fn a_task_that_polls_many_futures_that_are_always_ready_lets_others_have_their_turns() {
+fn a_task_that_polls_many_futures_that_are_always_ready_lets_other_tasks_run() {
     const CHILDREN: usize = 100;
     const TIMES: usize = 1000;
     run(async {
@@ -152,7 +152,7 @@ fn a_task_that_polls_many_futures_that_are_always_ready_lets_others_have_their_t
 }
 
 #[test]
-fn a_task_that_accepts_connections_that_are_there_lets_others_have_their_turns() {
+fn a_task_that_accepts_waiting_connections_lets_other_tasks_run() {
     const CLIENTS: usize = 512;
     run(async {
         let options = ListenOptions::new().max_pending(CLIENTS);

@@ -56,7 +56,7 @@ fn tasks_pass_a_barrier_again_and_again() {
 
 // In asyncio, newcomers would wait until the last has left.
 #[test]
-fn a_barrier_can_be_filled_anew_before_those_that_it_opened_for_have_run() {
+fn a_barrier_can_be_filled_anew_before_its_released_waiters_have_run() {
     let barrier = Barrier::new(2);
     let mut first = waiting(barrier.wait());
     now(barrier.wait()).unwrap();
@@ -66,7 +66,7 @@ fn a_barrier_can_be_filled_anew_before_those_that_it_opened_for_have_run() {
 }
 
 #[test]
-fn one_that_is_dropped_does_not_count_and_indices_stay_different() {
+fn a_dropped_waiter_does_not_count_and_indices_stay_different() {
     let barrier = Barrier::new(3);
     let first = waiting(barrier.wait());
     let mut second = waiting(barrier.wait());
@@ -78,7 +78,7 @@ fn one_that_is_dropped_does_not_count_and_indices_stay_different() {
 }
 
 #[test]
-fn one_that_is_dropped_after_the_barrier_opened_changes_nothing_for_the_others() {
+fn a_waiter_dropped_after_the_barrier_opened_changes_nothing_for_the_others() {
     let barrier = Barrier::new(3);
     let [first, mut second] = [(); 2].map(|()| waiting(barrier.wait()));
     now(barrier.wait()).unwrap();
@@ -87,7 +87,7 @@ fn one_that_is_dropped_after_the_barrier_opened_changes_nothing_for_the_others()
 }
 
 #[test]
-fn a_reset_breaks_the_barrier_for_those_that_wait_and_for_no_one_else() {
+fn a_reset_breaks_the_barrier_for_its_current_waiters_only() {
     let barrier = Barrier::new(3);
     let mut waits = [(); 2].map(|()| waiting(barrier.wait()));
     barrier.reset();
@@ -101,7 +101,7 @@ fn a_reset_breaks_the_barrier_for_those_that_wait_and_for_no_one_else() {
 }
 
 #[test]
-fn those_that_were_broken_off_can_wait_again() {
+fn waiters_that_were_broken_off_can_wait_again() {
     let barrier = Barrier::new(5);
     let (broken, passed) = (Cell::new(0), Cell::new(0));
     let tasks = Tasks::default();
@@ -136,7 +136,7 @@ fn an_abort_breaks_the_barrier_until_it_is_reset() {
 
 // In asyncio, they would be told that the barrier is broken.
 #[test]
-fn a_reset_or_an_abort_does_not_reach_those_that_the_barrier_has_opened_for() {
+fn a_reset_or_an_abort_does_not_reach_released_waiters() {
     for abort in [true, false] {
         let barrier = Barrier::new(2);
         let mut first = waiting(barrier.wait());
@@ -151,7 +151,7 @@ fn a_reset_or_an_abort_does_not_reach_those_that_the_barrier_has_opened_for() {
 }
 
 #[test]
-fn one_that_fails_can_break_the_barrier_for_the_others_and_a_second_barrier_mends_it() {
+fn a_task_that_fails_can_break_the_barrier_for_the_others_and_a_second_barrier_mends_it() {
     const PARTIES: usize = 5;
     let (barrier, mend) = (Barrier::new(PARTIES), Barrier::new(PARTIES));
     let (broken, passed) = (Cell::new(0), Cell::new(0));
@@ -178,7 +178,7 @@ fn one_that_fails_can_break_the_barrier_for_the_others_and_a_second_barrier_mend
 }
 
 #[test]
-fn a_forgotten_wait_counts_as_one_that_waits() {
+fn a_forgotten_wait_counts_as_a_waiter() {
     let barrier = Barrier::new(2);
     mem::forget(waiting(barrier.wait()));
     assert_eq!((barrier.waiting(), now(barrier.wait())), (1, Ok(1)));

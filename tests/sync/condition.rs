@@ -26,7 +26,7 @@ impl<T> Guarded<T> {
 }
 
 #[test]
-fn a_wait_lets_the_lock_go_and_returns_with_it() {
+fn a_wait_releases_the_lock_and_returns_with_it() {
     let (guarded, log) = (Guarded::<()>::default(), Log::default());
     let tasks = Tasks::default();
     let start = |number| {
@@ -62,7 +62,7 @@ fn a_wait_lets_the_lock_go_and_returns_with_it() {
 }
 
 #[test]
-fn a_notification_reaches_as_many_as_it_says_and_no_one_who_comes_later() {
+fn a_notification_reaches_as_many_waiters_as_it_names_and_no_later_one() {
     let (guarded, log) = (Guarded::<()>::default(), Log::default());
     let tasks = Tasks::default();
     guarded.changed.notify_all();
@@ -136,7 +136,7 @@ fn a_notification_that_a_dropped_wait_had_received_goes_to_the_next() {
 }
 
 #[test]
-fn so_does_one_of_a_wait_that_is_dropped_while_it_waits_for_the_lock() {
+fn a_notification_of_a_wait_dropped_while_it_waits_for_the_lock_goes_to_the_next() {
     let guarded = Guarded::<()>::default();
     let [first, mut second] = [(); 2].map(|()| waiting(guarded.wait()));
     let held = now(guarded.lock.lock());
@@ -193,7 +193,7 @@ fn consumers_that_are_cancelled_as_they_are_notified_lose_no_item() {
 }
 
 #[test]
-fn a_waker_that_notifies_as_the_lock_is_let_go_is_heard() {
+fn a_waker_that_notifies_as_the_lock_is_released_is_heard() {
     let guarded = Rc::new(Guarded::<()>::default());
     let held = now(guarded.lock.lock());
     let its = Rc::clone(&guarded);

@@ -15,7 +15,7 @@ use crate::common::rounds::rounds;
 use crate::common::watchdog::run;
 
 #[test]
-fn setting_lets_all_that_wait_go_on_in_turn() {
+fn setting_wakes_all_waiters_in_order() {
     let (event, log) = (Event::new(), Log::default());
     let tasks = Tasks::default();
     let start = |number| {
@@ -55,7 +55,7 @@ fn a_wait_that_is_dropped_leaves_nothing() {
 
 /// Whoever has used up its budget yields before it goes on, but has begun to wait before that.
 #[test]
-fn clearing_right_after_setting_stops_nobody_whose_wait_had_to_yield() {
+fn clearing_right_after_setting_stops_no_waiter_that_had_to_yield() {
     run(async {
         for used in 100..=128 {
             for is_set_before in [false, true] {
@@ -81,7 +81,7 @@ fn clearing_right_after_setting_stops_nobody_whose_wait_had_to_yield() {
 }
 
 #[test]
-fn clearing_right_after_setting_stops_nobody_who_waited() {
+fn clearing_right_after_setting_stops_no_waiter() {
     let event = Event::new();
     let mut wait = waiting(event.wait());
     event.set();

@@ -29,7 +29,7 @@ fn a_guard_gives_access_and_its_end_unlocks() {
 }
 
 #[test]
-fn those_that_wait_are_served_in_turn() {
+fn waiters_are_served_in_order() {
     let (lock, log) = (Lock::new(()), Log::default());
     let tasks = Tasks::default();
     let start = |number| {
@@ -60,7 +60,7 @@ fn those_that_wait_are_served_in_turn() {
 }
 
 #[test]
-fn nobody_passes_one_that_was_given_the_lock_and_has_not_run() {
+fn no_task_passes_a_waiter_that_was_given_the_lock_and_has_not_run() {
     let lock = Lock::new(());
     let held = now(lock.lock());
     let mut first = waiting(lock.lock());
@@ -239,7 +239,7 @@ fn a_waker_may_lock_while_it_is_dropped() {
 
 // The panic hook reports it; it is not the affair of whoever unlocks.
 #[test]
-fn a_waker_that_panics_loses_no_turn() {
+fn a_waker_that_panics_does_not_lose_the_lock() {
     let lock = Lock::new(0);
     let held = now(lock.lock());
     let mut first = Polled::new(lock.lock());

@@ -87,7 +87,7 @@ for_both! {
         assert_eq!(now(&mut receiver), Ok(1));
     }
 
-    a_value_that_nobody_receives_is_dropped_with_the_receiver(channel) {
+    an_unreceived_value_is_dropped_with_the_receiver(channel) {
         let (drops, (sender, receiver)) = (Drops::default(), channel());
         sender.send(drops.guard()).unwrap();
         drop(receiver);

@@ -65,7 +65,7 @@ impl Ord for Ranked {
 }
 
 #[test]
-fn of_equal_items_the_one_that_was_put_first_comes_first() {
+fn equal_items_come_in_the_order_in_which_they_were_put() {
     let queue = PriorityQueue::unbounded();
     for (rank, name) in [(1, "a"), (1, "b"), (0, "c"), (1, "d")] {
         now(queue.put(Ranked(rank, name))).unwrap();
@@ -166,7 +166,7 @@ fn producer_and_consumer_make_progress_through_room_for_one() {
 // Turns
 
 #[test]
-fn a_put_in_the_same_turn_does_not_pass_one_that_waits_for_room() {
+fn a_put_in_the_same_poll_does_not_pass_a_waiter_for_room() {
     let queue = Queue::bounded(1);
     queue.try_put(1).unwrap();
     let mut first = waiting(queue.put(2));
@@ -181,7 +181,7 @@ fn a_put_in_the_same_turn_does_not_pass_one_that_waits_for_room() {
 }
 
 #[test]
-fn a_get_in_the_same_turn_does_not_pass_one_that_waits_for_an_item() {
+fn a_get_in_the_same_poll_does_not_pass_a_waiter_for_an_item() {
     let queue = Queue::unbounded();
     let mut first = waiting(queue.get());
     queue.try_put(1).unwrap();
@@ -262,7 +262,7 @@ fn room_that_a_dropped_put_was_given_goes_to_the_next() {
 }
 
 #[test]
-fn a_forgotten_get_loses_no_item_and_stands_in_nobodys_way() {
+fn a_forgotten_get_loses_no_item_and_blocks_no_other() {
     let queue = Queue::unbounded();
     mem::forget(waiting(queue.get()));
     let mut second = waiting(queue.get());
@@ -322,7 +322,7 @@ fn a_stream_gives_items_until_the_queue_is_closed() {
 }
 
 #[test]
-fn a_stream_keeps_its_turn_and_gives_it_on_when_it_is_dropped() {
+fn a_stream_keeps_its_place_in_the_wait_queue_and_gives_its_item_on_when_it_is_dropped() {
     let queue = Queue::unbounded();
     let mut items = queue.items();
     let mut context = Context::from_waker(Waker::noop());

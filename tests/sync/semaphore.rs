@@ -23,7 +23,7 @@ fn a_semaphore_without_permits_is_locked() {
 }
 
 #[test]
-fn permits_are_taken_until_there_is_none_and_then_waited_for_in_turn() {
+fn permits_are_taken_until_there_is_none_and_then_waited_for_in_order() {
     let (semaphore, log) = (Semaphore::new(3), Log::default());
     let tasks = Tasks::default();
     let held = now(semaphore.acquire_many(2)).unwrap();
@@ -67,7 +67,7 @@ fn waiters_that_are_dropped_before_a_release_are_not_counted() {
 }
 
 #[test]
-fn tasks_that_take_a_permit_again_and_again_take_turns() {
+fn tasks_that_take_a_permit_again_and_again_alternate() {
     let (semaphore, log) = (Semaphore::new(1), Log::default());
     let tasks = Tasks::default();
     for number in 0..3 {
@@ -90,7 +90,7 @@ fn tasks_that_take_a_permit_again_and_again_take_turns() {
 }
 
 #[test]
-fn one_that_releases_and_takes_again_comes_behind_those_that_wait() {
+fn a_task_that_releases_and_acquires_again_comes_behind_the_waiters() {
     let (semaphore, log) = (Semaphore::new(1), Log::default());
     let tasks = Tasks::default();
     tasks.spawn(async {
@@ -116,7 +116,7 @@ fn one_that_releases_and_takes_again_comes_behind_those_that_wait() {
 }
 
 #[test]
-fn one_that_waits_for_many_is_not_passed_by_those_that_need_fewer() {
+fn a_waiter_for_many_permits_is_not_passed_by_waiters_for_fewer() {
     let semaphore = Semaphore::new(3);
     let mut many = waiting(semaphore.acquire_many(5));
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
@@ -130,7 +130,7 @@ fn one_that_waits_for_many_is_not_passed_by_those_that_need_fewer() {
 }
 
 #[test]
-fn when_one_that_waits_for_many_is_dropped_those_behind_it_are_served() {
+fn waiters_behind_a_dropped_waiter_for_many_permits_are_served() {
     let semaphore = Semaphore::new(2);
     let many = waiting(semaphore.acquire_many(5));
     let few = [1, 1, 1].map(|count| waiting(semaphore.acquire_many(count)));
@@ -139,7 +139,7 @@ fn when_one_that_waits_for_many_is_dropped_those_behind_it_are_served() {
 }
 
 #[test]
-fn closing_refuses_those_that_wait_and_all_that_come() {
+fn closing_refuses_all_current_and_future_waiters() {
     let semaphore = Semaphore::new(1);
     let held = now(semaphore.acquire()).unwrap();
     let mut waiters = [1, 2].map(|count| waiting(semaphore.acquire_many(count)));
@@ -158,7 +158,7 @@ fn closing_refuses_those_that_wait_and_all_that_come() {
 
 #[test]
 #[cfg_attr(miri, ignore = "a budget is of a task, and so of a runtime")]
-fn closing_refuses_one_that_has_only_yielded_though_there_are_permits() {
+fn closing_refuses_a_waiter_that_has_only_yielded_though_there_are_permits() {
     run(async {
         let semaphore = Semaphore::new(1);
         let mut acquiring = (0..200).map(|_| Polled::new(semaphore.acquire()));
@@ -192,7 +192,7 @@ fn a_loop_over_a_semaphore_that_is_closed_yields() {
 }
 
 #[test]
-fn closing_refuses_one_that_waits_behind_many_though_there_are_permits() {
+fn closing_refuses_a_waiter_behind_one_for_many_though_there_are_permits() {
     let semaphore = Semaphore::new(1);
     let mut waiters = [2, 1].map(|count| waiting(semaphore.acquire_many(count)));
     semaphore.close();
@@ -247,7 +247,7 @@ fn a_bounded_semaphore_is_not_released_more_often_than_it_was_acquired() {
 }
 
 #[test]
-fn a_forgotten_waiter_keeps_its_permit_and_stands_in_nobodys_way() {
+fn a_forgotten_waiter_keeps_its_permit_and_blocks_no_other() {
     let semaphore = Semaphore::new(0);
     mem::forget(waiting(semaphore.acquire()));
     let mut second = waiting(semaphore.acquire());

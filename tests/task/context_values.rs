@@ -259,7 +259,7 @@ fn a_destructor_of_a_future_still_has_the_values_of_its_task() {
 static BOMB: ContextVar<crate::common::drops::Bomb> = ContextVar::new();
 
 #[test]
-fn a_value_whose_destructor_panics_at_its_tasks_end_is_heard_of_and_harms_nobody() {
+fn a_value_whose_destructor_panics_at_its_tasks_end_is_reported_and_does_no_harm() {
     let (incidents, drops) = (Incidents::default(), Drops::default());
     let bomb = drops.bomb("of a value");
     block_on(&incidents.runtime(), async {

@@ -110,7 +110,7 @@ fn a_task_that_drops_the_await_of_itself_ends_at_its_next_await() {
 }
 
 #[test]
-fn ending_others_in_place_gives_a_task_no_second_allowance() {
+fn ending_others_in_place_gives_a_task_no_second_budget() {
     run(async {
         let semaphore = Semaphore::new(1);
         let turns = Rc::new(Cell::new(0));
@@ -207,7 +207,7 @@ fn a_task_cancelled_before_its_first_poll_is_never_polled() {
 }
 
 #[test]
-fn a_task_cancelled_while_it_waits_ends_at_its_next_turn_inside_its_own_context() {
+fn a_task_cancelled_while_it_waits_ends_at_its_next_poll_inside_its_own_context() {
     let log = Log::default();
     run(async {
         let its = log.clone();
@@ -349,7 +349,7 @@ fn an_outcome_is_taken_once() {
 }
 
 #[test]
-fn the_one_who_awaited_last_is_woken() {
+fn the_task_that_awaited_last_is_woken() {
     run(async {
         let mut task = spawn(sleep(Duration::from_millis(2)));
         // Asked for with a waker that does nothing; the next to ask leaves a better one.
@@ -477,7 +477,7 @@ fn a_handle_dropped_by_its_own_tasks_destructor_drops_the_output_once() {
 }
 
 #[test]
-fn a_handle_dropped_by_the_destructor_of_its_own_cancelled_task() {
+fn a_handle_may_be_dropped_by_the_destructor_of_its_own_cancelled_task() {
     let drops = Drops::default();
     run(async {
         let own = Own::default();
@@ -513,7 +513,7 @@ fn forgotten_handles_leave_their_tasks_alone() {
 }
 
 #[test]
-fn a_join_that_is_dropped_after_the_task_has_panicked_is_heard_of() {
+fn a_panic_whose_join_is_dropped_afterwards_is_reported() {
     let incidents = Incidents::default();
     let runtime = incidents.runtime();
     block_on(&runtime, async {

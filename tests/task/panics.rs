@@ -46,7 +46,7 @@ async fn panic_in<T>(task: JoinHandle<T>) -> String {
 // Panics of tasks
 
 #[test]
-fn a_panic_reaches_whoever_joins_with_its_payload() {
+fn a_panic_reaches_the_joiner_with_its_payload() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let task = spawn(async {
@@ -65,7 +65,7 @@ fn a_panic_reaches_whoever_joins_with_its_payload() {
 }
 
 #[test]
-fn a_panic_that_nobody_joins_reaches_the_hook_with_the_tasks_name_and_place() {
+fn an_unjoined_panic_reaches_the_hook_with_the_tasks_name_and_place() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let line = line!() + 1;
@@ -295,7 +295,7 @@ fn a_panic_in_a_destructor_while_a_panic_of_main_unwinds_does_not_abort() {
 }
 
 #[test]
-fn a_panic_in_the_destructor_of_an_output_that_nobody_takes_reaches_the_hook() {
+fn a_panic_in_the_destructor_of_an_untaken_output_reaches_the_hook() {
     let (incidents, drops) = (Incidents::default(), Drops::default());
     block_on(&incidents.runtime(), async {
         let [early, late] = [drops.bomb("detached early"), drops.bomb("dropped late")];

@@ -72,7 +72,7 @@ fn a_child_starts_after_the_tasks_that_were_ready_and_before_its_parent_again() 
 }
 
 #[test]
-fn yielding_gives_every_ready_task_one_turn() {
+fn yielding_polls_every_ready_task_once() {
     let log = Log::default();
     run(async {
         let tasks = ["a", "b", "c"].map(|name| {

@@ -50,7 +50,7 @@ fn poll_with<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
 }
 
 #[test]
-fn all_that_wait_are_woken_and_later_ones_do_not_wait() {
+fn all_waiters_are_woken_and_later_ones_do_not_wait() {
     run(async {
         let token = CancelToken::new();
         let waiters: Vec<_> = (0..10)
@@ -84,7 +84,7 @@ fn children_are_cancelled_with_their_parent_but_not_the_other_way_round() {
 }
 
 #[test]
-fn a_child_is_reached_though_nobody_holds_what_is_between() {
+fn a_grandchild_is_reached_though_the_tokens_between_were_dropped() {
     let root = CancelToken::new();
     let leaf = root.child().child().child();
     root.cancel();
@@ -92,7 +92,7 @@ fn a_child_is_reached_though_nobody_holds_what_is_between() {
 }
 
 #[test]
-fn a_child_that_nobody_holds_leaves_nothing_behind_in_its_parent() {
+fn a_dropped_child_leaves_nothing_behind_in_its_parent() {
     let root = CancelToken::new();
     for _ in 0..1000 {
         drop(root.child());
@@ -123,7 +123,7 @@ fn a_chain_of_a_hundred_thousand_is_cancelled_and_dropped_without_using_up_the_s
 }
 
 #[test]
-fn a_wait_that_is_dropped_is_not_woken_and_one_that_moved_wakes_its_last_poller() {
+fn a_dropped_wait_is_not_woken_and_a_moved_wait_wakes_its_last_poller() {
     let token = CancelToken::new();
     let [dropped, first, second] = [(); 3].map(|()| OnWake::new(|| {}));
     let mut wait = Box::pin(token.cancelled());
@@ -262,7 +262,7 @@ async fn rounds_before_another_turn(mut again: impl AsyncFnMut()) -> usize {
 }
 
 #[test]
-fn loops_that_ask_for_a_request_that_was_made_let_others_have_their_turns() {
+fn loops_that_ask_for_a_request_that_was_made_let_other_tasks_run() {
     run(async {
         let token = CancelToken::new();
         token.cancel();

@@ -23,7 +23,7 @@ use crate::common::random::seeded;
 use crate::common::watchdog::{Watchdog, run};
 
 #[test]
-fn values_arrive_in_order_and_a_full_channel_makes_senders_wait_in_turn() {
+fn values_arrive_in_order_and_a_full_channel_makes_senders_wait_in_order() {
     let (sender, mut receiver) = remote::channel(1);
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     now(sender.send(1)).unwrap();

@@ -60,7 +60,7 @@ fn a_closure_begins_whether_or_not_it_is_awaited() {
 }
 
 #[test]
-fn a_panic_of_a_closure_reaches_whoever_joins_it_and_the_thread_goes_on() {
+fn a_panic_of_a_closure_reaches_its_joiner_and_the_thread_goes_on() {
     run(async {
         let pool = ThreadPool::new(1, LONG);
         let panicked = pool.spawn(|| panic!("of a closure"));
@@ -75,7 +75,7 @@ fn a_panic_of_a_closure_reaches_whoever_joins_it_and_the_thread_goes_on() {
 }
 
 #[test]
-fn a_dropped_handle_detaches_its_closure_also_one_that_has_not_begun() {
+fn a_dropped_handle_detaches_its_closure_also_before_it_has_begun() {
     let drops = Drops::default();
     run(async {
         let pool = ThreadPool::new(1, LONG);
@@ -102,7 +102,7 @@ fn a_dropped_handle_detaches_its_closure_also_one_that_has_not_begun() {
 }
 
 #[test]
-fn what_a_detached_closure_or_its_output_panics_with_is_heard_of() {
+fn panics_of_a_detached_closure_or_its_output_are_reported() {
     let (incidents, drops) = (Incidents::default(), Drops::default());
     block_on(&incidents.runtime(), async {
         drop(to_thread(|| panic!("nobody joins this")));
@@ -218,7 +218,7 @@ fn a_handle_may_move_to_another_task_and_is_woken_there() {
 }
 
 #[test]
-fn the_end_of_the_runtime_waits_for_no_closure_and_its_end_harms_nobody() {
+fn a_runtimes_end_waits_for_no_closure_and_a_later_end_of_one_does_no_harm() {
     let drops = Drops::default();
     let (go, closure) = blocked();
     let start = Instant::now();
@@ -254,7 +254,7 @@ fn a_handle_that_is_forgotten_or_outlives_its_runtime_does_no_harm() {
 }
 
 #[test]
-fn a_waker_that_panics_on_the_closures_thread_is_heard_of() {
+fn a_waker_that_panics_on_the_closures_thread_is_reported() {
     struct Bad;
     impl Wake for Bad {
         fn wake(self: Arc<Self>) {
@@ -276,7 +276,7 @@ fn a_waker_that_panics_on_the_closures_thread_is_heard_of() {
 }
 
 #[test]
-fn outside_of_a_runtime_and_with_no_threads_it_panics() {
+fn to_thread_without_a_runtime_and_a_pool_without_threads_panic() {
     assert!(panic_of(|| to_thread(|| {})).contains("no runtime"));
     assert!(panic_of(|| ThreadPool::new(0, LONG)).contains("without threads"));
 }

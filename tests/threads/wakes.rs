@@ -395,7 +395,7 @@ fn an_operation_wakes_the_task_that_awaited_it_last() {
 }
 
 #[test]
-fn a_waker_that_is_dropped_by_the_destructor_of_its_own_task() {
+fn a_waker_may_be_dropped_by_the_destructor_of_its_own_task() {
     let drops = Drops::default();
     run(async {
         let (guard, held) = (drops.guard(), Rc::new(Cell::new(None::<Waker>)));
@@ -414,7 +414,7 @@ fn a_waker_that_is_dropped_by_the_destructor_of_its_own_task() {
 /// The first wait arms the poll that reports the bell. If the submission queue is full just then, that
 /// takes an enter, which may bring all that there is to wait for: then the loop must not sleep.
 #[test]
-fn a_loop_that_enters_to_arm_its_bell_does_not_sleep_over_what_that_brings() {
+fn a_loop_that_enters_to_arm_its_bell_does_not_sleep_over_the_completions_of_that_enter() {
     const ENTRIES: u32 = 4;
     let runtime = Runtime::builder().sq_entries(ENTRIES).build().unwrap();
     let (near, _far): (Vec<_>, Vec<_>) = (0..ENTRIES).map(|_| connection()).unzip();

@@ -33,7 +33,7 @@ fn an_interval_ticks_on_its_grid() {
 }
 
 #[test]
-fn an_interval_skips_the_ticks_that_nobody_waited_for() {
+fn an_interval_skips_missed_ticks() {
     run(async {
         let mut interval = interval(10 * MS);
         let first = interval.tick().await;

@@ -53,7 +53,7 @@ fn hours_take_a_moment_and_deadlines_come_in_order() {
 }
 
 #[test]
-fn it_does_not_move_by_itself() {
+fn a_paused_clock_does_not_move_by_itself() {
     paused(async || {
         let before = now();
         thread::sleep(Duration::from_millis(5));
@@ -67,7 +67,7 @@ fn it_does_not_move_by_itself() {
 }
 
 #[test]
-fn everything_of_time_goes_by_it() {
+fn everything_in_time_follows_the_paused_clock() {
     paused(async || {
         assert!(timeout(HOUR, std::future::pending::<()>()).await.is_err());
         assert!(timeout(HOUR, sleep(HOUR / 2)).await.is_ok());
@@ -103,12 +103,12 @@ fn a_move_by_hand_ends_every_sleep_whose_deadline_has_come_and_no_other() {
 
 #[test]
 #[should_panic(expected = "only a paused clock can be moved")]
-fn one_that_goes_cannot_be_moved() {
+fn a_running_clock_cannot_be_advanced() {
     run(advance(HOUR));
 }
 
 #[test]
-fn it_can_be_paused_and_go_on_and_never_goes_back() {
+fn a_clock_can_be_paused_and_resumed_and_never_goes_back() {
     run(async {
         let before = now();
         pause();
@@ -129,7 +129,7 @@ fn it_can_be_paused_and_go_on_and_never_goes_back() {
 
 /// Also if it has not jumped meanwhile: then it is behind the system's clock from there on.
 #[test]
-fn it_goes_on_from_where_it_stood() {
+fn a_resumed_clock_continues_from_where_it_was_paused() {
     run(async {
         pause();
         let stood = now();
@@ -186,7 +186,7 @@ fn hours_pass_also_in_hundreds_of_years() {
 }
 
 #[test]
-fn it_can_be_moved_as_far_and_as_often_as_one_likes() {
+fn a_paused_clock_can_be_advanced_by_any_time_and_any_number_of_times() {
     paused(async || {
         for _ in 0..12 {
             let before = now();
@@ -204,7 +204,7 @@ fn it_can_be_moved_as_far_and_as_often_as_one_likes() {
 /// Another thread wakes this one, of which the clock does not know. A limit that is none, and a sleep
 /// that stands for "never", must not be over meanwhile.
 #[test]
-fn it_does_not_jump_to_a_deadline_that_stands_for_never() {
+fn a_paused_clock_does_not_jump_to_a_deadline_that_means_never() {
     paused(async || {
         let before = now();
         let (sender, receiver) = oneshot::channel();
@@ -259,7 +259,7 @@ fn a_closure_on_a_thread_is_waited_for() {
 
 /// A signal ends a wait in the kernel before its time.
 #[test]
-fn a_signal_does_not_make_it_jump_over_a_closure() {
+fn a_signal_does_not_make_a_paused_clock_jump_over_a_closure() {
     extern "C" fn nothing(_signal: libc::c_int) {}
     // SAFETY: the handler does nothing.
     unsafe { libc::signal(libc::SIGUSR1, nothing as *const () as libc::sighandler_t) };

@@ -28,7 +28,7 @@ async fn endless(guard: Guard) {
 // Waiting for something
 
 #[test]
-fn without_a_limit_it_waits_for_the_end() {
+fn wait_for_without_a_limit_waits_for_the_end() {
     run(async {
         assert_eq!(wait_for(async { 5 }, None).await, Ok(5));
         let slow = async {
@@ -45,7 +45,7 @@ fn a_future_that_is_ready_at_once_needs_no_time() {
 }
 
 #[test]
-fn when_the_time_is_up_the_future_is_dropped_at_once_and_a_task_by_value_cancelled() {
+fn at_its_deadline_a_future_is_dropped_at_once_and_a_task_by_value_cancelled() {
     let drops = Drops::default();
     run(async {
         let start = Instant::now();
@@ -79,7 +79,7 @@ fn a_body_in_time_gives_its_output_with_or_without_a_deadline() {
 }
 
 #[test]
-fn when_the_time_is_up_the_body_is_dropped() {
+fn at_its_deadline_a_scopes_body_is_dropped() {
     let drops = Drops::default();
     run(async {
         let start = Instant::now();
@@ -146,7 +146,7 @@ fn the_deadline_can_be_moved_closer_and_into_the_past() {
 }
 
 #[test]
-fn of_nested_scopes_the_first_to_be_up_ends_its_body_only() {
+fn the_first_of_nested_scopes_to_elapse_ends_only_its_body() {
     let drops = Drops::default();
     run(async {
         let inner_first = timeout_scope(after(LONG), async |_| {
@@ -245,7 +245,7 @@ fn a_scope_that_is_forgotten_does_no_harm() {
 }
 
 #[test]
-fn nothing_happens_before_the_first_poll() {
+fn a_timeout_scope_does_nothing_before_its_first_poll() {
     let begun = Cell::new(false);
     drop(timeout_scope(None, async |_| begun.set(true)));
     assert!(!begun.get());

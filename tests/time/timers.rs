@@ -100,7 +100,7 @@ fn sleeps_end_in_the_order_of_their_deadlines() {
 }
 
 #[test]
-fn a_sleep_of_no_duration_gives_every_ready_task_its_turn() {
+fn a_sleep_of_no_duration_lets_every_ready_task_run() {
     run(async {
         let others = [(); 100].map(|()| spawn(async {}));
         sleep(Duration::ZERO).await;
@@ -326,7 +326,7 @@ fn a_future_that_is_ready_when_the_time_is_up_counts_as_in_time() {
 
 /// As if it were cancelled on the spot: it cannot go on for as long as it only yields.
 #[test]
-fn without_any_time_a_future_is_over_where_it_first_waits() {
+fn a_timeout_of_zero_ends_a_future_where_it_first_waits() {
     run(async {
         let passed = Instant::now();
         let polls = Cell::new(0);
@@ -420,7 +420,7 @@ fn a_limit_ends_a_future_that_uses_up_its_budget_again_and_again() {
 }
 
 #[test]
-fn of_nested_timeouts_the_nearest_deadline_counts() {
+fn the_nearest_deadline_of_nested_timeouts_counts() {
     run(async {
         let outer = timeout(MS, timeout(HOUR, pending::<()>()));
         assert_eq!(outer.await, Err(Elapsed));
