@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::bounded::bounded;
 use super::patience::limit;
 
 /// Held by every test of a file that counts, since the tests of a file share a process.
@@ -11,6 +12,12 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     // A test that failed says nothing about the next one.
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a test that counts: beside no other one, and bounded in time.
+pub(crate) fn counting<T>(test: impl FnOnce() -> T) -> T {
+    let _alone = alone();
+    bounded(test)
 }
 
 /// How many descriptors are open.

@@ -17,8 +17,7 @@ use annulus::net::{ListenOptions, TcpListener, TcpStream};
 use annulus::time::timeout;
 use annulus::{Builder, Runtime, spawn};
 
-use crate::common::bounded::bounded;
-use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::descriptors::{assert_back_to, counting, open};
 use crate::common::net::full_listener;
 use crate::common::poll::{once, times, until, yield_times};
 use crate::common::random::seeded;
@@ -44,8 +43,7 @@ fn serves_every_client(builder: Builder) {
     const DROPS: usize = 10_000;
     const CLIENTS: usize = 2;
     const CONNECTIONS: usize = 500;
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let before = open();
         let mut random = seeded();
         let Some(runtime) = build_or_skip(builder.max_polls_per_turn(4)) else { return };
@@ -147,8 +145,7 @@ fn a_listener_dropped_with_accepted_connections_closes_them() {
 
 #[test]
 fn a_closed_listener_returns_the_connections_that_were_not_accepted() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let before = open();
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -235,8 +232,7 @@ fn a_flood_on_a_busy_loop_takes_no_more_descriptors_than_configured() {
 
 #[test]
 fn a_closed_listeners_port_can_be_bound_at_once() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         annulus::run(async {
             // Without this option the kernel is strict: any other user of the port refuses it.
             let options = ListenOptions::new().reuse_addr(false);

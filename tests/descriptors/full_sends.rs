@@ -123,24 +123,35 @@ async fn assert_received(mut peer: Peer) {
     reader.join().unwrap();
 }
 
+/// For each way to send, a connection whose sends find a full buffer. No kernel worker is left.
+async fn full_connections(cause: Cause) -> Vec<(Way, TcpStream, Peer)> {
+    until(|| kernel_workers() == 0).await;
+    let mut connections = Vec::new();
+    for way in WRITES {
+        let (mut stream, peer) = connected();
+        cause.befall(&mut stream, &peer).await;
+        connections.push((way, stream, peer));
+    }
+    connections
+}
+
+/// Waits until `stalls` sends have waited for room, and asserts that none was given to a kernel worker.
+async fn assert_no_worker(stalls: u64, cause: Cause) {
+    until(|| metrics().send_stalls >= stalls || kernel_workers() > 0).await;
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(kernel_workers(), 0, "{cause:?}");
+}
+
 #[test]
 fn a_full_send_to_a_half_closed_peer_costs_no_kernel_worker_and_goes_on_when_it_reads() {
     let _alone = alone();
     for cause in CAUSES {
         run(async {
-            // Those of tests before take a moment to end.
-            until(|| kernel_workers() == 0).await;
-            let mut sends = Vec::new();
-            for way in WRITES {
-                let (mut stream, peer) = connected();
-                cause.befall(&mut stream, &peer).await;
-                let sending = spawn(async move { (way.send(&mut stream).await, stream) });
-                sends.push((way, sending, peer));
-            }
-            // Each waits, and had its time to be given to a worker.
-            until(|| metrics().send_stalls >= WRITES.len() as u64 || kernel_workers() > 0).await;
-            sleep(Duration::from_millis(50)).await;
-            assert_eq!(kernel_workers(), 0, "{cause:?}");
+            let sends = full_connections(cause).await.into_iter().map(|(way, mut stream, peer)| {
+                (way, spawn(async move { (way.send(&mut stream).await, stream) }), peer)
+            });
+            let sends: Vec<_> = sends.collect();
+            assert_no_worker(WRITES.len() as u64, cause).await;
             for (way, sending, peer) in sends {
                 assert_received(peer).await;
                 let (outcome, _stream) = sending.await.unwrap();
@@ -156,30 +167,23 @@ fn a_send_that_finds_no_room_at_all_costs_no_kernel_worker() {
     let _alone = alone();
     for cause in CAUSES {
         run(async {
-            until(|| kernel_workers() == 0).await;
-            let mut sends = Vec::new();
-            for way in WRITES {
-                let (mut stream, peer) = connected();
-                cause.befall(&mut stream, &peer).await;
-                // What is on its way to the peer makes room once more.
+            let mut connections = full_connections(cause).await;
+            for (_, stream, _) in &mut connections {
+                // Bytes that are on their way to the peer make room once more.
                 for _ in 0..5 {
-                    drop_a_full_send(Way::All, &mut stream).await;
+                    drop_a_full_send(Way::All, stream).await;
                     sleep(Duration::from_millis(1)).await;
                 }
-                sends.push((way, stream, peer));
             }
             let before = metrics().send_stalls;
             // Behind this entry, sends are entries, too, and no calls.
             let (mut other, _far) = connected();
             assert!(times(1, other.read(vec![0])).await.is_none());
-            let sends = sends.into_iter().map(|(way, mut stream, peer)| {
+            let sends = connections.into_iter().map(|(way, mut stream, peer)| {
                 (spawn(async move { way.send(&mut stream).await }), peer)
             });
             let sends: Vec<_> = sends.collect();
-            let all = before + WRITES.len() as u64;
-            until(|| metrics().send_stalls >= all || kernel_workers() > 0).await;
-            sleep(Duration::from_millis(50)).await;
-            assert_eq!(kernel_workers(), 0, "{cause:?}");
+            assert_no_worker(before + WRITES.len() as u64, cause).await;
             for (sending, _peer) in sends {
                 sending.cancel();
             }

@@ -23,7 +23,7 @@ use annulus::{Runtime, metrics, raw_os_error, spawn, yield_now};
 
 use crate::common::bounded::bounded;
 use crate::common::child;
-use crate::common::descriptors::{alone, assert_back_to, open};
+use crate::common::descriptors::{alone, assert_back_to, counting, open};
 use crate::common::drops::{Drops, OnDrop};
 use crate::common::incidents::Incidents;
 use crate::common::memory::Pool;
@@ -63,8 +63,7 @@ const IN_KERNEL: u64 = 7;
 
 #[test]
 fn a_runtime_dropped_with_everything_in_flight_leaves_nothing() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let incidents = Incidents::default();
@@ -90,8 +89,7 @@ fn a_runtime_dropped_with_everything_in_flight_leaves_nothing() {
 
 #[test]
 fn a_runtime_dropped_as_soon_as_everything_was_submitted_leaves_nothing() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let incidents = Incidents::default();
@@ -114,8 +112,7 @@ fn a_runtime_dropped_as_soon_as_everything_was_submitted_leaves_nothing() {
 /// What is not sent yet is sent by the kernel afterwards.
 #[test]
 fn a_runtime_that_is_dropped_does_not_linger() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let runtime = Runtime::new().unwrap();
         let far = runtime.block_on(async {
             let (mut stream, far) = connected();
@@ -133,8 +130,7 @@ fn a_runtime_that_is_dropped_does_not_linger() {
 
 #[test]
 fn any_teardown_limit_will_do() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let runtime = Runtime::builder().teardown_timeout(Duration::MAX).build().unwrap();
@@ -149,8 +145,7 @@ fn any_teardown_limit_will_do() {
 /// It moves to the runtime that polls it next.
 #[test]
 fn a_sleep_that_outlives_its_runtime_ends_all_the_same() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let first = Runtime::new().unwrap();
         let mut sleep = Box::pin(sleep(Duration::from_millis(10)));
         assert!(first.block_on(times(1, sleep.as_mut())).is_none());
@@ -161,8 +156,7 @@ fn a_sleep_that_outlives_its_runtime_ends_all_the_same() {
 
 #[test]
 fn handles_that_outlive_the_runtime_say_cancelled() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let runtime = Runtime::new().unwrap();
@@ -184,8 +178,7 @@ fn handles_that_outlive_the_runtime_say_cancelled() {
 
 #[test]
 fn a_destructor_that_runs_in_the_teardown_can_spawn_and_join_and_use_the_net() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let before = open();
         let incidents = Incidents::default();
         let runtime = incidents.runtime();
@@ -238,8 +231,7 @@ fn is_cancelled<T>(handle: JoinHandle<T>) -> bool {
 
 #[test]
 fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let before = open();
         let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         let (mut stream, mut far, mut listener) = runtime.block_on(async {
@@ -298,8 +290,7 @@ fn a_read_that_outlives_the_runtime_ends() {
 
 #[test]
 fn a_panic_in_block_on_leaves_a_runtime_that_works_and_tears_down() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let incidents = Incidents::default();
@@ -325,8 +316,7 @@ fn a_panic_in_block_on_leaves_a_runtime_that_works_and_tears_down() {
 
 #[test]
 fn a_runtime_can_be_dropped_inside_another() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (full, _filled) = full_listener();
         let full = full.local_addr().unwrap();
         let before = open();
@@ -351,8 +341,7 @@ fn a_runtime_can_be_dropped_inside_another() {
 /// Leaked, a runtime goes on existing: also what its operations point to, also after its thread.
 #[test]
 fn a_leaked_runtime_leaves_freed_memory_alone() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         thread::spawn(|| {
             let pool = Pool::new(16);
             let (near, mut far) = pair();
@@ -376,8 +365,7 @@ fn a_leaked_runtime_leaves_freed_memory_alone() {
 
 #[test]
 fn wakers_that_outlive_the_runtime_do_no_harm_on_any_thread() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let before = open();
         for _ in 0..200 {
             let drops = Drops::default();
@@ -485,8 +473,7 @@ fn an_idle_runtime_without_patience_leaks_nothing_and_reports_nothing() {
 /// The kernel cancels it both ways.
 #[test]
 fn a_limited_connect_that_its_runtimes_end_has_cut_does_not_say_that_it_timed_out() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let (listener, _filler) = full_listener();
         let address = listener.local_addr().unwrap();
         let runtime = Runtime::new().unwrap();
