@@ -32,7 +32,8 @@ struct Trials {
 }
 
 impl Trials {
-    /// Does `operation`, which is always ready at once, in a loop, beside a task that always yields.
+    /// Does `operation`, which is always ready at once, in a loop, beside a task that always
+    /// yields.
     async fn ready<T>(&mut self, name: &'static str, mut operation: impl AsyncFnMut() -> T) {
         let (turns, done) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(false)));
         let its = (Rc::clone(&turns), Rc::clone(&done));

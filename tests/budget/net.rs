@@ -1,5 +1,5 @@
-//! Of `annulus::net`: the transfers of a stream. They take from the budget whether they do something or
-//! nothing.
+//! Of `annulus::net`: the transfers of a stream. They take from the budget whether they do
+//! something or nothing.
 
 use std::fs::File;
 use std::io::Write;

@@ -57,7 +57,8 @@ fn a_foreign_loop_inside_of_a_task_comes_to_its_end() {
     });
 }
 
-// Each of many futures that are polled together asks once, and is refused once the budget is used up.
+// Each of many futures that are polled together asks once, and is refused once the budget is used
+// up.
 #[test]
 fn many_futures_of_one_task_take_little_more_than_its_budget() {
     const FUTURES: usize = 10_000;

@@ -17,7 +17,8 @@ macro_rules! this_test {
     }};
 }
 
-/// The test around a function, by the names of the modules and the test: the harness's own name for it.
+/// The test around a function, by the names of the modules and the test: the harness's own name for
+/// it.
 pub(crate) fn test_around<F: Fn()>(here: F) -> &'static str {
     let path = type_name_of_val(&here);
     let (_binary, path) = path.split_once("::").expect("a function is in a crate");
@@ -53,8 +54,8 @@ pub(crate) fn command(name: &str, role: &str) -> Command {
     command
 }
 
-/// Has what a command starts do at ctrl-c what it does by itself, also where these tests were started with
-/// ctrl-c ignored, as a shell does in the background.
+/// Has what a command starts do at ctrl-c what it does by itself, also where these tests were
+/// started with ctrl-c ignored, as a shell does in the background.
 pub(crate) fn heeds_ctrl_c(command: &mut Command) {
     // SAFETY: between fork and exec it calls nothing but `signal`, which may be called there.
     unsafe {

@@ -1,4 +1,5 @@
-//! A deterministic executor of one thread, without a kernel or a runtime; and futures polled by hand.
+//! A deterministic executor of one thread, without a kernel or a runtime; and futures polled by
+//! hand.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -6,15 +6,14 @@
 //! | guard | canary ... | buffer | guard | canary ... | buffer | guard | ...
 //! ```
 //!
-//! A buffer ends where its cell does, so an access behind it meets the guard page, and the operation
-//! fails with `EFAULT`; an access before it changes the canary.
+//! A buffer ends where its cell does, so an access behind it meets the guard page, and the
+//! operation fails with `EFAULT`; an access before it changes the canary.
 //!
-//! A freed cell stays mapped, readable *and writable*, and is filled with one poison byte. It must be
-//! writable: the kernel's accesses to memory that it may not write fail without a trace (the late
-//! operation has nobody to report its `EFAULT` to), while a write that succeeds is seen in the
-//! poison. A late *read* is seen by the peer, which receives poison: so tests that write use other
-//! bytes only. Cells are used again the longest freed first, and checked then and in
-//! [`Pool::verify`].
+//! A freed cell stays mapped, readable *and writable*, and is filled with one poison byte. It must
+//! be writable: the kernel's accesses to memory that it may not write fail without a trace (no task
+//! awaits the late operation's `EFAULT`), while a write that succeeds is seen in the poison. A late
+//! *read* is seen by the peer, which receives poison: so tests that write use other bytes only.
+//! Cells are used again the longest freed first, and checked then and in [`Pool::verify`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +25,7 @@ use annulus::buf::{IoBuf, IoBufMut};
 
 /// What freed memory is filled with. No payload has this byte.
 pub(crate) const POISON: u8 = 0xdb;
-/// What stands before a buffer in its cell.
+/// What fills a cell before its buffer.
 const CANARY: u8 = 0xca;
 
 const PAGE: usize = 4096;
@@ -59,7 +58,7 @@ impl Pool {
         for cell in 0..cells {
             let start = pool.start(cell);
             let access = libc::PROT_READ | libc::PROT_WRITE;
-            // SAFETY: the pages are this mapping's own, and nobody uses them yet.
+            // SAFETY: the pages are this mapping's own, and not in use yet.
             let result = unsafe { libc::mprotect(start.cast(), LARGEST, access) };
             assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
             // SAFETY: as above; the cell is writable now.
@@ -74,7 +73,7 @@ impl Pool {
         let cell = self.freed.borrow_mut().pop_front().expect("the pool is large enough");
         self.check_poison(cell);
         self.taken.set(self.taken.get() + 1);
-        // SAFETY: the cell is free, so it is nobody else's.
+        // SAFETY: the cell is free, so no buffer is in it.
         unsafe { self.start(cell).write_bytes(CANARY, LARGEST) };
         GuardedBuffer { pool: Rc::clone(self), cell, capacity, initialised: 0 }
     }
@@ -150,7 +149,7 @@ pub(crate) struct GuardedBuffer {
 
 impl GuardedBuffer {
     fn start(&self) -> *mut u8 {
-        // SAFETY: the buffer stands at the end of its cell.
+        // SAFETY: the buffer is at the end of its cell.
         unsafe { self.pool.start(self.cell).add(LARGEST - self.capacity) }
     }
 }
@@ -167,7 +166,7 @@ impl Drop for GuardedBuffer {
     }
 }
 
-// SAFETY: the bytes stand in the mapping and do not move with the buffer, and the first
+// SAFETY: the bytes are in the mapping and do not move with the buffer, and the first
 // `initialised` have been written.
 unsafe impl IoBuf for GuardedBuffer {
     fn stable_ptr(&self) -> *const u8 {

@@ -1,4 +1,4 @@
-//! Connections that receive by themselves.
+//! Connections with a multishot receive in flight.
 
 use std::io::Write;
 use std::net::TcpStream as Peer;
@@ -9,7 +9,7 @@ use annulus::net::TcpStream;
 use super::net::connected;
 use super::poll::{once, until};
 
-/// A connection that receives by itself.
+/// A connection with a multishot receive in flight.
 pub(crate) async fn flowing() -> (TcpStream, Peer) {
     let (mut stream, mut peer) = connected();
     let before = metrics().multishot_receives;

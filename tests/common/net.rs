@@ -7,7 +7,7 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (far, _) = listener.accept().unwrap();
-    // Whoever writes many small pieces means each to arrive.
+    // Tests that write many small pieces mean each to arrive.
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     (near, far)
@@ -36,7 +36,7 @@ pub(crate) fn reset(stream: TcpStream) {
     stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
 
-/// A listener whose backlog is full, and what fills it: whoever connects waits.
+/// A listener whose backlog is full, and what fills it: further clients wait.
 pub(crate) fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();

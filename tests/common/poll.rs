@@ -10,8 +10,8 @@ pub(crate) async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F:
 }
 
 /// Polls a future `polls` times, with the other tasks between, and drops it right after the last.
-/// `None` if it has not ended. Where [`max_polls_per_turn`](annulus::Builder::max_polls_per_turn) is one and the
-/// calling task is alone, the kernel has its turn between, too.
+/// `None` if it has not ended. Where [`max_polls_per_turn`](annulus::Builder::max_polls_per_turn)
+/// is one and the calling task is alone, the loop enters the kernel between two polls.
 pub(crate) async fn times<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for poll in 0..polls {

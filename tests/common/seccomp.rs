@@ -1,6 +1,6 @@
 //! Kernels that refuse io_uring or lack parts of it, simulated for one thread.
 //!
-//! A seccomp filter stands between the thread and the kernel. It answers a system call with an error
+//! A seccomp filter sits between the thread and the kernel. It answers a system call with an error
 //! by itself, or, where it would have to look at memory, asks a supervisor on another thread.
 
 use std::io;
@@ -222,7 +222,7 @@ enum Verdict {
 
 fn decide(call: &seccomp_data, lacking: Lacking) -> Verdict {
     if c_long::from(call.nr) == libc::SYS_io_uring_setup {
-        // SAFETY: the supervised thread stands in the call, whose second argument is a set of
+        // SAFETY: the supervised thread waits in the call, whose second argument is a set of
         // parameters. The flags are its third word.
         let flags = unsafe { (call.args[1] as *const u32).add(2).read() };
         return match flags & lacking.flags {

@@ -45,7 +45,8 @@ pub(crate) fn lacks_ipv6() -> bool {
     is_missing
 }
 
-/// Whether the kernel lacks one of these facilities, by their names in [`probe`]; reports a skip if so.
+/// Whether the kernel lacks one of these facilities, by their names in [`probe`]; reports a skip if
+/// so.
 #[track_caller]
 pub(crate) fn lacks(names: &[&str]) -> bool {
     let probe = probe().expect("io_uring works here");

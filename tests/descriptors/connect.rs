@@ -12,7 +12,7 @@ use crate::common::net::full_listener;
 use crate::common::patience::patient;
 use crate::common::watchdog::run;
 
-/// An address where nobody listens.
+/// An address on which no socket listens.
 fn refusing() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()

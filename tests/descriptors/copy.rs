@@ -69,7 +69,7 @@ fn a_copy_passes_on_all_and_says_how_much() {
 fn a_copy_between_buffered_streams_that_is_dropped_goes_on_without_a_loss() {
     let _alone = descriptors::alone();
     let mut random = seeded();
-    // One poll a turn, so that the kernel has its turn between two polls.
+    // One poll a turn, so that the loop enters the kernel between two polls.
     let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
     block_on(&runtime, async {
         let (from, sender) = connected();

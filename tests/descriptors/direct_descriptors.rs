@@ -1,5 +1,5 @@
-//! Sockets in the ring's table instead of the process's: they work as any other, their places are given
-//! back, and when there are no places there are ordinary descriptors.
+//! Direct descriptors: sockets in the ring's file table work as any others, their file slots are
+//! freed, and a full table means ordinary descriptors.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as PeerListener, TcpStream as Peer};
@@ -140,7 +140,7 @@ fn a_dropped_stream_is_closed_and_its_file_slot_used_again() {
         let before = open();
         for round in 0..60 {
             let (mut stream, mut peer) = accepted().await;
-            // Receiving by itself, or past the ring, or with a descriptor of the process beside its place.
+            // By multishot, by inline calls, or with an ordinary descriptor beside its file slot.
             for _ in 0..round % 5 {
                 let message = vec![1; if round % 2 == 0 { 10 } else { 40_000 }];
                 peer.write_all(&message).unwrap();
@@ -235,8 +235,8 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
             thread::sleep(Duration::from_millis(20));
             let before = metrics().direct_descriptors;
             drop(listener.accept().await.unwrap());
-            // More stand behind the first, so several accepts are under way; unless the others' handshakes
-            // were still not over.
+            // More wait behind the first, so several accepts are in flight; unless the others'
+            // handshakes were still not over.
             let several = metrics().direct_descriptors > before + 2;
             for _ in 0..20 {
                 yield_now().await;
@@ -368,8 +368,8 @@ fn more_file_slots_than_files_are_refused_with_one_line() {
     }
 }
 
-/// Without a descriptor for calls, all is done by entries: a process out of descriptors still serves those
-/// connections that it has, small messages and large ones.
+/// Without a descriptor for calls, all is done by entries: a process out of descriptors still
+/// serves those connections that it has, small messages and large ones.
 #[test]
 fn a_process_out_of_descriptors_transfers_through_the_ring() {
     if role().is_none() {

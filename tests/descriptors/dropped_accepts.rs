@@ -1,9 +1,9 @@
 //! Promise 3: accepts that are dropped lose no connection, and they, as connects do, leak no
 //! descriptor.
 //!
-//! The race: a connection arrives, and the kernel has made a descriptor for it, when the accept that
-//! waits for it is dropped. The descriptor must go to the next accept, or be closed if the listener
-//! goes.
+//! The race: a connection arrives, and the kernel has made a descriptor for it, when the accept
+//! that waits for it is dropped. The descriptor must go to the next accept, or be closed if the
+//! listener goes.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -33,7 +33,7 @@ fn ten_thousand_dropped_accepts_with_direct_descriptors_serve_every_client() {
     serves_every_client(Runtime::builder().direct_descriptors(1000));
 }
 
-/// Some connections stand in the ring's table, and others do not.
+/// Some connections have direct descriptors, and others do not.
 #[test]
 fn ten_thousand_dropped_accepts_with_few_direct_descriptors_serve_every_client() {
     serves_every_client(Runtime::builder().direct_descriptors(2));
@@ -100,8 +100,7 @@ async fn echo_a_byte(mut stream: TcpStream) {
 
 #[test]
 fn connections_that_arrived_for_a_dropped_accept_are_the_next_ones_in_order() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -123,8 +122,7 @@ fn connections_that_arrived_for_a_dropped_accept_are_the_next_ones_in_order() {
 
 #[test]
 fn a_listener_dropped_with_accepted_connections_closes_them() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let before = open();
             let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,8 +173,7 @@ fn a_closed_listener_returns_the_connections_that_were_not_accepted() {
 fn a_flood_of_unaccepted_connections_takes_few_descriptors() {
     const CLIENTS: usize = 200;
     const AHEAD: usize = 8;
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let options = ListenOptions::new().max_pending(AHEAD);
             let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
@@ -191,7 +188,7 @@ fn a_flood_of_unaccepted_connections_takes_few_descriptors() {
             let taken = open() - before - CLIENTS;
             // The cancel that stops the accept may come a connection or two late.
             assert!((AHEAD..=AHEAD + 4).contains(&taken), "{taken} were taken ahead");
-            // The others wait in the backlog, and are there when someone accepts.
+            // The others wait in the backlog, and are there for the next accept.
             for peer in &peers {
                 let (_, from) = listener.accept().await.unwrap();
                 assert_eq!(from, peer.local_addr().unwrap());
@@ -205,8 +202,7 @@ fn a_flood_of_unaccepted_connections_takes_few_descriptors() {
 fn a_flood_on_a_busy_loop_takes_no_more_descriptors_than_configured() {
     const AHEAD: usize = 8;
     const BACKLOG: usize = 64;
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let backlog = BACKLOG as u32;
             let options = ListenOptions::new().max_pending(AHEAD).backlog(backlog);
@@ -253,8 +249,7 @@ fn a_closed_listeners_port_can_be_bound_at_once() {
 
 #[test]
 fn a_dropped_connect_closes_its_socket() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let (full, _filled) = full_listener();
             let (listener, before) = (TcpListener::from_std(full), open());

@@ -1,9 +1,10 @@
-//! Sends that find no room: they wait for it in this thread's loop, whatever the peer has done, and leave
-//! nothing behind when they are dropped.
+//! Sends that find no room: they wait for it in this thread's loop, whatever the peer has done, and
+//! leave nothing behind when they are dropped.
 //!
-//! After its peer's end, with urgent data unread, or after its own end of reading, a connection is "ready"
-//! to every poll of the kernel. A send that is left to wait in the kernel is then tried in vain and blocks a
-//! kernel worker, a thread for each such connection; and a loop that polls and tries takes a core.
+//! After its peer's end, with urgent data unread, or after its own end of reading, a connection is
+//! "ready" to every poll of the kernel. A send that is left to wait in the kernel is then tried in
+//! vain and blocks a kernel worker, a thread for each such connection; and a loop that polls and
+//! tries takes a core.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -112,7 +113,8 @@ fn read_all(mut peer: Peer) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// Reads what was sent. The connection is not closed before: with urgent data unread that resets it.
+/// Reads what was sent. The connection is not closed before: with urgent data unread that resets
+/// it.
 async fn assert_received(mut peer: Peer) {
     let reader = thread::spawn(move || {
         let mut all = vec![0; BYTES];
@@ -135,7 +137,8 @@ async fn full_connections(cause: Cause) -> Vec<(Way, TcpStream, Peer)> {
     connections
 }
 
-/// Waits until `stalls` sends have waited for room, and asserts that none was given to a kernel worker.
+/// Waits until `stalls` sends have waited for room, and asserts that none was given to a kernel
+/// worker.
 async fn assert_no_worker(stalls: u64, cause: Cause) {
     until(|| metrics().send_stalls >= stalls || kernel_workers() > 0).await;
     sleep(Duration::from_millis(50)).await;
@@ -276,8 +279,8 @@ async fn drop_a_full_send(way: Way, stream: &mut TcpStream) {
     .await;
 }
 
-/// A peer that reads nothing cannot keep what was given up: neither the descriptor nor, for a zero-copy
-/// send, until it takes the bytes.
+/// A peer that reads nothing cannot keep what was given up: neither the descriptor nor, for a
+/// zero-copy send, until it takes the bytes.
 #[test]
 fn a_dropped_full_send_lets_its_connection_be_closed_at_once() {
     let _alone = alone();
@@ -374,7 +377,7 @@ fn a_runtime_ends_over_sends_that_wait_for_room() {
     }
 }
 
-/// The wait may be over before anyone looks.
+/// The wait may be over before the first look.
 #[test]
 fn a_send_that_is_dropped_after_room_has_come_leaves_nothing() {
     let _alone = alone();

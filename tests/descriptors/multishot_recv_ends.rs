@@ -1,4 +1,5 @@
-//! Receives that go on by themselves, when their stream or their runtime is gone: nothing is left open.
+//! Multishot receives whose stream or runtime is gone: no descriptor and no connection is left
+//! open.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream as Peer;
@@ -15,16 +16,16 @@ use crate::common::net::connected;
 use crate::common::patience::patient;
 use crate::common::poll::until;
 
-/// In which the kernel has its turn whenever a task yields.
+/// A runtime that enters the kernel whenever a task yields.
 fn with_few_buffers() -> Runtime {
     let builder = Runtime::builder().max_polls_per_turn(1);
     builder.small_buffers(4, 64).large_buffers(1, 64).build().unwrap()
 }
 
-/// Drops a stream that has something unread, before or after the kernel has told of it, and has its peer
-/// find the end.
+/// Drops a stream that has something unread, before or after the kernel has told of it, and has its
+/// peer find the end.
 async fn drop_unread(round: u64, stream: TcpStream, mut peer: Peer) {
-    peer.write_all(b"nobody takes this").unwrap();
+    peer.write_all(b"never read").unwrap();
     if round % 2 == 0 {
         yield_now().await;
     }
@@ -55,8 +56,8 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
     descriptors::assert_back_to(before);
 }
 
-/// What had been received for a stream that is dropped comes back: else the next one finds no buffer. The
-/// one large buffer is lent out, so it does not step in.
+/// What had been received for a stream that is dropped comes back: else the next one finds no
+/// buffer. The one large buffer is lent out, so it does not step in.
 #[test]
 fn the_buffers_of_unread_messages_are_used_again() {
     let _alone = descriptors::alone();
@@ -76,8 +77,8 @@ fn the_buffers_of_unread_messages_are_used_again() {
     });
 }
 
-/// The kernel may still receive for a while: until then the number must not be another socket's, but the
-/// peer is told at once.
+/// The kernel may still receive for a while: until then the number must not be another socket's,
+/// but the peer is told at once.
 #[test]
 fn a_dropped_stream_tells_its_peer_at_once_and_keeps_its_descriptor_until_the_last_completion() {
     let _alone = descriptors::alone();

@@ -1,5 +1,5 @@
-//! Sending files: what is asked for arrives, between other writes, to slow peers and quick ones; and
-//! dropped in the middle it leaves nothing behind but a beginning.
+//! Sending files: what is asked for arrives, between other writes, to slow peers and quick ones;
+//! and dropped in the middle it leaves nothing behind but a beginning.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -35,7 +35,8 @@ fn file(bytes: usize) -> (File, Vec<u8>) {
     (file, contents)
 }
 
-/// Has the kernel forget what it has of the file in memory, if it can, so that it is read from the disk.
+/// Has the kernel forget what it has of the file in memory, if it can, so that it is read from the
+/// disk.
 fn forget(file: &File) {
     file.sync_all().unwrap();
     // SAFETY: the call takes no pointers.

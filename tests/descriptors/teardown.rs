@@ -272,8 +272,7 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
 
 #[test]
 fn a_read_that_outlives_the_runtime_ends() {
-    let _alone = alone();
-    bounded(|| {
+    counting(|| {
         let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         let (mut stream, _far) = runtime.block_on(async { connected() });
         let mut read = Box::pin(stream.read(Vec::with_capacity(64)));
@@ -402,12 +401,12 @@ fn wakers_that_outlive_the_runtime_do_no_harm_on_any_thread() {
             waking.join().unwrap();
             wakers.take().into_iter().for_each(Waker::wake);
         }
-        // The last waker of all has let go of what rings the runtime.
+        // The last waker has released the bell of the runtime.
         assert_back_to(before);
     });
 }
 
-/// The destructors of a thread's variables run in an order that nobody chooses.
+/// The destructors of a thread's variables run in an order that no program chooses.
 #[test]
 fn a_runtime_in_a_thread_local_variable_tears_down_with_its_thread() {
     let _alone = alone();

@@ -148,7 +148,7 @@ mod echo {
 
     #[test]
     fn an_address_of_another_machine_is_explained() {
-        // Reserved for documentation, so that it is nobody's.
+        // Reserved for documentation, so that no host has it.
         let line = complaint("echo", &run("echo", &["192.0.2.1:7000"]), 1);
         assert!(line.contains("give an address of this machine"), "{line}");
     }
@@ -501,7 +501,7 @@ mod chat {
             Self { program, address: listening_address(&line) }
         }
 
-        /// Lets somebody in, and takes note of the welcome.
+        /// Lets a guest in, and takes note of the welcome.
         fn enter(&self, name: &str) -> (Guest, String) {
             let stream = connect(self.address);
             let mut guest = Guest(BufReader::new(stream));

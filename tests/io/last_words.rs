@@ -1,4 +1,5 @@
-//! What has been written when the main task returns is sent before the runtime ends, within a bound.
+//! What has been written when the main task returns is sent before the runtime ends, within a
+//! bound.
 
 use std::fs::File;
 use std::future::pending;

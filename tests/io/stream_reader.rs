@@ -1,4 +1,5 @@
-//! Lines, records and exact numbers of bytes out of pieces of any size, whatever is dropped between.
+//! Lines, records and exact numbers of bytes out of pieces of any size, whatever is dropped
+//! between.
 //!
 //! Most of this needs no kernel: the bytes come from a source that follows a script. The cases are
 //! those of asyncio's streams.
@@ -457,8 +458,8 @@ fn a_reader_can_be_read_by_another_and_taken_apart() {
     assert_eq!(&*rest, b"nd more");
 }
 
-/// Random pieces, read in random ways, each of which is dropped at random polls and asked again: the
-/// outcomes are those of a reader that has the whole text before it.
+/// Random pieces, read in random ways, each of which is dropped at random polls and asked again:
+/// the outcomes are those of a reader that has the whole text before it.
 #[test]
 fn random_reads_of_random_pieces_agree_with_the_text() {
     let mut random = seeded();

@@ -1,5 +1,5 @@
-//! Writing through a queue: what was written goes out whole, once and in order, whatever is dropped,
-//! and the queue stays bounded.
+//! Writing through a queue: what was written goes out whole, once and in order, whatever is
+//! dropped, and the queue stays bounded.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -294,7 +294,7 @@ fn an_error_keeps_its_number_each_time() {
         let (stream, peer) = connected();
         let (_reader, mut writer) = stream.into_buffered();
         reset(peer);
-        until(|| writer.write_nowait("to nobody").is_err()).await;
+        until(|| writer.write_nowait("to a peer that is gone").is_err()).await;
         for _ in 0..2 {
             let error = writer.flush().await.unwrap_err();
             let code = annulus::raw_os_error(&error);
@@ -650,7 +650,7 @@ fn a_peer_that_is_gone_is_reported() {
         reset(peer);
         let mut failure = None;
         while failure.is_none() {
-            failure = writer.write("to nobody").await.err();
+            failure = writer.write("to a peer that is gone").await.err();
             yield_now().await;
         }
         let kind = failure.unwrap().kind();

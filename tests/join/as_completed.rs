@@ -91,7 +91,7 @@ fn the_stream_may_be_left_and_taken_up_again() {
             }
         }
         assert_eq!((completed.remaining(), completed.size_hint()), (2, (0, Some(2))));
-        // Woken while nobody polls the stream:
+        // Woken while no task polls the stream:
         sleep(Duration::from_millis(1)).await;
         let rest: Vec<_> = completed.collect().await;
         assert_eq!(rest, [(1, 2), (2, 3)]);

@@ -1,4 +1,5 @@
-//! `call_soon`, `call_later` and `call_at`: functions called by the loop, in order, unless cancelled.
+//! `call_soon`, `call_later` and `call_at`: functions called by the loop, in order, unless
+//! cancelled.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

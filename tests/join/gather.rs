@@ -22,7 +22,7 @@ use crate::common::drops::{Drops, Guard};
 use crate::common::panics::{message, panic_of};
 use crate::common::watchdog::run;
 
-/// Ends after `rounds` further polls, each of which is somebody's turn.
+/// Ends after `rounds` further polls.
 async fn after(rounds: usize) -> usize {
     for _ in 0..rounds {
         yield_now().await;

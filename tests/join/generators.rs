@@ -84,7 +84,7 @@ fn a_dropped_generator_drops_its_body_where_it_waits() {
         let mut numbers = generate(async |y| {
             let _guard = drops.guard();
             y.emit(1).await;
-            unreachable!("nobody asks for more");
+            unreachable!("no more items are asked for");
         });
         assert_eq!(numbers.next().await, Some(1));
         assert_eq!(drops.count(), 0);
@@ -232,7 +232,8 @@ fn a_panic_of_the_body_goes_through_and_ends_the_stream() {
     });
 }
 
-// The stream is borrowed while its body runs. So the body finds it borrowed, panics, and is dropped.
+// The stream is borrowed while its body runs. So the body finds it borrowed, panics, and is
+// dropped.
 #[test]
 fn a_body_that_polls_its_own_stream_panics_and_ends_the_stream() {
     type Shared = Rc<RefCell<Option<Generator<'static, u32>>>>;

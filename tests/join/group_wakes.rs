@@ -1,5 +1,5 @@
-//! Which of a group's children are polled, and when: wakers that call back while they are cloned, and
-//! wakes that come together with the first failure.
+//! Which of a group's children are polled, and when: wakers that call back while they are cloned,
+//! and wakes that come together with the first failure.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};

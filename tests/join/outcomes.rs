@@ -1,4 +1,5 @@
-//! A panic of a task is taken, looked at, or reported: also when many tasks are waited for together.
+//! A panic of a task is taken, looked at, or reported: also when many tasks are waited for
+//! together.
 
 use std::future::pending;
 use std::time::Duration;

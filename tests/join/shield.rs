@@ -1,4 +1,4 @@
-//! `shield`: work that goes on when whoever awaits it does not.
+//! `shield`: work that continues when the task that awaits it is gone.
 
 use std::future::pending;
 use std::time::Duration;
@@ -74,14 +74,14 @@ fn a_shielded_task_begins_without_being_awaited() {
 fn a_timeout_of_a_shield_cancels_nothing_and_it_can_be_awaited_again() {
     let drops = Drops::default();
     run(async {
-        let go = CancelToken::new();
-        let its = go.clone();
+        let start = CancelToken::new();
+        let its = start.clone();
         let mut shielded = shield(async move {
             its.cancelled().await;
             "done"
         });
         timeout(Duration::ZERO, &mut shielded).await.unwrap_err();
-        go.cancel();
+        start.cancel();
         assert_eq!(shielded.await.unwrap(), "done");
         let limit = Duration::from_millis(1);
         let mut shielded = shield(endless(drops.guard()));
@@ -125,10 +125,10 @@ fn a_shielded_gather_goes_on() {
 fn a_panic_after_the_shield_was_dropped_is_reported() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
-        drop(shield(async { panic!("nobody waits") }));
+        drop(shield(async { panic!("unawaited") }));
         yield_now().await;
     });
-    assert_eq!(incidents.take_messages(), ["task: nobody waits"]);
+    assert_eq!(incidents.take_messages(), ["task: unawaited"]);
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn a_child_that_was_spawned_but_not_begun_when_the_group_failed_is_never_polled(
     assert!(!polled.get());
 }
 
-// More than have their turn in one poll, so whenever the group is polled there are some that were
+// More than are polled at once, so whenever the group is polled there are some that were
 // woken and have yet to be polled.
 #[test]
 fn a_failure_ends_a_group_of_many_that_never_rest() {

@@ -213,12 +213,12 @@ fn a_forgotten_wait_does_no_harm() {
 fn a_panic_of_a_task_that_was_waited_for_and_not_taken_is_reported() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
-        let task: JoinHandle<()> = spawn(async { panic!("nobody takes this") });
+        let task: JoinHandle<()> = spawn(async { panic!("not taken") });
         let (done, _) = wait([task], AllCompleted, None).await;
         assert_eq!(incidents.count(), 0);
         drop(done);
     });
-    assert_eq!(incidents.take_messages(), ["task: nobody takes this"]);
+    assert_eq!(incidents.take_messages(), ["task: not taken"]);
 }
 
 #[test]

@@ -333,7 +333,7 @@ fn an_accepted_connection_is_one_allocation() {
     });
 }
 
-// It leaves its buffer and its bookkeeping until the kernel has let go of it.
+// It leaves its buffer and its bookkeeping until its last completion.
 #[test]
 fn a_dropped_read_is_a_few_allocations() {
     run(async {

@@ -25,8 +25,8 @@ fn count(size: usize, freed: usize) {
     HELD.set(HELD.get() + size as isize - freed as isize);
 }
 
-// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the counters
-// are initialised by constants and have no destructors.
+// SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the
+// counters are initialised by constants and have no destructors.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);

@@ -2,14 +2,15 @@
 //!
 //! The race: an operation is in the kernel, or on one of its workers, when its future is dropped,
 //! or the whole runtime is. The caller sees the future gone; the kernel may write to the buffer, or
-//! send from it, an instant later. So the buffer must live on until the operation's last completion.
+//! send from it, an instant later. So the buffer must live on until the operation's last
+//! completion.
 //!
 //! The buffers here come from a pool that sees late accesses; [`common::memory`] says how. Peers
 //! feed and drain the connections without pause, so that operations complete at all moments.
 //!
 //! Sockets do not go to the kernel's workers unless they are sent there, or the kernel has tried an
-//! operation 128 times in vain: then it gives it to a worker, which blocks in it. Here, a thief with
-//! a copy of the socket takes away each byte that the kernel has been woken for. A worker is a
+//! operation 128 times in vain: then it gives it to a worker, which blocks in it. Here, a thief
+//! with a copy of the socket takes away each byte that the kernel has been woken for. A worker is a
 //! thread of its own that no close of a ring stops, and so the one that touches memory late.
 //! (`src/op/tests/io_wq.rs` asks for workers outright.)
 
@@ -68,7 +69,8 @@ fn a_hundred_thousand_operations_dropped_at_random_leave_freed_memory_alone() {
         pool.verify();
         assert_eq!(pool.alive(), 0, "every buffer is freed in the end");
         assert!(pool.taken() >= OPERATIONS);
-        // Sends are in flight only as they are submitted: the kernel has nothing of one that waits for room.
+        // Sends are in flight only as they are submitted: the kernel has nothing of one that waits
+        // for room.
         assert!(dropped > OPERATIONS / 50, "only {dropped} were dropped in flight");
     });
 }
@@ -170,7 +172,8 @@ fn runtimes_dropped_while_a_kernel_worker_runs_an_operation_leave_freed_memory_a
     });
 }
 
-/// Drops a runtime with a read in flight. Says whether a worker ran it, and how many buffers are kept.
+/// Drops a runtime with a read in flight. Says whether a worker ran it, and how many buffers are
+/// kept.
 fn drop_a_runtime_with_a_worker(builder: Builder, delay: u64) -> (bool, usize) {
     let pool = Pool::new(2);
     let (near, mut far) = pair();
@@ -215,8 +218,8 @@ fn runtimes_dropped_with_operations_in_flight_leave_freed_memory_alone() {
     });
 }
 
-/// A runtime that has no time to wait for the kernel leaks what the kernel may touch: what a worker runs
-/// has not ended as soon as it is cancelled.
+/// A runtime that has no time to wait for the kernel leaks what the kernel may touch: what a worker
+/// runs has not ended as soon as it is cancelled.
 #[test]
 fn runtimes_dropped_without_patience_leave_freed_memory_alone() {
     bounded(|| {
@@ -227,7 +230,7 @@ fn runtimes_dropped_without_patience_leave_freed_memory_alone() {
                 thread::spawn(move || drop_a_runtime_without_patience(delay)).join().unwrap()
             })
             .sum();
-        // By chance the worker may have let go already.
+        // By chance the worker may have released it already.
         assert!(leaked > 0, "nothing was left to the kernel");
     });
 }

@@ -1,5 +1,5 @@
-//! Buffers that panic, in their destructors or when they are told of received bytes: a dropped operation
-//! with one leaves its stream usable, in both directions, and loses no byte.
+//! Buffers that panic, in their destructors or when they are told of received bytes: a dropped
+//! operation with one leaves its stream usable, in both directions, and loses no byte.
 
 use std::io::{Read, Write};
 

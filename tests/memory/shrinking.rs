@@ -18,7 +18,8 @@ const CROWD: usize = 50_000;
 /// The bytes that may stay: of each collection, sixteen KiB.
 const MAY_STAY: isize = 64 << 10;
 
-/// Does something whose peak takes memory, and expects that it has been given back when that is over.
+/// Does something whose peak takes memory, and expects that it has been given back when that is
+/// over.
 #[track_caller]
 fn gives_back<T>(peak: impl FnOnce() -> T, end: impl FnOnce(T)) {
     let before = allocator::held();

@@ -105,7 +105,7 @@ fn what_is_not_a_listening_socket_any_more_ends_the_accept() {
     run(async {
         let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let accepting = timeout(Duration::from_millis(5), listener.accept()).await;
-        assert!(accepting.is_err(), "nobody has connected");
+        assert!(accepting.is_err(), "no client has connected");
         socket2::SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
         let error = listener.accept().await.unwrap_err();
         assert_eq!(annulus::raw_os_error(&error), Some(libc::EINVAL), "{error}");

@@ -84,7 +84,7 @@ fn what_is_wrong_with_an_address_is_named_by_its_kind_and_in_words() {
             assert!(error.to_string().contains(part), "{error}");
         }
         let unknown = lookup("name.invalid:80").await.unwrap_err();
-        // Where no name server can be asked, nobody knows.
+        // Where no name server can be reached, no name is known.
         assert!(matches!(unknown.kind(), ErrorKind::NotFound | ErrorKind::TimedOut), "{unknown:?}");
         assert!(unknown.to_string().contains("look up name.invalid:80"), "{unknown}");
         let none = lookup(Vec::new()).await.unwrap_err();

@@ -112,7 +112,7 @@ fn a_reset_that_the_writer_meets_first_is_an_error_of_its_reader_each_time() {
         let (mut reader, mut writer) = stream.into_buffered();
         reset(peer);
         // Nothing reads meanwhile.
-        until(|| writer.write_nowait("to nobody").is_err()).await;
+        until(|| writer.write_nowait("to a peer that is gone").is_err()).await;
         for _ in 0..2 {
             let line = reader.read_line().await;
             let error = line.expect_err("a reset connection reads as ended");

@@ -1,8 +1,8 @@
 //! A write that is dropped in flight may have sent a part, and never mixes with the next.
 //!
-//! The race: a write is dropped when its entry is on its way to the kernel, which will still send some
-//! of its bytes; a next write that did not wait for that would put its own before or between them.
-//! What the peer must see of each write is a prefix, in the order of the writes.
+//! The race: a write is dropped when its entry is on its way to the kernel, which will still send
+//! some of its bytes; a next write that did not wait for that would put its own before or between
+//! them. What the peer must see of each write is a prefix, in the order of the writes.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -168,8 +168,8 @@ fn a_write_right_behind_a_write_dropped_as_it_was_submitted_is_sent_whole() {
     });
 }
 
-/// Drops a write right after its entry has been queued. (It must not be alone there: then a call would
-/// do its work instead.)
+/// Drops a write right after its entry has been queued. (It must not be alone there: then a call
+/// would do its work instead.)
 async fn drop_as_it_is_submitted(stream: &mut TcpStream, bytes: Vec<u8>) {
     let (mut other, _far) = connected();
     assert!(times(1, other.read(vec![0])).await.is_none());
@@ -227,8 +227,8 @@ fn shutdown_waits_for_a_dropped_write_and_then_the_peer_reads_to_the_end() {
     });
 }
 
-/// A dropped write must not stay in the kernel for as long as the peer pleases, with its buffer and its
-/// descriptor.
+/// A dropped write must not stay in the kernel for as long as the peer pleases, with its buffer and
+/// its descriptor.
 #[test]
 fn a_write_dropped_as_it_is_submitted_ends_although_the_peer_never_reads() {
     bounded(|| {

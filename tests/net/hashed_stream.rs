@@ -1,8 +1,8 @@
 //! Promise 2: reads that are dropped again and again lose no byte and change no order.
 //!
 //! The race: a read's time is up, its future is dropped, and the kernel is asked to cancel it; but
-//! bytes arrive first, and the kernel has taken them off the socket for a buffer that nobody holds
-//! any more. They must be what the next read returns, before anything that came after them. A read
+//! bytes arrive first, and the kernel has taken them off the socket for the buffer of a future that
+//! is gone. They must be what the next read returns, before anything that came after them. A read
 //! of an exact length may have been filled in part, over several steps, when it is dropped.
 //!
 //! Debug builds move 64 MiB, or 256 MiB with `ANNULUS_FULL=1`; release builds always 256 MiB.
@@ -64,7 +64,7 @@ fn arrives_whole(runtime: &Runtime) {
             let BufResult(end, _) = receiver.stream.read(vec![0]).await;
             assert_eq!(end.unwrap(), 0, "nothing follows");
             assert_eq!(receiver.hash.finalize(), sender.join().unwrap());
-            assert!(annulus::metrics().inline_calls > 0, "reads past the ring are among them");
+            assert!(annulus::metrics().inline_calls > 0, "inline reads are among them");
             (receiver.received, receiver.dropped_in_flight)
         });
         println!("{received} transfers, {dropped} dropped in flight");
@@ -121,8 +121,8 @@ impl Receiver {
         }
     }
 
-    /// Receives in a random way, into a buffer of a random type and size, and gives up after a random
-    /// time.
+    /// Receives in a random way, into a buffer of a random type and size, and gives up after a
+    /// random time.
     async fn receive_something(&mut self, random: &mut fastrand::Rng) {
         let how =
             random.choice([How::Read, How::Lease, How::Exactly, How::Exactly, How::Peek]).unwrap();

@@ -1,5 +1,5 @@
-//! What is done past the ring, by system calls that never wait: it saves entries, moves the same
-//! bytes, and holds the loop no longer than its allowance.
+//! Inline calls, which never wait: they save SQEs, move the same bytes, and hold the loop no longer
+//! than the turn's budget.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -104,7 +104,7 @@ fn inline_receives_report_eof_and_errors() {
         drop(peer);
         // The socket takes some until it has heard the reset that answers the first.
         let error = loop {
-            if let Err(error) = stream.write_all("nobody hears this").await.0 {
+            if let Err(error) = stream.write_all("never received").await.0 {
                 break error;
             }
         };
@@ -129,7 +129,7 @@ fn a_socket_that_is_full_is_waited_for_in_the_ring() {
     });
 }
 
-/// What a dropped receive has brought is taken into the next one's buffer, and then the socket has more
+/// The bytes of a dropped receive are copied to the next one's buffer, and then the socket has more
 /// to give, but the task no budget to take it: dropped there, nothing may be lost.
 #[test]
 fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
@@ -164,7 +164,8 @@ fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
     }
 }
 
-/// No end of what is there to be received, by one task, in one turn: what is left goes through the ring.
+/// No end of what is there to be received, by one task, in one turn: what is left goes through the
+/// ring.
 #[test]
 fn a_turn_receives_no_more_than_its_budget_inline() {
     const STREAMS: usize = 100;
@@ -193,7 +194,7 @@ fn a_turn_receives_no_more_than_its_budget_inline() {
 }
 
 /// A connection that always has bytes to give, read by a task that wants no more than that: the
-/// kernel and the timers have their turn after every few megabytes all the same.
+/// kernel is still entered, and timers fire, after every few megabytes.
 #[test]
 fn a_busy_connection_lets_the_loop_go_on() {
     /// As in `driver::direct`, and what one task may do beyond it.

@@ -196,8 +196,8 @@ fn connections_that_wait_hold_no_buffer() {
     });
 }
 
-/// A thousand streams, each of which keeps what it has received, on four buffers: every byte arrives,
-/// in memory of its own where there is no buffer left.
+/// A thousand streams, each of which keeps what it has received, on four buffers: every byte
+/// arrives, in memory of its own where there is no buffer left.
 #[test]
 fn with_all_buffers_lent_out_every_byte_arrives_all_the_same() {
     const STREAMS: usize = 1000;
@@ -262,7 +262,7 @@ fn a_burst_is_received_by_inline_calls_into_free_buffers() {
     });
 }
 
-/// After a large message the next is waited for by readiness, and received past the ring.
+/// After a large message the next one is waited for by readiness, and received inline.
 #[test]
 fn large_messages_are_received_inline_also_after_a_drop_and_at_eof() {
     run(async {
@@ -347,7 +347,7 @@ fn a_runtime_that_ends_with_receives_in_flight_frees_its_buffers() {
                 lease
             });
             for peer in &mut peers {
-                peer.write_all(b"nobody reads this").unwrap();
+                peer.write_all(b"never read").unwrap();
             }
             drop(runtime);
             assert_eq!(&*lease, b"held");
@@ -385,8 +385,8 @@ fn memory_of_a_receives_own_is_as_large_as_what_there_is_to_receive() {
     });
 }
 
-/// A peer that sends much makes the runtime hold a page for each lease beyond the bound, and no receive
-/// waits.
+/// A peer that sends much makes the runtime hold a page for each lease beyond the bound, and no
+/// receive waits.
 #[test]
 fn beyond_the_bound_of_memory_of_their_own_receives_take_a_page_each() {
     const BOUND: usize = 256 * 1024;

@@ -1,8 +1,8 @@
 //! Addresses, listeners, connections and servers.
 //!
 //! Connections over the loopback interface, against the standard library's sockets and against
-//! themselves. Tests that count descriptors are in `descriptors`, those that need a process of their own
-//! in `processes`.
+//! themselves. Tests that count descriptors are in `descriptors`, those that need a process of
+//! their own in `processes`.
 
 #[path = "../common/mod.rs"]
 mod common;

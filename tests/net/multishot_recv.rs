@@ -1,6 +1,6 @@
-//! Receives that go on by themselves, on connections that bring little at a time: whatever comes when
-//! nobody awaits it is the next to be taken, a peer cannot make the process hold more than a bound, and
-//! all ends as one-shot receives do.
+//! Multishot receives, on connections with small messages: bytes that arrive between two reads are
+//! the next ones read, a peer cannot make the process hold more than a bound, and EOF and errors
+//! are those of one-shot receives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -71,7 +71,8 @@ fn a_reset_that_arrives_between_reads_is_reported_by_the_next_read() {
     });
 }
 
-/// Reads into memory of one's own end it, and get what it has brought first.
+/// Reads into the caller's buffers end the multishot receive, and return the bytes that it received
+/// first.
 #[test]
 fn reads_into_a_buffer_keep_the_order_and_end_multishot_receiving() {
     run(async {
@@ -124,7 +125,7 @@ fn a_large_message_ends_multishot_receiving() {
                 received += stream.recv().await.unwrap().len();
             }
         }
-        assert!(metrics().inline_calls > 0, "large messages are received past the ring");
+        assert!(metrics().inline_calls > 0, "large messages are received inline");
         let started = metrics().multishot_receives;
         for _ in 0..5 {
             peer.write_all(b"small").unwrap();
@@ -134,7 +135,7 @@ fn a_large_message_ends_multishot_receiving() {
     });
 }
 
-/// A peer that never stops sending to a stream that nobody reads: TCP makes it wait, and the buffers
+/// A peer that never stops sending to a stream that is not read: TCP makes it wait, and the buffers
 /// that it holds are few enough for others to receive as before.
 #[test]
 fn an_unread_stream_holds_no_more_than_a_bound() {
@@ -165,7 +166,8 @@ fn an_unread_stream_holds_no_more_than_a_bound() {
     });
 }
 
-/// What has been received before anyone asked is all that the process holds: the rest is in the socket.
+/// The process holds no more than what it has received before the first read: the rest is in the
+/// socket.
 #[test]
 fn a_peer_makes_the_process_hold_only_a_few_unread_messages() {
     const MESSAGE: usize = 5;
@@ -175,7 +177,7 @@ fn a_peer_makes_the_process_hold_only_a_few_unread_messages() {
             let (stream, mut peer) = flowing().await;
             for n in 0..40 {
                 peer.write_all(&[n; MESSAGE]).unwrap();
-                // The kernel has its turn, in which it receives.
+                // The loop enters the kernel, which receives.
                 yield_times(2).await;
             }
             let mut detached = stream.into_std().await.unwrap();
@@ -248,13 +250,13 @@ fn a_task_that_never_waits_for_bytes_yields() {
         }
         reader.cancel();
         assert!(reader.await.is_err());
-        // The connection closes when the kernel has let go of the last receive.
+        // The connection closes after the last receive's completion.
         until(|| sender.is_finished()).await;
     });
 }
 
-/// Receives that are dropped again and again, small messages and large ones in turn, so that it begins
-/// and ends all the time.
+/// Receives that are dropped again and again, small messages and large ones in turn, so that it
+/// begins and ends all the time.
 #[test]
 fn a_stream_received_by_futures_that_are_dropped_again_and_again_arrives_whole() {
     const MESSAGES: usize = 60_000;

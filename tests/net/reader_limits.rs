@@ -1,4 +1,5 @@
-//! How long a line may be that a server's handler or a client reads is set where the connection is made.
+//! How long a line may be that a server's handler or a client reads is set where the connection is
+//! made.
 
 use std::io::{self, ErrorKind};
 

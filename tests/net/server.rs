@@ -1,5 +1,5 @@
-//! Servers: handlers that end, fail, panic or stay; clients that are closed, cut or kept waiting; and
-//! nobody is lost. The cases are those of asyncio's servers.
+//! Servers: handlers that end, fail, panic or stay; clients that are closed, aborted or kept
+//! waiting; and no client is lost. The cases are those of asyncio's servers.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -141,7 +141,7 @@ fn a_closed_server_serves_its_connections_and_no_others() {
 }
 
 /// The kernel has completed the connection, and perhaps given it to the listener, but the server is
-/// closed before it has its turn.
+/// closed before it is polled.
 #[test]
 fn connections_that_arrived_before_the_close_are_served() {
     run(async {
@@ -391,8 +391,8 @@ fn clients_beyond_the_limit_wait_and_none_is_dropped() {
     });
 }
 
-/// A connection that had been taken from the backlog kept the socket of its address open for as long as
-/// those of another address left it no room.
+/// A connection that had been taken from the backlog kept the socket of its address open for as
+/// long as those of another address left it no room.
 #[test]
 fn a_closed_server_stops_listening_also_where_a_connection_waits_for_room() {
     run(async {
@@ -482,8 +482,8 @@ fn a_shutdown_reports_how_many_completed_and_how_many_were_aborted() {
     });
 }
 
-/// They were taken from the backlog, but the limit, or a shutdown that gives no time at all, kept their
-/// handlers from beginning.
+/// They were taken from the backlog, but the limit, or a shutdown that gives no time at all, kept
+/// their handlers from beginning.
 #[test]
 fn a_shutdown_also_aborts_connections_that_still_wait_to_be_served() {
     run(async {
@@ -540,6 +540,6 @@ fn a_runtime_may_end_with_its_server() {
         (server, peer)
     });
     let mut peer = peer;
-    assert!(peer.read(&mut [0; 1]).is_err() || peer.write_all(b"nobody").is_ok());
+    assert!(peer.read(&mut [0; 1]).is_err() || peer.write_all(b"unread").is_ok());
     drop(server);
 }

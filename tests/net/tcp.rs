@@ -27,7 +27,7 @@ use crate::common::skip::lacks_ipv6;
 use crate::common::watchdog::run;
 use crate::this_test;
 
-/// An address where nobody listens.
+/// An address on which no socket listens.
 fn refusing() -> SocketAddr {
     StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -121,7 +121,7 @@ fn an_unanswered_connect_times_out() {
         assert!(start.elapsed() >= LIMIT);
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(error.to_string().starts_with(&format!("connect to {address}: ")), "{error}");
-        // The limit is each address's own: the next one has its turn.
+        // Each address has the whole limit, so the next one is tried.
         let (_listener, other) = listening();
         let stream = TcpStream::connect_timeout(vec![address, other], LIMIT).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), other);
@@ -430,7 +430,7 @@ fn a_dropped_writing_half_ends_the_peers_reading_and_a_forgotten_one_does_not() 
 fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
     run(async {
         let (mut stream, mut peer) = connected();
-        peer.write_all(b"received by nobody").unwrap();
+        peer.write_all(b"received by no read").unwrap();
         // Dropped before the kernel has seen it; it receives all the same.
         assert!(times(1, stream.read(Vec::with_capacity(8))).await.is_none());
         let IntoStd { mut stream, unread, error, .. } = stream.into_std().await.unwrap();
@@ -438,7 +438,7 @@ fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
         assert_eq!(unread, b"received");
         let mut rest = [0; 10];
         stream.read_exact(&mut rest).unwrap();
-        assert_eq!(&rest, b" by nobody");
+        assert_eq!(&rest, b" by no read");
         // And back.
         let mut stream = TcpStream::from_std(stream);
         peer.write_all(b"again").unwrap();
@@ -658,8 +658,8 @@ fn a_write_after_the_end_of_writing_is_a_broken_pipe_and_reads_go_on() {
     });
 }
 
-/// The kernel reports an error once: to a read that was dropped, if that is what it meets.
-/// Polled once and dropped, time and again, a read is never the one that the kernel tells of the end: what
+/// The kernel reports an error once: to a read that was dropped, if that is what it meets. Polled
+/// once and dropped, time and again, a read is never the one that the kernel tells of the end: what
 /// a dropped one has met must be kept.
 #[test]
 fn the_end_that_a_dropped_read_met_is_told_to_the_next() {
@@ -737,7 +737,7 @@ fn drop_a_read_that_meets_a_reset(bytes: &[u8]) {
     });
 }
 
-/// It has received twice: once for itself, and once when nobody asked any more.
+/// It has received twice: once for the read, and once after the read was dropped.
 #[test]
 fn a_read_exact_that_is_dropped_in_the_middle_loses_nothing() {
     run(async {
@@ -825,7 +825,8 @@ fn a_write_to_a_closed_peer_is_an_error_and_no_signal() {
         for how in 0..3 {
             let (mut stream, peer) = connected();
             reset(peer);
-            // The kernel tells the first of the reset; to the others it only says that the pipe is broken.
+            // The kernel tells the first of the reset; to the others it only says that the pipe is
+            // broken.
             for _ in 0..3 {
                 let error = match how {
                     0 => stream.write("x").await.0.unwrap_err(),

@@ -217,7 +217,8 @@ fn a_lingering_close_does_not_keep_the_loop_waiting() {
             drop(stream);
             sleep(Duration::from_millis(1)).await;
             assert!(start.elapsed() < LINGER / 5);
-            // On a thread: the cancelled write may still hold the socket, and only the loop ends it.
+            // On a thread: the cancelled write may still hold the socket, and only the loop ends
+            // it.
             let received = to_thread(move || {
                 let mut received = Vec::new();
                 peer.read_to_end(&mut received).unwrap();

@@ -1,5 +1,5 @@
-//! Sends without a copy: whole and in order between others, with the buffer freed when the kernel has let
-//! go of it. (On the loopback interface the kernel copies all the same, and says so.)
+//! Sends without a copy: whole and in order between others, with the buffer freed after its
+//! notification. (On the loopback interface the kernel copies all the same, and says so.)
 
 use std::io::Read;
 use std::net::TcpListener;

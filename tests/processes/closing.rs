@@ -46,8 +46,8 @@ impl Drop for Loud {
     }
 }
 
-// The C library's `exit` runs the destructors of the thread's thread-locals, with `block_on` and the
-// poll of the task on the stack.
+// The C library's `exit` runs the destructors of the thread's thread-locals, with `block_on` and
+// the poll of the task on the stack.
 #[test]
 fn exit_inside_a_task_of_a_runtime_in_a_thread_local_ends_the_process_with_its_code() {
     match role().as_deref() {
@@ -235,7 +235,8 @@ fn destructors_spawn_cancel_join_and_look_while_everything_ends() {
                         handle.cancel();
                     }
                     let mut handles = handles.into_iter();
-                    // One is given up in place, one is detached, one is forgotten, the rest is kept.
+                    // One is given up in place, one is detached, one is forgotten, the rest is
+                    // kept.
                     drop(handles.next().map(IntoFuture::into_future));
                     drop(handles.next());
                     mem::forget(handles.next());

@@ -1,5 +1,5 @@
-//! How a runtime comes to its end: by ctrl-c, in a process of its own for each test, and with shielded
-//! work that it waits for.
+//! How a runtime comes to its end: by ctrl-c, in a process of its own for each test, and with
+//! shielded work that it waits for.
 
 use std::future::pending;
 use std::os::unix::process::ExitStatusExt;
@@ -34,7 +34,7 @@ fn interruptible() -> Runtime {
 }
 
 async fn ready() {
-    // Whoever listens does so from its first turn on.
+    // A listener listens from its first poll on.
     yield_now().await;
     eprintln!("ready");
 }

@@ -1,7 +1,7 @@
 //! What is printed of incidents: the loop never waits for it, it is bounded, and it arrives.
 //!
-//! Each test runs a program of its own, as a child that runs the same test in a role: standard error
-//! is the process's.
+//! Each test runs a program of its own, as a child that runs the same test in a role: standard
+//! error is the process's.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
@@ -22,8 +22,8 @@ use crate::common::program::{Guarded, connect};
 use crate::common::watchdog::{block_on, run};
 use crate::this_test;
 
-/// A stream that is full, whose writing end is to be a child's standard error. The reading end is to be
-/// kept, and not read.
+/// A stream that is full, whose writing end is to be a child's standard error. The reading end is
+/// to be kept, and not read.
 fn full_stream() -> (UnixStream, OwnedFd) {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
@@ -75,7 +75,7 @@ fn the_end_of_a_runtime_does_not_wait_for_long_for_a_full_stream() {
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
         run(async {
-            drop(spawn(async { panic!("a task that nobody joins") }));
+            drop(spawn(async { panic!("a task that is not joined") }));
             yield_now().await;
         });
         // The harness would print, and wait.
@@ -177,10 +177,10 @@ fn an_error_that_is_not_the_peers_is_an_incident() {
 fn a_program_without_a_standard_error_runs_all_the_same() {
     if child::role().is_some() {
         std::panic::set_hook(Box::new(|_| {}));
-        // SAFETY: the call takes no pointers; nobody here owns the descriptor.
+        // SAFETY: the call takes no pointers, and no value in this process owns the descriptor.
         unsafe { libc::close(2) };
         run(async {
-            drop(spawn(async { panic!("told to nobody") }));
+            drop(spawn(async { panic!("not printed") }));
             yield_now().await;
         });
         std::process::exit(0);

@@ -196,7 +196,7 @@ fn a_runtime_with_some_locked_memory_is_smaller_and_works() {
     });
 }
 
-/// Locked memory is charged to a user, and not to root: becomes one that nobody else is.
+/// Locked memory is charged to a user, and not to root: becomes one that no other process is.
 fn become_unprivileged() {
     // SAFETY: the calls take no pointers.
     unsafe {

@@ -1,5 +1,5 @@
-//! A process that was forked while a runtime is there: it cannot use the runtime, says so, and does no
-//! harm to its parent's.
+//! A process that was forked while a runtime is there: it cannot use the runtime, says so, and does
+//! no harm to its parent's.
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

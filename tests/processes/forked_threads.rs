@@ -1,4 +1,4 @@
-//! Threads for closures in a forked child, which has none of its parent's. Each test forks from a process
+//! Threads for closures in a forked child, which inherits no thread. Each test forks from a process
 //! of its own.
 
 use std::panic::catch_unwind;

@@ -1,5 +1,5 @@
-//! Large futures are moved to the heap before they are copied from function to function: the stack of
-//! a thread is enough for them without optimizations, too.
+//! Large futures are moved to the heap before they are copied from function to function: the stack
+//! of a thread is enough for them without optimizations, too.
 
 use std::thread;
 

@@ -1,8 +1,9 @@
 //! What needs a process of its own: signals, forks, limits, exits, a full standard error.
 //!
-//! Tests of one binary share a process, so each of these runs its body in a child that runs only this
-//! test ([`common::child`]). Nothing else is here, because a child that has not yet called `exec` holds
-//! every descriptor of its parent: a connection that a test beside has closed would still be open.
+//! Tests of one binary share a process, so each of these runs its body in a child that runs only
+//! this test ([`common::child`]). Nothing else is here, because a child that has not yet called
+//! `exec` holds every descriptor of its parent: a connection that a test beside has closed would
+//! still be open.
 
 #[path = "../common/mod.rs"]
 mod common;

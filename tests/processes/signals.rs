@@ -41,7 +41,7 @@ fn address(handler: extern "C" fn(libc::c_int)) -> usize {
     handler as usize
 }
 
-/// The handler that stands there.
+/// The handler that is installed.
 fn installed() -> usize {
     // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };

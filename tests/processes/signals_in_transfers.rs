@@ -17,7 +17,8 @@ extern "C" fn nothing(_signal: libc::c_int) {}
 fn signal_every(interval: Duration) {
     let time = libc::timeval { tv_sec: 0, tv_usec: interval.subsec_micros().into() };
     let timer = libc::itimerval { it_interval: time, it_value: time };
-    // SAFETY: all zeroes is a valid action, the handler does nothing, and the calls read what they are given.
+    // SAFETY: all zeroes is a valid action, the handler does nothing, and the calls read what they
+    // are given.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;

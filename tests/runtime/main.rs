@@ -1,5 +1,5 @@
-//! A runtime as a whole: how it is set up, what a turn of its loop costs, whom it lets run, and where
-//! its arguments are refused.
+//! A runtime as a whole: how it is set up, what a turn of its loop costs, whom it lets run, and
+//! where its arguments are refused.
 
 #[path = "../common/mod.rs"]
 mod common;

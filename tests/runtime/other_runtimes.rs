@@ -1,5 +1,5 @@
-//! I/O of one runtime that is awaited in another of the same thread: the loop of its own does not run
-//! meanwhile, so it would wait for ever, and says so instead.
+//! I/O of one runtime that is awaited in another of the same thread: the loop of its own does not
+//! run meanwhile, so it would wait for ever, and says so instead.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener as PeerListener, TcpStream as Peer};

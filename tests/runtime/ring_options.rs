@@ -1,4 +1,5 @@
-//! Options of the ring that are off by default: they do what they say, or say that the kernel cannot.
+//! Options of the ring that are off by default: they do what they say, or say that the kernel
+//! cannot.
 
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
@@ -24,8 +25,8 @@ fn run_with<F: Future>(builder: Builder, future: F) -> Option<F::Output> {
     Some(bounded(|| runtime.block_on(future)))
 }
 
-/// Receives from many connections, each of which sends once, a millisecond apart. Says how often the
-/// kernel was entered.
+/// Receives from many connections, each of which sends once, a millisecond apart. Says how often
+/// the kernel was entered.
 async fn trickle(connections: usize) -> u64 {
     let pairs: Vec<_> = (0..connections).map(|_| connected()).collect();
     let (streams, mut peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -110,7 +111,8 @@ fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
     assert!(fastest < Duration::from_millis(40), "{fastest:?}");
 }
 
-/// A submission thread takes an entry as soon as it sees it, and so must see the limit at the same time.
+/// A submission thread takes an entry as soon as it sees it, and so must see the limit at the same
+/// time.
 #[test]
 fn with_a_submission_thread_every_connect_keeps_its_limit() {
     const AT_ONCE: usize = 400;
@@ -160,7 +162,7 @@ fn a_thread_of_the_kernels_may_take_what_is_queued() {
                         result.unwrap();
                         assert!(back.iter().all(|&byte| byte == n));
                         if round % 16 == 0 {
-                            // Made by an entry that somebody waits for.
+                            // Made by an SQE that a task awaits.
                             stream.set_nodelay(true).unwrap();
                             sleep(Duration::from_millis(2)).await;
                         }

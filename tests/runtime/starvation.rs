@@ -56,12 +56,12 @@ async fn echo_on_many_connections() {
     }
     let periods = start.elapsed().as_millis() / 5;
     ticking.cancel();
-    // Ticks are missed where a turn, or another process, takes longer than a period. Under a loop that
-    // starves them, there are none.
+    // Ticks are missed where a turn, or another process, takes longer than a period. Under a loop
+    // that starves them, there are none.
     assert!(ticks.get() >= periods / 10, "{} ticks in {periods} periods", ticks.get());
 }
 
-/// A counter of how often other tasks have their turn.
+/// A counter of how often another task is polled.
 fn count_turns() -> (Rc<Cell<usize>>, JoinHandle<()>) {
     let turns = Rc::new(Cell::new(0));
     let its = Rc::clone(&turns);
@@ -162,7 +162,7 @@ fn a_task_that_accepts_waiting_connections_lets_other_tasks_run() {
         let mut clients = vec![connect(0)];
         let mut accepted = vec![listener.accept().await.unwrap()];
         clients.extend((1..CLIENTS).map(connect));
-        // By the end of this turn, the multishot accept has brought them all.
+        // By the end of this turn, the multishot accept has accepted them all.
         sleep(Duration::from_millis(1)).await;
         let (turns, counting) = count_turns();
         while accepted.len() < CLIENTS {

@@ -75,7 +75,7 @@ fn a_notification_reaches_as_many_waiters_as_it_names_and_no_later_one() {
     };
     let _started = [start(1), start(2), start(3), start(4)];
     tasks.settle();
-    assert_eq!(log.take(), [], "nobody waited for the first");
+    assert_eq!(log.take(), [], "no task waited for the first");
     guarded.changed.notify(0);
     guarded.changed.notify_one();
     tasks.settle();
@@ -115,7 +115,7 @@ fn a_wait_that_is_dropped_does_not_hold_the_lock() {
     let guarded = Guarded::<()>::default();
     drop(waiting(guarded.wait()));
     assert!(!guarded.lock.is_locked());
-    // Also when it stands in line for the lock.
+    // Also when it waits for the lock.
     let wait = waiting(guarded.wait());
     let held = now(guarded.lock.lock());
     guarded.changed.notify_one();

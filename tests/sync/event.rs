@@ -53,7 +53,8 @@ fn a_wait_that_is_dropped_leaves_nothing() {
     assert_eq!(format!("{event:?}"), "Event { set: false, waiting: 0 }");
 }
 
-/// Whoever has used up its budget yields before it goes on, but has begun to wait before that.
+/// A task that has used up its budget yields before it continues, but has begun to wait before
+/// that.
 #[test]
 fn clearing_right_after_setting_stops_no_waiter_that_had_to_yield() {
     run(async {

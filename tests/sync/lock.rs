@@ -1,4 +1,4 @@
-//! The lock: in turn, never passed, and given on when whoever it was given to is gone.
+//! The lock: first come, first served, also when a waiter that was given it is gone.
 
 use std::cell::RefCell;
 use std::mem;
@@ -237,7 +237,7 @@ fn a_waker_may_lock_while_it_is_dropped() {
     assert!(!lock.is_locked());
 }
 
-// The panic hook reports it; it is not the affair of whoever unlocks.
+// The panic hook reports it; the task that unlocks is not concerned.
 #[test]
 fn a_waker_that_panics_does_not_lose_the_lock() {
     let lock = Lock::new(0);

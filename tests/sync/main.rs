@@ -1,5 +1,5 @@
-//! What synchronises the tasks of one thread: one module for each primitive, with its model where it
-//! has one. `remote`, which other threads use, is in `threads`.
+//! What synchronises the tasks of one thread: one module for each primitive, with its model where
+//! it has one. `remote`, which other threads use, is in `threads`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -269,7 +269,7 @@ fn wakers_may_acquire_release_and_panic() {
     for waiter in &mut waiters {
         assert!(waiter.poll_with(&waker).is_pending());
     }
-    // Each wake brings a permit for the next, and panics.
+    // Each wake releases a permit for the next, and panics.
     semaphore.add_permits(1);
     drop(waiters.map(|mut waiter| waiter.now().unwrap()));
     assert_eq!(semaphore.available_permits(), 4);

@@ -1,4 +1,5 @@
-//! The latest of a value: nobody misses that it changed, and nobody is held up by who looks at it.
+//! The latest of a value: no receiver misses that it changed, and none holds up the sender or
+//! another.
 
 use std::cell::Cell;
 use std::mem;

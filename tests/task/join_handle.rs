@@ -1,7 +1,7 @@
 //! What becomes of a task when its handle is awaited, dropped, cancelled, kept or forgotten.
 //!
-//! The rules are asyncio's: a handle that was never awaited detaches its task when it is dropped; an
-//! await by value that is dropped in the middle cancels the task; one by `&mut` does neither.
+//! The rules are asyncio's: a handle that was never awaited detaches its task when it is dropped;
+//! an await by value that is dropped in the middle cancels the task; one by `&mut` does neither.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -35,7 +35,7 @@ fn endless(guard: Guard) -> JoinHandle<()> {
 /// Where a task can find its own handle.
 type Own<T> = Rc<RefCell<Option<JoinHandle<T>>>>;
 
-// The three ways to let go of a handle
+// The three ways to end a handle
 
 #[test]
 fn a_handle_that_is_dropped_without_having_been_awaited_detaches_its_task() {
@@ -127,7 +127,7 @@ fn ending_others_in_place_gives_a_task_no_second_budget() {
             drop(semaphore.acquire().await.unwrap());
             drop(spawn(pending::<()>()).into_future());
         }
-        assert!(turns.get() >= before + 7, "each 128 operations the others have a turn");
+        assert!(turns.get() >= before + 7, "after each 128 operations the others run");
         drop(counter.into_future());
     });
 }
@@ -306,7 +306,7 @@ fn a_cancelled_task_whose_wait_is_over_at_the_same_time_is_cancelled() {
         let outer = spawn(async move { inner.await });
         yield_now().await;
         yield_now().await;
-        // The inner task has ended and has woken the outer one, which stands in the ready queue.
+        // The inner task has ended and has woken the outer one, which is in the ready queue.
         assert!(!outer.is_finished() && outer.cancel());
         assert!(outer.await.unwrap_err().is_cancelled());
     });
@@ -517,12 +517,12 @@ fn a_panic_whose_join_is_dropped_afterwards_is_reported() {
     let incidents = Incidents::default();
     let runtime = incidents.runtime();
     block_on(&runtime, async {
-        let mut join = spawn(async { panic!("nobody takes this") }).into_future();
+        let mut join = spawn(async { panic!("not taken") }).into_future();
         assert!(poll_once::<annulus::task::Join<()>>(&mut join).is_pending());
         yield_now().await;
         assert_eq!(incidents.count(), 0, "it may still be taken");
         drop(join);
-        assert_eq!(incidents.take_messages(), ["task: nobody takes this"]);
+        assert_eq!(incidents.take_messages(), ["task: not taken"]);
     });
 }
 

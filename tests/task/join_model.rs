@@ -1,9 +1,10 @@
-//! Combinators driven by random wakes, polls and drops, without a runtime, against plain models of what
-//! they have to give.
+//! Combinators driven by random wakes, polls and drops, without a runtime, against plain models of
+//! what they have to give.
 //!
 //! The rules that hold after every step:
 //!
-//! - if a child that may end has been woken and its output was not given yet, then the parent's waker
+//! - if a child that may end has been woken and its output was not given yet, then the parent's
+//!   waker
 //!   has been woken since the parent was last polled, or the last poll gave something;
 //! - a child is polled once at first, and then at most once for each of its wakes;
 //! - what is dropped drops each child once.
@@ -26,7 +27,7 @@ use crate::common::random::seeded;
 
 const ROUNDS: usize = 300;
 
-/// Whether somebody was woken.
+/// Whether a task was woken.
 #[derive(Default)]
 struct Woken(AtomicBool);
 
@@ -100,7 +101,8 @@ impl World {
         }
     }
 
-    /// Polls as the parent, sometimes with another waker than before, if it was woken or now and then.
+    /// Polls as the parent, sometimes with another waker than before, if it was woken or now and
+    /// then.
     fn poll<T>(&mut self, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Option<Poll<T>> {
         if !self.parent.0.swap(false, Ordering::SeqCst) && self.random.u8(..4) > 0 {
             return None;
@@ -116,7 +118,8 @@ impl World {
         self.parent.0.load(Ordering::SeqCst)
     }
 
-    /// Each child has been polled no more than its wakes say; or all together, if they share wakers.
+    /// Each child has been polled no more than its wakes say; or all together, if they share
+    /// wakers.
     fn assert_polls(&self, shared_wakers: bool) {
         let counts = self.children.iter().map(|child| (child.polls.get(), 1 + child.wakes.get()));
         if shared_wakers {

@@ -1,8 +1,8 @@
 //! No panic is lost, and none harms anything but its own task.
 //!
-//! A panic in a task goes to whoever joins it, and to the incident hook if nobody will. One in
-//! foreign code that the loop runs (wakers, destructors) goes to the hook. Each test ends with proof
-//! that the runtime still works and that nothing was dropped twice.
+//! A panic in a task goes to its joiner, and without one to the incident hook. One in foreign code
+//! that the loop runs (wakers, destructors) goes to the hook. Each test ends with proof that the
+//! runtime still works and that nothing was dropped twice.
 
 use std::any::Any;
 use std::future::pending;
@@ -69,19 +69,17 @@ fn an_unjoined_panic_reaches_the_hook_with_the_tasks_name_and_place() {
     let incidents = Incidents::default();
     block_on(&incidents.runtime(), async {
         let line = line!() + 1;
-        drop(spawn_named("doomed", async { panic!("nobody joins") }));
+        drop(spawn_named("doomed", async { panic!("unjoined") }));
         yield_now().await;
         let [incident] = incidents.take().try_into().unwrap();
         let Incident::TaskPanicked { task, spawned_at, message } = &incident else {
             panic!("{incident}");
         };
-        assert_eq!((task.as_deref(), message.as_str()), (Some("doomed"), "nobody joins"));
+        assert_eq!((task.as_deref(), message.as_str()), (Some("doomed"), "unjoined"));
         assert_eq!((spawned_at.file(), spawned_at.line()), (file!(), line));
         assert_eq!(
             incident.to_string(),
-            format!(
-                "task 'doomed' spawned at {spawned_at} panicked and was not joined: nobody joins"
-            )
+            format!("task 'doomed' spawned at {spawned_at} panicked and was not joined: unjoined")
         );
         works().await;
     });
@@ -92,7 +90,7 @@ fn a_panic_in_a_task_spawned_from_outside_names_the_place_too() {
     let incidents = Incidents::default();
     let runtime = incidents.runtime();
     let line = line!() + 1;
-    drop(runtime.spawn(async { panic!("nobody joins") }));
+    drop(runtime.spawn(async { panic!("unjoined") }));
     block_on(&runtime, yield_now());
     assert!(matches!(
         &*incidents.take(),

@@ -91,9 +91,9 @@ fn yielding_polls_every_ready_task_once() {
     assert_eq!(log.take().join(" "), "a0 b0 c0 a1 b1 c1 a2 b2 c2");
 }
 
-// A task that wakes itself in the very poll that ends it stands in the ready queue although it has
-// ended, and is taken from there once more. Its place in the runtime's list may have a new tenant by
-// then, which must not be thrown out in its stead: the runtime would neither hold nor end it.
+// A task that wakes itself in the very poll that ends it is in the ready queue although it has
+// ended, and is taken from there once more. Its place in the runtime's list may have a new tenant
+// by then, which must not be thrown out in its stead: the runtime would neither hold nor end it.
 #[test]
 fn a_task_that_is_woken_by_its_last_poll_costs_no_other_its_place() {
     let drops = Drops::default();
@@ -253,7 +253,7 @@ fn tasks_go_on_in_the_next_call_of_block_on() {
     block_on(&runtime, yield_now());
     assert_eq!(log.take(), [0]);
     block_on(&runtime, async {});
-    assert_eq!(log.take(), [], "a future that is ready gives nobody a turn");
+    assert_eq!(log.take(), [], "a future that is ready lets no other task run");
     assert_eq!(block_on(&runtime, task.into_future()).unwrap(), "done");
     assert_eq!(log.take(), [1, 2]);
 }

@@ -1,4 +1,5 @@
-//! `CancelToken`: a request that is seen by all that hold the token or one below it, from any thread.
+//! `CancelToken`: a request that is seen by all that hold the token or one below it, from any
+//! thread.
 
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
@@ -249,7 +250,7 @@ fn an_output_that_is_ready_with_the_request_counts() {
     });
 }
 
-/// How often `again` has gone by when another task has its turn.
+/// How often `again` has run when another task is polled.
 async fn rounds_before_another_turn(mut again: impl AsyncFnMut()) -> usize {
     let rounds = Rc::new(Cell::new(0));
     let its = Rc::clone(&rounds);

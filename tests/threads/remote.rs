@@ -1,4 +1,5 @@
-//! The channel that crosses threads: polled by hand, between threads, and with runtimes at both ends.
+//! The channel that crosses threads: polled by hand, between threads, and with runtimes at both
+//! ends.
 
 use std::collections::VecDeque;
 use std::mem;

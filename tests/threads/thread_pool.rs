@@ -105,9 +105,9 @@ fn a_dropped_handle_detaches_its_closure_also_before_it_has_begun() {
 fn panics_of_a_detached_closure_or_its_output_are_reported() {
     let (incidents, drops) = (Incidents::default(), Drops::default());
     block_on(&incidents.runtime(), async {
-        drop(to_thread(|| panic!("nobody joins this")));
+        drop(to_thread(|| panic!("unjoined")));
         until(|| incidents.count() == 1).await;
-        assert_eq!(incidents.take_messages(), ["task: nobody joins this"]);
+        assert_eq!(incidents.take_messages(), ["task: unjoined"]);
         let bomb = drops.bomb("of an output");
         let (go, closure) = blocked();
         drop(to_thread(move || {
@@ -117,10 +117,10 @@ fn panics_of_a_detached_closure_or_its_output_are_reported() {
         drop(go);
         until(|| incidents.count() == 1).await;
         assert_eq!(incidents.take_messages(), ["callback: of an output"]);
-        let ended = to_thread(|| panic!("joined by nobody either"));
+        let ended = to_thread(|| panic!("unjoined too"));
         until(|| ended.is_finished()).await;
         drop::<annulus::blocking::ThreadHandle<()>>(ended);
-        assert_eq!(incidents.take_messages(), ["task: joined by nobody either"]);
+        assert_eq!(incidents.take_messages(), ["task: unjoined too"]);
     });
 }
 

@@ -1,12 +1,14 @@
-//! Wakers on other threads: no wake is lost, and no waker touches what belongs to the loop's thread.
+//! Wakers on other threads: no wake is lost, and no waker touches what belongs to the loop's
+//! thread.
 //!
 //! # The races
 //!
 //! The loop goes to sleep when nothing is ready. A wake that comes just before must keep it awake,
-//! one that comes just after must end the sleep; one that is taken for neither is lost, and the loop
-//! sleeps for ever. And a task that is being polled can be woken meanwhile: it must be polled once
-//! more. Both races are run many times here, in a way in which any lost wake hangs (and a watchdog
-//! then aborts): the waking thread goes on only when what it did before the wake has been seen.
+//! one that comes just after must end the sleep; one that is taken for neither is lost, and the
+//! loop sleeps for ever. And a task that is being polled can be woken meanwhile: it must be polled
+//! once more. Both races are run many times here, in a way in which any lost wake hangs (and a
+//! watchdog then aborts): the waking thread goes on only when what it did before the wake has been
+//! seen.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
@@ -72,7 +74,8 @@ impl Bell {
 fn none_of_a_million_wakes_from_two_threads_is_lost() {
     const WAKES: u64 = 500_000;
     const TASKS: u64 = 4;
-    // After how many wakes a thread waits until they have been seen: from hand to hand up to bursts.
+    // After how many wakes a thread waits until they have been seen: from hand to hand up to
+    // bursts.
     const BURSTS: [u64; 6] = [1, 2, 7, 50, 100, 400];
 
     /// Bells that wake a task each, and the last number that the task has seen.
@@ -411,8 +414,8 @@ fn a_waker_may_be_dropped_by_the_destructor_of_its_own_task() {
     assert_eq!(drops.count(), 1);
 }
 
-/// The first wait arms the poll that reports the bell. If the submission queue is full just then, that
-/// takes an enter, which may bring all that there is to wait for: then the loop must not sleep.
+/// The first wait arms the poll that reports the bell. If the submission queue is full just then,
+/// that takes an enter, which may reap all that there is to wait for: then the loop must not sleep.
 #[test]
 fn a_loop_that_enters_to_arm_its_bell_does_not_sleep_over_the_completions_of_that_enter() {
     const ENTRIES: u32 = 4;

@@ -71,9 +71,9 @@ fn an_interval_may_have_the_longest_period() {
     });
 }
 
-/// Ticks that are due at 0, 1, ... hours, of which those at 1, 2 and 3 are late: when the first of them is
-/// asked for it is half past three. For each of the next five, when it was due and when it came, in half
-/// hours.
+/// Ticks that are due at 0, 1, ... hours, of which those at 1, 2 and 3 are late: when the first of
+/// them is asked for it is half past three. For each of the next five, when it was due and when it
+/// came, in half hours.
 async fn late(behavior: MissedTickBehavior) -> Vec<(u128, u128)> {
     let start = now();
     let mut interval = interval(HOUR);

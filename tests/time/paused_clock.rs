@@ -1,4 +1,4 @@
-//! A clock that stands still: hours take a moment, deadlines come in order, and what is real stays so.
+//! The paused clock: hours take a moment, deadlines come in order, and real waits stay real.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -132,21 +132,21 @@ fn a_clock_can_be_paused_and_resumed_and_never_goes_back() {
 fn a_resumed_clock_continues_from_where_it_was_paused() {
     run(async {
         pause();
-        let stood = now();
+        let paused_at = now();
         thread::sleep(Duration::from_millis(400));
-        assert_eq!(now(), stood);
+        assert_eq!(now(), paused_at);
         let resumed = Instant::now();
         resume();
-        let gone = now() - stood;
+        let gone = now() - paused_at;
         assert!(gone <= resumed.elapsed(), "it jumped by {gone:?}");
         // And again, so that pauses add up.
         pause();
         pause();
-        let stood = now();
+        let paused_at = now();
         thread::sleep(Duration::from_millis(20));
         let resumed = Instant::now();
         resume();
-        let gone = now() - stood;
+        let gone = now() - paused_at;
         assert!(gone <= resumed.elapsed(), "it jumped by {gone:?}");
     });
 }
@@ -201,8 +201,8 @@ fn a_paused_clock_can_be_advanced_by_any_time_and_any_number_of_times() {
     });
 }
 
-/// Another thread wakes this one, of which the clock does not know. A limit that is none, and a sleep
-/// that stands for "never", must not be over meanwhile.
+/// Another thread wakes this one, of which the clock does not know. A limit that is none, and a
+/// sleep that stands for "never", must not be over meanwhile.
 #[test]
 fn a_paused_clock_does_not_jump_to_a_deadline_that_means_never() {
     paused(async || {
@@ -221,7 +221,7 @@ fn a_paused_clock_does_not_jump_to_a_deadline_that_means_never() {
         assert!(!asleep.is_finished());
         assert!(now() - before < HOUR);
         answer.join().unwrap();
-        // Nor does it hide the deadlines that do come.
+        // It does not hide the deadlines that do come.
         sleep(HOUR).await;
     });
 }

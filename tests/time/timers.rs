@@ -1,8 +1,8 @@
 //! Sleeps and timeouts: never early, hardly late, in order, and gone when they are over.
 //!
-//! Lateness is judged beside that of a thread which sleeps, and by the best of many, so that a machine
-//! that is busy elsewhere proves nothing. That the loop waits hardly longer than to a deadline, whatever
-//! the machine makes of it, is tested where it waits, in `src/driver/tests/`.
+//! Lateness is judged beside that of a thread which sleeps, and by the best of many, so that a
+//! machine that is busy elsewhere proves nothing. That the loop waits hardly longer than to a
+//! deadline, whatever the machine makes of it, is tested where it waits, in `src/driver/tests/`.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -80,8 +80,8 @@ fn a_sleep_on_an_idle_loop_is_less_than_a_millisecond_late() {
 fn sleeps_end_in_the_order_of_their_deadlines() {
     let log = Log::default();
     run(async {
-        // Steps of 10 µs: many share a tick of the wheel, and many fire in one turn. All are started
-        // long before the first is due.
+        // Steps of 10 µs: many share a tick of the wheel, and many fire in one turn. All are
+        // started long before the first is due.
         let start = Instant::now() + 500 * MS;
         let mut numbers: Vec<u32> = (0..2000).collect();
         fastrand::Rng::with_seed(7).shuffle(&mut numbers);
@@ -313,7 +313,7 @@ fn a_timeout_that_is_dropped_drops_its_future_once() {
 #[test]
 fn a_future_that_is_ready_when_the_time_is_up_counts_as_in_time() {
     run(async {
-        // When the loop has its turn, this sleep and the time are both over.
+        // When the loop runs next, this sleep and the time are both over.
         let busy = async {
             let mut sleep = sleep(Duration::ZERO);
             assert!(poll_once(&mut sleep).is_pending());

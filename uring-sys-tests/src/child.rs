@@ -14,7 +14,7 @@ use crate::ring::patience;
 /// The environment variable that names the test to run in this process.
 pub const CHILD_OF: &str = "URING_CONTRACT_CHILD_OF";
 
-/// The exit status by which a child says that it skips; the reason stands on its standard error.
+/// The exit status by which a child says that it skips; the reason is on its standard error.
 const SKIPPED: i32 = 77;
 
 /// How a test ended that did not fail.

@@ -54,7 +54,7 @@ pub enum Feature {
     Bundles,
 }
 
-/// A feature's name and the version that brought it, and how it is found.
+/// A feature's name, the version that introduced it, and how it is found.
 type Row = (Feature, &'static str, fn(&Probe) -> bool);
 
 const TABLE: &[Row] = &[

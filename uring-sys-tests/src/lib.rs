@@ -16,7 +16,7 @@
 //!
 //! A test that this kernel cannot run is reported as ignored, never as passed. A feature that is
 //! missing is named before the test starts, as `[skipped: needs send_zc (6.0)]`, with the version
-//! of Linux that brought it; features are probed, since distribution kernels carry backports. A
+//! of Linux that introduced it; features are probed, since distribution kernels carry backports. A
 //! test that finds only while it runs that it cannot say anything, for instance for want of a
 //! privilege, gives its reason in parentheses behind `ignored`. Where io_uring is missing or
 //! forbidden altogether, the runner says which in one line and fails.
@@ -30,7 +30,7 @@
 //!
 //! This library is what the tests are written with: a [`ring::Ring`] that never waits for ever,
 //! [`op::Op`]s whose memory is always valid, [`feature::Feature`]s that are probed, and
-//! [`child::run`] for tests that change their process. The tests stand in `tests/contract`, one
+//! [`child::run`] for tests that change their process. The tests are in `tests/contract`, one
 //! file a subject.
 
 pub mod buffer_ring;

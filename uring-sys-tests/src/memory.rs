@@ -116,7 +116,7 @@ impl Pages {
         self.len
     }
 
-    /// Takes every access away: from here on, whoever touches the pages faults.
+    /// Takes every access away: from here on, any access to the pages faults.
     ///
     /// # Panics
     ///

@@ -28,7 +28,7 @@ pub fn checked(result: libc::c_long) -> io::Result<u32> {
 /// When `fd` is no descriptor.
 pub fn owned(fd: u32) -> OwnedFd {
     let fd = RawFd::try_from(fd).expect("a descriptor fits RawFd");
-    // SAFETY: fresh from the kernel, so nobody else owns it.
+    // SAFETY: fresh from the kernel, so no other value owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 

@@ -154,14 +154,14 @@ impl Ring {
         self.enter(0, 0, EnterFlags::GETEVENTS, None).expect("get events");
     }
 
-    /// Takes what stands in the completion queue, without a system call.
+    /// Takes what is in the completion queue, without a system call.
     pub fn peek(&mut self) -> Vec<Completion> {
         let mut taken: Vec<_> = self.taken.drain(..).collect();
         taken.extend(self.uring.completion().map(Completion::from));
         taken
     }
 
-    /// Runs deferred work, then takes what stands in the completion queue.
+    /// Runs deferred work, then takes what is in the completion queue.
     pub fn reap(&mut self) -> Vec<Completion> {
         self.get_events();
         self.peek()
@@ -215,7 +215,7 @@ impl Ring {
         }
     }
 
-    /// Waits for one more completion to stand in the queue, at most `limit`.
+    /// Waits for one more completion in the queue, at most `limit`.
     fn wait(&self, limit: Duration) {
         match self.enter(0, 1, EnterFlags::GETEVENTS, Some(limit)) {
             Ok(_) => {}

@@ -104,7 +104,7 @@ pub fn reset_on_close(socket: &TcpStream) {
     checked(done.into()).expect("set SO_LINGER");
 }
 
-/// Takes what a socket has received: `awaited` bytes, and what stands behind them already.
+/// Takes what a socket has received: `awaited` bytes, and what is behind them already.
 ///
 /// Even over the loopback device, what was sent may arrive a moment after the send returned.
 ///

@@ -132,7 +132,7 @@ fn cancelled_recv_keeps_ring_intact() {
     assert_eq!((received.outcome(), received.buffer_id()), (Ok(5), Some(0)));
 }
 
-/// A receive that names a group nobody registered is `ENOBUFS`, as if the group were empty.
+/// A receive that names an unregistered group is `ENOBUFS`, as if the group were empty.
 /// The driver tells the two apart by itself; waiting for a buffer to come back would be for ever.
 fn unknown_group_enobufs() {
     let mut ring = Ring::plain(8);

@@ -182,7 +182,7 @@ fn cancel_everything_stays_in_its_ring() {
     assert_eq!(other.next_for(TARGET).outcome(), Ok(5));
 }
 
-/// The synchronous cancel returns when the target has completed: its completion stands in the ring.
+/// The synchronous cancel returns when the target has completed: its completion is in the ring.
 /// It is the driver's last resort when no entry can be queued any more.
 fn synchronous_cancel_waits() {
     let mut ring = Ring::plain(8);
@@ -227,7 +227,8 @@ fn close_does_not_complete() {
 }
 
 /// A cancel by descriptor looks at the file, not at the number: after a close it is `EBADF`, and
-/// when the number is another file's, `ENOENT`. So what outlives its descriptor is cancelled by tag.
+/// when the number is another file's, `ENOENT`. So what outlives its descriptor is cancelled by
+/// tag.
 fn fd_reuse_not_matched() {
     let mut ring = Ring::plain(8);
     let (near, _far) = socket::tcp_pair();
@@ -270,7 +271,7 @@ fn waitall_recv_cancel_reports_part() {
 }
 
 /// After its last completion, an operation's buffer is never written again.
-/// The driver frees it at that moment; a later write would corrupt whoever has the memory then.
+/// The driver frees it at that moment; a later write would corrupt the memory's next owner.
 fn freed_buffer_never_written() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -282,6 +283,6 @@ fn freed_buffer_never_written() {
     socket::write_all(&far, b"for the next reader");
     ring.start([Op::timeout(Duration::from_millis(2)).tag(3)]);
     assert_eq!(ring.next_for(3).outcome(), Err(Errno(libc::ETIME)));
-    assert_eq!(buffer.bytes(), [0xa5; 64], "the kernel let go of the buffer");
+    assert_eq!(buffer.bytes(), [0xa5; 64], "the kernel released the buffer");
     assert_eq!(socket::drain(&near, 19), b"for the next reader");
 }

@@ -63,7 +63,7 @@ fn overflow(mut ring: Ring) {
     assert_eq!(tags, (0..POSTED).collect::<Vec<_>>());
 }
 
-/// On a deferred ring, what the network brings is posted only by an enter with `GETEVENTS`.
+/// On a deferred ring, what arrives from the network is posted only by an enter with `GETEVENTS`.
 /// The driver passes the flag each turn; without it, a busy loop would see no completion ever.
 fn defer_is_silent_until_getevents() {
     let mut ring = Ring::deferred(8);

@@ -1,7 +1,8 @@
 //! Where the kernel reads each field of an SQE.
 //!
-//! The driver's rings interpret SQEs by a typed view of their 64 bytes, which rests on this: the entries
-//! here are written byte by byte at the offsets of that view, and the kernel does what they say.
+//! The driver's rings interpret SQEs by a typed view of their 64 bytes, which rests on this: the
+//! entries here are written byte by byte at the offsets of that view, and the kernel does what they
+//! say.
 
 use std::fs::File;
 use std::io::{Read, Write};

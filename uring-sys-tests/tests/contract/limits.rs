@@ -86,7 +86,7 @@ fn ring_needs_a_descriptor() {
 fn memlock_accounting() -> Verdict {
     const LIMIT: u64 = 256 << 10;
     const ENOUGH: usize = 64;
-    if let Err(reason) = become_nobody() {
+    if let Err(reason) = become_unprivileged() {
         return Verdict::Skipped(format!("needs to change its user: {reason}"));
     }
     set_limit(libc::RLIMIT_MEMLOCK, LIMIT);
@@ -114,7 +114,7 @@ fn memlock_accounting() -> Verdict {
 }
 
 /// Becomes a user with no privileges and no rings.
-fn become_nobody() -> io::Result<()> {
+fn become_unprivileged() -> io::Result<()> {
     const UNUSED_USER: libc::uid_t = 64_001;
     // SAFETY: the call takes no pointer; this process has one thread.
     checked(unsafe { libc::setuid(UNUSED_USER) }.into()).map(drop)

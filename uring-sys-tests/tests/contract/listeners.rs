@@ -1,6 +1,7 @@
 //! Listening sockets: what connections inherit, who a peer was, and what waits in the backlog.
 //!
-//! A server asks nothing of a connection that its listener can say once, and ends without losing one.
+//! A server asks nothing of a connection that its listener can say once, and ends without losing
+//! one.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,8 +21,8 @@ cases![
     a_cancelled_accept_takes_what_is_there,
 ];
 
-/// A connection has the options of its listener that `TCP_NODELAY` and keep-alive are, however it is
-/// accepted. So they cost a server nothing for each connection.
+/// A connection has the options of its listener that `TCP_NODELAY` and keep-alive are, however it
+/// is accepted. So they cost a server nothing for each connection.
 fn accepted_connections_inherit_options() {
     let mut ring = Ring::plain(8);
     let listener = socket::listener();
@@ -48,8 +49,8 @@ fn accepted_connections_inherit_options() {
     }
 }
 
-/// `SO_PEERNAME` tells who a peer was that has reset the connection, also in the backlog; `getpeername`
-/// does not. So the address of an accepted connection is always known.
+/// `SO_PEERNAME` tells who a peer was that has reset the connection, also in the backlog;
+/// `getpeername` does not. So the address of an accepted connection is always known.
 fn a_peer_that_is_gone_has_a_name() {
     let mut ring = Ring::plain(8);
     let listener = socket::listener();
@@ -76,8 +77,8 @@ fn a_peer_that_is_gone_has_a_name() {
     assert_eq!(address.sin_addr.s_addr.to_ne_bytes(), name.ip().octets());
 }
 
-/// Of a listener, `TCP_INFO` says how many connections wait in its backlog, as unacknowledged segments.
-/// A listener that ends takes so many, and no newcomers, or a busy one would never end.
+/// Of a listener, `TCP_INFO` says how many connections wait in its backlog, as unacknowledged
+/// segments. A listener that ends takes so many, and no newcomers, or a busy one would never end.
 fn a_listener_tells_the_length_of_its_backlog() {
     let listener = socket::listener();
     let mut peers = Vec::new();
@@ -96,8 +97,8 @@ fn a_listener_tells_the_length_of_its_backlog() {
     }
 }
 
-/// An accept that is cancelled in the same enter takes a connection if one is there, and ends if not.
-/// So a listener that ends takes what is in the backlog, without waiting.
+/// An accept that is cancelled in the same enter takes a connection if one is there, and ends if
+/// not. So a listener that ends takes what is in the backlog, without waiting.
 fn a_cancelled_accept_takes_what_is_there() {
     let mut ring = Ring::plain(16);
     let listener = socket::listener();

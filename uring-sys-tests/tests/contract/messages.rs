@@ -38,7 +38,7 @@ fn msg_ring_delivers() {
 }
 
 /// A ring message ends the wait of a thread that sleeps on a ring with deferred work, each time.
-/// It is how a shard is woken; a wake-up that only stands in a queue would be a lost one.
+/// It is how a shard is woken; a wake-up that only waits in a queue would be a lost one.
 fn msg_ring_wakes_deferred_ring() {
     let mut here = Ring::plain(8);
     let woken = wake_a_sleeper(
@@ -73,11 +73,11 @@ fn msg_ring_bad_target() {
     let disabled = Ring::with(8, |builder| {
         builder.setup_r_disabled();
     });
-    let nobody: RawFd = -1;
+    let no_descriptor: RawFd = -1;
     let answers = [
         here.run(Op::message(&no_ring, 1, 1)).outcome(),
         here.run(Op::message(&disabled, 1, 1)).outcome(),
-        here.run(Op::message(&nobody, 1, 1)).outcome(),
+        here.run(Op::message(&no_descriptor, 1, 1)).outcome(),
     ];
     let expected = [libc::EBADFD, libc::EBADFD, libc::EBADF].map(|errno| Err(Errno(errno)));
     assert_eq!(answers, expected);
@@ -99,7 +99,7 @@ fn send_msg_ring_needs_no_ring() {
     assert_eq!(woken, (0..ROUNDS).collect::<Vec<_>>());
 }
 
-/// A multishot poll on an event counter ends the wait at each write, though nobody reads it.
+/// A multishot poll on an event counter ends the wait at each write, though it is never read.
 /// It wakes a shard where ring messages are missing, at no cost to the shard.
 fn event_counter_wakes_waiting_ring() {
     const POLL: u64 = 5;
@@ -146,7 +146,7 @@ fn await_asleep(sleeper: libc::pid_t) {
     let deadline = Instant::now() + patience();
     let asleep = || {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{sleeper}/stat"));
-        // The state follows the name, which stands in parentheses.
+        // The state follows the name, which is in parentheses.
         stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
     };
     while !asleep() {

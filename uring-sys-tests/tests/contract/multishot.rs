@@ -72,7 +72,7 @@ fn multishot_accept_goes_on() {
     }
 }
 
-/// A multishot poll on an event counter completes at each write, though nobody reads the counter.
+/// A multishot poll on an event counter completes at each write, though the counter is never read.
 /// It is how another thread wakes a sleeping ring; the driver saves a read for each wake-up.
 fn multishot_poll_reports_each_write() {
     let mut ring = Ring::plain(8);
@@ -89,8 +89,9 @@ fn multishot_poll_reports_each_write() {
 const POLLOUT: u32 = libc::POLLOUT as u32;
 const POLLRDHUP: u32 = libc::POLLRDHUP as u32;
 
-/// A poll for room reports `POLLOUT` when there is room. Where the peer has ended its direction it reports
-/// that at once, without `POLLOUT`. The driver tells by it a wait that is over from one that is not.
+/// A poll for room reports `POLLOUT` when there is room. Where the peer has ended its direction it
+/// reports that at once, without `POLLOUT`. The driver tells by it a wait that is over from one
+/// that is not.
 fn polls_for_room_report_room() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -105,9 +106,10 @@ fn polls_for_room_report_room() {
     assert!(room.is_ok_and(|events| events & POLLOUT != 0), "there is room again: {room:?}");
 }
 
-/// A multishot poll for room reports the peer's end once, is then quiet while there is no room, and reports
-/// `POLLOUT` when room has come. It is edge-triggered; the one-shot poll would report the end again and
-/// again. The driver waits so for the room of half-closed connections.
+/// A multishot poll for room reports the peer's end once, is then quiet while there is no room, and
+/// reports
+/// `POLLOUT` when room has come. It is edge-triggered; the one-shot poll would report the end again
+/// and again. The driver waits so for the room of half-closed connections.
 fn multishot_poll_for_room_is_quiet_until_room_comes() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -153,7 +155,7 @@ fn multishot_overflow_loses_nothing() {
     assert_eq!(got, (0..SENT).collect::<Vec<_>>());
 }
 
-/// A socket that never runs dry pauses after a few dozen receives, so that another gets its turn.
+/// A socket that never runs dry pauses after a few dozen receives, so that another is served.
 /// One peer's flood would otherwise starve its thread. Skipped on a kernel without the bound, where
 /// the buffer ring alone bounds the flood and the driver's own budget must do.
 fn multishot_fairness_bound() -> Verdict {

@@ -1,7 +1,7 @@
 //! Making a ring: what the set-up call answers, who owns the ring, and what a ring keeps out.
 //!
 //! The driver asks for the fastest ring, steps down flag by flag, moves the ring to its thread and
-//! then trusts that nobody else can touch it.
+//! then trusts that no other thread can touch it.
 
 use std::os::fd::AsRawFd;
 use std::thread;

@@ -97,8 +97,8 @@ fn nonempty_flag_tells_of_more() {
     assert!(!second.socket_nonempty(), "nothing is left: {second:?}");
 }
 
-/// A receive on a non-blocking socket waits as well; only `MSG_DONTWAIT` makes it `EAGAIN`.
-/// The driver takes sockets in either mode; with `EAGAIN` it would need a readiness loop of its own.
+/// A receive on a non-blocking socket waits as well; only `MSG_DONTWAIT` makes it `EAGAIN`. The
+/// driver takes sockets in either mode; with `EAGAIN` it would need a readiness loop of its own.
 fn nonblock_still_polls() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -173,11 +173,11 @@ fn dontwait_send_reports_part() {
 /// The flags of a send that does not wait.
 const AT_ONCE: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-/// A connect that nobody listens for completes with `ECONNREFUSED`, not with a late socket error.
-/// The driver reports the connect's own result and does not ask the socket again.
+/// A connect to a port without a listener completes with `ECONNREFUSED`, not with a late socket
+/// error. The driver reports the connect's own result and does not ask the socket again.
 fn connect_refused() {
     let mut ring = Ring::plain(8);
-    // Bound but not listening: the port is this test's, and nobody answers on it.
+    // Bound but not listening: the port is this test's, and nothing answers on it.
     let bound = socket::tcp_socket();
     let address = socket::bind_loopback(&bound);
     let client = socket::tcp_socket();
@@ -226,7 +226,8 @@ fn shutdown_wakes() {
 }
 
 /// A send through the ring to a broken connection is `EPIPE` and never a signal, with
-/// `MSG_NOSIGNAL` or without. A write to a broken pipe may raise SIGPIPE, so that is no way to send.
+/// `MSG_NOSIGNAL` or without. A write to a broken pipe may raise SIGPIPE, so that is no way to
+/// send.
 fn write_sigpipe_vs_send() {
     let mut ring = Ring::plain(8);
     block_sigpipe();
@@ -264,8 +265,8 @@ fn sigpipe_pending() -> bool {
     }
 }
 
-/// A zero-copy send completes twice: its result with the more-flag, then the notification.
-/// The future ends on the first, the buffer is free on the second; mixed up, bytes change under TCP.
+/// A zero-copy send completes twice: its result with the more-flag, then the notification. The
+/// future ends on the first, the buffer is free on the second; mixed up, bytes change under TCP.
 fn zero_copy_two_completions() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -302,8 +303,9 @@ fn zero_copy_errors_notify_too() {
     }
 }
 
-/// Nor does a zero-copy send wait with `MSG_DONTWAIT`: its result comes although the peer reads nothing.
-/// Only the notification waits for the peer, so a dropped send holds up nothing but its memory.
+/// Nor does a zero-copy send wait with `MSG_DONTWAIT`: its result comes although the peer reads
+/// nothing. Only the notification waits for the peer, so a dropped send holds up nothing but its
+/// memory.
 fn dontwait_zero_copy_send_never_waits() {
     let mut ring = Ring::plain(8);
     let (near, _far) = socket::tcp_pair();

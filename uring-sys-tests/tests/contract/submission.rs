@@ -20,7 +20,7 @@ cases![
     short_submit_keeps_entries,
     submit_all_continues: [SubmitAll],
     submitted_places_free_at_once,
-    inline_results_stand_after_submit: [DeferTaskrun],
+    inline_results_are_there_after_submit: [DeferTaskrun],
 ];
 
 fn tags(completions: &[Completion]) -> Vec<u64> {
@@ -104,9 +104,10 @@ fn submitted_places_free_at_once() {
     assert_eq!(answered, (0..16).collect::<Vec<_>>());
 }
 
-/// What can be done at once is done inside the submitting call: its completion stands right after.
-/// The driver looks before it sleeps; else each ready operation would cost a second system call.
-fn inline_results_stand_after_submit() {
+/// What can be done at once is done inside the submitting call: its completion is there right
+/// after. The driver looks before it sleeps; else each ready operation would cost a second system
+/// call.
+fn inline_results_are_there_after_submit() {
     let mut ring = Ring::deferred(8);
     let (near, far) = UnixStream::pair().expect("a pair of sockets");
     socket::write_all(&far, b"ready");

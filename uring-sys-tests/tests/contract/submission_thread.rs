@@ -1,7 +1,8 @@
-//! A thread of the kernel's that submits (SQPOLL): when it takes what is queued, and when it must be woken.
+//! A kernel thread that submits (SQPOLL): when it takes what is queued, and when it must
+//! be woken.
 //!
-//! The driver counts as submitted what it has queued by the time it enters, though the thread may take it
-//! a moment later, and leaves the call out when there is nothing to wake or to wait for.
+//! The driver counts as submitted what it has queued by the time it enters, though the thread may
+//! take it a moment later, and leaves the call out when there is nothing to wake or to wait for.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,8 +38,8 @@ fn sleeps(ring: &mut Ring) -> bool {
     ring.uring().submission().need_wakeup()
 }
 
-/// While the thread is awake, what is queued is taken and completes without any call. (When the ring has
-/// just been made, it may sleep until it is woken for the first time.)
+/// While the thread is awake, what is queued is taken and completes without any call. (When the
+/// ring has just been made, it may sleep until it is woken for the first time.)
 fn thread_takes_without_a_call() {
     let mut ring = ring(8, 10_000);
     ring.enter(0, 0, EnterFlags::SQ_WAKEUP, None).expect("wake the thread");
@@ -53,8 +54,8 @@ fn thread_takes_without_a_call() {
     }
 }
 
-/// A thread that has gone to sleep says so, and takes what was queued when it is woken.
-/// The driver looks after it has queued; were the flag not set by then, an operation would never begin.
+/// A thread that has gone to sleep says so, and takes what was queued when it is woken. The driver
+/// looks after it has queued; were the flag not set by then, an operation would never begin.
 fn sleeping_thread_waits_to_be_woken() {
     let mut ring = ring(8, 1);
     for tag in 0..5 {

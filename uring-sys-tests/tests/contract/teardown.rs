@@ -36,7 +36,8 @@ cases![
 ];
 
 /// What a thread had submitted outlives it on a plain ring, and ends with `ECANCELED` only when its
-/// event comes, consuming nothing. So a shard's thread reaps to zero before it ends: nobody else can.
+/// event comes, consuming nothing. So a shard's thread reaps to zero before it ends: no other
+/// thread can.
 fn thread_exit_cancels() {
     let (near, far) = socket::tcp_pair();
     let mut ring = thread::scope(|scope| {
@@ -106,8 +107,9 @@ fn worker_writes_after_close() -> Verdict {
     Verdict::Held
 }
 
-/// A ring that is cancelled and reaped to zero lets go at once: its port can be bound again.
-/// A server that restarts in one process rests on it; after a bare close the bind often fails.
+/// A ring that is cancelled and reaped to zero releases its sockets at once: its port can be bound
+/// again. A server that restarts in one process rests on it; after a bare close the bind often
+/// fails.
 fn cancel_any_then_close_frees_port() {
     // An address of its own, so that no other test is given the port in between.
     let address = Ipv4Addr::new(127, 77, 0, 1);

@@ -83,8 +83,9 @@ fn absolute_timeout_in_the_past_fires() {
     assert_eq!(ring.run(timeout).outcome(), FIRED);
 }
 
-/// A wait for several completions with a minimum wait ends with one when that is over, and not before.
-/// The driver makes batches so; were the minimum ignored, a lone request would wait for company for ever.
+/// A wait for several completions with a minimum wait ends with one when that is over, and not
+/// before. The driver makes batches so; were the minimum ignored, a lone request would wait for
+/// company for ever.
 fn min_wait_ends_with_what_is_there() {
     const MINIMUM: Duration = Duration::from_millis(3);
     let mut ring = Ring::plain(8);

@@ -1,4 +1,4 @@
-//! Memory that stops whoever touches it first, the kernel too, until the test lets it go on.
+//! Memory that stops its first user, the kernel too, until the test continues it.
 //!
 //! It holds a kernel worker in the middle of a copy for as long as a test needs, by userfaultfd.
 
@@ -50,18 +50,18 @@ impl Trap {
         self.pages.size()
     }
 
-    /// Waits until somebody is caught.
+    /// Waits until a thread is caught.
     pub(crate) fn await_caught(&self) {
         let mut report =
             libc::pollfd { fd: self.faults.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let limit = i32::try_from(patience().as_millis()).expect("a limit in milliseconds");
         // SAFETY: reads and writes one structure, which lives for the call.
         let caught = unsafe { libc::poll(&mut report, 1, limit) };
-        assert_eq!(caught, 1, "nobody touched the trap within {:?}", patience());
+        assert_eq!(caught, 1, "no thread touched the trap within {:?}", patience());
         (&self.faults).read_exact(&mut [0; REPORT]).expect("a report of a page fault");
     }
 
-    /// Lets go of whoever is caught; the page is there from now on, all zeroes.
+    /// Releases the thread that is caught; the page is there from now on, all zeroes.
     pub(crate) fn release(&self) {
         self.control(ZEROPAGE, &mut [self.second_page(), page_size() as u64, 0, 0])
             .expect("give the page");

@@ -122,10 +122,10 @@ fn inline_vs_iowq_table() {
     }
 }
 
-/// After its peer's end, or with urgent data unread, a socket without room is "ready" to every poll of the
-/// kernel, so that a send which waits is tried in vain and then blocks a worker. With `MSG_DONTWAIT` it
-/// completes with `EAGAIN`, and no worker sees it. The driver sends only so: else each such peer that
-/// does not read would cost a thread.
+/// After its peer's end, or with urgent data unread, a socket without room is "ready" to every poll
+/// of the kernel, so that a send which waits is tried in vain and then blocks a worker. With
+/// `MSG_DONTWAIT` it completes with `EAGAIN`, and no worker sees it. The driver sends only so: else
+/// each such peer that does not read would cost a thread.
 fn full_send_after_fin_stays_off_iowq() {
     let (near, far) = socket::tcp_pair();
     far.shutdown(Shutdown::Write).expect("end the peer's direction");
@@ -153,7 +153,7 @@ impl Blocked {
         Blocked { path }
     }
 
-    /// Opens the named pipe to read, which blocks as long as nobody writes.
+    /// Opens the named pipe to read, which blocks as long as there is no writer.
     fn open(&self) -> Op {
         let path = c_path(&self.path).as_ptr();
         leaked(opcode::OpenAt::new(Fd(libc::AT_FDCWD), path).build()).forced_async()
