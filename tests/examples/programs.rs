@@ -530,7 +530,7 @@ mod chat {
     fn what_one_says_all_others_hear_in_order() {
         let room = Room::open();
         let (mut ada, welcome) = room.enter("ada");
-        assert_eq!(welcome, "* here is nobody");
+        assert_eq!(welcome, "* here is no other guest");
         let (mut bob, welcome) = room.enter("bob");
         assert_eq!(welcome, "* here is ada");
         assert_eq!(ada.hears(), "* bob has come");
