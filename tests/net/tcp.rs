@@ -430,7 +430,7 @@ fn a_dropped_writing_half_ends_the_peers_reading_and_a_forgotten_one_does_not() 
 fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
     run(async {
         let (mut stream, mut peer) = connected();
-        peer.write_all(b"received by no read").unwrap();
+        peer.write_all(b"received to no end").unwrap();
         // Dropped before the kernel has seen it; it receives all the same.
         assert!(times(1, stream.read(Vec::with_capacity(8))).await.is_none());
         let IntoStd { mut stream, unread, error, .. } = stream.into_std().await.unwrap();
@@ -438,7 +438,7 @@ fn a_stream_given_to_the_standard_library_takes_its_unread_bytes_along() {
         assert_eq!(unread, b"received");
         let mut rest = [0; 10];
         stream.read_exact(&mut rest).unwrap();
-        assert_eq!(&rest, b" by no read");
+        assert_eq!(&rest, b" to no end");
         // And back.
         let mut stream = TcpStream::from_std(stream);
         peer.write_all(b"again").unwrap();
