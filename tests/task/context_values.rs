@@ -137,7 +137,7 @@ fn a_guard_dropped_in_another_task_or_outside_of_one_does_nothing() {
 #[test]
 fn outside_of_a_task_there_is_no_value_and_none_can_be_set() {
     assert_eq!(NUMBER.get(), None);
-    assert!(panic_of(|| NUMBER.set(1)).contains("inside of a task"));
+    assert!(panic_of(|| NUMBER.set(1)).contains("outside of a task"));
     let runtime = Runtime::new().unwrap();
     block_on(&runtime, async { NUMBER.set(1) });
     block_on(&runtime, async { assert_eq!(NUMBER.get(), None, "another main task") });
