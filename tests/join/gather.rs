@@ -278,7 +278,7 @@ fn a_child_woken_from_another_thread_is_polled() {
 }
 
 #[test]
-fn a_waker_kept_beyond_its_childs_end_does_no_harm() {
+fn a_waker_kept_beyond_the_end_of_its_child_does_no_harm() {
     run(async {
         let kept = Rc::new(RefCell::new(None::<Waker>));
         let its = Rc::clone(&kept);
