@@ -6,7 +6,7 @@
 //! kernel's ring, and a branch that is predicted costs less than a call through a pointer.
 //!
 //! A further ring (a portable one, a simulated one) is a variant here and a file beside [`kernel`] with
-//! the same methods. It reads what it is asked through [`Sqe`](super::Sqe). And because operations also
+//! the same methods. It reads what it is asked through `sys::Sqe`. And because operations also
 //! make system calls of their own on the descriptors that a ring hands out, it says which of them work
 //! there ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
 
