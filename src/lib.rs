@@ -86,6 +86,10 @@ pub mod buf;
 mod driver;
 #[forbid(unsafe_code)]
 mod error;
+// Until there is more of it.
+#[doc(hidden)]
+#[forbid(unsafe_code)]
+pub mod fs;
 #[forbid(unsafe_code)]
 pub mod io;
 #[doc(alias = "select")]

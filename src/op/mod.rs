@@ -45,16 +45,22 @@
 //! | accept, multishot too   | stays with the listener; closed with it             |              |
 //! | socket, option, connect | the socket is closed                                |              |
 //! | shutdown, abort         | not reported                                        |              |
+//! | open                    | the file is closed                                  |              |
+//! | read at an offset       | discarded                                           |              |
+//! | write at an offset      | not reported: may happen in full, in part, or not   | fsync        |
+//! | fsync                   | discarded                                           |              |
 //! | close on a worker       | if it was cancelled, closed at once, not lingering  |              |
 //! | poll, timeout           | discarded                                           |              |
 //!
 //! # Adding one
 //!
 //! A new operation is a file here, with its row in the table, a row in the capability table
-//! (`sys::capabilities`), and the method that offers it.
+//! (`sys::capabilities`), and the method that offers it;
+//! docs/adding-an-operation.md shows it step by step.
 
 mod check_loop;
 mod drain;
+mod file;
 mod multishot;
 mod operation;
 mod pipe;
@@ -64,6 +70,7 @@ mod socket;
 mod tests;
 mod timeout;
 
+pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
 pub(crate) use operation::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;

@@ -133,6 +133,10 @@ pub(super) fn required_opcodes(opcodes: &Opcodes) -> impl Iterator<Item = Facili
         must("timeout", "5.4", opcodes.is_supported(opcode::Timeout::CODE)),
         must("link timeout", "5.5", opcodes.is_supported(opcode::LinkTimeout::CODE)),
         must("cancel", "5.5", opcodes.is_supported(opcode::AsyncCancel::CODE)),
+        must("open", "5.6", opcodes.is_supported(opcode::OpenAt::CODE)),
+        must("read", "5.6", opcodes.is_supported(opcode::Read::CODE)),
+        must("write", "5.6", opcodes.is_supported(opcode::Write::CODE)),
+        must("fsync", "5.1", opcodes.is_supported(opcode::Fsync::CODE)),
     ]
     .into_iter()
 }

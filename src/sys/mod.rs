@@ -23,6 +23,7 @@ pub(crate) mod errno;
 pub(crate) mod eventfd;
 mod flags;
 mod fork;
+pub(crate) mod fs;
 pub(crate) mod message;
 mod pages;
 pub(crate) mod poll;

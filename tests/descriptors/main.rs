@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod direct_descriptors;
 mod dropped_accepts;
+mod files;
 mod full_sends;
 mod multishot_recv_ends;
 mod send_file;

@@ -6,6 +6,7 @@
 mod accept;
 mod cancel;
 mod connect;
+mod file;
 mod multishot;
 mod receive;
 mod receive_lease;

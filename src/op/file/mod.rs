@@ -1,0 +1,16 @@
+//! Operations on files.
+//!
+//! They are carried out by kernel workers where the data is not in memory, and neither a cancel nor
+//! a dropped future stops a worker: what an operation points to is kept until it has completed.
+
+mod fd;
+mod fsync;
+mod open;
+mod read_at;
+mod write_at;
+
+pub(crate) use fd::FileFd;
+pub(crate) use fsync::Fsync;
+pub(crate) use open::Open;
+pub(crate) use read_at::ReadAt;
+pub(crate) use write_at::WriteAt;

@@ -1,0 +1,118 @@
+//! Files: what a dropped operation leaves, and what waits for it.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+use crate::op::{FileFd, Fsync, Open, ReadAt, WriteAt};
+use crate::sys::errno::{ECANCELED, EINTR, ENOMEM};
+
+const OPEN: u8 = opcode::OpenAt::CODE;
+const READ: u8 = opcode::Read::CODE;
+const WRITE: u8 = opcode::Write::CODE;
+const FSYNC: u8 = opcode::Fsync::CODE;
+
+fn file(bench: &Bench) -> Rc<FileFd> {
+    Rc::new(FileFd::new(&bench.driver, some_fd()))
+}
+
+fn open(bench: &Bench) -> Op<Open> {
+    Op::new(&bench.driver, Open::new(c"name".into(), 0, 0))
+}
+
+fn write(file: &Rc<FileFd>) -> Op<WriteAt<&'static str>> {
+    Op::new(file.driver(), WriteAt::new(file, "text", 0))
+}
+
+fn fsync(file: &Rc<FileFd>) -> Op<Fsync> {
+    Op::new(file.driver(), Fsync::all(file))
+}
+
+#[test]
+fn an_fsync_is_submitted_after_the_last_dropped_write_has_completed() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let (mut first, mut second, mut sync) = (write(&file), write(&file), fsync(&file));
+    bench.start(&mut first);
+    bench.start(&mut second);
+    drop((first, second));
+    bench.start(&mut sync);
+    assert_eq!(bench.opcodes(), [WRITE, WRITE, CANCEL, CANCEL]);
+    bench.ring.complete(0, 4, false);
+    bench.turn();
+    bench.start(&mut sync);
+    assert_eq!(bench.opcodes().len(), 4, "a write is in the kernel still");
+    bench.ring.complete(1, -ECANCELED, false);
+    bench.turn();
+    bench.start(&mut sync);
+    assert_eq!(bench.opcodes()[4..], [FSYNC]);
+    bench.ring.complete(4, 0, false);
+    bench.end(&mut sync).unwrap();
+}
+
+#[test]
+fn an_fsync_repeats_an_interrupted_step_and_reports_an_error_once() {
+    let bench = Bench::new();
+    let mut sync = fsync(&file(&bench));
+    bench.start(&mut sync);
+    bench.ring.complete(0, -EINTR, false);
+    bench.turn();
+    bench.start(&mut sync);
+    bench.ring.complete(1, -ENOMEM, false);
+    assert_eq!(errno(bench.end(&mut sync)), Some(ENOMEM));
+    assert_eq!(bench.opcodes(), [FSYNC, FSYNC]);
+}
+
+#[test]
+fn a_file_that_was_opened_for_a_dropped_future_is_closed() {
+    let bench = Bench::new();
+    for is_completed in [true, false] {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let fd = near.into_raw_fd();
+        let mut open = open(&bench);
+        bench.start(&mut open);
+        let nth = bench.opcodes().iter().rposition(|&opcode| opcode == OPEN).unwrap();
+        if is_completed {
+            bench.ring.complete(nth, fd, false);
+            bench.turn();
+            drop(open);
+        } else {
+            drop(open);
+            bench.turn();
+            let kind = far.read(&mut [0]).unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::WouldBlock, "it has not been opened yet");
+            bench.ring.complete(nth, fd, false);
+            bench.turn();
+        }
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "it is closed");
+    }
+}
+
+#[test]
+fn a_read_names_its_offset_and_a_short_one_fills_a_part_of_the_buffer() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut read = Op::new(&bench.driver, ReadAt::new(&file, Vec::with_capacity(8), 1 << 40));
+    bench.start(&mut read);
+    assert_eq!((bench.opcodes(), bench.taken(0).offset()), (vec![READ], 1 << 40));
+    bench.ring.receive(0, b"short");
+    let (result, buffer) = split(bench.end(&mut read));
+    assert_eq!((result.unwrap(), &*buffer), (5, &b"short"[..]));
+}
+
+#[test]
+fn a_file_dropped_under_an_operation_is_closed_after_its_completion() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut write = write(&file);
+    bench.start(&mut write);
+    let closes = bench.driver.close_watch().closes();
+    drop((file, write));
+    bench.turn();
+    assert_eq!(bench.driver.close_watch().closes(), closes, "the kernel may still use it");
+    bench.ring.complete(0, 4, false);
+    bench.turn();
+    assert_eq!(bench.driver.close_watch().closes(), closes + 1);
+}
