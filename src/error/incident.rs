@@ -41,8 +41,8 @@ pub enum Incident {
     /// reports that the peer has disconnected is not an incident:
     /// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects) counts it.
     HandlerFailed {
-        /// The peer of the connection.
-        peer: SocketAddr,
+        /// The peer's address; `None` for a Unix socket, whose clients have none.
+        peer: Option<SocketAddr>,
         /// Whether the handler panicked; otherwise it returned an error.
         panicked: bool,
         /// The error, or the panic's message.
@@ -147,7 +147,14 @@ impl fmt::Display for Incident {
             }
             Self::HandlerFailed { peer, panicked, message } => {
                 let how = if *panicked { "panicked" } else { "failed" };
-                write!(f, "the handler of the connection from {peer} {how}: {message}")
+                match peer {
+                    Some(peer) => {
+                        write!(f, "the handler of the connection from {peer} {how}: {message}")
+                    }
+                    None => {
+                        write!(f, "the handler of a Unix socket's connection {how}: {message}")
+                    }
+                }
             }
             Self::AcceptFailed { message } => {
                 write!(f, "a server has stopped listening, because it cannot accept: {message}")

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn failure(number: usize) -> Incident {
-        let peer = "127.0.0.1:80".parse().expect("an address");
+        let peer = Some("127.0.0.1:80".parse().expect("an address"));
         Incident::HandlerFailed { peer, panicked: false, message: number.to_string() }
     }
 

@@ -15,16 +15,17 @@ use crate::task::coop;
 /// How many look-ups run at the same time in a process. They have threads of their own, as a
 /// [`to_thread`](crate::blocking::to_thread) that blocks for long must not hold up every connect.
 const LOOK_UPS: usize = 16;
-/// How long one of the threads waits for the next look-up.
+/// How long an idle thread waits for the next look-up.
 const IDLE: Duration = Duration::from_secs(10);
 
 static THREADS: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(LOOK_UPS, IDLE));
 
-/// Socket addresses, or a name that stands for some.
+/// Socket addresses, or a name that is looked up.
 ///
-/// Implemented for socket addresses, pairs of an IP address or a name and a port, slices and vectors of socket
-/// addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"`, `"[fe80::1%eth0]:80"` or `"name:80"`. A name is
-/// looked up on a thread, so that the loop goes on meanwhile; up to 16 look-ups run at the same time.
+/// Implemented for socket addresses, pairs of an IP address or a name and a port, slices and
+/// vectors of socket addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"`, `"[fe80::1%eth0]:80"` or
+/// `"name:80"`. Names are looked up on threads, so that the event loop is not blocked: up to 16 at
+/// the same time.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no address",
     note = "give text such as \"127.0.0.1:80\" or \"localhost:80\", a pair such as \
@@ -33,37 +34,37 @@ static THREADS: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(LOOK_UPS
 pub trait ToAddresses: sealed::Sealed {}
 
 mod sealed {
-    use super::{SocketAddr, Target};
+    use super::{AddressSource, SocketAddr};
 
     pub trait Sealed {
-        fn target(self) -> Target;
+        fn source(self) -> AddressSource;
     }
 
-    impl From<SocketAddr> for Target {
+    impl From<SocketAddr> for AddressSource {
         fn from(address: SocketAddr) -> Self {
             Self::Known(vec![address])
         }
     }
 }
 
-/// Addresses, known or yet to be looked up.
+/// Addresses that are known, or are yet to be looked up.
 #[doc(hidden)]
 #[derive(Debug)]
-pub enum Target {
+pub enum AddressSource {
     Known(Vec<SocketAddr>),
     Name(String, u16),
-    /// A text that is none, and why.
-    Wrong(String, &'static str),
+    /// A text that is no address, and why.
+    Invalid(String, &'static str),
 }
 
 macro_rules! addresses {
-    ($($type:ty: |$value:ident| $target:expr),+ $(,)?) => {$(
+    ($($type:ty: |$value:ident| $source:expr),+ $(,)?) => {$(
         impl ToAddresses for $type {}
 
         impl sealed::Sealed for $type {
-            fn target(self) -> Target {
+            fn source(self) -> AddressSource {
                 let $value = self;
-                $target
+                $source
             }
         }
     )+};
@@ -78,23 +79,23 @@ addresses! {
     (Ipv6Addr, u16): |pair| SocketAddr::from(pair).into(),
     (&str, u16): |pair| host_and_port(pair.0, pair.1),
     (String, u16): |pair| host_and_port(&pair.0, pair.1),
-    &[SocketAddr]: |addresses| Target::Known(addresses.to_vec()),
-    Vec<SocketAddr>: |addresses| Target::Known(addresses),
-    &Vec<SocketAddr>: |addresses| Target::Known(addresses.clone()),
+    &[SocketAddr]: |addresses| AddressSource::Known(addresses.to_vec()),
+    Vec<SocketAddr>: |addresses| AddressSource::Known(addresses),
+    &Vec<SocketAddr>: |addresses| AddressSource::Known(addresses.clone()),
     &str: |text| of_text(text),
-    String: |text| text.as_str().target(),
-    &String: |text| text.as_str().target(),
+    String: |text| text.as_str().source(),
+    &String: |text| text.as_str().source(),
 }
 
-fn host_and_port(host: &str, port: u16) -> Target {
+fn host_and_port(host: &str, port: u16) -> AddressSource {
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match ip_address(literal, port) {
         Some(address) => address.into(),
-        None => Target::Name(host.to_owned(), port),
+        None => AddressSource::Name(host.to_owned(), port),
     }
 }
 
-/// An address without a name, whose scope may be one.
+/// Parses an IP address, whose scope may be the name of an interface.
 fn ip_address(text: &str, port: u16) -> Option<SocketAddr> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some((ip, port).into());
@@ -105,35 +106,37 @@ fn ip_address(text: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(ip, port, 0, scope).into())
 }
 
-fn of_text(text: &str) -> Target {
+fn of_text(text: &str) -> AddressSource {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return address.into();
     }
-    let wrong = |why| Target::Wrong(text.to_owned(), why);
+    let invalid = |why| AddressSource::Invalid(text.to_owned(), why);
     if text.parse::<Ipv6Addr>().is_ok() {
-        return wrong("a port is missing: an IPv6 address with one is written like [::1]:80");
+        return invalid("a port is missing: an IPv6 address with one is written like [::1]:80");
     }
     let Some((host, port)) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) else {
-        return wrong("a port is missing, as in localhost:80");
+        return invalid("a port is missing, as in localhost:80");
     };
     match port.parse() {
-        _ if host.is_empty() => wrong("a host is missing, as in localhost:80"),
+        _ if host.is_empty() => invalid("a host is missing, as in localhost:80"),
         Ok(port) => host_and_port(host, port),
-        Err(_) => wrong("what is behind the colon is no port, which is a number up to 65535"),
+        Err(_) => invalid("the port after the colon is not a number up to 65535"),
     }
 }
 
-/// The addresses that something stands for, in the order in which the system prefers them.
+/// Looks up addresses.
+///
+/// They are in the order in which the system prefers them.
 ///
 /// # Errors
 ///
 /// `NotFound` if a name is not known or has no addresses, `TimedOut` if no name server answers, and
-/// `InvalidInput` for text that is not of the form `name:port`; each says what was to be looked up.
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) if no thread can be started.
+/// `InvalidInput` for text that is not of the form `name:port`; each error names what was looked
+/// up. [`WouldBlock`](io::ErrorKind::WouldBlock) if no thread can be started.
 ///
 /// # Cancel safety
 ///
-/// Dropped, a look-up runs on in its thread and its result is discarded.
+/// Dropped, a look-up continues in its thread, and its result is discarded.
 ///
 /// # Example
 ///
@@ -147,12 +150,14 @@ fn of_text(text: &str) -> Target {
 #[doc(alias = "lookup_host")]
 #[doc(alias = "asyncio.loop.getaddrinfo")]
 pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> {
-    // It may be ready at once, and must not be so for ever.
+    // Known addresses are ready at once, every time: other tasks must be polled, too.
     poll_fn(|context| coop::poll_spend(context)).await;
-    let (found, name) = match addresses.target() {
-        Target::Known(addresses) => (Ok(addresses), "an empty list".to_owned()),
-        Target::Wrong(text, why) => (Err(io::Error::new(io::ErrorKind::InvalidInput, why)), text),
-        Target::Name(host, port) => {
+    let (found, name) = match addresses.source() {
+        AddressSource::Known(addresses) => (Ok(addresses), "an empty list".to_owned()),
+        AddressSource::Invalid(text, why) => {
+            (Err(io::Error::new(io::ErrorKind::InvalidInput, why)), text)
+        }
+        AddressSource::Name(host, port) => {
             let name = format!("{host}:{port}");
             (on_a_thread(host, port).await, name)
         }
@@ -171,7 +176,7 @@ async fn on_a_thread(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Gives an error of a look-up its kind: the standard library keeps nothing of why but its text.
+/// Gives an error of a look-up its kind. The standard library keeps only a text of the reason.
 fn with_kind(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() {
         return error;
@@ -189,15 +194,15 @@ fn with_kind(error: io::Error) -> io::Error {
 mod tests {
     use super::*;
 
-    fn known(target: &Target) -> Vec<String> {
-        match target {
-            Target::Known(addresses) => addresses.iter().map(ToString::to_string).collect(),
+    fn known(source: &AddressSource) -> Vec<String> {
+        match source {
+            AddressSource::Known(addresses) => addresses.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn literal_addresses_need_no_look_up_in_any_form() {
+    fn literal_addresses_of_every_form_need_no_look_up() {
         assert_eq!(known(&of_text("127.0.0.1:80")), ["127.0.0.1:80"]);
         assert_eq!(known(&of_text("[::1]:80")), ["[::1]:80"]);
         assert_eq!(known(&host_and_port("::1", 80)), ["[::1]:80"]);
@@ -224,12 +229,14 @@ mod tests {
             ("::1", "[::1]:80"),
             ("[::1]", "a port is missing"),
             (":80", "a host is missing"),
-            ("localhost:99999", "no port"),
-            ("localhost:http", "no port"),
+            ("localhost:99999", "not a number up to 65535"),
+            ("localhost:http", "not a number up to 65535"),
             ("", "a port is missing"),
         ] {
             match of_text(text) {
-                Target::Wrong(of, said) => assert!(of == text && said.contains(why), "{text}"),
+                AddressSource::Invalid(of, said) => {
+                    assert!(of == text && said.contains(why), "{text}");
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }

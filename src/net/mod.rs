@@ -1,8 +1,9 @@
-//! TCP: servers, listeners, connections, and the addresses they take.
+//! TCP and Unix sockets: servers, listeners, connections, and the addresses they take.
 //!
-//! Start with [`start_server`] and [`open_connection`], which have buffered readers and writers as asyncio
-//! has. [`TcpListener`] and [`TcpStream`] are the layer below: each operation takes and returns a
-//! buffer, or lends one ([`TcpStream::recv`]).
+//! Start with [`start_server`] and [`open_connection`], which have buffered readers and writers as
+//! asyncio has. [`TcpListener`] and [`TcpStream`] are the layer below: each operation takes and
+//! returns a buffer, or lends one ([`TcpStream::recv`]). [`UnixListener`] and [`UnixStream`] are
+//! the same for Unix sockets: what is said of TCP holds for them, too.
 //!
 //! ```no_run
 //! use annulus::net::{StreamReader, StreamWriter, start_server};
@@ -31,25 +32,28 @@
 //! | serve, with a handler for each connection     | [`start_server`], [`Server`]            |
 //! | connect, and read lines or records            | [`open_connection`]                     |
 //! | accept connections one by one                 | [`TcpListener`]                         |
-//! | connect, with buffers of your own or leases   | [`TcpStream`]                           |
+//! | connect, with owned buffers or leases         | [`TcpStream`]                           |
 //! | read in one task and write in another         | [`TcpStream::into_split`]               |
-//! | pass on between two connections               | [`copy_bidirectional`]                  |
+//! | copy between two connections                  | [`copy_bidirectional`]                  |
 //! | send a file                                   | [`TcpStream::send_file`]                |
-//! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`], [`ServerOptions`] |
-//! | find dead peers                               | [`TcpStream::set_keepalive`], [`Keepalive`] |
+//! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |
+//! | limit a server                                | [`ServerOptions`]                       |
+//! | detect dead peers                             | [`TcpStream::set_keepalive`], [`Keepalive`] |
+//! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
+//! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
 //!
 //! # Cancellation
 //!
 //! Every future here can be dropped at any moment, by a [`timeout`](crate::time::timeout) or a lost
-//! `select!`, and the drop never blocks. What becomes of what was under way:
+//! `select!`, and the drop never blocks. What becomes of the operation:
 //!
-//! - a dropped **read** gives what the kernel had already delivered to the next read of the stream,
-//!   in order; an error too;
+//! - a dropped **read** leaves what the kernel had already delivered to the next read of the
+//!   stream, in order; an error, too;
 //! - a dropped **accept** leaves a connection that had arrived to the next accept;
 //! - a dropped **connect** closes its socket;
-//! - a dropped **write** may have sent a part of its bytes, and the caller cannot learn how many. The next
-//!   write waits for its end, so that bytes do not mix; but a protocol that must know where it
-//!   stands should not drop writes. To bound a write in time, spawn it, or close the stream.
+//! - a dropped **write** may have sent a part of its bytes, and the caller cannot learn how many.
+//!   The next write waits for its end, so that bytes do not mix; but a protocol that must know how
+//!   much was sent should not drop writes. To bound a write in time, spawn it, or close the stream.
 
 mod address;
 mod listener;
@@ -59,14 +63,15 @@ mod stream;
 mod tcp;
 
 pub use address::{ToAddresses, lookup};
-pub use listener::ListenOptions;
-pub use options::Keepalive;
+pub use listener::{Incoming, ListenOptions, Listener};
 pub use server::{
-    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server,
-    start_server_on, start_server_with,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server_on,
 };
 pub use stream::{
-    OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamReader, StreamWriter, copy_bidirectional,
-    open_connection, open_connection_with,
+    Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamReader, StreamWriter,
+    copy_bidirectional,
 };
-pub use tcp::{ConnectOptions, Incoming, IntoStd, TcpListener, TcpStream};
+pub use tcp::{
+    ConnectOptions, Keepalive, TcpListener, TcpStream, open_connection, open_connection_with,
+    start_server, start_server_with,
+};

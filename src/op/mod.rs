@@ -75,7 +75,7 @@ pub(crate) use operation::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
-    Accepted, Acceptor, Connect, Descriptor, One, OpenSocket, Peek, Recv, RecvLease, SendBytes,
-    SendZeroCopy, SetOption, Several, StreamSocket, Unsent,
+    Accepted, Acceptor, Connect, Descriptor, One, Peek, Recv, RecvLease, SendBytes, SendZeroCopy,
+    Several, StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -11,7 +11,7 @@ use std::{io, mem};
 
 /// A socket address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
+pub enum Address {
     Ip(SocketAddr),
     /// The bytes of a Unix socket's name: none if it has no name, a path without its final zero, or
     /// an abstract name, which begins with a zero.
@@ -147,7 +147,7 @@ impl From<&UnixAddr> for RawAddress {
 
 /// The form that the addresses of one family have in the standard library. It is refused
 /// (`InvalidData`) to addresses of another family.
-pub(crate) trait FromAddress: TryFrom<Address, Error = io::Error> {}
+pub trait FromAddress: TryFrom<Address, Error = io::Error> {}
 
 impl FromAddress for SocketAddr {}
 

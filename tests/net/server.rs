@@ -447,7 +447,7 @@ fn errors_and_panics_are_reported_with_the_peer_and_the_server_lives() {
         .iter()
         .map(|incident| match incident {
             Incident::HandlerFailed { peer, panicked, message } => {
-                assert!(peer.ip().is_loopback() && peer.port() > 0);
+                assert!(peer.is_some_and(|peer| peer.ip().is_loopback() && peer.port() > 0));
                 (*panicked, message.as_str())
             }
             other => panic!("{other}"),
@@ -542,4 +542,25 @@ fn a_runtime_may_end_with_its_server() {
     let mut peer = peer;
     assert!(peer.read(&mut [0; 1]).is_err() || peer.write_all(b"unread").is_ok());
     drop(server);
+}
+
+/// What a handler takes is known from the server: where the kind of socket is fixed, and where the listener
+/// decides it.
+#[test]
+fn an_async_closure_is_a_handler_without_annotations() {
+    run(async {
+        let server = start_server(
+            async |mut reader, mut writer| writer.write(reader.read_line().await?).await,
+            "127.0.0.1:0",
+        );
+        let server = server.await.unwrap();
+        ask(&mut client(&server).await, "hello\n").await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = start_server_on(
+            async |mut reader, mut writer| writer.write(reader.read_line().await?).await,
+            [listener],
+            &ServerOptions::new(),
+        );
+        ask(&mut client(&server.unwrap()).await, "hello\n").await;
+    });
 }

@@ -1,13 +1,12 @@
-//! What keeps a listener from accepting for a while.
+//! The pauses of a listener whose accepts fail.
 //!
-//! accept(2) fails for many reasons that are not the listener's: descriptors or memory have run out, a
-//! security module refuses, the network is gone, a connection has been aborted. None of them ends a
-//! listener. Where the next accept would fail the same way there is a pause, which grows; it ends early
-//! when this runtime closes a socket, if it is a descriptor that was missing.
+//! accept(2) fails for many reasons that are not the listener's: descriptors or memory have run
+//! out, a security module refuses, the network is down, a connection has been aborted. None of them
+//! ends a listener. Where the next accept would fail the same way the listener pauses, longer each
+//! time. The pause ends early when this runtime closes a socket, if descriptors had run out.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -17,15 +16,15 @@ use crate::error::{Incident, raw_os_error};
 use crate::sys::errno;
 use crate::time::{Sleep, sleep};
 
-/// How many failures in a row that may be of single connections are passed over without a pause.
-const PASSING: u32 = 16;
+/// How many failures in a row are taken for those of single connections, and cause no pause.
+const MAX_PASSING: u32 = 16;
 
-/// How many failures in a row an end waits for.
-const BEARABLE: u32 = 8;
+/// After how many failures in a row a listener that is being closed gives up.
+const MAX_IN_A_ROW: u32 = 8;
 
 /// The failures of accepts since the last success, and the pause before the next try.
 #[derive(Debug, Default)]
-pub(in crate::net) struct Trouble {
+pub(super) struct AcceptBackoff {
     in_a_row: u32,
     length: Duration,
     pause: Option<Pause>,
@@ -35,34 +34,34 @@ pub(in crate::net) struct Trouble {
 #[derive(Debug)]
 struct Pause {
     sleep: Sleep,
-    /// How many sockets had been closed when it began, if one more ends it.
+    /// How many sockets this runtime had closed when the pause began, if one more ends it.
     closes: Option<u64>,
 }
 
-impl Trouble {
+impl AcceptBackoff {
     const SHORTEST: Duration = Duration::from_millis(5);
     const LONGEST: Duration = Duration::from_millis(500);
     const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 
     /// An accept has succeeded.
-    pub(in crate::net) fn end(&mut self) {
+    pub(super) fn reset(&mut self) {
         (self.in_a_row, self.length, self.pause) = (0, Duration::ZERO, None);
     }
 
-    /// Whether it has not been going on for too long to wait for its end.
-    pub(in crate::net) fn is_bearable(&self) -> bool {
-        self.in_a_row < BEARABLE
+    /// Whether accepts have not failed too often to try again.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.in_a_row < MAX_IN_A_ROW
     }
 
     /// An accept at `address` has failed.
-    pub(in crate::net) fn note(&mut self, driver: &Driver, address: SocketAddr, error: &io::Error) {
+    pub(super) fn note(&mut self, driver: &Driver, address: &str, error: &io::Error) {
         self.in_a_row += 1;
         let is_exhaustion = errno::is_exhaustion(error);
         if is_exhaustion {
             driver.counters().accept_stalls.increment();
         } else {
             driver.counters().accept_errors.increment();
-            if errno::is_passing_accept_error(error) && self.in_a_row <= PASSING {
+            if errno::is_passing_accept_error(error) && self.in_a_row <= MAX_PASSING {
                 return;
             }
         }
@@ -72,8 +71,8 @@ impl Trouble {
         self.report(driver, address, error);
     }
 
-    /// Tells of it, but not too often.
-    fn report(&mut self, driver: &Driver, address: SocketAddr, error: &io::Error) {
+    /// Reports the failure, at most once a second.
+    fn report(&mut self, driver: &Driver, address: &str, error: &io::Error) {
         if self.reported.is_some_and(|last| last.elapsed() < Self::BETWEEN_REPORTS) {
             return;
         }
@@ -88,11 +87,7 @@ impl Trouble {
     }
 
     /// Waits for the end of the pause, if there is one.
-    pub(in crate::net) fn poll_over(
-        &mut self,
-        driver: &Driver,
-        context: &mut Context<'_>,
-    ) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, driver: &Driver, context: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.poll_over(driver, context));
             self.pause = None;

@@ -1,6 +1,16 @@
 //! What the listeners of stream sockets share.
+//!
+//! `socket` accepts connections, and `backoff` is how it waits when it cannot. `methods` offers
+//! that as methods of each kind of listener, `incoming` as a stream. `options` are those of a
+//! listener.
 
-pub(super) mod backoff;
+mod backoff;
+mod incoming;
+pub(super) mod methods;
 mod options;
+mod socket;
 
+pub use incoming::Incoming;
 pub use options::ListenOptions;
+pub use socket::Listener;
+pub(super) use socket::{ListenSocket, sealed};

@@ -1,8 +1,12 @@
 //! How to listen.
 
-use crate::net::options::Keepalive;
+use crate::net::tcp::Keepalive;
 
-/// How to listen; see [`TcpListener::bind_with`](crate::net::TcpListener::bind_with).
+/// How to listen.
+///
+/// For [`TcpListener::bind_with`](crate::net::TcpListener::bind_with),
+/// [`UnixListener::bind_addr`](crate::net::UnixListener::bind_addr) and
+/// [`ServerOptions::listen`](crate::net::ServerOptions::listen).
 ///
 /// # Example
 ///
@@ -49,7 +53,7 @@ impl ListenOptions {
         }
     }
 
-    /// Sets how many connections the kernel completes and keeps until they are accepted.
+    /// Sets how many connections the kernel keeps until they are accepted.
     ///
     /// The kernel limits the number by `net.core.somaxconn`. 1024 by default.
     pub const fn backlog(mut self, connections: u32) -> Self {
@@ -68,8 +72,7 @@ impl ListenOptions {
         self
     }
 
-    /// Sets `SO_REUSEADDR`: whether an address is taken while old connections of it are in
-    /// `TIME_WAIT`.
+    /// Sets `SO_REUSEADDR`: whether an address with connections in `TIME_WAIT` is free.
     ///
     /// On by default.
     #[doc(alias = "SO_REUSEADDR")]
@@ -78,7 +81,7 @@ impl ListenOptions {
         self
     }
 
-    /// Sets `SO_REUSEPORT`: whether the port is shared with other listeners that set it, too.
+    /// Sets `SO_REUSEPORT`: whether the port is shared with listeners that set it, too.
     ///
     /// The kernel spreads connections over them. Off by default.
     #[doc(alias = "SO_REUSEPORT")]
@@ -107,7 +110,9 @@ impl ListenOptions {
         self
     }
 
-    /// Sets how the kernel probes silent peers of the connections, which inherit this, too.
+    /// Sets how the kernel probes silent peers of the connections.
+    ///
+    /// The connections inherit it.
     ///
     /// By default it does not. A server then keeps a connection whose peer has vanished until its
     /// handler gives up. See [`TcpStream::set_keepalive`](crate::net::TcpStream::set_keepalive).

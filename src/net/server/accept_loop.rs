@@ -1,49 +1,61 @@
-//! Accepting connections and handling them.
+//! Accepting the connections of one address, and starting a handler for each.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
-use super::registry::{Connections, Listening, Served};
-use super::{HandlerFailure, HandlerOutcome};
+use super::handler::{HandlerFailure, HandlerOutcome};
+use super::registry::{Accepting, Registry, Served};
 use crate::error::{Incident, catch_panic};
-use crate::net::stream::{StreamReader, StreamWriter};
-use crate::net::tcp::{TcpListener, TcpStream};
+use crate::net::listener::ListenSocket;
+use crate::net::stream::sealed::Address;
+use crate::net::stream::{Connection, StreamReader, StreamWriter, buffer};
 use crate::runtime::{context, spawn};
 
-/// Accepts until the server is closed; then handles those that had arrived.
-pub(super) async fn serve<H, T>(mut listener: TcpListener, handler: Rc<H>, listening: Listening)
-where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+/// What the tasks of a server share.
+pub(super) struct Shared<H> {
+    pub(super) handler: H,
+    /// How many bytes a handler's reader takes in one line, if not the default.
+    pub(super) reader_limit: Option<usize>,
+    pub(super) registry: Rc<Registry>,
+}
+
+/// Accepts until the server is closed; then handles the connections that had arrived.
+pub(super) async fn serve<S, H, T>(
+    mut listener: ListenSocket<S>,
+    shared: Rc<Shared<H>>,
+    accepting: Accepting,
+) where
+    S: Connection,
+    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let connections = Rc::clone(listening.connections());
+    let registry = Rc::clone(accepting.registry());
     let mut waiting = VecDeque::new();
     loop {
         let next = pin!(async {
-            if let Some(room) = connections.room().await {
+            if let Some(room) = registry.room().await {
                 listener.set_room(room);
             }
             listener.accept().await
         });
-        let accepted = match select(next, pin!(connections.closed())).await {
+        let accepted = match select(next, pin!(registry.closed())).await {
             Either::Left((accepted, _)) => accepted,
             Either::Right(_) => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                // Another address may have taken the room meanwhile.
-                let (room, closed) = (pin!(connections.room()), pin!(connections.closed()));
+            Ok(connection) => {
+                // The task of another address may have taken the room meanwhile.
+                let (room, closed) = (pin!(registry.room()), pin!(registry.closed()));
                 if let Either::Right(_) = select(room, closed).await {
-                    waiting.push_back((stream, peer));
+                    waiting.push_back(connection);
                     break;
                 }
-                start(stream, peer, &handler, &connections);
+                start(connection, &shared);
             }
             Err(error) => {
                 let message = error.to_string();
@@ -55,61 +67,62 @@ where
     while let Some(rest) = listener.rest().await {
         match rest {
             Ok(connection) => {
-                listener.goes_on();
+                listener.end_pauses();
                 waiting.push_back(connection);
             }
             Err(error) => {
-                // Those that are served give their descriptors back.
-                start_all(&mut waiting, &handler, &connections).await;
-                if !listener.waits_out(&error).await {
+                // Served connections give their descriptors back.
+                start_all(&mut waiting, &shared).await;
+                if !listener.pause(&error).await {
                     break;
                 }
             }
         }
     }
-    // The port is free while they wait to be served.
+    // The address is free while the connections wait to be served.
     drop(listener);
-    start_all(&mut waiting, &handler, &connections).await;
-    drop(listening);
+    start_all(&mut waiting, &shared).await;
+    drop(accepting);
 }
 
 /// Handles connections that have arrived, as there is room for them.
-async fn start_all<H, T>(
-    waiting: &mut VecDeque<(TcpStream, SocketAddr)>,
-    handler: &Rc<H>,
-    connections: &Rc<Connections>,
-) where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+async fn start_all<S, H, T>(waiting: &mut VecDeque<(S, S::Addr)>, shared: &Rc<Shared<H>>)
+where
+    S: Connection,
+    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    while let Some((stream, peer)) = waiting.pop_front() {
-        connections.room().await;
-        start(stream, peer, handler, connections);
+    while let Some(connection) = waiting.pop_front() {
+        shared.registry.room().await;
+        start(connection, shared);
     }
 }
 
-fn start<H, T>(stream: TcpStream, peer: SocketAddr, handler: &Rc<H>, connections: &Rc<Connections>)
+fn start<S, H, T>((stream, peer): (S, S::Addr), shared: &Rc<Shared<H>>)
 where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    S: Connection,
+    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    if connections.cuts(&stream) {
+    let registry = &shared.registry;
+    if registry.aborts(stream.socket()) {
         return;
     }
-    let (served, handler) = (connections.begin(&stream), Rc::clone(handler));
-    let number = served.number();
-    let task = spawn(async move { handle(stream, peer, &*handler, served).await });
-    connections.set_task(number, task);
+    let (served, its) = (registry.begin(stream.socket()), Rc::clone(shared));
+    let key = served.key();
+    let task = spawn(async move { handle(stream, peer, &its, served).await });
+    registry.set_task(key, task);
 }
 
-async fn handle<H, T>(stream: TcpStream, peer: SocketAddr, handler: &H, served: Served)
+async fn handle<S, H, T>(stream: S, peer: S::Addr, shared: &Shared<H>, served: Served)
 where
-    H: AsyncFn(StreamReader, StreamWriter) -> T,
+    S: Connection,
+    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T,
     T: HandlerOutcome + 'static,
 {
-    let (reader, writer) = stream.into_buffered_with(served.reader_limit());
+    let (reader, writer) = buffer(stream, shared.reader_limit);
     let sent = writer.ending();
-    let outcome = caught(handler(reader, writer)).await.map(HandlerOutcome::failure);
+    let outcome = catch((shared.handler)(reader, writer)).await.map(HandlerOutcome::failure);
     let failure = match outcome {
         Ok(None) => None,
         Ok(Some(HandlerFailure::PeerGone)) => {
@@ -120,6 +133,7 @@ where
         Err(message) => Some((true, message)),
     };
     if let Some((panicked, message)) = failure {
+        let peer = peer.ip();
         (context::incidents())(&Incident::HandlerFailed { peer, panicked, message });
     }
     sent.await;
@@ -127,7 +141,7 @@ where
 }
 
 /// The output of a future, or the message of its panic.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
+async fn catch<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     poll_fn(|context| {
         let mut polled = Poll::Pending;

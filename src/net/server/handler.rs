@@ -7,8 +7,7 @@ use std::io;
 
 use crate::io::ReadError;
 
-/// What a handler of a server may return: nothing, or a `Result` with nothing in it and an error that can
-/// be shown.
+/// What a handler of a server may return: `()`, or `Result<(), E>` where `E` is `Display`.
 #[diagnostic::on_unimplemented(
     message = "a handler of a server cannot return `{Self}`",
     label = "returns `()`, or `Result<(), E>` with an error that can be shown",
@@ -16,7 +15,7 @@ use crate::io::ReadError;
             `Result<(), Box<dyn std::error::Error>>` will do"
 )]
 pub trait HandlerOutcome {
-    /// Why it failed, if it did.
+    /// Why the handler failed, if it did.
     fn failure(self) -> Option<HandlerFailure>;
 }
 
@@ -24,7 +23,7 @@ pub trait HandlerOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandlerFailure {
-    /// The peer is gone. That is nothing that the server could help: it is counted in
+    /// The peer is gone, which is no fault of the server. It is counted in
     /// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
     PeerGone,
     /// Something else, which becomes an
@@ -38,7 +37,7 @@ impl HandlerOutcome for () {
     }
 }
 
-/// An [`io::Error`] or a [`ReadError`], also one that is in a box or the source of another, is
+/// An [`io::Error`] or a [`ReadError`], even in a box or as the source of another error, is
 /// [`PeerGone`](HandlerFailure::PeerGone) if its kind is `ConnectionReset`, `ConnectionAborted`,
 /// `BrokenPipe`, `NotConnected`, `UnexpectedEof` or `TimedOut`.
 impl<E: Display + 'static> HandlerOutcome for Result<(), E> {
@@ -61,7 +60,7 @@ fn peer_is_gone(error: &dyn Any) -> bool {
     let read = error.downcast_ref::<ReadError>().map(|error| error as &Dynamic);
     let mut next = boxed.or(sent.map(|error| error as &Dynamic)).or(plain).or(read);
     while let Some(error) = next {
-        if says_so(error) {
+        if means_peer_is_gone(error) {
             return true;
         }
         next = error.source();
@@ -69,7 +68,7 @@ fn peer_is_gone(error: &dyn Any) -> bool {
     false
 }
 
-fn says_so(error: &(dyn Error + 'static)) -> bool {
+fn means_peer_is_gone(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
     };
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_told_and_success_is_not() {
+    fn other_errors_are_reported_and_success_is_not() {
         let told = |message: &str| Some(HandlerFailure::Error(message.to_owned()));
         assert_eq!(Err::<(), _>("as text").failure(), told("as text"));
         assert_eq!(Err::<(), _>(io::Error::other("its own")).failure(), told("its own"));

@@ -1,111 +1,38 @@
-//! Servers: a handler that runs for each connection, in a task of its own.
+//! Servers: a handler that runs for each connection, in a task of its own, whatever the kind of
+//! socket.
 //!
-//! - `accept_loop` accepts, one task for each address.
-//! - `registry` is who is being served.
-//! - `handler` is what a handler may return.
+//! `accept_loop` accepts, in one task for each address, and starts the handlers; `handler` is what
+//! they may return. `registry` knows the connections, and `shutdown` ends them. `options` are those
+//! of a server.
 
 mod accept_loop;
 mod handler;
 mod options;
 mod registry;
+mod shutdown;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub use handler::{HandlerFailure, HandlerOutcome};
 pub use options::ServerOptions;
+pub use shutdown::ShutdownReport;
 
-use super::listener::ListenOptions;
-use super::stream::{StreamReader, StreamWriter};
-use super::tcp::TcpListener;
-use crate::error::raw_os_error;
-use crate::net::address::{ToAddresses, lookup};
+use super::listener::{ListenSocket, Listener};
+use super::stream::{Connection, StreamReader, StreamWriter};
+use super::tcp::TcpStream;
 use crate::runtime::spawn;
-use crate::sys::errno;
-use crate::time::timeout;
-use registry::Connections;
+use accept_loop::Shared;
+use registry::Registry;
 
-/// Serves connections with a handler, each in a task of its own, at all addresses that something stands
-/// for. It serves from now on, in the background.
+/// Like [`start_server`](crate::net::start_server), on listeners that exist already.
 ///
-/// The handler is an async closure or function that takes a [`StreamReader`] and a [`StreamWriter`] and
-/// returns nothing, or a `Result` with nothing in it. Its errors and panics go to
-/// [`Builder::on_incident`](crate::Builder::on_incident), with the peer's address; the server goes on.
-/// Errors which say no more than that the peer is gone are only counted, in
-/// [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
-///
-/// # Errors
-///
-/// If a name cannot be looked up, or an address cannot be listened on, such as `AddrInUse`. Of several
-/// addresses, one that this machine does not have is left out, also if it does not have IPv6 at all. Among
-/// addresses of both families, those of IPv6 take no connections of IPv4.
-///
-/// # Panics
-///
-/// If there is no runtime on this thread.
-///
-/// # Example
-///
-/// ```
-/// use annulus::net::{StreamReader, StreamWriter, open_connection, start_server};
-///
-/// async fn shout(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
-///     loop {
-///         let line = reader.read_line().await?;
-///         if line.is_empty() {
-///             return Ok(());
-///         }
-///         writer.write(line.to_ascii_uppercase()).await?;
-///     }
-/// }
-///
-/// annulus::run(async {
-///     let server = start_server(shout, "127.0.0.1:0").await?;
-///     let (mut reader, mut writer) = open_connection(server.local_addrs()[0]).await?;
-///     writer.write("hello\n").await?;
-///     assert_eq!(&*reader.read_line().await?, b"HELLO\n");
-///     std::io::Result::Ok(())
-/// })??;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[doc(alias = "asyncio.start_server")]
-pub async fn start_server<H, T>(handler: H, addresses: impl ToAddresses) -> io::Result<Server>
-where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
-    T: HandlerOutcome + 'static,
-{
-    start_server_with(handler, addresses, &ServerOptions::new()).await
-}
-
-/// [`start_server`] with options.
-///
-/// # Errors
-///
-/// As there.
-///
-/// # Panics
-///
-/// As there.
-pub async fn start_server_with<H, T>(
-    handler: H,
-    addresses: impl ToAddresses,
-    options: &ServerOptions,
-) -> io::Result<Server>
-where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
-    T: HandlerOutcome + 'static,
-{
-    let listen_options = options.listen.clone().nodelay(options.listen.nodelay.unwrap_or(true));
-    start_server_on(handler, listen(addresses, &listen_options).await?, options)
-}
-
-/// [`start_server`] on listeners that are there already: of one's own options, of a supervisor that hands
-/// them over ([`TcpListener::from_std`]), or bound earlier than they are to be served.
-/// [`ServerOptions::listen`] has no effect. Whether connections send small pieces at once is the
-/// listeners' ([`ListenOptions::nodelay`]).
+/// They may have been bound with other options or earlier than they are to be served, or come from
+/// a supervisor ([`TcpListener::from_std`](crate::net::TcpListener::from_std)). They may be TCP's
+/// or Unix' listeners. [`ServerOptions::listen`] has no effect: `TCP_NODELAY` is on if the listener
+/// has it ([`ListenOptions::nodelay`](crate::net::ListenOptions::nodelay)).
 ///
 /// # Errors
 ///
@@ -124,7 +51,7 @@ where
 ///
 /// annulus::run(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     // Clients may connect already; they wait in the backlog while the rest is made ready.
+///     // Clients may connect already; they wait in the backlog until the server has started.
 ///     let (mut reader, _writer) = open_connection(listener.local_addr()?).await?;
 ///     let greet = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
 ///     let _server = start_server_on(greet, [listener], &ServerOptions::new())?;
@@ -135,72 +62,44 @@ where
 /// ```
 #[doc(alias = "asyncio.Server.start_serving")]
 #[track_caller]
-pub fn start_server_on<H, T>(
+pub fn start_server_on<L, H, T>(
     handler: H,
-    listeners: impl IntoIterator<Item = TcpListener>,
+    listeners: impl IntoIterator<Item = L>,
     options: &ServerOptions,
-) -> io::Result<Server>
+) -> io::Result<Server<L::Stream>>
 where
-    H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
+    L: Listener,
+    H: AsyncFn(StreamReader<L::Stream>, StreamWriter<L::Stream>) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let listeners: Vec<_> = listeners.into_iter().collect();
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-    let connections = Rc::new(Connections::new(options, listeners.len()));
-    let handler = Rc::new(handler);
+    let listeners: Vec<_> = listeners.into_iter().map(L::into_inner).collect();
+    let addresses = listeners.iter().map(ListenSocket::local_addr).collect::<io::Result<_>>()?;
+    let registry = Rc::new(Registry::new(options.max_connections, listeners.len()));
+    let (reader_limit, its) = (options.reader_limit, Rc::clone(&registry));
+    let shared = Rc::new(Shared { handler, reader_limit, registry: its });
     for listener in listeners {
         // The guard is made here: the task may be ended before it is first polled.
-        let (handler, listening) = (Rc::clone(&handler), connections.listening());
-        drop(spawn(accept_loop::serve(listener, handler, listening)));
+        let accepting = registry.accepting();
+        drop(spawn(accept_loop::serve(listener, Rc::clone(&shared), accepting)));
     }
-    Ok(Server { addresses, shared: Rc::new(OnDrop(connections)) })
+    Ok(Server { addresses, closes: Rc::new(OnDrop(registry)) })
 }
 
-/// Listens on all addresses.
-async fn listen(
-    addresses: impl ToAddresses,
-    options: &ListenOptions,
-) -> io::Result<Vec<TcpListener>> {
-    let addresses = lookup(addresses).await?;
-    let mut options = options.clone();
-    if addresses.iter().any(SocketAddr::is_ipv4) {
-        // Or the socket of `[::]` would take the port of `0.0.0.0`, too.
-        options.v6_only = options.v6_only.or(Some(true));
-    }
-    let (mut listeners, mut missing) = (Vec::new(), None);
-    for address in addresses {
-        match TcpListener::bind_with(address, &options).await {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if is_missing(&error) => missing = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    match missing.filter(|_| listeners.is_empty()) {
-        Some(error) => Err(error),
-        None => Ok(listeners),
-    }
-}
-
-/// Whether this machine does not have an address, or its whole family.
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || raw_os_error(error) == Some(errno::EAFNOSUPPORT)
-}
-
-/// A server that runs; made by [`start_server`]. Clones are of the same server.
+/// A running server; made by [`start_server`](crate::net::start_server).
 ///
-/// When the last is dropped the server is [closed](Self::close): connections are served to their end,
-/// but no new ones.
-#[derive(Clone)]
+/// Clones are of the same server.
+///
+/// When the last is dropped the server is [closed](Self::close): connections are served to their
+/// end, but no new ones. `S` is the kind of its connections; without it, TCP is meant.
 #[must_use = "a server that is dropped is closed"]
 #[doc(alias = "asyncio.Server")]
-pub struct Server {
-    addresses: Vec<SocketAddr>,
-    shared: Rc<OnDrop>,
+pub struct Server<S: Connection = TcpStream> {
+    addresses: Vec<S::Addr>,
+    closes: Rc<OnDrop>,
 }
 
 /// Closes the server when it is dropped.
-struct OnDrop(Rc<Connections>);
+struct OnDrop(Rc<Registry>);
 
 impl Drop for OnDrop {
     fn drop(&mut self) {
@@ -208,93 +107,90 @@ impl Drop for OnDrop {
     }
 }
 
-/// What became of the connections that a server had when it was shut down. Those that had ended before
-/// are in neither number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// How many handlers ended during the shutdown, within the grace period.
-    pub completed: usize,
-    /// How many connections were reset after the grace period: their handlers were cancelled, or had
-    /// not begun, or the connection was in the backlog.
-    pub aborted: usize,
-}
-
-impl Server {
+impl<S: Connection> Server<S> {
     /// The addresses that it listens on, or listened on before it was closed.
     #[doc(alias = "asyncio.Server.sockets")]
-    pub fn local_addrs(&self) -> &[SocketAddr] {
+    pub fn local_addrs(&self) -> &[S::Addr] {
         &self.addresses
     }
 
-    /// Whether it takes connections.
+    /// Whether it accepts connections.
     #[doc(alias = "asyncio.Server.is_serving")]
     pub fn is_serving(&self) -> bool {
-        self.connections().is_serving()
+        self.registry().is_serving()
     }
 
-    /// How many connections are being served now: how many handlers have begun and not ended, or have
-    /// ended and left something that is still being sent.
+    /// How many connections are being served now.
+    ///
+    /// It counts handlers that have begun and not ended, and those that have ended and left
+    /// something that is still being sent.
     pub fn active_connections(&self) -> usize {
-        self.connections().len()
+        self.registry().len()
     }
 
-    /// Waits until the server is closed, or none of its addresses can be listened on any more. If it has
-    /// been closed already, that is at once; [`is_serving`](Self::is_serving) tells before.
+    /// Waits until the server is closed, or can listen at none of its addresses.
+    ///
+    /// It returns at once if that is so already; [`is_serving`](Self::is_serving) tells before.
     ///
     /// # Cancel safety
     ///
     /// Dropped, it closes the server.
     #[doc(alias = "asyncio.Server.serve_forever")]
     pub async fn serve_forever(&self) {
-        let _closes = OnDrop(Rc::clone(self.connections()));
-        self.connections().wait_until(|connections| !connections.is_serving()).await;
+        let _closes = OnDrop(Rc::clone(self.registry()));
+        self.registry().wait_until(|registry| !registry.is_serving()).await;
     }
 
-    /// Stops listening. Connections that had arrived, also those in the kernel's backlog, and those
-    /// that are being served are served to their end. (Those that arrive while the kernel closes the
-    /// socket are refused or reset by it. Should descriptors run out for more than a second while the
-    /// backlog is taken, the rest of it is reset.)
+    /// Stops listening.
+    ///
+    /// Connections that had arrived, even those in the kernel's backlog, and those that are being
+    /// served are served to their end. (Those that arrive while the kernel closes the socket are
+    /// refused or reset by it. Should descriptors run out for more than a second while the backlog
+    /// is accepted, the rest of it is reset.)
     #[doc(alias = "asyncio.Server.close")]
     pub fn close(&self) {
-        self.connections().close();
+        self.registry().close();
     }
 
-    /// Has the readers of all connections come to their end, once they have read what had arrived. The
-    /// handlers may still write.
+    /// Shuts down the receive side of every connection.
+    ///
+    /// Handlers meet EOF after reading buffered data. They may still write.
     #[doc(alias = "asyncio.Server.close_clients")]
     pub fn close_clients(&self) {
-        self.connections().close_clients();
+        self.registry().close_clients();
     }
 
-    /// Breaks all connections at once: what is queued to be sent is not sent, and reading and writing
-    /// come to an end.
+    /// Aborts all connections at once.
+    ///
+    /// Queued data is not sent, and reading and writing end.
     #[doc(alias = "asyncio.Server.abort_clients")]
     pub fn abort_clients(&self) {
-        self.connections().abort_clients();
+        self.registry().abort_clients();
     }
 
-    /// Waits until the server has been closed, all its handlers have ended, and what they wrote has been
-    /// sent.
+    /// Waits until the server has been closed and all its connections have ended.
+    ///
+    /// A connection ends when its handler has ended and what it wrote has been sent.
     ///
     /// # Cancel safety
     ///
     /// Dropped, it has no effect.
     #[doc(alias = "asyncio.Server.wait_closed")]
     pub async fn wait_closed(&self) {
-        self.connections().wait_until(Connections::is_over).await;
+        self.registry().wait_until(Registry::is_over).await;
     }
 
-    /// Closes the server, lets connections end by themselves for a while, and cuts the rest: their
-    /// handlers are cancelled, and the connections reset, also of those that still waited to be served.
-    /// Says what became of how many.
+    /// Closes the server, and aborts connections that do not end in time.
     ///
-    /// Handlers whose clients may stay silent for long are told by
+    /// Handlers of aborted connections are cancelled, and the connections reset; so are those that
+    /// still waited to be served. The report counts both kinds.
+    ///
+    /// To end handlers whose clients may stay silent for long, call
     /// [`close_clients`](Self::close_clients) before.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the server is closed and nothing is cut.
+    /// Dropped, the server is closed and nothing is aborted.
     ///
     /// # Example
     ///
@@ -315,22 +211,22 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        let connections = self.connections();
-        connections.close();
-        let (ended_before, cut_before) = (connections.ended(), connections.cut_waiting());
-        let in_time = timeout(grace, self.wait_closed()).await.is_ok();
-        let completed = connections.ended() - ended_before;
-        let cut = if in_time { 0 } else { connections.cut() };
-        self.wait_closed().await;
-        ShutdownReport { completed, aborted: cut + connections.cut_waiting() - cut_before }
+        shutdown::shutdown(self.registry(), grace).await
     }
 
-    fn connections(&self) -> &Rc<Connections> {
-        &self.shared.0
+    fn registry(&self) -> &Rc<Registry> {
+        &self.closes.0
     }
 }
 
-impl fmt::Debug for Server {
+// Derived, it would be for streams that can be cloned only.
+impl<S: Connection> Clone for Server<S> {
+    fn clone(&self) -> Self {
+        Self { addresses: self.addresses.clone(), closes: Rc::clone(&self.closes) }
+    }
+}
+
+impl<S: Connection> fmt::Debug for Server<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("addresses", &self.addresses)

@@ -52,10 +52,11 @@ impl ServerOptions {
 
     /// Sets how many connections are served at the same time, at least one.
     ///
-    /// No limit by default. Beyond it accepting waits, and connections stay in the kernel's backlog,
-    /// where they take no descriptor of this process: no client is turned away. (Several addresses
-    /// share the limit: up to 16 connections of each may have been accepted and wait to be served. A
-    /// server that is closed accepts all that have arrived, and serves them within the limit.)
+    /// No limit by default. Beyond it accepting waits, and connections stay in the kernel's
+    /// backlog, where they take no descriptor of this process: no client is turned away. (Several
+    /// addresses share the limit: up to 16 connections of each may have been accepted and wait to
+    /// be served. A server that is closed accepts all that have arrived, and serves them within the
+    /// limit.)
     ///
     /// It is also what bounds the memory that peers can make a server hold, together with what one
     /// connection may: mostly a few KiB, and for one whose peer sends and never reads what its
@@ -66,7 +67,7 @@ impl ServerOptions {
         self
     }
 
-    /// Sets how many bytes a line or record may have that a handler reads, without its separator.
+    /// Sets how many bytes a line or record may have, without its separator.
     ///
     /// 64 KiB by default. See [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
     pub const fn reader_limit(mut self, bytes: usize) -> Self {

@@ -1,50 +1,46 @@
-//! Who is being served.
+//! The connections that a server serves, and whether it accepts new ones.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::rc::{Rc, Weak};
-
 use std::net::Shutdown;
+use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
-use super::ServerOptions;
-use crate::net::tcp::TcpStream;
 use crate::op::StreamSocket;
 use crate::sync::Event;
 use crate::task::{JoinHandle, coop};
 
-/// The connections of a server, and whether it takes new ones.
-pub(super) struct Connections {
-    served: RefCell<Slab<Connection>>,
-    most: Option<usize>,
-    reader_limit: Option<usize>,
-    /// Tasks that accept.
-    listening: Cell<usize>,
+/// The connections of a server.
+pub(super) struct Registry {
+    served: RefCell<Slab<Entry>>,
+    /// How many are served at most.
+    max: Option<usize>,
+    /// How many tasks accept.
+    accepting: Cell<usize>,
     /// How many handlers have ended.
     ended: Cell<usize>,
-    /// Who was cut before a handler began, once the others have been; `None` before.
-    cut_waiting: Cell<Option<usize>>,
+    /// How many connections were aborted before their handlers began; `None` until all are aborted.
+    aborted_waiting: Cell<Option<usize>>,
     closed: Event,
     /// A connection, or accepting, has ended.
     progress: Event,
 }
 
-struct Connection {
-    /// Whoever handles it decides how long it lives.
+struct Entry {
+    /// Weak, since its handler decides how long it lives.
     socket: Weak<StreamSocket>,
     task: Option<JoinHandle<()>>,
 }
 
-impl Connections {
-    pub(super) fn new(options: &ServerOptions, listening: usize) -> Self {
+impl Registry {
+    pub(super) fn new(max: Option<usize>, accepting: usize) -> Self {
         Self {
             served: RefCell::default(),
-            most: options.max_connections.map(|most| most.max(1)),
-            reader_limit: options.reader_limit,
-            listening: Cell::new(listening),
+            max: max.map(|max| max.max(1)),
+            accepting: Cell::new(accepting),
             ended: Cell::new(0),
-            cut_waiting: Cell::new(None),
+            aborted_waiting: Cell::new(None),
             closed: Event::new(),
             progress: Event::new(),
         }
@@ -59,16 +55,16 @@ impl Connections {
     }
 
     pub(super) fn is_serving(&self) -> bool {
-        !self.closed.is_set() && self.listening.get() > 0
+        !self.closed.is_set() && self.accepting.get() > 0
     }
 
-    /// Whether nobody accepts any more and all handlers have ended.
+    /// Whether no task accepts any more and all handlers have ended.
     pub(super) fn is_over(&self) -> bool {
-        self.listening.get() == 0 && self.len() == 0
+        self.accepting.get() == 0 && self.len() == 0
     }
 
     pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
-        // It may hold at once, and again and again.
+        // It may hold at once, every time: other tasks must be polled, too.
         poll_fn(|context| coop::poll_spend(context)).await;
         while !holds(self) {
             self.progress.clear();
@@ -76,25 +72,26 @@ impl Connections {
         }
     }
 
-    /// Waits until one more connection may be served, or none any more, and says how many may be; `None`
-    /// if there is no limit.
+    /// Waits until one more connection may be served, or all have been aborted. Returns how many
+    /// may be; `None` without a limit.
     pub(super) async fn room(&self) -> Option<usize> {
-        let most = self.most?;
-        self.wait_until(|its| its.len() < most || its.cut_waiting.get().is_some()).await;
-        Some(most.saturating_sub(self.len()))
+        let max = self.max?;
+        self.wait_until(|its| its.len() < max || its.aborted_waiting.get().is_some()).await;
+        Some(max.saturating_sub(self.len()))
     }
 
-    /// Whether the connections have been cut, and so this one, which no handler has.
-    pub(super) fn cuts(&self, waiting: &TcpStream) -> bool {
-        let Some(count) = self.cut_waiting.get() else { return false };
-        self.cut_waiting.set(Some(count + 1));
-        waiting.socket().abort();
+    /// Aborts a connection that no handler has, if all others have been aborted. Returns whether it
+    /// did.
+    pub(super) fn aborts(&self, waiting: &StreamSocket) -> bool {
+        let Some(count) = self.aborted_waiting.get() else { return false };
+        self.aborted_waiting.set(Some(count + 1));
+        waiting.abort();
         true
     }
 
-    /// How many were cut before a handler began.
-    pub(super) fn cut_waiting(&self) -> usize {
-        self.cut_waiting.get().unwrap_or(0)
+    /// How many connections were aborted before their handlers began.
+    pub(super) fn aborted_waiting(&self) -> usize {
+        self.aborted_waiting.get().unwrap_or(0)
     }
 
     pub(super) fn close(&self) {
@@ -107,21 +104,21 @@ impl Connections {
         self.closed.wait().await;
     }
 
-    /// Until it is dropped, there is one that accepts.
-    pub(super) fn listening(self: &Rc<Self>) -> Listening {
-        Listening(Rc::clone(self))
+    /// Returns a guard; while it lives, a task accepts.
+    pub(super) fn accepting(self: &Rc<Self>) -> Accepting {
+        Accepting(Rc::clone(self))
     }
 
-    /// Until what this gives is dropped, the connection is being served.
-    pub(super) fn begin(self: &Rc<Self>, stream: &TcpStream) -> Served {
-        let connection = Connection { socket: Rc::downgrade(stream.socket()), task: None };
-        let number = self.served.borrow_mut().insert(connection);
-        Served { connections: Rc::clone(self), number }
+    /// Returns a guard; while it lives, the connection is being served.
+    pub(super) fn begin(self: &Rc<Self>, socket: &Rc<StreamSocket>) -> Served {
+        let entry = Entry { socket: Rc::downgrade(socket), task: None };
+        let key = self.served.borrow_mut().insert(entry);
+        Served { registry: Rc::clone(self), key }
     }
 
-    /// Says which task handles a connection.
-    pub(super) fn set_task(&self, number: usize, task: JoinHandle<()>) {
-        if let Some(connection) = self.served.borrow_mut().get_mut(number) {
+    /// Notes which task handles a connection.
+    pub(super) fn set_task(&self, key: usize, task: JoinHandle<()>) {
+        if let Some(connection) = self.served.borrow_mut().get_mut(key) {
             connection.task = Some(task);
         }
     }
@@ -137,15 +134,15 @@ impl Connections {
     fn each_socket(&self, end: impl Fn(&StreamSocket)) {
         let served = self.served.borrow();
         let sockets: Vec<_> = served.iter().filter_map(|(_, one)| one.socket.upgrade()).collect();
-        // The last to let go of a socket closes it.
+        // Dropping the last reference closes a socket: nothing may be borrowed then.
         drop(served);
         sockets.iter().for_each(|socket| end(socket));
     }
 
-    /// Cancels the handlers and breaks their connections, and says how many. Those that still wait to be
-    /// served are cut when their turn comes.
-    pub(super) fn cut(&self) -> usize {
-        self.cut_waiting.set(Some(self.cut_waiting()));
+    /// Cancels the handlers and aborts their connections, and returns how many. Those that still
+    /// wait to be served are aborted when they would be.
+    pub(super) fn abort_all(&self) -> usize {
+        self.aborted_waiting.set(Some(self.aborted_waiting()));
         self.progress.set();
         self.abort_clients();
         let served = self.served.borrow();
@@ -154,46 +151,41 @@ impl Connections {
     }
 }
 
-/// There is one that accepts.
-pub(super) struct Listening(Rc<Connections>);
+/// A task accepts while this lives.
+pub(super) struct Accepting(Rc<Registry>);
 
-impl Listening {
-    pub(super) fn connections(&self) -> &Rc<Connections> {
+impl Accepting {
+    pub(super) fn registry(&self) -> &Rc<Registry> {
         &self.0
     }
 }
 
-impl Drop for Listening {
+impl Drop for Accepting {
     fn drop(&mut self) {
-        self.0.listening.set(self.0.listening.get() - 1);
+        self.0.accepting.set(self.0.accepting.get() - 1);
         self.0.progress.set();
     }
 }
 
-/// A connection is being served.
+/// A connection is being served while this lives.
 pub(super) struct Served {
-    connections: Rc<Connections>,
-    number: usize,
+    registry: Rc<Registry>,
+    key: usize,
 }
 
 impl Served {
-    pub(super) fn number(&self) -> usize {
-        self.number
-    }
-
-    /// What the handler's reader is limited to, if it is not the default.
-    pub(super) fn reader_limit(&self) -> Option<usize> {
-        self.connections.reader_limit
+    pub(super) fn key(&self) -> usize {
+        self.key
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let connection = self.connections.served.borrow_mut().remove(self.number);
-        // The handle of the task that is ending: nothing may be borrowed when it goes.
+        let connection = self.registry.served.borrow_mut().remove(self.key);
+        // The handle of the task that is ending: nothing may be borrowed when it is dropped.
         drop(connection);
-        self.connections.ended.set(self.connections.ended.get() + 1);
-        self.connections.progress.set();
+        self.registry.ended.set(self.registry.ended.get() + 1);
+        self.registry.progress.set();
     }
 }
 
@@ -205,28 +197,28 @@ mod tests {
     use crate::runtime::{run, spawn};
     use crate::time::timeout;
 
-    /// The first to wait has used up its budget, so it comes back only after another, which waits for
-    /// something else, has looked.
+    /// The first task to wait has used up its budget, so it is polled again only after another,
+    /// which waits for something else, has looked.
     #[test]
-    fn a_wait_sees_what_came_about_while_its_task_had_to_yield() {
+    fn a_wait_sees_what_changed_while_its_task_had_to_yield() {
         run(async {
-            let connections = Rc::new(Connections::new(&ServerOptions::new(), 1));
-            let has_come = Rc::new(Cell::new(false));
+            let registry = Rc::new(Registry::new(None, 1));
+            let holds = Rc::new(Cell::new(false));
             for used in 100..=130 {
-                has_come.set(false);
-                let (its, holds) = (Rc::clone(&connections), Rc::clone(&has_come));
+                holds.set(false);
+                let (its, condition) = (Rc::clone(&registry), Rc::clone(&holds));
                 let first = spawn(async move {
                     for _ in 0..used {
                         poll_fn(|context| coop::poll_spend(context)).await;
                     }
-                    its.wait_until(|_| holds.get()).await;
+                    its.wait_until(|_| condition.get()).await;
                 });
-                let (its, comes) = (Rc::clone(&connections), Rc::clone(&has_come));
+                let (its, condition) = (Rc::clone(&registry), Rc::clone(&holds));
                 drop(spawn(async move {
-                    comes.set(true);
+                    condition.set(true);
                     its.progress.set();
                 }));
-                let its = Rc::clone(&connections);
+                let its = Rc::clone(&registry);
                 let other = spawn(async move { its.wait_until(|_| false).await });
                 timeout(Duration::from_secs(10), first).await.expect("it waits for ever").unwrap();
                 other.cancel();

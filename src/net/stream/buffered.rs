@@ -1,108 +1,59 @@
-//! TCP under the buffered streams of [`io`](crate::io).
+//! Streams under the buffered readers and writers of [`io`](crate::io).
 
-use std::any::Any;
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
 use std::ops::RangeBounds;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use super::{OwnedReadHalf, OwnedWriteHalf};
-use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
+use super::{Connection, OwnedReadHalf, OwnedWriteHalf, split};
 use crate::error::{Describe, describe};
-use crate::io::{AsyncRead, AsyncWrite};
-use crate::net::ToAddresses;
-use crate::net::tcp::{ConnectOptions, TcpStream};
+use crate::net::options::{Options, option_methods};
+use crate::net::tcp::TcpStream;
 use crate::op::StreamSocket;
 
-/// An [`io::StreamReader`](crate::io::StreamReader) of a TCP connection.
-pub type StreamReader = crate::io::StreamReader<OwnedReadHalf>;
+/// A buffered reader of a connection: without a parameter, of TCP.
+///
+/// See [`io::StreamReader`](crate::io::StreamReader).
+pub type StreamReader<S = TcpStream> = crate::io::StreamReader<OwnedReadHalf<S>>;
 
-/// An [`io::StreamWriter`](crate::io::StreamWriter) of a TCP connection.
-pub type StreamWriter = crate::io::StreamWriter<OwnedWriteHalf>;
+/// A buffered writer of a connection: without a parameter, of TCP.
+///
+/// See [`io::StreamWriter`](crate::io::StreamWriter).
+pub type StreamWriter<S = TcpStream> = crate::io::StreamWriter<OwnedWriteHalf<S>>;
 
-/// Connects, as [`TcpStream::connect`] does, and gives a reader and a writer.
-///
-/// # Errors
-///
-/// As for [`TcpStream::connect`].
-///
-/// # Panics
-///
-/// If there is no runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, half-open connections are closed.
-///
-/// # Example
-///
-/// ```
-/// use annulus::net::{TcpListener, open_connection};
-///
-/// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let (mut reader, mut writer) = open_connection(listener.local_addr()?).await?;
-///     let (mut server_reads, mut server_writes) = listener.accept().await?.0.into_buffered();
-///     writer.write("ping\n").await?;
-///     let line = server_reads.read_line().await?;
-///     server_writes.write(line).await?;
-///     assert_eq!(&*reader.read_line().await?, b"ping\n");
-///     std::io::Result::Ok(())
-/// })??;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[doc(alias = "asyncio.open_connection")]
-pub async fn open_connection(
-    addresses: impl ToAddresses,
-) -> io::Result<(StreamReader, StreamWriter)> {
-    open_connection_with(addresses, &ConnectOptions::new()).await
+/// Puts a reader, with a limit if one is given, and a writer on a stream.
+pub(in crate::net) fn buffer<S: Connection>(
+    stream: S,
+    reader_limit: Option<usize>,
+) -> (StreamReader<S>, StreamWriter<S>) {
+    let (read, write) = split(stream);
+    let mut reader = StreamReader::new(read);
+    reader_limit.into_iter().for_each(|limit| reader.set_limit(limit));
+    (reader, StreamWriter::new(write))
 }
 
-/// [`open_connection`] with options.
-///
-/// # Errors
-///
-/// As for [`TcpStream::connect_with`].
-///
-/// # Panics
-///
-/// If there is no runtime on this thread, or the reader's limit is zero.
-pub async fn open_connection_with(
-    addresses: impl ToAddresses,
-    options: &ConnectOptions,
-) -> io::Result<(StreamReader, StreamWriter)> {
-    let options = options.clone().nodelay(options.nodelay.unwrap_or(true));
-    let stream = TcpStream::connect_with(addresses, &options).await?;
-    Ok(stream.into_buffered_with(options.reader_limit))
-}
+impl<S: Connection> StreamReader<S> {
+    option_methods!();
 
-impl TcpStream {
-    /// Makes a reader of lines and records, and a writer with a queue, that may live in two tasks of
-    /// this thread.
-    pub fn into_buffered(self) -> (StreamReader, StreamWriter) {
-        self.into_buffered_with(None)
-    }
-
-    pub(in crate::net) fn into_buffered_with(
-        self,
-        reader_limit: Option<usize>,
-    ) -> (StreamReader, StreamWriter) {
-        let (read, write) = self.into_split();
-        let mut reader = StreamReader::new(read);
-        reader_limit.into_iter().for_each(|limit| reader.set_limit(limit));
-        (reader, StreamWriter::new(write))
+    pub(in crate::net) fn options(&self) -> io::Result<Options> {
+        self.get_ref().options()
     }
 }
 
-impl StreamWriter {
+impl<S: Connection> StreamWriter<S> {
+    option_methods!();
+
+    pub(in crate::net) fn options(&self) -> io::Result<Options> {
+        Ok(Options::of(&self.socket()?))
+    }
+
     /// This end's address.
     ///
     /// # Errors
     ///
     /// `NotConnected` once the connection has been released, and the kernel's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub fn local_addr(&self) -> io::Result<S::Addr> {
         self.socket()?.local_addr()
     }
 
@@ -110,26 +61,28 @@ impl StreamWriter {
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection has been released, or if it was reset before its address was
-    /// known; see [`TcpStream::peer_addr`].
+    /// `NotConnected` once the connection has been released, or if it was reset before its address
+    /// was known; see [`TcpStream::peer_addr`].
     #[doc(alias = "asyncio.StreamWriter.get_extra_info")]
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+    pub fn peer_addr(&self) -> io::Result<S::Addr> {
         self.socket()?.peer_addr()
     }
 
-    /// Sends a part of a file, without a copy, after all that was written before and before all that is
-    /// written afterwards. Returns how many bytes that were: fewer than asked for if the file has fewer.
-    /// All of it is `..`. See [`TcpStream::send_file`].
+    /// Sends a range of a file, without a copy, and returns how many bytes that were.
+    ///
+    /// It comes after all that was written before, and before all that is written afterwards. The
+    /// bytes are fewer than the range if the file has fewer. All of the file is `..`. See
+    /// [`TcpStream::send_file`].
     ///
     /// # Errors
     ///
-    /// Those of the [writer](crate::io::StreamWriter#errors); `InvalidInput` for a directory; and those
-    /// of reading the file. As they may come in the middle, those leave the writer failed.
+    /// Those of the [writer](crate::io::StreamWriter#errors); `InvalidInput` for a directory; and
+    /// those of reading the file. As these may occur in the middle, they leave the writer failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before all that was written before has been sent, nothing of the file is; dropped later,
-    /// all of it is sent, in the background.
+    /// Dropped before all that was written before has been sent, nothing of the file is; dropped
+    /// later, all of it is sent, in the background.
     ///
     /// # Example
     ///
@@ -165,10 +118,10 @@ impl StreamWriter {
         let file = file.try_clone().describe("duplicate the file")?;
         let range = (range.start_bound().cloned(), range.end_bound().cloned());
         let sent = Rc::new(Cell::new(0));
-        let its = Rc::clone(&sent);
+        let count = Rc::clone(&sent);
         self.run(move |half| {
             Box::pin(async move {
-                its.set(half.send_file(&file, range).await?);
+                count.set(half.send_file(&file, range).await?);
                 Ok(())
             })
         })
@@ -181,89 +134,5 @@ impl StreamWriter {
         let socket = self.connection().and_then(|connection| connection.downcast().ok());
         let released = "the writer has released its connection";
         socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, released))
-    }
-}
-
-impl AsyncRead for TcpStream {
-    async fn recv(&mut self) -> io::Result<Lease> {
-        if self.socket().is_over() {
-            return Ok(Lease::default());
-        }
-        let received = Self::recv(self).await;
-        unless_over(self.socket(), received)
-    }
-
-    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        if self.socket().is_over() {
-            return BufResult(Ok(0), buffer);
-        }
-        let BufResult(read, buffer) = Self::read(self, buffer).await;
-        BufResult(unless_over(self.socket(), read), buffer)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        Self::write_all(self, buffer).await
-    }
-
-    async fn shutdown(&mut self) -> io::Result<()> {
-        Self::shutdown(self, Shutdown::Write).await
-    }
-
-    fn abort(&mut self) {
-        self.socket().abort();
-    }
-
-    fn connection(&self) -> Option<Weak<dyn Any>> {
-        Some(Rc::downgrade(self.socket()) as Weak<dyn Any>)
-    }
-}
-
-impl AsyncRead for OwnedReadHalf {
-    async fn recv(&mut self) -> io::Result<Lease> {
-        if self.socket().is_over() {
-            return Ok(Lease::default());
-        }
-        let received = Self::recv(self).await;
-        unless_over(self.socket(), received)
-    }
-
-    async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        if self.socket().is_over() {
-            return BufResult(Ok(0), buffer);
-        }
-        let BufResult(read, buffer) = Self::read(self, buffer).await;
-        BufResult(unless_over(self.socket(), read), buffer)
-    }
-}
-
-impl AsyncWrite for OwnedWriteHalf {
-    async fn write_all<B: IoBuf>(&mut self, buffer: B) -> BufResult<(), B> {
-        Self::write_all(self, buffer).await
-    }
-
-    async fn shutdown(&mut self) -> io::Result<()> {
-        Self::shutdown(self).await
-    }
-
-    fn abort(&mut self) {
-        Self::abort(self);
-    }
-
-    fn close(&mut self) {
-        self.close_both();
-    }
-
-    fn connection(&self) -> Option<Weak<dyn Any>> {
-        Some(Rc::downgrade(self.socket()) as Weak<dyn Any>)
-    }
-}
-
-/// What this end has closed or aborted comes to its end, and does not fail.
-fn unless_over<T: Default>(socket: &StreamSocket, read: io::Result<T>) -> io::Result<T> {
-    match read {
-        Err(_) if socket.is_over() => Ok(T::default()),
-        read => read,
     }
 }

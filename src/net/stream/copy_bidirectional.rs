@@ -1,22 +1,21 @@
-//! Passing on between two connections.
+//! Copying between two connections, in both directions.
 //!
-//! What comes is received on lease and sent from there. Moving it through a pipe instead (splice) takes
-//! less of the processor for messages of 256 KiB, but none less for smaller ones, and is slower in both
-//! cases: `docs/performance.md` has the figures.
+//! Bytes are received on lease and sent from the lease. Moving them through a pipe instead (splice)
+//! takes less processor time for messages of 256 KiB, but not for smaller ones, and is slower in
+//! both cases: `docs/performance.md` has the figures.
 
 use std::io;
 
 use futures_util::future::try_join;
 
-use super::{OwnedReadHalf, OwnedWriteHalf};
+use super::{Connection, OwnedReadHalf, OwnedWriteHalf, split};
 use crate::io::copy;
-use crate::net::tcp::TcpStream;
 
-/// Passes on between two connections, in both directions, until both have come to their end. Says how many
-/// bytes went from the first to the second, and back.
+/// Copies between two connections, in both directions, until both are at EOF.
 ///
-/// The end of one direction is passed on, too: the other goes on. Bytes are not copied: they are sent from
-/// where they were received.
+/// Returns how many bytes went from the first to the second, and back. EOF of one direction is
+/// passed on, too, and the other direction continues. The connections may be of different kinds.
+/// Bytes are not copied in memory: they are sent from where they were received.
 ///
 /// # Errors
 ///
@@ -43,16 +42,22 @@ use crate::net::tcp::TcpStream;
 ///     }
 /// }
 /// ```
-pub async fn copy_bidirectional(first: TcpStream, second: TcpStream) -> io::Result<(u64, u64)> {
-    let (from_first, to_first) = first.into_split();
-    let (from_second, to_second) = second.into_split();
-    try_join(pass_on(from_first, to_second), pass_on(from_second, to_first)).await
+pub async fn copy_bidirectional<A: Connection, B: Connection>(
+    first: A,
+    second: B,
+) -> io::Result<(u64, u64)> {
+    let (from_first, to_first) = split(first);
+    let (from_second, to_second) = split(second);
+    try_join(copy_to_eof(from_first, to_second), copy_to_eof(from_second, to_first)).await
 }
 
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<u64> {
+async fn copy_to_eof<A: Connection, B: Connection>(
+    mut from: OwnedReadHalf<A>,
+    mut to: OwnedWriteHalf<B>,
+) -> io::Result<u64> {
     let total = copy(&mut from, &mut to).await?;
     match to.shutdown().await {
-        // Its peer is gone, after it had all.
+        // The peer is gone, after it had received all bytes.
         Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
         _ => Ok(total),
     }

@@ -1,13 +1,28 @@
-//! What the stream sockets share: `ops` is how bytes go either way, `halves` are a stream for two
-//! tasks, `buffered` puts `io`'s readers and writers on them, `copy_bidirectional` passes on between two
-//! connections, and `send_file` sends a file.
+//! What all stream sockets share.
+//!
+//! `connection` is the trait that tells them apart. `ops` moves bytes either way; `methods` offers
+//! that as methods of streams and halves, and `io` as the traits of [`io`](crate::io). `define`
+//! makes a type a stream. `halves` are a stream for two tasks, `buffered` puts readers and writers
+//! on it, and `into_std` takes it out of the runtime. `copy_bidirectional` passes bytes on between
+//! two connections, and `send_file` sends a file.
 
 mod buffered;
+mod connection;
 mod copy_bidirectional;
+pub(super) mod define;
 mod halves;
+mod into_std;
+pub(super) mod io;
+pub(super) mod methods;
 pub(super) mod ops;
-mod send_file;
+pub(super) mod send_file;
 
-pub use buffered::{StreamReader, StreamWriter, open_connection, open_connection_with};
+pub(super) use buffered::buffer;
+pub use buffered::{StreamReader, StreamWriter};
+pub use connection::Connection;
+pub(super) use connection::{adopt, new_socket, sealed};
 pub use copy_bidirectional::copy_bidirectional;
+pub(super) use halves::split;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
+pub use into_std::IntoStd;
+pub(super) use into_std::take_apart;

@@ -1,10 +1,10 @@
-//! Bytes in and out of a stream, in order, whatever was dropped before.
+//! Reads and writes of a stream, in order, whatever was dropped before.
 //!
-//! Each transfer first waits until the dropped ones of its direction have ended. A read then serves
-//! what those have left before it asks the kernel for more.
+//! Each first waits until the orphans of its direction have drained. A read then serves the bytes
+//! that orphaned reads have received before it asks the kernel for more.
 //!
-//! `recv` and the copying writes do so in their operations, without a layer of `async` that would hold the
-//! buffer once more: most tasks consist of one of them while they wait.
+//! `recv` and the copying writes do so in their operations. A layer of `async` would hold the
+//! buffer a second time, and most tasks consist of one of these futures while they wait.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,18 +22,20 @@ use crate::op::{
 };
 use crate::task::coop;
 
-pub(in crate::net) async fn writes_ended(socket: &StreamSocket) {
+/// Waits until no orphaned write uses the socket.
+pub(in crate::net) async fn drain_writes(socket: &StreamSocket) {
     poll_fn(|context| socket.poll_writes_drained(context)).await;
 }
 
-/// Waits until no dropped transfer uses the socket any more.
-pub(in crate::net) async fn settled(socket: &StreamSocket) {
-    reads_ended(socket).await;
-    writes_ended(socket).await;
+/// Waits until no orphan uses the socket.
+pub(in crate::net) async fn drain(socket: &StreamSocket) {
+    drain_reads(socket).await;
+    drain_writes(socket).await;
 }
 
-/// What is known without asking the kernel: it takes a unit of the task's budget all the same.
-pub(in crate::net) struct Known<T>(Option<T>);
+/// An output that is known without asking the kernel. It takes a unit of the task's budget all the
+/// same.
+struct Known<T>(Option<T>);
 
 impl<T> Known<T> {
     fn new(output: T) -> Self {
@@ -48,19 +50,19 @@ impl<T> Future for Known<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         ready!(coop::poll_spend(context));
-        Poll::Ready(self.0.take().expect("a transfer was polled after its end"))
+        Poll::Ready(self.0.take().expect("polled after completion"))
     }
 }
 
-/// Waits until no dropped read is ending.
-async fn reads_ended(socket: &StreamSocket) {
+/// Waits until no orphaned read uses the socket.
+async fn drain_reads(socket: &StreamSocket) {
     poll_fn(|context| socket.poll_multishot_ended(context)).await;
     poll_fn(|context| socket.poll_readable(context)).await;
 }
 
-/// What can be said without asking the kernel, once no dropped read is ending: that an empty buffer
-/// is full, what those have left, by `serve`, or the error that they met.
-async fn at_hand<B: IoBufMut>(
+/// The outcome of a read that needs no kernel: that of an empty buffer, the bytes that orphaned
+/// reads have left, which `serve` takes, or the error that they met.
+async fn serve_unread<B: IoBufMut>(
     socket: &StreamSocket,
     buffer: &mut B,
     serve: impl FnOnce(&StreamSocket, &mut B) -> usize,
@@ -68,7 +70,7 @@ async fn at_hand<B: IoBufMut>(
     if buffer.bytes_total() == 0 {
         return Known::new(Some(Ok(0))).await;
     }
-    reads_ended(socket).await;
+    drain_reads(socket).await;
     if let Some(error) = socket.take_unread_error() {
         return Some(Err(error));
     }
@@ -80,7 +82,7 @@ pub(in crate::net) async fn read<B: IoBufMut>(
     mut buffer: B,
 ) -> BufResult<usize, B> {
     let take = |socket: &StreamSocket, buffer: &mut B| socket.take_unread(buffer);
-    match at_hand(socket, &mut buffer, take).await {
+    match serve_unread(socket, &mut buffer, take).await {
         Some(result) => BufResult(result, buffer),
         None => Op::new(socket.driver(), Recv::once(socket, buffer)).await,
     }
@@ -94,7 +96,7 @@ pub(in crate::net) async fn read_exact<B: IoBufMut>(
     if total == 0 {
         return Known::new(BufResult(Ok(()), buffer)).await;
     }
-    reads_ended(socket).await;
+    drain_reads(socket).await;
     if let Some(error) = socket.take_unread_error() {
         return BufResult(Err(error), buffer);
     }
@@ -103,9 +105,9 @@ pub(in crate::net) async fn read_exact<B: IoBufMut>(
         return BufResult(Ok(()), buffer);
     }
     if socket.has_unread_error() {
-        // It stands behind the bytes, which are too few.
+        // The error comes behind the bytes, which are too few.
         socket.take_unread(&mut buffer);
-        let error = socket.take_unread_error().expect("it has just been there");
+        let error = socket.take_unread_error().expect("has_unread_error has just said so");
         return BufResult(Err(error), buffer);
     }
     if socket.take_unread_eof() {
@@ -127,7 +129,7 @@ pub(in crate::net) async fn peek<B: IoBufMut>(
     mut buffer: B,
 ) -> BufResult<usize, B> {
     let copy = |socket: &StreamSocket, buffer: &mut B| socket.peek_unread(buffer);
-    match at_hand(socket, &mut buffer, copy).await {
+    match serve_unread(socket, &mut buffer, copy).await {
         Some(result) => BufResult(result, buffer),
         None => Op::new(socket.driver(), Peek::new(socket, buffer)).await,
     }
@@ -154,18 +156,18 @@ pub(in crate::net) fn write_all<B: IoBuf>(
     Either::Right(all.map(|sent| sent.map(drop)))
 }
 
-/// Below this the notice costs more than the copy.
-const WORTH_NOT_COPYING: usize = 32 * 1024;
+/// Below this the notification costs more than the copy.
+const MIN_ZERO_COPY: usize = 32 * 1024;
 
 pub(in crate::net) async fn write_all_zero_copy<B: IoBuf>(
     socket: &Rc<StreamSocket>,
     buffer: B,
 ) -> io::Result<()> {
-    let is_worth_it = buffer.bytes_init() >= WORTH_NOT_COPYING && socket.may_send_zero_copy();
+    let is_worth_it = buffer.bytes_init() >= MIN_ZERO_COPY && socket.may_send_zero_copy();
     if !is_worth_it {
         return write_all(socket, buffer).await.0;
     }
-    writes_ended(socket).await;
+    drain_writes(socket).await;
     match Op::new(socket.driver(), SendZeroCopy::new(socket, buffer)).await {
         Ok(()) => Ok(()),
         Err(Unsent::Failed(error)) => Err(error),
@@ -197,7 +199,7 @@ pub(in crate::net) fn write_all_vectored<B: IoBuf>(
 pub(in crate::net) async fn shutdown(socket: &Rc<StreamSocket>, how: Shutdown) -> io::Result<()> {
     poll_fn(|context| coop::poll_spend(context)).await;
     if how != Shutdown::Read {
-        writes_ended(socket).await;
+        drain_writes(socket).await;
     }
     socket.shutdown(how)
 }

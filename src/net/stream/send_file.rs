@@ -1,8 +1,8 @@
 //! Sending a file.
 //!
-//! Its pages go through a pipe (splice) and are not copied: from the file into the pipe by a kernel worker, as
-//! that may wait for a disk, or at once if they are in memory; and from there to the socket by a call that
-//! never waits.
+//! Its pages go through a pipe (splice) and are not copied. A kernel worker moves them from the
+//! file into the pipe, since that may wait for a disk, or an inline call if they are in memory. An
+//! inline call, which never waits, moves them from the pipe to the socket.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -12,72 +12,15 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
-use super::{OwnedWriteHalf, ops};
+use super::ops;
 use crate::error::Describe;
-use crate::net::tcp::TcpStream;
 use crate::op::{Op, SpliceFromFile, SpliceToSocket, StreamSocket};
 use crate::sys::splice_pipe::SplicePipe;
 use crate::task::coop;
 
-impl TcpStream {
-    /// Sends a part of a file, without a copy, and says how many bytes that were: fewer than asked for if
-    /// the file has fewer. All of it is `..`.
-    ///
-    /// The file's own position is neither used nor changed.
-    ///
-    /// # Errors
-    ///
-    /// As for [`write`](Self::write); `InvalidInput` for what cannot be read from any place of it, such as a
-    /// directory; and `EMFILE`, as the transfer takes three descriptors.
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`write`](Self::write).
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # use annulus::net::{TcpListener, TcpStream};
-    /// # annulus::run(async {
-    /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
-    /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
-    /// # let (mut stream, _) = listener.accept().await?;
-    /// let file = std::fs::File::open("README.md")?;
-    /// let sent = stream.send_file(&file, ..9).await?;
-    /// assert_eq!(sent, 9);
-    /// # let ((), received) = peer.read_exact(Box::new([0; 9])).await.into_result()?;
-    /// # assert_eq!(&*received, b"# Annulus");
-    /// # std::io::Result::Ok(())
-    /// # })??;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[doc(alias = "sendfile")]
-    pub async fn send_file(
-        &mut self,
-        file: &File,
-        range: impl RangeBounds<u64>,
-    ) -> io::Result<u64> {
-        send_file(self.socket(), file, range).await
-    }
-}
-
-impl OwnedWriteHalf {
-    /// See [`TcpStream::send_file`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub async fn send_file(
-        &mut self,
-        file: &File,
-        range: impl RangeBounds<u64>,
-    ) -> io::Result<u64> {
-        send_file(self.socket(), file, range).await
-    }
-}
-
-/// Sends a part of a file on a socket; see [`TcpStream::send_file`].
-pub(super) async fn send_file(
+/// Sends a range of a file on a socket; see
+/// [`TcpStream::send_file`](crate::net::TcpStream::send_file).
+pub(in crate::net) async fn send_file(
     socket: &Rc<StreamSocket>,
     file: &File,
     range: impl RangeBounds<u64>,
@@ -88,35 +31,35 @@ pub(super) async fn send_file(
         poll_fn(|context| coop::poll_spend(context)).await;
         return Ok(0);
     }
-    ops::writes_ended(socket).await;
+    ops::drain_writes(socket).await;
     let file = Rc::new(file.as_fd().try_clone_to_owned().describe("duplicate the file")?);
     let pipe = Rc::new(SplicePipe::new().describe("pipe")?);
-    // The calls take a descriptor of the process.
+    // The inline calls need a descriptor of the process.
     socket.fd()?;
     let mut offset = start;
     while offset < end {
         let length = (end - offset).min(SplicePipe::CAPACITY.into()) as u32;
-        let fill = SpliceFromFile::new(&file, &pipe, offset, length);
-        let filled = Op::new(socket.driver(), fill).await?;
+        let splice = SpliceFromFile::new(&file, &pipe, offset, length);
+        let filled = Op::new(socket.driver(), splice).await?;
         if filled == 0 {
-            // It has become shorter.
+            // The file has become shorter.
             break;
         }
         offset += filled as u64;
-        // Without a size it may be over, and nothing must wait for more.
+        // Without a known size this may be the end: the kernel must not hold bytes back for more.
         let more = size.is_some() && offset < end;
         Op::new(socket.driver(), SpliceToSocket::new(socket, &pipe, filled, more)).await?;
     }
     Ok(offset - start)
 }
 
-/// How many bytes a file has, if it knows: those of /proc do not.
+/// How many bytes a file has, if that is known: for files of /proc it is not.
 fn size_of(file: &File) -> io::Result<Option<u64>> {
     let size = file.metadata()?.size();
     Ok(Some(size).filter(|&size| size > 0))
 }
 
-/// Where a range begins and ends in a file of so many bytes.
+/// Where a range begins and ends in a file of `size` bytes.
 fn bounds(range: impl RangeBounds<u64>, size: u64) -> (u64, u64) {
     let start = match range.start_bound() {
         Bound::Included(&start) => start,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::net::options::Keepalive;
+use crate::net::tcp::Keepalive;
 
 /// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
 ///
@@ -59,7 +59,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets how long an address has to answer before the next is tried beside it (RFC 8305).
+    /// Sets how long an address has to answer before the next is tried, too (RFC 8305).
     ///
     /// A quarter of a second by default. With `None` the next address is tried only when the one
     /// before has failed.

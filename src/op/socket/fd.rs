@@ -20,8 +20,8 @@ use crate::sys::bypass::Bypass;
 use crate::sys::types::Fd;
 use crate::sys::{Submission, socket};
 
-/// A socket. Dropped, it is closed.
-pub(crate) struct SocketFd {
+/// A socket. Dropped, it is closed. (`pub` in a private module, as `StreamSocket` derefs to it.)
+pub struct SocketFd {
     driver: Rc<Driver>,
     /// `None` only while it is dropped.
     descriptor: Option<Descriptor>,
@@ -108,6 +108,11 @@ impl SocketFd {
         let peer = socket::peer_address(self.fd()?).describe("getpeername")?;
         self.set_peer_addr(peer.clone());
         A::try_from(peer)
+    }
+
+    /// Whether the peer's address is known, and that of a Unix socket.
+    pub(super) fn has_unix_peer(&self) -> bool {
+        matches!(self.peer.get(), Some(Address::Unix(_)))
     }
 
     /// Remembers the peer's address, which an accept has received.

@@ -37,8 +37,12 @@ pub(crate) use accept::{Accepted, Acceptor};
 pub(crate) use connect::Connect;
 pub(crate) use descriptor::Descriptor;
 pub(in crate::op) use fd::SocketFd;
-pub(crate) use open::OpenSocket;
-pub(crate) use options::SetOption;
+#[cfg(test)]
+pub(in crate::op) use open::OpenSocket;
+pub(crate) use open::open_socket;
+#[cfg(test)]
+pub(in crate::op) use options::SetOption;
+pub(crate) use options::set_option;
 pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
 pub(crate) use recv::Recv;

@@ -1,14 +1,30 @@
-//! Making a socket as a direct descriptor. Dropped in flight, it is closed.
+//! Making a socket: as a direct descriptor, if there is a file slot for it. Dropped in flight, it
+//! is closed.
 
 use std::io;
+use std::rc::Rc;
 
 use super::descriptor::Descriptor;
-use crate::driver::FileSlot;
-use crate::op::operation::{Operation, Step};
-use crate::sys::{Completion, Submission, opcode};
+use crate::driver::{Driver, FileSlot};
+use crate::op::operation::{Op, Operation, Step};
+use crate::sys::{Completion, Submission, opcode, socket};
 
-/// Makes a socket.
-pub(crate) struct OpenSocket {
+/// Makes a socket, as socket(2) does: as a direct descriptor if a file slot is free, or else with a
+/// descriptor of the process.
+pub(crate) async fn open_socket(
+    driver: &Rc<Driver>,
+    domain: i32,
+    kind: i32,
+    protocol: i32,
+) -> io::Result<Descriptor> {
+    match FileSlot::alloc(driver) {
+        Some(slot) => Op::new(driver, OpenSocket::new(slot, domain, kind, protocol)).await,
+        None => socket::open(domain, kind, protocol).map(Descriptor::from),
+    }
+}
+
+/// Makes a socket as a direct descriptor.
+pub(in crate::op) struct OpenSocket {
     slot: FileSlot,
     domain: i32,
     kind: i32,
@@ -16,8 +32,7 @@ pub(crate) struct OpenSocket {
 }
 
 impl OpenSocket {
-    /// As for socket(2), in a file slot. Direct descriptors are not inherited by other programs.
-    pub(crate) fn new(slot: FileSlot, domain: i32, kind: i32, protocol: i32) -> Self {
+    pub(in crate::op) fn new(slot: FileSlot, domain: i32, kind: i32, protocol: i32) -> Self {
         Self { slot, domain, kind, protocol }
     }
 }

@@ -2,12 +2,14 @@
 //! which then need not be installed.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::descriptor::Descriptor;
 use super::fd::SocketFd;
+use crate::driver::Driver;
 use crate::error::Describe;
-use crate::op::operation::{Operation, Step};
+use crate::op::operation::{Op, Operation, Step};
 use crate::sys::{Completion, Submission, opcode, socket};
 
 impl SocketFd {
@@ -42,9 +44,23 @@ impl SocketFd {
     }
 }
 
-/// Sets an option whose value is an integer, and returns the socket. Dropped in flight, the socket
-/// is closed.
-pub(crate) struct SetOption {
+/// Sets an option of a new socket, whose value is an integer, and returns the socket. Dropped in
+/// flight, the socket is closed.
+pub(crate) async fn set_option(
+    driver: &Rc<Driver>,
+    socket: Descriptor,
+    level: i32,
+    name: i32,
+    value: i32,
+) -> io::Result<Descriptor> {
+    match socket.fd_if_open() {
+        Some(fd) => socket::set_option(fd, level, name, value).map(|()| socket),
+        None => Op::new(driver, SetOption::new(socket, level, name, value)).await,
+    }
+}
+
+/// Sets an option by an SQE.
+pub(in crate::op) struct SetOption {
     socket: Descriptor,
     level: i32,
     name: i32,
@@ -52,7 +68,7 @@ pub(crate) struct SetOption {
 }
 
 impl SetOption {
-    pub(crate) fn new(socket: Descriptor, level: i32, name: i32, value: i32) -> Self {
+    pub(in crate::op) fn new(socket: Descriptor, level: i32, name: i32, value: i32) -> Self {
         Self { socket, level, name, value: Box::new(value) }
     }
 }

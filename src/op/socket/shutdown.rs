@@ -14,6 +14,7 @@ use crate::driver::Orphan;
 use crate::error::Describe;
 use crate::sys::address::RawAddress;
 use crate::sys::bypass::Bypass;
+use crate::sys::errno::EINVAL;
 use crate::sys::{Completion, Submission, opcode, socket};
 
 impl SocketFd {
@@ -45,15 +46,23 @@ impl SocketFd {
     }
 
     /// Breaks the connection at once, even while operations are in flight and others hold the
-    /// socket: the peer finds it reset. After a shutdown it would see EOF.
+    /// socket: the peer finds it reset. After a shutdown it would see EOF, as it does on a Unix
+    /// socket, which has no reset.
     pub(crate) fn abort(&self) {
         self.note_over();
-        let Ok(fd) = self.fd_for(Bypass::Shutdown) else { return self.abort_by_submission() };
-        if socket::disconnect(fd).is_err() {
-            // Linux 6.4 to 6.6 refuse while a kernel worker waits on the socket. Then the close
-            // sends the reset, and readers see EOF now. An error means that the connection is gone.
-            let _ = socket::set_linger(fd, Some(Duration::ZERO));
-            self.end(Shutdown::Read);
+        match self.fd_for(Bypass::Shutdown).map(socket::disconnect) {
+            Ok(Ok(())) => {}
+            // A Unix socket cannot be disconnected.
+            Ok(Err(error)) if error.raw_os_error() == Some(EINVAL) => self.end(Shutdown::Both),
+            Err(_) if self.has_unix_peer() => self.end(Shutdown::Both),
+            Ok(Err(_)) => {
+                // Linux 6.4 to 6.6 refuse while a kernel worker waits on the socket. Then the close
+                // sends the reset, and readers see EOF now. An error means that the connection is
+                // gone.
+                let _ = self.set_linger(Some(Duration::ZERO));
+                self.end(Shutdown::Read);
+            }
+            Err(_) => self.abort_by_submission(),
         }
     }
 

@@ -25,8 +25,8 @@ use crate::sys::errno::{ENOBUFS, EPIPE, is_fatal_to_connection};
 use crate::sys::message::MessageHeader;
 use crate::task::coop;
 
-/// A stream socket.
-pub(crate) struct StreamSocket {
+/// A stream socket. (`pub` in a private module, as the signatures of sealed traits name it.)
+pub struct StreamSocket {
     socket: SocketFd,
     unread: RefCell<OrphanedBytes>,
     /// Whether the last receive left bytes in the socket.

@@ -26,6 +26,10 @@ use crate::sys::socket::{self, SOCK_CLOEXEC};
 use crate::sys::types::Fd;
 use crate::sys::{Completion, opcode};
 
+/// How many connections the kernel keeps for a listener at most, unless `net.core.somaxconn` was
+/// changed.
+const MAX_BACKLOG: u32 = 4096;
+
 /// A listening socket and the accept that is in flight on it.
 pub(crate) struct Acceptor {
     driver: Rc<Driver>,
@@ -174,17 +178,12 @@ impl Acceptor {
     ) -> Poll<Option<io::Result<Accepted>>> {
         check_loop(&self.driver);
         if self.rest.is_none() {
-            self.rest = Some(Rest { left: None, met_something: true, exhaustion: None });
-            match &mut self.in_flight {
-                InFlight::None => {}
-                InFlight::Single(accepts) => accepts.cancel(),
-                InFlight::Multishot(accept) => accept.cancel(&self.driver),
-            }
+            self.cancel(None);
         }
         loop {
             let met = match &mut self.in_flight {
                 InFlight::None => {
-                    let rest = self.rest.as_mut().expect("it has just been set");
+                    let rest = self.rest.as_mut().expect("poll_rest has set it");
                     if let Some(error) = rest.exhaustion.take() {
                         return Poll::Ready(Some(Err(error)));
                     }
@@ -218,12 +217,35 @@ impl Acceptor {
         }
     }
 
+    /// Ends the accept in flight, and leaves what is in the backlog there: only connections that
+    /// have been accepted already come from [`poll_rest`](Self::poll_rest).
+    pub(crate) fn stop(&mut self) {
+        self.cancel(Some(0));
+    }
+
+    fn cancel(&mut self, left: Option<u32>) {
+        self.rest = Some(Rest { left, met_something: true, exhaustion: None });
+        match &mut self.in_flight {
+            InFlight::None => {}
+            InFlight::Single(accepts) => accepts.cancel(),
+            InFlight::Multishot(accept) => accept.cancel(&self.driver),
+        }
+    }
+
+    /// Takes the listening socket out, or duplicates it if an accept still uses it.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        let listener = Rc::clone(&self.listener);
+        drop(self);
+        Rc::try_unwrap(listener).or_else(|shared| shared.try_clone())
+    }
+
     /// Starts accepts that are cancelled at once, in the same enter: each takes a connection if one
     /// is there, and does not wait for one. False if the wave before met nothing, or enough have
     /// been taken.
     fn start_wave(&mut self, context: &mut Context<'_>) -> bool {
         let rest = self.rest.as_mut().expect("the listener is being closed");
-        let in_backlog = || socket::backlog(&self.listener).unwrap_or(WAVE);
+        // Unix sockets do not tell.
+        let in_backlog = || socket::backlog(&self.listener).unwrap_or(MAX_BACKLOG);
         let most = *rest.left.get_or_insert_with(in_backlog);
         if !mem::take(&mut rest.met_something) || most == 0 {
             return false;

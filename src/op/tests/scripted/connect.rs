@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::op::{Connect, Descriptor, OpenSocket, SetOption};
+use crate::op::socket::{OpenSocket, SetOption};
+use crate::op::{Connect, Descriptor};
 use crate::sys::address::domain;
 use crate::sys::errno::{ECANCELED, ECONNREFUSED, EINVAL, EMFILE, ENOENT, EPERM};
 use crate::sys::socket::{IPPROTO_TCP, SOCK_STREAM};

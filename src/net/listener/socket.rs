@@ -1,0 +1,172 @@
+//! Accepting connections, whatever their kind.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::backoff::AcceptBackoff;
+use super::options::ListenOptions;
+use crate::error::{Describe, describe};
+use crate::net::stream::sealed::Address;
+use crate::net::stream::{Connection, new_socket};
+use crate::op::{Accepted, Acceptor};
+use crate::runtime::context;
+use crate::sys::errno;
+use crate::sys::socket::{lingers, local_address};
+use crate::task::coop;
+
+/// A listener of stream sockets: [`TcpListener`](crate::net::TcpListener) or
+/// [`UnixListener`](crate::net::UnixListener).
+///
+/// A [server](crate::net::start_server_on) is started on any of them. Only this crate implements
+/// it.
+pub trait Listener: sealed::Listener<Self::Stream> {
+    /// Its connections.
+    type Stream: Connection;
+}
+
+pub(in crate::net) mod sealed {
+    pub trait Listener<S: super::Connection> {
+        fn into_inner(self) -> super::ListenSocket<S>;
+    }
+}
+
+/// A listening socket whose connections are streams of type `S`.
+pub struct ListenSocket<S> {
+    acceptor: Acceptor,
+    /// Whether its connections inherit that closing them may take time.
+    lingers: bool,
+    backoff: AcceptBackoff,
+    stream: PhantomData<S>,
+}
+
+impl<S: Connection> ListenSocket<S> {
+    /// Takes over a listening socket. At most `max_pending` connections are accepted ahead.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub(in crate::net) fn new(fd: OwnedFd, options: &ListenOptions) -> Self {
+        let ahead = u32::try_from(options.max_pending.max(1)).unwrap_or(u32::MAX);
+        let lingers = lingers(&fd);
+        let driver = context::driver();
+        // A lingering connection needs a process descriptor, to be closed on a worker at the end.
+        let is_direct = driver.has_file_table() && !lingers;
+        let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
+        Self { acceptor, lingers, backoff: AcceptBackoff::default(), stream: PhantomData }
+    }
+
+    pub(in crate::net) fn fd(&self) -> &OwnedFd {
+        self.acceptor.fd()
+    }
+
+    /// Bounds how many connections are taken from the backlog from now on: at least one while a
+    /// connection is awaited.
+    pub(in crate::net) fn set_room(&mut self, room: usize) {
+        self.acceptor.set_room(u32::try_from(room).unwrap_or(u32::MAX));
+    }
+
+    pub(in crate::net) async fn accept(&mut self) -> io::Result<(S, S::Addr)> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    pub(in crate::net) fn poll_accept(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(S, S::Addr)>> {
+        loop {
+            // A flood of pending connections must not keep other tasks from being polled.
+            ready!(coop::poll_spend(context));
+            ready!(self.backoff.poll_over(self.acceptor.driver(), context));
+            let error = match ready!(self.acceptor.poll_accept(context)) {
+                Ok(accepted) => {
+                    self.backoff.reset();
+                    return Poll::Ready(Ok(self.introduce(accepted)));
+                }
+                Err(error) => error,
+            };
+            if errno::ends_listener(&error) || self.acceptor.driver().is_closing() {
+                return Poll::Ready(Err(describe("accept", error)));
+            }
+            self.note(&error);
+        }
+    }
+
+    /// An accept has failed for a reason that does not end the listener.
+    fn note(&mut self, error: &io::Error) {
+        let address = self.local_addr().unwrap_or_else(|_| S::Addr::unspecified(None));
+        self.backoff.note(self.acceptor.driver(), &address.to_text(), error);
+    }
+
+    /// Makes a stream of an accepted connection, and finds its peer's address. If that is unknown,
+    /// the connection is served all the same.
+    fn introduce(&self, accepted: Accepted) -> (S, S::Addr) {
+        let driver = Rc::clone(self.acceptor.driver());
+        let socket = new_socket(driver, accepted.descriptor, self.lingers);
+        if let Some(peer) = accepted.peer {
+            socket.set_peer_addr(peer);
+        }
+        let peer =
+            socket.peer_addr().unwrap_or_else(|_| S::Addr::unspecified(self.local_addr().ok()));
+        (S::from_socket(socket), peer)
+    }
+
+    pub(in crate::net) async fn close(mut self) -> Vec<(S, S::Addr)> {
+        let mut rest = Vec::new();
+        while let Some(Ok(connection)) = self.rest().await {
+            rest.push(connection);
+        }
+        rest
+    }
+
+    /// Stops listening, and returns the next connection that had arrived; `None` when there are no
+    /// more. After an error, which says that descriptors or memory have run out, there may be more.
+    pub(in crate::net) async fn rest(&mut self) -> Option<io::Result<(S, S::Addr)>> {
+        poll_fn(|context| {
+            ready!(coop::poll_spend(context));
+            let rest = ready!(self.acceptor.poll_rest(context));
+            Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
+        })
+        .await
+    }
+
+    /// Stops accepting, and returns the socket and the connections that had been accepted.
+    pub(in crate::net) async fn into_fd(mut self) -> io::Result<(OwnedFd, Vec<(S, S::Addr)>)> {
+        let mut accepted = Vec::new();
+        self.acceptor.stop();
+        while let Some(next) = self.rest().await {
+            // After an error the connection is still in the backlog.
+            accepted.extend(next.ok());
+        }
+        Ok((self.acceptor.into_fd()?, accepted))
+    }
+
+    /// Pauses after [`rest`](Self::rest) has failed. Returns false if that has happened too often.
+    pub(in crate::net) async fn pause(&mut self, error: &io::Error) -> bool {
+        self.note(error);
+        poll_fn(|context| self.backoff.poll_over(self.acceptor.driver(), context)).await;
+        self.backoff.may_go_on()
+    }
+
+    /// [`rest`](Self::rest) has succeeded.
+    pub(in crate::net) fn end_pauses(&mut self) {
+        self.backoff.reset();
+    }
+
+    pub(in crate::net) fn local_addr(&self) -> io::Result<S::Addr> {
+        S::Addr::try_from(local_address(self.fd()).describe("getsockname")?)
+    }
+}
+
+impl<S: Connection> fmt::Debug for ListenSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenSocket")
+            .field("fd", &self.fd().as_raw_fd())
+            .field("local", &self.local_addr().ok())
+            .finish()
+    }
+}

@@ -1,0 +1,147 @@
+//! The macro that makes a type a stream: it has all methods of `methods`, and those that only a
+//! whole stream has.
+
+/// Makes a type with a field `socket` a stream. `$std` is the standard library's type for the same.
+macro_rules! stream {
+    ($type:ident, $address:ty, $std:ty) => {
+        impl $type {
+            $crate::net::stream::define::stream_methods!($address, $std);
+        }
+
+        impl $crate::net::stream::Connection for $type {
+            type Addr = $address;
+        }
+
+        impl $crate::net::stream::sealed::Stream for $type {
+            fn from_socket(socket: std::rc::Rc<$crate::op::StreamSocket>) -> Self {
+                Self { socket }
+            }
+
+            fn into_socket(self) -> std::rc::Rc<$crate::op::StreamSocket> {
+                self.socket
+            }
+
+            fn socket(&self) -> &std::rc::Rc<$crate::op::StreamSocket> {
+                &self.socket
+            }
+        }
+
+        $crate::net::stream::io::impl_read! { [] $type }
+        $crate::net::stream::io::impl_write! { [] $type {
+            fn abort(&mut self) {
+                self.socket.abort();
+            }
+        } }
+        $crate::net::stream::methods::impl_as_fd! { [] $type }
+
+        /// Takes over a connected socket. Which kind it is of is not checked.
+        ///
+        /// # Panics
+        ///
+        /// If there is no runtime on this thread.
+        impl From<std::os::fd::OwnedFd> for $type {
+            fn from(fd: std::os::fd::OwnedFd) -> Self {
+                Self { socket: $crate::net::stream::adopt(fd) }
+            }
+        }
+
+        impl From<$std> for $type {
+            fn from(stream: $std) -> Self {
+                Self::from_std(stream)
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                use std::os::fd::AsRawFd;
+
+                // Printing has no effect: it does not make a descriptor for a direct one.
+                let fd = self.socket.descriptor().fd_if_open().map(AsRawFd::as_raw_fd);
+                let (local, peer) = self.socket.known_addresses::<$address>();
+                f.debug_struct(stringify!($type))
+                    .field("fd", &fd)
+                    .field("local", &local)
+                    .field("peer", &peer)
+                    .finish()
+            }
+        }
+    };
+}
+
+/// Methods of whole streams.
+macro_rules! stream_methods {
+    ($address:ty, $std:ty) => {
+        pub(in crate::net) fn socket(&self) -> &std::rc::Rc<$crate::op::StreamSocket> {
+            &self.socket
+        }
+
+        pub(in crate::net) fn options(&self) -> std::io::Result<$crate::net::options::Options> {
+            Ok($crate::net::options::Options::of(&self.socket))
+        }
+
+        $crate::net::options::option_methods!();
+        $crate::net::stream::methods::read_methods!();
+        $crate::net::stream::methods::write_methods!();
+        $crate::net::stream::methods::address_methods!($address);
+
+        /// Shuts down one direction or both.
+        ///
+        /// After a shutdown of writing the peer reads to EOF. Waits until dropped writes have
+        /// ended.
+        ///
+        /// # Errors
+        ///
+        /// If the connection is gone already.
+        #[doc(alias = "asyncio.StreamWriter.write_eof")]
+        pub async fn shutdown(&mut self, how: std::net::Shutdown) -> std::io::Result<()> {
+            $crate::net::stream::ops::shutdown(self.socket(), how).await
+        }
+
+        /// Splits the stream into two halves, for two tasks of this thread.
+        pub fn into_split(
+            self,
+        ) -> ($crate::net::OwnedReadHalf<Self>, $crate::net::OwnedWriteHalf<Self>) {
+            $crate::net::stream::split(self)
+        }
+
+        /// Makes a reader of lines and records, and a writer with a queue.
+        ///
+        /// They may be used by two tasks of this thread.
+        pub fn into_buffered(
+            self,
+        ) -> ($crate::net::StreamReader<Self>, $crate::net::StreamWriter<Self>) {
+            $crate::net::stream::buffer(self, None)
+        }
+
+        /// Takes over a connection of the standard library.
+        ///
+        /// # Panics
+        ///
+        /// If there is no runtime on this thread.
+        pub fn from_std(stream: $std) -> Self {
+            std::os::fd::OwnedFd::from(stream).into()
+        }
+
+        /// Converts the connection to one of the standard library, which is blocking.
+        ///
+        /// What dropped reads had received and no read has returned comes with it. Waits until
+        /// dropped operations have ended.
+        ///
+        /// # Errors
+        ///
+        /// If no descriptor can be had: for a direct descriptor when the process has no more, or if
+        /// forgotten operations still use the stream's. The connection is closed then.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, the connection is closed.
+        pub async fn into_std(self) -> std::io::Result<$crate::net::IntoStd<$std>> {
+            $crate::net::stream::take_apart(self.socket).await?.try_map(|fd| {
+                let stream = <$std>::from(fd);
+                stream.set_nonblocking(false).map(|()| stream)
+            })
+        }
+    };
+}
+
+pub(in crate::net) use {stream, stream_methods};
