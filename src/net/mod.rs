@@ -61,6 +61,7 @@ mod options;
 mod server;
 mod stream;
 mod tcp;
+mod unix;
 
 pub use address::{ToAddresses, lookup};
 pub use listener::{Incoming, ListenOptions, Listener};
@@ -74,4 +75,7 @@ pub use stream::{
 pub use tcp::{
     ConnectOptions, Keepalive, TcpListener, TcpStream, open_connection, open_connection_with,
     start_server, start_server_with,
+};
+pub use unix::{
+    UnixListener, UnixStream, open_unix_connection, start_unix_server, start_unix_server_with,
 };

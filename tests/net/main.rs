@@ -19,4 +19,5 @@ mod reader_limits;
 mod server;
 mod tcp;
 mod tcp_options;
+mod unix;
 mod zero_copy;

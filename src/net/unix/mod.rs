@@ -1,0 +1,33 @@
+//! Unix stream sockets: the streams, listeners and servers of TCP, with addresses that are paths or
+//! abstract names.
+
+mod listener;
+mod server;
+mod stream;
+
+use std::net;
+use std::os::unix::net::SocketAddr;
+
+use super::listener::methods;
+use super::stream::{define, sealed};
+
+pub use listener::UnixListener;
+pub use server::{start_unix_server, start_unix_server_with};
+pub use stream::{UnixStream, open_unix_connection};
+
+define::stream!(UnixStream, SocketAddr, std::os::unix::net::UnixStream);
+methods::listener!(UnixListener, UnixStream, SocketAddr, std::os::unix::net::UnixListener);
+
+impl sealed::Address for SocketAddr {
+    fn unspecified(_like: Option<Self>) -> Self {
+        Self::from_pathname("").expect("no name is a valid one")
+    }
+
+    fn ip(&self) -> Option<net::SocketAddr> {
+        None
+    }
+
+    fn to_text(&self) -> String {
+        stream::text_of(self)
+    }
+}
