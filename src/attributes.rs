@@ -7,12 +7,12 @@ use crate::runtime::{Builder, exit_with};
 
 /// Runs an `async fn main` on a runtime.
 ///
-/// The function may return whatever a `main` may. If no runtime can be made, one line with the
-/// cause and the remedy goes to standard error, and the process exits with code 1.
+/// The function may return whatever a `main` may. If no runtime can be made, prints why and what to
+/// do to standard error, and exits the process with code 1.
 ///
-/// `builder = ...` is the [`Builder`] that makes the runtime. With `ctrl_c = true` the first ctrl-c
-/// cancels the function ([`Builder::cancel_on_ctrl_c`]). `crate = "..."` is the path of this crate,
-/// if it has another name.
+/// `builder = ...` is an expression of the [`Builder`] to make the runtime with. With
+/// `ctrl_c = true` the first ctrl-c cancels the function ([`Builder::cancel_on_ctrl_c`]).
+/// `crate = "..."` is the path of this crate, if it has another name.
 ///
 /// # Example
 ///
@@ -55,9 +55,9 @@ pub use annulus_macros::main;
 
 /// Runs an `async fn` as a test, on a runtime of its own.
 ///
-/// `#[should_panic]`, `#[ignore]` and a `Result` work as with ordinary tests. `start_paused = true`
-/// pauses the clock ([`time::pause`](crate::time::pause)). `builder` and `crate` are as for
-/// [`main`](macro@main). The test fails, with the cause, if no runtime can be made.
+/// `#[should_panic]`, `#[ignore]` and a `Result` work as in other tests. `start_paused = true`
+/// pauses the clock ([`time::pause`](crate::time::pause)); `builder = ...` and `crate = "..."` are
+/// as for [`main`](macro@main). The test fails if no runtime can be made, with the reason.
 ///
 /// # Example
 ///
@@ -70,14 +70,14 @@ pub use annulus_macros::main;
 /// ```
 pub use annulus_macros::test;
 
-/// What `main` expands to.
+/// What `main` calls.
 #[doc(hidden)]
 #[track_caller]
 pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
     run(builder, future).unwrap_or_else(|error| exit_with(&error))
 }
 
-/// What `test` expands to. The other tests of the process go on when one can have no runtime.
+/// What `test` calls. Panics instead of exiting, as other tests of the process must continue.
 #[doc(hidden)]
 #[track_caller]
 pub fn __run_test<F: Future>(builder: Builder, future: F) -> F::Output {

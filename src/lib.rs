@@ -35,11 +35,11 @@
 //! | locks, queues, channels               | [`sync`], and [`sync::remote`] between threads    |
 //! | blocking code                         | [`blocking`]                                      |
 //!
-//! Each item has one path. The root has what belongs to no module: starting and configuring a runtime,
-//! [`spawn`] and [`yield_now`], and the errors and counters of a runtime as a whole. All else is in its
-//! module, as in asyncio's documentation: [`join::gather`](fn@join::gather), [`time::sleep`],
-//! [`task::JoinHandle`], [`buf::BufResult`]. There is no prelude; the names are chosen to be imported one
-//! by one.
+//! Each item has one path. The root has what belongs to no module: starting and configuring a
+//! runtime, [`spawn`] and [`yield_now`], and the errors and counters of a runtime as a whole. All
+//! else is in its module, as in asyncio's documentation: [`join::gather`](fn@join::gather),
+//! [`time::sleep`], [`task::JoinHandle`], [`buf::BufResult`]. There is no prelude; the names are
+//! chosen to be imported one by one.
 //!
 //! `select!`, `FutureExt` and `StreamExt` are in the crate `futures-util`.
 //!

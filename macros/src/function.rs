@@ -1,8 +1,8 @@
-//! An `async fn`, taken apart as far as is needed to make one that runs it.
+//! Parses an `async fn` as far as is needed to make a function that runs it.
 
 use proc_macro::{Delimiter, Group, Span, TokenStream, TokenTree};
 
-use crate::complaint::Complaint;
+use crate::compile_error::CompileError;
 
 pub(crate) struct Function {
     /// Attributes and visibility.
@@ -14,30 +14,31 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn parse(tokens: TokenStream) -> Result<Self, Complaint> {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<Self, CompileError> {
         let mut tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let is = |token: &TokenTree, word: &str| matches!(token, TokenTree::Ident(ident) if ident.to_string() == word);
-        let place = |word: &str| tokens.iter().position(|token| is(token, word));
-        let nowhere = || Complaint::new(Span::call_site(), "this goes before an `async fn`");
-        let function = place("fn").ok_or_else(nowhere)?;
-        let Some(asynchronous) = place("async").filter(|&at| at < function) else {
-            let complaint = "the function must be `async`";
-            return Err(Complaint::new(tokens[function].span(), complaint));
+        let position = |word: &str| tokens.iter().position(|token| is(token, word));
+        let no_function =
+            || CompileError::new(Span::call_site(), "this attribute needs an `async fn`");
+        let function = position("fn").ok_or_else(no_function)?;
+        let Some(asynchronous) = position("async").filter(|&at| at < function) else {
+            let message = "this attribute needs an `async fn`: add `async`";
+            return Err(CompileError::new(tokens[function].span(), message));
         };
         if asynchronous + 1 < function {
-            let complaint = "nothing may be between `async` and `fn`";
-            return Err(Complaint::new(tokens[asynchronous + 1].span(), complaint));
+            let message = "this attribute supports nothing between `async` and `fn`";
+            return Err(CompileError::new(tokens[asynchronous + 1].span(), message));
         }
-        let name = tokens.get(function + 1).map(ToString::to_string).ok_or_else(nowhere)?;
+        let name = tokens.get(function + 1).map(ToString::to_string).ok_or_else(no_function)?;
         check_arguments(tokens.get(function + 2))?;
-        let Some(TokenTree::Group(body)) = tokens.pop() else { return Err(nowhere()) };
+        let Some(TokenTree::Group(body)) = tokens.pop() else { return Err(no_function()) };
         let signature = tokens.split_off(function);
         tokens.truncate(asynchronous);
         let (before, signature) = (tokens.into_iter().collect(), signature.into_iter().collect());
         Ok(Self { before, signature, name, body })
     }
 
-    /// The function without `async`, which runs itself by the function `run` on a runtime.
+    /// The function without `async`, whose body passes the `async fn` to the function `run`.
     pub(crate) fn into_sync(self, run: &str, builder: &str, attribute: &str) -> TokenStream {
         let Self { before, signature, name, body } = self;
         let mut inner: TokenStream = parsed("async");
@@ -52,21 +53,25 @@ impl Function {
     }
 }
 
-fn check_arguments(arguments: Option<&TokenTree>) -> Result<(), Complaint> {
+fn check_arguments(arguments: Option<&TokenTree>) -> Result<(), CompileError> {
     match arguments {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => {
             match group.stream().into_iter().next() {
                 None => Ok(()),
-                Some(first) => {
-                    Err(Complaint::new(first.span(), "the function must have no arguments"))
-                }
+                Some(first) => Err(CompileError::new(
+                    first.span(),
+                    "this attribute needs a function without arguments",
+                )),
             }
         }
-        Some(other) => Err(Complaint::new(other.span(), "the function must not be generic")),
-        None => Err(Complaint::new(Span::call_site(), "this goes before an `async fn`")),
+        Some(other) => Err(CompileError::new(
+            other.span(),
+            "this attribute needs a function without generic parameters",
+        )),
+        None => Err(CompileError::new(Span::call_site(), "this attribute needs an `async fn`")),
     }
 }
 
 fn parsed(code: &str) -> TokenStream {
-    code.parse().expect("what is written here is tokens")
+    code.parse().expect("the generated code is valid tokens")
 }

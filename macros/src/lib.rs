@@ -1,11 +1,11 @@
 //! The attributes `#[annulus::main]` and `#[annulus::test]`, which turn an `async fn` into a
 //! function that runs it on a runtime. They are documented in `annulus`, with examples.
 //!
-//! - `function` takes an `async fn` apart.
-//! - `options` parses the attribute's parentheses.
-//! - `complaint` is a compile error that points at the wrong token.
+//! - `function` parses the `async fn`.
+//! - `options` parses the attribute's arguments.
+//! - `compile_error` is an error message of the compiler, at the tokens that caused it.
 
-mod complaint;
+mod compile_error;
 mod function;
 mod options;
 
@@ -41,6 +41,6 @@ fn expand(
             let run = format!("{}::{run}", options.path());
             function.into_sync(&run, &options.builder(), attribute)
         }
-        Err(complaint) => complaint.into_tokens(),
+        Err(error) => error.into_tokens(),
     }
 }

@@ -4,32 +4,29 @@ use std::collections::BTreeMap;
 
 use proc_macro::{Spacing, TokenStream, TokenTree};
 
-use crate::complaint::Complaint;
+use crate::compile_error::CompileError;
 
 pub(crate) struct Options(BTreeMap<String, TokenStream>);
 
 impl Options {
-    pub(crate) fn parse(tokens: TokenStream, known: &[&str]) -> Result<Self, Complaint> {
+    pub(crate) fn parse(tokens: TokenStream, known: &[&str]) -> Result<Self, CompileError> {
         let mut options = BTreeMap::new();
         let mut tokens = tokens.into_iter();
         while let Some(name) = tokens.next() {
             let text = name.to_string();
             if !known.contains(&text.as_str()) {
-                let complaint = format!("unknown option `{text}`: expected {}", listed(known));
-                return Err(Complaint::new(name.span(), complaint));
+                let message = format!("unknown option `{text}`: expected {}", listed(known));
+                return Err(CompileError::new(name.span(), message));
             }
             let equals = tokens.next();
-            if !equals.as_ref().is_some_and(|token| is(token, '=')) {
-                let complaint = format!("a value is missing: `{text} = ...`");
-                return Err(Complaint::new(name.span(), complaint));
-            }
-            let value = value(&mut tokens);
+            let has_equals = equals.as_ref().is_some_and(|token| is(token, '='));
+            let value = if has_equals { value(&mut tokens) } else { TokenStream::new() };
             if value.is_empty() {
-                let complaint = format!("a value is missing: `{text} = ...`");
-                return Err(Complaint::new(name.span(), complaint));
+                let message = format!("option `{text}` needs a value: `{text} = ...`");
+                return Err(CompileError::new(name.span(), message));
             }
             if options.insert(text.clone(), value).is_some() {
-                return Err(Complaint::new(
+                return Err(CompileError::new(
                     name.span(),
                     format!("the option `{text}` is given twice"),
                 ));
@@ -38,14 +35,14 @@ impl Options {
         Ok(Self(options))
     }
 
-    /// The path of the crate, as a user of the attribute has named it.
+    /// The path of the `annulus` crate, from the option `crate`.
     pub(crate) fn path(&self) -> String {
         let Some(path) = self.0.get("crate") else { return "::annulus".to_owned() };
-        // As a string, as other crates have it, or as a path.
+        // A string, as in other crates' attributes, or a path.
         path.to_string().trim_matches('"').to_owned()
     }
 
-    /// An expression that makes the runtime's builder.
+    /// An expression of the runtime's builder.
     pub(crate) fn builder(&self) -> String {
         let builder = self.0.get("builder").map_or_else(
             || format!("{}::Builder::new()", self.path()),
@@ -74,9 +71,10 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// The tokens up to the comma that ends the value. Commas in brackets of any kind belong to it;
-/// those in angle brackets are in the token stream as such. A `<` opens a bracket where a path
-/// begins or goes on (`<T as Trait<A, B>>::f()`, `f::<A, B>()`), and in one; elsewhere it compares.
+/// The tokens up to the comma that ends the value. A comma inside of brackets belongs to the value.
+/// Angle brackets are not grouped in a token stream: a `<` opens a bracket at the beginning or
+/// inside of a path (`<T as Trait<A, B>>::f()`, `f::<A, B>()`), and inside of a bracket; elsewhere
+/// it compares.
 fn value(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
     let (mut value, mut depth) = (Vec::new(), 0_u32);
     for token in tokens {
@@ -93,7 +91,7 @@ fn value(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
     value.into_iter().collect()
 }
 
-/// Whether a `>` behind this is the end of an arrow.
+/// Whether a `>` after this token is the end of an arrow.
 fn is_joined(before: &TokenTree) -> bool {
     matches!(before, TokenTree::Punct(punct)
         if punct.spacing() == Spacing::Joint && matches!(punct.as_char(), '-' | '='))

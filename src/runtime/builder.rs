@@ -12,8 +12,8 @@ use crate::sys::setup::Size;
 
 /// Configures a [`Runtime`](crate::Runtime).
 ///
-/// Sizes are named after what they size, limits begin with `max_`, and bounds on time end in `_timeout`.
-/// Where the kernel or liburing has a name for a setting, it is that name.
+/// Sizes are named after what they size, limits begin with `max_`, and bounds on time end in
+/// `_timeout`. Where the kernel or liburing has a name for a setting, it is that name.
 ///
 /// # Example
 ///
@@ -65,9 +65,9 @@ impl Builder {
 
     /// Sets the number of SQEs of the submission queue; 1024 by default.
     ///
-    /// As many operations can be submitted in one turn by one system call. Rounded up to a power of two;
-    /// at least 2, at most 32,768. If the limit of locked memory is too low, the ring has fewer
-    /// ([`Incident::SmallerRing`]).
+    /// As many operations can be submitted in one turn by one system call. Rounded up to a power of
+    /// two; at least 2, at most 32,768. If the limit of locked memory is too low, the ring has
+    /// fewer ([`Incident::SmallerRing`]).
     #[doc(alias = "submissions")]
     pub fn sq_entries(mut self, entries: u32) -> Self {
         self.size.submissions = entries.max(2);
@@ -77,8 +77,8 @@ impl Builder {
     /// Sets the number of CQEs of the completion queue; 8192 by default.
     ///
     /// The kernel stores further completions in memory of its own, which is slower
-    /// ([`Metrics::cq_overflows`](crate::Metrics::cq_overflows)). Rounded up to a power of two; at least
-    /// as many as [SQEs](Self::sq_entries), at most 65,536.
+    /// ([`Metrics::cq_overflows`](crate::Metrics::cq_overflows)). Rounded up to a power of two; at
+    /// least as many as [SQEs](Self::sq_entries), at most 65,536.
     #[doc(alias = "IORING_SETUP_CQSIZE")]
     pub fn cq_entries(mut self, entries: u32) -> Self {
         self.size.completions = entries.max(2);
@@ -87,13 +87,14 @@ impl Builder {
 
     /// Has a kernel thread submit SQEs, instead of system calls (SQPOLL). Off by default.
     ///
-    /// The thread keeps a processor busy. It sleeps after `idle` without SQEs, in milliseconds, rounded
-    /// up; zero is the kernel's default of one second.
+    /// The thread keeps a processor busy. It sleeps after `idle` without SQEs, in milliseconds,
+    /// rounded up; zero is the kernel's default of one second.
     ///
-    /// This is for machines with a core to spare for each runtime, and for latency: operations start
-    /// at once. Where cores are scarce it makes everything slower.
+    /// This is for machines with a core to spare for each runtime, and for latency: operations
+    /// start at once. Where cores are scarce it makes everything slower.
     ///
-    /// [`write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy) copies in such a runtime.
+    /// [`write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy) copies in such a
+    /// runtime.
     #[doc(alias = "IORING_SETUP_SQPOLL")]
     pub fn sqpoll(mut self, idle: Duration) -> Self {
         self.sqpoll = Some(idle);
@@ -103,11 +104,11 @@ impl Builder {
     /// Has a wait collect at least `completions` completions, or one once `timeout` has elapsed
     /// (Linux 6.12). Off by default.
     ///
-    /// Under a steady trickle of completions this makes batches, which take less processor time for each.
-    /// The price is latency: up to `timeout` (in microseconds, rounded up; at most 71 minutes) for
-    /// whatever wakes the event loop, other threads included. Timers are as punctual as before. More
-    /// `completions` than [`cq_entries`](Self::cq_entries) count as that many. On an older kernel
-    /// [`build`](Self::build) fails.
+    /// Under a steady trickle of completions this makes batches, which take less processor time for
+    /// each. The price is latency: up to `timeout` (in microseconds, rounded up; at most 71
+    /// minutes) for whatever wakes the event loop, other threads included. Timers are as punctual
+    /// as before. More `completions` than [`cq_entries`](Self::cq_entries) count as that many. On
+    /// an older kernel [`build`](Self::build) fails.
     ///
     /// # Panics
     ///
@@ -120,11 +121,12 @@ impl Builder {
         self
     }
 
-    /// Has the kernel poll the network device while the event loop waits (NAPI busy polling, Linux 6.9).
-    /// Off by default.
+    /// Has the kernel poll the network device while the event loop waits (NAPI busy polling, Linux
+    /// 6.9). Off by default.
     ///
-    /// This shortens latency and keeps a processor busy. It needs a network device that supports it, and
-    /// has no effect on the loopback interface. On an older kernel [`build`](Self::build) fails.
+    /// This shortens latency and keeps a processor busy. It needs a network device that supports
+    /// it, and has no effect on the loopback interface. On an older kernel [`build`](Self::build)
+    /// fails.
     #[doc(alias = "IORING_REGISTER_NAPI")]
     #[doc(alias = "SO_BUSY_POLL")]
     pub fn napi_busy_poll(mut self, options: NapiOptions) -> Self {
@@ -138,9 +140,9 @@ impl Builder {
     /// [lingers](crate::net::TcpStream::set_linger). While all workers are busy, further ones wait.
     /// Sends and receives need none.
     ///
-    /// The limit is the thread's, for all rings that the thread makes; more than `RLIMIT_NPROC` count as
-    /// that many. On an older kernel [`build`](Self::build) fails if this was called; the default is not
-    /// applied there.
+    /// The limit is the thread's, for all rings that the thread makes; more than `RLIMIT_NPROC`
+    /// count as that many. On an older kernel [`build`](Self::build) fails if this was called; the
+    /// default is not applied there.
     ///
     /// # Panics
     ///
@@ -155,13 +157,13 @@ impl Builder {
 
     /// Sets the large receive buffers: `count` of `bytes` each; 64 of 256 KiB by default.
     ///
-    /// [`TcpStream::recv`](crate::net::TcpStream::recv) uses them for bulk traffic. Few buffers that are
-    /// used again at once stay in the processor's cache. While all are lent, receives allocate memory
-    /// ([`max_fallback_bytes`](Self::max_fallback_bytes)).
+    /// [`TcpStream::recv`](crate::net::TcpStream::recv) uses them for bulk traffic. Few buffers
+    /// that are used again at once stay in the processor's cache. While all are lent, receives
+    /// allocate memory ([`max_fallback_bytes`](Self::max_fallback_bytes)).
     ///
-    /// Address space is reserved when the first is needed, and takes pages as they are used. Where address
-    /// space is limited there are fewer ([`Incident::FewerLeases`]). A running event loop returns pages
-    /// that have not been needed for a while.
+    /// Address space is reserved when the first is needed, and takes pages as they are used. Where
+    /// address space is limited there are fewer ([`Incident::FewerLeases`]). A running event loop
+    /// returns pages that have not been needed for a while.
     ///
     /// # Panics
     ///
@@ -174,10 +176,10 @@ impl Builder {
 
     /// Sets the small receive buffers: at most `count` of `bytes` each; 4096 of 4 KiB by default.
     ///
-    /// [`TcpStream::recv`](crate::net::TcpStream::recv) uses them for small messages: they are provided
-    /// buffers, of which the kernel selects one when bytes have arrived (Linux 5.19). Only as many are used
-    /// as were needed at the same time lately, so a large `count` costs nothing by itself. `count` is
-    /// rounded up to a power of two.
+    /// [`TcpStream::recv`](crate::net::TcpStream::recv) uses them for small messages: they are
+    /// provided buffers, of which the kernel selects one when bytes have arrived (Linux 5.19). Only
+    /// as many are used as were needed at the same time lately, so a large `count` costs nothing by
+    /// itself. `count` is rounded up to a power of two.
     ///
     /// While all are lent, receives use large ones, each with an SQE more.
     ///
@@ -192,16 +194,18 @@ impl Builder {
         self
     }
 
-    /// Limits the memory that receives allocate while all buffers are lent, in bytes; 16 MiB by default.
+    /// Limits the memory that receives allocate while all buffers are lent, in bytes; 16 MiB by
+    /// default.
     ///
-    /// Each such receive allocates as much as can be received, at most 64 KiB; beyond the limit, at most
-    /// 4 KiB. Receives never wait for a buffer: a task that keeps its leases and receives again would
-    /// wait for itself.
+    /// Each such receive allocates as much as can be received, at most 64 KiB; beyond the limit, at
+    /// most 4 KiB. Receives never wait for a buffer: a task that keeps its leases and receives
+    /// again would wait for itself.
     ///
     /// So leases take no more memory than [`large_buffers`](Self::large_buffers),
-    /// [`small_buffers`](Self::small_buffers) and this, plus 4 KiB for each [`Lease`](crate::buf::Lease)
-    /// that the program keeps beyond them: a limit on connections is a limit on memory.
-    /// [`Metrics::fallback_buffer_bytes`](crate::Metrics::fallback_buffer_bytes) is how much is in use.
+    /// [`small_buffers`](Self::small_buffers) and this, plus 4 KiB for each
+    /// [`Lease`](crate::buf::Lease) that the program keeps beyond them: a limit on connections is a
+    /// limit on memory. [`Metrics::fallback_buffer_bytes`](crate::Metrics::fallback_buffer_bytes)
+    /// is how much is in use.
     pub fn max_fallback_bytes(mut self, bytes: usize) -> Self {
         self.buffers.fallback = bytes;
         self
@@ -209,18 +213,18 @@ impl Builder {
 
     /// Sets how many sockets may be direct descriptors (Linux 6.8); none by default.
     ///
-    /// A direct descriptor is a slot of the ring's file table instead of an entry of the process's, which
-    /// the kernel looks up faster. Accepted and connected sockets are direct while file slots are free;
-    /// further ones have ordinary descriptors
-    /// ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)). A socket that a
-    /// system call needs (an option, an address, an inline transfer of bulk data) has an ordinary
-    /// descriptor beside its file slot from then on. So does one used by
+    /// A direct descriptor is a slot of the ring's file table instead of the process's own table,
+    /// which the kernel looks up faster. Accepted and connected sockets are direct while file slots
+    /// are free; further ones have ordinary descriptors
+    /// ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)). A socket
+    /// that a system call needs (an option, an address, an inline transfer of bulk data) has an
+    /// ordinary descriptor beside its file slot from then on. So does one used by
     /// [`AsFd`](std::os::fd::AsFd) or [`AsRawFd`](std::os::fd::AsRawFd), whose methods panic if no
-    /// descriptors are left or the runtime has ended. A direct descriptor that outlives its runtime is
-    /// closed when that ends.
+    /// descriptors are left or the runtime has ended. A direct descriptor that outlives its runtime
+    /// is closed when that ends.
     ///
-    /// On an older kernel [`build`](Self::build) fails, as it does if the process may not have as many
-    /// open files.
+    /// On an older kernel [`build`](Self::build) fails, as it does if the process may not have as
+    /// many open files.
     ///
     /// # Panics
     ///
@@ -235,8 +239,8 @@ impl Builder {
 
     /// Limits how often tasks are polled in one turn of the event loop; 128 by default.
     ///
-    /// Between turns, the kernel and the timers are served. A lower limit makes latency more even, a higher
-    /// one makes larger batches.
+    /// Between turns, the kernel and the timers are served. A lower limit makes latency more even,
+    /// a higher one makes larger batches.
     ///
     /// # Panics
     ///
@@ -248,21 +252,22 @@ impl Builder {
         self
     }
 
-    /// Limits how long dropping the runtime waits for the kernel to release its operations; 5 seconds by
-    /// default.
+    /// Limits how long dropping the runtime waits for the kernel to release its operations; 5
+    /// seconds by default.
     ///
     /// What the kernel has not released by then is leaked on purpose and reported
-    /// ([`Incident::OperationsLeaked`]). Zero does not wait; [`Duration::MAX`] waits without a bound.
+    /// ([`Incident::OperationsLeaked`]). Zero does not wait; [`Duration::MAX`] waits without a
+    /// bound.
     pub fn teardown_timeout(mut self, timeout: Duration) -> Self {
         self.teardown_timeout = timeout;
         self
     }
 
-    /// Limits how long dropping the runtime waits for [shielded](crate::join::shield) work; 5 seconds by
-    /// default.
+    /// Limits how long dropping the runtime waits for [shielded](crate::join::shield) work; 5
+    /// seconds by default.
     ///
-    /// The other tasks continue meanwhile. Work that is not done by then is dropped, and reported as an
-    /// [`Incident::ShieldedWorkLost`]. Zero polls what is ready once, and does not wait.
+    /// The other tasks continue meanwhile. Work that is not done by then is dropped, and reported
+    /// as an [`Incident::ShieldedWorkLost`]. Zero polls what is ready once, and does not wait.
     pub fn shield_timeout(mut self, timeout: Duration) -> Self {
         self.shield_timeout = timeout;
         self
@@ -271,21 +276,21 @@ impl Builder {
     /// Limits how long dropping the runtime sends what was written to
     /// [`StreamWriter`](crate::io::StreamWriter)s; 1 second by default.
     ///
-    /// The other tasks continue meanwhile; what they write is not waited for. Data that is not sent by
-    /// then, because a peer does not read, is lost and reported as an [`Incident::UnsentDataLost`]. Zero
-    /// does not send.
+    /// The other tasks continue meanwhile; what they write is not waited for. Data that is not sent
+    /// by then, because a peer does not read, is lost and reported as an
+    /// [`Incident::UnsentDataLost`]. Zero does not send.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.flush_timeout = timeout;
         self
     }
 
-    /// Whether the first ctrl-c (SIGINT) cancels the main task, so that destructors run and the runtime
-    /// ends in order. Off by default. The second kills the process.
+    /// Whether the first ctrl-c (SIGINT) cancels the main task, so that destructors run and the
+    /// runtime ends in order. Off by default. The second kills the process.
     ///
     /// [`Runtime::try_block_on`](crate::Runtime::try_block_on) then returns
     /// [`Interrupted`](crate::Interrupted). [`Runtime::block_on`](crate::Runtime::block_on) and
-    /// [`annulus::main`](macro@crate::main) end the runtime and then the process, as killed by SIGINT, so
-    /// that a shell that started it knows. To clean up with awaits instead, wait for
+    /// [`annulus::main`](macro@crate::main) end the runtime and then the process, as killed by
+    /// SIGINT, so that a shell that started it knows. To clean up with awaits instead, wait for
     /// [`signal::ctrl_c`](crate::signal::ctrl_c).
     #[doc(alias = "KeyboardInterrupt")]
     pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Self {
@@ -293,8 +298,8 @@ impl Builder {
         self
     }
 
-    /// Whether the clock is paused from the beginning, as by [`time::pause`](crate::time::pause), for
-    /// tests of long waits. Off by default.
+    /// Whether the clock is paused from the beginning, as by [`time::pause`](crate::time::pause),
+    /// for tests of long waits. Off by default.
     ///
     /// # Example
     ///
@@ -311,17 +316,18 @@ impl Builder {
         self
     }
 
-    /// Calls `hook` for each [`Incident`]: what no caller would see otherwise, such as the panic of a
-    /// detached task. By default incidents are printed to standard error.
+    /// Calls `hook` for each [`Incident`]: what no caller would see otherwise, such as the panic of
+    /// a detached task. By default incidents are printed to standard error.
     ///
-    /// The hook is called on the event loop's thread, so it must not block: pass the incident to a thread
-    /// that writes it. A panic of the hook is discarded.
+    /// The hook is called on the event loop's thread, so it must not block: pass the incident to a
+    /// thread that writes it. A panic of the hook is discarded.
     ///
-    /// The default prints from a thread of its own, at most ten incidents a second of each kind, and the
-    /// number of those it skips. The event loop does not wait for it. The end of the runtime waits up to
-    /// half a second for what has not been written; a process that ends otherwise, such as by
-    /// [`process::exit`](std::process::exit), may lose the last lines. (The standard library's panic hook
-    /// prints the message of a panic, on the thread that panics, and may block it.)
+    /// The default prints from a thread of its own, at most ten incidents a second of each kind,
+    /// and the number of those it skips. The event loop does not wait for it. The end of the
+    /// runtime waits up to half a second for what has not been written; a process that ends
+    /// otherwise, such as by [`process::exit`](std::process::exit), may lose the last lines. (The
+    /// standard library's panic hook prints the message of a panic, on the thread that panics, and
+    /// may block it.)
     ///
     /// # Example
     ///

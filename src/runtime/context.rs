@@ -38,8 +38,8 @@ pub(super) struct CurrentGuard {
     outer: Option<Rc<Shared>>,
 }
 
-/// Makes a runtime the current one. A runtime in a thread-local may be dropped when [`CURRENT`] is gone
-/// already: then there is no current runtime.
+/// Makes a runtime the current one. A runtime in a thread-local may be dropped when [`CURRENT`] is
+/// gone already: then there is no current runtime.
 pub(super) fn enter(shared: &Rc<Shared>) -> CurrentGuard {
     let entered = CURRENT.try_with(|current| current.borrow_mut().replace(Rc::clone(shared)));
     CurrentGuard { outer: entered.unwrap_or_default() }

@@ -27,8 +27,8 @@ fn received(listener: &SigintListener) -> impl Future<Output = io::Result<()>> +
     async move { Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await }
 }
 
-/// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c has cancelled the main
-/// task.
+/// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c has cancelled
+/// the main task.
 ///
 /// Converts to an [`io::Error`] of the kind `Interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ fn received(listener: &SigintListener) -> impl Future<Output = io::Result<()>> +
 pub struct Interrupted(());
 
 impl Interrupted {
-    /// Ends the process as an unhandled ctrl-c does: killed by SIGINT, so that a shell or supervisor that
-    /// started it knows.
+    /// Ends the process as an unhandled ctrl-c does: killed by SIGINT, so that a shell or
+    /// supervisor that started it knows.
     ///
     /// No destructor runs: first drop what needs it, above all the [`Runtime`](crate::Runtime).
     pub fn exit(self) -> ! {

@@ -33,8 +33,8 @@ impl Shared {
         }
     }
 
-    /// Polls ready tasks until none is ready, the turn's polls or its budget of inline calls are used up,
-    /// or it is over. Returns how many were polled.
+    /// Polls ready tasks until none is ready, the turn's polls or its budget of inline calls are
+    /// used up, or it is over. Returns how many were polled.
     fn run_ready(&self, is_over: impl Fn() -> bool) -> usize {
         for polled in 0..self.max_polls_per_turn {
             let Some(task) = self.executor.pop() else { return polled };
@@ -46,9 +46,9 @@ impl Shared {
         self.max_polls_per_turn
     }
 
-    /// Submits what the last polls have queued, such as the close of a connection, as the next `block_on`
-    /// may be far away. Completions may queue more, as when the cancel of a dropped read is followed by the
-    /// close of its socket.
+    /// Submits what the last polls have queued, such as the close of a connection, as the next
+    /// `block_on` may be far away. Completions may queue more, as when the cancel of a dropped read
+    /// is followed by the close of its socket.
     pub(super) fn submit_queued(&self) {
         for _ in 0..MAX_LAST_TURNS {
             self.driver.turn(false);

@@ -1,18 +1,20 @@
 //! The runtime: a ring, an executor and the tasks of one thread.
 //!
-//! - [`Builder`] configures a [`Runtime`], and `setup` makes it; [`run`] and [`block_on`](fn@block_on) do both.
+//! - [`Builder`] configures a [`Runtime`], and `setup` makes it; [`run`] and
+//!   [`block_on`](fn@block_on) do both.
 //! - [`context`] is how code finds the runtime that it runs in.
-//! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a future in it.
+//! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a
+//!   future in it.
 //! - [`spawn`](mod@spawn) starts tasks.
 //! - [`ctrl_c`] cancels the main task at ctrl-c.
 //! - `teardown` is the end of a runtime, which waits for what `shield` and `unsent` count.
 //!
 //! # One turn of the event loop
 //!
-//! Poll ready tasks, at most [`Builder::max_polls_per_turn`] times; then enter the kernel once, which
-//! submits the SQEs they queued, waits if no task is ready, and collects completions; fire timers; queue
-//! the tasks that other threads have woken. With nothing to submit and nothing to collect there is no
-//! system call.
+//! Poll ready tasks, at most [`Builder::max_polls_per_turn`] times; then enter the kernel once,
+//! which submits the SQEs they queued, waits if no task is ready, and collects completions; fire
+//! timers; queue the tasks that other threads have woken. With nothing to submit and nothing to
+//! collect there is no system call.
 
 mod block_on;
 mod builder;
@@ -54,7 +56,8 @@ use context::Shared;
 ///
 /// # Errors
 ///
-/// If no runtime can be made; see [`SetupError`]. [`block_on`](fn@block_on) exits with its message instead.
+/// If no runtime can be made; see [`SetupError`]. [`block_on`](fn@block_on) exits with its message
+/// instead.
 ///
 /// # Panics
 ///
@@ -88,8 +91,8 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
 
 /// [`run`] that returns the future's output itself.
 ///
-/// If no runtime can be made, prints why and what to do to standard error, and exits the process with
-/// code 1, as [`main`](macro@crate::main) does.
+/// If no runtime can be made, prints why and what to do to standard error, and exits the process
+/// with code 1, as [`main`](macro@crate::main) does.
 ///
 /// # Panics
 ///
@@ -121,14 +124,16 @@ pub(crate) fn exit_with(error: &SetupError) -> ! {
 
 /// A ring, an executor and their tasks, on the thread that made it.
 ///
-/// Dropping it first completes [shielded](crate::join::shield) work, within [`Builder::shield_timeout`],
-/// and sends what was written to [`StreamWriter`](crate::io::StreamWriter)s, within
-/// [`Builder::flush_timeout`]. Then it cancels every task (their futures are dropped, and joining them
-/// returns [`Cancelled`](crate::task::JoinError::Cancelled)) and every operation, and waits until the
+/// Dropping it first completes [shielded](crate::join::shield) work, within
+/// [`Builder::shield_timeout`], and sends what was written to
+/// [`StreamWriter`](crate::io::StreamWriter)s, within [`Builder::flush_timeout`]. Then it cancels
+/// every task (their futures are dropped, and joining them returns
+/// [`Cancelled`](crate::task::JoinError::Cancelled)) and every operation, and waits until the
 /// kernel has released all memory, within [`Builder::teardown_timeout`].
 ///
-/// A runtime in a thread-local variable ends with its thread. If a task calls [`std::process::exit`], the
-/// runtime that polls it is not torn down: no destructor of a task runs.
+/// A runtime in a thread-local variable ends with its thread. If a task calls
+/// [`std::process::exit`], the runtime that polls it is not torn down: no destructor of a task
+/// runs.
 #[doc(alias = "LocalSet")]
 #[doc(alias = "current_thread")]
 #[doc(alias = "asyncio.Runner")]
@@ -141,7 +146,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be used here, or the kernel does not support a setting; see [`SetupError`].
+    /// If io_uring cannot be used here, or the kernel does not support a setting; see
+    /// [`SetupError`].
     pub fn build(self) -> Result<Runtime, SetupError> {
         setup::set_up(self).map(|shared| Runtime { shared })
     }
@@ -253,10 +259,10 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if self.shared.is_inside() {
-            // A call that borrows this runtime is further down on this stack, so the process is exiting:
-            // `exit` runs the destructors of thread-locals. Those frames never continue, but what they
-            // use, such as a future that is being polled, must stay as it is. So all of the runtime is
-            // leaked.
+            // A call that borrows this runtime is further down on this stack, so the process is
+            // exiting: `exit` runs the destructors of thread-locals. Those frames never continue,
+            // but what they use, such as a future that is being polled, must stay as it is. So all
+            // of the runtime is leaked.
             mem::forget(Rc::clone(&self.shared));
             return;
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How the kernel polls the network device; see [`Builder::napi_busy_poll`](crate::Builder::napi_busy_poll).
+/// How the kernel polls the network device; see
+/// [`Builder::napi_busy_poll`](crate::Builder::napi_busy_poll).
 ///
 /// # Example
 ///
@@ -28,8 +29,8 @@ impl NapiOptions {
         Self { timeout, prefer: false }
     }
 
-    /// Whether the device's interrupts stay off for as long as the kernel polls often enough. Off by
-    /// default.
+    /// Whether the device's interrupts stay off for as long as the kernel polls often enough. Off
+    /// by default.
     #[doc(alias = "SO_PREFER_BUSY_POLL")]
     pub fn prefer(mut self, prefer: bool) -> Self {
         self.prefer = prefer;

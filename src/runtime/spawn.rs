@@ -10,8 +10,9 @@ use crate::task::{JoinHandle, Origin, current_id, is_in_task, is_large, spawn_ch
 
 /// Starts a task on this thread's runtime.
 ///
-/// The caller continues; the task is first polled after the tasks that are ready already. The future need
-/// not be `Send`: it never leaves this thread. The task runs even if its handle is dropped.
+/// The caller continues; the task is first polled after the tasks that are ready already. The
+/// future need not be `Send`: it never leaves this thread. The task runs even if its handle is
+/// dropped.
 ///
 /// # Panics
 ///

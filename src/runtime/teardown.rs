@@ -10,8 +10,8 @@ use crate::error::Incident;
 use crate::sys::saturating_deadline;
 
 impl Shared {
-    /// Completes shielded work and sends what is unsent, within their timeouts; then ends every task and
-    /// every operation, and the ring with them.
+    /// Completes shielded work and sends what is unsent, within their timeouts; then ends every
+    /// task and every operation, and the ring with them.
     pub(super) fn close(self: &Rc<Self>) {
         let guard = EnterGuard::to_close(self);
         // Inside of another event loop this one cannot run.
@@ -25,13 +25,13 @@ impl Shared {
         }
     }
 
-    /// Runs the event loop until the shielded work is done, within its timeout. Reports what is not; it
-    /// ends with the other tasks.
+    /// Runs the event loop until the shielded work is done, within its timeout. Reports what is
+    /// not; it ends with the other tasks.
     fn finish_shielded(&self, can_run: bool) {
         let is_done = || self.shielded.count() == 0;
         if can_run {
-            // Even on a slow machine, and with a short timeout: a task that is ready is polled before it
-            // is dropped.
+            // Even on a slow machine, and with a short timeout: a task that is ready is polled
+            // before it is dropped.
             self.run_each_ready(is_done);
             self.run_within(self.shield_timeout, is_done);
         }
@@ -41,8 +41,8 @@ impl Shared {
         }
     }
 
-    /// Runs the event loop until everything written so far is sent, within its timeout. Reports what is
-    /// not, which is lost.
+    /// Runs the event loop until everything written so far is sent, within its timeout. Reports
+    /// what is not, which is lost.
     fn finish_unsent(&self, can_run: bool) {
         let count = self.unsent_writes.take_count();
         if can_run && !self.flush_timeout.is_zero() {

@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 
-/// How many writes are unsent. When the end of the runtime begins to wait, it takes the count; later
-/// writes go to a new one. So a writer that never stops does not delay the end.
+/// How many writes are unsent. When the end of the runtime begins to wait, it takes the count;
+/// later writes go to a new one. So a writer that never stops does not delay the end.
 #[derive(Default)]
 pub(crate) struct UnsentWrites {
     count: RefCell<Rc<Cell<usize>>>,

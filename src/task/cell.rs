@@ -9,9 +9,10 @@
 //! | `Consumed` | nothing              | none                                                 |
 //!
 //! The header's phase decides which code may touch the stage. `poll` and `cancel` are called in
-//! `Phase::Running`, which one call at a time can enter, and make the stage `Finished` before the phase
-//! becomes `Ended`. Handles touch the stage only then. So nothing that the future calls, while it is
-//! polled or dropped in place, reaches the stage. An outcome is moved out before it is dropped.
+//! `Phase::Running`, which one call at a time can enter, and make the stage `Finished` before the
+//! phase becomes `Ended`. Handles touch the stage only then. So nothing that the future calls,
+//! while it is polled or dropped in place, reaches the stage. An outcome is moved out before it is
+//! dropped.
 
 use std::alloc::Layout;
 use std::any::Any;
@@ -65,8 +66,8 @@ impl<F: Future> TaskCell<F> {
 
     unsafe fn poll(task: NonNull<Header>, context: &mut Context<'_>) -> bool {
         let mut output = None;
-        // SAFETY: this is the owner's thread, and in `Phase::Running` no other call touches the stage
-        // (see the module's text).
+        // SAFETY: this is the owner's thread, and in `Phase::Running` no other call touches the
+        // stage (see the module's text).
         let polled = catch_unwind(AssertUnwindSafe(|| unsafe {
             let Stage::Running(future) = &mut *Self::stage(task) else { return true };
             // The future stays where it is until it is dropped in place.
@@ -177,12 +178,13 @@ fn first_panic<T>(
 /// How many local references `allocate` makes: the list's, the ready queue's, and the caller's.
 const FIRST_LOCAL_REFS: u32 = 3;
 
-/// Makes a task, and adds it to the list of all tasks and to the ready queue. Returns a local reference.
+/// Makes a task, and adds it to the list of all tasks and to the ready queue. Returns a local
+/// reference.
 ///
 /// # Safety
 ///
-/// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the future borrows,
-/// the caller empties the cell before the borrow ends.
+/// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the future
+/// borrows, the caller empties the cell before the borrow ends.
 #[inline]
 pub(super) unsafe fn allocate<F: Future>(
     future: F,
@@ -193,8 +195,8 @@ pub(super) unsafe fn allocate<F: Future>(
     // SAFETY: by this function's contract.
     let owner = unsafe { scheduler.as_ref() };
     let task = owner.pool.take(vtable.class).cast::<Header>();
-    // SAFETY: this is the owner's thread. The memory has at least the cell's layout; the two parts are
-    // written one by one, each in its place.
+    // SAFETY: this is the owner's thread. The memory has at least the cell's layout; the two parts
+    // are written one by one, each in its place.
     unsafe {
         let (scheduler, id) = (Scheduler::enter(scheduler), owner.next_id());
         let values = inherited_values();

@@ -18,15 +18,16 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A variable of which each task has a value of its own: a request id, the user of a session.
 ///
-/// A task begins with the values that the task which spawned it has at that time. A change is seen by the
-/// task that makes it, and by tasks that it spawns afterwards. Futures that are polled together in one
-/// task (by [`gather`](fn@crate::join::gather), a [`task_group`](fn@crate::join::task_group) or `select!`)
-/// share its values, where asyncio would make tasks of them. Closures in
-/// [`to_thread`](fn@crate::blocking::to_thread) have none: values need not be `Send`.
+/// A task begins with the values that the task which spawned it has at that time. A change is seen
+/// by the task that makes it, and by tasks that it spawns afterwards. Futures that are polled
+/// together in one task (by [`gather`](fn@crate::join::gather), a
+/// [`task_group`](fn@crate::join::task_group) or `select!`) share its values, where asyncio would
+/// make tasks of them. Closures in [`to_thread`](fn@crate::blocking::to_thread) have none: values
+/// need not be `Send`.
 ///
-/// The future of each [`block_on`](crate::Runtime::block_on) is a task of its own, which begins without
-/// values: what one call sets does not exist in the next, unlike in an `asyncio.Runner`. Set it at the
-/// beginning of each call. Tasks that outlive a call keep their values.
+/// The future of each [`block_on`](crate::Runtime::block_on) is a task of its own, which begins
+/// without values: what one call sets does not exist in the next, unlike in an `asyncio.Runner`.
+/// Set it at the beginning of each call. Tasks that outlive a call keep their values.
 ///
 /// # Example
 ///
@@ -99,8 +100,8 @@ impl<T: 'static> ContextVar<T> {
 
     /// Sets the current task's value until the guard is dropped.
     ///
-    /// The guard restores the value from before, whatever was set meanwhile. Dropped in another task, it
-    /// does nothing.
+    /// The guard restores the value from before, whatever was set meanwhile. Dropped in another
+    /// task, it does nothing.
     ///
     /// # Panics
     ///

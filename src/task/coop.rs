@@ -1,9 +1,10 @@
 //! A bound on how much ready work one poll of a task may consume.
 //!
-//! A task whose every await is ready at once (bytes are always available, a queue is never empty) would
-//! never return to the event loop. So each operation that completes without waiting takes a unit of its
-//! task's budget for this poll; when that is used up, the operation wakes its task and returns
-//! `Pending`. The task goes to the end of the ready queue, behind other tasks, timers and the kernel.
+//! A task whose every await is ready at once (bytes are always available, a queue is never empty)
+//! would never return to the event loop. So each operation that completes without waiting takes a
+//! unit of its task's budget for this poll; when that is used up, the operation wakes its task and
+//! returns `Pending`. The task goes to the end of the ready queue, behind other tasks, timers and
+//! the kernel.
 
 use std::task::{Context, Poll};
 
@@ -33,8 +34,9 @@ pub(crate) fn try_spend() -> bool {
     with_budget(Budget::try_spend) || replenish()
 }
 
-/// Outside of a task there is no event loop to return to, and no other task to starve: code that polls
-/// there, such as a foreign executor, gets a new budget. Returns whether this is outside of a task.
+/// Outside of a task there is no event loop to return to, and no other task to starve: code that
+/// polls there, such as a foreign executor, gets a new budget. Returns whether this is outside of a
+/// task.
 #[cold]
 fn replenish() -> bool {
     let is_outside = !is_in_task();

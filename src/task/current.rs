@@ -24,8 +24,8 @@ struct CurrentPoll {
     budget: Budget,
 }
 
-/// Runs `body` with this task as the current one, and with a new budget. For the event loop: no task is
-/// current before and after.
+/// Runs `body` with this task as the current one, and with a new budget. For the event loop: no
+/// task is current before and after.
 ///
 /// # Safety
 ///
@@ -40,8 +40,8 @@ pub(super) unsafe fn with_poll<T>(task: NonNull<Header>, body: impl FnOnce() -> 
     })
 }
 
-/// Runs `body` with this task as the current one, amid the poll of another, whose budget is restored
-/// afterwards.
+/// Runs `body` with this task as the current one, amid the poll of another, whose budget is
+/// restored afterwards.
 ///
 /// # Safety
 ///
@@ -85,8 +85,8 @@ pub(super) fn current_header() -> Option<NonNull<Header>> {
 /// Calls `body` with the current task's header.
 #[inline]
 pub(super) fn with_current<T>(body: impl FnOnce(&Header) -> T) -> Option<T> {
-    // SAFETY: while a task is current, its poller has a local reference (`with_poll`), and this is the
-    // owner's thread.
+    // SAFETY: while a task is current, its poller has a local reference (`with_poll`), and this is
+    // the owner's thread.
     current_header().map(|header| body(unsafe { header.as_ref() }))
 }
 
@@ -157,8 +157,8 @@ impl CurrentTask {
         self.name.as_deref()
     }
 
-    /// The task that spawned this one; `None` for the future given to `run` or `block_on`, and for tasks
-    /// spawned outside of a task.
+    /// The task that spawned this one; `None` for the future given to `run` or `block_on`, and for
+    /// tasks spawned outside of a task.
     pub fn parent(&self) -> Option<TaskId> {
         self.parent
     }
@@ -173,8 +173,10 @@ impl CurrentTask {
 /// use annulus::task::current_task;
 ///
 /// annulus::run(async {
-///     let child = spawn_named("child", async { current_task().unwrap().name().map(String::from) });
-///     assert_eq!(child.await.unwrap().as_deref(), Some("child"));
+///     let child = spawn_named("child", async {
+///         assert_eq!(current_task().unwrap().name(), Some("child"));
+///     });
+///     child.await.unwrap();
 /// })?;
 /// assert!(current_task().is_none());
 /// # Ok::<(), annulus::SetupError>(())

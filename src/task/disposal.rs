@@ -1,10 +1,10 @@
 //! Ending tasks and dropping outcomes from within destructors, with a bound on the stack.
 //!
-//! A dropped [`Join`](super::Join) ends its task in place, and a dropped handle may drop an outcome.
-//! Both run destructors, which may drop further joins and handles: chains of tasks that own each
-//! other, or of outcomes that are handles, can be of any length. So disposals are nested at most
-//! [`MAX_NESTED`] deep; further ones are deferred until the innermost has returned, and the outermost
-//! returns when all are done.
+//! A dropped [`Join`](super::Join) ends its task in place, and a dropped handle may drop an
+//! outcome. Both run destructors, which may drop further joins and handles: chains of tasks that
+//! own each other, or of outcomes that are handles, can be of any length. So disposals are nested
+//! at most [`MAX_NESTED`] deep; further ones are deferred until the innermost has returned, and the
+//! outermost returns when all are done.
 
 use super::header::{Header, Phase};
 use super::running::running;
@@ -25,10 +25,10 @@ impl TaskRef {
         }
     }
 
-    /// The task's owner is gone: ends the task if it has not ended, and drops an outcome that no handle
-    /// may take. Done when this returns, with three exceptions: disposals are nested too deeply, the
-    /// task is running further down on this stack, or its event loop is not running. Then it is done
-    /// later; for the last two, as by [`cancel`](Self::cancel).
+    /// The task's owner is gone: ends the task if it has not ended, and drops an outcome that no
+    /// handle may take. Done when this returns, with three exceptions: disposals are nested too
+    /// deeply, the task is running further down on this stack, or its event loop is not running.
+    /// Then it is done later; for the last two, as by [`cancel`](Self::cancel).
     pub(super) fn dispose(&self) {
         // `self` keeps the scheduler until the end of this call.
         let disposals = &self.header().scheduler().disposals;
@@ -63,6 +63,7 @@ impl TaskRef {
 
 fn next_deferred(disposals: &Disposals) -> Option<TaskRef> {
     let task = disposals.deferred.borrow_mut().pop_front()?;
-    // SAFETY: `dispose` stored a local reference, on the owner's thread: a `TaskRef` exists there only.
+    // SAFETY: `dispose` stored a local reference, on the owner's thread: a `TaskRef` exists there
+    // only.
     Some(unsafe { TaskRef::from_raw(Header::of(task)) })
 }

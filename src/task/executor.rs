@@ -1,4 +1,5 @@
-//! The owner's end of a scheduler: makes a thread's tasks, hands them out to be polled, and ends them.
+//! The owner's end of a scheduler: makes a thread's tasks, hands them out to be polled, and ends
+//! them.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,8 +28,8 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a runtime of the calling thread. Other threads ring the bell to end this thread's
-    /// sleep.
+    /// An executor for a runtime of the calling thread. Other threads ring the bell to end this
+    /// thread's sleep.
     pub(crate) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Self {
         Self { scheduler: Scheduler::new(runtime, bell, incidents), _local: PhantomData }
     }
@@ -46,8 +47,9 @@ impl Executor {
         unsafe { spawn(self.scheduler(), future, origin) }
     }
 
-    /// Runs `body` with a task whose future may borrow. Returns the task's outcome, or `None` if the task
-    /// was not over when `body` returned. The future has been dropped when this returns or unwinds.
+    /// Runs `body` with a task whose future may borrow. Returns the task's outcome, or `None` if
+    /// the task was not over when `body` returned. The future has been dropped when this returns or
+    /// unwinds.
     ///
     /// # Panics
     ///
@@ -59,9 +61,9 @@ impl Executor {
         body: impl FnOnce(&TaskRef),
     ) -> Option<Result<F::Output, JoinError>> {
         assert!(!self.scheduler.ending.get(), "the runtime is being closed");
-        // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties its
-        // cell, before this function returns or unwinds; what others reference, the header, borrows
-        // nothing.
+        // SAFETY: this is the owner's thread. The guard below ends the task, and the handle empties
+        // its cell, before this function returns or unwinds; what others reference, the header,
+        // borrows nothing.
         let task = unsafe { TaskRef::new(future, self.scheduler(), origin) };
         // SAFETY: the type is that of the future's output, and this is the only handle.
         let mut handle = unsafe { JoinHandle::<F::Output>::new(task.clone()) };
@@ -91,8 +93,8 @@ impl Executor {
         self.scheduler.ready.count()
     }
 
-    /// Announces that this thread is going to sleep. Returns `false` if tasks have arrived: then it must
-    /// not.
+    /// Announces that this thread is going to sleep. Returns `false` if tasks have arrived: then it
+    /// must not.
     pub(crate) fn park(&self) -> bool {
         self.scheduler.inbox.park()
     }
@@ -102,12 +104,13 @@ impl Executor {
         self.admit(self.scheduler.inbox.take());
     }
 
-    /// Ends every task, the oldest first, and from here on every new one at once. A task that is running,
-    /// further down on this stack, is skipped: it stays in the list, and so in memory, until its poll
-    /// returns, if ever.
+    /// Ends every task, the oldest first, and from here on every new one at once. A task that is
+    /// running, further down on this stack, is skipped: it stays in the list, and so in memory,
+    /// until its poll returns, if ever.
     pub(crate) fn end_all(&self) {
         self.scheduler.ending.set(true);
-        // SAFETY: the list has a local reference to each task in it, and this is the owner's thread.
+        // SAFETY: the list has a local reference to each task in it, and this is the owner's
+        // thread.
         let is_waiting = |task| unsafe { Header::of(task).as_ref() }.phase.get() == Phase::Waiting;
         while let Some(task) = self.scheduler.listed.find(is_waiting) {
             // SAFETY: as above.
@@ -115,8 +118,8 @@ impl Executor {
         }
     }
 
-    /// Refuses wakes from other threads from here on, and drops the bell and the references of the ready
-    /// queue.
+    /// Refuses wakes from other threads from here on, and drops the bell and the references of the
+    /// ready queue.
     pub(crate) fn close(&self) {
         self.admit(self.scheduler.inbox.close());
         self.scheduler.remove_bell();
@@ -134,7 +137,8 @@ impl Executor {
             let task = Header::of(links);
             // SAFETY: the inbox's reference is this loop's now.
             let header = unsafe { task.as_ref() };
-            // Acquire: the poll that follows sees what happened before each wake that found this set.
+            // Acquire: the poll that follows sees what happened before each wake that found this
+            // set.
             header.in_inbox.swap(false, Ordering::AcqRel);
             // SAFETY: this is the owner's thread, and the reference is dropped only afterwards.
             unsafe {

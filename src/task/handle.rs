@@ -15,43 +15,48 @@ use super::join_error::JoinError;
 use super::task_ref::TaskRef;
 use crate::error::discard;
 
-/// A task, as seen by whoever spawned it.
+/// The handle of a task, which joins or cancels it.
 ///
-/// What becomes of the task when the handle goes depends on how it is used, as in asyncio:
+/// A handle is not a future but becomes one, which decides what happens to the task, as in asyncio:
 ///
-/// - dropped without having been awaited, the task is *detached*: it runs on;
-/// - awaited by value (`handle.await`), and that await dropped in the middle (by a timeout, say),
-///   the task is *cancelled*;
-/// - awaited by `&mut` (`(&mut handle).await`), and that await dropped, nothing happens to the
-///   task, and the handle can be awaited again.
+/// - a handle that is dropped without having been awaited *detaches* the task, which continues;
+/// - an await by value (`handle.await`) that is dropped before the end (by a timeout, say)
+///   *cancels* the task;
+/// - an await by `&mut` (`(&mut handle).await`) that is dropped leaves the task alone, and the
+///   handle can be awaited again.
 ///
-/// # Cancelled is over
+/// # Errors
 ///
-/// Dropping an await by value ends the task before the drop returns: its future has been dropped
-/// then, and the locks that it held are free. So when `timeout(limit, handle)` returns, the work is
-/// over, and when the join of a cancelled task returns, whatever that task owned is over too, as are
-/// the tasks that those owned. Only where this cannot be the task ends later:
-///
-/// - a task that drops the await of itself, or of one by which it is being ended, ends at its next
-///   await;
-/// - outside of the loop of its runtime, the task ends at its next turn, as after
-///   [`cancel`](Self::cancel);
-/// - among destructors that end tasks whose destructors end tasks, the innermost levels of a long
-///   chain (more than 16) end before the outermost drop returns.
-///
-/// A panic in a destructor is reported like that of a detached task.
-///
-/// # Outcomes that nobody takes
-///
-/// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident). An output
-/// is dropped in silence, an `Err` too: whether that is a failure only the caller knows. Have a task
-/// that nobody joins deal with its errors itself, or keep it in a [`TaskSet`](crate::join::TaskSet).
+/// Awaiting returns a [`JoinError`] if the task panicked or was cancelled.
 ///
 /// # Panics
 ///
 /// A task that awaits its own handle panics, as it would wait for ever. So does an await, inside of
-/// one runtime, of a task of another runtime of the same thread that has not ended: that one cannot
-/// run meanwhile.
+/// one runtime, of a task of another runtime of the same thread that has not ended: that task
+/// cannot run meanwhile.
+///
+/// # Cancel safety
+///
+/// Dropping an await by value ends the task before the drop returns: its future has been dropped
+/// then, and the locks that it held are free. So when `timeout(limit, handle)` returns, the work is
+/// over, and when the join of a cancelled task returns, whatever the task owned has been dropped,
+/// and the tasks that it owned have ended. In three cases the task ends later:
+///
+/// - a task that drops the await of itself, or of a task by which it is being ended, ends at its
+///   next await;
+/// - outside of its runtime's event loop, the task ends instead of its next poll, as after
+///   [`cancel`](Self::cancel);
+/// - when destructors end tasks whose destructors end tasks, the innermost levels of a long chain
+///   (more than 16) end before the outermost drop returns.
+///
+/// A panic in a destructor is reported like that of a detached task.
+///
+/// # Outcomes that no join receives
+///
+/// A panic of a detached task goes to [`Builder::on_incident`](crate::Builder::on_incident). An
+/// output is dropped silently, even an `Err`: only the program knows whether that is a failure. A
+/// detached task should handle its errors itself; or keep it in a
+/// [`TaskSet`](crate::join::TaskSet).
 ///
 /// # Example
 ///
@@ -65,14 +70,15 @@ use crate::error::discard;
 ///
 /// # As a future
 ///
-/// `&mut JoinHandle` is a future: it goes into `select!`, `poll!` and whatever else takes one, and the
-/// methods of `FutureExt` borrow the handle. By value a handle is not a future but becomes one, as
-/// `.await`, [`timeout`](crate::time::timeout) and [`gather`](fn@crate::join::gather) have it do; where
-/// a future itself is asked for, as by `FuturesUnordered` or `join_all`, write `handle.into_future()`.
+/// `&mut JoinHandle` is a future: it goes into `select!`, `poll!` and other places for futures, and
+/// the methods of `FutureExt` borrow the handle. `.await`, [`timeout`](crate::time::timeout) and
+/// [`gather`](fn@crate::join::gather) take a handle by value and make a future of it. Where a
+/// future by value is needed, as by `FuturesUnordered` or `join_all`, write `handle.into_future()`.
 ///
-/// What becomes of the task is so decided by the types. If the handle itself were the future, it would
-/// depend on whether that was ever polled: of a `select!` whose other branch is ready at once, the task
-/// would go on, and one look at a handle would turn the drop that detaches into one that cancels.
+/// So the types decide what happens to the task. If the handle itself were the future, it would
+/// depend on whether it was ever polled: the task in a `select!` whose other branch is ready at
+/// once would continue, and one look at a handle would turn the drop that detaches into one that
+/// cancels.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,6 +105,7 @@ use crate::error::discard;
 /// # Ok::<(), annulus::SetupError>(())
 /// ```
 #[doc(alias = "asyncio.Task")]
+#[doc(alias = "AbortHandle")]
 pub struct JoinHandle<T> {
     task: TaskRef,
     taken: bool,
@@ -115,10 +122,11 @@ impl<T> JoinHandle<T> {
         Self { task, taken: false, seen: Cell::new(false), _output: PhantomData }
     }
 
-    /// Asks for the task's end: at its next turn its future is dropped instead of polled, and
-    /// joining it says [`JoinError::Cancelled`]. Returns `false` if it has ended already.
+    /// Cancels the task. Returns `false` if it has ended already.
     ///
-    /// The caller goes on before that; when the join returns, the task is over, with all that it owned.
+    /// Instead of its next poll the task's future is dropped, and joining it returns
+    /// [`JoinError::Cancelled`]. This does not wait; when the join returns, the task is over, with
+    /// all that it owned.
     ///
     /// Dropping the future cancels what it was waiting for, and loses nothing: see the crate's
     /// documentation.
@@ -139,14 +147,15 @@ impl<T> JoinHandle<T> {
         self.task.cancel()
     }
 
-    /// Whether the task has ended, in whatever way.
+    /// Whether the task has ended: completed, panicked or cancelled.
     #[doc(alias = "asyncio.Task.done")]
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// The outcome, if the task has ended and its outcome was not taken by an await. A panic that was
-    /// looked at in this way is not reported when the handle is dropped.
+    /// Returns the outcome, if the task has ended and no await has taken it.
+    ///
+    /// A panic that was seen in this way is not reported when the handle is dropped.
     ///
     /// # Example
     ///
@@ -167,7 +176,7 @@ impl<T> JoinHandle<T> {
         outcome
     }
 
-    /// [`outcome`](Self::outcome) for the library, which does not count as looking at it.
+    /// [`outcome`](Self::outcome) for the library, which does not count as seeing it.
     pub(crate) fn peek(&self) -> Option<&Result<T, JoinError>> {
         if !self.is_finished() {
             return None;
@@ -177,18 +186,18 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.outcome() }
     }
 
-    /// The task's number.
+    /// The task's id.
     pub fn id(&self) -> TaskId {
         self.task.id()
     }
 
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     #[doc(alias = "asyncio.Task.get_name")]
     pub fn name(&self) -> Option<&str> {
         self.task.header().name.as_deref().map(|name| &**name)
     }
 
-    /// The outcome, if the task has ended and it was not taken before.
+    /// Takes the outcome, if the task has ended and it was not taken before.
     #[inline]
     pub(crate) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
         if self.taken || !self.task.is_finished() {
@@ -199,7 +208,7 @@ impl<T> JoinHandle<T> {
         Some(unsafe { self.task.take() })
     }
 
-    /// Detaches the task, which can then still be cancelled.
+    /// Detaches the task, which can still be cancelled by what this returns.
     pub(crate) fn detach(self) -> TaskRef {
         self.task.clone()
     }
@@ -214,10 +223,10 @@ impl<T> JoinHandle<T> {
     #[inline]
     #[track_caller]
     fn poll_outcome(&mut self, context: &Context<'_>) -> Poll<Result<T, JoinError>> {
-        assert!(!self.taken, "the outcome of this task has been taken already");
+        assert!(!self.taken, "polled after completion: the outcome of this task has been taken");
         ready!(self.poll_finished(context));
         ready!(coop::poll_spend(context));
-        Poll::Ready(self.take_outcome().expect("the task has ended and its outcome is there"))
+        Poll::Ready(self.take_outcome().expect("the task has ended and its outcome was not taken"))
     }
 }
 
@@ -244,8 +253,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Waits for a task that it owns; dropped before the end, it ends the task in place. Made by awaiting
-/// a [`JoinHandle`] by value; see there.
+/// The future of a [`JoinHandle`] awaited by value. Dropped before the end, it ends the task in
+/// place.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<T>(JoinHandle<T>);
@@ -255,7 +264,7 @@ impl<T> Join<T> {
         &self.0
     }
 
-    /// The outcome of a task that has ended, if it was not taken before.
+    /// Takes the outcome, if the task has ended and it was not taken before.
     pub(crate) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
         self.0.take_outcome()
     }
@@ -295,7 +304,7 @@ impl<T> IntoFuture for JoinHandle<T> {
     }
 }
 
-/// Waits for the task. Dropped, it does nothing, and the handle can be awaited again.
+/// Waits for the task. Dropped, it leaves the task alone, and the handle can be awaited again.
 impl<T> Future for &mut JoinHandle<T> {
     type Output = Result<T, JoinError>;
 

@@ -2,21 +2,22 @@
 //!
 //! # Phases
 //!
-//! A task waits, runs, or has ended ([`Phase`]). It runs while its future is polled or dropped, which
-//! may call anything, even code that would poll or drop the same future. The phase tells such code that
-//! it must not. It is set by `TaskRef` alone, and no other flag could contradict it.
+//! A task waits, runs, or has ended ([`Phase`]). It runs while its future is polled or dropped,
+//! which may call anything, even code that would poll or drop the same future. The phase tells such
+//! code that it must not. It is set by `TaskRef` alone, and no other flag could contradict it.
 //!
 //! # Being queued
 //!
-//! Queueing is independent of the phase, as a task can be woken while it runs and is then polled again.
+//! Queueing is independent of the phase, as a task can be woken while it runs and is then polled
+//! again.
 //!
-//! A task is in the ready queue at most once (`queued`, for the owner's thread only), and in the inbox at
-//! most once (`in_inbox`, atomic). It may be in both; then it is polled once more than necessary, which is
-//! allowed. So a wake on the owner's thread needs no atomic read-modify-write.
+//! A task is in the ready queue at most once (`queued`, for the owner's thread only), and in the
+//! inbox at most once (`in_inbox`, atomic). It may be in both; then it is polled once more than
+//! necessary, which is allowed. So a wake on the owner's thread needs no atomic read-modify-write.
 //!
-//! A wake from another thread that finds `in_inbox` set does nothing more: the owner has yet to clear
-//! it, by a swap that reads from this very wake, and polls the task afterwards. So that poll sees
-//! whatever the waking thread did before.
+//! A wake from another thread that finds `in_inbox` set does nothing more: the owner has yet to
+//! clear it, by a swap that reads from this very wake, and polls the task afterwards. So that poll
+//! sees whatever the waking thread did before.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -58,8 +59,8 @@ pub(super) struct Header {
     pub(super) phase: Cell<Phase>,
     /// Whether a handle may still take the outcome.
     pub(super) joinable: Cell<bool>,
-    /// Whether the header has a reference of its own to the scheduler. Changed by the owner's thread
-    /// only, and read by the thread that frees the memory after it.
+    /// Whether the header has a reference of its own to the scheduler. Changed by the owner's
+    /// thread only, and read by the thread that frees the memory after it.
     pub(super) keeps_scheduler: Cell<bool>,
     // Any thread:
     pub(super) in_inbox: AtomicBool,
@@ -67,8 +68,8 @@ pub(super) struct Header {
     pub(super) vtable: &'static Vtable,
     pub(super) scheduler: NonNull<Scheduler>,
     // The owner's thread only:
-    /// Wakes the task that joins this one. The waker of a `LocalWaker`. Empty once the task has ended
-    /// and its handle is gone, so that no other thread drops it.
+    /// Wakes the task that joins this one. The waker of a `LocalWaker`. Empty once the task has
+    /// ended and its handle is gone, so that no other thread drops it.
     pub(super) joiner: Cell<Option<Waker>>,
     /// Empty once the task has ended, so that no other thread drops them.
     pub(super) values: Cell<Option<Values>>,
@@ -80,11 +81,11 @@ pub(super) struct Header {
     pub(super) name: Option<Box<Arc<str>>>,
 }
 
-/// What can be done with a task without knowing its future's type. The functions are for the owner's
-/// thread only.
+/// What can be done with a task without knowing its future's type. The functions are for the
+/// owner's thread only.
 pub(super) struct Vtable {
-    /// Polls the future; when it completes, its output becomes the outcome. Returns whether the task has
-    /// ended. Called in [`Phase::Running`].
+    /// Polls the future; when it completes, its output becomes the outcome. Returns whether the
+    /// task has ended. Called in [`Phase::Running`].
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops the future; the outcome is that it was cancelled. Called in [`Phase::Running`].
     pub(super) cancel: unsafe fn(NonNull<Header>),
@@ -141,7 +142,8 @@ impl Header {
     /// The task with these links.
     #[inline]
     pub(super) fn of(links: NonNull<Links>) -> NonNull<Self> {
-        // Links exist as the first field of a header only, and pointers to them are made by `links`.
+        // Links exist as the first field of a header only, and pointers to them are made by
+        // `links`.
         links.cast()
     }
 

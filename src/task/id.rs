@@ -1,9 +1,9 @@
-//! The number of a task.
+//! The id of a task.
 
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// A number that no other task of this process has or had.
+/// The id of a task. No two tasks of a process have the same, even one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(super) NonZeroU64);
 

@@ -5,11 +5,12 @@
 //! - `AWAKE`: the owner runs, and the inbox is empty;
 //! - `PARKED`: the owner sleeps or is about to, and the inbox is empty;
 //! - `CLOSED`: the owner is gone;
-//! - the newest task of a linked list: the inbox has tasks, and the owner runs or its bell was rung.
+//! - the newest task of a linked list: the inbox has tasks, and the owner runs or its bell was
+//!   rung.
 //!
 //! The owner may sleep only if it changes `AWAKE` to `PARKED`; a thread that changes `PARKED` to a
-//! task must ring. Both are one compare-and-swap of the same word, so one of them sees the other: no
-//! wake-up is lost, and no thread rings for an owner that is awake.
+//! task must ring. Both are one compare-and-swap of the same word, so one of them sees the other:
+//! no wake-up is lost, and no thread rings for an owner that is awake.
 //!
 //! The owner takes the whole list at once, so the ABA problem cannot arise: no thread compares the
 //! address of a task that may have been taken out and put in again.
@@ -47,8 +48,9 @@ impl Inbox {
     ///
     /// # Safety
     ///
-    /// The caller passes on a reference to the task, unless the push is refused. No other thread writes
-    /// the task's `inbox_next`: the caller has set its `in_inbox`, and the owner has not cleared it.
+    /// The caller passes on a reference to the task, unless the push is refused. No other thread
+    /// writes the task's `inbox_next`: the caller has set its `in_inbox`, and the owner has not
+    /// cleared it.
     pub(super) unsafe fn push(&self, task: NonNull<Links>) -> Pushed {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
@@ -56,7 +58,8 @@ impl Inbox {
                 return Pushed::Refused;
             }
             let next = if seen == PARKED { AWAKE } else { seen };
-            // SAFETY: the caller's reference keeps the task valid, and no other thread writes the link.
+            // SAFETY: the caller's reference keeps the task valid, and no other thread writes the
+            // link.
             unsafe { task.as_ref() }.inbox_next.store(next, Ordering::Relaxed);
             // Release: the owner sees the link, and all that happened before the wake.
             match self.word.compare_exchange_weak(
@@ -72,7 +75,8 @@ impl Inbox {
         }
     }
 
-    /// Announces that the owner is going to sleep. Returns `false` if tasks have arrived: then it must not.
+    /// Announces that the owner is going to sleep. Returns `false` if tasks have arrived: then it
+    /// must not.
     pub(super) fn park(&self) -> bool {
         let parked =
             self.word.compare_exchange(AWAKE, PARKED, Ordering::Acquire, Ordering::Relaxed);
@@ -104,8 +108,8 @@ impl Received {
     fn oldest_first(newest: *mut Links) -> Self {
         let (mut rest, mut reversed) = (newest, AWAKE);
         while !is_end(rest) {
-            // SAFETY: the word and the links lead to tasks that pushers passed on with a reference, and
-            // whose links are the owner's now; the swap's Acquire makes them visible.
+            // SAFETY: the word and the links lead to tasks that pushers passed on with a reference,
+            // and whose links are the owner's now; the swap's Acquire makes them visible.
             let link = unsafe { &(*rest).inbox_next };
             let next = link.load(Ordering::Relaxed);
             link.store(reversed, Ordering::Relaxed);
@@ -121,8 +125,8 @@ impl Iterator for Received {
 
     fn next(&mut self) -> Option<NonNull<Links>> {
         let task = NonNull::new(self.next)?;
-        // SAFETY: the reference is still here. The link is read before the task is returned, as another
-        // thread may push the task again afterwards.
+        // SAFETY: the reference is still here. The link is read before the task is returned, as
+        // another thread may push the task again afterwards.
         self.next = unsafe { task.as_ref() }.inbox_next.load(Ordering::Relaxed);
         Some(task)
     }

@@ -10,8 +10,8 @@ use crate::error::panic_message;
 /// Converts to an [`io::Error`], whose text is that of the panic.
 #[non_exhaustive]
 pub enum JoinError {
-    /// The task was cancelled, by [`JoinHandle::cancel`](crate::task::JoinHandle::cancel) or because its
-    /// runtime ended.
+    /// The task was cancelled, by [`JoinHandle::cancel`](crate::task::JoinHandle::cancel) or
+    /// because its runtime ended.
     Cancelled,
     /// The task panicked; the panic's payload, for [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send + 'static>),

@@ -1,7 +1,8 @@
 //! The links of a task, by which its scheduler's queue, list and inbox contain it.
 //!
-//! All three are intrusive: they need no memory of their own, so waking a task allocates nothing. They
-//! know a task only as its [`Links`], the first field of its header; `header` converts between the two.
+//! All three are intrusive: they need no memory of their own, so waking a task allocates nothing.
+//! They know a task only as its [`Links`], the first field of its header; `header` converts between
+//! the two.
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};

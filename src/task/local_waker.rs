@@ -11,8 +11,8 @@ use super::schedule::{make_ready, make_ready_owned};
 use super::{current, waker};
 use crate::error::catch_panic;
 
-/// A waker that never leaves its thread, for waits on the thread's own ring, timers and tasks. If it
-/// wakes the current task it is a local reference, and storing, waking and dropping it needs no
+/// A waker that never leaves its thread, for waits on the thread's own ring, timers and tasks. If
+/// it wakes the current task it is a local reference, and storing, waking and dropping it needs no
 /// atomic operation; any other waker is cloned.
 pub(crate) struct LocalWaker {
     /// Of a task of this thread, with [`LOCAL`] for its table, or a clone of a foreign one.
@@ -28,8 +28,9 @@ impl LocalWaker {
     pub(crate) fn new(waker: &Waker) -> Self {
         let waker = match current::woken_by(waker) {
             // SAFETY: the current task has a local reference, and this is the owner's thread. The
-            // functions of the table satisfy the contract of `RawWaker`, except that they must stay on
-            // this thread: this type is not `Send`, and hands the waker only to callers that promise so.
+            // functions of the table satisfy the contract of `RawWaker`, except that they must stay
+            // on this thread: this type is not `Send`, and hands the waker only to callers that
+            // promise so.
             Some(task) => unsafe {
                 inc_local(task);
                 Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &LOCAL))
@@ -99,7 +100,8 @@ unsafe fn clone_local(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake_by_value(data: *const ()) {
-    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is consumed.
+    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is
+    // consumed.
     unsafe { make_ready_owned(header(data)) };
 }
 
@@ -109,6 +111,7 @@ unsafe fn wake_by_reference(data: *const ()) {
 }
 
 unsafe fn drop_local(data: *const ()) {
-    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is consumed.
+    // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is
+    // consumed.
     unsafe { dec_local(header(data)) };
 }

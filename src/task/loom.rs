@@ -1,4 +1,4 @@
-//! The atomics that cross threads: the standard library's, or loom's when a model is checked.
+//! The atomics that threads share: the standard library's, or loom's when a model is checked.
 
 #[cfg(annulus_loom)]
 pub(super) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};

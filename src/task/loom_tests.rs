@@ -1,4 +1,4 @@
-//! Models of what crosses threads, checked by loom in every order that the memory model allows.
+//! Models of what threads share, checked by loom in every order that the memory model allows.
 //!
 //! Run with `LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="--cfg annulus_loom" \
 //! cargo test --release --lib loom_tests`.
@@ -16,7 +16,7 @@ use loom::thread;
 
 use super::{Executor, JoinHandle, Origin, RuntimeId};
 
-/// The owner's side of a loop that sleeps when it has nothing to do.
+/// The owner of an executor, with an event loop that sleeps when no task is ready.
 struct Owner {
     executor: Executor,
     bell: Arc<Notify>,
@@ -44,7 +44,7 @@ impl Owner {
         self.executor.spawn(future, origin)
     }
 
-    /// A task that has had its first turn and waits for ever, and its waker.
+    /// A task that has been polled once and waits for ever, and its waker.
     fn spawn_waiting(&self) -> (JoinHandle<()>, Waker) {
         let (sent, received) = std::sync::mpsc::channel();
         let never = Arc::new(AtomicBool::new(false));
@@ -53,7 +53,7 @@ impl Owner {
         (handle, received.recv().expect("its first poll sent it"))
     }
 
-    /// Turns until the task has ended, sleeping whenever the hand-shake allows it.
+    /// Runs tasks until this one has ended. Sleeps whenever the handshake allows it.
     fn run<T>(&self, task: &JoinHandle<T>) {
         while !task.is_finished() {
             while let Some(ready) = self.executor.pop() {
@@ -63,7 +63,7 @@ impl Owner {
                 }
             }
             if self.executor.park() {
-                // A wake-up that is lost shows as a model that never ends here.
+                // A lost wake-up shows as a model that never ends here.
                 self.bell.wait();
             }
             self.executor.receive();
@@ -71,7 +71,7 @@ impl Owner {
     }
 }
 
-/// A future that gives its waker to `publish` once, and ends when `flag` is set.
+/// A future that passes its waker to `publish` once, and completes when `flag` is set.
 fn until_set(
     flag: Arc<AtomicBool>,
     publish: impl FnOnce(Waker) + 'static,
@@ -81,13 +81,13 @@ fn until_set(
         if let Some(publish) = publish.take() {
             publish(context.waker().clone());
         }
-        // Relaxed: it is the wake that must make the flag visible.
+        // Relaxed: the wake must make the flag visible.
         if flag.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     })
 }
 
-/// Whatever was done before a wake is seen by the poll that follows, and the wake is not lost
-/// however it meets the owner's going to sleep.
+/// The poll that follows a wake sees what was done before it, and no wake is lost, even one that
+/// races with the owner's going to sleep.
 #[test]
 fn a_wake_from_another_thread_is_never_lost() {
     loom::model(|| {
@@ -105,10 +105,10 @@ fn a_wake_from_another_thread_is_never_lost() {
     });
 }
 
-/// Two threads wake the same task; the second to come may find it in the inbox already, and then
-/// relies on the first one's place there.
+/// Two threads wake the same task. The second may find it in the inbox already, and then relies on
+/// the first one's push.
 #[test]
-fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
+fn a_wake_that_finds_its_task_in_the_inbox_is_not_lost() {
     loom::model(|| {
         let owner = Owner::new();
         let count = Arc::new(AtomicUsize::new(0));
@@ -130,8 +130,8 @@ fn a_wake_that_finds_the_task_in_the_inbox_counts_as_well() {
     });
 }
 
-/// Tasks that two threads put into the inbox at once are both found there: the owner sees the link
-/// from the newer to the older.
+/// Two threads push tasks into the inbox at once. The owner finds both: it sees the link from the
+/// newer to the older.
 #[test]
 fn tasks_woken_at_once_are_all_received() {
     loom::model(|| {
@@ -153,9 +153,9 @@ fn tasks_woken_at_once_are_all_received() {
     });
 }
 
-/// The memory is freed once, by whoever lets go last, and not while anyone holds it.
+/// The last reference frees the memory once, and not while there is another.
 #[test]
-fn the_last_reference_frees_the_task_on_whatever_thread() {
+fn the_last_reference_frees_the_task_on_any_thread() {
     loom::model(|| {
         let owner = Owner::new();
         let (handle, waker) = owner.spawn_waiting();
@@ -169,12 +169,12 @@ fn the_last_reference_frees_the_task_on_whatever_thread() {
         owner.executor.receive();
         other.join().unwrap();
         owner.executor.close();
-        // A task that was not freed holds the scheduler, and would show here.
+        // A task that was not freed keeps the scheduler, and would show here.
         assert_eq!(owner.executor.scheduler_references(), 1);
     });
 }
 
-/// A runtime that ends while other threads wake its tasks lets go of every one of them.
+/// A runtime that ends while other threads wake its tasks frees every one of them.
 #[test]
 fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
     loom::model(|| {
@@ -189,9 +189,9 @@ fn a_wake_that_meets_the_end_of_the_runtime_leaks_nothing() {
     });
 }
 
-/// An owner that is awake is never rung for: that would cost a system call a wake.
+/// No thread rings for an owner that is awake: that would cost a system call for each wake.
 #[test]
-fn nobody_rings_for_an_owner_that_is_awake() {
+fn no_thread_rings_for_an_owner_that_is_awake() {
     loom::model(|| {
         let owner = Owner::new();
         let (handle, waker) = owner.spawn_waiting();

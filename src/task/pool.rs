@@ -1,8 +1,8 @@
-//! Memory of ended tasks, kept for new ones.
+//! A free list for the memory of tasks.
 //!
-//! A server starts a task for each connection; with its memory at hand that costs a few
-//! instructions, where the allocator takes a good part of what starting and joining a task costs
-//! altogether. What is kept is bounded, in sizes and in all.
+//! A server starts a task for each connection. With memory from the pool that costs a few
+//! instructions, while the allocator takes a good part of what starting and joining a task costs.
+//! The size of a piece and of the pool are bounded.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -11,19 +11,19 @@ use std::ptr::NonNull;
 /// Sizes are rounded up to multiples of this.
 const STEP: usize = 64;
 
-/// Larger tasks are not kept: filling them takes longer than getting memory for them.
+/// The largest piece, in bytes. Writing a larger future takes longer than allocating memory for it.
 const LARGEST: usize = 1024;
 
-/// How many bytes are kept at most.
-const MOST_KEPT: usize = 256 * 1024;
+/// How many bytes the pool keeps at most.
+const MAX_KEPT: usize = 256 * 1024;
 
-/// Without it each task has memory of its own, and a sanitizer sees a use after the end.
+/// Without the pool each task has memory of its own, and a sanitizer sees a use after free.
 const ENABLED: bool = !cfg!(annulus_unpooled);
 
-/// Belongs to one thread.
+/// For one thread.
 #[derive(Default)]
 pub(super) struct Pool {
-    /// For each size, the memory that was given back last; each piece begins with a link.
+    /// For each size, the memory that was returned last; each piece begins with a link.
     free: [Cell<Option<NonNull<Link>>>; CLASSES],
     kept: Cell<usize>,
 }
@@ -32,11 +32,11 @@ struct Link {
     next: Option<NonNull<Link>>,
 }
 
-/// The layout of a task's memory, and where it is kept.
+/// The layout of a task's memory, and the list that keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Class {
     layout: Layout,
-    /// Which list keeps it; [`CLASSES`] if none does.
+    /// The index of the list; [`CLASSES`] if none keeps it.
     index: usize,
 }
 
@@ -62,20 +62,20 @@ impl Class {
     ///
     /// # Safety
     ///
-    /// The memory came from [`Pool::take`] with this class, and nobody uses it any more.
+    /// The memory came from [`Pool::take`] with this class, and is not used any more.
     pub(super) unsafe fn free(self, memory: NonNull<u8>) {
-        // SAFETY: the memory came from the allocator, with this layout.
+        // SAFETY: `Pool::take` allocates memory of a class with this layout.
         unsafe { dealloc(memory.as_ptr(), self.layout) };
     }
 }
 
 impl Pool {
-    /// Memory, not initialised.
+    /// Returns memory of this class, not initialised.
     #[inline]
     pub(super) fn take(&self, class: Class) -> NonNull<u8> {
         if let Some(free) = self.free.get(class.index) {
             if let Some(memory) = free.get() {
-                // SAFETY: what stands here begins with a link.
+                // SAFETY: `give_back` wrote a link at the beginning of each piece in a list.
                 free.set(unsafe { memory.as_ref() }.next);
                 self.kept.set(self.kept.get() - class.layout.size());
                 return memory.cast();
@@ -88,25 +88,25 @@ impl Pool {
     ///
     /// # Safety
     ///
-    /// The memory came from [`take`](Self::take) with this class, and nobody uses it any more.
+    /// The memory came from [`take`](Self::take) with this class, and is not used any more.
     #[inline]
     pub(super) unsafe fn give_back(&self, memory: NonNull<u8>, class: Class) {
         match self.free.get(class.index) {
-            Some(free) if self.kept.get() + class.layout.size() <= MOST_KEPT => {
+            Some(free) if self.kept.get() + class.layout.size() <= MAX_KEPT => {
                 let link = memory.cast::<Link>();
                 // SAFETY: the memory is the caller's to give, and large and aligned enough.
                 unsafe { link.write(Link { next: free.get() }) };
                 free.set(Some(link));
                 self.kept.set(self.kept.get() + class.layout.size());
             }
-            // SAFETY: passed on by the caller.
+            // SAFETY: by this function's contract.
             _ => unsafe { class.free(memory) },
         }
     }
 }
 
 fn allocate(layout: Layout) -> NonNull<u8> {
-    // SAFETY: a task's cell has a size.
+    // SAFETY: a task's layout is not empty: it has a header.
     NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
@@ -114,7 +114,8 @@ impl Drop for Pool {
     fn drop(&mut self) {
         for (index, free) in self.free.iter().enumerate() {
             while let Some(memory) = free.get() {
-                // SAFETY: what stands here begins with a link, and is of the list's class.
+                // SAFETY: `give_back` wrote a link at the beginning of each piece in a list, and
+                // chose the list by its class.
                 unsafe {
                     free.set(memory.as_ref().next);
                     Class::numbered(index).free(memory.cast());
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_is_given_back_is_what_is_taken_next() {
+    fn memory_that_was_returned_last_is_taken_next() {
         let pool = Pool::default();
         let class = Class::of(Layout::new::<[u64; 20]>());
         let (first, second) = (pool.take(class), pool.take(class));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn a_pool_keeps_a_bounded_amount_of_memory() {
         let pool = Pool::default();
         let class = Class::of(Layout::new::<[u8; LARGEST]>());
         let pieces: Vec<_> = (0..1000).map(|_| pool.take(class)).collect();
@@ -156,11 +157,11 @@ mod tests {
             // SAFETY: each is from this pool, and given back once.
             unsafe { pool.give_back(piece, class) };
         }
-        assert!(pool.kept.get() <= MOST_KEPT);
+        assert!(pool.kept.get() <= MAX_KEPT);
     }
 
     #[test]
-    fn large_and_oddly_aligned_memory_is_not_kept() {
+    fn a_pool_does_not_keep_large_or_oddly_aligned_memory() {
         #[repr(align(128))]
         struct Aligned(#[expect(dead_code)] [u8; 128]);
         let pool = Pool::default();

@@ -37,7 +37,8 @@ impl ReadyQueue {
     /// The task is not in the queue, and the caller passes on a local reference to it.
     #[inline]
     pub(super) unsafe fn push(&self, task: NonNull<Links>) {
-        // SAFETY: the caller's local reference, and those that the queue owns, keep the links valid.
+        // SAFETY: the caller's local reference, and those that the queue owns, keep the links
+        // valid.
         unsafe {
             task.as_ref().ready_next.set(None);
             match self.last.replace(Some(task)) {

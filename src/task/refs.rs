@@ -2,17 +2,18 @@
 //!
 //! # References
 //!
-//! `refs` counts, atomically: each waker; the place in the inbox; and one for the owner's thread, for as
-//! long as that has any local reference. Local references (the list of tasks, the handle, the place in
-//! the ready queue, a `LocalWaker`, a `TaskRef`) are counted in `local_refs`, without atomics. While a
-//! task has not ended the list has one, so `local_refs > 0`.
+//! `refs` counts, atomically: each waker; the place in the inbox; and one for the owner's thread,
+//! for as long as that has any local reference. Local references (the list of tasks, the handle,
+//! the place in the ready queue, a `LocalWaker`, a `TaskRef`) are counted in `local_refs`, without
+//! atomics. While a task has not ended the list has one, so `local_refs > 0`.
 //!
 //! # The scheduler
 //!
 //! A header points to its scheduler. While the owner has local references to any task, the tasks
-//! together keep one reference to the scheduler ([`Scheduler::enter`], [`Scheduler::leave`]), so that
-//! making and freeing a task costs no atomic read-modify-write. A header that outlives the owner's local
-//! references, because a waker is left, gets a reference of its own (`keeps_scheduler`).
+//! together keep one reference to the scheduler ([`Scheduler::enter`], [`Scheduler::leave`]), so
+//! that making and freeing a task costs no atomic read-modify-write. A header that outlives the
+//! owner's local references, because a waker is left, gets a reference of its own
+//! (`keeps_scheduler`).
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub(super) unsafe fn dec_ref(task: NonNull<Header>) {
     if unsafe { task.as_ref() }.refs.fetch_sub(1, Ordering::Release) == 1 {
         // SAFETY: it was the last reference, so the header is valid until it is freed below.
         acquire(unsafe { &task.as_ref().refs });
-        // SAFETY: it was the last reference. The owner's thread has dropped its own, which it does only
-        // after it has dropped the future and the output.
+        // SAFETY: it was the last reference. The owner's thread has dropped its own, which it does
+        // only after it has dropped the future and the output.
         unsafe { free(task) };
     }
 }
@@ -85,7 +86,8 @@ unsafe fn free(task: NonNull<Header>) {
     if let Some(scheduler) = scheduler {
         // SAFETY: `drop_owner_ref` made this reference.
         let scheduler = unsafe { Arc::from_raw(scheduler.as_ptr()) };
-        // The last one drops the incident hook, which is foreign code; a task's waker must not panic.
+        // The last one drops the incident hook, which is foreign code; a task's waker must not
+        // panic.
         let _ = catch_panic(|| drop(scheduler));
     }
 }
@@ -133,8 +135,8 @@ unsafe fn drop_owner_ref(task: NonNull<Header>) {
     let scheduler = header.scheduler;
     // Acquire: what was done through dropped references happens before the memory is freed.
     if header.refs.load(Ordering::Acquire) == 1 {
-        // SAFETY: only the owner's reference is left, from which no other thread can make one, and the
-        // stage has nothing to drop.
+        // SAFETY: only the owner's reference is left, from which no other thread can make one, and
+        // the stage has nothing to drop.
         unsafe {
             let class = header.vtable.class;
             task.drop_in_place();

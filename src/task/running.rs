@@ -1,48 +1,49 @@
-//! Which runtime's loop this thread is inside of.
+//! Which runtime's event loop this thread is inside of.
 //!
-//! A thread can have several runtimes, but runs one loop at a time. While it does, nothing that
+//! A thread can have several runtimes, but runs one event loop at a time. Meanwhile nothing that
 //! belongs to another of its runtimes makes progress, so waiting for that would wait for ever:
 //! [`check_runtime`] turns such a wait into a panic that says so.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Tells the runtimes of a thread apart.
+/// Identifies a runtime among those of its thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuntimeId(usize);
 
 impl RuntimeId {
-    /// The runtime to which `part` belongs, by the address of that part. All who compare use the
-    /// same part (the driver), and hold it meanwhile, so an address is not used twice.
+    /// The id of the runtime to which `part` belongs: the address of that part. All ids that are
+    /// compared come from the same part (the driver) and are used while it lives, so no address is
+    /// used twice.
     #[inline]
     pub(crate) fn of<T>(part: &Rc<T>) -> Self {
         Self(Rc::as_ptr(part).addr())
     }
 }
 
-// A constant initialiser and no destructor: it can be read while a thread ends.
+// With a constant initialiser and no destructor it can be read while a thread ends.
 thread_local! {
     static RUNNING: Cell<Option<RuntimeId>> = const { Cell::new(None) };
 }
 
-/// The runtime whose loop this thread is inside of, or which it is closing.
+/// The runtime whose event loop this thread is inside of, or which it is closing.
 #[inline]
 pub(crate) fn running() -> Option<RuntimeId> {
     RUNNING.get()
 }
 
-/// Marks that this thread is inside the loop of a runtime, or is closing it, until dropped.
+/// Until it is dropped, this thread is inside of a runtime's event loop, or is closing the runtime.
 pub(crate) struct RunningGuard {
     outer: Option<RuntimeId>,
 }
 
 impl RunningGuard {
-    /// `None` if the thread is inside a loop already.
+    /// `None` if the thread is inside of an event loop already.
     pub(crate) fn try_begin(runtime: RuntimeId) -> Option<Self> {
         running().is_none().then(|| Self::nested(runtime))
     }
 
-    /// Also inside of another loop, as a runtime can be closed there. The former mark comes back.
+    /// Even inside of another event loop, where a runtime can be closed. The drop restores that.
     pub(crate) fn nested(runtime: RuntimeId) -> Self {
         Self { outer: RUNNING.replace(Some(runtime)) }
     }
@@ -58,8 +59,8 @@ impl Drop for RunningGuard {
 ///
 /// # Panics
 ///
-/// If this thread is inside the loop of another runtime. Outside of a loop nothing is known: the
-/// runtime's own may be about to begin.
+/// If this thread is inside of another runtime's event loop. Outside of any it does not panic: the
+/// runtime's own event loop may be about to begin.
 #[inline]
 #[track_caller]
 pub(crate) fn check_runtime(runtime: RuntimeId, what: &str) {

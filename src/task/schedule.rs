@@ -1,4 +1,5 @@
-//! How a woken task gets into the ready queue: at once on its owner's thread, by the inbox from others.
+//! How a woken task gets into the ready queue: at once on its owner's thread, by the inbox from
+//! others.
 
 use std::ptr::NonNull;
 
@@ -59,8 +60,8 @@ pub(super) unsafe fn make_ready(task: NonNull<Header>) {
     // SAFETY: by this function's contract.
     let header = unsafe { task.as_ref() };
     if !header.has_ended() && !header.queued.replace(true) {
-        // SAFETY: the list has a local reference to a task that has not ended. The new one is the ready
-        // queue's, which does not have the task.
+        // SAFETY: the list has a local reference to a task that has not ended. The new one is the
+        // ready queue's, which does not have the task.
         unsafe {
             inc_local(task);
             header.scheduler().ready.push(Header::links(task));
@@ -78,11 +79,12 @@ pub(super) unsafe fn make_ready_owned(task: NonNull<Header>) {
     // SAFETY: by this function's contract.
     let header = unsafe { task.as_ref() };
     if header.has_ended() || header.queued.replace(true) {
-        // SAFETY: the local reference is the caller's. It may be the last to a task that has ended, and
-        // even keep the scheduler; nothing is borrowed from either any more.
+        // SAFETY: the local reference is the caller's. It may be the last to a task that has ended,
+        // and even keep the scheduler; nothing is borrowed from either any more.
         unsafe { dec_local(task) };
     } else {
-        // SAFETY: the local reference is passed on to the ready queue, which does not have the task.
+        // SAFETY: the local reference is passed on to the ready queue, which does not have the
+        // task.
         unsafe { header.scheduler().ready.push(Header::links(task)) };
     }
 }

@@ -22,8 +22,8 @@ use crate::error::{Incident, IncidentHook};
 /// Wakes the owner's sleeping event loop, from any thread.
 pub(crate) type Bell = Arc<dyn Fn() + Send + Sync>;
 
-/// Each scheduler reserves ids in blocks of this size. So ids are unique in the process, and a spawn
-/// seldom touches a counter that threads share.
+/// Each scheduler reserves ids in blocks of this size. So ids are unique in the process, and a
+/// spawn seldom touches a counter that threads share.
 const BLOCK: u64 = 1 << 20;
 
 /// Blocks reserved so far.
@@ -34,8 +34,8 @@ pub(super) struct Scheduler {
     owner: ThreadId,
     pub(super) runtime: RuntimeId,
     pub(super) inbox: Inbox,
-    /// Removed when the owner is gone. A handle that was forgotten keeps the scheduler, but must not
-    /// keep the descriptor that the bell holds open.
+    /// Removed when the owner is gone. A handle that was forgotten keeps the scheduler, but must
+    /// not keep the descriptor that the bell holds open.
     bell: Mutex<Option<Bell>>,
     incidents: IncidentHook,
     // The owner's thread only:
@@ -56,17 +56,17 @@ pub(super) struct Scheduler {
 #[derive(Default)]
 pub(super) struct Disposals {
     pub(super) depth: Cell<u32>,
-    /// Tasks that are disposed of once the innermost disposal has returned. Owns a local reference to
-    /// each.
+    /// Tasks that are disposed of once the innermost disposal has returned. Owns a local reference
+    /// to each.
     pub(super) deferred: RefCell<VecDeque<NonNull<Links>>>,
 }
 
-// SAFETY: `ready`, `listed`, `pool`, `last_id`, `tasks`, `disposals` and `ending` are touched only on
-// the owner's thread: each way to them demands it of its callers. The other fields are `Sync`.
+// SAFETY: `ready`, `listed`, `pool`, `last_id`, `tasks`, `disposals` and `ending` are touched only
+// on the owner's thread: each way to them demands it of its callers. The other fields are `Sync`.
 unsafe impl Sync for Scheduler {}
-// SAFETY: as above. When another thread drops it, the queue, the list and the deferred disposals are
-// empty: a local reference to a task would keep the scheduler (`enter`). The pool's memory may be freed
-// on any thread.
+// SAFETY: as above. When another thread drops it, the queue, the list and the deferred disposals
+// are empty: a local reference to a task would keep the scheduler (`enter`). The pool's memory may
+// be freed on any thread.
 unsafe impl Send for Scheduler {}
 
 impl Scheduler {
@@ -127,8 +127,8 @@ impl Scheduler {
         TaskId(NonZeroU64::new(number).expect("ids begin at two"))
     }
 
-    /// Counts a new task, whose header is going to point here. [`leave`](Self::leave) is called for it
-    /// once.
+    /// Counts a new task, whose header is going to point here. [`leave`](Self::leave) is called for
+    /// it once.
     ///
     /// # Safety
     ///

@@ -1,17 +1,17 @@
-//! When memory that a peak has left behind is given back.
+//! When collections free the memory that a peak has left behind.
 //!
-//! A collection that has grown keeps its memory for what comes next, up to a bound. Beyond it, when
-//! three quarters of it are free, it keeps twice what it holds. That moves what it holds, after at
-//! least as much was taken out since the last time, so each removal pays for one move.
+//! A collection that has grown keeps its memory for later items, up to a bound. Beyond it, once
+//! three quarters are free, it shrinks to twice its length. That moves the items that are left,
+//! after at least as many have been removed since the last time, so each removal pays for one move.
 
 use std::collections::{BinaryHeap, VecDeque};
 
 use slab::Slab;
 
-/// How many bytes a collection keeps in any case.
+/// How many bytes a collection always keeps.
 const KEPT: usize = 16 << 10;
 
-/// The capacity that a collection keeps in any case.
+/// The capacity that a collection always keeps.
 const fn kept<T>() -> usize {
     match size_of::<T>() {
         0 => KEPT,
@@ -19,11 +19,13 @@ const fn kept<T>() -> usize {
     }
 }
 
-/// A collection that can give back memory. To be called when something was taken out.
+/// A collection that can free memory it does not need.
 pub(crate) trait Shrink {
+    /// Call this after an item was removed.
     fn shrink(&mut self);
 
-    /// The rest of [`shrink`](Self::shrink), if there is more memory than is kept in any case.
+    /// The rest of [`shrink`](Self::shrink), for a collection above the capacity that it always
+    /// keeps.
     fn shrink_large(&mut self);
 }
 
@@ -32,7 +34,7 @@ macro_rules! shrinks {
         impl<T $(: $bound)?> Shrink for $collection<T> {
             #[inline]
             fn shrink(&mut self) {
-                // One compare for a collection of usual size. Items without a size take no memory.
+                // One comparison for a collection of usual size. Zero-sized items take no memory.
                 if size_of::<T>() > 0 && self.capacity() > kept::<T>() {
                     self.shrink_large();
                 }
@@ -51,7 +53,7 @@ macro_rules! shrinks {
 
 shrinks! { Vec<T> VecDeque<T> BinaryHeap<T: Ord> }
 
-/// What is left in a slab cannot be moved: it gives back its memory when it is empty.
+/// The items of a slab cannot be moved: it frees its memory when it is empty.
 impl<T> Shrink for Slab<T> {
     #[inline]
     fn shrink(&mut self) {
@@ -71,11 +73,11 @@ impl<T> Shrink for Slab<T> {
 mod tests {
     use super::*;
 
-    /// More than is kept in any case.
+    /// More than a collection always keeps.
     const MANY: u64 = if cfg!(miri) { 3 * KEPT as u64 / 8 } else { 20_000 };
 
     #[test]
-    fn an_emptied_collection_keeps_little_and_another_a_few_times_what_it_holds() {
+    fn a_collection_keeps_a_few_times_its_length_and_an_empty_one_little() {
         let mut items: VecDeque<u64> = (0..MANY).collect();
         while items.pop_front().is_some() {
             items.shrink();
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_is_paid_for_by_what_was_taken_out() {
+    fn shrinking_moves_at_most_two_items_for_each_that_was_removed() {
         let (mut items, mut moved, mut taken) = ((0..MANY).collect::<Vec<_>>(), 0, 0);
         for round in 0..3 {
             while items.pop().is_some() {

@@ -11,9 +11,9 @@ use super::origin::Origin;
 use super::scheduler::Scheduler;
 use super::task_ref::TaskRef;
 
-/// Whether a future is to be boxed where it is first taken by value. Each function that passes it on by
-/// value may keep a copy on the stack, above all in a build without optimizations; a few such copies of
-/// a large future would overflow it.
+/// Whether a future is to be boxed where it is first taken by value. Each function that passes it
+/// on by value may keep a copy on the stack, above all in a build without optimizations; a few such
+/// copies of a large future would overflow it.
 pub(crate) const fn is_large<F>() -> bool {
     size_of::<F>() > 16 * 1024
 }

@@ -30,9 +30,9 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the future
-    /// borrows, the caller sees to it that [`end`](Self::end) and [`discard`](Self::discard), or their
-    /// like, have emptied the cell before the borrow ends.
+    /// The scheduler came from an `Arc` that is alive, and this is its owner's thread. If the
+    /// future borrows, the caller sees to it that [`end`](Self::end) and
+    /// [`discard`](Self::discard), or their like, have emptied the cell before the borrow ends.
     #[inline]
     pub(super) unsafe fn new<F: Future>(
         future: F,
@@ -94,7 +94,8 @@ impl TaskRef {
         unsafe { schedule::make_ready(self.header) };
     }
 
-    /// Has the task's future dropped instead of its next poll. Returns `false` if the task has ended.
+    /// Has the task's future dropped instead of its next poll. Returns `false` if the task has
+    /// ended.
     pub(crate) fn cancel(&self) -> bool {
         if self.is_finished() {
             return false;
@@ -104,9 +105,9 @@ impl TaskRef {
         true
     }
 
-    /// Begins the one call that may touch the future. Returns `false` if it must not be touched: a call
-    /// further down on this stack is polling or dropping it, or it has been dropped. (A poll may wake its
-    /// own task and then end it, which leaves an ended task in the ready queue.)
+    /// Begins the one call that may touch the future. Returns `false` if it must not be touched: a
+    /// call further down on this stack is polling or dropping it, or it has been dropped. (A poll
+    /// may wake its own task and then end it, which leaves an ended task in the ready queue.)
     #[inline]
     fn enter(&self) -> bool {
         let phase = &self.header().phase;
@@ -117,9 +118,10 @@ impl TaskRef {
         may
     }
 
-    /// Polls the task, or ends it if it was cancelled. For the event loop: no other task is being polled.
-    // Inlined: the event loop is compiled for each type of main future, and a call from each copy would
-    // save and restore registers at every poll.
+    /// Polls the task, or ends it if it was cancelled. For the event loop: no other task is being
+    /// polled.
+    // Inlined: the event loop is compiled for each type of main future, and a call from each copy
+    // would save and restore registers at every poll.
     #[inline(always)]
     pub(crate) fn run(&self) {
         if !self.enter() {
@@ -132,7 +134,8 @@ impl TaskRef {
                 unsafe { (header.vtable.cancel)(self.header) };
                 return true;
             }
-            // SAFETY: the owner has a reference, by this local one, for as long as the waker is used.
+            // SAFETY: the owner has a reference, by this local one, for as long as the waker is
+            // used.
             let waker = unsafe { waker::borrowed(self.header) };
             // SAFETY: this is the owner's thread, and `Phase::Running` was entered.
             unsafe { (header.vtable.poll)(self.header, &mut Context::from_waker(&waker)) }
@@ -146,15 +149,16 @@ impl TaskRef {
         }
     }
 
-    /// Ends the task now, even amid the poll of another. Returns whether it has ended: it cannot while it
-    /// is running further down on this stack.
+    /// Ends the task now, even amid the poll of another. Returns whether it has ended: it cannot
+    /// while it is running further down on this stack.
     pub(super) fn end(&self) -> bool {
         let header = self.header();
         header.cancelled.set(true);
         if !self.enter() {
             return self.is_finished();
         }
-        // SAFETY: `self` is a local reference, on the owner's thread, and `Phase::Running` was entered.
+        // SAFETY: `self` is a local reference, on the owner's thread, and `Phase::Running` was
+        // entered.
         unsafe {
             current::with_nested_poll(self.header, || (header.vtable.cancel)(self.header));
         }
@@ -162,14 +166,14 @@ impl TaskRef {
         true
     }
 
-    /// Completes the end of a task whose outcome is stored: wakes the task that joins it, or drops the
-    /// outcome if no handle is left. Not inlined, as most polls end no task.
+    /// Completes the end of a task whose outcome is stored: wakes the task that joins it, or drops
+    /// the outcome if no handle is left. Not inlined, as most polls end no task.
     #[inline(never)]
     fn settle(&self) {
         let header = self.header();
         header.phase.set(Phase::Ended);
-        // SAFETY: this is the owner's thread; a task that has not ended is in its scheduler's list, whose
-        // local reference is dropped here. `self` is another.
+        // SAFETY: this is the owner's thread; a task that has not ended is in its scheduler's list,
+        // whose local reference is dropped here. `self` is another.
         unsafe {
             header.scheduler().listed.remove(Header::links(self.header));
             dec_local(self.header);
@@ -184,8 +188,8 @@ impl TaskRef {
         }
     }
 
-    /// Waits for the end of a task that has not ended. Not inlined, so that a join which need not wait
-    /// saves no registers.
+    /// Waits for the end of a task that has not ended. Not inlined, so that a join which need not
+    /// wait saves no registers.
     #[inline(never)]
     #[track_caller]
     pub(super) fn poll_end(&self, context: &Context<'_>) -> Poll<()> {
@@ -194,7 +198,8 @@ impl TaskRef {
         if !self.is_finished() {
             return Poll::Pending;
         }
-        // Cloning the waker is foreign code, which has made the task end: the waker was stored too late.
+        // Cloning the waker is foreign code, which has made the task end: the waker was stored too
+        // late.
         self.drop_joiner();
         Poll::Ready(())
     }
@@ -231,8 +236,8 @@ impl TaskRef {
         assert!(self.is_finished(), "only a finished task has an outcome");
         // SAFETY: this is the owner's thread, and the task has ended.
         let outcome = unsafe { (self.header().vtable.outcome)(self.header) };
-        // SAFETY: it is null or points to the cell's outcome, of this type, which stays there by this
-        // function's contract.
+        // SAFETY: it is null or points to the cell's outcome, of this type, which stays there by
+        // this function's contract.
         unsafe { outcome.cast::<Result<T, JoinError>>().as_ref() }
     }
 
@@ -244,8 +249,8 @@ impl TaskRef {
     pub(super) unsafe fn take<T>(&self) -> Result<T, JoinError> {
         assert!(self.is_finished(), "only a finished task has an outcome");
         let mut outcome = MaybeUninit::<Result<T, JoinError>>::uninit();
-        // SAFETY: this is the owner's thread, the task has ended, and the target is of the type that the
-        // cell's outcome has.
+        // SAFETY: this is the owner's thread, the task has ended, and the target is of the type
+        // that the cell's outcome has.
         unsafe { (self.header().vtable.take)(self.header, outcome.as_mut_ptr().cast()) };
         // SAFETY: `take` has written it.
         unsafe { outcome.assume_init() }

@@ -1,4 +1,5 @@
-//! Tasks without a kernel and a runtime, for Miri: who may touch a future when, and when memory goes.
+//! Tasks without a kernel and a runtime, for Miri: who may touch a future when, and when memory is
+//! freed.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::error::Incident;
 
-/// The owner of some tasks, and their loop.
+/// The owner of an executor, with an event loop.
 struct Owner {
     executor: Rc<Executor>,
     id: RuntimeId,
@@ -39,7 +40,7 @@ impl Owner {
         self.executor.spawn(future, origin())
     }
 
-    /// Gives ready tasks their turns until none is ready.
+    /// Polls ready tasks until none is ready.
     fn run(&self) {
         let _running = RunningGuard::try_begin(self.id).expect("no loop inside of a loop");
         self.run_ready();
@@ -80,7 +81,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Wakes its task once, and so lets the others have their turn.
+/// Wakes its task once, so that the other ready tasks are polled first.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -105,11 +106,11 @@ fn ending_all_amid_a_poll_leaves_the_polled_future_alone() {
         let _counts = OnDrop(move || other.set(other.get() + 10));
         pending::<()>().await;
     });
-    // It runs behind the other.
+    // The second task is first polled when the first has ended everything.
     owner.run();
     assert!(sleeps.is_finished() && task.is_finished());
     assert_eq!(task.outcome().unwrap().as_ref().unwrap(), &1);
-    assert_eq!(drops.get(), 1, "one was never polled, so it had nothing to drop");
+    assert_eq!(drops.get(), 1, "the second future was never polled, so it had nothing to drop");
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_loop_inside_of_a_poll_does_not_poll_the_same_future() {
     let task = owner.spawn(poll_fn(move |context| {
         counted.set(counted.get() + 1);
         context.waker().wake_by_ref();
-        // No runtime does this; the task's phase alone stands against it.
+        // No runtime does this; only the task's phase prevents it.
         its.run_ready();
         Poll::<()>::Pending
     }));
@@ -206,7 +207,7 @@ fn a_join_dropped_by_its_own_task_cancels_it() {
 }
 
 #[test]
-fn a_join_dropped_outside_of_the_loop_cancels_at_the_next_turn() {
+fn a_join_dropped_outside_of_the_event_loop_cancels_the_next_poll() {
     let owner = Owner::new();
     let drops = Rc::new(Cell::new(0));
     let counted = Rc::clone(&drops);
@@ -225,7 +226,7 @@ fn a_join_dropped_outside_of_the_loop_cancels_at_the_next_turn() {
     owner.close();
 }
 
-/// Long for the stack, and short enough for an interpreter.
+/// Too long for a stack, and short enough for Miri.
 const CHAIN: u32 = if cfg!(miri) { 200 } else { 100_000 };
 
 #[test]
@@ -262,7 +263,7 @@ fn a_long_chain_of_outcomes_is_dropped_without_a_deep_stack() {
 }
 
 #[test]
-fn panics_of_destructors_that_end_in_place_are_heard_of() {
+fn a_panic_of_a_destructor_that_a_dropped_join_runs_is_reported() {
     let owner = Rc::new(Owner::new());
     let its = Rc::clone(&owner);
     let task = owner.spawn(async move {
@@ -297,9 +298,9 @@ fn a_join_of_a_runtime_that_cannot_run_panics() {
     assert!(matches!(poll_once(&mut task.into_future()), Poll::Ready(Ok(5))), "an end is an end");
 }
 
-/// A waker whose clone has the task end, and whose drop panics.
+/// A waker whose clone ends the task, and whose drop panics.
 #[test]
-fn a_waker_that_is_kept_too_late_is_dropped_where_its_panic_is_heard_of() {
+fn a_waker_that_is_stored_too_late_is_dropped_where_its_panic_is_reported() {
     use std::task::{RawWaker, RawWakerVTable};
     thread_local! {
         static OWNER: RefCell<Option<Rc<Owner>>> = const { RefCell::new(None) };
@@ -314,7 +315,7 @@ fn a_waker_that_is_kept_too_late_is_dropped_where_its_panic_is_heard_of() {
     let owner = Rc::new(Owner::new());
     OWNER.set(Some(Rc::clone(&owner)));
     let mut task = owner.spawn(async { 5 });
-    // SAFETY: the functions use no data, and are safe on any thread that has no owner.
+    // SAFETY: the functions use no data, and the waker stays on this thread.
     let waker = unsafe { Waker::new(std::ptr::null(), &TABLE) };
     let waker = std::mem::ManuallyDrop::new(waker);
     let polled = Pin::new(&mut (&mut task).into_future()).poll(&mut Context::from_waker(&waker));
@@ -326,7 +327,7 @@ fn a_waker_that_is_kept_too_late_is_dropped_where_its_panic_is_heard_of() {
 }
 
 #[test]
-fn a_waker_of_a_task_does_not_panic_though_it_is_the_last_to_keep_a_hook_that_does() {
+fn a_waker_that_frees_its_task_does_not_pass_on_a_panic_of_the_incident_hook() {
     let (named_by, place) = (Rc::new(()), Rc::new(Cell::new(None)));
     let (bomb, its) = (OnDrop(|| panic!("a hook is dropped")), Rc::clone(&place));
     let hook = move |_: &Incident| _ = &bomb;

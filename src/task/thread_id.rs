@@ -1,15 +1,15 @@
-//! Telling threads apart, cheaply: one load of a thread-local on the way of every wake.
+//! Cheap identification of threads: every wake loads one thread-local.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that no other thread of this process has or had.
+/// The id of a thread. No two threads of a process have the same, even one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ThreadId(NonZeroU64);
 
 impl ThreadId {
-    /// The calling thread's.
+    /// The calling thread's id.
     #[inline]
     pub(super) fn current() -> Self {
         OWN.with(|own| {
@@ -23,20 +23,20 @@ impl ThreadId {
         })
     }
 
-    /// Whether it is the calling thread's. A thread that has asked for none has none.
+    /// Whether it is the calling thread's id. A thread that never called `current` has none.
     #[inline]
     pub(super) fn is_current(self) -> bool {
         OWN.with(Cell::get) == Some(self)
     }
 }
 
-// A constant initialiser and no destructor: it can be read while a thread ends.
+// With a constant initialiser and no destructor it can be read while a thread ends.
 #[cfg(not(annulus_loom))]
 thread_local! {
     static OWN: Cell<Option<ThreadId>> = const { Cell::new(None) };
 }
 
-// A model's threads all run on one real one.
+// Loom runs all threads of a model on one real thread.
 #[cfg(annulus_loom)]
 ::loom::thread_local! {
     static OWN: Cell<Option<ThreadId>> = Cell::new(None);

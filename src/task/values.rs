@@ -1,7 +1,8 @@
 //! The values of a task's context variables.
 //!
-//! They are a short list behind an [`Rc`], which a task shares with the tasks that it spawns until one
-//! of them changes its own. So spawning costs a reference count, and nothing if there are no values.
+//! They are a short list behind an [`Rc`], which a task shares with the tasks that it spawns until
+//! one of them changes its own. So spawning costs a reference count, and nothing if there are no
+//! values.
 
 use std::any::Any;
 use std::mem;

@@ -1,8 +1,8 @@
 //! Storing and waking wakers, which are foreign code.
 //!
-//! Cloning a waker, and dropping the one that was stored before, may make the awaited condition true
-//! while no waker is stored to be woken. So the order is always the same: look, clone, store, drop the
-//! former one, look again.
+//! Cloning a waker, and dropping the one that was stored before, may make the awaited condition
+//! true while no waker is stored to be woken. So the order is always the same: look, clone, store,
+//! drop the former one, look again.
 //!
 //! A waker's panic is caught: it does not concern the task that happens to wake.
 

@@ -344,7 +344,7 @@ fn an_outcome_is_taken_once() {
         let mut task = spawn(async { 5 });
         assert_eq!((&mut task).await.unwrap(), 5);
         let again = panic_of(|| poll_once(&mut (&mut task).into_future()));
-        assert_eq!(again, "the outcome of this task has been taken already");
+        assert_eq!(again, "polled after completion: the outcome of this task has been taken");
     });
 }
 

@@ -2,18 +2,18 @@
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-/// What is wrong, and where.
-pub(crate) struct Complaint {
+/// A message and its position.
+pub(crate) struct CompileError {
     at: Span,
     text: String,
 }
 
-impl Complaint {
+impl CompileError {
     pub(crate) fn new(at: Span, text: impl Into<String>) -> Self {
         Self { at, text: text.into() }
     }
 
-    /// `compile_error! { "..." }` at the place.
+    /// Returns `compile_error! { "..." }` at the position.
     pub(crate) fn into_tokens(self) -> TokenStream {
         let text = TokenTree::from(Literal::string(&self.text));
         let tokens = [
