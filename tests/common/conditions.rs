@@ -1,4 +1,4 @@
-//! Waiting for something that gives no notice.
+//! Waiting for something that wakes no task.
 
 use std::cell::RefCell;
 use std::fmt::Debug;

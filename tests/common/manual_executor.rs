@@ -33,7 +33,7 @@ impl Wake for TaskWaker {
 }
 
 impl<'a> Tasks<'a> {
-    /// Starts a task: it runs at the next turn.
+    /// Starts a task: it is polled by the next run.
     pub(crate) fn spawn<T: 'a>(
         &self,
         future: impl std::future::Future<Output = T> + 'a,

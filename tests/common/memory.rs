@@ -1,4 +1,4 @@
-//! Buffers that notice when the kernel touches them after they were freed.
+//! Buffers that detect accesses by the kernel after they were freed.
 //!
 //! A pool is one mapping of cells, each some pages of memory between inaccessible guard pages:
 //!

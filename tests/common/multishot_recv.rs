@@ -10,7 +10,7 @@ use super::net::connected;
 use super::poll::{once, until};
 
 /// A connection with a multishot receive in flight.
-pub(crate) async fn flowing() -> (TcpStream, Peer) {
+pub(crate) async fn multishot_receiving() -> (TcpStream, Peer) {
     let (mut stream, mut peer) = connected();
     let before = metrics().multishot_receives;
     for _ in 0..2 {

@@ -25,16 +25,16 @@ pub(crate) async fn times<F: Future>(polls: usize, future: F) -> Option<F::Outpu
     None
 }
 
-/// Lets the other tasks, and the kernel as above, have so many turns.
+/// Lets the other tasks run, and the loop enter the kernel as above, so many times.
 pub(crate) async fn yield_times(turns: usize) {
     for _ in 0..turns {
         annulus::yield_now().await;
     }
 }
 
-/// Lets the loop turn until something has come about.
-pub(crate) async fn until(mut come_about: impl FnMut() -> bool) {
-    while !come_about() {
+/// Yields until a condition holds.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
         annulus::yield_now().await;
     }
 }

@@ -193,7 +193,7 @@ pub(crate) fn exchange(stream: &mut TcpStream) {
     assert_eq!(&answer, b"ping");
 }
 
-/// Waits until something holds that gives no notice.
+/// Waits until a condition holds, by looking again and again.
 #[track_caller]
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit();

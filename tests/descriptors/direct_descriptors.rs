@@ -24,7 +24,7 @@ use crate::common::skip::{build_or_skip, skip};
 use crate::this_test;
 
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
-fn with_places(count: u32, test: impl AsyncFnOnce()) {
+fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
     let before = open();
     let builder = Runtime::builder().direct_descriptors(count).max_polls_per_turn(1);
@@ -44,7 +44,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 
 #[test]
 fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
-    with_places(8, async || {
+    with_file_slots(8, async || {
         let before = open();
         let (mut accepted, mut peer) = accepted().await;
         assert_eq!(open(), before + 1, "the peer's");
@@ -75,7 +75,7 @@ fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
 /// Places that are wanted ahead, for connections that may never come, are none that was missed.
 #[test]
 fn a_miss_is_counted_for_each_socket_that_found_no_file_slot_and_for_nothing_else() {
-    with_places(4, async || {
+    with_file_slots(4, async || {
         let (mut listener, address) = listener().await;
         let peers: Vec<_> = (0..6).map(|_| Peer::connect(address).unwrap()).collect();
         let mut streams = Vec::new();
@@ -98,7 +98,7 @@ fn a_miss_is_counted_for_each_socket_that_found_no_file_slot_and_for_nothing_els
 
 #[test]
 fn every_kind_of_transfer_works() {
-    with_places(8, async || {
+    with_file_slots(8, async || {
         let (mut stream, mut peer) = accepted().await;
         peer.write_all(&[1; 100]).unwrap();
         let BufResult(result, peeked) = stream.peek(vec![0; 10]).await;
@@ -136,7 +136,7 @@ fn every_kind_of_transfer_works() {
 
 #[test]
 fn a_dropped_stream_is_closed_and_its_file_slot_used_again() {
-    with_places(3, async || {
+    with_file_slots(3, async || {
         let before = open();
         for round in 0..60 {
             let (mut stream, mut peer) = accepted().await;
@@ -164,7 +164,7 @@ fn a_dropped_stream_is_closed_and_its_file_slot_used_again() {
 
 #[test]
 fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again() {
-    with_places(2, async || {
+    with_file_slots(2, async || {
         let before = open();
         let (mut listener, address) = listener().await;
         let (mut peers, mut streams) = (Vec::new(), Vec::new());
@@ -197,7 +197,7 @@ fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again()
 /// They come in batches, of which each is a connection of its own.
 #[test]
 fn a_burst_of_connections_is_served() {
-    with_places(100, async || {
+    with_file_slots(100, async || {
         let (mut listener, address) = listener().await;
         let mut peers: Vec<_> = (0..64).map(|_| Peer::connect(address).unwrap()).collect();
         let mut served = Vec::new();
@@ -227,7 +227,7 @@ fn a_burst_of_connections_is_served() {
 
 #[test]
 fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
-    with_places(40, async || {
+    with_file_slots(40, async || {
         for gives in [true, false] {
             let (mut listener, address) = listener().await;
             assert!(times(2, listener.accept()).await.is_none());
@@ -265,7 +265,7 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
 
 #[test]
 fn no_more_connections_are_accepted_ahead_than_configured() {
-    with_places(40, async || {
+    with_file_slots(40, async || {
         let options = ListenOptions::new().max_pending(2);
         let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -291,7 +291,7 @@ async fn drop_later(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 
 #[test]
 fn a_dropped_connect_closes_its_socket_and_frees_its_file_slot() {
-    with_places(1, async || {
+    with_file_slots(1, async || {
         let (full, _filled) = full_listener();
         let address = full.local_addr().unwrap();
         for polls in 1..6 {
@@ -307,7 +307,7 @@ fn a_dropped_connect_closes_its_socket_and_frees_its_file_slot() {
 
 #[test]
 fn a_lingering_close_is_done_off_the_loop_or_without_lingering() {
-    with_places(4, async || {
+    with_file_slots(4, async || {
         for _ in 0..4 {
             let (mut stream, peer) = accepted().await;
             stream.set_linger(Some(Duration::from_secs(30))).unwrap();
@@ -368,8 +368,8 @@ fn more_file_slots_than_files_are_refused_with_one_line() {
     }
 }
 
-/// Without a descriptor for calls, all is done by entries: a process out of descriptors still
-/// serves those connections that it has, small messages and large ones.
+/// Without a descriptor for inline calls, all goes through the ring: a process out of descriptors
+/// still serves those connections that it has, small messages and large ones.
 #[test]
 fn a_process_out_of_descriptors_transfers_through_the_ring() {
     if role().is_none() {
@@ -378,7 +378,7 @@ fn a_process_out_of_descriptors_transfers_through_the_ring() {
         assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
         return;
     }
-    with_places(8, async || {
+    with_file_slots(8, async || {
         let (mut stream, mut peer) = accepted().await;
         let most = open() as u64 + 1;
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
@@ -429,7 +429,7 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
         assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
         return;
     }
-    with_places(16, async || {
+    with_file_slots(16, async || {
         let mut pairs = Vec::new();
         for _ in 0..4 {
             pairs.push(accepted().await);
@@ -484,7 +484,7 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
 
 #[test]
 fn printing_a_stream_makes_no_descriptor_and_no_system_call() {
-    with_places(4, async || {
+    with_file_slots(4, async || {
         let (stream, _peer) = accepted().await;
         let before = (open(), metrics().enter_calls);
         let text = format!("{stream:?}");

@@ -179,7 +179,7 @@ fn a_send_that_finds_no_room_at_all_costs_no_kernel_worker() {
                 }
             }
             let before = metrics().send_stalls;
-            // Behind this entry, sends are entries, too, and no calls.
+            // Behind this SQE, sends are SQEs, too, and no inline calls.
             let (mut other, _far) = connected();
             assert!(times(1, other.read(vec![0])).await.is_none());
             let sends = connections.into_iter().map(|(way, mut stream, peer)| {

@@ -11,7 +11,7 @@ use annulus::{Runtime, metrics, yield_now};
 
 use crate::common::bounded::bounded;
 use crate::common::descriptors;
-use crate::common::multishot_recv::flowing;
+use crate::common::multishot_recv::multishot_receiving;
 use crate::common::net::connected;
 use crate::common::patience::patient;
 use crate::common::poll::until;
@@ -46,7 +46,7 @@ fn a_dropped_stream_closes_its_descriptor_and_gives_its_buffers_back() {
         let runtime = with_few_buffers();
         runtime.block_on(async {
             for round in 1..=50 {
-                let (stream, peer) = flowing().await;
+                let (stream, peer) = multishot_receiving().await;
                 drop_unread(round, stream, peer).await;
                 assert_eq!(metrics().multishot_receives, round);
             }
@@ -69,7 +69,7 @@ fn the_buffers_of_unread_messages_are_used_again() {
             let _held = [large.recv().await.unwrap(), large.recv().await.unwrap()];
             assert_eq!(metrics().buffer_misses, 0);
             for round in 1..=50 {
-                let (stream, peer) = flowing().await;
+                let (stream, peer) = multishot_receiving().await;
                 drop_unread(round, stream, peer).await;
             }
             assert_eq!(metrics().buffer_misses, 0);
@@ -85,7 +85,7 @@ fn a_dropped_stream_tells_its_peer_at_once_and_keeps_its_descriptor_until_the_la
     bounded(|| {
         let runtime = Runtime::builder().build().unwrap();
         runtime.block_on(async {
-            let (stream, mut peer) = flowing().await;
+            let (stream, mut peer) = multishot_receiving().await;
             let before = descriptors::open();
             drop(stream);
             // The loop has not turned.
@@ -105,8 +105,8 @@ fn a_runtime_may_end_before_its_streams() {
         for _ in 0..20 {
             let runtime = Runtime::builder().small_buffers(4, 64).build().unwrap();
             let (mut stream, mut peer, forgotten) = runtime.block_on(async {
-                let (stream, peer) = flowing().await;
-                let (forgotten, _) = flowing().await;
+                let (stream, peer) = multishot_receiving().await;
+                let (forgotten, _) = multishot_receiving().await;
                 (stream, peer, forgotten)
             });
             peer.write_all(b"late").unwrap();

@@ -220,7 +220,7 @@ fn a_broken_connection_raises_no_signal() {
     });
 }
 
-/// A file that could be sent for long without a wait lets others have their turns.
+/// A file that could be sent for long without a wait lets other tasks run.
 #[test]
 fn other_tasks_run_while_a_file_is_sent() {
     let _alone = alone();

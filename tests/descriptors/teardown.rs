@@ -97,7 +97,7 @@ fn a_runtime_dropped_as_soon_as_everything_was_submitted_leaves_nothing() {
         let runtime = incidents.runtime();
         runtime.block_on(async {
             spawn_everything(full);
-            // Each has its first turn, but the kernel has none.
+            // Each is polled once, but the kernel is not entered.
             yield_now().await;
             assert_eq!(metrics().submitted, 0);
             assert!(metrics().queued >= IN_KERNEL);
@@ -190,7 +190,7 @@ fn a_destructor_that_runs_in_the_teardown_can_spawn_and_join_and_use_the_net() {
             let mut other = Some(other);
             let use_everything = OnDrop(move || {
                 let _ = (&guard, &far);
-                // A task that is spawned now is cancelled before its first turn.
+                // A task that is spawned now is cancelled before its first poll.
                 let spawned = spawn(async { unreachable!("it never runs") });
                 assert!(spawned.is_finished());
                 assert!(is_cancelled(spawned));

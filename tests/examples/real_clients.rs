@@ -114,7 +114,7 @@ fn socat_half_closes_and_gets_all_back() {
     assert_half_close(&mut socat_to(echo.address));
 }
 
-/// The clients are killed while both sides have bytes under way.
+/// The clients are killed while both sides have bytes in flight.
 #[test]
 fn nc_killed_in_mid_transfer_leaves_nothing_behind() {
     if lacks([nc]) {

@@ -512,7 +512,7 @@ fn an_aborted_connection_is_reset_and_its_reader_comes_to_an_end() {
     });
 }
 
-/// A peer that does not read, so that a send is under way.
+/// A peer that does not read, so that a send stays in flight.
 #[test]
 fn an_abort_in_the_middle_of_a_send_is_heard_as_a_reset() {
     run(async {

@@ -69,7 +69,7 @@ unsafe impl IoBufMut for Panicking {
     }
 }
 
-/// Has an entry queued, so that the next send is one too, and no call.
+/// Has an SQE queued, so that the next send is one, too, and no inline call.
 async fn queue_an_entry() {
     let (mut other, _far) = connected();
     assert!(times(1, other.read(vec![0])).await.is_none());

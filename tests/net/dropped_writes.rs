@@ -1,6 +1,6 @@
 //! A write that is dropped in flight may have sent a part, and never mixes with the next.
 //!
-//! The race: a write is dropped when its entry is on its way to the kernel, which will still send
+//! The race: a write is dropped when its SQE is on its way to the kernel, which will still send
 //! some of its bytes; a next write that did not wait for that would put its own before or between
 //! them. What the peer must see of each write is a prefix, in the order of the writes.
 
@@ -168,7 +168,7 @@ fn a_write_right_behind_a_write_dropped_as_it_was_submitted_is_sent_whole() {
     });
 }
 
-/// Drops a write right after its entry has been queued. (It must not be alone there: then a call
+/// Drops a write right after its SQE has been queued. (It must not be alone there: then a call
 /// would do its work instead.)
 async fn drop_as_it_is_submitted(stream: &mut TcpStream, bytes: Vec<u8>) {
     let (mut other, _far) = connected();

@@ -35,7 +35,7 @@ fn a_send_beside_others_goes_with_them() {
         let before = metrics();
         let reading = spawn(async move { first.read(vec![0; 8]).await.0 });
         yield_now().await;
-        // The read's entry may have been submitted with the yield; queue another in this turn.
+        // The read's SQE may have been submitted with the yield; queue another in this turn.
         let (mut third, _third_peer) = connected();
         let mut waiting = Box::pin(third.read(vec![0; 8]));
         assert!(once(waiting.as_mut()).await.is_pending());

@@ -13,7 +13,7 @@ use annulus::{Runtime, metrics, spawn, yield_now};
 use blake3::Hasher;
 
 use crate::common::bounded::bounded;
-use crate::common::multishot_recv::flowing;
+use crate::common::multishot_recv::multishot_receiving;
 use crate::common::net::{connected, reset};
 use crate::common::poll::{once, until, yield_times};
 use crate::common::random::seeded;
@@ -22,7 +22,7 @@ use crate::common::watchdog::run;
 #[test]
 fn small_messages_take_one_entry_for_all() {
     run(async {
-        let (mut stream, mut peer) = flowing().await;
+        let (mut stream, mut peer) = multishot_receiving().await;
         let before = metrics().submitted;
         for n in 0..100_u8 {
             peer.write_all(&[n; 10]).unwrap();
@@ -35,7 +35,7 @@ fn small_messages_take_one_entry_for_all() {
 #[test]
 fn bytes_that_arrive_between_reads_are_the_next_ones_read() {
     run(async {
-        let (mut stream, mut peer) = flowing().await;
+        let (mut stream, mut peer) = multishot_receiving().await;
         peer.write_all(b"meanwhile").unwrap();
         yield_now().await;
         peer.shutdown(Shutdown::Write).unwrap();
@@ -49,7 +49,7 @@ fn bytes_that_arrive_between_reads_are_the_next_ones_read() {
 #[test]
 fn a_reset_is_reported_behind_the_bytes_before_it() {
     run(async {
-        let (mut stream, peer) = flowing().await;
+        let (mut stream, peer) = multishot_receiving().await;
         reset(peer);
         for _ in 0..2 {
             // It never becomes a clean end.
@@ -62,7 +62,7 @@ fn a_reset_is_reported_behind_the_bytes_before_it() {
 #[test]
 fn a_reset_that_arrives_between_reads_is_reported_by_the_next_read() {
     run(async {
-        let (mut stream, peer) = flowing().await;
+        let (mut stream, peer) = multishot_receiving().await;
         let before = metrics().in_kernel;
         reset(peer);
         until(|| metrics().in_kernel < before).await;
@@ -76,7 +76,7 @@ fn a_reset_that_arrives_between_reads_is_reported_by_the_next_read() {
 #[test]
 fn reads_into_a_buffer_keep_the_order_and_end_multishot_receiving() {
     run(async {
-        let (mut stream, mut peer) = flowing().await;
+        let (mut stream, mut peer) = multishot_receiving().await;
         let started = metrics().multishot_receives;
         peer.write_all(b"abc").unwrap();
         yield_now().await;
@@ -101,7 +101,7 @@ fn reads_into_a_buffer_keep_the_order_and_end_multishot_receiving() {
 #[test]
 fn a_stream_that_leaves_its_runtime_takes_what_has_come_with_it() {
     run(async {
-        let (stream, mut peer) = flowing().await;
+        let (stream, mut peer) = multishot_receiving().await;
         peer.write_all(b"has come").unwrap();
         yield_now().await;
         let mut detached = stream.into_std().await.unwrap();
@@ -116,7 +116,7 @@ fn a_stream_that_leaves_its_runtime_takes_what_has_come_with_it() {
 #[test]
 fn a_large_message_ends_multishot_receiving() {
     run(async {
-        let (mut stream, mut peer) = flowing().await;
+        let (mut stream, mut peer) = multishot_receiving().await;
         let large = vec![7; 64 * 1024];
         for _ in 0..3 {
             peer.write_all(&large).unwrap();
@@ -143,8 +143,8 @@ fn an_unread_stream_holds_no_more_than_a_bound() {
         let runtime =
             Runtime::builder().small_buffers(256, 64).large_buffers(1, 64).build().unwrap();
         runtime.block_on(async {
-            let (stream, mut flood) = flowing().await;
-            let (mut other, mut peer) = flowing().await;
+            let (stream, mut flood) = multishot_receiving().await;
+            let (mut other, mut peer) = multishot_receiving().await;
             flood.set_nonblocking(true).unwrap();
             let mut refusals = 0;
             // The kernel's own buffers fill up, and stay full.
@@ -174,7 +174,7 @@ fn a_peer_makes_the_process_hold_only_a_few_unread_messages() {
     bounded(|| {
         let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
         runtime.block_on(async {
-            let (stream, mut peer) = flowing().await;
+            let (stream, mut peer) = multishot_receiving().await;
             for n in 0..40 {
                 peer.write_all(&[n; MESSAGE]).unwrap();
                 // The loop enters the kernel, which receives.
@@ -209,7 +209,7 @@ fn messages_that_have_come_take_from_the_budget_of_the_task_that_reads_them() {
             drop(held);
             let mut pairs = Vec::new();
             for _ in 0..STREAMS {
-                let (stream, mut peer) = flowing().await;
+                let (stream, mut peer) = multishot_receiving().await;
                 for _ in 0..MESSAGES {
                     peer.write_all(b"small").unwrap();
                     yield_times(2).await;
@@ -237,7 +237,7 @@ fn messages_that_have_come_take_from_the_budget_of_the_task_that_reads_them() {
 #[test]
 fn a_task_that_never_waits_for_bytes_yields() {
     run(async {
-        let (mut stream, mut peer) = flowing().await;
+        let (mut stream, mut peer) = multishot_receiving().await;
         let sender = thread::spawn(move || while peer.write_all(&[1; 100]).is_ok() {});
         let reader = spawn(async move {
             loop {
@@ -255,7 +255,7 @@ fn a_task_that_never_waits_for_bytes_yields() {
     });
 }
 
-/// Receives that are dropped again and again, small messages and large ones in turn, so that it
+/// Receives that are dropped again and again, small messages and large ones alternating, so that it
 /// begins and ends all the time.
 #[test]
 fn a_stream_received_by_futures_that_are_dropped_again_and_again_arrives_whole() {

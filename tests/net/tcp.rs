@@ -590,7 +590,7 @@ fn a_reset_that_a_dropped_write_met_is_told_to_the_next_read() {
     run(async {
         for zero_copy in [false, true] {
             let (mut stream, peer) = connected();
-            // With an entry before it, the write is one too.
+            // With an SQE before it, the write is one, too.
             let (mut other, _far) = connected();
             assert!(times(1, other.read(vec![0])).await.is_none());
             reset(peer);

@@ -101,7 +101,7 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
             let clients = (0..CONNECTIONS).map(|_| {
                 let mut random = random.fork();
                 spawn(async move {
-                    // Two linked entries.
+                    // Two linked SQEs.
                     let connected =
                         TcpStream::connect_timeout(address, patient(Duration::from_secs(30)));
                     let mut stream = connected.await.unwrap();

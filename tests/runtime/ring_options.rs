@@ -111,7 +111,7 @@ fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
     assert!(fastest < Duration::from_millis(40), "{fastest:?}");
 }
 
-/// A submission thread takes an entry as soon as it sees it, and so must see the limit at the same
+/// A submission thread takes an SQE as soon as it sees it, and so must see the limit at the same
 /// time.
 #[test]
 fn with_a_submission_thread_every_connect_keeps_its_limit() {

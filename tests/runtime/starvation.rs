@@ -1,8 +1,9 @@
 //! Nothing that is always ready keeps the rest waiting: not a task, not a peer, not a crowd of
 //! timers.
 //!
-//! Where it can be counted instead of measured, it is: how many turns others had while the greedy
-//! one did its work. Times are bounded generously; a loop that starves does not come near them.
+//! Where it can be counted instead of measured, it is: how often others were polled while the
+//! greedy one did its work. Times are bounded generously; a loop that starves does not come near
+//! them.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -131,7 +132,7 @@ fn a_task_that_joins_finished_tasks_lets_other_tasks_run() {
     });
 }
 
-/// The allowance is that of the task's turn: the futures that it polls side by side share it.
+/// The budget belongs to the poll of the task: the futures that it polls side by side share it.
 #[test]
 fn a_task_that_polls_many_futures_that_are_always_ready_lets_other_tasks_run() {
     const CHILDREN: usize = 100;

@@ -28,8 +28,8 @@ async fn enters(f: impl Future) -> u64 {
     metrics().enter_calls - before
 }
 
-/// Lets everything that is under way end, but for the poll of the bell, which begins with the first
-/// wait.
+/// Waits until everything in flight has ended, but for the poll of the bell, which begins with the
+/// first wait.
 async fn settle() -> Metrics {
     sleep(Duration::from_micros(100)).await;
     until(|| metrics().queued == 0 && metrics().in_kernel <= 1).await;

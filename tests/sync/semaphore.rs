@@ -1,4 +1,4 @@
-//! Semaphores: permits in turn, many at once without being passed, closing, and forgetting.
+//! Semaphores: permits in order, many at once without being passed, closing, and forgetting.
 
 use std::cell::Cell;
 use std::mem;

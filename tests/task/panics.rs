@@ -124,7 +124,7 @@ fn a_panic_is_an_incident_when_its_joiner_is_cancelled() {
         });
         let joiner = spawn(async move { panicking.await.is_ok() });
         yield_now().await;
-        // In the next turn the one panics, and then the other ends without having taken it.
+        // In the next poll the one panics, and then the other ends without having taken it.
         joiner.cancel();
         assert!(joiner.await.unwrap_err().is_cancelled());
         assert_eq!(incidents.take_messages(), ["task: too late for its joiner"]);

@@ -92,7 +92,7 @@ fn yielding_polls_every_ready_task_once() {
 }
 
 // A task that wakes itself in the very poll that ends it is in the ready queue although it has
-// ended, and is taken from there once more. Its place in the runtime's list may have a new tenant
+// ended, and is taken from there once more. Its entry in the runtime's list may have a new tenant
 // by then, which must not be thrown out in its stead: the runtime would neither hold nor end it.
 #[test]
 fn a_task_that_is_woken_by_its_last_poll_costs_no_other_its_place() {
@@ -114,7 +114,7 @@ fn a_task_that_is_woken_by_its_last_poll_costs_no_other_its_place() {
         }
         assert_eq!(drops.count(), 0);
     });
-    assert_eq!(drops.count(), 1, "the tenant of the place was lost");
+    assert_eq!(drops.count(), 1, "the tenant of the entry was lost");
 }
 
 // What a task knows

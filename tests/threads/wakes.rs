@@ -81,7 +81,7 @@ fn none_of_a_million_wakes_from_two_threads_is_lost() {
     /// Bells that wake a task each, and the last number that the task has seen.
     type Shared = [(Bell, AtomicU64); TASKS as usize];
 
-    /// Wakes the tasks in turn until there have been `WAKES` wakes.
+    /// Wakes one task after the other until there have been `WAKES` wakes.
     fn wake_them(shared: &Shared) {
         let of = |wake: u64| &shared[(wake % TASKS) as usize];
         let mut wakes = 0;

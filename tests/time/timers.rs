@@ -350,7 +350,7 @@ fn a_timeout_of_zero_ends_a_future_where_it_first_waits() {
     });
 }
 
-/// What its task has done before it in this turn is not its fault.
+/// What its task has done before it in this poll is not its fault.
 #[test]
 fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
     run(async {

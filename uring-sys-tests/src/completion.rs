@@ -37,7 +37,7 @@ impl Completion {
         cqueue::sock_nonempty(self.flags)
     }
 
-    /// The provided buffer that the kernel picked, if it picked one.
+    /// The provided buffer that the kernel selected, if it selected one.
     pub fn buffer_id(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }

@@ -45,11 +45,11 @@ impl From<Slot> for Target {
 pub struct Op(Entry);
 
 impl Op {
-    /// Any entry.
+    /// Any SQE.
     ///
     /// # Safety
     ///
-    /// All memory that the entry names must stay valid until the kernel is done with it.
+    /// All memory that the SQE names must stay valid until the kernel is done with it.
     pub unsafe fn from_entry(entry: Entry) -> Op {
         Op(entry)
     }
@@ -58,7 +58,7 @@ impl Op {
         Op(entry.flags(target.flags))
     }
 
-    /// The entry itself.
+    /// The SQE itself.
     pub fn entry(&self) -> &Entry {
         &self.0
     }
@@ -92,14 +92,14 @@ impl Op {
     ///
     /// # Panics
     ///
-    /// When the field does not lie in the entry.
+    /// When the field does not lie in the SQE.
     ///
     /// # Safety
     ///
-    /// The entry that results must satisfy [`Op::from_entry`].
+    /// The SQE that results must satisfy [`Op::from_entry`].
     pub unsafe fn with_field(mut self, offset: usize, value: u32) -> Op {
         assert!(offset % 4 == 0 && offset + 4 <= size_of::<Entry>(), "no field at {offset}");
-        // SAFETY: inside the entry, aligned; `Entry` is `repr(C)` and made of plain integers.
+        // SAFETY: inside the SQE, aligned; `Entry` is `repr(C)` and made of plain integers.
         unsafe { ptr::from_mut(&mut self.0).cast::<u8>().add(offset).cast::<u32>().write(value) };
         self
     }
@@ -121,7 +121,7 @@ impl Op {
         Op::on(from, recv.build())
     }
 
-    /// One receive into a buffer that the kernel picks from a buffer group.
+    /// One receive into a buffer that the kernel selects from a buffer group.
     pub fn recv_picked(from: impl Into<Target>, group: u16) -> Op {
         let from = from.into();
         let recv = opcode::Recv::new(from.fd, ptr::null_mut(), 0).buf_group(group);

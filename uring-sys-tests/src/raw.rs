@@ -9,7 +9,7 @@ pub const REGISTER_SEND_MSG_RING: u32 = 31;
 /// `IORING_REGISTER_ENABLE_RINGS`, for restrictions.
 pub const REGISTER_ENABLE_RINGS: u32 = 12;
 
-/// The byte offset of `optlen` in a submission entry.
+/// The byte offset of `optlen` in an SQE.
 pub const SQE_OPTLEN: usize = 44;
 
 /// `struct io_uring_params` as words: the flags are word 2, all else stays zero.
@@ -54,7 +54,7 @@ pub unsafe fn register(fd: RawFd, opcode: u32, arg: *const c_void, count: u32) -
 /// `io_uring_enter(2)` without an argument, on a descriptor or a registered index.
 pub fn enter(fd: RawFd, to_submit: u32, min_complete: u32, flags: u32) -> io::Result<u32> {
     let none = std::ptr::null::<c_void>();
-    // SAFETY: no argument is passed; the entries that it may submit are those of an owned ring.
+    // SAFETY: no argument is passed; the SQEs that it may submit are those of an owned ring.
     let entered = unsafe {
         libc::syscall(libc::SYS_io_uring_enter, fd, to_submit, min_complete, flags, none, 0_usize)
     };

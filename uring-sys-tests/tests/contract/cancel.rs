@@ -183,7 +183,7 @@ fn cancel_everything_stays_in_its_ring() {
 }
 
 /// The synchronous cancel returns when the target has completed: its completion is in the ring.
-/// It is the driver's last resort when no entry can be queued any more.
+/// It is the driver's last resort when no SQE can be queued any more.
 fn synchronous_cancel_waits() {
     let mut ring = Ring::plain(8);
     let (near, _far) = socket::tcp_pair();

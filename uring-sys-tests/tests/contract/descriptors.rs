@@ -121,7 +121,7 @@ fn slot_reuse_isolated() {
     assert_eq!((old.bytes(), new.bytes()), (b"old".to_vec(), b"new".to_vec()));
 }
 
-/// A chain may open into a slot, use the slot and empty it: each entry finds its file only when it
+/// A chain may open into a slot, use the slot and empty it: each SQE finds its file only when it
 /// starts. The driver reads a small file so with one system call.
 fn linked_open_read_close_direct() {
     let mut ring = with_slots(1);
@@ -150,7 +150,7 @@ fn direct_descriptor_installed() {
     ring.register().register_files_update(0, &[write.as_raw_fd()]).expect("fill the slot");
     drop(write);
     let install = opcode::FixedFdInstall::new(Fixed(0), 0).build();
-    // SAFETY: the entry names no memory.
+    // SAFETY: the SQE names no memory.
     let installed = ring.run(unsafe { Op::from_entry(install) }).outcome();
     let installed = owned(installed.expect("a descriptor"));
     // SAFETY: the call takes no pointer.

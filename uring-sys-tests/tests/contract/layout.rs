@@ -1,7 +1,7 @@
 //! Where the kernel reads each field of an SQE.
 //!
 //! The driver's rings interpret SQEs by a typed view of their 64 bytes, which rests on this: the
-//! entries here are written byte by byte at the offsets of that view, and the kernel does what they
+//! SQEs here are written byte by byte at the offsets of that view, and the kernel does what they
 //! say.
 
 use std::fs::File;
@@ -59,7 +59,7 @@ impl Raw {
     /// What these bytes say, with a tag.
     fn op(self, tag: u64) -> Op {
         let bytes = self.put(USER_DATA, &tag.to_ne_bytes()).0;
-        // SAFETY: an entry is 64 bytes of plain integers.
+        // SAFETY: an SQE is 64 bytes of plain integers.
         let entry: Entry = unsafe { mem::transmute(bytes) };
         // SAFETY: the buffers in here are leaked.
         unsafe { Op::from_entry(entry) }
@@ -94,7 +94,7 @@ fn sqe_layout() {
         assert_eq!(target.bytes()[..4], *b"once");
     }
 
-    // The flags of the entry and the buffer group; a multishot by its priority.
+    // The flags of the SQE and the buffer group; a multishot by its priority.
     let group = 0x1234;
     let buffers = BufferRing::full(&ring, group, 2, 16);
     far.write_all(b"more").expect("a connection takes four bytes");
@@ -111,7 +111,7 @@ fn sqe_layout() {
     let id = completion.buffer_id().expect("a buffer was selected");
     assert_eq!(buffers.bytes(id, 4), b"more");
 
-    // The file slot that takes a new socket, counted from one, and the entry that names it.
+    // The file slot that takes a new socket, counted from one, and the SQE that names it.
     ring.register().register_files_sparse(4).expect("a table of four fits any limit");
     let listener = socket::listener();
     let _peer = TcpStream::connect(socket::address_of(&listener)).expect("a listener is there");
@@ -129,7 +129,7 @@ fn sqe_layout() {
 /// The driver's view is laid over what they build.
 fn builders_follow_the_layout() {
     let bytes = |entry: Entry| -> [u8; 64] {
-        // SAFETY: an entry is 64 bytes of plain integers.
+        // SAFETY: an SQE is 64 bytes of plain integers.
         unsafe { mem::transmute(entry) }
     };
     let field = |bytes: &[u8; 64], offset: usize, size: usize| {

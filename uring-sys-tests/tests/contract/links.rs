@@ -41,7 +41,7 @@ fn outcomes<const N: usize>(ring: &mut Ring, ops: [Op; N]) -> [Outcome; N] {
     std::array::from_fn(|at| ring.next_for(at as u64 + 1).outcome())
 }
 
-/// A linked entry starts only when the one before it has completed, and they complete in order.
+/// A linked SQE starts only when the one before it has completed, and they complete in order.
 /// The driver puts a close behind the last write; started early, it would cut the write off.
 fn linked_run_in_order() {
     let mut ring = Ring::plain(8);
@@ -60,8 +60,8 @@ fn linked_run_in_order() {
     assert_eq!(received.bytes(), b"next");
 }
 
-/// When a linked entry fails, the rest of its chain completes with `ECANCELED`, none of it run.
-/// Each still completes: the driver frees one slot for each entry, so none may vanish.
+/// When a linked SQE fails, the rest of its chain completes with `ECANCELED`, none of it run.
+/// Each still completes: the driver frees one slot for each SQE, so none may vanish.
 fn failing_link_cancels_rest() {
     let mut ring = Ring::plain(8);
     let (read, write) = socket::pipe();
@@ -83,7 +83,7 @@ fn hardlink_survives_failure() {
     assert_eq!(outcomes(&mut ring, chain), [Err(Errno(libc::EBADF)), Ok(0)]);
 }
 
-/// A link flag on the last entry of a batch does not reach into the next batch.
+/// A link flag on the last SQE of a batch does not reach into the next batch.
 /// The queue may fill in the middle of a chain; the driver must then not expect it to hold.
 fn chain_ends_with_its_batch() {
     let mut ring = Ring::plain(8);
@@ -92,13 +92,13 @@ fn chain_ends_with_its_batch() {
     assert_eq!(ring.run(Op::nop().tag(2)).outcome(), Ok(0), "it did not wait for the gate");
 }
 
-/// A malformed entry fails the whole chain that it is in, the entries before it included.
+/// A malformed SQE fails the whole chain that it is in, the SQEs before it included.
 /// The driver learns it from their completions: `ECANCELED` may come to one that never started.
 fn bad_entry_fails_whole_chain() {
     let mut ring = Ring::with(8, |builder| {
         builder.setup_submit_all();
     });
-    // SAFETY: the opcode is unknown, so the kernel reads no address from the entry.
+    // SAFETY: the opcode is unknown, so the kernel reads no address from the SQE.
     let bad = unsafe { Op::nop().with_field(0, u32::from(u8::MAX)) };
     let chain = [Op::nop().link(), bad.link(), Op::nop()];
     assert_eq!(outcomes(&mut ring, chain), [CANCELED, Err(Errno(libc::EINVAL)), CANCELED]);

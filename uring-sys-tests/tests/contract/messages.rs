@@ -91,7 +91,7 @@ fn send_msg_ring_needs_no_ring() {
         |sleeper, round| {
             let message = Op::message(&sleeper, round, 0);
             let entry = std::ptr::from_ref(message.entry()).cast();
-            // SAFETY: the call reads one entry, which lives for the call.
+            // SAFETY: the call reads one SQE, which lives for the call.
             let sent = unsafe { raw::register(-1, raw::REGISTER_SEND_MSG_RING, entry, 1) };
             assert_eq!(sent.map_err(|e| Errno::of(&e)), Ok(0));
         },

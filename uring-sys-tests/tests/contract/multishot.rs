@@ -45,7 +45,7 @@ fn multishot_ends_without_more() {
     far.write_all(b"hello").expect("send to the receiver");
     let data = ring.next_any();
     assert!(data.more(), "still armed: {data:?}");
-    let id = data.buffer_id().expect("a buffer was picked");
+    let id = data.buffer_id().expect("a buffer was selected");
     assert_eq!(buffers.bytes(id, data.outcome().expect("bytes")), b"hello");
     drop(far);
     let end = ring.next_any();
@@ -148,7 +148,7 @@ fn multishot_overflow_loses_nothing() {
         let completion = ring.next_any();
         arm = !completion.more();
         let count = completion.outcome().expect("bytes");
-        let id = completion.buffer_id().expect("a buffer was picked");
+        let id = completion.buffer_id().expect("a buffer was selected");
         got.extend(buffers.bytes(id, count));
         buffers.provide(id);
     }
@@ -196,7 +196,7 @@ fn byte_cap_stops_multishot() {
     let mut got = Vec::new();
     loop {
         let completion = ring.next_any();
-        let id = completion.buffer_id().expect("a buffer was picked");
+        let id = completion.buffer_id().expect("a buffer was selected");
         got.extend(buffers.bytes(id, completion.outcome().expect("bytes")));
         if !completion.more() {
             break;

@@ -69,8 +69,8 @@ fn driver_flags_accepted() {
     assert_eq!(ring.run(Op::nop()).outcome(), Ok(0));
 }
 
-/// Without the index array, entries are taken in the order of the queue, wrap-around included.
-/// If an index were still read, the kernel would run stale entries after the first lap.
+/// Without the index array, SQEs are taken in the order of the queue, wrap-around included.
+/// If an index were still read, the kernel would run stale SQEs after the first lap.
 fn no_sqarray_with_defer_taskrun() {
     let mut ring = Ring::with(4, |builder| {
         builder.setup_single_issuer().setup_defer_taskrun().setup_no_sqarray();
@@ -115,7 +115,7 @@ fn probe_matches_submission() {
     ring.register().register_probe(&mut probe).expect("probe the operations");
     assert!(probe.is_supported(opcode::Nop::CODE));
     assert!(!probe.is_supported(u8::MAX), "the highest opcode exists nowhere");
-    // SAFETY: the opcode is unknown, so the kernel reads no address from the entry.
+    // SAFETY: the opcode is unknown, so the kernel reads no address from the SQE.
     let unknown = unsafe { Op::nop().with_field(0, u32::from(u8::MAX)) };
     assert_eq!(ring.run(unknown).outcome(), Err(Errno(libc::EINVAL)));
 }
@@ -173,8 +173,9 @@ fn ring_fd_cloexec() {
     assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC, "flags {flags:#x}");
 }
 
-/// Restrictions go with the driver's flags: what is not allowed is `EACCES`, in entry and register.
-/// A sandboxed shard rests on it; if one got through, the sandbox would be decoration.
+/// Restrictions go with the driver's flags: what is not allowed is `EACCES`, for SQEs and for
+/// register calls. A sandboxed shard rests on it; if one got through, the sandbox would be
+/// decoration.
 fn restrictions_hold() {
     let mut ring = Ring::with(8, |builder| {
         builder.setup_single_issuer().setup_defer_taskrun().setup_r_disabled();

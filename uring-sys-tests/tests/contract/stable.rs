@@ -1,6 +1,6 @@
-//! What may be freed once an entry is submitted, and what may not.
+//! What may be freed once an SQE is submitted, and what may not.
 //!
-//! Each entry waits behind a gate, a linked poll, so that the kernel cannot start it before the
+//! Each SQE waits behind a gate, a linked poll, so that the kernel cannot start it before the
 //! test has taken all access from the memory that holds its arguments. An argument that is read
 //! or written after submission then shows as `EFAULT`. Buffers are not arguments: the kernel owns
 //! those until the last completion.
@@ -41,7 +41,7 @@ const BEHIND: u64 = 2;
 fn run_without(arguments: Pages, entry: squeue::Entry) -> Completion {
     let gate = socket::event_counter();
     let mut ring = Ring::plain(8);
-    // SAFETY: the buffers that the entry names are leaked; its arguments are this test's subject,
+    // SAFETY: the buffers that the SQE names are leaked; its arguments are this test's subject,
     // and stay mapped until the completion has come.
     let entry = unsafe { Op::from_entry(entry) };
     ring.start([Op::poll(&gate, libc::POLLIN).tag(GATE).link(), entry.tag(BEHIND)]);

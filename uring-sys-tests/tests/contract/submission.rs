@@ -1,7 +1,7 @@
-//! Handing entries over: which the kernel takes, in what order, and what it gives back.
+//! Submission: which SQEs the kernel takes, in what order, and what it gives back.
 //!
 //! The driver queues while tasks run and submits once a turn. It counts on knowing exactly which
-//! entries the kernel has and which it has not.
+//! SQEs the kernel has and which it has not.
 
 use std::os::unix::net::UnixStream;
 
@@ -27,9 +27,9 @@ fn tags(completions: &[Completion]) -> Vec<u64> {
     completions.iter().map(|completion| completion.tag).collect()
 }
 
-/// An entry that no kernel knows, which fails while it is submitted.
+/// An SQE that no kernel knows, which fails while it is submitted.
 fn bad() -> Op {
-    // SAFETY: the opcode is unknown, so the kernel reads no address from the entry.
+    // SAFETY: the opcode is unknown, so the kernel reads no address from the SQE.
     unsafe { Op::nop().with_field(0, u32::from(u8::MAX)) }
 }
 
@@ -44,8 +44,8 @@ fn user_data_unchanged() {
     }
 }
 
-/// An enter for fewer entries than are queued takes the oldest; the rest stay in the queue.
-/// The driver submits in a loop on that promise; a skipped entry would be a task that never wakes.
+/// An enter for fewer SQEs than are queued takes the oldest; the rest stay in the queue.
+/// The driver submits in a loop on that promise; a skipped SQE would be a task that never wakes.
 fn partial_submit_takes_oldest() {
     let mut ring = Ring::plain(8);
     for tag in 0..5 {
@@ -59,7 +59,7 @@ fn partial_submit_takes_oldest() {
     assert_eq!(tags(&ring.next_all(3)), [2, 3, 4]);
 }
 
-/// Without `SUBMIT_ALL` a bad entry ends the batch: it completes, the ones behind it stay queued.
+/// Without `SUBMIT_ALL` a bad SQE ends the batch: it completes, the ones behind it stay queued.
 /// Were they dropped, or their state freed as if submitted, the next enter would use freed memory.
 fn short_submit_keeps_entries() {
     let mut ring = Ring::plain(8);
@@ -75,8 +75,8 @@ fn short_submit_keeps_entries() {
     assert_eq!(tags(&ring.next_all(2)), [3, 4]);
 }
 
-/// With `SUBMIT_ALL` a bad entry fails alone and the batch goes on.
-/// The driver submits once a turn: one task's bad entry must not hold back the others' work.
+/// With `SUBMIT_ALL` a bad SQE fails alone and the batch goes on.
+/// The driver submits once a turn: one task's bad SQE must not hold back the others' work.
 fn submit_all_continues() {
     let mut ring = Ring::with(8, |builder| {
         builder.setup_submit_all();
@@ -86,7 +86,7 @@ fn submit_all_continues() {
     assert_eq!(outcomes, [Ok(0), Err(Errno(libc::EINVAL)), Ok(0), Ok(0)]);
 }
 
-/// Once submitted, an entry's place is free again although its operation is still pending.
+/// Once submitted, an SQE's place is free again although its operation is still pending.
 /// So a small queue carries any number of operations; else connections would be capped by it.
 fn submitted_places_free_at_once() {
     let mut ring = Ring::plain(4);

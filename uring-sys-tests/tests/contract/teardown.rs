@@ -129,7 +129,7 @@ fn cancel_any_then_close_frees_port() {
 }
 
 /// A forked child that inherits a single-issuer ring cannot enter it: `EEXIST`.
-/// Queues are shared memory; were the child let in, both processes would run each other's entries.
+/// Queues are shared memory; were the child let in, both processes would run each other's SQEs.
 fn fork_child_refused() {
     const REFUSED: i32 = 0;
     let mut ring = Ring::with(8, |builder| {

@@ -61,7 +61,7 @@ fn timeout_removed_ecanceled() {
 }
 
 /// A timeout can be moved while it runs, and fires once, at its new time.
-/// A deadline that is pushed forward with each request then costs one entry, not two.
+/// A deadline that is pushed forward with each request then costs one SQE, not two.
 fn timeout_update_moves_it() {
     let mut ring = Ring::plain(8);
     let sooner = || Op::timeout_update(1, Duration::from_millis(1)).tag(2);
@@ -73,7 +73,7 @@ fn timeout_update_moves_it() {
 }
 
 /// An absolute timeout whose time is past fires at once.
-/// A deadline may pass while its entry waits in the queue; it must not then wait for ever.
+/// A deadline may pass while its SQE waits in the queue; it must not then wait for ever.
 fn absolute_timeout_in_the_past_fires() {
     let mut ring = Ring::plain(8);
     let past = Timespec::new().nsec(1);
