@@ -544,8 +544,8 @@ fn a_runtime_may_end_with_its_server() {
     drop(server);
 }
 
-/// What a handler takes is known from the server: where the kind of socket is fixed, and where the listener
-/// decides it.
+/// What a handler takes is known from the server: where the kind of socket is fixed, and where the
+/// listener decides it.
 #[test]
 fn an_async_closure_is_a_handler_without_annotations() {
     run(async {
