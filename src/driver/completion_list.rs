@@ -15,6 +15,7 @@ pub(super) struct CompletionList {
 }
 
 impl CompletionList {
+    #[inline]
     pub(super) fn push(&mut self, completion: Completion) {
         if self.first.is_none() {
             self.first = Some(completion);
@@ -24,15 +25,18 @@ impl CompletionList {
     }
 
     /// Takes the oldest.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Completion> {
         let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
         std::mem::replace(&mut self.first, next)
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }

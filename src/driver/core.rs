@@ -59,6 +59,7 @@ impl Core {
     /// # Safety
     ///
     /// As for [`Ring::push`], for both SQEs.
+    #[inline]
     pub(super) unsafe fn submit(
         &mut self,
         sqe: Submission,
@@ -105,6 +106,7 @@ impl Core {
     /// # Safety
     ///
     /// As for [`Ring::push`].
+    #[inline]
     unsafe fn push(&mut self, sqe: Submission) {
         self.slots.pushed += 1;
         // SAFETY: passed on by the caller.
@@ -151,12 +153,14 @@ impl Core {
         }
     }
 
+    #[inline]
     fn queue_mut(&mut self) -> &mut SubmissionQueue {
         self.queue.as_mut().expect("entries are queued only while the ring is open")
     }
 
     /// Submits what is queued, waits as told unless work is pending already, and reaps. Enters the kernel
     /// only if there is a reason to. Returns whether any work is pending.
+    #[inline]
     pub(super) fn turn(&mut self, wait: Wait) -> bool {
         let Some(queue) = &mut self.queue else { return false };
         queue.feed();
@@ -180,6 +184,7 @@ impl Core {
     }
 
     /// Makes a ring of the bell end the wait.
+    #[inline]
     fn arm_bell(&mut self) {
         if !self.slots.bell_armed && !self.closing {
             self.slots.bell_armed = true;
@@ -199,6 +204,7 @@ impl Core {
     /// | others           | see [`dead_end`]                           | panic; while closing, leak    |
     ///
     /// The third and fourth are counted, and become an incident if they last (`refusals`).
+    #[inline]
     fn enter(&mut self, wait: Wait) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is entered");
         self.counters.enter_calls.increment();
@@ -223,6 +229,7 @@ impl Core {
     }
 
     /// Records every completion in the queue and returns how many there were.
+    #[inline]
     fn reap(&mut self) -> usize {
         let queue = self.queue.as_mut().expect("only an open ring is reaped");
         let mut count = 0;
@@ -277,6 +284,7 @@ impl Core {
     }
 
     /// How many SQEs have not reached the kernel.
+    #[inline]
     pub(super) fn queued(&mut self) -> usize {
         self.queue.as_mut().map_or(0, SubmissionQueue::len)
     }
@@ -293,6 +301,7 @@ impl Core {
         self.queue.as_mut().map(SubmissionQueue::ring)
     }
 
+    #[inline]
     pub(super) fn is_closing(&self) -> bool {
         self.closing
     }

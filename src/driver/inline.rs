@@ -26,20 +26,24 @@ impl InlineBudget {
     }
 
     /// A turn begins.
+    #[inline]
     pub(super) fn refill(&self) {
         self.left.set(MAX_BYTES_PER_TURN);
     }
 
+    #[inline]
     pub(super) fn is_spent(&self) -> bool {
         self.left.get() == 0
     }
 
     /// Whether no inline call has been made in this turn.
+    #[inline]
     pub(super) fn is_untouched(&self) -> bool {
         self.left.get() == MAX_BYTES_PER_TURN
     }
 
     /// An inline call has moved this many bytes.
+    #[inline]
     pub(super) fn spend(&self, bytes: usize) {
         self.left.set(self.left.get().saturating_sub(CALL_COST + bytes));
     }

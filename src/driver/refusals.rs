@@ -37,6 +37,7 @@ impl Refusals {
     }
 
     /// An enter was not refused.
+    #[inline]
     pub(super) fn end(&mut self) {
         if self.since.is_some() {
             (self.since, self.is_reported) = (None, false);
@@ -44,6 +45,7 @@ impl Refusals {
     }
 
     /// Whether there is something to report.
+    #[inline]
     pub(super) fn is_due(&self) -> bool {
         self.report.is_some()
     }

@@ -86,6 +86,7 @@ impl Abandoned {
     }
 
     /// The kernel has completed the entry, perhaps not for the last time.
+    #[inline]
     fn complete(&mut self, completion: Completion) -> Effect {
         self.completions.push(completion);
         if !completion.more() {
@@ -142,6 +143,7 @@ pub(super) enum Effect {
 }
 
 impl State {
+    #[inline]
     pub(super) fn waiting(waker: LocalWaker) -> Self {
         Self::Waiting(waker)
     }
@@ -170,6 +172,7 @@ impl State {
     }
 
     /// Whether the kernel will complete this slot's entry again.
+    #[inline]
     pub(super) fn in_flight(&self) -> bool {
         match self {
             Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => true,
@@ -179,6 +182,7 @@ impl State {
     }
 
     /// Whom the next completion wakes, if anyone.
+    #[inline]
     pub(super) fn waker(&self) -> Option<&LocalWaker> {
         match self {
             Self::Waiting(waker) => Some(waker),
@@ -188,6 +192,7 @@ impl State {
     }
 
     /// Replaces the waker and returns the old one, to be dropped where foreign code may run.
+    #[inline]
     pub(super) fn set_waker(&mut self, waker: LocalWaker) -> Option<LocalWaker> {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
@@ -199,6 +204,7 @@ impl State {
     }
 
     /// The kernel has completed the entry, perhaps not for the last time.
+    #[inline]
     pub(super) fn complete(&mut self, completion: Completion) -> Effect {
         match self {
             Self::Waiting(_) => {
@@ -271,6 +277,7 @@ impl MultishotState {
         Self { waker: None, untaken, bound, stopping: false, ended: false, notification }
     }
 
+    #[inline]
     fn complete(&mut self, completion: Completion) -> Effect {
         self.notification.note(completion);
         self.untaken.push(completion);
@@ -284,11 +291,13 @@ impl MultishotState {
     }
 
     /// The oldest completion that nobody has taken.
+    #[inline]
     pub(super) fn take(&mut self) -> Option<Completion> {
         self.untaken.pop()
     }
 
     /// Whether there is nothing to take yet, and it has not ended.
+    #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.untaken.is_empty() && !self.ended
     }

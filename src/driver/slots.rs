@@ -68,6 +68,7 @@ impl Slots {
     }
 
     /// Opens a slot for an SQE that is about to be pushed.
+    #[inline]
     pub(super) fn open(&mut self, state: State) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
@@ -86,12 +87,14 @@ impl Slots {
     }
 
     /// Frees a slot that is not in flight.
+    #[inline]
     pub(super) fn free(&mut self, key: Key) -> State {
         debug_assert!(!self.state(key).in_flight());
         self.slots.remove(key.index as usize).state
     }
 
     /// Takes the result of a one-shot operation, if it has completed, and frees the slot.
+    #[inline]
     pub(super) fn take_completed(&mut self, key: Key) -> Option<Completion> {
         let &mut State::Completed(completion) = self.state(key) else { return None };
         self.free(key);
@@ -151,11 +154,13 @@ impl Slots {
     }
 
     /// How many SQEs the kernel has not completed for the last time.
+    #[inline]
     pub(super) fn in_flight(&self) -> usize {
         self.attended + self.unattended
     }
 
     /// How many of those have a slot.
+    #[inline]
     pub(super) fn attended(&self) -> usize {
         self.attended
     }
@@ -167,6 +172,7 @@ impl Slots {
     }
 
     /// Whether the kernel will complete the operation once more.
+    #[inline]
     pub(super) fn is_in_flight(&self, key: Key) -> bool {
         let slot = self.slots.get(key.index as usize);
         slot.is_some_and(|slot| slot.generation == key.generation && slot.state.in_flight())
@@ -227,21 +233,25 @@ impl Slots {
     }
 
     /// A timer has fired.
+    #[inline]
     pub(super) fn record_wake(&mut self, waker: LocalWaker) {
         self.woken.push(waker);
     }
 
+    #[inline]
     pub(super) fn has_aftermath(&self) -> bool {
         !self.woken.is_empty() || !self.settling.is_empty()
     }
 
     /// Takes the lists of what was recorded; `wakers` is empty and is used as the next list.
+    #[inline]
     pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
         mem::swap(wakers, &mut self.woken);
         mem::take(&mut self.settling)
     }
 
     /// How many provided buffers the kernel has selected since the last call.
+    #[inline]
     pub(super) fn take_provided_count(&mut self) -> u16 {
         mem::take(&mut self.provided)
     }

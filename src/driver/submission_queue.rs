@@ -42,6 +42,7 @@ impl SubmissionQueue {
     /// # Safety
     ///
     /// As for [`Ring::push`].
+    #[inline]
     pub(super) unsafe fn offer(&mut self, entry: &Submission) -> Result<(), Full> {
         if self.has_backlog() {
             return Err(Full);
@@ -72,11 +73,13 @@ impl SubmissionQueue {
         self.backlog.push_back(chain);
     }
 
+    #[inline]
     pub(super) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
     }
 
     /// Moves what waits for room into the ring.
+    #[inline]
     pub(super) fn feed(&mut self) {
         while let Some(chain) = self.backlog.front() {
             // SAFETY: whoever deferred the chain promised to keep its memory.
@@ -88,12 +91,14 @@ impl SubmissionQueue {
     }
 
     /// How many entries have not reached the kernel.
+    #[inline]
     pub(super) fn len(&mut self) -> usize {
         self.ring.queued() + self.backlog.iter().map(|chain| chain.entries().len()).sum::<usize>()
     }
 
     /// Whether an enter would submit or bring something, or make room for what waits for it. (A full
     /// ring may have nothing queued, where a kernel thread takes the entries.)
+    #[inline]
     pub(super) fn is_worth_entering(&mut self) -> bool {
         self.ring.queued() > 0
             || self.has_backlog()
@@ -110,14 +115,17 @@ impl SubmissionQueue {
         &mut self.ring
     }
 
+    #[inline]
     pub(super) fn is_overflown(&mut self) -> bool {
         self.ring.is_overflown()
     }
 
+    #[inline]
     pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         self.ring.enter(wait)
     }
 
+    #[inline]
     pub(super) fn reap(&mut self, sink: impl FnMut(Completion)) {
         self.ring.reap(sink);
     }

@@ -28,6 +28,7 @@ impl Trimming {
     }
 
     /// A turn is over. Says whether it is time.
+    #[inline]
     pub(super) fn is_due(&self) -> bool {
         self.turns.set(self.turns.get() + 1);
         self.turns.get() >= TURNS && self.is_while_over()

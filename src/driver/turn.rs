@@ -15,6 +15,7 @@ use crate::sys::Wait;
 
 impl Driver {
     /// One turn: submits, waits if `may_wait` and nothing is pending, collects, wakes.
+    #[inline]
     pub(crate) fn turn(&self, may_wait: bool) {
         self.inline.refill();
         let provided = self.core.borrow_mut().slots.take_provided_count();
@@ -34,11 +35,13 @@ impl Driver {
         }
     }
 
+    #[inline]
     fn longest_wait(&self) -> Wait {
         let is_in_flight = self.core.borrow().slots.attended() > 0;
         self.timers.longest_wait(is_in_flight)
     }
 
+    #[inline]
     fn fire_timers(&self, limit: usize) {
         self.timers.fire(limit, |waker| self.core.borrow_mut().slots.record_wake(waker));
     }
@@ -70,6 +73,7 @@ impl Driver {
     }
 
     /// Wakes what was recorded and settles what came too late. Runs foreign code.
+    #[inline]
     pub(crate) fn run_aftermath(&self) {
         let mut wakers = self.spare_wakers.take();
         let settling = self.core.borrow_mut().slots.take_aftermath(&mut wakers);
@@ -83,6 +87,7 @@ impl Driver {
     }
 
     /// If foreign code has panicked, there is a message: that becomes an incident.
+    #[inline]
     pub(super) fn report_panic(&self, message: Option<String>) {
         if let Some(message) = message {
             (self.incidents)(&Incident::CallbackPanicked { message });

@@ -66,6 +66,7 @@ impl Buffers {
         Self { sizes, pools: OnceCell::new(), fallback: HeapTally::default() }
     }
 
+    #[inline]
     pub(super) fn are_made(&self) -> bool {
         self.pools.get().is_some()
     }
@@ -87,16 +88,19 @@ impl Buffers {
         [(large, granted_large), (small, granted_small)].into_iter().filter_map(missing).collect()
     }
 
+    #[inline]
     fn pools(&self) -> &RefCell<Pools> {
         self.pools.get().expect("`Driver::buffers` makes the buffers")
     }
 
     /// Whether there are provided buffers.
+    #[inline]
     pub(crate) fn has_provided(&self) -> bool {
         self.pools().borrow().provided.is_some()
     }
 
     /// How many bytes a provided buffer has.
+    #[inline]
     pub(crate) fn provided_size(&self) -> usize {
         self.sizes.small.bytes
     }
@@ -106,6 +110,7 @@ impl Buffers {
     /// # Panics
     ///
     /// If there are no provided buffers.
+    #[inline]
     pub(crate) fn claim_provided(&self, number: u16) -> OwnedBuffer {
         let pools = self.pools().borrow();
         pools.provided.as_ref().expect("only provided buffers are selected").claim(number)
@@ -134,6 +139,7 @@ impl Buffers {
 
     /// A turn begins: the kernel has selected this many provided buffers since the one before. What has
     /// been returned is provided again.
+    #[inline]
     pub(super) fn collect(&self, selected: u16) {
         if let Some(pools) = self.pools.get() {
             if let Some(provided) = &mut pools.borrow_mut().provided {

@@ -74,6 +74,7 @@ impl ProvidedPool {
 
     /// The kernel has selected this many more since the last call. Provides again what was returned, which
     /// the kernel sees at once.
+    #[inline]
     pub(super) fn collect(&mut self, selected: u16) {
         self.selected += selected;
         self.peak = self.peak.max(self.selected);
@@ -124,6 +125,7 @@ impl ProvidedPool {
     }
 
     /// A buffer that the kernel has selected.
+    #[inline]
     pub(super) fn claim(&self, buffer: u16) -> OwnedBuffer {
         self.shared.region.buffer(buffer)
     }

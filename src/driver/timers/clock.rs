@@ -56,6 +56,7 @@ impl Clock {
         }
     }
 
+    #[inline]
     pub(super) fn now(&self) -> Instant {
         match self.pace.get() {
             Pace::Real => Instant::now(),
@@ -64,6 +65,7 @@ impl Clock {
         }
     }
 
+    #[inline]
     pub(super) fn is_paused(&self) -> bool {
         self.pace.get() == Pace::Paused
     }
@@ -94,6 +96,7 @@ impl Clock {
     }
 
     /// How long to wait, in real time, for a deadline in `left`.
+    #[inline]
     pub(super) fn wait_for(&self, left: Duration, is_in_flight: bool) -> Wait {
         let limit = if self.is_paused() { self.limit_paused(left, is_in_flight) } else { left };
         if limit.is_zero() { Wait::No } else { Wait::AtMost(limit) }
@@ -114,6 +117,7 @@ impl Clock {
 
     /// Whether a clock that stands still may jump, if the wait has brought nothing. A signal ends a wait
     /// before its time.
+    #[inline]
     pub(super) fn may_jump(&self) -> bool {
         self.is_paused() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
     }

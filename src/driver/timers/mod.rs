@@ -31,12 +31,14 @@ impl Timers {
     }
 
     /// Starts a timer that wakes `waker` at `deadline` or a little later, never earlier.
+    #[inline]
     pub(crate) fn start(&self, deadline: Instant, waker: &Waker) -> TimerKey {
         let waker = LocalWaker::new(waker);
         self.wheel.borrow_mut().insert(deadline, waker)
     }
 
     /// Whether a timer has fired; if not, it will wake `waker`.
+    #[inline]
     pub(crate) fn poll(&self, key: TimerKey, waker: &Waker) -> Poll<()> {
         if self.wheel.borrow().has_fired(key) {
             return Poll::Ready(());
@@ -61,12 +63,14 @@ impl Timers {
     }
 
     /// Removes a timer, fired or not.
+    #[inline]
     pub(crate) fn stop(&self, key: TimerKey) {
         let waker = self.wheel.borrow_mut().remove(key);
         drop(waker);
     }
 
     /// The time that deadlines are measured by.
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -95,6 +99,7 @@ impl Timers {
     }
 
     /// How long the kernel may be waited for.
+    #[inline]
     pub(super) fn longest_wait(&self, is_in_flight: bool) -> Wait {
         match self.next_deadline() {
             None => Wait::Forever,
@@ -106,12 +111,14 @@ impl Timers {
     }
 
     /// When timers have to be looked at. A paused clock goes to the exact time.
+    #[inline]
     fn next_deadline(&self) -> Option<Instant> {
         let wheel = self.wheel.borrow();
         if self.clock.is_paused() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
     }
 
     /// Nothing has completed while the kernel was waited for: a paused clock jumps to the next deadline.
+    #[inline]
     pub(super) fn jump(&self) {
         if self.clock.may_jump() {
             if let Some(deadline) = self.next_deadline() {
@@ -121,6 +128,7 @@ impl Timers {
     }
 
     /// Fires at most `limit` timers.
+    #[inline]
     pub(super) fn fire(&self, limit: usize, wake: impl FnMut(LocalWaker)) {
         let mut wheel = self.wheel.borrow_mut();
         if !wheel.is_empty() {

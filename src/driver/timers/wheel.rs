@@ -118,6 +118,7 @@ impl Wheel {
     }
 
     /// Whether no timer is going to fire.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.running == 0
     }
@@ -180,6 +181,7 @@ impl Wheel {
     }
 
     /// When there is something to do next: at the earliest deadline or before.
+    #[inline]
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.is_behind() {
             return Some(self.instant(self.now));
@@ -203,6 +205,7 @@ impl Wheel {
     }
 
     /// Whether timers are due already, or have to be moved before anything else.
+    #[inline]
     fn is_behind(&self) -> bool {
         self.lists[DUE].first != NONE || self.emptying.is_some()
     }

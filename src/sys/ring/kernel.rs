@@ -170,6 +170,7 @@ impl KernelRing {
     }
 
     /// Enters the kernel.
+    #[inline]
     fn call(&self, to_submit: u32, wait: Wait, how: EnterFlags) -> io::Result<usize> {
         let (batch, limit) = match wait {
             Wait::No => (None, None),
@@ -259,6 +260,7 @@ impl KernelRing {
         self.submission().is_some_and(|queue| queue.cq_overflow())
     }
 
+    #[inline]
     pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         if !self.generation.is_present() {
             let outcome = Err(io::Error::from_raw_os_error(EEXIST));
@@ -293,6 +295,7 @@ impl KernelRing {
         let _ = self.ring.submitter().unregister_files();
     }
 
+    #[inline]
     pub(super) fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         if self.generation.is_present() {
             for entry in &mut self.ring.completion() {
