@@ -1,7 +1,7 @@
 //! Tasks that wait for a descriptor to be closed.
 //!
-//! When the process has run out of descriptors, a listener tries again after a pause. When this runtime
-//! closes a socket, there is a descriptor again, and the pause is over.
+//! When the process has run out of descriptors, a listener tries again after a pause. When this
+//! runtime closes a socket, there is a descriptor again, and the pause is over.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;

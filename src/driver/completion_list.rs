@@ -1,11 +1,11 @@
-//! Completions that nobody has taken yet.
+//! Completions that have not been taken yet.
 
 use std::collections::VecDeque;
 
 use crate::sys::Completion;
 
-/// Completions in order. The first stands here, as mostly there is no other: so a slot that has just
-/// one is one stretch of memory.
+/// Completions in order. The first is stored in place, as mostly there is no other: so a slot that
+/// has just one needs no other memory.
 #[derive(Default)]
 pub(super) struct CompletionList {
     first: Option<Completion>,

@@ -4,9 +4,9 @@
 //!
 //! # SQEs are never lost
 //!
-//! A push that finds the submission queue full enters the kernel at once to make room. If the kernel
-//! takes nothing (it does not while its own completion backlog is full), the SQE waits in user space, in
-//! front of anything newer. A cancel is never dropped for lack of room.
+//! A push that finds the submission queue full enters the kernel at once to make room. If the
+//! kernel takes nothing (it does not while its own completion backlog is full), the SQE waits in
+//! user space, in front of anything newer. A cancel is never dropped for lack of room.
 
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -53,8 +53,8 @@ impl Core {
         }
     }
 
-    /// Queues an SQE with a slot in `state`, and a timeout that is linked to it, if one is given. `None`
-    /// if the driver is closing.
+    /// Queues an SQE with a slot in `state`, and a timeout that is linked to it, if one is given.
+    /// `None` if the driver is closing.
     ///
     /// # Safety
     ///
@@ -93,8 +93,8 @@ impl Core {
         self.push_unattended(cancel, key.to_cancel());
     }
 
-    /// Queues the SQE that closes the file in a slot. Then the slot is free. At the runtime's end the table
-    /// is closed as a whole.
+    /// Queues the SQE that closes the file in a slot. Then the slot is free. At the runtime's end
+    /// the table is closed as a whole.
     pub(super) fn close_file_slot(&mut self, file_slot: u32, sqe: Submission) {
         if !self.closing {
             self.push_unattended(sqe, Key::to_close(file_slot));
@@ -158,8 +158,8 @@ impl Core {
         self.queue.as_mut().expect("entries are queued only while the ring is open")
     }
 
-    /// Submits what is queued, waits as told unless work is pending already, and reaps. Enters the kernel
-    /// only if there is a reason to. Returns whether any work is pending.
+    /// Submits what is queued, waits as told unless work is pending already, and reaps. Enters the
+    /// kernel only if there is a reason to. Returns whether any work is pending.
     #[inline]
     pub(super) fn turn(&mut self, wait: Wait) -> bool {
         let Some(queue) = &mut self.queue else { return false };
@@ -195,13 +195,13 @@ impl Core {
 
     /// Enters the kernel, handles its errors, and reaps. Returns how many completions there were.
     ///
-    /// | errno            | reason                                     | answer                        |
-    /// |------------------|--------------------------------------------|-------------------------------|
-    /// | `ETIME`          | the deadline came before any completion    | none                          |
-    /// | `EINTR`          | a signal came before any completion        | none: the next turn enters    |
-    /// | `EBUSY`          | the kernel's completion backlog is full    | reap; submit in the next turn |
-    /// | `EAGAIN`/`ENOMEM`| no memory for the SQEs                     | reap; if idle, pause a moment |
-    /// | others           | see [`dead_end`]                           | panic; while closing, leak    |
+    /// | errno             | reason                               | answer                     |
+    /// |-------------------|--------------------------------------|----------------------------|
+    /// | `ETIME`           | the deadline came first              | none                       |
+    /// | `EINTR`           | a signal came first                  | none: the next turn enters |
+    /// | `EBUSY`           | the completion backlog is full       | reap; submit in the next turn |
+    /// | `EAGAIN`/`ENOMEM` | no memory for the SQEs               | reap; if idle, pause a moment |
+    /// | others            | see [`dead_end`]                     | panic; while closing, leak |
     ///
     /// The third and fourth are counted, and become an incident if they last (`refusals`).
     #[inline]
@@ -243,8 +243,8 @@ impl Core {
         count
     }
 
-    /// The future of an operation in flight is gone, and `keeper` is left for the notification, if one
-    /// follows its result. Returns the waker it had left.
+    /// The future of an operation in flight is gone, and `keeper` is left for the notification, if
+    /// one follows its result. Returns the waker it had left.
     pub(super) fn abandon(
         &mut self,
         key: Key,
@@ -259,8 +259,8 @@ impl Core {
         self.slots.state(key).abandon(orphan, keeper)
     }
 
-    /// Leaves nothing of an operation that points to no memory, and asks the kernel to end it. Returns
-    /// what is to be dropped where foreign code may run.
+    /// Leaves nothing of an operation that points to no memory, and asks the kernel to end it.
+    /// Returns what is to be dropped where foreign code may run.
     pub(super) fn discard(&mut self, key: Key) -> State {
         if !self.slots.is_in_flight(key) {
             return self.slots.free(key);

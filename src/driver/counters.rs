@@ -3,8 +3,9 @@
 //! To add a counter, add a line to the list below, and count where it happens:
 //! `driver.counters().name.increment()`.
 //!
-//! Only the driver's thread writes. [`Counter`] alone knows how a count is stored, so that other threads
-//! can be let read one day: then it is an atomic that is loaded and stored, relaxed, which costs no more.
+//! Only the driver's thread writes. [`Counter`] alone knows how a count is stored, so that other
+//! threads can be let read one day: then it is an atomic that is loaded and stored, relaxed, which
+//! costs no more.
 
 use std::cell::Cell;
 
@@ -105,8 +106,8 @@ metrics! {
         accept_stalls,
         /// Accepts that failed for another reason; they were tried again.
         accept_errors,
-        /// Server handlers that ended with an error which only means that the peer is gone: a reset, a
-        /// broken pipe, EOF in the middle of a record.
+        /// Server handlers that ended with an error which only means that the peer is gone: a
+        /// reset, a broken pipe, EOF in the middle of a record.
         peer_disconnects,
     }
     gauges {
@@ -119,7 +120,8 @@ metrics! {
         /// As many as were needed at the same time lately, at most
         /// [`Builder::small_buffers`](crate::Builder::small_buffers).
         provided_buffers_in_use: usize,
-        /// Bytes of memory that receives which found no buffer have allocated, and that are still held.
+        /// Bytes of memory that receives which found no buffer have allocated, and that are still
+        /// held.
         ///
         /// See [`Builder::max_fallback_bytes`](crate::Builder::max_fallback_bytes).
         fallback_buffer_bytes: usize,

@@ -1,9 +1,9 @@
 //! The ring's table of files (direct descriptors).
 //!
-//! A socket in the table needs no descriptor of the process, and the kernel skips the look-up of one. Which
-//! file slots are free is known here, and an SQE that puts a file into the table names its slot. So the
-//! kernel never finds the table full, and closes what it has just accepted. A slot is closed by an SQE, and
-//! is free when that has completed.
+//! A socket in the table needs no descriptor of the process, and the kernel skips the look-up of
+//! one. Which file slots are free is known here, and an SQE that puts a file into the table names
+//! its slot. So the kernel never finds the table full, and closes what it has just accepted. A slot
+//! is closed by an SQE, and is free when that has completed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,8 @@ pub(crate) struct FileSlot {
 }
 
 impl FileSlot {
-    /// Allocates a free slot. If there is none, counts that an ordinary descriptor will be made instead.
+    /// Allocates a free slot. If there is none, counts that an ordinary descriptor will be made
+    /// instead.
     pub(crate) fn alloc(driver: &Rc<Driver>) -> Option<Self> {
         let slot = Self::alloc_ahead(driver);
         if slot.is_none() {
@@ -64,7 +65,8 @@ impl FileSlot {
         // SAFETY: the SQE points to no memory.
         let key = unsafe { self.driver.submit(sqe, None, Waker::noop()) };
         let key = key.ok_or_else(|| io::Error::from_raw_os_error(ECANCELED))?;
-        // It completes as soon as the kernel has it. (A kernel thread that submits may take a moment.)
+        // It completes as soon as the kernel has it. (A kernel thread that submits may take a
+        // moment.)
         let mut wait = Wait::No;
         let end = Instant::now() + PATIENCE;
         let completion = loop {

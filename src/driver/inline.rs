@@ -1,12 +1,13 @@
 //! How much a turn may still do by inline calls: system calls instead of SQEs.
 //!
-//! An operation that can be expected to complete at once is cheaper done at once in two cases. A socket
-//! that has more bytes than were asked for is worth emptying while its memory is in the cache: what one
-//! connection receives and sends again costs half of what it does when sixty others are served in between.
-//! And an SQE that would be alone in its enter costs more than the call that does its work.
+//! An operation that can be expected to complete at once is cheaper done at once in two cases. A
+//! socket that has more bytes than were asked for is worth emptying while its memory is in the
+//! cache: what one connection receives and sends again costs half of what it does when sixty others
+//! are served in between. And an SQE that would be alone in its enter costs more than the call that
+//! does its work.
 //!
-//! But what never waits never yields either. So a turn has a budget of bytes; when it is spent the loop
-//! goes on with timers and the kernel, and only then with the tasks that are ready.
+//! But what never waits never yields either. So a turn has a budget of bytes; when it is spent the
+//! loop goes on with timers and the kernel, and only then with the tasks that are ready.
 
 use std::cell::Cell;
 

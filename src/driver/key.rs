@@ -1,8 +1,8 @@
 //! The user data of SQEs.
 //!
 //! An SQE of an operation carries the index of its slot and the slot's generation, so that a late
-//! completion or cancel can never hit the slot's next tenant. Indices that no slot has name SQEs of the
-//! driver's own.
+//! completion or cancel can never hit the slot's next tenant. Indices that no slot has name SQEs of
+//! the driver's own.
 
 /// The name of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ impl Key {
     pub(super) const BELL: Self = Self { index: CANCEL - 1, generation: 0 };
     /// SQEs whose completion means nothing.
     pub(super) const UNATTENDED: Self = Self { index: CANCEL - 2, generation: 0 };
-    /// Slots have indices below this. It is the index of SQEs that close a file slot, whose number is in
-    /// the place of the generation.
+    /// Slots have indices below this. It is the index of SQEs that close a file slot, whose number
+    /// is in the place of the generation.
     pub(super) const SLOTS: u32 = CANCEL - 3;
 
     /// The name of the SQE that cancels this one.

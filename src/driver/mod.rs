@@ -5,8 +5,8 @@
 //! - [`turn`] submits, waits, collects and wakes.
 //! - [`core`] is all that is in flight, and the ring: it pushes, enters and reaps.
 //!   - [`submission_queue`] holds SQEs on their way to the kernel.
-//!   - [`slots`] are the operations in flight; [`slot`] is the life of one, as a table of states, and
-//!     [`key`] its name.
+//!   - [`slots`] are the operations in flight; [`slot`] is the life of one, as a table of states,
+//!     and [`key`] its name.
 //! - [`timers`] holds the deadlines and the clock.
 //! - [`buffers`] are those that received bytes are put into.
 //! - [`file_table`] allocates the ring's file slots.
@@ -19,8 +19,8 @@
 //! # Teardown
 //!
 //! [`Driver::close`] refuses new work, cancels everything, and reaps until the kernel has completed
-//! every SQE. Closing the ring before that would not stop the kernel from writing to buffers. What it
-//! has not completed in time, it may still access: that is leaked.
+//! every SQE. Closing the ring before that would not stop the kernel from writing to buffers. What
+//! it has not completed in time, it may still access: that is leaked.
 
 mod buffers;
 mod close_watch;
@@ -150,8 +150,8 @@ impl Driver {
         &self.incidents
     }
 
-    /// Queues an operation that completes once, and returns its slot. A linked timeout cancels it in the
-    /// kernel. `None` if the driver is closed.
+    /// Queues an operation that completes once, and returns its slot. A linked timeout cancels it
+    /// in the kernel. `None` if the driver is closed.
     ///
     /// # Safety
     ///
@@ -172,8 +172,8 @@ impl Driver {
         unsafe { self.core.borrow_mut().submit(sqe, linked_timeout, state) }
     }
 
-    /// Queues an operation that completes many times. It is stopped when `bound` completions have not been
-    /// taken. `None` if the driver is closed.
+    /// Queues an operation that completes many times. It is stopped when `bound` completions have
+    /// not been taken. `None` if the driver is closed.
     ///
     /// # Safety
     ///
@@ -183,8 +183,8 @@ impl Driver {
         unsafe { self.core.borrow_mut().submit(sqe, None, State::multishot(bound)) }
     }
 
-    /// Queues an operation that completes with its result, and later with the notification that its memory
-    /// is free. `None` if the driver is closed.
+    /// Queues an operation that completes with its result, and later with the notification that its
+    /// memory is free. `None` if the driver is closed.
     ///
     /// # Safety
     ///
@@ -216,15 +216,15 @@ impl Driver {
         self.poll_slots(waker, |slots, clone| slots.poll(key, waker, clone)).map(taken)
     }
 
-    /// Polls a multishot operation for its next completion; `None` after the last one, which frees the
-    /// slot.
+    /// Polls a multishot operation for its next completion; `None` after the last one, which frees
+    /// the slot.
     pub(crate) fn poll_next(&self, key: Key, waker: &Waker) -> Poll<Option<Completion>> {
         self.poll_slots(waker, |slots, clone| slots.poll_next(key, waker, clone, || true))
             .map(taken)
     }
 
-    /// [`poll_next`](Self::poll_next) at the cost of the task's budget: where that is spent, a completion
-    /// stays in the slot until the task is polled again.
+    /// [`poll_next`](Self::poll_next) at the cost of the task's budget: where that is spent, a
+    /// completion stays in the slot until the task is polled again.
     pub(crate) fn poll_next_within_budget(
         &self,
         key: Key,
@@ -243,7 +243,8 @@ impl Driver {
         }
     }
 
-    /// Polls a slot, and leaves a clone of the waker in it; `None` if what is there may not be taken.
+    /// Polls a slot, and leaves a clone of the waker in it; `None` if what is there may not be
+    /// taken.
     #[inline]
     fn poll_slots<T>(
         &self,
@@ -282,8 +283,8 @@ impl Driver {
         drop(state);
     }
 
-    /// The future of an operation is gone: keeps what it leaves until the kernel has completed it, asks
-    /// the kernel to cancel, and settles what comes too late.
+    /// The future of an operation is gone: keeps what it leaves until the kernel has completed it,
+    /// asks the kernel to cancel, and settles what comes too late.
     pub(crate) fn abandon(&self, key: Key, orphan: Box<dyn Orphan>) {
         self.leave(key, orphan, None);
         self.cancel(key);
@@ -294,9 +295,9 @@ impl Driver {
         self.leave(key, orphan, None);
     }
 
-    /// [`abandon`](Self::abandon) of an operation whose result is still to come, and comes soon, and then a
-    /// notification, which may take any time: `orphan` settles the result, and `keeper` is kept until the
-    /// notification, if one follows. Nothing is cancelled.
+    /// [`abandon`](Self::abandon) of an operation whose result is still to come, and comes soon,
+    /// and then a notification, which may take any time: `orphan` settles the result, and `keeper`
+    /// is kept until the notification, if one follows. Nothing is cancelled.
     pub(crate) fn keep_until_notified(
         &self,
         key: Key,
@@ -319,8 +320,8 @@ impl Driver {
         }
     }
 
-    /// The future of an operation is gone that points to no memory and whose outcome means nothing any
-    /// more: asks the kernel to end it, and keeps nothing.
+    /// The future of an operation is gone that points to no memory and whose outcome means nothing
+    /// any more: asks the kernel to end it, and keeps nothing.
     pub(crate) fn discard(&self, key: Key) {
         let state = self.core.borrow_mut().discard(key);
         drop(state);

@@ -1,8 +1,8 @@
 //! Enters that the kernel refuses for lack of memory or room.
 //!
-//! Nothing is lost by one: what was to be submitted stays queued, and the loop tries again. But a loop
-//! that gets nowhere for long must not look idle, so refusals are counted, and one that lasts is
-//! reported once.
+//! Nothing is lost by one: what was to be submitted stays queued, and the loop tries again. But a
+//! loop that gets nowhere for long must not look idle, so refusals are counted, and one that lasts
+//! is reported once.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -4,8 +4,8 @@ use super::buffers::BufferSizes;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// How many timers may fire in one turn: no more than tasks may run, or the woken ones would pile
-    /// up in front of the tasks that wait for the kernel.
+    /// How many timers may fire in one turn: no more than tasks may run, or the woken ones would
+    /// pile up in front of the tasks that wait for the kernel.
     pub(crate) max_timers_per_turn: usize,
     pub(crate) buffers: BufferSizes,
     /// How many file slots the ring has; none if it has no table of files.

@@ -1,30 +1,37 @@
 //! The life of an operation in flight.
 //!
-//! Every entry that someone may ask about owns a slot from the moment it is pushed until its last
-//! completion has been taken. The slot's index and a generation make the entry's user data, so
-//! that a late cancel or completion can never hit the slot's next tenant.
+//! Every SQE of an operation owns a slot from the moment it is pushed until its last completion has
+//! been taken. The slot's [`Key`](super::Key) is the SQE's user data.
 //!
-//! | state       | the future | the kernel | on completion             | on the future's poll     | on its drop            |
-//! |-------------|------------|------------|---------------------------|--------------------------|------------------------|
-//! | `Waiting`   | waits      | works      | → `Completed`, wake       | keep the newest waker    | → `Abandoned`, cancel  |
-//! | `Completed` | waits      | is done    | impossible                | → freed, take the result | → freed, take the result |
-//! | `Multishot` | waits      | works      | queue; last one: ended    | take from the queue; ended and empty → freed | → `Abandoned`, cancel; ended → freed |
-//! | `Abandoned` | is gone    | works      | queue; last one: → freed, *settle* | impossible      | impossible             |
-//! | `Discarded` | is gone    | works      | nothing; last one: → freed | impossible              | impossible             |
+//! | state       | the future | the kernel | on a completion            |
+//! |-------------|------------|------------|----------------------------|
+//! | `Waiting`   | waits      | works      | → `Completed`, wake        |
+//! | `Completed` | waits      | is done    | impossible                 |
+//! | `Multishot` | waits      | works      | queue it; last one: ended  |
+//! | `Abandoned` | is gone    | works      | queue it; last one: → freed, *settle* |
+//! | `Discarded` | is gone    | works      | nothing; last one: → freed |
 //!
-//! "Last one" is a completion without the more-flag. To *settle* is to give the late completions to
-//! the [`Orphan`] that the future left behind, which disposes of them; that runs foreign code (a
-//! buffer's destructor), so the driver does it after reaping.
+//! | state       | when the future is polled         | when it is dropped                   |
+//! |-------------|-----------------------------------|--------------------------------------|
+//! | `Waiting`   | keep the newest waker             | → `Abandoned`, cancel                |
+//! | `Completed` | → freed, take the result          | → freed, settle the result           |
+//! | `Multishot` | take the oldest; none left: → freed | → `Abandoned`, cancel; ended: → freed |
 //!
-//! A send without a copy is such a stream, of two: the result, and the *notice* that its memory is free,
-//! for which a peer can let it wait as long as it pleases. When its future has the result it leaves an
-//! orphan that keeps the memory, and nothing is cancelled. If the future is dropped before, it leaves two:
-//! one that is settled by the result and then gone, with the connection, and one that keeps the memory.
+//! "Last one" is a completion without the more-flag. To *settle* is to give late completions to the
+//! [`Orphan`] that the future left, which disposes of them. That runs foreign code (a buffer's
+//! destructor), so the driver does it after reaping.
 //!
-//! What points to no memory, and whose result means nothing any more, is discarded: it leaves nothing.
+//! A zero-copy send completes twice: with its result, and with the *notification* that its memory
+//! is free, which a peer can delay as long as it pleases. When its future has the result it leaves
+//! an orphan that keeps the memory, and nothing is cancelled. If the future is dropped before, it
+//! leaves two: one that the result settles and frees, with the connection, and one that keeps the
+//! memory.
 //!
-//! A streaming slot holds a bounded number of untaken completions: at the bound the driver cancels
-//! the operation, which then ends, and whoever reads the stream starts it again.
+//! An operation that points to no memory, and whose result means nothing any more, is discarded: it
+//! leaves nothing.
+//!
+//! A multishot slot holds a bounded number of completions: at the bound the driver cancels the
+//! operation, which then ends, and its reader starts it again.
 
 use std::mem;
 
@@ -33,7 +40,7 @@ use crate::sys::Completion;
 use crate::task::LocalWaker;
 
 /// What a future leaves behind when it is dropped with its operation in flight: everything the
-/// kernel may still touch, and what is to become of a result that comes too late.
+/// kernel may still access, and what is to become of a result that comes too late.
 pub(crate) trait Orphan {
     /// Disposes of one late completion. Called for each, in order; then the orphan is dropped.
     fn settle(&mut self, completion: Completion);
@@ -50,8 +57,8 @@ pub(super) struct MultishotState {
     notification: Notification,
 }
 
-/// Whether an operation completes once more after its result, only to say that its memory is free. It is
-/// past being cancelled then.
+/// Whether an operation completes once more after its result, only to say that its memory is free.
+/// It is past being cancelled then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Notification {
     /// It does not.
@@ -130,9 +137,10 @@ const _: () = assert!(size_of::<Slot>() <= 64);
 pub(super) enum Effect {
     /// Nothing.
     None,
-    /// Wake whoever waits.
+    /// Wake the future's task.
     Wake(LocalWaker),
-    /// Ask the kernel to stop a stream that nobody keeps up with, and wake its reader, if one waits.
+    /// Ask the kernel to stop a multishot operation whose completions pile up, and wake its reader,
+    /// if one waits.
     Stop(Option<LocalWaker>),
     /// Free the slot and, once reaping is over, settle.
     Settle,
@@ -162,7 +170,7 @@ impl State {
         Self::Abandoned(Box::new(Abandoned::new(orphan)))
     }
 
-    /// Whether only the notice is to come, which no cancel brings nearer.
+    /// Whether only the notification is still to come, which no cancel hastens.
     pub(super) fn is_past_cancel(&self) -> bool {
         match self {
             Self::Multishot(stream) => stream.notification == Notification::Pending,
@@ -181,7 +189,7 @@ impl State {
         }
     }
 
-    /// Whom the next completion wakes, if anyone.
+    /// What the next completion wakes, if anything.
     #[inline]
     pub(super) fn waker(&self) -> Option<&LocalWaker> {
         match self {
@@ -198,7 +206,7 @@ impl State {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
             Self::Multishot(stream) => stream.waker.replace(waker),
             Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
-                unreachable!("nobody waits for this slot")
+                unreachable!("no future waits for this slot")
             }
         }
     }
@@ -225,8 +233,8 @@ impl State {
     }
 
     /// The future is gone while the kernel still works. If a notice follows the result, `keeper` is
-    /// what is left for it. Returns the waker the future had left, to be dropped where foreign code may
-    /// run.
+    /// what is left for it. Returns the waker the future had left, to be dropped where foreign code
+    /// may run.
     pub(super) fn abandon(
         &mut self,
         orphan: Box<dyn Orphan>,
@@ -251,8 +259,8 @@ impl State {
         waker
     }
 
-    /// The future is gone while the kernel still works, and nothing is left of it. Returns what is to
-    /// be dropped where foreign code may run.
+    /// The future is gone while the kernel still works, and nothing is left of it. Returns what is
+    /// to be dropped where foreign code may run.
     pub(super) fn discard(&mut self) -> Self {
         debug_assert!(self.in_flight() && !matches!(self, Self::Abandoned(_)));
         mem::replace(self, Self::Discarded)
@@ -290,7 +298,7 @@ impl MultishotState {
         waker.map_or(Effect::None, Effect::Wake)
     }
 
-    /// The oldest completion that nobody has taken.
+    /// Takes the oldest completion.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Completion> {
         self.untaken.pop()

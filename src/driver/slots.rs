@@ -1,6 +1,7 @@
 //! The operations in flight, and what reaping has recorded of them.
 //!
-//! Nothing here runs foreign code: wakers to wake, and orphans to settle, are put on lists for later.
+//! Nothing here runs foreign code: wakers to wake, and orphans to settle, are put on lists for
+//! later.
 
 use std::mem;
 use std::rc::Rc;
@@ -29,8 +30,8 @@ pub(super) struct Slots {
     pub(super) bell_armed: bool,
     woken: Vec<LocalWaker>,
     settling: Vec<Abandoned>,
-    /// Operations to cancel: multishot ones whose completions pile up, and those that a cancel did not
-    /// find although they are in flight.
+    /// Operations to cancel: multishot ones whose completions pile up, and those that a cancel did
+    /// not find although they are in flight.
     pub(super) to_cancel: Vec<Key>,
     free_file_slots: Vec<u32>,
     /// How many provided buffers the kernel has selected since they were last counted.
@@ -40,7 +41,8 @@ pub(super) struct Slots {
 /// What polling a slot comes to.
 pub(super) enum Polled<T> {
     Ready(T),
-    /// The waker is in the slot; the one that was there is to be dropped where foreign code may run.
+    /// The waker is in the slot; the one that was there is to be dropped where foreign code may
+    /// run.
     Pending(Option<LocalWaker>),
     /// Clone the waker, and poll again: that is foreign code, which may have had the slot complete.
     NeedsWaker,
@@ -101,8 +103,8 @@ impl Slots {
         Some(completion)
     }
 
-    /// Polls a one-shot operation; a result frees the slot. A `clone` of the waker is left in the slot if
-    /// there is none of it.
+    /// Polls a one-shot operation; a result frees the slot. A `clone` of the waker is left in the
+    /// slot if there is none of it.
     #[inline]
     pub(super) fn poll(
         &mut self,
@@ -118,8 +120,8 @@ impl Slots {
         Polled::Ready(completion)
     }
 
-    /// Polls a multishot operation for its next completion; `None` after the last one, which frees the slot.
-    /// If there is either, `may_take` says whether it may be taken.
+    /// Polls a multishot operation for its next completion; `None` after the last one, which frees
+    /// the slot. If there is either, `may_take` says whether it may be taken.
     #[inline]
     pub(super) fn poll_next(
         &mut self,
@@ -218,9 +220,9 @@ impl Slots {
         }
     }
 
-    /// A cancel's result is only a hint, but for `ENOENT`: the kernel does not find an operation that is
-    /// between two tries (its socket was ready, and it was about to go on). Such an operation waits again as
-    /// if it had not been cancelled, so the cancel is repeated.
+    /// A cancel's result is only a hint, but for `ENOENT`: the kernel does not find an operation
+    /// that is between two tries (its socket was ready, and it was about to go on). Such an
+    /// operation waits again as if it had not been cancelled, so the cancel is repeated.
     fn record_cancel(&mut self, target: Key, completion: Completion) {
         let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
         if is_missed && !self.state(target).is_past_cancel() {
@@ -275,8 +277,8 @@ impl Slots {
         }
     }
 
-    /// Checks that the SQEs pushed, queued, taken and completed add up. A mistake here is a future that
-    /// hangs, or memory that is freed too early.
+    /// Checks that the SQEs pushed, queued, taken and completed add up. A mistake here is a future
+    /// that hangs, or memory that is freed too early.
     pub(super) fn audit(&self, queued: usize) {
         let accounted = queued as u64 + self.counters.submitted.get();
         debug_assert_eq!(self.pushed, accounted, "SQEs pushed, and queued or submitted");

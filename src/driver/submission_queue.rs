@@ -28,7 +28,7 @@ impl Chain {
 
 pub(super) struct SubmissionQueue {
     ring: Ring,
-    /// What waits for room in the ring. Whoever put it here promised to keep its memory.
+    /// What waits for room in the ring. Its memory is kept, as `defer` demands.
     backlog: VecDeque<Chain>,
 }
 
@@ -82,7 +82,7 @@ impl SubmissionQueue {
     #[inline]
     pub(super) fn feed(&mut self) {
         while let Some(chain) = self.backlog.front() {
-            // SAFETY: whoever deferred the chain promised to keep its memory.
+            // SAFETY: the caller of `defer` keeps the chain's memory.
             if unsafe { self.ring.push_all(chain.entries()) }.is_err() {
                 return;
             }
@@ -96,8 +96,8 @@ impl SubmissionQueue {
         self.ring.queued() + self.backlog.iter().map(|chain| chain.entries().len()).sum::<usize>()
     }
 
-    /// Whether an enter would submit or bring something, or make room for what waits for it. (A full
-    /// ring may have nothing queued, where a kernel thread takes the entries.)
+    /// Whether an enter would submit something, complete something, or make room for what waits for
+    /// it. (A full ring may have nothing queued, where a kernel thread takes the entries.)
     #[inline]
     pub(super) fn is_worth_entering(&mut self) -> bool {
         self.ring.queued() > 0

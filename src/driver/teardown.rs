@@ -17,8 +17,8 @@ impl Driver {
         let deadline = saturating_deadline(Instant::now(), patience);
         let mut left = patience;
         while self.core.borrow().slots.in_flight() > 0 {
-            // Without patience, too, there is one round: most operations end when they are cancelled, and
-            // that is seen without waiting.
+            // Without patience, too, there is one round: most operations end when they are
+            // cancelled, and that is seen without waiting.
             self.cancel_round(left.min(ROUND));
             left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.core.borrow().is_broken() {
@@ -46,8 +46,8 @@ impl Driver {
         }
     }
 
-    /// Cancels what is in flight and waits for it to end, no longer than `limit`; then goes on as long as
-    /// something ends without waiting.
+    /// Cancels what is in flight and waits for it to end, no longer than `limit`; then goes on as
+    /// long as something ends without waiting.
     fn cancel_round(&self, limit: Duration) {
         self.core.borrow_mut().cancel_everything(self.capabilities.cancel_any);
         let end = saturating_deadline(Instant::now(), limit);

@@ -1,7 +1,7 @@
 //! When memory is given back that was needed at a peak, and how lists do it.
 //!
-//! It is looked for about once a second, by a loop that turns: what would be needed again at once is not
-//! given back, and an idle loop is not woken for it.
+//! It is looked for about once a second, by a loop that turns: what would be needed again at once
+//! is not given back, and an idle loop is not woken for it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -46,8 +46,8 @@ impl Driver {
         self.timers.fire(limit, |waker| self.core.borrow_mut().slots.record_wake(waker));
     }
 
-    /// Moves a paused clock, and wakes all whose deadlines have come by that, however many. Runs foreign
-    /// code.
+    /// Moves a paused clock, and wakes all whose deadlines have come by that, however many. Runs
+    /// foreign code.
     pub(crate) fn advance_clock(&self, duration: Duration) {
         self.timers.advance_clock(duration);
         self.fire_timers(usize::MAX);

@@ -1,8 +1,9 @@
-//! The ring in which buffers stand that the kernel may put received bytes into.
+//! The ring of provided buffers, of which the kernel selects one for received bytes.
 //!
-//! Both sides share its memory: this one writes entries and then the tail, which says how many there
-//! have been; the kernel reads them, takes buffers from the front, and keeps to itself how far it has
-//! got. A buffer that is in the ring, or was taken and not yet reported, is the kernel's.
+//! Both sides share its memory: this one writes entries and then the tail, which says how many
+//! there have been; the kernel reads them, takes buffers from the front, and keeps to itself how
+//! far it has got. A buffer that is in the ring, or was taken and not yet reported, is the
+//! kernel's.
 
 use std::io;
 use std::ptr::NonNull;
@@ -37,7 +38,7 @@ impl BufferRing {
         self.pages.start().cast()
     }
 
-    /// Where it stands, for registering it.
+    /// Its address, for registering it.
     pub(super) fn address(&self) -> u64 {
         self.entries().as_ptr() as u64
     }
@@ -50,12 +51,12 @@ impl BufferRing {
     ///
     /// # Safety
     ///
-    /// `start` is valid for writes of `size` bytes, and nobody else touches them, until the kernel
-    /// has reported the buffer; at most as many buffers as there are places stand in the ring.
+    /// `start` is valid for writes of `size` bytes, and nothing else accesses them, until the
+    /// kernel has reported the buffer; the ring holds no more buffers than it has room for.
     pub(crate) unsafe fn put(&mut self, number: u16, start: NonNull<u8>, size: usize) {
         let place = usize::from(self.tail & (self.count - 1));
         // SAFETY: the place lies within the ring, and the kernel reads it only when the tail has
-        // passed it: it has taken what stood there before.
+        // passed it: it has taken the buffer that was there before.
         let entry = unsafe { self.entries().add(place).as_mut() };
         entry.set_addr(start.as_ptr() as u64);
         entry.set_len(u32::try_from(size).expect("a buffer is smaller than 4 GiB"));
@@ -65,14 +66,15 @@ impl BufferRing {
 
     /// Shows the kernel what was put.
     pub(crate) fn publish(&mut self) {
-        // SAFETY: the tail stands in the ring's first entry. This side alone writes it.
+        // SAFETY: the tail is in the ring's first entry. This side alone writes it.
         let tail = unsafe { &*BufRingEntry::tail(self.entries().as_ptr()).cast::<AtomicU16>() };
         // Release: the kernel sees the entries before the tail that has passed them.
         tail.store(self.tail, Ordering::Release);
     }
 }
 
-/// The consumer's side of a buffer ring, which is the kernel's: for rings that are not the kernel's.
+/// The consumer's side of a buffer ring, which is the kernel's: for rings that are not the
+/// kernel's.
 #[cfg(test)]
 pub(crate) struct Provided {
     entries: NonNull<BufRingEntry>,

@@ -1,7 +1,7 @@
 //! What a ring can do, required and optional.
 //!
-//! It is found out by asking, and never by the kernel's version: distributions carry features back. A
-//! new operation adds a row to [`required_opcodes`], or a field to [`Capabilities`] and a row to
+//! It is found out by asking, and never by the kernel's version: distributions carry features back.
+//! A new operation adds a row to [`required_opcodes`], or a field to [`Capabilities`] and a row to
 //! [`optional`].
 
 use io_uring::register::Probe as Opcodes;

@@ -57,7 +57,8 @@ impl Completion {
     ///
     /// # Safety
     ///
-    /// The completion is of an operation that makes a descriptor of the process, and this is called once.
+    /// The completion is of an operation that makes a descriptor of the process, and this is called
+    /// once.
     pub(crate) unsafe fn into_fd(self) -> io::Result<OwnedFd> {
         // SAFETY: the kernel has just handed out the descriptor, and the caller takes it once.
         self.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })

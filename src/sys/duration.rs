@@ -1,8 +1,8 @@
 //! Durations as the kernel takes them, and sums that no clock can hold.
 //!
-//! The kernel counts in coarser units than a [`Duration`] does, and zero often means something else to
-//! it than "at once" (no limit, a reset, the default). So everything here rounds up, and saturates: a
-//! wait is never shorter than asked for, and one that is not zero never becomes zero.
+//! The kernel counts in coarser units than a [`Duration`] does, and zero often means something else
+//! to it than "at once" (no limit, a reset, the default). So everything here rounds up, and
+//! saturates: a wait is never shorter than asked for, and one that is not zero never becomes zero.
 
 use std::time::{Duration, Instant};
 

@@ -60,8 +60,8 @@ fn call(
 ) -> io::Result<usize> {
     let number = libc::SYS_io_uring_enter;
     // SAFETY: `argument` is null or an `io_uring_getevents_arg` that lives across the call, as does
-    // the timespec it points to. What the queued entries point to is the business of whoever
-    // pushed them (`Ring::push`).
+    // the timespec it points to. What the queued SQEs point to is kept by the caller of
+    // `Ring::push`.
     let result =
         unsafe { libc::syscall(number, fd, to_submit, min_complete, flags.bits(), argument, size) };
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
@@ -75,8 +75,8 @@ pub(super) fn register_ring_fd(ring: RawFd) -> io::Result<RawFd> {
     Ok(update.offset as RawFd)
 }
 
-/// Gives the index back. A registered descriptor keeps its ring alive until the thread ends, however
-/// many other descriptors of it are closed.
+/// Gives the index back. A registered descriptor keeps its ring alive until the thread ends,
+/// however many other descriptors of it are closed.
 pub(super) fn unregister_ring_fd(ring: RawFd, index: RawFd) {
     let mut update = RegisterRingFd { offset: index as u32, reserved: 0, data: 0 };
     // It fails only on another thread, whose index it is not; then the ring stays.

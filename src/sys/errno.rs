@@ -18,10 +18,10 @@ pub(crate) fn is_cancellation(errno: i32) -> bool {
     matches!(errno, libc::ECANCELED | libc::EINTR | ERESTARTSYS)
 }
 
-/// Whether an error of a connection is its end: the kernel has given it up, and reports why once. (`EPIPE`
-/// is none of these: it says that this end has ended its direction, or that the kernel has reported the
-/// reason already; or that a peer that had ended its own has broken the connection, whose bytes then were
-/// all received.)
+/// Whether an error of a connection is its end: the kernel has given it up, and reports why once.
+/// (`EPIPE` is none of these: it says that this end has ended its direction, or that the kernel has
+/// reported the reason already; or that a peer that had ended its own has broken the connection,
+/// whose bytes then were all received.)
 pub(crate) fn is_fatal_to_connection(errno: i32) -> bool {
     matches!(
         errno,

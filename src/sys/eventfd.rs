@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// An eventfd. A multishot poll reports every write, so that a counter that is polled so never needs
-/// reading.
+/// An eventfd. A multishot poll reports every write, so that a counter that is polled so never
+/// needs reading.
 pub(crate) struct EventFd(OwnedFd);
 
 impl EventFd {
@@ -14,7 +14,7 @@ impl EventFd {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: `fd` has just been opened and belongs to nobody else.
+        // SAFETY: `fd` has just been opened, and nothing else owns it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 

@@ -1,7 +1,8 @@
 //! Whether this process was forked from the one that made a ring.
 //!
 //! A ring's memory is not mapped in a child (`MADV_DONTFORK`), as both processes would write to one
-//! queue. So a child must never touch it, and a count of forks is what tells, at the price of a load.
+//! queue. So a child must never touch it, and a count of forks is what tells, at the price of a
+//! load.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,8 +20,8 @@ impl Generation {
         static COUNTED: Once = Once::new();
         // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec.
         COUNTED.call_once(|| unsafe {
-            // It fails only for want of memory. Then a child that uses its parent's ring crashes, as
-            // it would without this.
+            // It fails only for want of memory. Then a child that uses its parent's ring crashes,
+            // as it would without this.
             libc::pthread_atfork(None, None, Some(count));
         });
         Self(GENERATION.load(Ordering::Relaxed))

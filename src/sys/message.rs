@@ -5,10 +5,9 @@ use std::ptr;
 /// How many segments an unused list keeps room for: a kilobyte.
 const KEPT_SEGMENTS: usize = 64;
 
-/// The message header and segment list of one vectored send.
-///
-/// It lives in a box, because the kernel reads it where it stands; a stream keeps the box and uses
-/// it again, so that a vectored write allocates only when it has many segments, or more than any before.
+/// The message header and segment list of one vectored send. It lives in a box, because the kernel
+/// reads it there; a stream keeps the box and uses it again, so that a vectored write allocates
+/// only when it has many segments, or more than any before.
 pub(crate) struct MessageHeader {
     header: libc::msghdr,
     segments: Vec<libc::iovec>,
@@ -21,7 +20,8 @@ impl MessageHeader {
         Box::new(Self { header, segments: Vec::new() })
     }
 
-    /// Points the header at `segments`, given as address and length, and returns the sum of the lengths.
+    /// Points the header at `segments`, given as address and length, and returns the sum of the
+    /// lengths.
     pub(crate) fn set_segments(
         &mut self,
         segments: impl Iterator<Item = (*const u8, usize)>,
@@ -37,7 +37,8 @@ impl MessageHeader {
         sum
     }
 
-    /// Makes it fit to be kept: a large write does not hold its memory for ever. Nothing may point to it.
+    /// Makes it fit to be kept: a large write does not hold its memory for ever. Nothing may point
+    /// to it.
     pub(crate) fn shrink(&mut self) {
         self.segments.clear();
         self.segments.shrink_to(KEPT_SEGMENTS);

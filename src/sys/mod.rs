@@ -7,7 +7,8 @@
 //! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
 //! - [`probe`] finds out, once, what a kernel can do.
 //! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block. [`sigint`] hears of ctrl-c. [`nonblocking`] sends and receives without waiting.
+//!   no place in a ring: they never block. [`sigint`] hears of ctrl-c. [`nonblocking`] sends and
+//!   receives without waiting.
 //!
 //! Operations write their entries with the builders in [`opcode`].
 

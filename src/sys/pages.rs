@@ -9,7 +9,8 @@ pub(crate) struct Pages {
     length: usize,
 }
 
-// SAFETY: the mapping is this value's own, and what it is used for is for whoever has the addresses.
+// SAFETY: the mapping belongs to this value, and those who have addresses in it see to how they are
+// used.
 unsafe impl Send for Pages {}
 // SAFETY: as above.
 unsafe impl Sync for Pages {}
@@ -22,13 +23,13 @@ pub(crate) fn page_size() -> usize {
 }
 
 impl Pages {
-    /// Reserves so many bytes. They do not count against what the machine may promise to its processes
-    /// (`MAP_NORESERVE`), where that is not forbidden.
+    /// Reserves so many bytes. They do not count against what the machine may promise to its
+    /// processes (`MAP_NORESERVE`), where that is not forbidden.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, where the process's address space or the machine's memory is limited; `EINVAL` for no
-    /// bytes.
+    /// `ENOMEM`, where the process's address space or the machine's memory is limited; `EINVAL` for
+    /// no bytes.
     pub(crate) fn reserve(length: usize) -> io::Result<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // Miri knows mappings without further flags only.
@@ -52,8 +53,8 @@ impl Pages {
     ///
     /// # Safety
     ///
-    /// Nobody has or takes an interest in what stands there, and the kernel does not write to it. The
-    /// range is one of whole [pages](page_size): the kernel rounds its length up.
+    /// Nothing reads what is there any more, and the kernel does not write to it.
+    /// The range is one of whole [pages](page_size): the kernel rounds its length up.
     ///
     /// # Panics
     ///
@@ -63,8 +64,8 @@ impl Pages {
         if cfg!(miri) {
             return;
         }
-        // SAFETY: the pages are this mapping's, and the caller says that nobody cares for them. It fails only
-        // for a range that is not one of pages, and then nothing is given back.
+        // SAFETY: the pages are this mapping's, and the caller says that nothing reads them. It
+        // fails only for a range that is not one of pages, and then nothing is given back.
         unsafe {
             libc::madvise(self.start.add(offset).as_ptr().cast(), length, libc::MADV_DONTNEED)
         };
@@ -86,7 +87,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own, and whoever has used it keeps it until they are done.
+        // SAFETY: the mapping belongs to this value, which its users keep until they are done.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct NewRing {
     pub(crate) submissions: u32,
 }
 
-/// Makes a ring for the calling thread. If a `submission_thread` is asked for, a thread of the kernel's
-/// takes what is queued, and sleeps when there has been nothing for so long.
+/// Makes a ring for the calling thread. If a `submission_thread` is asked for, a thread of the
+/// kernel's takes what is queued, and sleeps when there has been nothing for so long.
 ///
 /// # Errors
 ///
@@ -54,8 +54,8 @@ pub(crate) fn kernel_ring(
     let opcodes = capabilities::opcodes(&ring)?;
     capabilities::require_opcodes(&opcodes)?;
     let mut capabilities = Capabilities::of(&opcodes);
-    // While a peer does not take the bytes of such a send, the kernel does not let such a thread end, nor
-    // its process, which then not even SIGKILL ends.
+    // While a peer does not take the bytes of such a send, the kernel does not let such a thread
+    // end, nor its process, which then not even SIGKILL ends.
     capabilities.send_zero_copy &= submission_thread.is_none();
     let submissions = ring.params().sq_entries();
     Ok(NewRing { ring: KernelRing::new(ring), capabilities, submissions })

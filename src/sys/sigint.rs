@@ -1,22 +1,22 @@
 //! Being told of ctrl-c (SIGINT).
 //!
-//! A signal handler may do next to nothing, so it rings the eventfd of each that listens. Those eventfds
-//! are kept for good and used again, so that the handler can never ring a descriptor that was closed
-//! meanwhile, or has become something else.
+//! A signal handler may do next to nothing, so it rings the eventfd of each that listens. Those
+//! eventfds are kept for good and used again, so that the handler can never ring a descriptor that
+//! was closed meanwhile, or has become something else.
 //!
-//! The handler is there while somebody listens, and for one signal: the next one does what it would
-//! have done without, which is to kill the process. Where ctrl-c was ignored, as it is for what a shell
-//! starts in the background, it stays so.
+//! The handler is installed while there is a listener, and for one signal: the next one does what
+//! it would have done without, which is to kill the process. Where ctrl-c was ignored, as it is for
+//! what a shell starts in the background, it stays so.
 //!
 //! # Others' handlers
+//! The action for a signal belongs to the process, and any code may change it at any time. So the
+//! action from before is restored only where the handler is installed, or was until the signal used
+//! it up. A handler that was installed over it stays; if that calls the one it found, as most do,
+//! both hear. One that was there before is not called while there is a listener: it may be one that
+//! calls this.
 //!
-//! The action for a signal is the process's, and anybody may change it at any time. So the action from
-//! before is put back only where the handler stands, or where it stood until the signal used it up. A
-//! handler that was installed over it stays; if that calls the one it found, as most do, both hear. One
-//! that was there before is not called while somebody listens: it may be one that calls this.
-//!
-//! A child that was forked, and has not become another program, has the handler and the eventfds, but
-//! nobody who listens. There the signal does what it does by default.
+//! A child that was forked, and has not become another program, has the handler and the eventfds,
+//! but no listener. There the signal does what it does by default.
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -45,7 +45,8 @@ static IS_USED_UP: AtomicBool = AtomicBool::new(false);
 /// The process that has installed the handler.
 static INSTALLED_BY: AtomicI32 = AtomicI32::new(0);
 
-/// What to do when the last that listens is gone: what was done before, if the handler was installed.
+/// What to do when the last that listens is gone: what was done before, if the handler was
+/// installed.
 static BEFORE: Mutex<Before> = Mutex::new(Before { listeners: 0, action: None });
 
 struct Before {
@@ -65,7 +66,8 @@ fn this_process() -> i32 {
 
 /// Rings the eventfd of each that listens.
 extern "C" fn handle(signal: libc::c_int) {
-    // SAFETY: the call gives this thread's place for errors, which the interrupted code may be using.
+    // SAFETY: the call gives this thread's place for errors, which the interrupted code may be
+    // using.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let kept = unsafe { *errno };
@@ -99,7 +101,8 @@ impl SigintListener {
     pub(crate) fn new() -> io::Result<Self> {
         let mut before = before();
         let this = this_process();
-        // A place that belongs to the process that this was forked from is free only without a bell.
+        // A place that belongs to the process that this was forked from is free only without a
+        // bell.
         let is_free = |place: &&Place| match place.bell.get() {
             Some((maker, _)) => *maker == this && place.listener.load(Ordering::Relaxed) == 0,
             None => true,
@@ -145,7 +148,7 @@ impl Drop for SigintListener {
 }
 
 impl Before {
-    /// Installs the handler for one signal, unless it stands there or the signal is ignored.
+    /// Installs the handler for one signal, unless it is installed or the signal is ignored.
     fn install(&mut self) {
         let present = get_action();
         if present.sa_sigaction == libc::SIG_IGN || is_handler(&present) {
@@ -181,7 +184,7 @@ fn is_handler(action: &libc::sigaction) -> bool {
     action.sa_sigaction == handle as extern "C" fn(libc::c_int) as usize
 }
 
-/// Whether an action is what a signal has left of the handler's.
+/// Whether an action is what a signal has left of the handler.
 fn is_left_over(action: &libc::sigaction) -> bool {
     action.sa_sigaction == libc::SIG_DFL && IS_USED_UP.load(Ordering::Acquire)
 }
@@ -194,18 +197,18 @@ fn get_action() -> libc::sigaction {
     action
 }
 
-/// Installs an action and gives the one that was there. The C library keeps what belongs to returning from
-/// a handler (`SA_RESTORER`) right.
+/// Installs an action and gives the one that was there. The C library keeps what belongs to
+/// returning from a handler (`SA_RESTORER`) right.
 fn set_action(action: &libc::sigaction) -> libc::sigaction {
     // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
     let mut replaced = unsafe { mem::zeroed() };
-    // SAFETY: the call reads one `sigaction`, whose handler does only what a handler may or was there
-    // before, and writes one. It fails only for a signal that there is not.
+    // SAFETY: the call reads one `sigaction`, whose handler does only what a handler may or was
+    // there before, and writes one. It fails only for a signal that there is not.
     unsafe { libc::sigaction(libc::SIGINT, action, &raw mut replaced) };
     replaced
 }
 
-/// Ends the process as ctrl-c does by itself, so that whoever started it knows.
+/// Ends the process as ctrl-c does without a handler, so that its parent knows.
 pub(crate) fn kill_self_with_sigint() -> ! {
     // SAFETY: neither call touches memory.
     unsafe {

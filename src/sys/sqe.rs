@@ -1,8 +1,8 @@
 //! A typed view of the 64 bytes of an SQE, for rings that interpret what they are asked.
 //!
-//! Operations write SQEs with the builders of the `io-uring` crate, whose `Entry` tells no more than
-//! its opcode and user data. Its memory is `struct io_uring_sqe`, which is ABI. That the builders and the
-//! kernel agree on these offsets is tested in `uring-sys-tests` (`sqe_layout`).
+//! Operations write SQEs with the builders of the `io-uring` crate, whose `Entry` tells no more
+//! than its opcode and user data. Its memory is `struct io_uring_sqe`, which is ABI. That the
+//! builders and the kernel agree on these offsets is tested in `uring-sys-tests` (`sqe_layout`).
 //!
 //! Most fields share their bytes with others: which of them is meant depends on the opcode. The
 //! accessors are named by what they mean to the operations that this library submits.
@@ -63,9 +63,10 @@ pub(crate) enum Target {
 impl Sqe {
     /// What an entry says.
     pub(crate) fn of(entry: &Submission) -> &Self {
-        // SAFETY: an `Entry` is a `struct io_uring_sqe`, which its crate does not promise: so size and
-        // alignment are asserted above, and where the builders put each field is tested by the contract
-        // test `sqe_layout`. All of its bytes are initialised, and any bytes are a valid `Sqe`.
+        // SAFETY: an `Entry` is a `struct io_uring_sqe`, which its crate does not promise: so size
+        // and alignment are asserted above, and where the builders put each field is tested by the
+        // contract test `sqe_layout`. All of its bytes are initialised, and any bytes are a valid
+        // `Sqe`.
         unsafe { &*ptr::from_ref(entry).cast() }
     }
 
@@ -86,8 +87,8 @@ impl Sqe {
         self.flags & flag.bits() != 0
     }
 
-    /// Flags of receives, sends and accepts that came after `op_flags` was taken (`IORING_RECV_MULTISHOT`,
-    /// `IORING_ACCEPT_MULTISHOT`, ...).
+    /// Flags of receives, sends and accepts that came after `op_flags` was taken
+    /// (`IORING_RECV_MULTISHOT`, `IORING_ACCEPT_MULTISHOT`, ...).
     pub(crate) fn ioprio(&self) -> u16 {
         self.ioprio
     }

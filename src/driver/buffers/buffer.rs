@@ -33,7 +33,8 @@ impl Default for BufferSizes {
     }
 }
 
-/// A buffer that is neither lent out nor in a pool: its owner may write to it. Dropped, it goes back.
+/// A buffer that is neither lent out nor in a pool: its owner may write to it. Dropped, it goes
+/// back.
 pub(crate) struct OwnedBuffer {
     memory: Arc<LeaseMemory>,
     number: u16,
@@ -68,8 +69,8 @@ impl OwnedBuffer {
         let this = ManuallyDrop::new(self);
         // SAFETY: the field is moved out once, and the value is not dropped.
         let memory = unsafe { ptr::read(&this.memory) };
-        // SAFETY: the caller has written the bytes. There is no lease of the buffer, and its owner, who
-        // could write to it, is consumed.
+        // SAFETY: the caller has written the bytes. There is no lease of the buffer, and its owner,
+        // who could write to it, is consumed.
         unsafe { memory.lend(this.number, length) }
     }
 }

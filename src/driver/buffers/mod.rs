@@ -2,22 +2,24 @@
 //!
 //! There are two sizes of them, each in memory of its own:
 //!
-//! - Small ones ([`ProvidedPool`]), of which the kernel selects one when bytes have arrived: for sockets with
-//!   small messages, or whose traffic is not known yet.
-//! - Large ones ([`LargePool`]), for bulk sockets: filled by a non-blocking recv(2) once data is known to be
-//!   available. The one that was returned last is used first, as it is in the cache.
+//! - Small ones ([`ProvidedPool`]), of which the kernel selects one when bytes have arrived: for
+//!   sockets with small messages, or whose traffic is not known yet.
+//! - Large ones ([`LargePool`]), for bulk sockets: filled by a non-blocking recv(2) once data is
+//!   known to be available. The one that was returned last is used first, as it is in the cache.
 //!
-//! Either kind is lent out as a [`Lease`](crate::buf::Lease) and returned when that is dropped, on any thread.
+//! Either kind is lent out as a [`Lease`](crate::buf::Lease) and returned when that is dropped, on
+//! any thread.
 //!
 //! # What a peer can make a runtime hold
 //!
-//! When all buffers are lent out, a receive allocates memory (a *fallback*): as much as there is to receive,
-//! at most [`MAX_FALLBACK`]. Once such memory comes to a bound ([`Builder::max_fallback_bytes`]), each receive
-//! allocates at most [`MAX_FALLBACK_WHEN_SCARCE`]. So the runtime holds the pools, that bound, and a page
-//! for each lease beyond.
+//! When all buffers are lent out, a receive allocates memory (a *fallback*): as much as there is to
+//! receive, at most [`MAX_FALLBACK`]. Once such memory comes to a bound
+//! ([`Builder::max_fallback_bytes`]), each receive allocates at most [`MAX_FALLBACK_WHEN_SCARCE`].
+//! So the runtime holds the pools, that bound, and a page for each lease beyond.
 //!
-//! At the bound a receive does not wait, because the task that holds the leases may be the one that receives:
-//! it would wait for itself. TCP makes the peers wait, as the bytes that no task reads stay in the socket.
+//! At the bound a receive does not wait, because the task that holds the leases may be the one that
+//! receives: it would wait for itself. TCP makes the peers wait, as the bytes that no task reads
+//! stay in the socket.
 //!
 //! [`Builder::max_fallback_bytes`]: crate::Builder::max_fallback_bytes
 
@@ -71,8 +73,8 @@ impl Buffers {
         self.pools.get().is_some()
     }
 
-    /// Reserves the memory, and provides the small ones to the kernel, as many of each as there is memory
-    /// for. Returns what is to be reported.
+    /// Reserves the memory, and provides the small ones to the kernel, as many of each as there is
+    /// memory for. Returns what is to be reported.
     pub(super) fn make(&self, ring: Option<&mut Ring>) -> Vec<Incident> {
         let BufferSizes { small, large, .. } = self.sizes;
         let provided = ring.and_then(|ring| ProvidedPool::register(small, ring).ok());
@@ -137,8 +139,8 @@ impl Buffers {
         HeapBuffer::counted(wanted.min(self.sizes.large.bytes), &self.fallback)
     }
 
-    /// A turn begins: the kernel has selected this many provided buffers since the one before. What has
-    /// been returned is provided again.
+    /// A turn begins: the kernel has selected this many provided buffers since the one before. What
+    /// has been returned is provided again.
     #[inline]
     pub(super) fn collect(&self, selected: u16) {
         if let Some(pools) = self.pools.get() {

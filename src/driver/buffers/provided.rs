@@ -1,9 +1,10 @@
 //! Small buffers, provided to the kernel, which selects one for each message.
 //!
-//! A buffer is with the kernel (in the [`BufferRing`]), lent out, or not in use. The kernel selects the one
-//! that has been in the ring for longest, so every buffer in use passes through the cache. Therefore only
-//! as many are in use as were needed at the same time lately: a receive that finds none adds one, and when
-//! far fewer are needed for a while, the others are taken out of use as they are returned.
+//! A buffer is with the kernel (in the [`BufferRing`]), lent out, or not in use. The kernel selects
+//! the one that has been in the ring for longest, so every buffer in use passes through the cache.
+//! Therefore only as many are in use as were needed at the same time lately: a receive that finds
+//! none adds one, and when far fewer are needed for a while, the others are taken out of use as
+//! they are returned.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -38,7 +39,8 @@ struct Shared {
 }
 
 impl ProvidedPool {
-    /// Makes a buffer ring and provides the first buffers. Where memory is short the ring is smaller.
+    /// Makes a buffer ring and provides the first buffers. Where memory is short the ring is
+    /// smaller.
     ///
     /// # Errors
     ///
@@ -72,8 +74,8 @@ impl ProvidedPool {
         self.in_use
     }
 
-    /// The kernel has selected this many more since the last call. Provides again what was returned, which
-    /// the kernel sees at once.
+    /// The kernel has selected this many more since the last call. Provides again what was
+    /// returned, which the kernel sees at once.
     #[inline]
     pub(super) fn collect(&mut self, selected: u16) {
         self.selected += selected;
@@ -118,7 +120,8 @@ impl ProvidedPool {
         }
     }
 
-    /// From here on, twice as many are enough as were selected at the same time since the last call.
+    /// From here on, twice as many are enough as were selected at the same time since the last
+    /// call.
     pub(super) fn trim(&mut self) {
         self.enough = self.peak.saturating_mul(2).max(FIRST);
         self.peak = self.selected;

@@ -49,7 +49,8 @@ impl Region {
         OwnedBuffer::new(&self.memory, buffer)
     }
 
-    /// Gives the memory of buffers back to the machine, whole pages of it. They can be used as before.
+    /// Gives the memory of buffers back to the machine, whole pages of it. They can be used as
+    /// before.
     ///
     /// # Safety
     ///

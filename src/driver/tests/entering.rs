@@ -41,7 +41,7 @@ fn a_turn_waits_to_the_nearest_deadline_and_less_than_a_tenth_of_a_millisecond_l
 }
 
 #[test]
-fn a_turn_does_not_wait_over_a_wake_that_is_at_hand() {
+fn a_turn_does_not_wait_while_a_wake_is_pending() {
     let bench = Bench::with_capacity(1);
     let first = bench.submit();
     // The queue is full, so this enters and reaps before the turn.
@@ -49,16 +49,17 @@ fn a_turn_does_not_wait_over_a_wake_that_is_at_hand() {
     bench.submit();
     bench.ring.complete(0, 1, false);
     bench.submit();
-    assert_eq!(bench.woken(), 0, "reaping runs nobody's code");
+    assert_eq!(bench.woken(), 0, "reaping runs no foreign code");
     bench.driver.turn(true);
     assert_eq!(bench.ring.script().enters.last(), Some(&Wait::No));
     assert_eq!(bench.woken(), 1);
     assert_eq!(bench.poll(first), Poll::Ready(1));
 }
 
-/// Arming the bell enters the kernel when the queue is full, and that enter may bring all there is.
+/// Arming the bell enters the kernel when the queue is full, and that enter may reap all
+/// completions.
 #[test]
-fn a_turn_does_not_wait_over_what_arming_the_bell_has_brought() {
+fn a_turn_does_not_wait_after_arming_the_bell_has_reaped_a_completion() {
     let bench = Bench::with_capacity(1);
     bench.ring.script().completes_at_once = true;
     let key = bench.submit();
@@ -131,7 +132,7 @@ fn interruptions_and_deadlines_are_no_errors() {
 
 #[test]
 #[should_panic(expected = "a bug in annulus")]
-fn an_error_that_nobody_expects_is_not_passed_over() {
+fn an_unexpected_error_of_an_enter_panics() {
     let bench = Bench::with_capacity(8);
     bench.ring.script().refusals.push_back(crate::sys::errno::EINVAL);
     bench.submit();
@@ -203,7 +204,8 @@ fn an_entry_never_overtakes_what_waits_for_room() {
         unsafe { bench.driver.submit(nop, Some(timeout), &bench.waker()) }.unwrap()
     };
     let first = bench.submit();
-    // There is room for one of the two: they wait behind the ring, and what comes now waits behind them.
+    // There is room for one of the two: they wait behind the ring, and what comes now waits behind
+    // them.
     let second = linked();
     let third = bench.submit();
     while bench.ring.script().taken.len() < 4 {
@@ -252,7 +254,7 @@ fn the_bells_poll_is_armed_again_after_it_has_ended() {
 }
 
 #[test]
-fn calls_past_the_ring_have_an_allowance_that_each_turn_renews() {
+fn inline_calls_have_a_budget_that_each_turn_refills() {
     let bench = Bench::with_capacity(8);
     assert!(bench.driver.is_first_of_turn() && bench.driver.may_run_inline());
     // Calls cost something, too, even if they move nothing.

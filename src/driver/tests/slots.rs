@@ -36,7 +36,7 @@ fn what_an_abandoned_operation_leaves_is_kept_until_its_completion() {
     assert_eq!(bench.woken(), 0);
 }
 
-/// The operation stands between two tries when the cancel looks for it, and then waits again.
+/// The operation is between two tries when the kernel looks for it, and then waits again.
 #[test]
 fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
     let bench = Bench::with_capacity(8);
@@ -57,7 +57,7 @@ fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
 }
 
 #[test]
-fn a_completion_nobody_took_is_settled_when_the_future_goes() {
+fn a_completion_that_was_not_taken_is_settled_when_the_future_is_dropped() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit();
     bench.driver.turn(false);
@@ -88,7 +88,7 @@ fn a_multishot_operation_gives_each_completion_and_then_ends() {
 }
 
 #[test]
-fn a_multishot_operation_that_nobody_reads_is_stopped_at_its_bound() {
+fn a_multishot_operation_that_no_task_reads_is_stopped_at_its_bound() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit_multishot(3);
     bench.driver.turn(false);
@@ -125,9 +125,10 @@ fn an_abandoned_multishot_operation_settles_what_was_there_and_what_still_comes(
     assert!(!late.is_kept());
 }
 
-/// A send without a copy: the result comes first, and long after it the notice that the memory is free.
+/// A send without a copy: the result comes first, and long after it the notice that the memory is
+/// free.
 #[test]
-fn what_is_kept_to_its_notice_is_not_cancelled() {
+fn an_operation_kept_until_its_notification_is_not_cancelled() {
     let bench = Bench::with_capacity(8);
     // SAFETY: a no-op points to no memory.
     let submit =
@@ -160,7 +161,7 @@ fn left_before_its_result(bench: &Bench) -> (Key, Late, Late) {
 
 /// The result frees what it needs, such as the connection, however long the notice takes.
 #[test]
-fn what_is_left_for_a_result_is_gone_with_it_and_only_the_rest_waits_for_the_notice() {
+fn the_orphan_of_a_result_is_freed_with_it_and_the_keeper_with_the_notification() {
     let bench = Bench::with_capacity(8);
     let (_, late, kept) = left_before_its_result(&bench);
     assert!(late.is_kept() && kept.is_kept());
@@ -176,7 +177,7 @@ fn what_is_left_for_a_result_is_gone_with_it_and_only_the_rest_waits_for_the_not
 }
 
 #[test]
-fn a_result_that_no_notice_follows_frees_both() {
+fn a_result_without_a_notification_frees_orphan_and_keeper() {
     let bench = Bench::with_capacity(8);
     let (_, late, kept) = left_before_its_result(&bench);
     bench.ring.complete(0, -EBUSY, false);
@@ -187,7 +188,7 @@ fn a_result_that_no_notice_follows_frees_both() {
 
 /// A cancel that misses is repeated, but not one of an operation that has come to its notice.
 #[test]
-fn a_cancel_of_what_is_kept_to_its_notice_is_not_repeated() {
+fn a_cancel_of_an_operation_past_its_result_is_not_repeated() {
     let bench = Bench::with_capacity(8);
     let (key, _, kept) = left_before_its_result(&bench);
     bench.driver.cancel(key);
@@ -214,7 +215,7 @@ fn what_is_discarded_is_cancelled_and_its_slot_freed_by_the_last_completion() {
     bench.ring.complete(0, -ECANCELED, false);
     bench.ring.complete(1, 0, false);
     bench.driver.turn(false);
-    assert_eq!(bench.woken(), 0, "nobody waits");
+    assert_eq!(bench.woken(), 0, "no task waits");
     assert_eq!(bench.driver.metrics().in_kernel, 0);
     assert_eq!(bench.submit().index, key.index, "its slot is free");
 }
@@ -254,7 +255,7 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Unruly<F> {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
+fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
     let bench = Bench::with_capacity(8);
     let unruly = Waker::from(Arc::new(Unruly(|| panic!("a waker panics"))));
     // SAFETY: a no-op points to no memory.

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn closing_waits_for_the_kernel_to_let_go() {
+fn closing_waits_until_the_kernel_has_completed_everything() {
     let bench = Bench::with_capacity(8);
     bench.ring.script().answers_cancels = true;
     let late = bench.abandon(bench.submit());
@@ -16,7 +16,7 @@ fn closing_waits_for_the_kernel_to_let_go() {
 }
 
 #[test]
-fn closing_leaks_what_the_kernel_does_not_let_go_of_and_says_so() {
+fn closing_leaks_what_the_kernel_does_not_complete_and_reports_it() {
     let bench = Bench::with_capacity(8);
     let late = bench.abandon(bench.submit());
     bench.driver.close(Duration::from_millis(1));
@@ -61,7 +61,7 @@ fn closing_without_patience_looks_once_and_reports_no_leak_of_what_has_ended() {
     bench.driver.turn(false);
     bench.ring.complete(1, 5, false);
     bench.driver.close(Duration::ZERO);
-    // The bell's poll has not ended: it uses no memory, and nobody asks about it.
+    // The bell's poll has not ended: it uses no memory, and no future waits for it.
     assert_eq!(bench.incidents.load(Relaxed), 0);
     assert_eq!(late.settled(), [5]);
 }

@@ -1,11 +1,10 @@
-//! The clock that deadlines are measured by: the system's, or one that stands still.
+//! The clock that deadlines are measured by: the system's, or a paused one.
 //!
-//! A clock that stands still is for tests. When nothing is ready and nothing has come it jumps to the
-//! next deadline, so that a test of an hour takes a moment. (A deadline that stands for "never" is none.)
-//! It stays real for what is real:
-//!
-//! - while a closure runs on a thread it goes as the system's does, since nobody knows for how long;
-//! - while operations are in flight the kernel has [`GRACE`] to complete one before each jump.
+//! A paused clock is for tests. When no task is ready and nothing has completed, it jumps to the
+//! next deadline, so that a test of an hour takes a moment. (A deadline so far away that it means
+//! "never" is none.) Time still advances normally while a closure runs on another thread, as it is
+//! not known how long that takes; and while operations are in flight, the kernel has [`GRACE`] to
+//! complete one before each jump.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,12 +16,12 @@ use crate::sys::{Wait, saturating_deadline};
 /// How long the kernel has, in real time, to complete an operation before the clock jumps.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// The farthest that the clock is moved at once: as good as for ever, and as often as one likes before it
-/// comes to deadlines that stand for "never".
+/// The farthest that the clock is moved at once: practically for ever, and many times over before
+/// it reaches deadlines that mean "never".
 const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
 pub(super) struct Clock {
-    /// What it showed last when it was stopped, started or moved.
+    /// What it showed when it was last paused, resumed or moved.
     shown: Cell<Instant>,
     /// What the system's showed then.
     real: Cell<Instant>,
@@ -36,9 +35,9 @@ pub(super) struct Clock {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// It shows what the system's does: it was never stopped.
+    /// It shows what the system's does: it was never paused.
     Real,
-    /// It goes on from what it showed last.
+    /// It advances from what it showed last.
     Shifted,
     Paused,
 }
@@ -75,7 +74,7 @@ impl Clock {
         self.pace.set(Pace::Paused);
     }
 
-    /// Lets it go on from what it shows.
+    /// Advances from what it shows.
     pub(super) fn resume(&self) {
         if self.is_paused() {
             self.real.set(Instant::now());
@@ -83,14 +82,14 @@ impl Clock {
         }
     }
 
-    /// Moves a clock that stands still to a time that is to come.
+    /// Moves a paused clock forward to a time.
     pub(super) fn jump_to(&self, time: Instant) {
         if self.is_paused() {
             self.shown.set(self.shown.get().max(time));
         }
     }
 
-    /// Moves a clock that stands still, as far as for ever if need be.
+    /// Moves a paused clock forward, however far.
     pub(super) fn advance(&self, duration: Duration) {
         self.jump_to(saturating_deadline(self.now(), duration.min(MILLENNIUM)));
     }
@@ -104,7 +103,7 @@ impl Clock {
 
     fn limit_paused(&self, left: Duration, is_in_flight: bool) -> Duration {
         let is_outside = self.outside.load(Ordering::Acquire) > 0;
-        // What has ended since the loop last looked may have woken somebody: it looks once more.
+        // What has ended since the loop last looked may have woken a task: it looks once more.
         let must_look = self.is_unheard.replace(is_outside) && !is_outside;
         let limit = match (is_outside, is_in_flight) {
             (true, _) => left,
@@ -115,14 +114,15 @@ impl Clock {
         limit
     }
 
-    /// Whether a clock that stands still may jump, if the wait has brought nothing. A signal ends a wait
-    /// before its time.
+    /// Whether a paused clock may jump, if nothing has completed. A signal ends a wait before its
+    /// time.
     #[inline]
     pub(super) fn may_jump(&self) -> bool {
         self.is_paused() && self.jumps_from.get().is_some_and(|time| Instant::now() >= time)
     }
 
-    /// Until what this gives is dropped, something goes on in another thread.
+    /// Returns a guard; while it lives, a paused clock does not jump, because another thread is
+    /// working.
     pub(super) fn external_work(&self) -> ExternalWork {
         self.is_unheard.set(true);
         self.outside.fetch_add(1, Ordering::Relaxed);
@@ -130,12 +130,12 @@ impl Clock {
     }
 }
 
-/// Something goes on in another thread, so that a clock which stands still must not jump over it.
+/// Another thread is working, so that a paused clock must not jump.
 pub(crate) struct ExternalWork(Arc<AtomicUsize>);
 
 impl Drop for ExternalWork {
     fn drop(&mut self) {
-        // Release: whom it has woken has been woken before the clock may jump.
+        // Release: the tasks it has woken have been woken before the clock may jump.
         self.0.fetch_sub(1, Ordering::Release);
     }
 }
@@ -155,22 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_goes_on_from_where_it_stood_however_often_it_is_stopped() {
+    fn a_resumed_clock_continues_from_where_it_was_paused() {
         let clock = Clock::new(true);
         for hours in 0..4 {
-            let stood = clock.now();
+            let paused_at = clock.now();
             std::thread::sleep(Duration::from_millis(5));
-            assert_eq!(clock.now(), stood);
+            assert_eq!(clock.now(), paused_at);
             let started = Instant::now();
             clock.resume();
             clock.resume();
-            let gone = clock.now() - stood;
-            assert!(gone <= started.elapsed(), "it jumped by {gone:?}");
+            let gone = clock.now() - paused_at;
+            assert!(gone <= started.elapsed(), "the clock jumped by {gone:?}");
             clock.pause();
             clock.pause();
             let stopped = clock.now();
-            clock.jump_to(stood);
-            assert_eq!(clock.now(), stopped, "it never goes back");
+            clock.jump_to(paused_at);
+            assert_eq!(clock.now(), stopped, "a clock never goes back");
             clock.advance(HOUR * hours);
             assert_eq!(clock.now(), stopped + HOUR * hours);
         }

@@ -1,7 +1,7 @@
 //! Deadlines: the timers of this thread, and the clock they are measured by.
 //!
-//! Timers fire in [`Driver::turn`](super::Driver::turn), which waits for the kernel no longer than until
-//! the nearest of them.
+//! Timers fire in [`Driver::turn`](super::Driver::turn), which waits for the kernel no longer than
+//! until the nearest of them.
 
 mod clock;
 mod tick;
@@ -93,7 +93,8 @@ impl Timers {
         self.clock.advance(duration);
     }
 
-    /// Returns a guard; while it lives, a paused clock does not jump, because another thread is working.
+    /// Returns a guard; while it lives, a paused clock does not jump, because another thread is
+    /// working.
     pub(crate) fn external_work(&self) -> ExternalWork {
         self.clock.external_work()
     }
@@ -117,7 +118,8 @@ impl Timers {
         if self.clock.is_paused() { wheel.next_exact_deadline() } else { wheel.next_deadline() }
     }
 
-    /// Nothing has completed while the kernel was waited for: a paused clock jumps to the next deadline.
+    /// Nothing has completed while the kernel was waited for: a paused clock jumps to the next
+    /// deadline.
     #[inline]
     pub(super) fn jump(&self) {
         if self.clock.may_jump() {

@@ -19,8 +19,8 @@ pub(super) enum Rounding {
 }
 
 impl Tick {
-    /// What no clock reaches, some nine million years from the start. Deadlines from here on stand for
-    /// "never", and the present stays below. Two bits are left for sums.
+    /// What no clock reaches, some nine million years from the start. Deadlines from here on mean
+    /// "never", and the present is always below. Two bits are left for sums.
     pub(super) const NEVER: Self = Self(1 << 62);
 
     /// The tick at which a time from the start on has passed, or the last one that it has reached.

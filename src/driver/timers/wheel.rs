@@ -9,13 +9,13 @@
 //! A deadline is rounded up to its tick, so no timer fires early. Timers of one tick fire in the
 //! order of their exact deadlines; of more than fit in one move, those of each move do.
 //!
-//! A turn fires a bounded number of timers, and moves a bounded number of them to a lower level or to
-//! those that are due. A slot that is not empty after that is emptied further in the next turn, and the
-//! wheel's time does not go on before.
+//! A turn fires a bounded number of timers, and moves a bounded number of them to a lower level or
+//! to those that are due. A slot that is not empty after that is emptied further in the next turn,
+//! and the wheel's time does not go on before.
 //!
 //! Timers are nodes of doubly linked lists in one slab: one list a slot, one for those that are due
-//! but did not fit in the turn's allowance, none for those that have fired and wait to be removed, and
-//! none for those that never will.
+//! but did not fit in the turn's limit, none for those that have fired and wait to be removed,
+//! and none for those that never will.
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ const DUE: usize = SLOTS * LEVELS;
 const FIRED: usize = DUE + 1;
 /// The place of timers that never fire, which is no list.
 const NEVER: usize = DUE + 2;
-/// How many timers may move for each that may fire. A timer moves seven times at most, so moves keep up.
+/// How many timers may move for each that may fire. A timer moves seven times at most, so moves
+/// keep up.
 const MOVES: usize = 8;
 /// How many timers memory is kept for when they are gone.
 const KEPT: usize = 1024;
@@ -54,7 +55,7 @@ struct Timer {
     /// Half of the deadline; the other half is where there is room for it.
     tick: Tick,
     waker: Option<LocalWaker>,
-    /// The index of the list that this stands in, or [`FIRED`], or [`NEVER`].
+    /// The index of the list that this is in, or [`FIRED`], or [`NEVER`].
     place: u16,
     within: u16,
     previous: u32,
@@ -87,7 +88,8 @@ pub(super) struct Wheel {
     running: usize,
     /// The timers of the slot that is being emptied; kept so that it is not allocated anew.
     batch: Vec<u32>,
-    /// How many timers have been removed since memory was given back, while there was more than is kept.
+    /// How many timers have been removed since memory was given back, while there was more than is
+    /// kept.
     removed: usize,
 }
 
@@ -166,8 +168,8 @@ impl Wheel {
         waker
     }
 
-    /// Gives memory back after a peak, if there is more than is kept. As it takes time in proportion to
-    /// the memory, there are always that many removals before it.
+    /// Gives memory back after a peak, if there is more than is kept. As it takes time in
+    /// proportion to the memory, there are always that many removals before it.
     fn give_back(&mut self) {
         self.removed += 1;
         let (left, capacity) = (self.timers.len(), self.timers.capacity());
@@ -175,7 +177,7 @@ impl Wheel {
             return;
         }
         self.removed = 0;
-        // What stays may stand far behind in it. But from now on places in front are taken first.
+        // What remains may be far back in it. But from now on free entries in front are used first.
         self.timers.shrink_to_fit();
         self.batch.shrink_to(KEPT);
     }
@@ -189,8 +191,8 @@ impl Wheel {
         self.next_slot().map(|(tick, _)| self.instant(tick))
     }
 
-    /// [`next_deadline`](Self::next_deadline) by the exact times. It looks at every timer of a slot, so it is
-    /// for a clock that stands still.
+    /// [`next_deadline`](Self::next_deadline) by the exact times. It looks at every timer
+    /// of a slot, so it is for a paused clock.
     pub(super) fn next_exact_deadline(&self) -> Option<Instant> {
         let next = self.next_deadline();
         match self.next_slot() {
@@ -210,16 +212,16 @@ impl Wheel {
         self.lists[DUE].first != NONE || self.emptying.is_some()
     }
 
-    /// Lets time come to `now`, so that timers are due. If so many have to be moved that more than `limit`
-    /// could fire, some are left for the next call.
+    /// Lets time come to `now`, so that timers are due. If so many have to be moved that more than
+    /// `limit` could fire, some are left for the next call.
     pub(super) fn advance_to(&mut self, now: Instant, limit: usize) {
         let now = Tick::new(self.elapsed(now), Rounding::Down);
         self.advance(now, limit.saturating_mul(MOVES));
     }
 
     /// Those whose exact deadlines have come are due, too, though their tick has not. After
-    /// [`advance_to`](Self::advance_to); it looks at every timer of a slot, so it is for a clock that stands
-    /// still.
+    /// [`advance_to`](Self::advance_to); it looks at every timer of a slot, so it is for a
+    /// paused clock.
     pub(super) fn advance_exactly_to(&mut self, now: Instant) {
         let now = Deadline::new(self.elapsed(now));
         let Some((tick, list)) = self.next_slot() else { return };
@@ -256,8 +258,8 @@ impl Wheel {
         }
     }
 
-    /// Moves timers up to tick `target` to the due list. If more than `most` have to be moved, some are
-    /// left for the next call.
+    /// Moves timers up to tick `target` to the due list. If more than `most` have to be moved, some
+    /// are left for the next call.
     fn advance(&mut self, target: Tick, most: usize) {
         let mut moved = 0;
         while moved < most {
@@ -293,8 +295,8 @@ impl Wheel {
         })
     }
 
-    /// Moves timers of a slot that time has reached to where they belong now, at most so many, and says
-    /// how many.
+    /// Moves timers of a slot that time has reached to where they belong now, at most so many, and
+    /// says how many.
     fn empty_slot(&mut self, list: usize, most: usize) -> usize {
         let mut batch = std::mem::take(&mut self.batch);
         while batch.len() < most && self.lists[list].first != NONE {
@@ -313,7 +315,7 @@ impl Wheel {
         moved
     }
 
-    /// Puts a timer that stands in no list where its deadline belongs.
+    /// Puts a timer that is in no list where its deadline belongs.
     fn start_running(&mut self, index: u32) {
         let timer = &mut self.timers[index as usize];
         if timer.tick == Tick::NEVER {
@@ -324,7 +326,7 @@ impl Wheel {
         }
     }
 
-    /// Takes a timer out of its list, if it stands in one. It has fired, then.
+    /// Takes a timer out of its list, if it is in one. Then it counts as fired.
     fn stop_running(&mut self, index: u32) {
         let timer = &mut self.timers[index as usize];
         match timer.place as usize {
@@ -337,7 +339,7 @@ impl Wheel {
         }
     }
 
-    /// Puts a timer that stands in no list, and is going to fire, where it belongs.
+    /// Puts a timer that is in no list, and is going to fire, where it belongs.
     fn place(&mut self, index: u32) {
         let now = self.now.0;
         let tick = self.timers[index as usize].tick.0.min(now + REACH);
@@ -345,8 +347,8 @@ impl Wheel {
             self.append(index, DUE);
             return;
         }
-        // The highest bit in which the tick differs from the present decides the level. On the lowest,
-        // the present's own slot is the next to be emptied.
+        // The highest bit in which the tick differs from the present decides the level. On the
+        // lowest, the present's own slot is the next to be emptied.
         let differing = 63 - (tick ^ now | 1).leading_zeros();
         let level = ((differing / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (tick >> (SLOT_BITS as usize * level)) as usize % SLOTS;

@@ -1,21 +1,22 @@
 //! Every system call that this library makes on a descriptor without the ring.
 //!
-//! | kind                | system calls                                 | functions                                               | where it is not allowed          |
-//! |---------------------|----------------------------------------------|---------------------------------------------------------|----------------------------------|
-//! | [`Bypass::Inline`]  | recv(2), `FIONREAD`                          | [`nonblocking`]: `receive`, `available`                 | a Recv SQE                       |
-//! |                     | send(2), sendmsg(2)                          | [`nonblocking`]: `send`, `send_message`                 | a Send or SendMsg SQE            |
-//! |                     | splice(2), cachestat(2), fcntl(2), pipe2(2)  | [`splice_pipe`]                                         | a Splice SQE                     |
-//! | [`Bypass::Shutdown`]| shutdown(2), connect(2) to no address        | [`socket`]: `shutdown`, `disconnect`                    | a Shutdown or Connect SQE        |
-//! | [`Bypass::Query`]   | getsockname(2), getpeername(2)               | [`socket`]: `local_address`, `peer_address`             | an error                         |
-//! |                     | getsockopt(2), setsockopt(2)                 | [`socket`]: `option`, `set_option`, `linger`, `backlog` | an error                         |
-//! | always              | socket(2), bind(2), listen(2)                | [`socket`]: `tcp`, `bind`, `listen`                     | such a ring has its own          |
-//! | always              | close(2)                                     | the drop of an `OwnedFd`                                | such a ring hands out none       |
+//! | kind                 | system calls and their functions                 | without it        |
+//! |----------------------|--------------------------------------------------|-------------------|
+//! | [`Bypass::Inline`]   | recv(2), `FIONREAD`: [`nonblocking`]             | a Recv SQE        |
+//! |                      | send(2), sendmsg(2): [`nonblocking`]             | a Send SQE        |
+//! |                      | splice(2), cachestat(2), fcntl(2): [`splice_pipe`] | a Splice SQE    |
+//! | [`Bypass::Shutdown`] | shutdown(2): `socket::shutdown`                  | a Shutdown SQE    |
+//! |                      | connect(2) to no address: `socket::disconnect`   | a Connect SQE     |
+//! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
+//! |                      | getsockopt(2), setsockopt(2): [`socket`]         | an error          |
+//! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
+//! | always               | close(2): the drop of an `OwnedFd`               | not on such a ring |
 //!
-//! None of them ever waits. Inline calls are cheaper than an SQE where the operation can be expected to
-//! complete at once; `driver::inline` bounds them.
+//! None of them ever waits. Inline calls are cheaper than an SQE where the operation can be
+//! expected to complete at once; `driver::inline` bounds them.
 //!
-//! They are made on descriptors of the process. A ring whose descriptors are not the kernel's allows only
-//! those that it can carry out; operations then submit the SQE instead.
+//! They are made on descriptors of the process. A ring whose descriptors are not the kernel's
+//! allows only those that it can carry out; operations then submit the SQE instead.
 
 pub(crate) mod nonblocking;
 mod page_cache;

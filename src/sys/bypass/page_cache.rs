@@ -24,8 +24,8 @@ struct Pages {
     recently_evicted: u64,
 }
 
-/// Whether a stretch of a file is in memory, so that reading it waits for no disk. Also `false` if it cannot
-/// be known.
+/// Whether a stretch of a file is in memory, so that reading it waits for no disk. Also `false` if
+/// it cannot be known.
 pub(crate) fn is_cached(file: RawFd, offset: u64, length: u64) -> bool {
     let range = Range { offset, length };
     let mut pages = Pages::default();

@@ -24,14 +24,14 @@ impl SplicePipe {
         if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: both have just been opened and belong to nobody else.
+        // SAFETY: both have just been opened, and nothing else owns them.
         let [read, write] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         Ok(Self { read, write })
     }
 
-    /// Moves bytes of a file into the pipe, which has room for them, if they are in memory. `None` if the call
-    /// would have to wait for a disk, or may have to. (What is thrown out of memory at this very moment is
-    /// waited for.)
+    /// Moves bytes of a file into the pipe, which has room for them, if they are in memory. `None`
+    /// if the call would have to wait for a disk, or may have to. (What is thrown out of memory at
+    /// this very moment is waited for.)
     pub(crate) fn splice_from(&self, file: RawFd, offset: u64, length: u32) -> Option<Completion> {
         let mut from = i64::try_from(offset).ok()?;
         if !is_cached(file, offset, length.into()) {
@@ -48,8 +48,8 @@ impl SplicePipe {
         self.write.as_raw_fd()
     }
 
-    /// Moves at most `length` bytes from the pipe to a socket. Fails with `EAGAIN` if it has no room. More
-    /// is to follow, if there is `more`: then the kernel may wait for a full packet.
+    /// Moves at most `length` bytes from the pipe to a socket. Fails with `EAGAIN` if it has no
+    /// room. More is to follow, if there is `more`: then the kernel may wait for a full packet.
     pub(crate) fn splice_to(&self, socket: RawFd, length: usize, more: bool) -> Completion {
         let _no_signal = NoSigpipe::new();
         let _no_wait = match NonBlocking::make(socket) {
@@ -63,8 +63,9 @@ impl SplicePipe {
     }
 }
 
-/// While it lives, a socket answers instead of waiting, for which a splice to it has no flag. The mode
-/// belongs to all descriptors of the socket, some of which may be others', so it lasts for one call.
+/// While it lives, a socket answers instead of waiting, for which a splice to it has no flag. The
+/// mode belongs to all descriptors of the socket, some of which may be others', so it lasts for one
+/// call.
 struct NonBlocking {
     fd: RawFd,
     /// The flags before, if they are to be set again.
@@ -98,9 +99,9 @@ impl Drop for NonBlocking {
     }
 }
 
-/// While it lives, this thread gets no SIGPIPE, which a splice to a broken connection raises and for which
-/// it has no flag. Programs in Rust ignore that signal, unless they have undone it: then it is blocked here,
-/// and taken away if it has been raised.
+/// While it lives, this thread gets no SIGPIPE, which a splice to a broken connection raises and
+/// for which it has no flag. Programs in Rust ignore that signal, unless they have undone it: then
+/// it is blocked here, and taken away if it has been raised.
 struct NoSigpipe {
     /// What was blocked before, if anything was to be done.
     before: Option<libc::sigset_t>,

@@ -13,7 +13,8 @@ pub(crate) enum Wait {
     AtMost(Duration),
     /// Wait for a completion, or for as many as the ring was told to wait for.
     Forever,
-    /// Wait for one completion, however many the ring was told to wait for, but no longer than this.
+    /// Wait for one completion, however many the ring was told to wait for, but no longer than
+    /// this.
     ForOne(Duration),
 }
 

@@ -20,10 +20,10 @@ use crate::sys::errno::{EEXIST, EINVAL, EOPNOTSUPP};
 use crate::sys::fork::Generation;
 use crate::sys::{BufferRing, Completion, Submission};
 
-/// A ring of the kernel, owned by the thread that made it.
+/// A kernel ring, owned by the thread that made it.
 ///
-/// In a process that was forked from the one that made it, it takes entries and does nothing with them,
-/// and an enter fails with `EEXIST`, as it does on a thread that is not the ring's.
+/// In a process that was forked from the one that made it, it takes SQEs and does nothing with
+/// them, and an enter fails with `EEXIST`, as it does on a thread that is not the ring's.
 pub(crate) struct KernelRing {
     ring: ManuallyDrop<IoUring>,
     generation: Generation,
@@ -31,14 +31,14 @@ pub(crate) struct KernelRing {
     handle: RawFd,
     flags: EnterFlags,
     batch: Batch,
-    /// Whether a thread of the kernel's takes what is queued (`IORING_SETUP_SQPOLL`).
+    /// Whether a kernel thread takes what is queued (`IORING_SETUP_SQPOLL`).
     has_thread: bool,
-    /// Entries that were pushed since the last enter. Such a thread may have taken them already, but they
-    /// count as queued until then.
+    /// Entries that were pushed since the last enter. Such a thread may have taken them already,
+    /// but they count as queued until then.
     pushed: usize,
 }
 
-/// What a wait is to bring.
+/// What a wait is to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// So many completions.
@@ -50,8 +50,8 @@ pub(crate) struct Batch {
 impl Batch {
     const ONE: Self = Self { completions: 1, patience: Duration::ZERO };
 
-    /// When a wait for the batch is over that lasts no longer than `limit`, which is `timeout` in the
-    /// kernel's form.
+    /// When a wait for the batch is over that lasts no longer than `limit`, which is `timeout` in
+    /// the kernel's form.
     fn until(self, limit: Option<Duration>, timeout: Option<&Timespec>) -> Until<'_> {
         let Self { completions, patience } = self;
         if patience.is_zero() {
@@ -95,7 +95,7 @@ impl KernelRing {
         }
     }
 
-    /// Has waits bring several completions, if they come soon.
+    /// Makes waits wait for several completions, if they come soon.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl KernelRing {
     ///
     /// # Errors
     ///
-    /// If the kernel cannot (6.8, for making ordinary ones of them), or if the process may not have so many
-    /// open files.
+    /// If the kernel cannot (6.8, for making ordinary ones of them), or if the process may not have
+    /// so many open files.
     pub(crate) fn make_direct_descriptors(
         &mut self,
         count: u32,
@@ -134,14 +134,15 @@ impl KernelRing {
         self.ring.submitter().register_files_sparse(slots)
     }
 
-    /// Lets the kernel use at most so many threads of either kind for what may block, on behalf of this
-    /// thread.
+    /// Lets the kernel use at most so many threads of either kind for what may block, on behalf of
+    /// this thread.
     ///
     /// # Errors
     ///
     /// If the kernel cannot (5.15).
     pub(crate) fn bound_workers(&self, most: u32) -> Result<(), SetupError> {
-        // There are two kinds, and a bound for each: a close is of the first, a splice of the second.
+        // There are two kinds, and a bound for each: a close is of the first, a splice of the
+        // second.
         let mut limits = [most; 2];
         self.ring.submitter().register_iowq_max_workers(&mut limits).map_err(|error| {
             match error.raw_os_error() {
@@ -184,11 +185,11 @@ impl KernelRing {
         enter(self.handle, to_submit, until, self.flags | how)
     }
 
-    /// Enters a ring whose entries a thread takes: with a call only to wake that, to have room, to wait, or
-    /// for what has overflown.
+    /// Enters a ring whose entries a thread takes: with a call only to wake that, to have room, to
+    /// wait, or for what has overflown.
     fn enter_beside_thread(&mut self, wait: Wait) -> io::Result<usize> {
-        // The thread looks at the queue once more after it has said that it sleeps: either it sees what was
-        // pushed, or this sees that it sleeps.
+        // The thread looks at the queue once more after it has said that it sleeps: either it sees
+        // what was pushed, or this sees that it sleeps.
         fence(Ordering::SeqCst);
         let queue = self.ring.submission();
         let mut how = EnterFlags::empty();
@@ -236,8 +237,8 @@ impl KernelRing {
 
     pub(super) unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
-        // SAFETY: as for `push`. The tail, which shows entries to the kernel, is stored once: when the
-        // queue is dropped.
+        // SAFETY: as for `push`. The tail, which shows entries to the kernel, is stored once: when
+        // the queue is dropped.
         unsafe { queue.push_multiple(entries) }.map_err(|_| Full)?;
         drop(queue);
         self.pushed += entries.len();

@@ -1,9 +1,9 @@
 //! A ring that does what a test tells it to, behind the same seam as the kernel's.
 //!
-//! It takes SQEs, writes them down, and completes them when and how the test says, in any order. A test
-//! reads what it was asked ([`Sqe`]), puts bytes where an SQE wants them, and selects provided buffers as
-//! the kernel does. No system call bypasses it unless the script allows that, so that every step of an
-//! operation is an SQE.
+//! It takes SQEs, writes them down, and completes them when and how the test says, in any order. A
+//! test reads what it was asked ([`Sqe`]), puts bytes where an SQE wants them, and selects provided
+//! buffers as the kernel does. No system call bypasses it unless the script allows that, so that
+//! every step of an operation is an SQE.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -122,8 +122,8 @@ impl ScriptedRing {
         self.receive_flagged(nth, bytes, 0);
     }
 
-    /// [`receive`](Self::receive) with flags. Where the SQE lets the kernel select a buffer, the next one is
-    /// selected.
+    /// [`receive`](Self::receive) with flags. Where the SQE lets the kernel select a buffer, the
+    /// next one is selected.
     pub(crate) fn receive_flagged(&self, nth: usize, bytes: &[u8], flags: u32) {
         let sqe = self.taken(nth);
         let selected = sqe.buffer_group().map(|_| self.select());
@@ -132,7 +132,8 @@ impl ScriptedRing {
             None => (sqe.address() as *mut u8, sqe.length() as usize),
         };
         assert!(bytes.len() <= room, "{} bytes do not fit into {room}", bytes.len());
-        // SAFETY: the memory is that of an SQE which has not completed, or of a buffer that is provided.
+        // SAFETY: the memory is that of an SQE which has not completed, or of a buffer that is
+        // provided.
         unsafe { start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         let buffer = selected.map_or(0, |(number, ..)| u32::from(number) << 16 | SELECTED);
         self.complete_flagged(nth, bytes.len() as i32, flags | buffer);

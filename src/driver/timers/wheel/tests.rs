@@ -106,7 +106,7 @@ fn timers_fire_in_the_order_of_their_deadlines() {
     assert_eq!(order, [1, 4, 2, 0, 3]);
 }
 
-/// They stand on a higher level, in the first slot of a lower one, and in between.
+/// They are on a higher level, in the first slot of a lower one, and in between.
 #[test]
 fn timers_of_one_tick_fire_in_the_order_of_their_deadlines() {
     let mut bench = Bench::new();
@@ -151,7 +151,7 @@ fn a_deadline_beyond_the_wheels_reach_is_kept() {
 
 /// Thousands of random insertions, removals and steps in time, against a sorted map.
 #[test]
-fn it_agrees_with_a_sorted_map() {
+fn the_wheel_agrees_with_a_sorted_map() {
     let mut bench = Bench::new();
     let mut model: BTreeMap<(u64, u32), TimerKey> = BTreeMap::new();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -349,13 +349,13 @@ fn a_timer_can_be_moved_to_an_earlier_and_to_a_later_deadline_also_after_it_fire
     bench.wheel.restart(key, bench.start + Duration::from_secs(1 << 62));
     assert!(bench.wheel.is_empty() && !bench.wheel.has_fired(key));
     bench.wheel.restart(key, bench.start);
-    assert_eq!(bench.expire(micros(30_000)), 0, "nobody waits for it");
+    assert_eq!(bench.expire(micros(30_000)), 0, "no task waits for it");
     assert!(bench.wheel.has_fired(key));
     bench.wheel.remove(key);
     assert_eq!(bench.wheel.len(), 0);
 }
 
-/// As they are on a clock that stands still.
+/// As they are on a paused clock.
 #[test]
 fn timers_fire_at_their_exact_deadlines_if_told_to() {
     let mut bench = Bench::new();
