@@ -31,6 +31,7 @@ const MAX_REFS: u32 = u32::MAX / 2;
 /// # Safety
 ///
 /// The caller has a reference.
+#[inline]
 pub(super) unsafe fn inc_ref(task: NonNull<Header>) {
     // Relaxed: the caller's reference allows for more, and orders nothing.
     // SAFETY: the caller's reference keeps the header valid.
@@ -46,14 +47,12 @@ pub(super) unsafe fn inc_ref(task: NonNull<Header>) {
 /// # Safety
 ///
 /// The caller has a reference and does not use it any more.
+#[inline]
 pub(super) unsafe fn dec_ref(task: NonNull<Header>) {
     // Release: what was done through this reference happens before the memory is freed.
     // SAFETY: the caller's reference keeps the header valid up to here.
     if unsafe { task.as_ref() }.refs.fetch_sub(1, Ordering::Release) == 1 {
-        // SAFETY: it was the last reference, so the header is valid until it is freed below.
-        acquire(unsafe { &task.as_ref().refs });
-        // SAFETY: it was the last reference. The owner's thread has dropped its own, which it does
-        // only after it has dropped the future and the output.
+        // SAFETY: it was the last reference.
         unsafe { free(task) };
     }
 }
@@ -68,17 +67,23 @@ fn acquire(refs: &AtomicU32) {
     }
 }
 
-/// Frees the memory and, if the header has one, drops its reference to the scheduler.
+/// Frees the memory and, if the header has one, drops its reference to the scheduler. Not inlined,
+/// as most references are not the last.
 ///
 /// # Safety
 ///
-/// No reference is left, and what was done through each happens before this call.
+/// No reference is left.
+#[cold]
+#[inline(never)]
 unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the memory is valid until it is freed here.
     let header = unsafe { task.as_ref() };
+    acquire(&header.refs);
     let class = header.vtable.class;
     let scheduler = header.keeps_scheduler.get().then_some(header.scheduler);
-    // SAFETY: no reference is left. The stage has nothing to drop.
+    // SAFETY: no reference is left, and what was done through each happened before. The owner's
+    // thread drops its own only after it has dropped the future and the output, so the stage has
+    // nothing to drop.
     unsafe {
         task.drop_in_place();
         class.free(task.cast());

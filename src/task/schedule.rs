@@ -78,9 +78,12 @@ pub(super) unsafe fn make_ready(task: NonNull<Header>) {
 pub(super) unsafe fn make_ready_owned(task: NonNull<Header>) {
     // SAFETY: by this function's contract.
     let header = unsafe { task.as_ref() };
-    if header.has_ended() || header.queued.replace(true) {
-        // SAFETY: the local reference is the caller's. It may be the last to a task that has ended,
-        // and even keep the scheduler; nothing is borrowed from either any more.
+    if header.has_ended() {
+        // SAFETY: the local reference is the caller's. It may be the last, and even keep the
+        // scheduler; nothing is borrowed from either any more.
+        unsafe { dec_local(task) };
+    } else if header.queued.replace(true) {
+        // SAFETY: the local reference is the caller's; the list has another.
         unsafe { dec_local(task) };
     } else {
         // SAFETY: the local reference is passed on to the ready queue, which does not have the
