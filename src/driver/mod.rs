@@ -367,7 +367,8 @@ impl Driver {
         incidents.iter().for_each(|incident| (self.incidents)(incident));
     }
 
-    /// A socket or file has been closed: wakes those that wait for its descriptor. Runs foreign code then.
+    /// A socket or file has been closed: wakes those that wait for its descriptor. Runs foreign
+    /// code then.
     pub(crate) fn note_close(&self) {
         for waker in self.close_watch.note_close() {
             self.report_panic(catch_panic(|| waker.wake()));

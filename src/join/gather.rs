@@ -7,8 +7,8 @@ use super::joinable::Joinable;
 /// Runs several futures together and returns all their outputs, in order.
 ///
 /// Takes a tuple of up to twelve, an array, a `Vec` or any iterator, of futures or of
-/// [`JoinHandle`](crate::task::JoinHandle)s (by value or by `&mut`), and a `&mut` array, slice or `Vec`.
-/// Returns a tuple for a tuple, an array for an array, and otherwise a `Vec`, or
+/// [`JoinHandle`](crate::task::JoinHandle)s (by value or by `&mut`), and a `&mut` array, slice or
+/// `Vec`. Returns a tuple for a tuple, an array for an array, and otherwise a `Vec`, or
 /// [`Outcomes`](super::Outcomes) for tasks that it owns: the compiler warns if those are not looked
 /// at. Without any future it is ready at once.
 ///

@@ -94,7 +94,8 @@
 //! #     let its = stop.clone();
 //! #     let server = annulus::spawn(async move { accept_until(&its, listener).await });
 //! #     let mut text = String::new();
-//! #     let read = annulus::blocking::to_thread(move || peer.read_to_string(&mut text).map(|_| text)).await;
+//! #     let read = move || peer.read_to_string(&mut text).map(|_| text);
+//! #     let read = annulus::blocking::to_thread(read).await;
 //! #     assert_eq!(read.unwrap()?, "hello");
 //! #     stop.cancel();
 //! #     server.await.unwrap()

@@ -59,8 +59,8 @@ impl<T> fmt::Debug for GatherTasks<T> {
 /// The outcomes of tasks, in the order of their handles.
 ///
 /// [`gather`](fn@super::gather) returns them for a `Vec` or an iterator of
-/// [`JoinHandle`](crate::task::JoinHandle)s. `iter` and an index look at them, iterating by value takes
-/// them. A panic that was neither looked at nor taken goes to
+/// [`JoinHandle`](crate::task::JoinHandle)s. `iter` and an index look at them, iterating by value
+/// takes them. A panic that was neither looked at nor taken goes to
 /// [`Builder::on_incident`](crate::Builder::on_incident) when this is dropped.
 ///
 /// # Example

@@ -34,8 +34,8 @@ pub fn now() -> Instant {
 /// deadline that no clock can represent, as that of a sleep of [`Duration::MAX`], is never met.
 /// Time still passes normally for real work: while operations are in flight, the kernel has ten
 /// milliseconds to complete one before each jump, and while a closure runs on a thread
-/// ([`to_thread`](crate::blocking::to_thread)), time passes at its usual pace. Threads that the program
-/// itself starts are not taken into account.
+/// ([`to_thread`](crate::blocking::to_thread)), time passes at its usual pace. Threads that the
+/// program itself starts are not taken into account.
 ///
 /// # Real peers
 ///
