@@ -8,7 +8,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::{io, slice};
+use std::{io, ptr, slice};
 
 use super::interface::{Entered, Full, Wait};
 use crate::sys::bypass::Bypasses;
@@ -129,7 +129,9 @@ impl ScriptedRing {
         let selected = sqe.buffer_group().map(|_| self.select());
         let (start, room) = match selected {
             Some((_, start, room)) => (start, room),
-            None => (sqe.address() as *mut u8, sqe.length() as usize),
+            None => {
+                (ptr::with_exposed_provenance_mut(sqe.address() as usize), sqe.length() as usize)
+            }
         };
         assert!(bytes.len() <= room, "{} bytes do not fit into {room}", bytes.len());
         // SAFETY: the memory is that of an SQE which has not completed, or of a buffer that is
@@ -154,7 +156,13 @@ impl ScriptedRing {
     pub(crate) fn outgoing(&self, nth: usize) -> Vec<u8> {
         let sqe = self.taken(nth);
         // SAFETY: the memory is that of an SQE which has not completed.
-        unsafe { slice::from_raw_parts(sqe.address() as *const u8, sqe.length() as usize) }.to_vec()
+        unsafe {
+            slice::from_raw_parts(
+                ptr::with_exposed_provenance(sqe.address() as usize),
+                sqe.length() as usize,
+            )
+        }
+        .to_vec()
     }
 
     /// Takes the first of the provided buffers: its number, where it begins, and its size.

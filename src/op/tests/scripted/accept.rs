@@ -46,6 +46,7 @@ fn accept(bench: &Bench, acceptor: &mut Acceptor) -> io::Result<Accepted> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn one_accept_delivers_many_connections() {
     let bench = Bench::new();
     let mut acceptor = acceptor(&bench, false);
@@ -65,6 +66,7 @@ fn one_accept_delivers_many_connections() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn an_accept_that_ends_with_an_error_reports_it_and_is_armed_again() {
     let bench = Bench::new();
     let mut acceptor = acceptor(&bench, false);
@@ -82,6 +84,7 @@ fn an_accept_that_ends_with_an_error_reports_it_and_is_armed_again() {
 
 /// The kernel may end a multishot accept with a connection, as when completions overflow.
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn an_accept_that_ends_with_a_connection_delivers_it_and_is_armed_again() {
     let bench = Bench::new();
     let mut acceptor = acceptor(&bench, false);
@@ -95,6 +98,7 @@ fn an_accept_that_ends_with_a_connection_delivers_it_and_is_armed_again() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn connections_that_arrive_after_the_listener_was_dropped_are_closed() {
     let bench = Bench::new();
     let mut acceptor = acceptor(&bench, false);
@@ -162,6 +166,7 @@ fn a_direct_accept_that_fails_gives_its_file_slot_back_and_the_next_goes_on() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn a_direct_accept_without_a_free_file_slot_takes_an_ordinary_descriptor_and_counts_it() {
     let bench = Bench::new();
     let _taken = [bench.file_slot(), bench.file_slot()];

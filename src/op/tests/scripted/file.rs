@@ -65,6 +65,7 @@ fn an_fsync_repeats_an_interrupted_step_and_reports_an_error_once() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn a_file_that_was_opened_for_a_dropped_future_is_closed() {
     let bench = Bench::new();
     for is_completed in [true, false] {
