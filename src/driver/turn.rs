@@ -88,7 +88,7 @@ impl Driver {
 
     /// If foreign code has panicked, there is a message: that becomes an incident.
     #[inline]
-    pub(super) fn report_panic(&self, message: Option<String>) {
+    pub(crate) fn report_panic(&self, message: Option<String>) {
         if let Some(message) = message {
             (self.incidents)(&Incident::CallbackPanicked { message });
         }

@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 
 use crate::task::LocalWaker;
 
-/// Counts orphaned operations, and lets one task wait until there is none.
+/// Counts orphaned operations, and lets one task wait until there is none. An object on which
+/// several may wait keeps a list of them ([`Drains::drained`]).
 #[derive(Default)]
 pub(super) struct DrainGate {
     orphans: Cell<usize>,
@@ -22,24 +23,31 @@ impl DrainGate {
         self.orphans.set(self.orphans.get() + 1);
     }
 
-    fn remove(&self) {
+    /// Returns whether none is left.
+    fn remove(&self) -> bool {
         self.orphans.set(self.orphans.get() - 1);
-        if self.orphans.get() == 0 {
+        if self.is_drained() {
             if let Some(waiter) = self.waiter.take() {
                 waiter.wake();
             }
         }
+        self.is_drained()
+    }
+
+    /// Whether no orphan is left.
+    pub(super) fn is_drained(&self) -> bool {
+        self.orphans.get() == 0
     }
 
     /// Waits until no orphan is left.
     pub(super) fn poll_drained(&self, context: &Context<'_>) -> Poll<()> {
-        if self.orphans.get() == 0 {
+        if self.is_drained() {
             return Poll::Ready(());
         }
         // Cloning a waker is foreign code, which may have completed the last orphan: look once
         // more.
         let waker = LocalWaker::new(context.waker());
-        if self.orphans.get() == 0 {
+        if self.is_drained() {
             return Poll::Ready(());
         }
         drop(self.waiter.replace(Some(waker)));
@@ -57,6 +65,9 @@ pub(crate) struct DrainGates {
 /// An object whose orphans are waited for.
 pub(crate) trait Drains {
     fn gates(&self) -> &DrainGates;
+
+    /// No orphan is left in one direction. Runs foreign code.
+    fn drained(&self) {}
 }
 
 /// While it lives, one more operation of an object is an orphan. It is dropped after what the
@@ -100,6 +111,8 @@ impl Draining {
 
 impl Drop for Draining {
     fn drop(&mut self) {
-        self.gate().remove();
+        if self.gate().remove() {
+            self.object.drained();
+        }
     }
 }

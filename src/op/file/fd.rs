@@ -3,6 +3,7 @@
 //! Operations hold it while they are in flight, so its descriptor is closed, and its number used
 //! again, only after the last one has completed.
 
+use std::cell::RefCell;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use crate::driver::Driver;
 use crate::op::check_loop::check_loop;
 use crate::op::drain::{DrainGates, Drains};
 use crate::sys::types::Fd;
+use crate::task::LocalWaker;
 
 /// A file. Dropped, it is closed.
 pub(crate) struct FileFd {
@@ -18,11 +20,14 @@ pub(crate) struct FileFd {
     /// `None` only while it is dropped.
     fd: Option<OwnedFd>,
     gates: DrainGates,
+    /// The tasks that wait for the end of orphaned writes: several may synchronise one file.
+    waiting: RefCell<Vec<LocalWaker>>,
 }
 
 impl FileFd {
     pub(crate) fn new(driver: &Rc<Driver>, fd: OwnedFd) -> Self {
-        Self { driver: Rc::clone(driver), fd: Some(fd), gates: DrainGates::default() }
+        let (gates, waiting) = (DrainGates::default(), RefCell::default());
+        Self { driver: Rc::clone(driver), fd: Some(fd), gates, waiting }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
@@ -41,13 +46,31 @@ impl FileFd {
     /// Waits until no orphaned write is in the kernel.
     pub(super) fn poll_writes_drained(&self, context: &Context<'_>) -> Poll<()> {
         check_loop(&self.driver);
-        self.gates.writes.poll_drained(context)
+        if self.gates.writes.is_drained() {
+            return Poll::Ready(());
+        }
+        // Cloning a waker is foreign code, which may have completed the last orphan: look once
+        // more.
+        let waker = LocalWaker::new(context.waker());
+        if self.gates.writes.is_drained() {
+            return Poll::Ready(());
+        }
+        if !self.waiting.borrow().iter().any(|present| present.will_wake(context.waker())) {
+            self.waiting.borrow_mut().push(waker);
+        }
+        Poll::Pending
     }
 }
 
 impl Drains for FileFd {
     fn gates(&self) -> &DrainGates {
         &self.gates
+    }
+
+    fn drained(&self) {
+        for waker in self.waiting.take() {
+            self.driver.report_panic(waker.wake_catching_panic());
+        }
     }
 }
 

@@ -51,6 +51,28 @@ fn an_fsync_is_submitted_after_the_last_dropped_write_has_completed() {
     bench.end(&mut sync).unwrap();
 }
 
+/// Tasks share a file: the one that begins to wait last must not take the place of the others.
+#[test]
+fn every_fsync_that_waits_for_a_dropped_write_is_woken() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut write = write(&file);
+    bench.start(&mut write);
+    drop(write);
+    let tasks: [Arc<Wakes>; 3] = Default::default();
+    let mut syncs = tasks.each_ref().map(|_| fsync(&file));
+    for _ in 0..2 {
+        for (sync, task) in syncs.iter_mut().zip(&tasks) {
+            let waker = Waker::from(Arc::clone(task));
+            assert!(Pin::new(sync).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+    bench.turn();
+    bench.ring.complete(0, 4, false);
+    bench.turn();
+    assert_eq!(tasks.map(|task| task.0.load(Relaxed)), [1; 3]);
+}
+
 #[test]
 fn an_fsync_repeats_an_interrupted_step_and_reports_an_error_once() {
     let bench = Bench::new();
