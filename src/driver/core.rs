@@ -277,6 +277,14 @@ impl Core {
         }
     }
 
+    /// [`cancel`](Self::cancel) of an abandoned operation, which is not repeated if it misses.
+    pub(super) fn cancel_once(&mut self, key: Key) {
+        if self.queue.is_some() && self.slots.is_in_flight(key) {
+            self.slots.state(key).ignore_missed_cancels();
+            self.push_cancel(key);
+        }
+    }
+
     /// Gives memory back that is not needed any more.
     pub(super) fn trim(&mut self) {
         self.slots.trim();

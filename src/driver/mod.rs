@@ -290,6 +290,13 @@ impl Driver {
         self.cancel(key);
     }
 
+    /// [`abandon`](Self::abandon) of an operation that a device may be at work on: that the kernel
+    /// does not find it to cancel it means that, and does not have the cancel repeated.
+    pub(crate) fn abandon_to_device(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.leave(key, orphan, None);
+        self.core.borrow_mut().cancel_once(key);
+    }
+
     /// [`abandon`](Self::abandon) of an operation that has done its work: nothing is cancelled.
     pub(crate) fn keep(&self, key: Key, orphan: Box<dyn Orphan>) {
         self.leave(key, orphan, None);

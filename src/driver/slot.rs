@@ -83,7 +83,8 @@ pub(super) struct Abandoned {
     completions: CompletionList,
     /// What is left for the notice, if one follows the result.
     keeper: Option<Box<dyn Orphan>>,
-    /// Whether only the notice is to come.
+    /// Whether a cancel that misses is not to be repeated: only the notice is to come, or a device
+    /// is at work.
     is_past_cancel: bool,
 }
 
@@ -170,7 +171,15 @@ impl State {
         Self::Abandoned(Box::new(Abandoned::new(orphan)))
     }
 
-    /// Whether only the notification is still to come, which no cancel hastens.
+    /// From now on a cancel that misses is not repeated.
+    pub(super) fn ignore_missed_cancels(&mut self) {
+        if let Self::Abandoned(abandoned) = self {
+            abandoned.is_past_cancel = true;
+        }
+    }
+
+    /// Whether no further cancel hastens its end: only the notification is still to come, or a
+    /// device is at work.
     pub(super) fn is_past_cancel(&self) -> bool {
         match self {
             Self::Multishot(stream) => stream.notification == Notification::Pending,

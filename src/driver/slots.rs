@@ -222,7 +222,8 @@ impl Slots {
 
     /// A cancel's result is only a hint, but for `ENOENT`: the kernel does not find an operation
     /// that is between two tries (its socket was ready, and it was about to go on). Such an
-    /// operation waits again as if it had not been cancelled, so the cancel is repeated.
+    /// operation waits again as if it had not been cancelled, so the cancel is repeated. (Nor does
+    /// it find one that a device is at work on, until that is done: see `abandon_to_device`.)
     fn record_cancel(&mut self, target: Key, completion: Completion) {
         let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
         if is_missed && !self.state(target).is_past_cancel() {

@@ -38,6 +38,10 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     /// its memory is free. The operation goes on after the result.
     const NOTIFIES: bool = false;
 
+    /// Whether a device may be at work on a step, as on a read of a file. The kernel does not find
+    /// such a step to cancel it, and would not until the device is done.
+    const MAY_BE_ON_DEVICE: bool = false;
+
     /// What keeps the memory until the notification, and takes that. An operation that
     /// [`NOTIFIES`](Self::NOTIFIES) has one.
     fn keeper(&self) -> Option<Box<dyn Orphan>> {
@@ -235,6 +239,7 @@ impl<O: Operation> Op<O> {
         let keeper = operation.keeper();
         let orphan = Box::new(Orphaned { operation: Some(operation), _draining: draining });
         match keeper {
+            None if O::MAY_BE_ON_DEVICE => driver.abandon_to_device(key, orphan),
             None => driver.abandon(key, orphan),
             Some(keeper) => driver.keep_until_notified(key, orphan, keeper),
         }

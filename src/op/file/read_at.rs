@@ -29,6 +29,8 @@ impl<B: IoBufMut> ReadAt<B> {
 unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     type Output = BufResult<usize, B>;
 
+    const MAY_BE_ON_DEVICE: bool = true;
+
     fn submission(&mut self) -> Submission {
         let length = sqe_length(self.buffer.bytes_total());
         let start = self.buffer.stable_mut_ptr();

@@ -30,6 +30,8 @@ impl<B: IoBuf> WriteAt<B> {
 unsafe impl<B: IoBuf> Operation for WriteAt<B> {
     type Output = BufResult<usize, B>;
 
+    const MAY_BE_ON_DEVICE: bool = true;
+
     fn submission(&mut self) -> Submission {
         let length = sqe_length(self.buffer.bytes_init());
         let start = self.buffer.stable_ptr();

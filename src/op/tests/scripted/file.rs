@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::op::{FileFd, Fsync, Open, ReadAt, WriteAt};
-use crate::sys::errno::{ECANCELED, EINTR, ENOMEM};
+use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM};
 
 const OPEN: u8 = opcode::OpenAt::CODE;
 const READ: u8 = opcode::Read::CODE;
@@ -71,6 +71,31 @@ fn every_fsync_that_waits_for_a_dropped_write_is_woken() {
     bench.ring.complete(0, 4, false);
     bench.turn();
     assert_eq!(tasks.map(|task| task.0.load(Relaxed)), [1; 3]);
+}
+
+/// The kernel does not find it while the device is at work. Each further cancel would end the
+/// loop's wait, again and again until the device is done.
+#[test]
+fn a_cancel_that_does_not_find_a_transfer_of_a_file_is_not_repeated() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut read = Op::new(&bench.driver, ReadAt::new(&file, vec![0; 8], 0));
+    let mut write = write(&file);
+    bench.start(&mut read);
+    bench.start(&mut write);
+    drop((read, write));
+    bench.turn();
+    assert_eq!(bench.opcodes(), [READ, WRITE, CANCEL, CANCEL]);
+    bench.ring.complete(2, -ENOENT, false);
+    bench.ring.complete(3, -ENOENT, false);
+    bench.turn();
+    bench.turn();
+    assert_eq!(bench.opcodes().len(), 4);
+    assert_eq!(Rc::strong_count(&file), 4, "the kernel may still use it: two, and a drain");
+    bench.ring.complete(0, 8, false);
+    bench.ring.complete(1, 4, false);
+    bench.turn();
+    assert_eq!(Rc::strong_count(&file), 1);
 }
 
 #[test]
