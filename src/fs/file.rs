@@ -101,7 +101,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has no effect. The buffer is lost.
+    /// Dropped, it has no effect. The buffer is lost. (Of a pipe, which has no offsets, the bytes are
+    /// lost, too.)
     #[doc(alias = "pread")]
     pub fn read_at<B: IoBufMut>(
         &self,
@@ -122,9 +123,9 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the write may happen in full, in part or not at all. [`sync_all`](Self::sync_all)
-    /// and
-    /// [`sync_data`](Self::sync_data) wait for it.
+    /// Dropped, the write may happen in full, in part or not at all, and until
+    /// [`sync_all`](Self::sync_all) or [`sync_data`](Self::sync_data), which wait for it: it may
+    /// overwrite what a later write has written to the same place.
     #[doc(alias = "pwrite")]
     pub fn write_at<B: IoBuf>(
         &self,

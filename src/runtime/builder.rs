@@ -136,9 +136,9 @@ impl Builder {
 
     /// Limits the kernel threads for operations that block (io-wq, Linux 5.15); 256 by default.
     ///
-    /// Such operations read the pages of a file that are not in memory, or close a socket that
-    /// [lingers](crate::net::TcpStream::set_linger). While all workers are busy, further ones wait.
-    /// Sends and receives need none.
+    /// Such operations read the pages of a file that are not in memory, close a socket that
+    /// [lingers](crate::net::TcpStream::set_linger), or connect to a Unix socket whose backlog is
+    /// full. While all workers are busy, further ones wait. Sends and receives need none.
     ///
     /// The limit is the thread's, for all rings that the thread makes; more than `RLIMIT_NPROC`
     /// count as that many. On an older kernel [`build`](Self::build) fails if this was called; the

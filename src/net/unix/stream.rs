@@ -41,7 +41,8 @@ impl UnixStream {
     ///
     /// A path that begins with a zero byte is an abstract name.
     ///
-    /// Waits while the listener's backlog is full.
+    /// Waits while the listener's backlog is full. A kernel worker, which is a thread, waits with
+    /// it: see [`Builder::max_kernel_workers`](crate::Builder::max_kernel_workers).
     ///
     /// # Errors
     ///
