@@ -75,7 +75,7 @@ fn what_is_wrong_with_an_address_is_named_by_its_kind_and_in_words() {
             (
                 "localhost:99999",
                 ErrorKind::InvalidInput,
-                "localhost:99999: what is behind the colon",
+                "localhost:99999: the port after the colon",
             ),
             ("::1", ErrorKind::InvalidInput, "[::1]:80"),
         ] {
