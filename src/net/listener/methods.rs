@@ -32,7 +32,7 @@ macro_rules! listener {
             /// Dropped, no connection is lost: one that had arrived is what the next accept
             /// returns.
             pub async fn accept(&mut self) -> std::io::Result<($stream, $address)> {
-                self.listener.accept().await
+                std::future::poll_fn(|context| self.listener.poll_accept(context)).await
             }
 
             /// The connections as a stream, which never ends; see [`accept`](Self::accept).
