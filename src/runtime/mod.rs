@@ -137,6 +137,7 @@ pub(crate) fn exit_with(error: &SetupError) -> ! {
 #[doc(alias = "LocalSet")]
 #[doc(alias = "current_thread")]
 #[doc(alias = "asyncio.Runner")]
+#[doc(alias = "get_running_loop")]
 pub struct Runtime {
     shared: Rc<Shared>,
 }
