@@ -69,7 +69,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// As for [`open`](Self::open); the file may have been created or emptied.
+    /// As for [`open`](Self::open); the file may have been created or emptied, or may be so a
+    /// little later.
     pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::open_with(path.as_ref(), O_WRONLY | O_CREAT | O_TRUNC).await
     }

@@ -189,6 +189,18 @@ fn an_address_in_use_says_whether_its_file_is_only_left_over() {
     });
 }
 
+/// Such a file is the user's, and not to be removed.
+#[test]
+fn a_file_that_is_no_socket_is_not_taken_for_one_that_is_left_over() {
+    run(async {
+        let path = SocketPath::new();
+        fs::write(&path, "precious").unwrap();
+        let error = UnixListener::bind(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(!error.to_string().contains("remove"), "{error}");
+    });
+}
+
 #[test]
 fn a_dropped_accept_leaves_its_connection_to_the_next() {
     let direct = Runtime::builder().direct_descriptors(8);

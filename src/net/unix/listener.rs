@@ -1,8 +1,9 @@
 //! Listening on Unix sockets.
 
-use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use std::{fs, io};
 
 use super::stream::{UnixStream, address_of, text_of};
 use crate::error::describe;
@@ -83,8 +84,11 @@ impl UnixListener {
 
 /// Whether an address is in use by the file of a socket that is not open any more.
 fn is_stale(address: &SocketAddr, error: &io::Error) -> bool {
-    // A datagram socket never connects to a listener: an open one refuses it as of the wrong type.
+    let is_socket = |path| fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    // A file of any other type refuses a connection as a dead socket does. A datagram socket never
+    // connects to a listener: an open one refuses it as of the wrong type.
     error.kind() == io::ErrorKind::AddrInUse
+        && address.as_pathname().is_some_and(is_socket)
         && UnixDatagram::unbound()
             .and_then(|probe| probe.connect_addr(address))
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
