@@ -112,6 +112,7 @@ fn a_local_address_is_connected_from() {
         let other_family: SocketAddr = "[::1]:1".parse().unwrap();
         let error = TcpStream::connect_with(other_family, &options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        assert!(error.to_string().starts_with("connect from 127.0.0.2:0: "), "{error}");
     });
 }
 

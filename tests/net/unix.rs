@@ -198,6 +198,28 @@ fn a_file_that_is_no_socket_is_not_taken_for_one_that_is_left_over() {
         let error = UnixListener::bind(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(!error.to_string().contains("remove"), "{error}");
+        assert!(error.to_string().contains("is not a socket: choose another path"), "{error}");
+    });
+}
+
+#[test]
+fn a_missing_directory_is_named_as_the_cause() {
+    run(async {
+        let path = SocketPath::new();
+        let error = UnixListener::bind(path.0.with_file_name("none").join("socket")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("its directory does not exist"), "{error}");
+    });
+}
+
+#[test]
+fn a_path_that_is_no_address_is_named_with_its_escapes_and_the_limit() {
+    run(async {
+        for (path, part) in [("a\0b".to_owned(), r#""a\0b""#), ("p".repeat(108), "107 bytes")] {
+            let error = UnixListener::bind(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(part), "{error}");
+        }
     });
 }
 

@@ -135,9 +135,13 @@ async fn connect(
     let mut addresses = lookup(addresses).await?;
     if let Some(local) = options.local_addr {
         addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+        if addresses.is_empty() {
+            let why = "every address to connect to is of the other family";
+            let cause = io::Error::new(io::ErrorKind::AddrNotAvailable, why);
+            return Err(describe(format_args!("connect from {local}"), cause));
+        }
     }
     match addresses[..] {
-        [] => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address of that family")),
         [address] => connect_to(&driver, address, options).await,
         _ => {
             let attempt = |address| connect_to(&driver, address, options);

@@ -39,13 +39,15 @@ pub struct UnixListener {
 impl UnixListener {
     /// Listens at a path or at an abstract name.
     ///
-    /// A path that begins with a zero byte is an abstract name.
+    /// A path that begins with a zero byte is an abstract name. For an empty path the kernel
+    /// chooses an abstract name, which [`local_addr`](Self::local_addr) returns.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if the path exists or the name is taken. The error tells if no process listens
-    /// there: the file is left from an earlier one, and may be removed. `InvalidInput` for a path
-    /// of more than 107 bytes.
+    /// `AddrInUse` if the path exists or the name is taken. The text tells the cases apart: a
+    /// process listens there; the file is left from an earlier process and may be removed; or it is
+    /// not a socket. `NotFound` if the directory does not exist. `InvalidInput` for a path of more
+    /// than 107 bytes.
     ///
     /// # Panics
     ///
@@ -71,25 +73,36 @@ impl UnixListener {
         match listening {
             Ok(fd) => Ok(Self { listener: ListenSocket::new(fd, options) }),
             Err(error) => {
-                let remedy = if is_stale(address, &error) {
-                    " (its file is left from a process that has ended: remove it first)"
-                } else {
-                    ""
-                };
+                let remedy = remedy(address, &error);
                 Err(describe(format_args!("listen on {}{remedy}", text_of(address)), error))
             }
         }
     }
 }
 
-/// Whether an address is in use by the file of a socket that is not open any more.
-fn is_stale(address: &SocketAddr, error: &io::Error) -> bool {
-    let is_socket = |path| fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    // A file of any other type refuses a connection as a dead socket does. A datagram socket never
-    // connects to a listener: an open one refuses it as of the wrong type.
-    error.kind() == io::ErrorKind::AddrInUse
-        && address.as_pathname().is_some_and(is_socket)
-        && UnixDatagram::unbound()
-            .and_then(|probe| probe.connect_addr(address))
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+/// What the user may do about an error, if anything. The advice to remove a file is given for
+/// sockets only: anything else at the path may be the user's data.
+fn remedy(address: &SocketAddr, error: &io::Error) -> &'static str {
+    let Some(path) = address.as_pathname() else { return "" };
+    let is_other_file = || fs::metadata(path).is_ok_and(|it| !it.file_type().is_socket());
+    match error.kind() {
+        io::ErrorKind::AddrInUse if is_other_file() => {
+            " (the file there is not a socket: choose another path)"
+        }
+        io::ErrorKind::AddrInUse if is_stale(address) => {
+            " (its file is left from a process that has ended: remove it first)"
+        }
+        io::ErrorKind::NotFound if path.parent().is_some_and(|directory| !directory.exists()) => {
+            " (its directory does not exist: create it first)"
+        }
+        _ => "",
+    }
+}
+
+/// Whether the file at an address in use is that of a socket that is not open any more.
+fn is_stale(address: &SocketAddr) -> bool {
+    // A datagram socket never connects to a listener: an open one refuses it as of the wrong type.
+    UnixDatagram::unbound()
+        .and_then(|probe| probe.connect_addr(address))
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }

@@ -130,7 +130,10 @@ pub(super) fn address_of(path: &Path) -> io::Result<SocketAddr> {
         Some((0, name)) => SocketAddr::from_abstract_name(name),
         _ => SocketAddr::from_pathname(path),
     };
-    address.describe(format_args!("use {} as the address of a Unix socket", path.display()))
+    // Escaped, as it may contain a zero byte.
+    address.describe(format_args!(
+        "use {path:?} as the address of a Unix socket, of at most 107 bytes"
+    ))
 }
 
 /// An address for messages. Abstract names are written with an `@`, as tools do.
