@@ -107,8 +107,8 @@ impl<T, B> From<(io::Result<T>, B)> for BufResult<T, B> {
 }
 
 impl<T, B> From<BufResult<T, B>> for (io::Result<T>, B) {
-    fn from(BufResult(result, buffer): BufResult<T, B>) -> Self {
-        (result, buffer)
+    fn from(both: BufResult<T, B>) -> Self {
+        (both.0, both.1)
     }
 }
 

@@ -11,6 +11,28 @@ use super::Slice;
 /// - [`stable_ptr`](Self::stable_ptr) points to [`bytes_init`](Self::bytes_init) initialised bytes.
 /// - The pointer and the length stay the same, and the memory stays valid, until the value is
 ///   dropped or changed through `&mut`: also when the value moves.
+///
+/// # Example
+///
+/// ```
+/// use annulus::buf::IoBuf;
+///
+/// /// The first bytes of a page.
+/// struct Page(Box<[u8; 4096]>, usize);
+///
+/// // SAFETY: the page is initialised, and does not move with its box; the length is private.
+/// unsafe impl IoBuf for Page {
+///     fn stable_ptr(&self) -> *const u8 {
+///         self.0.as_ptr()
+///     }
+///
+///     fn bytes_init(&self) -> usize {
+///         self.1
+///     }
+/// }
+///
+/// assert_eq!(Page(Box::new([7; 4096]), 2).as_bytes(), [7, 7]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a buffer that can be written from",
     label = "expected an owned buffer, such as `Vec<u8>`, `Bytes`, `String` or `&'static [u8]`",

@@ -115,7 +115,7 @@ metrics! {
         in_kernel: u64,
         /// SQEs that wait to be submitted.
         queued: u64,
-        /// How many provided buffers are in use.
+        /// How many provided buffers are in use: lent, or free for the kernel to fill.
         ///
         /// As many as were needed at the same time lately, at most
         /// [`Builder::small_buffers`](crate::Builder::small_buffers).

@@ -38,6 +38,40 @@ pub use writer::StreamWriter;
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};
 
 /// A source of bytes, such as the reading half of a connection.
+///
+/// # Example
+///
+/// A source of a program's own, which lends what a vector holds:
+///
+/// ```
+/// use annulus::buf::{BufResult, IoBufMut, Lease};
+/// use annulus::io::{AsyncRead, StreamReader};
+/// use std::io;
+///
+/// struct Memory(Lease);
+///
+/// impl AsyncRead for Memory {
+///     async fn recv(&mut self) -> io::Result<Lease> {
+///         Ok(self.0.split_to(self.0.len()))
+///     }
+///
+///     async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
+///         let count = buffer.fill_from(&self.0);
+///         // SAFETY: `fill_from` has written these bytes.
+///         unsafe { buffer.set_init(count) };
+///         self.0.advance(count);
+///         BufResult(Ok(count), buffer)
+///     }
+/// }
+///
+/// annulus::run(async {
+///     let mut reader = StreamReader::new(Memory(Lease::from(b"one\ntwo\n".to_vec())));
+///     assert_eq!(&*reader.read_line().await?, b"one\n");
+///     assert_eq!(&*reader.read_to_end().await?, b"two\n");
+///     io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait AsyncRead {
     /// Receives the available bytes, at least one. No bytes mean EOF.
     ///

@@ -89,7 +89,7 @@ pub fn run<F: IntoFuture>(future: F) -> Result<F::Output, SetupError> {
     Ok(Runtime::new()?.block_on(future))
 }
 
-/// [`run`] that returns the future's output itself.
+/// Runs a future as [`run`] does, and returns its output itself.
 ///
 /// If no runtime can be made, prints why and what to do to standard error, and exits the process
 /// with code 1, as [`main`](macro@crate::main) does.

@@ -172,12 +172,7 @@ pub(super) fn optional(
         may("submit all", "5.18", flag(Flag::SubmitAll), "a bad entry delays the ones behind it"),
         may("multishot accept", "5.19", has_5_19(opcodes), "an entry for each connection"),
         may("cancel everything at once", "5.19", has_5_19(opcodes), "an entry for each cancel"),
-        may(
-            "buffers that the kernel picks",
-            "5.19",
-            has_5_19(opcodes),
-            "a receive on lease takes two steps",
-        ),
+        may("provided buffers", "5.19", has_5_19(opcodes), "a receive on lease takes two steps"),
         may("sending without a copy", "6.0", has_6_0(opcodes), "it copies"),
         may("multishot receive", "6.0", has_6_0(opcodes), "an entry for each receive"),
         may(

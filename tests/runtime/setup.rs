@@ -257,12 +257,7 @@ fn older_kernels_serve_with_fewer_flags_and_a_probe_says_which() {
         (
             COOP_TASKRUN | TASKRUN_FLAG,
             Some(SOCKET),
-            &[
-                "task-run flag",
-                "multishot accept",
-                "cancel everything at once",
-                "buffers that the kernel picks",
-            ],
+            &["task-run flag", "multishot accept", "cancel everything at once", "provided buffers"],
         ),
         (SUBMIT_ALL, Some(SOCKET), &["submit all"]),
     ] {

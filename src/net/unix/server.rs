@@ -10,7 +10,9 @@ use crate::net::stream::{StreamReader, StreamWriter};
 
 /// Like [`start_server`](crate::net::start_server), for a Unix socket.
 ///
-/// It listens at a path, or at an abstract name: a path that begins with a zero byte.
+/// It listens at a path, or at an abstract name: a path that begins with a zero byte. No name is
+/// looked up, so it is no `async fn`. A handler that names its arguments' types takes a
+/// `StreamReader<UnixStream>` and a `StreamWriter<UnixStream>`.
 ///
 /// # Errors
 ///
