@@ -14,6 +14,7 @@ pub(crate) mod net;
 pub(crate) mod pair;
 pub(crate) mod panics;
 pub(crate) mod patience;
+pub(crate) mod pattern;
 pub(crate) mod poll;
 pub(crate) mod program;
 pub(crate) mod random;

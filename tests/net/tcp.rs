@@ -1,9 +1,9 @@
 //! The whole of `annulus::net`, against the standard library's sockets.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,6 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::common::bounded::bounded;
-use crate::common::child;
 use crate::common::net::{connected, full_listener, pair, reset};
 use crate::common::pair::{ask, echo};
 use crate::common::patience::limit;
@@ -25,7 +24,6 @@ use crate::common::poll::{once, times, until, yield_times};
 use crate::common::random::seeded;
 use crate::common::skip::lacks_ipv6;
 use crate::common::watchdog::run;
-use crate::this_test;
 
 /// An address on which no socket listens.
 fn refusing() -> SocketAddr {
@@ -809,69 +807,4 @@ fn a_reset_in_the_middle_of_read_exact_is_no_early_end() {
             assert_eq!(&buffer[..3], b"abc");
         });
     });
-}
-
-/// In a child, because test harnesses may ignore the signal, as the standard library does.
-#[test]
-fn a_write_to_a_closed_peer_is_an_error_and_no_signal() {
-    if child::role().is_none() {
-        let output = child::command(this_test!(), "child").output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        return;
-    }
-    // SAFETY: the default action is no function of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    run(async {
-        for how in 0..3 {
-            let (mut stream, peer) = connected();
-            reset(peer);
-            // The kernel tells the first of the reset; to the others it only says that the pipe is
-            // broken.
-            for _ in 0..3 {
-                let error = match how {
-                    0 => stream.write("x").await.0.unwrap_err(),
-                    1 => stream.write_all("x").await.0.unwrap_err(),
-                    _ => stream.write_vectored(vec!["x", "y"]).await.0.unwrap_err(),
-                };
-                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
-            }
-        }
-    });
-}
-
-// Descriptors
-
-#[test]
-fn every_descriptor_is_closed_on_exec() {
-    if child::role().is_none() {
-        let output = child::command(this_test!(), "child").output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        return;
-    }
-    let before = descriptors();
-    run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let connected = TcpStream::connect(address).await.unwrap();
-        let accepted = listener.accept().await.unwrap();
-        // The bell and the ring's own descriptor are there once the loop has slept.
-        annulus::time::sleep(Duration::from_millis(1)).await;
-        let new: Vec<_> = descriptors().into_iter().filter(|fd| !before.contains(fd)).collect();
-        assert!(new.len() >= 5, "a ring, a bell, a listener and two streams, but {new:?}");
-        for fd in new {
-            // SAFETY: the call takes no pointers.
-            let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-            assert_eq!(flags, libc::FD_CLOEXEC, "descriptor {fd}");
-        }
-        drop((connected, accepted));
-    });
-}
-
-/// The open descriptors, less the one that lists them.
-fn descriptors() -> Vec<RawFd> {
-    let listed = fs::read_dir("/proc/self/fd").unwrap();
-    let listed: Vec<RawFd> =
-        listed.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-    // SAFETY: the call takes no pointers.
-    listed.into_iter().filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0).collect()
 }

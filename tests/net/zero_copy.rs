@@ -2,22 +2,17 @@
 //! notification. (On the loopback interface the kernel copies all the same, and says so.)
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::thread;
-use std::time::{Duration, Instant};
 
+use annulus::metrics;
 use annulus::net::TcpStream;
-use annulus::{Runtime, metrics};
 use blake3::Hasher;
 use bytes::Bytes;
 
-use crate::common::child::{command, role};
 use crate::common::net::connected;
-use crate::common::patience::limit;
 use crate::common::poll::{times, until};
 use crate::common::random::seeded;
 use crate::common::watchdog::run;
-use crate::this_test;
 
 /// Sends in all ways, and says what the peer should have received.
 async fn send_all(stream: &mut TcpStream, random: &mut fastrand::Rng) -> blake3::Hash {
@@ -79,34 +74,6 @@ fn a_small_buffer_is_copied() {
         peer.read_exact(&mut [0; 5]).unwrap();
         assert_eq!(metrics().zero_copy_sends, 0);
     });
-}
-
-/// The kernel would not let the process end before the peer has taken the bytes.
-#[test]
-fn a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_nothing() {
-    if let Some(address) = role() {
-        let limit = Duration::from_millis(200);
-        let builder = Runtime::builder().teardown_timeout(limit);
-        let runtime = builder.sqpoll(Duration::from_millis(10)).build().unwrap();
-        return runtime.block_on(async {
-            let mut stream = TcpStream::connect(&*address).await.unwrap();
-            stream.write_all_zero_copy(vec![0; 1 << 20]).await.unwrap();
-            assert_eq!(metrics().zero_copy_sends, 0);
-        });
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let mut child = command(this_test!(), &address).spawn().unwrap();
-    let _peer = listener.accept().unwrap();
-    let deadline = Instant::now() + limit();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < deadline, "it does not end");
-        thread::sleep(Duration::from_millis(5));
-    };
-    assert!(status.success(), "{status}");
 }
 
 /// A dropped send is a dropped write: a part may have gone, and the next write comes behind it.

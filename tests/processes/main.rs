@@ -8,8 +8,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod address_space;
 mod closing;
 mod ctrl_c;
+mod descriptor_limits;
 mod diagnostics;
 mod exhaustion;
 mod fork;
@@ -19,3 +21,4 @@ mod many_connections;
 mod no_threads;
 mod signals;
 mod signals_in_transfers;
+mod sockets;
