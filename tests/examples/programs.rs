@@ -602,8 +602,8 @@ mod demonstrations {
         let lines = lines("factorials");
         assert_eq!(&lines[..3], ["A: 1 times 2", "B: 1 times 2", "C: 1 times 2"]);
         assert!(lines.contains(&"all: (2, 6, 24)".to_owned()));
-        let first = lines.iter().position(|line| line == "number 1 has come to 2").unwrap();
-        let second = lines.iter().position(|line| line == "number 0 has come to 24").unwrap();
+        let first = lines.iter().position(|line| line == "number 1 returned 2").unwrap();
+        let second = lines.iter().position(|line| line == "number 0 returned 24").unwrap();
         assert!(first < second);
         assert_eq!(lines[lines.len() - 2..], ["endless: cleaned up", "endless: deadline elapsed"]);
     }
