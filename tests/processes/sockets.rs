@@ -1,5 +1,5 @@
-//! Sockets and their process: the signal of a broken pipe, descriptors across `exec`, and an end that
-//! waits for no peer.
+//! Sockets and their process: the signal of a broken pipe, descriptors across `exec`, and an end
+//! that waits for no peer.
 
 use std::fs;
 use std::io::ErrorKind;
