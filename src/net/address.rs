@@ -119,6 +119,9 @@ fn of_text(text: &str) -> AddressSource {
     };
     match port.parse() {
         _ if host.is_empty() => invalid("a host is missing, as in localhost:80"),
+        _ if host.starts_with('[') && !host.ends_with(']') => {
+            invalid("a bracket is missing: an IPv6 address is written like [::1]:80")
+        }
         Ok(port) => host_and_port(host, port),
         Err(_) => invalid("the port after the colon is not a number up to 65535"),
     }
@@ -228,6 +231,8 @@ mod tests {
             ("localhost", "a port is missing"),
             ("::1", "[::1]:80"),
             ("[::1]", "a port is missing"),
+            ("[::1", "a bracket is missing"),
+            ("[::1:80", "a bracket is missing"),
             (":80", "a host is missing"),
             ("localhost:99999", "not a number up to 65535"),
             ("localhost:http", "not a number up to 65535"),
