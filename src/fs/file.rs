@@ -102,8 +102,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has no effect. The buffer is lost. (Of a pipe, which has no offsets, the bytes are
-    /// lost, too.)
+    /// Dropped, it has no effect. The buffer is lost. (Of a pipe, which has no offsets, the bytes
+    /// are lost, too.)
     #[doc(alias = "pread")]
     pub fn read_at<B: IoBufMut>(
         &self,
