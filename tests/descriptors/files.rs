@@ -9,7 +9,7 @@ use std::{env, fs, mem, process};
 use crate::common::bounded::bounded;
 use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::memory::{LARGEST, Pool};
-use crate::common::poll::{once, times, yield_times};
+use crate::common::poll::{once, times, until, yield_times};
 use annulus::Runtime;
 use annulus::buf::BufResult;
 use annulus::fs::File;
@@ -30,6 +30,13 @@ impl Directory {
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A named pipe.
+    fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        assert!(process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         path
     }
 }
@@ -276,6 +283,51 @@ fn a_runtime_dropped_with_operations_in_flight_leaves_nothing() {
         drop(runtime);
         assert_eq!(pool.alive(), 0, "the kernel has released the buffers");
         drop(file);
+    });
+    pool.verify();
+    assert_back_to(before);
+}
+
+/// It waits for a reader on a kernel worker, which a cancel interrupts, but does not take off it.
+#[test]
+fn a_dropped_open_of_a_pipe_without_a_reader_ends() {
+    let _alone = alone();
+    let directory = Directory::new("dropped-pipes");
+    let pipe = directory.pipe("pipe");
+    let before = open();
+    run(async || {
+        for polls in STAGES {
+            for _ in 0..50 {
+                drop(times(polls, File::create(&pipe)).await);
+            }
+        }
+        // The bell's poll stays.
+        until(|| annulus::metrics().in_kernel <= 1).await;
+    });
+    assert_back_to(before);
+}
+
+#[test]
+fn a_runtime_ends_while_an_open_and_a_read_of_a_pipe_wait() {
+    let _alone = alone();
+    let directory = Directory::new("pipes");
+    let pipe = directory.pipe("pipe");
+    let pool = Pool::new(4);
+    let before = open();
+    bounded(|| {
+        let runtime = runtime();
+        let writer = runtime.block_on(async {
+            let (empty, writer) = std::io::pipe().unwrap();
+            let file = File::from_std(std::os::fd::OwnedFd::from(empty).into());
+            let buffer = pool.take(LARGEST);
+            drop(annulus::spawn(async move { file.read_at(buffer, 0).await }));
+            drop(annulus::spawn(File::create(pipe.clone())));
+            yield_times(10).await;
+            writer
+        });
+        drop(runtime);
+        assert_eq!(pool.alive(), 0, "the kernel has released the buffer");
+        drop(writer);
     });
     pool.verify();
     assert_back_to(before);
