@@ -27,6 +27,12 @@ use crate::sys::types::{CancelBuilder, Fd};
 use crate::sys::{Entered, Ring, Submission, Wait, opcode};
 use crate::task::LocalWaker;
 
+/// How many cancels that missed are repeated at a time. An operation may be between two tries for
+/// long: a connect to a Unix socket with a full backlog is tried 128 times before it waits, and a
+/// turn carries out only some twenty tries, of all such operations together. Were all cancels
+/// repeated in each turn, a thousand dropped connects would keep the loop busy for seconds.
+const MAX_REPEATED_CANCELS: usize = 32;
+
 pub(super) struct Core {
     /// `None` once closed.
     queue: Option<SubmissionQueue>,
@@ -168,7 +174,8 @@ impl Core {
             // It may have to enter to make room, and so reap completions.
             self.arm_bell();
         }
-        let is_pending = self.queue_mut().has_backlog() || self.slots.has_aftermath();
+        let is_pending =
+            self.queue_mut().has_backlog() || self.slots.has_aftermath() || self.slots.has_missed();
         let wait = if is_pending { Wait::No } else { wait };
         let queue = self.queue_mut();
         let reaped = if wait != Wait::No || queue.is_worth_entering() {
@@ -238,6 +245,10 @@ impl Core {
             self.slots.record(completion);
         });
         while let Some(key) = self.slots.to_cancel.pop() {
+            self.cancel(key);
+        }
+        for _ in 0..MAX_REPEATED_CANCELS {
+            let Some(key) = self.slots.missed.pop_front() else { break };
             self.cancel(key);
         }
         count

@@ -3,6 +3,7 @@
 //! Nothing here runs foreign code: wakers to wake, and orphans to settle, are put on lists for
 //! later.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::task::Waker;
@@ -30,9 +31,10 @@ pub(super) struct Slots {
     pub(super) bell_armed: bool,
     woken: Vec<LocalWaker>,
     settling: Vec<Abandoned>,
-    /// Operations to cancel: multishot ones whose completions pile up, and those that a cancel did
-    /// not find although they are in flight.
+    /// Multishot operations to cancel, since their completions pile up.
     pub(super) to_cancel: Vec<Key>,
+    /// Operations that a cancel did not find although they are in flight, the oldest first.
+    pub(super) missed: VecDeque<Key>,
     free_file_slots: Vec<u32>,
     /// How many provided buffers the kernel has selected since they were last counted.
     provided: u16,
@@ -64,6 +66,7 @@ impl Slots {
             woken: Vec::new(),
             settling: Vec::new(),
             to_cancel: Vec::new(),
+            missed: VecDeque::new(),
             free_file_slots: (0..file_slots).rev().collect(),
             provided: 0,
         }
@@ -227,7 +230,7 @@ impl Slots {
     fn record_cancel(&mut self, target: Key, completion: Completion) {
         let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
         if is_missed && !self.state(target).is_past_cancel() {
-            self.to_cancel.push(target);
+            self.missed.push_back(target);
         }
     }
 
@@ -244,6 +247,12 @@ impl Slots {
     #[inline]
     pub(super) fn has_aftermath(&self) -> bool {
         !self.woken.is_empty() || !self.settling.is_empty()
+    }
+
+    /// Whether a cancel is to be repeated.
+    #[inline]
+    pub(super) fn has_missed(&self) -> bool {
+        !self.missed.is_empty()
     }
 
     /// Takes the lists of what was recorded; `wakers` is empty and is used as the next list.
@@ -265,6 +274,7 @@ impl Slots {
         trim(&mut self.woken);
         trim(&mut self.settling);
         trim(&mut self.to_cancel);
+        self.missed.shrink_to(2 * self.missed.len());
     }
 
     /// Leaks what the kernel may still access.

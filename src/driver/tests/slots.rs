@@ -56,6 +56,28 @@ fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
     assert_eq!(late.settled(), [-ECANCELED]);
 }
 
+/// However many operations are between two tries, repeating their cancels leaves time for the tries.
+#[test]
+fn cancels_that_missed_are_repeated_a_few_at_a_time_and_in_the_end_all() {
+    let bench = Bench::with_capacity(256);
+    let keys: Vec<_> = (0..100).map(|_| bench.submit()).collect();
+    bench.driver.turn(false);
+    let late: Vec<_> = keys.into_iter().map(|key| bench.abandon(key)).collect();
+    bench.driver.turn(false);
+    (100..200).for_each(|nth| bench.ring.complete(nth, -ENOENT, false));
+    bench.driver.turn(false);
+    let cancels = || bench.opcodes_taken().iter().filter(|&&opcode| opcode == CANCEL).count();
+    for repeated in [32, 64, 96, 100] {
+        bench.driver.turn(true);
+        assert_eq!(cancels(), 100 + repeated);
+        let waited = *bench.ring.script().enters.last().unwrap() != Wait::No;
+        assert_eq!(waited, repeated == 100, "it does not wait while one is to be repeated");
+    }
+    (0..100).for_each(|nth| bench.ring.complete(nth, -ECANCELED, false));
+    bench.driver.turn(false);
+    assert!(late.iter().all(|late| late.settled() == [-ECANCELED]));
+}
+
 #[test]
 fn a_completion_that_was_not_taken_is_settled_when_the_future_is_dropped() {
     let bench = Bench::with_capacity(8);
