@@ -8,6 +8,7 @@ use annulus::net::{
     start_server_with,
 };
 
+use crate::common::panics::panic_of;
 use crate::common::watchdog::run;
 
 /// Answers with as many bytes as the line has, or with a word if it is too long.
@@ -41,4 +42,13 @@ fn readers_have_the_limits_of_the_options_they_were_made_with() {
         let options = ConnectOptions::new().reader_limit(100_000);
         assert!(open_connection_with(address, &options).await.is_ok());
     });
+}
+
+/// A server that took the options would meet the limit with its first connection, and accept no
+/// further one.
+#[test]
+fn a_limit_of_zero_is_refused_where_it_is_given() {
+    let refused = "the limit of a reader must be at least one byte";
+    assert_eq!(panic_of(|| ServerOptions::new().reader_limit(0)), refused);
+    assert_eq!(panic_of(|| ConnectOptions::new().reader_limit(0)), refused);
 }

@@ -70,7 +70,14 @@ impl ServerOptions {
     /// Sets how many bytes a line or record may have, without its separator.
     ///
     /// 64 KiB by default. See [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` is zero.
+    #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
+        // Checked here: a server would meet it only with its first connection.
+        assert!(bytes > 0, "the limit of a reader must be at least one byte");
         self.reader_limit = Some(bytes);
         self
     }

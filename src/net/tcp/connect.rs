@@ -116,7 +116,7 @@ pub async fn open_connection(
 ///
 /// # Panics
 ///
-/// If there is no runtime on this thread, or the reader's limit is zero.
+/// If there is no runtime on this thread.
 pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,

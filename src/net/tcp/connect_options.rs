@@ -102,7 +102,13 @@ impl ConnectOptions {
     ///
     /// For [`open_connection_with`](crate::net::open_connection_with) only. 64 KiB by default. See
     /// [`StreamReader::set_limit`](crate::io::StreamReader::set_limit).
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` is zero.
+    #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "the limit of a reader must be at least one byte");
         self.reader_limit = Some(bytes);
         self
     }

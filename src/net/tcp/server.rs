@@ -17,7 +17,9 @@ use crate::sys::errno;
 /// function that takes a [`StreamReader`] and a [`StreamWriter`] and returns `()` or `Result<(),
 /// E>`. Its errors and panics go to [`Builder::on_incident`](crate::Builder::on_incident), with the
 /// peer's address; the server goes on. Errors which say no more than that the peer is gone are only
-/// counted, in [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects).
+/// counted, in [`Metrics::peer_disconnects`](crate::Metrics::peer_disconnects): those that
+/// [`HandlerOutcome`] lists, whichever connection or `timeout` they are of. To have such an error
+/// of another connection reported, return it as an error of your own, such as a `String`.
 ///
 /// # Errors
 ///
@@ -66,11 +68,11 @@ where
 ///
 /// # Errors
 ///
-/// As there.
+/// As for [`start_server`].
 ///
 /// # Panics
 ///
-/// As there.
+/// If there is no runtime on this thread.
 pub async fn start_server_with<H, T>(
     handler: H,
     addresses: impl ToAddresses,
