@@ -56,7 +56,8 @@ fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
     assert_eq!(late.settled(), [-ECANCELED]);
 }
 
-/// However many operations are between two tries, repeating their cancels leaves time for the tries.
+/// However many operations are between two tries, repeating their cancels leaves time for the
+/// tries.
 #[test]
 fn cancels_that_missed_are_repeated_a_few_at_a_time_and_in_the_end_all() {
     let bench = Bench::with_capacity(256);
