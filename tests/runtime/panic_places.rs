@@ -8,6 +8,7 @@ use std::time::Duration;
 use annulus::Builder;
 use annulus::blocking::{ThreadPool, to_thread};
 use annulus::join::shield;
+use annulus::net::{ConnectOptions, ServerOptions};
 use annulus::sync::{
     Barrier, BoundedSemaphore, LifoQueue, PriorityQueue, Queue, Semaphore, broadcast, remote,
 };
@@ -56,6 +57,8 @@ fn options_that_make_no_runtime_panic_at_their_caller() {
     points_here(|| Builder::new().small_buffers(1, 0));
     points_here(|| Builder::new().direct_descriptors(u32::MAX));
     points_here(|| Builder::new().max_polls_per_turn(0));
+    points_here(|| ServerOptions::new().reader_limit(0));
+    points_here(|| ConnectOptions::new().reader_limit(0));
 }
 
 #[test]

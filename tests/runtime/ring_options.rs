@@ -278,6 +278,14 @@ fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_i
 }
 
 #[test]
+fn more_kernel_workers_than_the_kernel_has_numbers_for_are_as_many_as_it_allows() {
+    // Where one is possible: otherwise the kernel has no bound.
+    if build_or_skip(Runtime::builder().max_kernel_workers(1)).is_some() {
+        Runtime::builder().max_kernel_workers(u32::MAX).build().unwrap();
+    }
+}
+
+#[test]
 #[should_panic(expected = "operations that block need at least one kernel worker")]
 fn no_kernel_threads_are_refused() {
     let _ = Runtime::builder().max_kernel_workers(0);

@@ -142,8 +142,9 @@ impl KernelRing {
     /// If the kernel cannot (5.15).
     pub(crate) fn bound_workers(&self, most: u32) -> Result<(), SetupError> {
         // There are two kinds, and a bound for each: a close is of the first, a splice of the
-        // second.
-        let mut limits = [most; 2];
+        // second. The kernel refuses a number that an int does not hold, and lowers others to its
+        // own limit.
+        let mut limits = [most.min(i32::MAX as u32); 2];
         self.ring.submitter().register_iowq_max_workers(&mut limits).map_err(|error| {
             match error.raw_os_error() {
                 Some(EINVAL) => {
