@@ -10,7 +10,7 @@
 //! facility                               since  here  without it
 //! completions that are never dropped     5.5    yes   no runtime
 //! ...
-//! multishot accept                       5.19   yes   an entry for each connection
+//! multishot accept                       5.19   yes   an SQE for each connection
 //!
 //! Linux 6.18.44: Annulus runs here, with everything it can use.
 //! ```

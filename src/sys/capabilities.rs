@@ -1,6 +1,6 @@
 //! What a ring can do, required and optional.
 //!
-//! It is found out by asking, and never by the kernel's version: distributions carry features back.
+//! Features are probed and never derived from the kernel version: distributions backport features.
 //! A new operation adds a row to [`required_opcodes`], or a field to [`Capabilities`] and a row to
 //! [`optional`].
 
@@ -63,6 +63,7 @@ fn has_6_0(opcodes: &Opcodes) -> bool {
 
 /// One thing that the library uses of io_uring, and whether it is there.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Facility {
     /// What it is.
     pub name: &'static str,
@@ -111,7 +112,7 @@ pub(super) fn required_features(ring: &IoUring) -> impl Iterator<Item = Facility
     let parameters = ring.params();
     [
         must("completions that are never dropped", "5.5", parameters.is_feature_nodrop()),
-        must("entries stable once submitted", "5.5", parameters.is_feature_submit_stable()),
+        must("SQEs stable once submitted", "5.5", parameters.is_feature_submit_stable()),
         must("waiting for sockets without a thread", "5.7", parameters.is_feature_fast_poll()),
         must("waiting with a timeout", "5.11", parameters.is_feature_ext_arg()),
         // Multishot poll, by which other threads wake this one, cannot be probed; resource tags
@@ -169,19 +170,24 @@ pub(super) fn optional(
         ),
         may("single issuer", "6.0", flag(Flag::SingleIssuer), "the kernel takes more locks"),
         may("task-run flag", "5.19", flag(Flag::ShowTaskrun), "completions interrupt the tasks"),
-        may("submit all", "5.18", flag(Flag::SubmitAll), "a bad entry delays the ones behind it"),
-        may("multishot accept", "5.19", has_5_19(opcodes), "an entry for each connection"),
-        may("cancel everything at once", "5.19", has_5_19(opcodes), "an entry for each cancel"),
-        may("provided buffers", "5.19", has_5_19(opcodes), "a receive on lease takes two steps"),
-        may("sending without a copy", "6.0", has_6_0(opcodes), "it copies"),
-        may("multishot receive", "6.0", has_6_0(opcodes), "an entry for each receive"),
+        may("submit all", "5.18", flag(Flag::SubmitAll), "a bad SQE delays the ones behind it"),
+        may("multishot accept", "5.19", has_5_19(opcodes), "an SQE for each connection"),
+        may("cancel everything at once", "5.19", has_5_19(opcodes), "an SQE for each cancel"),
+        may("provided buffers", "5.19", has_5_19(opcodes), "a lease receive takes two SQEs"),
+        may("zero-copy send", "6.0", has_6_0(opcodes), "falls back to copying"),
+        may("multishot receive", "6.0", has_6_0(opcodes), "an SQE for each receive"),
         may(
-            "ordinary descriptors of direct ones",
+            "installing direct descriptors",
             "6.8",
             opcodes.is_supported(opcode::FixedFdInstall::CODE),
             "no direct descriptors",
         ),
-        may("no I/O-wait accounting", "6.15", parameters.is_feature_no_iowait(), "idle looks busy"),
+        may(
+            "no I/O-wait accounting",
+            "6.15",
+            parameters.is_feature_no_iowait(),
+            "idle time is reported as I/O wait",
+        ),
     ]
     .into_iter()
 }
