@@ -44,8 +44,7 @@ fn readers_have_the_limits_of_the_options_they_were_made_with() {
     });
 }
 
-/// A server that took the options would meet the limit with its first connection, and accept no
-/// further one.
+/// A server that took the options would panic in the task of each connection instead.
 #[test]
 fn a_limit_of_zero_is_refused_where_it_is_given() {
     let refused = "the limit of a reader must be at least one byte";

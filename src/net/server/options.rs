@@ -76,7 +76,7 @@ impl ServerOptions {
     /// If `bytes` is zero.
     #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
-        // Checked here: a server would meet it only with its first connection.
+        // Checked here: otherwise the task of each connection would panic.
         assert!(bytes > 0, "the limit of a reader must be at least one byte");
         self.reader_limit = Some(bytes);
         self
