@@ -109,7 +109,7 @@ impl File {
         &self,
         buffer: B,
         offset: u64,
-    ) -> impl Future<Output = BufResult<usize, B>> {
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
         if is_beyond_files(offset) {
             return Either::Left(ready(BufResult(Err(no_such_offset()), buffer)));
         }
@@ -132,7 +132,7 @@ impl File {
         &self,
         buffer: B,
         offset: u64,
-    ) -> impl Future<Output = BufResult<usize, B>> {
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
         if is_beyond_files(offset) {
             return Either::Left(ready(BufResult(Err(no_such_offset()), buffer)));
         }
@@ -151,7 +151,7 @@ impl File {
     ///
     /// Dropped, the data may be durable or not.
     #[doc(alias = "fsync")]
-    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + use<> {
         Op::new(self.file.driver(), Fsync::all(&self.file))
     }
 
@@ -166,7 +166,7 @@ impl File {
     ///
     /// As for [`sync_all`](Self::sync_all).
     #[doc(alias = "fdatasync")]
-    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> + use<> {
         Op::new(self.file.driver(), Fsync::data(&self.file))
     }
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
+use crate::error::raw_os_error;
 use crate::io::ReadError;
 
 /// What a handler of a server may return: `()`, or `Result<(), E>` where `E` is `Display`.
@@ -39,7 +40,8 @@ impl HandlerOutcome for () {
 
 /// An [`io::Error`] or a [`ReadError`], even in a box or as the source of another error, is
 /// [`PeerGone`](HandlerFailure::PeerGone) if its kind is `ConnectionReset`, `ConnectionAborted`,
-/// `BrokenPipe`, `NotConnected`, `UnexpectedEof` or `TimedOut`.
+/// `BrokenPipe`, `NotConnected` or `UnexpectedEof`, or `TimedOut` by the kernel. A deadline of the
+/// handler itself ([`Elapsed`](crate::time::Elapsed)) is reported like any other error.
 impl<E: Display + 'static> HandlerOutcome for Result<(), E> {
     fn failure(self) -> Option<HandlerFailure> {
         let error = self.err()?;
@@ -72,16 +74,10 @@ fn means_peer_is_gone(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
     };
-    let is_such = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            BrokenPipe
-                | ConnectionAborted
-                | ConnectionReset
-                | NotConnected
-                | TimedOut
-                | UnexpectedEof
-        )
+    let is_such = |error: &io::Error| match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof => true,
+        TimedOut => raw_os_error(error).is_some(),
+        _ => false,
     };
     match error.downcast_ref::<ReadError>() {
         Some(ReadError::Io(error)) => is_such(error),
@@ -110,6 +106,16 @@ mod tests {
         assert_eq!(Err::<(), _>(io::Error::from(io::ErrorKind::UnexpectedEof)).failure(), gone);
         let boxed: Box<dyn Error> = Box::new(ReadError::Io(reset()));
         assert_eq!(Err::<(), _>(boxed).failure(), gone);
+    }
+
+    #[test]
+    fn a_deadline_of_the_handler_is_reported_and_one_of_the_kernel_is_not() {
+        let elapsed = io::Error::new(io::ErrorKind::TimedOut, "deadline elapsed");
+        let told = Some(HandlerFailure::Error("deadline elapsed".to_owned()));
+        assert_eq!(Err::<(), _>(elapsed).failure(), told);
+        // ETIMEDOUT: the peer has not acknowledged what was sent.
+        let unanswered = describe("recv", io::Error::from_raw_os_error(110));
+        assert_eq!(Err::<(), _>(unanswered).failure(), Some(HandlerFailure::PeerGone));
     }
 
     #[test]
