@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::{BufferSize, BufferSizes, Driver, Key, Orphan, Settings};
 use crate::error::Incident;
 use crate::sys::ScriptedRing;
+use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
 use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
 use crate::sys::{Completion, Sqe, Wait, opcode};
@@ -42,7 +43,7 @@ impl Wake for Wakes {
 impl Bench {
     fn with_capacity(capacity: usize) -> Self {
         let ring = ScriptedRing::with_capacity(capacity);
-        ring.script().allows_bypasses = true;
+        ring.script().bypasses = Bypasses::ALL;
         let incidents = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&incidents);
         let hook = Arc::new(move |_: &Incident| {

@@ -33,9 +33,8 @@ pub(in crate::net) async fn send_file(
     }
     ops::drain_writes(socket).await;
     let file = Rc::new(file.as_fd().try_clone_to_owned().describe("duplicate the file")?);
+    SpliceToSocket::prepare(socket)?;
     let pipe = Rc::new(SplicePipe::new().describe("pipe")?);
-    // The inline calls need a descriptor of the process.
-    socket.fd()?;
     let mut offset = start;
     while offset < end {
         let length = (end - offset).min(SplicePipe::CAPACITY.into()) as u32;

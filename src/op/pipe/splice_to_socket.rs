@@ -1,5 +1,8 @@
 //! Moving the contents of a pipe to a socket. Dropped in flight, a part has been sent; the rest is
 //! dropped with the pipe.
+//!
+//! Only an inline call does it. A splice SQE has no flag by which it fails instead of waiting for
+//! room in the socket, so it would keep a kernel worker for as long as the peer reads nothing.
 
 use std::rc::Rc;
 use std::{io, mem};
@@ -8,6 +11,7 @@ use crate::driver::Driver;
 use crate::error::Describe;
 use crate::op::operation::{Operation, Step};
 use crate::op::socket::{SocketFd, StreamSocket};
+use crate::sys::bypass::Bypass;
 use crate::sys::poll::WRITABLE;
 use crate::sys::splice_pipe::SplicePipe;
 use crate::sys::{Completion, Submission, opcode};
@@ -24,7 +28,17 @@ pub(crate) struct SpliceToSocket {
 }
 
 impl SpliceToSocket {
-    /// The socket has a descriptor of the process.
+    /// Sees to it that a socket can be spliced to: it has a descriptor of the process from now on.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the ring does not allow inline calls; and if a direct descriptor cannot
+    /// be installed.
+    pub(crate) fn prepare(socket: &StreamSocket) -> io::Result<()> {
+        socket.fd_for(Bypass::Inline).map(drop)
+    }
+
+    /// The socket has been [prepared](Self::prepare).
     pub(crate) fn new(
         socket: &Rc<StreamSocket>,
         pipe: &Rc<SplicePipe>,

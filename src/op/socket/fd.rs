@@ -66,7 +66,7 @@ impl SocketFd {
     /// # Errors
     ///
     /// As for [`Descriptor::fd`], and where the ring does not allow such calls.
-    pub(super) fn fd_for(&self, bypass: Bypass) -> io::Result<&OwnedFd> {
+    pub(in crate::op) fn fd_for(&self, bypass: Bypass) -> io::Result<&OwnedFd> {
         if !self.driver.allows(bypass) {
             return Err(io::ErrorKind::Unsupported.into());
         }

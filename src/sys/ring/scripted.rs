@@ -52,8 +52,8 @@ pub(crate) struct Script {
     pub(crate) has_thread: bool,
     /// Whether that thread is busy, and takes them only when an enter waits for room.
     pub(crate) is_thread_busy: bool,
-    /// Whether operations may make system calls without the ring.
-    pub(crate) allows_bypasses: bool,
+    /// Which system calls may be made without the ring.
+    pub(crate) bypasses: Bypasses,
     /// SQEs pushed since the last enter, which count as queued though the thread may have them.
     pushed: usize,
 }
@@ -155,14 +155,33 @@ impl ScriptedRing {
     /// What the nth SQE that was taken would send. It has not completed.
     pub(crate) fn outgoing(&self, nth: usize) -> Vec<u8> {
         let sqe = self.taken(nth);
+        let start = ptr::with_exposed_provenance(sqe.address() as usize);
         // SAFETY: the memory is that of an SQE which has not completed.
+        unsafe { slice::from_raw_parts(start, sqe.length() as usize) }.to_vec()
+    }
+
+    /// The segments that the nth SQE that was taken, a sendmsg, would send. It has not completed.
+    pub(crate) fn outgoing_segments(&self, nth: usize) -> Vec<Vec<u8>> {
+        let message = ptr::with_exposed_provenance(self.taken(nth).address() as usize);
+        // SAFETY: the header, its segments and their memory are those of an SQE which has not
+        // completed.
         unsafe {
-            slice::from_raw_parts(
-                ptr::with_exposed_provenance(sqe.address() as usize),
-                sqe.length() as usize,
-            )
+            let message: &libc::msghdr = &*message;
+            let segments = slice::from_raw_parts(message.msg_iov, message.msg_iovlen);
+            let bytes = |segment: &libc::iovec| {
+                slice::from_raw_parts(segment.iov_base.cast::<u8>(), segment.iov_len).to_vec()
+            };
+            segments.iter().map(bytes).collect()
         }
-        .to_vec()
+    }
+
+    /// The address that the nth SQE that was taken, a connect, would connect to. It has not
+    /// completed.
+    pub(crate) fn peer_address(&self, nth: usize) -> Vec<u8> {
+        let sqe = self.taken(nth);
+        let start = ptr::with_exposed_provenance(sqe.address() as usize);
+        // SAFETY: the memory is that of an SQE which has not completed, and so long.
+        unsafe { slice::from_raw_parts(start, sqe.offset() as usize) }.to_vec()
     }
 
     /// Takes the first of the provided buffers: its number, where it begins, and its size.
@@ -241,7 +260,7 @@ impl ScriptedRing {
     pub(super) fn release_file_table(&mut self) {}
 
     pub(super) fn allowed_bypasses(&self) -> Bypasses {
-        if self.0.borrow().allows_bypasses { Bypasses::ALL } else { Bypasses::NONE }
+        self.0.borrow().bypasses
     }
 
     pub(super) fn reap(&mut self, mut sink: impl FnMut(Completion)) {

@@ -1,16 +1,21 @@
 //! Operations on a ring that completes each SQE when and how the test says: what the kernel does
 //! seldom, or at a moment that no test can choose, happens here every time.
 //!
-//! The sockets are no sockets, and no system call is made on them: every step is an SQE.
+//! The sockets are no sockets, and no system call is made on them unless the test allows it: every
+//! step is an SQE.
 
 mod accept;
 mod cancel;
+mod close;
 mod connect;
 mod file;
 mod multishot;
 mod receive;
 mod receive_lease;
 mod send;
+mod shutdown;
+mod splice;
+mod timeout;
 mod zero_copy;
 
 use std::fs::File;
@@ -27,6 +32,7 @@ use crate::buf::BufResult;
 use crate::driver::{BufferSize, BufferSizes, Driver, FileSlot, Settings};
 use crate::op::operation::Operation;
 use crate::op::{One, Op, Recv, SendBytes, StreamSocket};
+use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
 use crate::sys::{ScriptedRing, Sqe, opcode};
 
@@ -59,7 +65,13 @@ impl Wake for Wakes {
 impl Bench {
     /// With provided buffers, and two file slots.
     fn new() -> Self {
+        Self::with_bypasses(Bypasses::default())
+    }
+
+    /// With these system calls allowed, beside the ring.
+    fn with_bypasses(bypasses: Bypasses) -> Self {
         let ring = ScriptedRing::with_capacity(16);
+        ring.script().bypasses = bypasses;
         ring.script().has_buffers = true;
         let small = BufferSize { count: 128, bytes: SMALL };
         let large = BufferSize { count: 2, bytes: LARGE };

@@ -1,6 +1,7 @@
 //! Sends, and their waits for room.
 
 use super::*;
+use crate::op::Several;
 use crate::sys::errno::{EAGAIN, ECANCELED, ECONNRESET, EINTR, ENOMEM, EPIPE};
 use crate::sys::poll::{BROKEN, WRITABLE};
 
@@ -24,6 +25,29 @@ fn a_short_send_goes_on_with_the_rest_when_there_is_room() {
     let (result, buffer) = split(bench.end(&mut send));
     assert_eq!((result.unwrap(), buffer), (7, b"message".to_vec()));
     assert_eq!(bench.driver.metrics().send_stalls, 1);
+}
+
+#[test]
+fn a_vectored_send_that_is_short_within_a_segment_goes_on_with_the_rest_of_that() {
+    const SENDMSG: u8 = opcode::SendMsg::CODE;
+    let bench = Bench::new();
+    let socket = bench.socket();
+    let parts = ["one", "", "three", "four"].map(|part| part.as_bytes().to_vec()).to_vec();
+    let payload = Several::new(parts.clone(), &socket);
+    let mut send = Op::new(&bench.driver, SendBytes::all(&socket, payload));
+    bench.start(&mut send);
+    assert_eq!(bench.ring.outgoing_segments(0), [&b"one"[..], b"three", b"four"]);
+    bench.ring.complete(0, 5, false);
+    bench.turn();
+    bench.start(&mut send);
+    bench.ring.complete(1, WRITABLE as i32, false);
+    bench.turn();
+    bench.start(&mut send);
+    assert_eq!(bench.opcodes(), [SENDMSG, POLL, SENDMSG]);
+    assert_eq!(bench.ring.outgoing_segments(2), [&b"ree"[..], b"four"]);
+    bench.ring.complete(2, 7, false);
+    let (result, buffers) = split(bench.end(&mut send));
+    assert_eq!((result.unwrap(), buffers), (12, parts));
 }
 
 #[test]
