@@ -137,7 +137,7 @@ impl Core {
         unsafe { self.push_chain(Chain::linked(sqe, timeout)) };
     }
 
-    /// Queues a chain, which has been counted, and makes room for it if it must.
+    /// Queues a chain that has been counted. Enters the kernel if the ring has no room for it.
     ///
     /// # Safety
     ///
@@ -161,11 +161,12 @@ impl Core {
 
     #[inline]
     fn queue_mut(&mut self) -> &mut SubmissionQueue {
-        self.queue.as_mut().expect("entries are queued only while the ring is open")
+        self.queue.as_mut().expect("SQEs are queued only while the ring is open")
     }
 
     /// Submits what is queued, waits as told unless work is pending already, and reaps. Enters the
-    /// kernel only if there is a reason to. Returns whether any work is pending.
+    /// kernel only if that submits, completes or waits for something. Returns whether any work is
+    /// pending.
     #[inline]
     pub(super) fn turn(&mut self, wait: Wait) -> bool {
         let Some(queue) = &mut self.queue else { return false };
@@ -190,7 +191,7 @@ impl Core {
         is_pending || reaped > 0
     }
 
-    /// Makes a ring of the bell end the wait.
+    /// Arms the poll by which the bell ends the wait.
     #[inline]
     fn arm_bell(&mut self) {
         if !self.slots.bell_armed && !self.closing {
@@ -254,9 +255,10 @@ impl Core {
         count
     }
 
-    /// The future of an operation in flight is gone, and `keeper` is left for the notification, if
-    /// one follows its result. Returns the waker it had left.
-    pub(super) fn abandon(
+    /// The future of an operation in flight is gone; `keeper` remains until the notification, if
+    /// one follows the result. Returns the future's waker, to be dropped where foreign code may
+    /// run.
+    pub(super) fn orphan(
         &mut self,
         key: Key,
         orphan: Box<dyn Orphan>,
@@ -267,28 +269,28 @@ impl Core {
             mem::forget((orphan, keeper));
             return None;
         }
-        self.slots.state(key).abandon(orphan, keeper)
+        self.slots.state(key).orphan(orphan, keeper)
     }
 
-    /// Leaves nothing of an operation that points to no memory, and asks the kernel to end it.
-    /// Returns what is to be dropped where foreign code may run.
-    pub(super) fn discard(&mut self, key: Key) -> State {
+    /// Cancels an operation that points to no memory and needs no orphan. Returns its previous
+    /// state, to be dropped where foreign code may run.
+    pub(super) fn orphan_empty(&mut self, key: Key) -> State {
         if !self.slots.is_in_flight(key) {
             return self.slots.free(key);
         }
-        let state = self.slots.state(key).discard();
+        let state = self.slots.state(key).orphan_empty();
         self.cancel(key);
         state
     }
 
-    /// Asks the kernel to end an operation, if it is in flight.
+    /// Cancels an operation, if it is in flight.
     pub(super) fn cancel(&mut self, key: Key) {
         if self.queue.is_some() && self.slots.is_in_flight(key) {
             self.push_cancel(key);
         }
     }
 
-    /// [`cancel`](Self::cancel) of an abandoned operation, which is not repeated if it misses.
+    /// [`cancel`](Self::cancel) of an orphaned operation, which is not repeated if it misses.
     pub(super) fn cancel_once(&mut self, key: Key) {
         if self.queue.is_some() && self.slots.is_in_flight(key) {
             self.slots.state(key).ignore_missed_cancels();
@@ -296,7 +298,7 @@ impl Core {
         }
     }
 
-    /// Gives memory back that is not needed any more.
+    /// Gives back memory that is no longer needed.
     pub(super) fn trim(&mut self) {
         self.slots.trim();
         self.queue.iter_mut().for_each(SubmissionQueue::trim);
@@ -310,7 +312,7 @@ impl Core {
 
     // What follows is teardown; `teardown.rs` says how it goes.
 
-    /// From here on nothing new is taken.
+    /// Refuses new operations from now on.
     pub(super) fn refuse(&mut self) {
         self.closing = true;
     }
@@ -329,7 +331,7 @@ impl Core {
         self.broken
     }
 
-    /// Asks the kernel to cancel everything: with one SQE if it can, else with one for each.
+    /// Cancels everything: with one SQE if the kernel can, else with one for each operation.
     pub(super) fn cancel_everything(&mut self, at_once: bool) {
         if at_once {
             let everything = CancelBuilder::any().all();
@@ -347,7 +349,7 @@ impl Core {
 
     /// Closes the ring and leaks what the kernel may still access.
     pub(super) fn shut(&mut self) {
-        self.slots.leak_abandoned();
+        self.slots.leak_orphans();
         self.queue = None;
     }
 }
@@ -355,8 +357,8 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         // If it was not shut, because something panicked on the way there, the kernel may still
-        // access what abandoned operations left.
-        self.slots.leak_abandoned();
+        // access the memory of orphans.
+        self.slots.leak_orphans();
     }
 }
 

@@ -75,7 +75,7 @@ impl FileSlot {
                 break completion;
             }
             if Instant::now() >= end {
-                self.driver.abandon(key, Box::new(Uninstalled));
+                self.driver.orphan(key, Box::new(Uninstalled));
                 return Err(io::ErrorKind::TimedOut.into());
             }
             wait = Wait::ForOne(Duration::from_millis(1));

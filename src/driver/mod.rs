@@ -8,13 +8,13 @@
 //!   - [`slots`] are the operations in flight; [`slot`] is the life of one, as a table of states,
 //!     and [`key`] its name.
 //! - [`timers`] holds the deadlines and the clock.
-//! - [`buffers`] are those that received bytes are put into.
+//! - [`buffers`] holds the buffers for received bytes.
 //! - [`file_table`] allocates the ring's file slots.
 //! - [`inline`] bounds the system calls that are made instead of SQEs.
-//! - [`close_watch`] wakes those that wait for a descriptor.
+//! - [`close_watch`] wakes the tasks that wait for a free descriptor.
 //! - [`refusals`] reports a kernel that takes nothing.
 //! - [`trimming`] gives memory back after a peak.
-//! - [`counters`] counts.
+//! - [`counters`] counts what `metrics` reports.
 //!
 //! # Teardown
 //!
@@ -118,7 +118,7 @@ impl Driver {
         }
     }
 
-    /// Whether nothing new is taken any more.
+    /// Whether new operations are refused.
     pub(crate) fn is_closing(&self) -> bool {
         self.core.borrow().is_closing()
     }
@@ -156,7 +156,8 @@ impl Driver {
     /// # Safety
     ///
     /// What the SQEs point to stays valid and untouched until the operation's completion has been
-    /// taken from the slot, or is handed over with [`abandon`](Self::abandon).
+    /// taken from the slot, or is kept by the orphan given to
+    /// [`orphan`](Self::orphan).
     pub(crate) unsafe fn submit(
         &self,
         sqe: Submission,
@@ -208,7 +209,7 @@ impl Driver {
             return;
         }
         // SAFETY: the slot keeps the orphan until the SQE's last completion.
-        unsafe { core.submit(sqe, None, State::abandoned(orphan)) };
+        unsafe { core.submit(sqe, None, State::orphaned(orphan)) };
     }
 
     /// Polls a one-shot operation for its result, which frees the slot.
@@ -236,7 +237,7 @@ impl Driver {
         match ready!(self.poll_slots(waker, poll)) {
             Some(next) => Poll::Ready(next),
             None => {
-                // It was spent, so this wakes the task, to be polled in its next turn.
+                // The budget is spent, so this wakes the task, to be polled again later.
                 ready!(coop::poll_spend(context));
                 self.poll_next(key, waker)
             }
@@ -283,58 +284,62 @@ impl Driver {
         drop(state);
     }
 
-    /// The future of an operation is gone: keeps what it leaves until the kernel has completed it,
-    /// asks the kernel to cancel, and settles what comes too late.
-    pub(crate) fn abandon(&self, key: Key, orphan: Box<dyn Orphan>) {
-        self.leave(key, orphan, None);
+    /// The future of an operation is gone. Cancels the operation, keeps `orphan` until the kernel
+    /// has completed it, and has `orphan` settle the completions that come too late.
+    pub(crate) fn orphan(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.keep_or_settle(key, orphan, None);
         self.cancel(key);
     }
 
-    /// [`abandon`](Self::abandon) of an operation that a device may be at work on: that the kernel
-    /// does not find it to cancel it means that, and does not have the cancel repeated.
-    pub(crate) fn abandon_to_device(&self, key: Key, orphan: Box<dyn Orphan>) {
-        self.leave(key, orphan, None);
+    /// Like [`orphan`](Self::orphan), for an operation that a device may be at work on. Then the
+    /// kernel does not find it to cancel it, and repeating the cancel would not help: it is not
+    /// repeated.
+    pub(crate) fn orphan_on_device(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.keep_or_settle(key, orphan, None);
         self.core.borrow_mut().cancel_once(key);
     }
 
-    /// [`abandon`](Self::abandon) of an operation that has done its work: nothing is cancelled.
-    pub(crate) fn keep(&self, key: Key, orphan: Box<dyn Orphan>) {
-        self.leave(key, orphan, None);
+    /// Like [`orphan`](Self::orphan), for an operation whose result has been taken: only its
+    /// notification is to come. Nothing is cancelled.
+    pub(crate) fn orphan_after_result(&self, key: Key, orphan: Box<dyn Orphan>) {
+        self.keep_or_settle(key, orphan, None);
     }
 
-    /// [`abandon`](Self::abandon) of an operation whose result is still to come, and comes soon,
-    /// and then a notification, which may take any time: `orphan` settles the result, and `keeper`
-    /// is kept until the notification, if one follows. Nothing is cancelled.
-    pub(crate) fn keep_until_notified(
+    /// Like [`orphan`](Self::orphan), for an operation whose result comes soon, and a notification
+    /// after it at any time. `orphan` settles the result; `keeper` is kept until the notification,
+    /// if one follows. Nothing is cancelled.
+    pub(crate) fn orphan_until_notified(
         &self,
         key: Key,
         orphan: Box<dyn Orphan>,
         keeper: Box<dyn Orphan>,
     ) {
-        self.leave(key, orphan, Some(keeper));
+        self.keep_or_settle(key, orphan, Some(keeper));
     }
 
-    fn leave(&self, key: Key, orphan: Box<dyn Orphan>, keeper: Option<Box<dyn Orphan>>) {
+    /// Keeps `orphan` and `keeper` if the operation is in flight; else settles what is left at
+    /// once.
+    fn keep_or_settle(&self, key: Key, orphan: Box<dyn Orphan>, keeper: Option<Box<dyn Orphan>>) {
         let mut core = self.core.borrow_mut();
         if core.slots.state(key).in_flight() {
-            let waker = core.abandon(key, orphan, keeper);
+            let waker = core.orphan(key, orphan, keeper);
             drop(core);
             drop(waker);
         } else {
             let state = core.slots.free(key);
             drop(core);
-            state.into_abandoned(orphan).settle();
+            state.into_orphaned(orphan).settle();
         }
     }
 
-    /// The future of an operation is gone that points to no memory and whose outcome means nothing
-    /// any more: asks the kernel to end it, and keeps nothing.
-    pub(crate) fn discard(&self, key: Key) {
-        let state = self.core.borrow_mut().discard(key);
+    /// Like [`orphan`](Self::orphan), for an operation that points to no memory and whose outcome
+    /// means nothing any more: it needs no orphan.
+    pub(crate) fn orphan_empty(&self, key: Key) {
+        let state = self.core.borrow_mut().orphan_empty(key);
         drop(state);
     }
 
-    /// Asks the kernel to end an operation whose future stays to take its completion.
+    /// Cancels an operation whose future will still take its completion.
     pub(crate) fn cancel(&self, key: Key) {
         self.core.borrow_mut().cancel(key);
     }
@@ -344,7 +349,7 @@ impl Driver {
         !self.inline.is_spent() && self.allows(Bypass::Inline) && !self.is_closing()
     }
 
-    /// Whether nothing has been done in this turn yet, by an SQE or an inline call.
+    /// Whether this turn has queued no SQE and made no inline call so far.
     pub(crate) fn is_first_of_turn(&self) -> bool {
         self.inline.is_untouched() && self.core.borrow_mut().queued() == 0
     }
@@ -355,12 +360,12 @@ impl Driver {
         self.inline.spend(bytes);
     }
 
-    /// Whether so much has been done by inline calls that the turn should end.
+    /// Whether the turn's budget for inline calls is spent, so that the turn should end.
     pub(crate) fn is_turn_spent(&self) -> bool {
         self.inline.is_spent()
     }
 
-    /// The buffers for received bytes, made when the first is wanted.
+    /// The buffers for received bytes, which the first call makes.
     pub(crate) fn buffers(&self) -> &Buffers {
         if !self.buffers.are_made() {
             self.make_buffers();
@@ -374,8 +379,8 @@ impl Driver {
         incidents.iter().for_each(|incident| (self.incidents)(incident));
     }
 
-    /// A socket or file has been closed: wakes those that wait for its descriptor. Runs foreign
-    /// code then.
+    /// Wakes the tasks that wait for a free descriptor, as a socket or file has been closed. Runs
+    /// foreign code.
     pub(crate) fn note_close(&self) {
         for waker in self.close_watch.note_close() {
             self.report_panic(catch_panic(|| waker.wake()));

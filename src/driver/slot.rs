@@ -8,27 +8,27 @@
 //! | `Waiting`   | waits      | works      | → `Completed`, wake        |
 //! | `Completed` | waits      | is done    | impossible                 |
 //! | `Multishot` | waits      | works      | queue it; last one: ended  |
-//! | `Abandoned` | is gone    | works      | queue it; last one: → freed, *settle* |
-//! | `Discarded` | is gone    | works      | nothing; last one: → freed |
+//! | `Orphaned`  | is gone    | works      | queue it; last one: → freed, *settle* |
+//! | `OrphanedEmpty` | is gone | works     | nothing; last one: → freed |
 //!
 //! | state       | when the future is polled         | when it is dropped                   |
 //! |-------------|-----------------------------------|--------------------------------------|
-//! | `Waiting`   | keep the newest waker             | → `Abandoned`, cancel                |
+//! | `Waiting`   | keep the newest waker             | → `Orphaned`, cancel                 |
 //! | `Completed` | → freed, take the result          | → freed, settle the result           |
-//! | `Multishot` | take the oldest; none left: → freed | → `Abandoned`, cancel; ended: → freed |
+//! | `Multishot` | take the oldest; none left: → freed | → `Orphaned`, cancel; ended: → freed |
 //!
 //! "Last one" is a completion without the more-flag. To *settle* is to give late completions to the
-//! [`Orphan`] that the future left, which disposes of them. That runs foreign code (a buffer's
-//! destructor), so the driver does it after reaping.
+//! operation's [`Orphan`], which disposes of them. That runs foreign code (a buffer's destructor),
+//! so the driver does it after reaping.
 //!
 //! A zero-copy send completes twice: with its result, and with the *notification* that its memory
-//! is free, which a peer can delay as long as it pleases. When its future has the result it leaves
-//! an orphan that keeps the memory, and nothing is cancelled. If the future is dropped before, it
-//! leaves two: one that the result settles and frees, with the connection, and one that keeps the
-//! memory.
+//! is free, which a peer can delay as long as it pleases. Once its future has the result, an orphan
+//! keeps the memory, and nothing is cancelled. If the future is dropped before, there are two
+//! orphans: one is settled with the result and then freed, with the connection; the other, the
+//! *keeper*, keeps the memory until the notification.
 //!
-//! An operation that points to no memory, and whose result means nothing any more, is discarded: it
-//! leaves nothing.
+//! An operation that points to no memory, and whose result means nothing any more, needs no orphan:
+//! its slot is `OrphanedEmpty`.
 //!
 //! A multishot slot holds a bounded number of completions: at the bound the driver cancels the
 //! operation, which then ends, and its reader starts it again.
@@ -39,14 +39,14 @@ use super::completion_list::CompletionList;
 use crate::sys::Completion;
 use crate::task::LocalWaker;
 
-/// What a future leaves behind when it is dropped with its operation in flight: everything the
-/// kernel may still access, and what is to become of a result that comes too late.
+/// What remains of an operation when its future is dropped while it is in flight: everything the
+/// kernel may still access, and what to do with a result that comes too late.
 pub(crate) trait Orphan {
     /// Disposes of one late completion. Called for each, in order; then the orphan is dropped.
     fn settle(&mut self, completion: Completion);
 }
 
-/// A multishot operation whose future (a stream) is alive.
+/// A multishot operation whose owner is alive, and may take its completions.
 pub(super) struct MultishotState {
     waker: Option<LocalWaker>,
     untaken: CompletionList,
@@ -57,15 +57,15 @@ pub(super) struct MultishotState {
     notification: Notification,
 }
 
-/// Whether an operation completes once more after its result, only to say that its memory is free.
-/// It is past being cancelled then.
+/// Whether an operation's result is followed by a notification that its memory is free. A cancel
+/// has no effect between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Notification {
-    /// It does not.
+    /// No notification follows.
     None,
-    /// The result is yet to come.
+    /// The result is yet to come, and a notification may follow it.
     Follows,
-    /// The result has come.
+    /// The result has come, and the notification has not.
     Pending,
 }
 
@@ -77,23 +77,23 @@ impl Notification {
     }
 }
 
-/// An operation whose future is gone.
-pub(super) struct Abandoned {
+/// An operation in flight whose future is gone.
+pub(super) struct Orphaned {
     orphan: Box<dyn Orphan>,
     completions: CompletionList,
-    /// What is left for the notice, if one follows the result.
+    /// The orphan that remains until the notification, if one follows the result.
     keeper: Option<Box<dyn Orphan>>,
-    /// Whether a cancel that misses is not to be repeated: only the notice is to come, or a device
-    /// is at work.
+    /// Whether a cancel that misses is not to be repeated: only the notification is to
+    /// come, or a device is at work.
     is_past_cancel: bool,
 }
 
-impl Abandoned {
+impl Orphaned {
     fn new(orphan: Box<dyn Orphan>) -> Self {
         Self { orphan, completions: CompletionList::default(), keeper: None, is_past_cancel: false }
     }
 
-    /// The kernel has completed the entry, perhaps not for the last time.
+    /// Takes a completion of the SQE, which may not be its last.
     #[inline]
     fn complete(&mut self, completion: Completion) -> Effect {
         self.completions.push(completion);
@@ -112,7 +112,7 @@ impl Abandoned {
         }
     }
 
-    /// Keeps from ever being freed what the kernel may still touch.
+    /// Leaks what the kernel may still access.
     pub(super) fn leak(self) {
         mem::forget((self.orphan, self.keeper));
     }
@@ -122,8 +122,8 @@ pub(super) enum State {
     Waiting(LocalWaker),
     Completed(Completion),
     Multishot(MultishotState),
-    Abandoned(Box<Abandoned>),
-    Discarded,
+    Orphaned(Box<Orphaned>),
+    OrphanedEmpty,
 }
 
 pub(super) struct Slot {
@@ -140,13 +140,12 @@ pub(super) enum Effect {
     None,
     /// Wake the future's task.
     Wake(LocalWaker),
-    /// Ask the kernel to stop a multishot operation whose completions pile up, and wake its reader,
-    /// if one waits.
+    /// Cancel a multishot operation whose completions pile up, and wake its reader, if one waits.
     Stop(Option<LocalWaker>),
     /// Free the slot and, once reaping is over, settle.
     Settle,
     /// Settle this once reaping is over; the slot goes on.
-    SettleResult(Abandoned),
+    SettleResult(Orphaned),
     /// Free the slot.
     Free,
 }
@@ -167,14 +166,14 @@ impl State {
     }
 
     /// An operation that never had a future.
-    pub(super) fn abandoned(orphan: Box<dyn Orphan>) -> Self {
-        Self::Abandoned(Box::new(Abandoned::new(orphan)))
+    pub(super) fn orphaned(orphan: Box<dyn Orphan>) -> Self {
+        Self::Orphaned(Box::new(Orphaned::new(orphan)))
     }
 
     /// From now on a cancel that misses is not repeated.
     pub(super) fn ignore_missed_cancels(&mut self) {
-        if let Self::Abandoned(abandoned) = self {
-            abandoned.is_past_cancel = true;
+        if let Self::Orphaned(orphaned) = self {
+            orphaned.is_past_cancel = true;
         }
     }
 
@@ -182,19 +181,19 @@ impl State {
     /// device is at work.
     pub(super) fn is_past_cancel(&self) -> bool {
         match self {
-            Self::Multishot(stream) => stream.notification == Notification::Pending,
-            Self::Abandoned(abandoned) => abandoned.is_past_cancel,
-            Self::Waiting(_) | Self::Completed(_) | Self::Discarded => false,
+            Self::Multishot(multishot) => multishot.notification == Notification::Pending,
+            Self::Orphaned(orphaned) => orphaned.is_past_cancel,
+            Self::Waiting(_) | Self::Completed(_) | Self::OrphanedEmpty => false,
         }
     }
 
-    /// Whether the kernel will complete this slot's entry again.
+    /// Whether the kernel will complete this slot's SQE again.
     #[inline]
     pub(super) fn in_flight(&self) -> bool {
         match self {
-            Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => true,
+            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty => true,
             Self::Completed(_) => false,
-            Self::Multishot(stream) => !stream.ended,
+            Self::Multishot(multishot) => !multishot.ended,
         }
     }
 
@@ -203,8 +202,8 @@ impl State {
     pub(super) fn waker(&self) -> Option<&LocalWaker> {
         match self {
             Self::Waiting(waker) => Some(waker),
-            Self::Multishot(stream) => stream.waker.as_ref(),
-            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => None,
+            Self::Multishot(multishot) => multishot.waker.as_ref(),
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => None,
         }
     }
 
@@ -213,14 +212,14 @@ impl State {
     pub(super) fn set_waker(&mut self, waker: LocalWaker) -> Option<LocalWaker> {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
-            Self::Multishot(stream) => stream.waker.replace(waker),
-            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
+            Self::Multishot(multishot) => multishot.waker.replace(waker),
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
                 unreachable!("no future waits for this slot")
             }
         }
     }
 
-    /// The kernel has completed the entry, perhaps not for the last time.
+    /// Takes a completion of the SQE, which may not be its last.
     #[inline]
     pub(super) fn complete(&mut self, completion: Completion) -> Effect {
         match self {
@@ -230,10 +229,10 @@ impl State {
                 };
                 Effect::Wake(waker)
             }
-            Self::Multishot(stream) => stream.complete(completion),
-            Self::Abandoned(abandoned) => abandoned.complete(completion),
-            Self::Discarded if completion.more() => Effect::None,
-            Self::Discarded => Effect::Free,
+            Self::Multishot(multishot) => multishot.complete(completion),
+            Self::Orphaned(orphaned) => orphaned.complete(completion),
+            Self::OrphanedEmpty if completion.more() => Effect::None,
+            Self::OrphanedEmpty => Effect::Free,
             Self::Completed(_) => {
                 debug_assert!(false, "a completed operation completed again: {completion:?}");
                 Effect::None
@@ -241,50 +240,50 @@ impl State {
         }
     }
 
-    /// The future is gone while the kernel still works. If a notice follows the result, `keeper` is
-    /// what is left for it. Returns the waker the future had left, to be dropped where foreign code
+    /// The future is gone while the operation is in flight. If a notification follows the result,
+    /// `keeper` remains until then. Returns the future's waker, to be dropped where foreign code
     /// may run.
-    pub(super) fn abandon(
+    pub(super) fn orphan(
         &mut self,
         orphan: Box<dyn Orphan>,
         keeper: Option<Box<dyn Orphan>>,
     ) -> Option<LocalWaker> {
-        let (waker, completions, is_past_cancel) = match mem::replace(self, Self::Discarded) {
+        let (waker, completions, is_past_cancel) = match mem::replace(self, Self::OrphanedEmpty) {
             Self::Waiting(waker) => (Some(waker), CompletionList::default(), false),
             Self::Multishot(MultishotState { waker, untaken, notification, .. }) => {
                 debug_assert_eq!(
                     keeper.is_some(),
                     notification == Notification::Follows,
-                    "one for the notice"
+                    "a keeper if and only if a notification may follow"
                 );
                 (waker, untaken, notification == Notification::Pending)
             }
-            Self::Completed(_) | Self::Abandoned(_) | Self::Discarded => {
-                unreachable!("only an operation in flight, with a future, can be abandoned")
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
+                unreachable!("only an operation in flight, with a future, can be orphaned")
             }
         };
-        *self =
-            Self::Abandoned(Box::new(Abandoned { orphan, completions, keeper, is_past_cancel }));
+        *self = Self::Orphaned(Box::new(Orphaned { orphan, completions, keeper, is_past_cancel }));
         waker
     }
 
-    /// The future is gone while the kernel still works, and nothing is left of it. Returns what is
-    /// to be dropped where foreign code may run.
-    pub(super) fn discard(&mut self) -> Self {
-        debug_assert!(self.in_flight() && !matches!(self, Self::Abandoned(_)));
-        mem::replace(self, Self::Discarded)
+    /// The future is gone while the operation is in flight, and no orphan is needed. Returns the
+    /// previous state, to be dropped where foreign code may run.
+    pub(super) fn orphan_empty(&mut self) -> Self {
+        debug_assert!(self.in_flight() && !matches!(self, Self::Orphaned(_)));
+        mem::replace(self, Self::OrphanedEmpty)
     }
 
-    /// The future is gone after the last completion: what it has not taken is late.
-    pub(super) fn into_abandoned(self, orphan: Box<dyn Orphan>) -> Abandoned {
+    /// The future is gone after the last completion: the completions that it has not taken are
+    /// late.
+    pub(super) fn into_orphaned(self, orphan: Box<dyn Orphan>) -> Orphaned {
         let completions = match self {
             Self::Completed(completion) => CompletionList::from(completion),
-            Self::Multishot(stream) => stream.untaken,
-            Self::Waiting(_) | Self::Abandoned(_) | Self::Discarded => {
+            Self::Multishot(multishot) => multishot.untaken,
+            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
                 unreachable!("the operation is in flight")
             }
         };
-        Abandoned { completions, ..Abandoned::new(orphan) }
+        Orphaned { completions, ..Orphaned::new(orphan) }
     }
 }
 

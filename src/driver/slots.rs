@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::counters::Counters;
 use super::key::Key;
-use super::slot::{Abandoned, Effect, Slot, State};
+use super::slot::{Effect, Orphaned, Slot, State};
 use super::trimming::{trim, trim_slab};
 use crate::sys::Completion;
 use crate::sys::errno::ENOENT;
@@ -30,7 +30,7 @@ pub(super) struct Slots {
     pub(super) unattended: usize,
     pub(super) bell_armed: bool,
     woken: Vec<LocalWaker>,
-    settling: Vec<Abandoned>,
+    settling: Vec<Orphaned>,
     /// Multishot operations to cancel, since their completions pile up.
     pub(super) to_cancel: Vec<Key>,
     /// Operations that a cancel did not find although they are in flight, the oldest first.
@@ -201,11 +201,11 @@ impl Slots {
                 self.woken.extend(waker);
             }
             Effect::Settle => {
-                if let State::Abandoned(abandoned) = self.slots.remove(key.index as usize).state {
-                    self.settling.push(*abandoned);
+                if let State::Orphaned(orphaned) = self.slots.remove(key.index as usize).state {
+                    self.settling.push(*orphaned);
                 }
             }
-            Effect::SettleResult(abandoned) => self.settling.push(abandoned),
+            Effect::SettleResult(orphaned) => self.settling.push(orphaned),
             Effect::Free => drop(self.slots.remove(key.index as usize)),
         }
     }
@@ -226,7 +226,7 @@ impl Slots {
     /// A cancel's result is only a hint, but for `ENOENT`: the kernel does not find an operation
     /// that is between two tries (its socket was ready, and it was about to go on). Such an
     /// operation waits again as if it had not been cancelled, so the cancel is repeated. (Nor does
-    /// it find one that a device is at work on, until that is done: see `abandon_to_device`.)
+    /// it find one that a device is at work on, until that is done: see `orphan_on_device`.)
     fn record_cancel(&mut self, target: Key, completion: Completion) {
         let is_missed = completion.failed_with(ENOENT) && self.is_in_flight(target);
         if is_missed && !self.state(target).is_past_cancel() {
@@ -257,7 +257,7 @@ impl Slots {
 
     /// Takes the lists of what was recorded; `wakers` is empty and is used as the next list.
     #[inline]
-    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Abandoned> {
+    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Orphaned> {
         mem::swap(wakers, &mut self.woken);
         mem::take(&mut self.settling)
     }
@@ -278,12 +278,12 @@ impl Slots {
     }
 
     /// Leaks what the kernel may still access.
-    pub(super) fn leak_abandoned(&mut self) {
+    pub(super) fn leak_orphans(&mut self) {
         let slots = self.slots.iter();
-        let abandoned = slots.filter(|(_, slot)| matches!(slot.state, State::Abandoned(_)));
-        for index in abandoned.map(|(index, _)| index).collect::<Vec<_>>() {
-            if let State::Abandoned(abandoned) = self.slots.remove(index).state {
-                abandoned.leak();
+        let orphaned = slots.filter(|(_, slot)| matches!(slot.state, State::Orphaned(_)));
+        for index in orphaned.map(|(index, _)| index).collect::<Vec<_>>() {
+            if let State::Orphaned(orphaned) = self.slots.remove(index).state {
+                orphaned.leak();
             }
         }
     }

@@ -77,8 +77,8 @@ impl Driver {
     pub(crate) fn run_aftermath(&self) {
         let mut wakers = self.spare_wakers.take();
         let settling = self.core.borrow_mut().slots.take_aftermath(&mut wakers);
-        for abandoned in settling {
-            self.report_panic(catch_panic(|| abandoned.settle()));
+        for orphaned in settling {
+            self.report_panic(catch_panic(|| orphaned.settle()));
         }
         for waker in wakers.drain(..) {
             self.report_panic(waker.wake_catching_panic());

@@ -23,7 +23,7 @@
 //!    takes another step.
 //! 5. Or the future is dropped first, and the operation becomes an orphan: it moves into the
 //!    driver's slot, the kernel is asked to cancel it, and when the last completion comes the
-//!    operation disposes of it ([`complete_orphaned`](operation::Operation::complete_orphaned)).
+//!    operation disposes of it ([`settle`](operation::Operation::settle)).
 //!    What follows on the same object waits for that, if the order matters (`drain`).
 //!
 //! Two outcomes are the same for all and are handled in `operation`: a step that a signal has

@@ -26,7 +26,7 @@ impl Multishot {
     /// # Safety
     ///
     /// What the SQE points to stays valid and untouched until the last completion has been taken,
-    /// or is kept by the orphan that [`abandon`](Self::abandon) is given.
+    /// or is kept by the orphan that [`orphan`](Self::orphan) is given.
     pub(super) unsafe fn start(&self, driver: &Driver, submission: Submission, bound: u32) -> bool {
         debug_assert!(self.key.get().is_none(), "a multishot operation was started twice");
         // SAFETY: passed on by the caller.
@@ -79,9 +79,9 @@ impl Multishot {
 
     /// Cancels the operation, whose owner is gone: the orphan disposes of the completions that have
     /// not been taken.
-    pub(super) fn abandon(&self, driver: &Driver, orphan: impl FnOnce() -> Box<dyn Orphan>) {
+    pub(super) fn orphan(&self, driver: &Driver, orphan: impl FnOnce() -> Box<dyn Orphan>) {
         if let Some(key) = self.key.take() {
-            driver.abandon(key, orphan());
+            driver.orphan(key, orphan());
         }
     }
 }

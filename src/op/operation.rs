@@ -87,13 +87,13 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     fn complete(self, completion: Completion) -> Step<Self>;
 
     /// The future is gone while a step is in the kernel. What is returned is dropped after
-    /// [`complete_orphaned`](Self::complete_orphaned).
+    /// [`settle`](Self::settle).
     fn on_orphaned(&self) -> Option<Draining> {
         None
     }
 
     /// Disposes of a completion that no future takes.
-    fn complete_orphaned(self, completion: Completion);
+    fn settle(self, completion: Completion);
 }
 
 /// The future of an operation.
@@ -234,14 +234,14 @@ impl<O: Operation> Op<O> {
             if O::NOTIFIES {
                 keep_until_notified(driver, key, &operation, completion);
             }
-            return operation.complete_orphaned(completion);
+            return operation.settle(completion);
         }
         let keeper = operation.keeper();
         let orphan = Box::new(Orphaned { operation: Some(operation), _draining: draining });
         match keeper {
-            None if O::MAY_BE_ON_DEVICE => driver.abandon_to_device(key, orphan),
-            None => driver.abandon(key, orphan),
-            Some(keeper) => driver.keep_until_notified(key, orphan, keeper),
+            None if O::MAY_BE_ON_DEVICE => driver.orphan_on_device(key, orphan),
+            None => driver.orphan(key, orphan),
+            Some(keeper) => driver.orphan_until_notified(key, orphan, keeper),
         }
     }
 }
@@ -250,7 +250,10 @@ impl<O: Operation> Op<O> {
 /// notification, if one follows.
 fn keep_until_notified<O: Operation>(driver: &Driver, key: Key, operation: &O, result: Completion) {
     if result.more() {
-        driver.keep(key, operation.keeper().expect("an operation that notifies has a keeper"));
+        driver.orphan_after_result(
+            key,
+            operation.keeper().expect("an operation that notifies has a keeper"),
+        );
     } else {
         driver.free_ended(key);
     }
@@ -321,7 +324,7 @@ struct Orphaned<O> {
 impl<O: Operation> Orphan for Orphaned<O> {
     fn settle(&mut self, completion: Completion) {
         if let Some(operation) = self.operation.take() {
-            operation.complete_orphaned(completion);
+            operation.settle(completion);
         }
     }
 }

@@ -33,5 +33,5 @@ unsafe impl Operation for PollOnce {
         Step::Done(completion.result().map(drop).describe("poll"))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

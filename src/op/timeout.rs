@@ -37,5 +37,5 @@ unsafe impl Operation for KernelTimeout {
         })
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -105,7 +105,7 @@ fn a_kernel_that_takes_nothing_loses_no_entry_and_no_cancel() {
     let bench = Bench::with_capacity(2);
     bench.ring.script().refusals.extend([EBUSY; 3]);
     let keys: Vec<_> = (0..4).map(|_| bench.submit()).collect();
-    let late: Vec<_> = keys.iter().map(|&key| bench.abandon(key)).collect();
+    let late: Vec<_> = keys.iter().map(|&key| bench.orphan(key)).collect();
     while bench.opcodes_taken().len() < 8 {
         bench.driver.turn(false);
     }

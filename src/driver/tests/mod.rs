@@ -84,9 +84,9 @@ impl Bench {
         next.map(|completion| completion.map(number))
     }
 
-    fn abandon(&self, key: Key) -> Late {
+    fn orphan(&self, key: Key) -> Late {
         let late = Late::default();
-        self.driver.abandon(key, Box::new(late.clone()));
+        self.driver.orphan(key, Box::new(late.clone()));
         late
     }
 

@@ -17,11 +17,11 @@ fn a_completion_wakes_and_is_taken_once() {
 }
 
 #[test]
-fn what_an_abandoned_operation_leaves_is_kept_until_its_completion() {
+fn an_orphan_is_kept_until_its_operation_completes() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit();
     bench.driver.turn(false);
-    let late = bench.abandon(key);
+    let late = bench.orphan(key);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
     // The cancel's own completion is advice: the memory stays.
@@ -42,7 +42,7 @@ fn a_cancel_that_missed_is_repeated_while_its_target_is_in_flight() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit();
     bench.driver.turn(false);
-    let late = bench.abandon(key);
+    let late = bench.orphan(key);
     bench.driver.turn(false);
     bench.ring.complete(1, -ENOENT, false);
     bench.driver.turn(false);
@@ -63,7 +63,7 @@ fn cancels_that_missed_are_repeated_a_few_at_a_time_and_in_the_end_all() {
     let bench = Bench::with_capacity(256);
     let keys: Vec<_> = (0..100).map(|_| bench.submit()).collect();
     bench.driver.turn(false);
-    let late: Vec<_> = keys.into_iter().map(|key| bench.abandon(key)).collect();
+    let late: Vec<_> = keys.into_iter().map(|key| bench.orphan(key)).collect();
     bench.driver.turn(false);
     (100..200).for_each(|nth| bench.ring.complete(nth, -ENOENT, false));
     bench.driver.turn(false);
@@ -86,7 +86,7 @@ fn a_completion_that_was_not_taken_is_settled_when_the_future_is_dropped() {
     bench.driver.turn(false);
     bench.ring.complete(0, 9, false);
     bench.driver.turn(false);
-    assert_eq!(bench.abandon(key).settled(), [9]);
+    assert_eq!(bench.orphan(key).settled(), [9]);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP], "there is nothing to cancel");
 }
@@ -132,13 +132,13 @@ fn a_multishot_operation_that_no_task_reads_is_stopped_at_its_bound() {
 }
 
 #[test]
-fn an_abandoned_multishot_operation_settles_what_was_there_and_what_still_comes() {
+fn an_orphaned_multishot_operation_settles_what_was_there_and_what_still_comes() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit_multishot(100);
     bench.driver.turn(false);
     bench.ring.complete(0, 1, true);
     bench.driver.turn(false);
-    let late = bench.abandon(key);
+    let late = bench.orphan(key);
     bench.ring.complete(0, 2, true);
     bench.driver.turn(false);
     assert!(late.is_kept());
@@ -148,7 +148,7 @@ fn an_abandoned_multishot_operation_settles_what_was_there_and_what_still_comes(
     assert!(!late.is_kept());
 }
 
-/// A send without a copy: the result comes first, and long after it the notice that the memory is
+/// A zero-copy send: the result comes first, and long after it the notification that the memory is
 /// free.
 #[test]
 fn an_operation_kept_until_its_notification_is_not_cancelled() {
@@ -162,7 +162,7 @@ fn an_operation_kept_until_its_notification_is_not_cancelled() {
     bench.driver.turn(false);
     assert_eq!(bench.poll_next(key), Poll::Ready(Some(7)));
     let late = Late::default();
-    bench.driver.keep(key, Box::new(late.clone()));
+    bench.driver.orphan_after_result(key, Box::new(late.clone()));
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP]);
     assert!(late.is_kept());
@@ -172,21 +172,21 @@ fn an_operation_kept_until_its_notification_is_not_cancelled() {
     assert!(!late.is_kept());
 }
 
-/// A send without a copy whose future is dropped before its result.
-fn left_before_its_result(bench: &Bench) -> (Key, Late, Late) {
+/// A zero-copy send whose future is dropped before its result.
+fn orphaned_before_its_result(bench: &Bench) -> (Key, Late, Late) {
     // SAFETY: a no-op points to no memory.
     let key = unsafe { bench.driver.submit_with_notification(opcode::Nop::new().build()) }.unwrap();
     bench.driver.turn(false);
     let (late, kept) = (Late::default(), Late::default());
-    bench.driver.keep_until_notified(key, Box::new(late.clone()), Box::new(kept.clone()));
+    bench.driver.orphan_until_notified(key, Box::new(late.clone()), Box::new(kept.clone()));
     (key, late, kept)
 }
 
-/// The result frees what it needs, such as the connection, however long the notice takes.
+/// The result frees what it needs, such as the connection, however long the notification takes.
 #[test]
 fn the_orphan_of_a_result_is_freed_with_it_and_the_keeper_with_the_notification() {
     let bench = Bench::with_capacity(8);
-    let (_, late, kept) = left_before_its_result(&bench);
+    let (_, late, kept) = orphaned_before_its_result(&bench);
     assert!(late.is_kept() && kept.is_kept());
     bench.ring.complete(0, 7, true);
     bench.driver.turn(false);
@@ -202,18 +202,18 @@ fn the_orphan_of_a_result_is_freed_with_it_and_the_keeper_with_the_notification(
 #[test]
 fn a_result_without_a_notification_frees_orphan_and_keeper() {
     let bench = Bench::with_capacity(8);
-    let (_, late, kept) = left_before_its_result(&bench);
+    let (_, late, kept) = orphaned_before_its_result(&bench);
     bench.ring.complete(0, -EBUSY, false);
     bench.driver.turn(false);
     assert_eq!((late.settled(), kept.settled()), (vec![-EBUSY], vec![]));
     assert!(!late.is_kept() && !kept.is_kept());
 }
 
-/// A cancel that misses is repeated, but not one of an operation that has come to its notice.
+/// A cancel that misses is repeated, but not one of an operation that only awaits its notification.
 #[test]
 fn a_cancel_of_an_operation_past_its_result_is_not_repeated() {
     let bench = Bench::with_capacity(8);
-    let (key, _, kept) = left_before_its_result(&bench);
+    let (key, _, kept) = orphaned_before_its_result(&bench);
     bench.driver.cancel(key);
     bench.ring.complete(0, 7, true);
     bench.driver.turn(false);
@@ -226,12 +226,12 @@ fn a_cancel_of_an_operation_past_its_result_is_not_repeated() {
 }
 
 #[test]
-fn what_is_discarded_is_cancelled_and_its_slot_freed_by_the_last_completion() {
+fn an_operation_that_needs_no_orphan_is_cancelled_and_its_slot_freed_by_the_last_completion() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit_multishot(8);
     assert_eq!(bench.poll_next(key), Poll::Pending);
     bench.driver.turn(false);
-    bench.driver.discard(key);
+    bench.driver.orphan_empty(key);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP, CANCEL]);
     bench.ring.complete(0, 1, true);
@@ -244,13 +244,13 @@ fn what_is_discarded_is_cancelled_and_its_slot_freed_by_the_last_completion() {
 }
 
 #[test]
-fn what_has_ended_is_discarded_without_a_cancel() {
+fn an_ended_operation_that_needs_no_orphan_is_not_cancelled() {
     let bench = Bench::with_capacity(8);
     let key = bench.submit_multishot(8);
     bench.driver.turn(false);
     bench.ring.complete(0, 1, false);
     bench.driver.turn(false);
-    bench.driver.discard(key);
+    bench.driver.orphan_empty(key);
     bench.driver.turn(false);
     assert_eq!(bench.opcodes_taken(), [NOP]);
 }
@@ -303,7 +303,7 @@ fn an_orphan_may_call_back_into_the_driver() {
     let bench = Rc::new(Bench::with_capacity(8));
     let key = bench.submit();
     bench.driver.turn(false);
-    bench.driver.abandon(key, Box::new(Resubmits(Rc::clone(&bench))));
+    bench.driver.orphan(key, Box::new(Resubmits(Rc::clone(&bench))));
     bench.ring.complete(0, 0, false);
     bench.driver.turn(false);
     bench.driver.turn(false);

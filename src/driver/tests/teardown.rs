@@ -6,7 +6,7 @@ use super::*;
 fn closing_waits_until_the_kernel_has_completed_everything() {
     let bench = Bench::with_capacity(8);
     bench.ring.script().answers_cancels = true;
-    let late = bench.abandon(bench.submit());
+    let late = bench.orphan(bench.submit());
     bench.driver.turn(false);
     bench.ring.complete(0, 5, false);
     bench.driver.close(Duration::from_secs(5));
@@ -18,7 +18,7 @@ fn closing_waits_until_the_kernel_has_completed_everything() {
 #[test]
 fn closing_leaks_what_the_kernel_does_not_complete_and_reports_it() {
     let bench = Bench::with_capacity(8);
-    let late = bench.abandon(bench.submit());
+    let late = bench.orphan(bench.submit());
     bench.driver.close(Duration::from_millis(1));
     assert_eq!(bench.incidents.load(Relaxed), 1);
     assert!(late.is_kept(), "the kernel may still write to it");
@@ -27,11 +27,11 @@ fn closing_leaks_what_the_kernel_does_not_complete_and_reports_it() {
 
 /// A future may outlive its runtime, and the kernel may still write to what it holds.
 #[test]
-fn what_is_abandoned_after_the_ring_was_closed_over_it_is_leaked() {
+fn an_operation_orphaned_after_the_ring_was_closed_over_it_is_leaked() {
     let bench = Bench::with_capacity(8);
     let (first, second) = (bench.submit(), bench.submit());
     bench.driver.close(Duration::from_millis(1));
-    let late = bench.abandon(first);
+    let late = bench.orphan(first);
     assert!(late.is_kept() && late.settled().is_empty());
     drop(bench);
     assert!(late.is_kept());
@@ -57,7 +57,7 @@ fn closing_without_patience_looks_once_and_reports_no_leak_of_what_has_ended() {
     let bench = Bench::with_capacity(8);
     bench.ring.script().answers_cancels = true;
     bench.driver.turn(true);
-    let late = bench.abandon(bench.submit());
+    let late = bench.orphan(bench.submit());
     bench.driver.turn(false);
     bench.ring.complete(1, 5, false);
     bench.driver.close(Duration::ZERO);

@@ -45,5 +45,5 @@ unsafe impl Operation for Fsync {
         Step::Done(completion.result().map(drop).describe("fsync"))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -44,7 +44,7 @@ unsafe impl Operation for Open {
         Step::Done(Self::opened(completion))
     }
 
-    fn complete_orphaned(self, completion: Completion) {
+    fn settle(self, completion: Completion) {
         drop(Self::opened(completion));
     }
 }

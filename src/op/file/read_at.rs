@@ -46,5 +46,5 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
         Step::Done(BufResult(result, self.buffer))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -47,5 +47,5 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
         Some(Draining::write(&self.file))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

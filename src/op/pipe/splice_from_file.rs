@@ -50,5 +50,5 @@ unsafe impl Operation for SpliceFromFile {
         Step::Done(completion.result().describe("read a file").map(|count| count as usize))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -86,5 +86,5 @@ unsafe impl Operation for SpliceToSocket {
         if self.left == 0 { Step::Done(Ok(())) } else { Step::Again(self) }
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

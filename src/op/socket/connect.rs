@@ -62,5 +62,5 @@ unsafe impl Operation for Connect {
         })
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -50,5 +50,5 @@ unsafe impl Operation for OpenSocket {
         Step::Done(completion.result().map(|_| Descriptor::direct(self.slot)))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -88,5 +88,5 @@ unsafe impl Operation for SetOption {
         Step::Done(completion.result().map(|_| self.socket))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }

@@ -46,7 +46,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
         Some(Draining::read(&self.socket))
     }
 
-    fn complete_orphaned(self, completion: Completion) {
+    fn settle(self, completion: Completion) {
         self.socket.put_back_error(completion);
     }
 }

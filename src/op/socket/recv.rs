@@ -174,7 +174,7 @@ unsafe impl<B: IoBufMut, U: Until> Operation for Recv<B, U> {
 
     /// The bytes of earlier steps are put back with those of the last. The buffer is not told of
     /// them: that is foreign code, and bytes must not be lost by its panic.
-    fn complete_orphaned(mut self, completion: Completion) {
+    fn settle(mut self, completion: Completion) {
         let (start, received) = self.until.received();
         let count = received + completion.result().map_or(0, |count| count as usize);
         // SAFETY: so many bytes have been written there by the kernel.

@@ -124,7 +124,7 @@ unsafe impl Operation for RecvLease {
         Some(Draining::read(&self.socket))
     }
 
-    fn complete_orphaned(self, completion: Completion) {
+    fn settle(self, completion: Completion) {
         match self.buffer {
             _ if self.is_poll => {}
             None => self.socket.put_back_provided(completion),

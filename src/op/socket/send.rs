@@ -86,7 +86,7 @@ unsafe impl<P: Payload> Operation for SendBytes<P> {
         Some(Draining::write(&self.socket))
     }
 
-    fn complete_orphaned(self, completion: Completion) {
+    fn settle(self, completion: Completion) {
         self.socket.note_error(completion);
     }
 }

@@ -71,7 +71,7 @@ impl SendRoom {
     /// Ends the wait, whatever it has come to.
     pub(in crate::op) fn stop(&mut self, driver: &Driver) {
         if let Some(key) = self.key.take() {
-            driver.discard(key);
+            driver.orphan_empty(key);
         }
     }
 }

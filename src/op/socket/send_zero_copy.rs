@@ -115,7 +115,7 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
         Some(Draining::write(&self.socket))
     }
 
-    fn complete_orphaned(self, result: Completion) {
+    fn settle(self, result: Completion) {
         self.socket.note_error(result);
     }
 }

@@ -253,7 +253,7 @@ impl Drop for StreamSocket {
         let Some(closing) = self.socket.take_closing() else { return };
         closing.announce();
         let driver = Rc::clone(self.driver());
-        self.multishot.abandon(&driver, || Box::new(OrphanedRecv(closing)));
+        self.multishot.orphan(&driver, || Box::new(OrphanedRecv(closing)));
     }
 }
 

@@ -47,8 +47,8 @@ unsafe impl<O: Operation> Operation for OnWorker<O> {
         self.0.on_orphaned()
     }
 
-    fn complete_orphaned(self, completion: Completion) {
-        self.0.complete_orphaned(completion);
+    fn settle(self, completion: Completion) {
+        self.0.settle(completion);
     }
 }
 

@@ -57,7 +57,7 @@ unsafe impl Operation for Scripted {
         Step::Done((self.interruptions, completion.errno()))
     }
 
-    fn complete_orphaned(self, _completion: Completion) {}
+    fn settle(self, _completion: Completion) {}
 }
 
 /// What comes of an operation whose steps meet these, how many calls it took, and how many waits.

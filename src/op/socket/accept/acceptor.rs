@@ -252,7 +252,7 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         if let InFlight::Multishot(accept) = &self.in_flight {
             let listener = Rc::clone(&self.listener);
-            accept.abandon(&self.driver, || Box::new(OrphanedAccepts { _listener: listener }));
+            accept.orphan(&self.driver, || Box::new(OrphanedAccepts { _listener: listener }));
         }
     }
 }

@@ -129,7 +129,7 @@ unsafe impl Operation for AcceptOne {
         }))
     }
 
-    fn complete_orphaned(self, completion: Completion) {
+    fn settle(self, completion: Completion) {
         drop(Self::descriptor(self.slot, completion));
     }
 }
