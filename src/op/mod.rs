@@ -23,10 +23,10 @@
 //!    takes another step.
 //! 5. Or the future is dropped first, and the operation becomes an orphan: it moves into the
 //!    driver's slot, the kernel is asked to cancel it, and when the last completion comes the
-//!    operation disposes of it ([`settle`](operation::Operation::settle)).
+//!    operation disposes of it ([`orphan`]).
 //!    What follows on the same object waits for that, if the order matters (`drain`).
 //!
-//! Two outcomes are the same for all and are handled in `operation`: a step that a signal has
+//! Two outcomes are the same for all and are handled in `future`: a step that a signal has
 //! interrupted is repeated (unless it has been cancelled), and a send that found no room waits for
 //! it (`socket::send_room`) and goes on. While it waits the kernel has nothing of it but a poll.
 //!
@@ -34,35 +34,22 @@
 //!
 //! # What becomes of an orphaned completion
 //!
-//! | operation               | an orphan's result                                  | waits for it |
-//! |-------------------------|-----------------------------------------------------|--------------|
-//! | receive, lease receive  | unread bytes of the socket, in order; EOF and error | next read    |
-//! | multishot receive       | stays with the socket; discarded with it            |              |
-//! | peek                    | discarded; an error is returned by the next read    | next read    |
-//! | send                    | not reported: a part may have been sent             | next write   |
-//! | send without a copy     | the same; the buffer is kept to the notification    | next write   |
-//! | splice to a socket      | not reported: a part may have been sent             |              |
-//! | accept, multishot too   | stays with the listener; closed with it             |              |
-//! | socket, option, connect | the socket is closed                                |              |
-//! | shutdown, abort         | not reported                                        |              |
-//! | open                    | the file is closed                                  |              |
-//! | read at an offset       | discarded                                           |              |
-//! | write at an offset      | not reported: may happen in full, in part, or not   | fsync        |
-//! | fsync                   | discarded                                           |              |
-//! | close on a worker       | if it was cancelled, closed at once, not lingering  |              |
-//! | poll, timeout           | discarded                                           |              |
+//! The table in docs/architecture.md ("What becomes of an orphaned completion") says it of every
+//! operation, and what waits for the orphan.
 //!
 //! # Adding one
 //!
-//! A new operation is a file here, with its row in the table, a row in the capability table
-//! (`sys::capabilities`), and the method that offers it;
-//! docs/adding-an-operation.md shows it step by step.
+//! A new operation is a file here, with its row in that table, a row in the capability table
+//! (`sys::capabilities`), and the method that offers it; docs/adding-an-operation.md shows it step
+//! by step.
 
 mod check_loop;
 mod drain;
 mod file;
+mod future;
 mod multishot;
 mod operation;
+mod orphan;
 mod pipe;
 mod poll;
 mod socket;
@@ -71,7 +58,7 @@ mod tests;
 mod timeout;
 
 pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
-pub(crate) use operation::Op;
+pub(crate) use future::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{

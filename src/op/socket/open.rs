@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::descriptor::Descriptor;
 use crate::driver::{Driver, FileSlot};
-use crate::op::operation::{Op, Operation, Step};
+use crate::op::future::Op;
+use crate::op::operation::{Operation, Step};
 use crate::sys::{Completion, Submission, opcode, socket};
 
 /// Makes a socket, as socket(2) does: as a direct descriptor if a file slot is free, or else with a

@@ -9,7 +9,8 @@ use super::descriptor::Descriptor;
 use super::fd::SocketFd;
 use crate::driver::Driver;
 use crate::error::Describe;
-use crate::op::operation::{Op, Operation, Step};
+use crate::op::future::Op;
+use crate::op::operation::{Operation, Step};
 use crate::sys::{Completion, Submission, opcode, socket};
 
 impl SocketFd {

@@ -145,7 +145,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::op::operation::Op;
+    use crate::op::Op;
     use crate::op::tests::bench::{Bench, poll};
     use crate::op::tests::memory::{GuardedBuffer, LARGEST, Pool};
 

@@ -17,7 +17,8 @@ use std::{hint, mem};
 use super::bench::{Bench, poll};
 use super::memory::{LARGEST, Pool};
 use crate::op::drain::Draining;
-use crate::op::operation::{Op, Operation, Step};
+use crate::op::future::Op;
+use crate::op::operation::{Operation, Step};
 use crate::op::{Recv, StreamSocket};
 use crate::sys::{Completion, Submission, SubmissionFlags};
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::bench::{Bench, poll};
 use crate::driver::Driver;
-use crate::op::operation::{Op, Operation, Step};
+use crate::op::future::Op;
+use crate::op::operation::{Operation, Step};
 use crate::op::socket::SocketFd;
 use crate::sys::errno::{EAGAIN, EINTR, EPIPE};
 use crate::sys::{Completion, Submission, opcode};

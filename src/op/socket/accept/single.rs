@@ -16,7 +16,8 @@ use std::task::{Context, Poll};
 
 use super::accepted::{Accepted, accepted_fd};
 use crate::driver::{Driver, FileSlot};
-use crate::op::operation::{Op, Operation, Step};
+use crate::op::future::Op;
+use crate::op::operation::{Operation, Step};
 use crate::op::socket::descriptor::Descriptor;
 use crate::sys::address::RawAddress;
 use crate::sys::socket::SOCK_CLOEXEC;

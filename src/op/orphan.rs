@@ -1,0 +1,64 @@
+//! An operation whose future was dropped while a step is in the kernel.
+//!
+//! It moves into the driver's slot, with its buffer and its descriptor, and the driver requests a
+//! cancel. The last completion goes to [`Operation::settle`], which disposes of what it
+//! carries; then the buffer is freed, and what waits for the orphan goes on ([`Draining`]). The
+//! memory of an operation that notifies is kept apart, and longer: until the notification.
+
+use super::drain::Draining;
+use super::operation::Operation;
+use crate::driver::{Driver, Key, Orphan};
+use crate::sys::Completion;
+
+/// Makes an operation an orphan: its future is gone while a step has this slot. If the completion
+/// is there already, the operation disposes of it now.
+pub(super) fn orphan<O: Operation>(driver: &Driver, key: Key, operation: O) {
+    // Dropped at the end, or with the orphan.
+    let draining = operation.on_orphaned();
+    let completion = if O::NOTIFIES { driver.try_next(key) } else { driver.try_take(key) };
+    if let Some(completion) = completion {
+        if O::NOTIFIES {
+            keep_until_notified(driver, key, &operation, completion);
+        }
+        return operation.settle(completion);
+    }
+    let keeper = operation.keeper();
+    let orphan = Box::new(Orphaned { operation: Some(operation), _draining: draining });
+    match keeper {
+        None if O::MAY_BE_ON_DEVICE => driver.orphan_on_device(key, orphan),
+        None => driver.orphan(key, orphan),
+        Some(keeper) => driver.orphan_until_notified(key, orphan, keeper),
+    }
+}
+
+/// The result of an operation that notifies has come: its slot keeps the memory until the
+/// notification, if one follows.
+pub(super) fn keep_until_notified<O: Operation>(
+    driver: &Driver,
+    key: Key,
+    operation: &O,
+    result: Completion,
+) {
+    if result.more() {
+        driver.orphan_after_result(
+            key,
+            operation.keeper().expect("an operation that notifies has a keeper"),
+        );
+    } else {
+        driver.free_ended(key);
+    }
+}
+
+/// An operation whose future is gone.
+struct Orphaned<O> {
+    operation: Option<O>,
+    _draining: Option<Draining>,
+}
+
+impl<O: Operation> Orphan for Orphaned<O> {
+    fn settle(&mut self, completion: Completion) {
+        if let Some(operation) = self.operation.take() {
+            operation.settle(completion);
+        }
+    }
+}
