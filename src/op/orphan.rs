@@ -1,9 +1,10 @@
 //! An operation whose future was dropped while a step is in the kernel.
 //!
 //! It moves into the driver's slot, with its buffer and its descriptor, and the driver requests a
-//! cancel. The last completion goes to [`Operation::settle`], which disposes of what it
-//! carries; then the buffer is freed, and what waits for the orphan goes on ([`Draining`]). The
-//! memory of an operation that notifies is kept apart, and longer: until the notification.
+//! cancel. The last completion goes to [`Operation::settle`], which disposes of what it carries;
+//! then the buffer is freed, and what waits for the orphan goes on ([`Draining`]). An operation that
+//! notifies is not cancelled, since its result comes soon, and its memory is kept apart, until the
+//! notification.
 
 use super::drain::Draining;
 use super::operation::Operation;
@@ -40,10 +41,8 @@ pub(super) fn keep_until_notified<O: Operation>(
     result: Completion,
 ) {
     if result.more() {
-        driver.orphan_after_result(
-            key,
-            operation.keeper().expect("an operation that notifies has a keeper"),
-        );
+        let keeper = operation.keeper().expect("an operation that notifies has a keeper");
+        driver.orphan_after_result(key, keeper);
     } else {
         driver.free_ended(key);
     }

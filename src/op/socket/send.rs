@@ -17,6 +17,12 @@ use crate::op::drain::Draining;
 use crate::op::operation::{Operation, Step};
 use crate::sys::{Completion, Submission};
 
+/// The step after one that has not sent all. One that was short found the socket full: the next
+/// waits for room.
+pub(super) fn send_rest<O: Operation>(send: O, is_short: bool) -> Step<O> {
+    if is_short { Step::NoRoom(send) } else { Step::Again(send) }
+}
+
 /// Sends, and returns how many bytes.
 pub(crate) struct SendBytes<P> {
     socket: Rc<StreamSocket>,
@@ -75,10 +81,8 @@ unsafe impl<P: Payload> Operation for SendBytes<P> {
         self.sent += count;
         if !self.sends_all || self.payload.is_sent() {
             Step::Done(BufResult(Ok(self.sent), self.payload.into_buffers(&self.socket)))
-        } else if is_short {
-            Step::NoRoom(self)
         } else {
-            Step::Again(self)
+            send_rest(self, is_short)
         }
     }
 

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 
 use super::fd::SocketFd;
 use super::payload::SEND_FLAGS;
+use super::send::send_rest;
 use super::stream::StreamSocket;
 use crate::buf::IoBuf;
 use crate::driver::Orphan;
@@ -102,13 +103,7 @@ unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
             self.socket.driver().counters().zero_copy_sends.increment();
         }
         self.sent += count;
-        if self.left() == 0 {
-            Step::Done(Ok(()))
-        } else if is_short {
-            Step::NoRoom(self)
-        } else {
-            Step::Again(self)
-        }
+        if self.left() == 0 { Step::Done(Ok(())) } else { send_rest(self, is_short) }
     }
 
     fn on_orphaned(&self) -> Option<Draining> {
