@@ -45,7 +45,7 @@ impl FileSlot {
     }
 
     /// Its name in an SQE that puts a file into it.
-    pub(crate) fn target(&self) -> DestinationSlot {
+    pub(crate) fn destination(&self) -> DestinationSlot {
         DestinationSlot::try_from_slot_target(self.index).expect("a table has fewer slots")
     }
 

@@ -1,13 +1,13 @@
-//! Entries on their way to the kernel: in the ring, or behind it for want of room there.
+//! SQEs on their way to the kernel: in the ring, or in a backlog while the ring is full.
 //!
-//! Order is kept: as long as anything waits behind the ring, everything newer does too.
+//! Order is kept: while the backlog is not empty, every new SQE goes to its end.
 
 use std::collections::VecDeque;
 use std::slice;
 
 use crate::sys::{Completion, Entered, Full, Ring, Submission, SubmissionFlags, Wait};
 
-/// One entry, or two that are linked and must be submitted together.
+/// One SQE, or two that are linked and must be submitted together.
 pub(super) enum Chain {
     Single(Submission),
     Linked([Submission; 2]),
@@ -18,17 +18,17 @@ impl Chain {
         Self::Linked([first.flags(SubmissionFlags::IO_LINK), second])
     }
 
-    fn entries(&self) -> &[Submission] {
+    fn sqes(&self) -> &[Submission] {
         match self {
-            Self::Single(entry) => slice::from_ref(entry),
-            Self::Linked(entries) => entries,
+            Self::Single(sqe) => slice::from_ref(sqe),
+            Self::Linked(sqes) => sqes,
         }
     }
 }
 
 pub(super) struct SubmissionQueue {
     ring: Ring,
-    /// What waits for room in the ring. Its memory is kept, as `defer` demands.
+    /// What waits for room in the ring. The callers of `defer` keep what these SQEs point to.
     backlog: VecDeque<Chain>,
 }
 
@@ -37,38 +37,38 @@ impl SubmissionQueue {
         Self { ring, backlog: VecDeque::new() }
     }
 
-    /// Puts an entry into the ring, if nothing is before it and there is room.
+    /// Puts an SQE into the ring, if the backlog is empty and there is room.
     ///
     /// # Safety
     ///
     /// As for [`Ring::push`].
     #[inline]
-    pub(super) unsafe fn offer(&mut self, entry: &Submission) -> Result<(), Full> {
+    pub(super) unsafe fn offer(&mut self, sqe: &Submission) -> Result<(), Full> {
         if self.has_backlog() {
             return Err(Full);
         }
         // SAFETY: passed on by the caller.
-        unsafe { self.ring.push(entry) }
+        unsafe { self.ring.push(sqe) }
     }
 
-    /// Puts a whole chain into the ring, if nothing is before it and there is room.
+    /// Puts a whole chain into the ring, if the backlog is empty and there is room.
     ///
     /// # Safety
     ///
-    /// As for [`Ring::push`], for each entry.
+    /// As for [`Ring::push`], for each SQE.
     pub(super) unsafe fn offer_chain(&mut self, chain: &Chain) -> Result<(), Full> {
         if self.has_backlog() {
             return Err(Full);
         }
         // SAFETY: passed on by the caller.
-        unsafe { self.ring.push_all(chain.entries()) }
+        unsafe { self.ring.push_all(chain.sqes()) }
     }
 
-    /// Lets a chain wait for room.
+    /// Adds a chain to the backlog.
     ///
     /// # Safety
     ///
-    /// As for [`Ring::push`], for each entry.
+    /// As for [`Ring::push`], for each SQE.
     pub(super) unsafe fn defer(&mut self, chain: Chain) {
         self.backlog.push_back(chain);
     }
@@ -78,26 +78,26 @@ impl SubmissionQueue {
         !self.backlog.is_empty()
     }
 
-    /// Moves what waits for room into the ring.
+    /// Moves the backlog into the ring, as far as there is room.
     #[inline]
     pub(super) fn feed(&mut self) {
         while let Some(chain) = self.backlog.front() {
             // SAFETY: the caller of `defer` keeps the chain's memory.
-            if unsafe { self.ring.push_all(chain.entries()) }.is_err() {
+            if unsafe { self.ring.push_all(chain.sqes()) }.is_err() {
                 return;
             }
             self.backlog.pop_front();
         }
     }
 
-    /// How many entries have not reached the kernel.
+    /// How many SQEs have not reached the kernel.
     #[inline]
     pub(super) fn len(&mut self) -> usize {
-        self.ring.queued() + self.backlog.iter().map(|chain| chain.entries().len()).sum::<usize>()
+        self.ring.queued() + self.backlog.iter().map(|chain| chain.sqes().len()).sum::<usize>()
     }
 
-    /// Whether an enter would submit something, complete something, or make room for what waits for
-    /// it. (A full ring may have nothing queued, where a kernel thread takes the entries.)
+    /// Whether an enter would submit something, complete something, or make room for the backlog.
+    /// (A full ring may have nothing queued, where a kernel thread takes the SQEs.)
     #[inline]
     pub(super) fn is_worth_entering(&mut self) -> bool {
         self.ring.queued() > 0
@@ -106,7 +106,7 @@ impl SubmissionQueue {
             || self.ring.is_overflown()
     }
 
-    /// Gives back memory that was for a longer backlog.
+    /// Gives back memory that a longer backlog needed.
     pub(super) fn trim(&mut self) {
         self.backlog.shrink_to(2 * self.backlog.len());
     }

@@ -1,20 +1,20 @@
-//! When memory is given back that was needed at a peak, and how lists do it.
+//! Gives back memory that was needed at a peak: when, and how lists do it.
 //!
-//! It is looked for about once a second, by a loop that turns: what would be needed again at once
-//! is not given back, and an idle loop is not woken for it.
+//! A busy loop trims about once a second: memory that would be needed again at once is not given
+//! back. An idle loop is not woken for it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-/// How long is a while.
-const WHILE: Duration = Duration::from_secs(1);
+/// The least time between two trims.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many turns go by between two looks at the clock.
+/// How many turns pass between two readings of the clock.
 const TURNS: u32 = 256;
 
-/// For how many entries a list keeps memory, however few there are.
+/// A list keeps memory for so many elements, however few it holds.
 const KEPT: usize = 1024;
 
 pub(super) struct Trimming {
@@ -27,18 +27,18 @@ impl Trimming {
         Self { turns: Cell::new(0), last: Cell::new(Instant::now()) }
     }
 
-    /// A turn is over. Says whether it is time.
+    /// Counts a turn. Returns whether a trim is due.
     #[inline]
     pub(super) fn is_due(&self) -> bool {
         self.turns.set(self.turns.get() + 1);
-        self.turns.get() >= TURNS && self.is_while_over()
+        self.turns.get() >= TURNS && self.is_interval_over()
     }
 
     #[cold]
-    fn is_while_over(&self) -> bool {
+    fn is_interval_over(&self) -> bool {
         self.turns.set(0);
         let now = Instant::now();
-        let is_over = now.saturating_duration_since(self.last.get()) >= WHILE;
+        let is_over = now.saturating_duration_since(self.last.get()) >= INTERVAL;
         if is_over {
             self.last.set(now);
         }
@@ -46,14 +46,14 @@ impl Trimming {
     }
 }
 
-/// Lets a list that is emptied again and again have half as much memory as before.
+/// Halves the memory of a list that is emptied again and again.
 pub(super) fn trim<T>(list: &mut Vec<T>) {
     if list.capacity() > KEPT {
         list.shrink_to(KEPT.max(list.capacity() / 2));
     }
 }
 
-/// Gives back the memory behind the last entry, if there are few.
+/// Gives back the memory behind the last element, if there are few.
 pub(super) fn trim_slab<T>(slab: &mut Slab<T>) {
     if slab.capacity() > KEPT && slab.len() < slab.capacity() / 4 {
         slab.shrink_to_fit();

@@ -2,8 +2,8 @@
 //!
 //! Both sides share its memory: this one writes entries and then the tail, which says how many
 //! there have been; the kernel reads them, takes buffers from the front, and keeps to itself how
-//! far it has got. A buffer that is in the ring, or was taken and not yet reported, is the
-//! kernel's.
+//! far it has got. A buffer that is in the ring, or was taken and not yet reported, belongs to the
+//! kernel.
 
 use std::io;
 use std::ptr::NonNull;
@@ -29,7 +29,7 @@ impl BufferRing {
     ///
     /// If there is no memory for it.
     pub(crate) fn new(count: u16) -> io::Result<Self> {
-        assert!(count.is_power_of_two(), "a buffer ring has a power of two of places");
+        assert!(count.is_power_of_two(), "the size of a buffer ring is a power of two");
         let pages = Pages::reserve(usize::from(count) * size_of::<BufRingEntry>())?;
         Ok(Self { pages, count, tail: 0 })
     }
@@ -54,10 +54,11 @@ impl BufferRing {
     /// `start` is valid for writes of `size` bytes, and nothing else accesses them, until the
     /// kernel has reported the buffer; the ring holds no more buffers than it has room for.
     pub(crate) unsafe fn put(&mut self, number: u16, start: NonNull<u8>, size: usize) {
-        let place = usize::from(self.tail & (self.count - 1));
-        // SAFETY: the place lies within the ring, and the kernel reads it only when the tail has
-        // passed it: it has taken the buffer that was there before.
-        let entry = unsafe { self.entries().add(place).as_mut() };
+        let index = usize::from(self.tail & (self.count - 1));
+        // SAFETY: the index is within the ring, and the kernel reads the entry there only when the
+        // tail has passed it: it has taken the buffer that was there before
+        // (`uring-sys-tests`, buffer_id_exclusive_until_returned).
+        let entry = unsafe { self.entries().add(index).as_mut() };
         entry.set_addr(start.as_ptr() as u64);
         entry.set_len(u32::try_from(size).expect("a buffer is smaller than 4 GiB"));
         entry.set_bid(number);
@@ -73,8 +74,7 @@ impl BufferRing {
     }
 }
 
-/// The consumer's side of a buffer ring, which is the kernel's: for rings that are not the
-/// kernel's.
+/// The consumer's side of a buffer ring, which the kernel has: for other rings.
 #[cfg(test)]
 pub(crate) struct Provided {
     entries: NonNull<BufRingEntry>,

@@ -1,4 +1,4 @@
-//! What the kernel says of an entry: its result and its flags.
+//! A completion (CQE), copied out of the ring: the user data, result and flags of an SQE.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -11,12 +11,12 @@ use super::errno::is_cancellation;
 const SOCK_NONEMPTY: u32 = 1 << 2;
 
 /// `IORING_NOTIF_USAGE_ZC_COPIED`.
-const NOTICE_COPIED: u32 = 1 << 31;
+const NOTIF_COPIED: u32 = 1 << 31;
 
 /// One completion, copied out of the completion queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
-    /// The user data of the entry that this completes, unchanged.
+    /// The user data of the SQE that this completes, unchanged.
     pub(crate) user_data: u64,
     result: i32,
     flags: u32,
@@ -27,22 +27,22 @@ impl Completion {
         Self { user_data, result, flags }
     }
 
-    /// The completion of an entry that never reached a kernel, failing with `errno`.
+    /// The completion of an SQE that never reached the kernel: a failure with `errno`.
     pub(crate) fn failed(errno: i32) -> Self {
         Self::new(0, -errno, 0)
     }
 
-    /// What a system call did at once; `more` is [`has_more`](Self::has_more).
+    /// The result of an inline call; `more` is [`has_more`](Self::has_more).
     pub(super) fn of_call(result: i32, more: bool) -> Self {
         Self::new(0, result, if more { SOCK_NONEMPTY } else { 0 })
     }
 
-    /// Whether the socket, after a receive, had more bytes.
+    /// Whether the socket had more bytes after a receive.
     pub(crate) fn has_more(self) -> bool {
         self.flags & SOCK_NONEMPTY != 0
     }
 
-    /// The buffer that the kernel has picked, if it has.
+    /// The provided buffer that the kernel has selected, if it has.
     pub(crate) fn buffer(self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }
@@ -53,7 +53,7 @@ impl Completion {
         u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 
-    /// The descriptor that the operation has made.
+    /// The descriptor that the operation has created.
     ///
     /// # Safety
     ///
@@ -69,7 +69,7 @@ impl Completion {
         (self.result < 0).then_some(-self.result)
     }
 
-    /// Whether the operation was cancelled or interrupted, and so did nothing.
+    /// Whether the operation was cancelled or interrupted, and did nothing.
     pub(crate) fn is_interrupted(self) -> bool {
         self.errno().is_some_and(is_cancellation)
     }
@@ -79,19 +79,20 @@ impl Completion {
         self.result == -errno
     }
 
-    /// Whether, being the notice of a send without a copy, it says that there was one after all.
+    /// Whether this is the notification of a zero-copy send whose bytes the kernel copied after
+    /// all.
     pub(crate) fn zero_copy_was_copied(self) -> bool {
-        cqueue::notif(self.flags) && (self.result as u32) & NOTICE_COPIED != 0
+        cqueue::notif(self.flags) && (self.result as u32) & NOTIF_COPIED != 0
     }
 
-    /// Whether the same entry will complete again (multishot operations).
+    /// Whether the same SQE will complete again (`IORING_CQE_F_MORE`).
     pub(crate) fn more(self) -> bool {
         cqueue::more(self.flags)
     }
 }
 
 impl From<&cqueue::Entry> for Completion {
-    fn from(entry: &cqueue::Entry) -> Self {
-        Self::new(entry.user_data(), entry.result(), entry.flags())
+    fn from(cqe: &cqueue::Entry) -> Self {
+        Self::new(cqe.user_data(), cqe.result(), cqe.flags())
     }
 }

@@ -3,14 +3,22 @@
 //! This is the only module that uses the `io-uring` and `libc` crates. Above it, code speaks of
 //! submissions, completions, descriptors and addresses:
 //!
-//! - [`Ring`] is the seam to a submission/completion queue pair; [`KernelRing`] is the kernel's.
-//! - [`setup`] makes a ring, stepping down flag by flag, and turns a refusal into a diagnosis.
-//! - [`probe`] finds out, once, what a kernel can do.
-//! - [`socket`], [`address`] and [`eventfd`] are thin, safe wrappers around system calls that have
-//!   no place in a ring: they never block. [`sigint`] hears of ctrl-c. [`nonblocking`] sends and
-//!   receives without waiting.
+//! - `ring` is the seam to a submission/completion queue pair, [`Ring`]; [`KernelRing`] is the
+//!   kernel's. `enter` makes its system calls, `buffer_ring` is the ring of provided buffers, and
+//!   `fork` tells a forked child, which must not touch either.
+//! - Operations write SQEs with the builders in [`opcode`]. `sqe` reads the fields of an SQE, for
+//!   rings that interpret SQEs themselves; until there is a further ring, only tests compile it.
+//! - `completion` is one CQE: its result and its flags.
+//! - [`bypass`] lists and holds the system calls that are made on sockets without the ring.
+//! - [`capabilities`] → [`setup`] → [`probe`]: the features of a kernel, required and optional; a
+//!   ring made with the best flags it takes (`flags`), or a diagnosis of its refusal (`diagnose`);
+//!   and the public probe, which lists both.
+//! - [`address`] converts socket addresses to and from the kernel's form.
+//! - [`eventfd`] is the bell by which another thread ends a ring's wait.
+//! - [`sigint`] rings a bell when ctrl-c is pressed.
 //!
-//! Operations write their entries with the builders in [`opcode`].
+//! The rest are small: [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages` hold the
+//! kernel's constants and forms, and memory that is mapped.
 
 pub(crate) mod address;
 mod buffer_ring;
@@ -48,4 +56,4 @@ pub(crate) use ring::{BUFFER_GROUP, Batch, Entered, Full, KernelRing, Ring, Wait
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
 #[cfg(test)]
-pub(crate) use sqe::{Sqe, Target};
+pub(crate) use sqe::{Sqe, SqeFile};

@@ -1,5 +1,5 @@
 //! Making a ring: the flags that make it fast, given up one by one where a kernel lacks them, and
-//! a diagnosis where there is no ring to be had.
+//! a diagnosis where the kernel refuses every ring.
 
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -16,18 +16,19 @@ use super::errno::{EINVAL, ENOMEM};
 use super::flags::{Flag, STEPS, STEPS_WITH_THREAD};
 use crate::error::SetupError;
 
-/// The fewest submission entries that a ring is tried with when locked memory is short.
+/// The smallest submission queue, in SQEs, that is tried when locked memory is short.
 const SMALLEST: u32 = 8;
 
-/// The most submission entries that a kernel gives; more is cut down to it.
+/// The largest submission queue, in SQEs, that the kernel gives; larger ones are cut down to it.
 pub(crate) const MOST_SUBMISSIONS: u32 = 32_768;
 
 /// How large a ring to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Submission entries; rounded up to a power of two.
+    /// The submission queue, in SQEs; rounded up to a power of two.
     pub(crate) submissions: u32,
-    /// Completion entries; rounded up to a power of two, at least as many as submissions.
+    /// The completion queue, in CQEs; rounded up to a power of two, at least as many as
+    /// submissions.
     pub(crate) completions: u32,
 }
 
@@ -35,12 +36,12 @@ pub(crate) struct Size {
 pub(crate) struct NewRing {
     pub(crate) ring: KernelRing,
     pub(crate) capabilities: Capabilities,
-    /// Submission entries that it has; fewer than were asked for if locked memory is short.
+    /// The submission queue, in SQEs; smaller than was asked for if locked memory is short.
     pub(crate) submissions: u32,
 }
 
-/// Makes a ring for the calling thread. If a `submission_thread` is asked for, a thread of the
-/// kernel's takes what is queued, and sleeps when there has been nothing for so long.
+/// Makes a ring for the calling thread. If a `submission_thread` is asked for, a kernel
+/// thread (SQPOLL) takes what is queued, and sleeps when the queue has been empty for so long.
 ///
 /// # Errors
 ///
@@ -54,14 +55,14 @@ pub(crate) fn kernel_ring(
     let opcodes = capabilities::opcodes(&ring)?;
     capabilities::require_opcodes(&opcodes)?;
     let mut capabilities = Capabilities::of(&opcodes);
-    // While a peer does not take the bytes of such a send, the kernel does not let such a thread
-    // end, nor its process, which then not even SIGKILL ends.
+    // While a peer does not take the bytes of a zero-copy send, the kernel does not let its SQPOLL
+    // thread end, and so not its process, which then not even SIGKILL ends.
     capabilities.send_zero_copy &= submission_thread.is_none();
     let submissions = ring.params().sq_entries();
     Ok(NewRing { ring: KernelRing::new(ring), capabilities, submissions })
 }
 
-/// Makes a ring with the best flags that the kernel takes, and says which.
+/// Makes a ring with the best flags that the kernel takes, and returns both.
 pub(super) fn raw_ring(
     size: Size,
     submission_thread: Option<Duration>,
@@ -70,7 +71,7 @@ pub(super) fn raw_ring(
     for flags in if submission_thread.is_some() { STEPS_WITH_THREAD } else { STEPS } {
         match fitting_ring(size, submission_thread, flags) {
             Ok(ring) => {
-                // A filter may allow the set-up and forbid the rest: better found out now.
+                // A seccomp filter may allow the set-up and forbid the rest: that is found out now.
                 let nothing = Until { completions: 0, patience: 0, timeout: None };
                 enter(ring.as_raw_fd(), 0, nothing, EnterFlags::empty()).map_err(diagnose)?;
                 return Ok((ring, flags));

@@ -1,8 +1,8 @@
-//! Being told of ctrl-c (SIGINT).
+//! Listeners for ctrl-c (SIGINT).
 //!
-//! A signal handler may do next to nothing, so it rings the eventfd of each that listens. Those
-//! eventfds are kept for good and used again, so that the handler can never ring a descriptor that
-//! was closed meanwhile, or has become something else.
+//! A signal handler may do next to nothing, so it rings the bell (an eventfd) of each listener.
+//! Those eventfds are kept for good and used again, so that the handler can never ring a descriptor
+//! that was closed meanwhile, or has become something else.
 //!
 //! The handler is installed while there is a listener, and for one signal: the next one does what
 //! it would have done without, which is to kill the process. Where ctrl-c was ignored, as it is for
@@ -25,19 +25,20 @@ use std::{io, mem, process, ptr};
 
 use super::eventfd::EventFd;
 
-/// How many may listen at the same time.
-const MOST: usize = 64;
+/// How many listeners there may be at the same time.
+const MAX_LISTENERS: usize = 64;
 
-/// A place for one that listens.
-struct Place {
-    /// The process that listens, or zero.
+/// A bell, and the process whose listener it rings for.
+struct Bell {
+    /// The process that has a listener here, or zero.
     listener: AtomicI32,
-    /// With the process that made it. Others, forked from that, share it, and must leave it alone.
-    bell: OnceLock<(i32, EventFd)>,
+    /// The eventfd, and the process that made it. Its forked children share the eventfd, and must
+    /// not use it.
+    eventfd: OnceLock<(i32, EventFd)>,
 }
 
-static PLACES: [Place; MOST] =
-    [const { Place { listener: AtomicI32::new(0), bell: OnceLock::new() } }; MOST];
+static BELLS: [Bell; MAX_LISTENERS] =
+    [const { Bell { listener: AtomicI32::new(0), eventfd: OnceLock::new() } }; MAX_LISTENERS];
 
 /// Whether the handler has been used up by a signal since it was installed.
 static IS_USED_UP: AtomicBool = AtomicBool::new(false);
@@ -45,7 +46,7 @@ static IS_USED_UP: AtomicBool = AtomicBool::new(false);
 /// The process that has installed the handler.
 static INSTALLED_BY: AtomicI32 = AtomicI32::new(0);
 
-/// What to do when the last that listens is gone: what was done before, if the handler was
+/// What to restore when the last listener is gone: the action from before, if the handler was
 /// installed.
 static BEFORE: Mutex<Before> = Mutex::new(Before { listeners: 0, action: None });
 
@@ -64,18 +65,18 @@ fn this_process() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// Rings the eventfd of each that listens.
+/// Rings the bell of each listener of this process.
 extern "C" fn handle(signal: libc::c_int) {
-    // SAFETY: the call gives this thread's place for errors, which the interrupted code may be
-    // using.
+    // SAFETY: the call gives the address of this thread's `errno`, which the interrupted code may
+    // be using.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let kept = unsafe { *errno };
     IS_USED_UP.store(true, Ordering::Release);
     let this = this_process();
-    for place in PLACES.iter().filter(|place| place.listener.load(Ordering::Acquire) == this) {
-        if let Some((_, bell)) = place.bell.get() {
-            bell.ring();
+    for bell in BELLS.iter().filter(|bell| bell.listener.load(Ordering::Acquire) == this) {
+        if let Some((_, eventfd)) = bell.eventfd.get() {
+            eventfd.ring();
         }
     }
     if INSTALLED_BY.load(Ordering::Acquire) != this {
@@ -89,7 +90,7 @@ extern "C" fn handle(signal: libc::c_int) {
 
 /// Listens until it is dropped.
 pub(crate) struct SigintListener {
-    place: &'static Place,
+    bell: &'static Bell,
 }
 
 impl SigintListener {
@@ -97,49 +98,48 @@ impl SigintListener {
     ///
     /// # Errors
     ///
-    /// If descriptors have run out, or too many listen.
+    /// If descriptors have run out, or there are [`MAX_LISTENERS`] already.
     pub(crate) fn new() -> io::Result<Self> {
         let mut before = before();
         let this = this_process();
-        // A place that belongs to the process that this was forked from is free only without a
-        // bell.
-        let is_free = |place: &&Place| match place.bell.get() {
-            Some((maker, _)) => *maker == this && place.listener.load(Ordering::Relaxed) == 0,
+        // A bell whose eventfd the parent process has made is not free.
+        let is_free = |bell: &&Bell| match bell.eventfd.get() {
+            Some((maker, _)) => *maker == this && bell.listener.load(Ordering::Relaxed) == 0,
             None => true,
         };
-        let place = PLACES.iter().find(is_free);
-        let place =
-            place.ok_or_else(|| io::Error::other("at most 64 concurrent ctrl_c() listeners"))?;
-        match place.bell.get() {
-            Some((_, bell)) => bell.clear(),
-            None => drop(place.bell.set((this, EventFd::new()?))),
+        let bell = BELLS.iter().find(is_free).ok_or_else(|| {
+            io::Error::other(format!("at most {MAX_LISTENERS} concurrent ctrl_c() listeners"))
+        })?;
+        match bell.eventfd.get() {
+            Some((_, eventfd)) => eventfd.clear(),
+            None => drop(bell.eventfd.set((this, EventFd::new()?))),
         }
-        place.listener.store(this, Ordering::Release);
+        bell.listener.store(this, Ordering::Release);
         if INSTALLED_BY.swap(this, Ordering::AcqRel) != this {
             // Forked from another, it knows nothing of that one's listeners.
             *before = Before { listeners: 0, action: None };
         }
         before.listeners += 1;
         before.install();
-        Ok(Self { place })
+        Ok(Self { bell })
     }
 
     /// What becomes readable when the signal comes. It is never closed.
     pub(crate) fn bell(&self) -> RawFd {
-        let (_, bell) = self.place.bell.get().expect("a place that is taken has a bell");
-        bell.as_raw_fd()
+        let (_, eventfd) = self.bell.eventfd.get().expect("a listener's bell has an eventfd");
+        eventfd.as_raw_fd()
     }
 }
 
 impl Drop for SigintListener {
     fn drop(&mut self) {
         let this = this_process();
-        if self.place.listener.load(Ordering::Relaxed) != this {
+        if self.bell.listener.load(Ordering::Relaxed) != this {
             // It was made by the process that this one was forked from.
             return;
         }
         let mut before = before();
-        self.place.listener.store(0, Ordering::Release);
+        self.bell.listener.store(0, Ordering::Release);
         before.listeners -= 1;
         if before.listeners == 0 {
             before.restore();
@@ -155,7 +155,7 @@ impl Before {
             return;
         }
         if self.action.is_none() || !is_left_over(&present) {
-            // From before the first that listens, or another's, installed since.
+            // From before the first listener, or another's, installed since.
             self.action = Some(present);
         }
         // SAFETY: `sigaction` is plain data, for which all zeroes is valid.

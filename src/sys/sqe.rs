@@ -1,11 +1,12 @@
-//! A typed view of the 64 bytes of an SQE, for rings that interpret what they are asked.
+//! A typed view of the 64 bytes of an SQE, for rings that interpret SQEs themselves. Until
+//! there is a further ring, only tests compile it, for the scripted ring.
 //!
 //! Operations write SQEs with the builders of the `io-uring` crate, whose `Entry` tells no more
 //! than its opcode and user data. Its memory is `struct io_uring_sqe`, which is ABI. That the
 //! builders and the kernel agree on these offsets is tested in `uring-sys-tests` (`sqe_layout`).
 //!
 //! Most fields share their bytes with others: which of them is meant depends on the opcode. The
-//! accessors are named by what they mean to the operations that this library submits.
+//! accessors are named after what the fields mean to the operations that this library submits.
 
 use std::mem::offset_of;
 use std::ptr;
@@ -53,7 +54,7 @@ const _: () = {
 
 /// What an SQE works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum SqeFile {
     /// A descriptor of the process; -1 where the operation needs none.
     Fd(i32),
     /// A file slot.
@@ -61,24 +62,24 @@ pub(crate) enum Target {
 }
 
 impl Sqe {
-    /// What an entry says.
-    pub(crate) fn of(entry: &Submission) -> &Self {
+    /// The fields of an SQE that a builder has written.
+    pub(crate) fn of(submission: &Submission) -> &Self {
         // SAFETY: an `Entry` is a `struct io_uring_sqe`, which its crate does not promise: so size
         // and alignment are asserted above, and where the builders put each field is tested by the
         // contract test `sqe_layout`. All of its bytes are initialised, and any bytes are a valid
         // `Sqe`.
-        unsafe { &*ptr::from_ref(entry).cast() }
+        unsafe { &*ptr::from_ref(submission).cast() }
     }
 
     pub(crate) fn opcode(&self) -> u8 {
         self.opcode
     }
 
-    pub(crate) fn target(&self) -> Target {
+    pub(crate) fn file(&self) -> SqeFile {
         if self.has(SubmissionFlags::FIXED_FILE) {
-            Target::FileSlot(self.fd as u32)
+            SqeFile::FileSlot(self.fd as u32)
         } else {
-            Target::Fd(self.fd)
+            SqeFile::Fd(self.fd)
         }
     }
 
@@ -139,12 +140,12 @@ mod tests {
         let memory = 0x1234_5678_9abc_u64 as *mut u8;
         let recv = opcode::Recv::new(Fixed(7), memory, 99).flags(0x40).build();
         let recv = *Sqe::of(&recv.user_data(0x0123_4567_89ab_cdef));
-        assert_eq!((recv.opcode(), recv.target()), (opcode::Recv::CODE, Target::FileSlot(7)));
+        assert_eq!((recv.opcode(), recv.file()), (opcode::Recv::CODE, SqeFile::FileSlot(7)));
         assert_eq!((recv.address(), recv.length(), recv.op_flags()), (memory as u64, 99, 0x40));
         assert_eq!((recv.user_data(), recv.buffer_group()), (0x0123_4567_89ab_cdef, None));
         let select = opcode::Recv::new(Fd(5), memory, 0).buf_group(0xfedc).build();
         let select = *Sqe::of(&select.flags(SubmissionFlags::BUFFER_SELECT));
-        assert_eq!((select.target(), select.buffer_group()), (Target::Fd(5), Some(0xfedc)));
+        assert_eq!((select.file(), select.buffer_group()), (SqeFile::Fd(5), Some(0xfedc)));
         let slot = DestinationSlot::try_from_slot_target(41).unwrap();
         let accept = opcode::Accept::new(Fd(5), memory.cast(), memory.cast());
         let accept = *Sqe::of(&accept.file_index(Some(slot)).build());

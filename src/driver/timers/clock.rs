@@ -23,19 +23,19 @@ const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 86_400);
 pub(super) struct Clock {
     /// What it showed when it was last paused, resumed or moved.
     shown: Cell<Instant>,
-    /// What the system's showed then.
+    /// What the system's clock showed then.
     real: Cell<Instant>,
     pace: Cell<Pace>,
     outside: Arc<AtomicUsize>,
-    /// Whether something may have ended in another thread that has not been heard of here.
-    is_unheard: Cell<bool>,
-    /// From when on, in real time, it may jump if nothing has come.
+    /// Whether something may have ended in another thread that has not been reaped here.
+    is_unreaped: Cell<bool>,
+    /// From when on, in real time, it may jump if no completion has come.
     jumps_from: Cell<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// It shows what the system's does: it was never paused.
+    /// It shows what the system's clock does: it was never paused.
     Real,
     /// It advances from what it showed last.
     Shifted,
@@ -50,7 +50,7 @@ impl Clock {
             real: Cell::new(now),
             pace: Cell::new(if is_paused { Pace::Paused } else { Pace::Real }),
             outside: Arc::default(),
-            is_unheard: Cell::default(),
+            is_unreaped: Cell::default(),
             jumps_from: Cell::default(),
         }
     }
@@ -104,7 +104,7 @@ impl Clock {
     fn limit_paused(&self, left: Duration, is_in_flight: bool) -> Duration {
         let is_outside = self.outside.load(Ordering::Acquire) > 0;
         // What has ended since the loop last looked may have woken a task: it looks once more.
-        let must_look = self.is_unheard.replace(is_outside) && !is_outside;
+        let must_look = self.is_unreaped.replace(is_outside) && !is_outside;
         let limit = match (is_outside, is_in_flight) {
             (true, _) => left,
             (false, true) if !must_look => left.min(GRACE),
@@ -124,7 +124,7 @@ impl Clock {
     /// Returns a guard; while it lives, a paused clock does not jump, because another thread is
     /// working.
     pub(super) fn external_work(&self) -> ExternalWork {
-        self.is_unheard.set(true);
+        self.is_unreaped.set(true);
         self.outside.fetch_add(1, Ordering::Relaxed);
         ExternalWork(Arc::clone(&self.outside))
     }

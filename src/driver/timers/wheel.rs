@@ -1,20 +1,20 @@
 //! The deadlines of this thread: a hierarchical timing wheel.
 //!
-//! Time is cut into ticks of about 65 µs, counted from the driver's start. Level 0 has a slot for
+//! Time is cut into ticks of about 65 µs, counted from the driver's start. Level 0 has a bucket for
 //! each of the next 64 ticks, level 1 one for each of the next 64 spans of 64 ticks, and so on:
 //! seven levels reach nine years ahead. A timer goes to the lowest level on which its tick and the
 //! present differ, so starting and stopping one costs the same however many there are. When time
-//! reaches a slot of a higher level, its timers move down (each at most six times in its life).
+//! reaches a bucket of a higher level, its timers move down (each at most six times in its life).
 //!
 //! A deadline is rounded up to its tick, so no timer fires early. Timers of one tick fire in the
 //! order of their exact deadlines; of more than fit in one move, those of each move do.
 //!
 //! A turn fires a bounded number of timers, and moves a bounded number of them to a lower level or
-//! to those that are due. A slot that is not empty after that is emptied further in the next turn,
-//! and the wheel's time does not go on before.
+//! to those that are due. A bucket that is not empty after that is emptied further in the next
+//! turn, and the wheel's time does not advance before.
 //!
-//! Timers are nodes of doubly linked lists in one slab: one list a slot, one for those that are due
-//! but did not fit in the turn's limit, none for those that have fired and wait to be removed,
+//! Timers are nodes of doubly linked lists in one slab: one list a bucket, one for those that are
+//! due but did not fit in the turn's limit, none for those that have fired and wait to be removed,
 //! and none for those that never will.
 
 use std::task::Waker;
@@ -27,17 +27,18 @@ use crate::driver::trimming::trim_slab;
 use crate::sys::saturating_deadline;
 use crate::task::LocalWaker;
 
-const SLOT_BITS: u32 = 6;
-const SLOTS: usize = 1 << SLOT_BITS;
+const BUCKET_BITS: u32 = 6;
+const BUCKETS: usize = 1 << BUCKET_BITS;
 const LEVELS: usize = 7;
 /// The farthest that a timer can be placed ahead; later ones are placed again when it comes. One
-/// slot short of a full turn of the top level, so that it never meets the present's own slot.
-const REACH: u64 = (SLOTS as u64 - 1) << (SLOT_BITS as usize * (LEVELS - 1));
+/// bucket short of one revolution of the top level, so that it never meets the present's own
+/// bucket.
+const REACH: u64 = (BUCKETS as u64 - 1) << (BUCKET_BITS as usize * (LEVELS - 1));
 /// The list of timers that are due.
-const DUE: usize = SLOTS * LEVELS;
-/// The place of timers that have fired, which is no list.
+const DUE: usize = BUCKETS * LEVELS;
+/// The `place` of timers that have fired, which is no list.
 const FIRED: usize = DUE + 1;
-/// The place of timers that never fire, which is no list.
+/// The `place` of timers that never fire, which is no list.
 const NEVER: usize = DUE + 2;
 /// How many timers may move for each that may fire. A timer moves seven times at most, so moves
 /// keep up.
@@ -78,15 +79,15 @@ pub(super) struct Wheel {
     start: Instant,
     /// The tick up to which timers have been moved to the due list, but for those in `emptying`.
     now: Tick,
-    /// The list of a slot that time has reached and that is not empty yet.
+    /// The list of a bucket that time has reached and that is not empty yet.
     emptying: Option<usize>,
     timers: Slab<Timer>,
     lists: Box<[List; DUE + 1]>,
-    /// For each level, a bit for each slot that holds timers.
+    /// For each level, a bit for each bucket that holds timers.
     occupied: [u64; LEVELS],
     /// How many timers are going to fire.
     running: usize,
-    /// The timers of the slot that is being emptied; kept so that it is not allocated anew.
+    /// The timers of the bucket that is being emptied; kept so that it is not allocated anew.
     batch: Vec<u32>,
     /// How many timers have been removed since memory was given back, while there was more than is
     /// kept.
@@ -182,22 +183,22 @@ impl Wheel {
         self.batch.shrink_to(KEPT);
     }
 
-    /// When there is something to do next: at the earliest deadline or before.
+    /// When the wheel must be advanced next: at the earliest deadline or before.
     #[inline]
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.is_behind() {
             return Some(self.instant(self.now));
         }
-        self.next_slot().map(|(tick, _)| self.instant(tick))
+        self.next_bucket().map(|(tick, _)| self.instant(tick))
     }
 
     /// [`next_deadline`](Self::next_deadline) by the exact times. It looks at every timer
-    /// of a slot, so it is for a paused clock.
+    /// of a bucket, so it is for a paused clock.
     pub(super) fn next_exact_deadline(&self) -> Option<Instant> {
         let next = self.next_deadline();
-        match self.next_slot() {
+        match self.next_bucket() {
             // Those on the top level may be farther away than the level reaches.
-            Some((_, list)) if !self.is_behind() && list < SLOTS * (LEVELS - 1) => {
+            Some((_, list)) if !self.is_behind() && list < BUCKETS * (LEVELS - 1) => {
                 let deadlines =
                     self.indices(list).map(|index| self.timers[index as usize].deadline());
                 deadlines.min().map(|deadline| saturating_deadline(self.start, deadline.elapsed()))
@@ -212,19 +213,19 @@ impl Wheel {
         self.lists[DUE].first != NONE || self.emptying.is_some()
     }
 
-    /// Lets time come to `now`, so that timers are due. If so many have to be moved that more than
-    /// `limit` could fire, some are left for the next call.
+    /// Advances the time to `now`, so that timers become due. If so many have to be moved that more
+    /// than `limit` could fire, some are left for the next call.
     pub(super) fn advance_to(&mut self, now: Instant, limit: usize) {
         let now = Tick::new(self.elapsed(now), Rounding::Down);
         self.advance(now, limit.saturating_mul(MOVES));
     }
 
     /// Those whose exact deadlines have come are due, too, though their tick has not. After
-    /// [`advance_to`](Self::advance_to); it looks at every timer of a slot, so it is for a
+    /// [`advance_to`](Self::advance_to); it looks at every timer of a bucket, so it is for a
     /// paused clock.
     pub(super) fn advance_exactly_to(&mut self, now: Instant) {
         let now = Deadline::new(self.elapsed(now));
-        let Some((tick, list)) = self.next_slot() else { return };
+        let Some((tick, list)) = self.next_bucket() else { return };
         if self.emptying.is_some() || tick > now.tick {
             return;
         }
@@ -265,7 +266,7 @@ impl Wheel {
         while moved < most {
             let list = match self.emptying.take() {
                 Some(list) => list,
-                None => match self.next_slot().filter(|&(tick, _)| tick <= target) {
+                None => match self.next_bucket().filter(|&(tick, _)| tick <= target) {
                     Some((tick, list)) => {
                         self.now = tick;
                         list
@@ -277,34 +278,34 @@ impl Wheel {
                 },
             };
             // Those of a tick move together, for the sake of their order.
-            moved += self.empty_slot(list, if list < SLOTS { most } else { most - moved });
+            moved += self.empty_bucket(list, if list < BUCKETS { most } else { most - moved });
             self.emptying = Some(list).filter(|&list| self.lists[list].first != NONE);
         }
     }
 
-    /// The next slot that time will reach: its first tick, and its list.
-    fn next_slot(&self) -> Option<(Tick, usize)> {
-        // A lower level's slots all lie before the next slot of a higher one.
+    /// The next bucket that time will reach: its first tick, and its list.
+    fn next_bucket(&self) -> Option<(Tick, usize)> {
+        // A lower level's buckets all lie before the next bucket of a higher one.
         (0..LEVELS).find(|&level| self.occupied[level] != 0).map(|level| {
-            let shift = SLOT_BITS * level as u32;
-            let position = (self.now.0 >> shift) % SLOTS as u64;
+            let shift = BUCKET_BITS * level as u32;
+            let position = (self.now.0 >> shift) % BUCKETS as u64;
             let ahead = self.occupied[level].rotate_right(position as u32).trailing_zeros();
-            let slot = (position as usize + ahead as usize) % SLOTS;
+            let bucket = (position as usize + ahead as usize) % BUCKETS;
             let span = (self.now.0 >> shift) + u64::from(ahead);
-            (Tick(span << shift).max(self.now), level * SLOTS + slot)
+            (Tick(span << shift).max(self.now), level * BUCKETS + bucket)
         })
     }
 
-    /// Moves timers of a slot that time has reached to where they belong now, at most so many, and
-    /// says how many.
-    fn empty_slot(&mut self, list: usize, most: usize) -> usize {
+    /// Moves timers of a bucket that time has reached to where they belong now, at most `most`, and
+    /// returns how many.
+    fn empty_bucket(&mut self, list: usize, most: usize) -> usize {
         let mut batch = std::mem::take(&mut self.batch);
         while batch.len() < most && self.lists[list].first != NONE {
             batch.push(self.lists[list].first);
             self.unlink(self.lists[list].first);
         }
         let moved = batch.len();
-        if list < SLOTS {
+        if list < BUCKETS {
             // What is due keeps the order of the exact deadlines, which a tick does not tell apart.
             batch.sort_by_key(|&index| self.timers[index as usize].deadline());
             batch.drain(..).for_each(|index| self.append(index, DUE));
@@ -348,12 +349,12 @@ impl Wheel {
             return;
         }
         // The highest bit in which the tick differs from the present decides the level. On the
-        // lowest, the present's own slot is the next to be emptied.
+        // lowest, the present's own bucket is the next to be emptied.
         let differing = 63 - (tick ^ now | 1).leading_zeros();
-        let level = ((differing / SLOT_BITS) as usize).min(LEVELS - 1);
-        let slot = (tick >> (SLOT_BITS as usize * level)) as usize % SLOTS;
-        self.occupied[level] |= 1 << slot;
-        self.append(index, level * SLOTS + slot);
+        let level = ((differing / BUCKET_BITS) as usize).min(LEVELS - 1);
+        let bucket = (tick >> (BUCKET_BITS as usize * level)) as usize % BUCKETS;
+        self.occupied[level] |= 1 << bucket;
+        self.append(index, level * BUCKETS + bucket);
     }
 
     fn append(&mut self, index: u32, place: usize) {
@@ -382,7 +383,7 @@ impl Wheel {
             next => self.timers[next as usize].previous = previous,
         }
         if place < DUE && self.lists[place].first == NONE {
-            self.occupied[place / SLOTS] &= !(1 << (place % SLOTS));
+            self.occupied[place / BUCKETS] &= !(1 << (place % BUCKETS));
         }
     }
 

@@ -44,7 +44,7 @@ unsafe impl Operation for OpenSocket {
 
     fn submission(&mut self) -> Submission {
         let socket = opcode::Socket::new(self.domain, self.kind, self.protocol);
-        socket.file_index(Some(self.slot.target())).build()
+        socket.file_index(Some(self.slot.destination())).build()
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {

@@ -33,32 +33,32 @@ pub(crate) struct KernelRing {
     batch: Batch,
     /// Whether a kernel thread takes what is queued (`IORING_SETUP_SQPOLL`).
     has_thread: bool,
-    /// Entries that were pushed since the last enter. Such a thread may have taken them already,
-    /// but they count as queued until then.
+    /// SQEs that were pushed since the last enter. A kernel thread may have taken them already, but
+    /// they count as queued until the next enter.
     pushed: usize,
 }
 
-/// What a wait is to wait for.
+/// How many completions a wait waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
-    /// So many completions.
+    /// The number of completions.
     pub(crate) completions: u32,
-    /// But one is enough after so long.
+    /// After this time, one is enough.
     pub(crate) patience: Duration,
 }
 
 impl Batch {
     const ONE: Self = Self { completions: 1, patience: Duration::ZERO };
 
-    /// When a wait for the batch is over that lasts no longer than `limit`, which is `timeout` in
-    /// the kernel's form.
+    /// When a wait for the batch ends. It lasts no longer than `limit`, which is `timeout` in the
+    /// kernel's form.
     fn until(self, limit: Option<Duration>, timeout: Option<&Timespec>) -> Until<'_> {
         let Self { completions, patience } = self;
         if patience.is_zero() {
-            // To the kernel no patience means for ever.
+            // To the kernel, a zero minimum wait means for ever.
             return Until { completions: 1, patience: 0, timeout };
         }
-        // The kernel would be patient beyond the timeout: then the batch has until that.
+        // The kernel would wait for the batch beyond the timeout: the timeout is its limit then.
         let has_until_the_timeout = limit.is_some_and(|limit| limit <= patience);
         let patience = if has_until_the_timeout { 0 } else { micros(patience) };
         Until { completions, patience, timeout }
@@ -71,7 +71,7 @@ impl KernelRing {
         // Deferred completions are reported only to an enter that asks for events: ask always.
         let mut flags = EnterFlags::GETEVENTS;
         if ring.params().is_feature_no_iowait() {
-            // A ring that waits for its peers is idle, and must look idle.
+            // A ring that waits for its peers is idle: its wait is not reported as I/O wait.
             flags |= EnterFlags::NO_IOWAIT;
         }
         let fd = ring.as_raw_fd();
@@ -80,7 +80,8 @@ impl KernelRing {
                 flags |= EnterFlags::REGISTERED_RING;
                 index
             }
-            // Before 5.18, or out of the sixteen places a thread has: the descriptor does as well.
+            // Before 5.18, or all sixteen registered rings of this thread are taken: the descriptor
+            // does as well.
             Err(_) => fd,
         };
         let has_thread = ring.params().is_setup_sqpoll();
@@ -155,7 +156,7 @@ impl KernelRing {
         })
     }
 
-    /// Has the kernel look for packets itself while it waits, for so long.
+    /// Makes the kernel poll the network device while it waits, for at most `duration`.
     ///
     /// # Errors
     ///
@@ -186,8 +187,8 @@ impl KernelRing {
         enter(self.handle, to_submit, until, self.flags | how)
     }
 
-    /// Enters a ring whose entries a thread takes: with a call only to wake that, to have room, to
-    /// wait, or for what has overflown.
+    /// Enters a ring whose SQEs a kernel thread takes. Makes a call only to wake the thread, to
+    /// make room, to wait, or to have overflown completions posted.
     fn enter_beside_thread(&mut self, wait: Wait) -> io::Result<usize> {
         // The thread looks at the queue once more after it has said that it sleeps: either it sees
         // what was pushed, or this sees that it sleeps.
@@ -227,28 +228,28 @@ impl Drop for KernelRing {
 /// What the driver asks of any ring; see [`Ring`](super::Ring) for what each does.
 impl KernelRing {
     #[inline]
-    pub(super) unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
+    pub(super) unsafe fn push(&mut self, sqe: &Submission) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
-        // SAFETY: the caller keeps the entry's memory valid until its last completion.
-        unsafe { queue.push(entry) }.map_err(|_| Full)?;
+        // SAFETY: the caller keeps the SQE's memory valid until its last completion.
+        unsafe { queue.push(sqe) }.map_err(|_| Full)?;
         drop(queue);
         self.pushed += 1;
         Ok(())
     }
 
-    pub(super) unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
+    pub(super) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
-        // SAFETY: as for `push`. The tail, which shows entries to the kernel, is stored once: when
+        // SAFETY: as for `push`. The tail, which shows SQEs to the kernel, is stored once: when
         // the queue is dropped.
-        unsafe { queue.push_multiple(entries) }.map_err(|_| Full)?;
+        unsafe { queue.push_multiple(sqes) }.map_err(|_| Full)?;
         drop(queue);
-        self.pushed += entries.len();
+        self.pushed += sqes.len();
         Ok(())
     }
 
     #[inline]
     pub(super) fn queued(&mut self) -> usize {
-        // Where there is no queue something is, so that a turn enters and hears of it.
+        // A forked child has no queue. It reports one SQE, so that a turn enters and fails.
         if self.has_thread { self.pushed } else { self.submission().map_or(1, |queue| queue.len()) }
     }
 
@@ -283,7 +284,8 @@ impl KernelRing {
     pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
         let (address, count) = (buffers.address(), buffers.count());
         let submitter = self.ring.submitter();
-        // SAFETY: the caller keeps the memory, which is page-aligned and has so many places.
+        // SAFETY: the caller keeps the memory, which is page-aligned and has room for so many
+        // buffers.
         unsafe { submitter.register_buf_ring_with_flags(address, count, BUFFER_GROUP, 0) }
     }
 
@@ -300,8 +302,8 @@ impl KernelRing {
     #[inline]
     pub(super) fn reap(&mut self, mut sink: impl FnMut(Completion)) {
         if self.generation.is_present() {
-            for entry in &mut self.ring.completion() {
-                sink(Completion::from(&entry));
+            for cqe in &mut self.ring.completion() {
+                sink(Completion::from(&cqe));
             }
         }
     }
@@ -318,10 +320,10 @@ mod tests {
 
     use crate::sys::setup::{Size, kernel_ring};
 
-    /// A place that is not given back keeps the ring, its memory and what is charged for it, until
-    /// the thread ends; and a thread has sixteen.
+    /// A registered index that is not released keeps the ring, its memory and what is charged for
+    /// it, until the thread ends; and a thread has sixteen.
     #[test]
-    fn a_dropped_ring_gives_its_registered_place_back() {
+    fn a_dropped_ring_releases_its_registered_index() {
         let is_registered = || {
             let ring = kernel_ring(Size { submissions: 8, completions: 16 }, None).unwrap().ring;
             ring.flags.contains(EnterFlags::REGISTERED_RING)

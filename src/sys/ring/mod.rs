@@ -1,15 +1,16 @@
 //! The seam between the driver and what carries out its submissions.
 //!
-//! The driver asks no more of a ring than the methods of [`Ring`]: it queues SQEs, enters, and
-//! reaps CQEs, and knows nothing of mapped memory or system calls. Which ring it is on is chosen at
+//! The driver needs only the methods of [`Ring`]: it queues SQEs, enters, and reaps CQEs, and knows
+//! nothing of mapped memory or system calls. Which ring it is on is chosen at
 //! run time, so every operation runs on every ring. An enum and not a trait object: nearly always
 //! it is the kernel's ring, and a branch that is predicted costs less than a call through a
 //! pointer.
 //!
 //! A further ring (a portable one, a simulated one) is a variant here and a file beside [`kernel`]
-//! with the same methods. It reads what it is asked through `sys::Sqe`. And because
-//! operations also make system calls of their own on the descriptors that a ring hands out, it says
-//! which of them work there ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
+//! with the same methods. It reads SQEs through `sys::Sqe`, which is compiled for tests alone until
+//! there is such a ring. And because operations also make system calls of their own on the
+//! descriptors that a ring hands out, it says which of them work there
+//! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
 
 mod interface;
 mod kernel;
@@ -94,7 +95,7 @@ impl Ring {
         on_each!(self, ring => ring.enter(wait))
     }
 
-    /// Hands every completion in the completion queue to `sink` and frees its entry there.
+    /// Passes every completion in the completion queue to `sink` and frees its CQE there.
     #[inline]
     pub(crate) fn reap(&mut self, sink: impl FnMut(Completion)) {
         on_each!(self, ring => ring.reap(sink));

@@ -60,12 +60,12 @@ pub(crate) struct Script {
 
 impl Script {
     /// SQEs become visible to the kernel.
-    fn publish(&mut self, entries: &[Submission]) -> Result<(), Full> {
-        if self.capacity - self.queue.len() < entries.len() {
+    fn publish(&mut self, sqes: &[Submission]) -> Result<(), Full> {
+        if self.capacity - self.queue.len() < sqes.len() {
             return Err(Full);
         }
-        self.queue.extend(entries.iter().cloned());
-        self.pushed += entries.len();
+        self.queue.extend(sqes.iter().cloned());
+        self.pushed += sqes.len();
         if self.has_thread && !self.is_thread_busy {
             self.take();
         }
@@ -74,9 +74,9 @@ impl Script {
 
     /// The kernel takes all that is queued.
     fn take(&mut self) -> usize {
-        let entries: Vec<_> = self.queue.drain(..).collect();
-        self.batches.push(entries.len());
-        for sqe in entries.iter().map(Sqe::of) {
+        let sqes: Vec<_> = self.queue.drain(..).collect();
+        self.batches.push(sqes.len());
+        for sqe in sqes.iter().map(Sqe::of) {
             self.taken.push(*sqe);
             let completes = match sqe.opcode() {
                 opcode::AsyncCancel::CODE => self.answers_cancels,
@@ -87,7 +87,7 @@ impl Script {
                 self.completions.push_back(Completion::new(sqe.user_data(), 0, 0));
             }
         }
-        entries.len()
+        sqes.len()
     }
 }
 
@@ -203,12 +203,12 @@ impl ScriptedRing {
 
 /// What the driver does with it.
 impl ScriptedRing {
-    pub(super) unsafe fn push(&mut self, entry: &Submission) -> Result<(), Full> {
-        self.script().publish(slice::from_ref(entry))
+    pub(super) unsafe fn push(&mut self, sqe: &Submission) -> Result<(), Full> {
+        self.script().publish(slice::from_ref(sqe))
     }
 
-    pub(super) unsafe fn push_all(&mut self, entries: &[Submission]) -> Result<(), Full> {
-        self.script().publish(entries)
+    pub(super) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
+        self.script().publish(sqes)
     }
 
     pub(super) fn queued(&mut self) -> usize {

@@ -106,7 +106,7 @@ fn timers_fire_in_the_order_of_their_deadlines() {
     assert_eq!(order, [1, 4, 2, 0, 3]);
 }
 
-/// They are on a higher level, in the first slot of a lower one, and in between.
+/// They are on a higher level, in the first bucket of a lower one, and in between.
 #[test]
 fn timers_of_one_tick_fire_in_the_order_of_their_deadlines() {
     let mut bench = Bench::new();

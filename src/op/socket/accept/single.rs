@@ -116,7 +116,7 @@ unsafe impl Operation for AcceptOne {
         let length = ptr::from_mut(self.peer.length_mut());
         let accept = opcode::Accept::new(fd, name, length);
         match &self.slot {
-            Some(slot) => accept.file_index(Some(slot.target())).build(),
+            Some(slot) => accept.file_index(Some(slot.destination())).build(),
             None => accept.flags(SOCK_CLOEXEC).build(),
         }
     }

@@ -10,7 +10,7 @@ use crate::op::{Connect, Descriptor};
 use crate::sys::address::domain;
 use crate::sys::errno::{ECANCELED, ECONNREFUSED, EINVAL, EMFILE, ENOENT, EPERM};
 use crate::sys::socket::{IPPROTO_TCP, SOCK_STREAM};
-use crate::sys::{SubmissionFlags, Target};
+use crate::sys::{SqeFile, SubmissionFlags};
 
 const SOCKET: u8 = opcode::Socket::CODE;
 const CONNECT: u8 = opcode::Connect::CODE;
@@ -50,7 +50,7 @@ fn a_socket_in_a_file_slot_is_connected_by_that_slot_and_closed_when_dropped() {
     let mut connect = Op::new(&bench.driver, Connect::new(&bench.driver, socket, address(), None));
     bench.start(&mut connect);
     assert_eq!(bench.opcodes(), [SOCKET, CONNECT]);
-    assert_eq!(bench.taken(1).target(), Target::FileSlot(slot));
+    assert_eq!(bench.taken(1).file(), SqeFile::FileSlot(slot));
     bench.ring.complete(1, 0, false);
     let socket = bench.end(&mut connect).unwrap();
     assert_eq!(closed_slot(&bench), None);
