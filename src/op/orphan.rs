@@ -2,9 +2,9 @@
 //!
 //! It moves into the driver's slot, with its buffer and its descriptor, and the driver requests a
 //! cancel. The last completion goes to [`Operation::settle`], which disposes of what it carries;
-//! then the buffer is freed, and what waits for the orphan goes on ([`Draining`]). An operation that
-//! notifies is not cancelled, since its result comes soon, and its memory is kept apart, until the
-//! notification.
+//! then the buffer is freed, and what waits for the orphan goes on ([`Draining`]). An operation
+//! that notifies is not cancelled, since its result comes soon, and its memory is kept apart, until
+//! the notification.
 
 use super::drain::Draining;
 use super::operation::Operation;
