@@ -347,7 +347,8 @@ impl Core {
         }
     }
 
-    /// Closes the ring and leaks what the kernel may still access.
+    /// Closes the ring and leaks what the kernel may still access (`uring-sys-tests`,
+    /// close_is_no_barrier and worker_writes_after_close).
     pub(super) fn shut(&mut self) {
         self.slots.leak_orphans();
         self.queue = None;

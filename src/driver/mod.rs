@@ -19,8 +19,9 @@
 //! # Teardown
 //!
 //! [`Driver::close`] refuses new work, cancels everything, and reaps until the kernel has completed
-//! every SQE. Closing the ring before that would not stop the kernel from writing to buffers. What
-//! it has not completed in time, it may still access: that is leaked.
+//! every SQE. Closing the ring before that would not stop the kernel from writing to buffers
+//! (`uring-sys-tests`, worker_writes_after_close). What it has not completed in time, it may still
+//! access: that is leaked.
 
 mod buffers;
 mod close_watch;
@@ -208,7 +209,8 @@ impl Driver {
             orphan.settle(Completion::failed(ECANCELED));
             return;
         }
-        // SAFETY: the slot keeps the orphan until the SQE's last completion.
+        // SAFETY: the slot keeps the orphan until the SQE's last completion; the kernel does not
+        // write to its memory after that (`uring-sys-tests`, freed_buffer_never_written).
         unsafe { core.submit(sqe, None, State::orphaned(orphan)) };
     }
 

@@ -93,8 +93,9 @@ impl<O: Operation> Op<O> {
         let (submission, timeout) = (operation.submission(), operation.linked_timeout());
         let waker = context.waker();
         // SAFETY: the operation owns what the SQEs point to. It is kept here until the completion
-        // has been taken, or by the driver (`drop`). Its keeper is kept by the driver until the
-        // notification.
+        // has been taken, or by the driver (`drop`). The kernel does not write to it after that
+        // (`uring-sys-tests`, freed_buffer_never_written). Its keeper is kept by the driver until
+        // the notification (zero_copy_two_completions).
         unsafe {
             if O::NOTIFIES {
                 self.driver.submit_with_notification(submission)

@@ -20,7 +20,8 @@ impl KernelTimeout {
     }
 }
 
-// SAFETY: the SQE points to the duration, which lives in a box and is not changed.
+// SAFETY: the SQE points to the duration, which lives in a box and is not changed. The kernel reads
+// it at submission (`uring-sys-tests`, timespec_read_at_submit).
 unsafe impl Operation for KernelTimeout {
     type Output = io::Result<()>;
 

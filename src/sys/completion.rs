@@ -60,7 +60,8 @@ impl Completion {
     /// The completion is of an operation that makes a descriptor of the process, and this is called
     /// once.
     pub(crate) unsafe fn into_fd(self) -> io::Result<OwnedFd> {
-        // SAFETY: the kernel has just handed out the descriptor, and the caller takes it once.
+        // SAFETY: the kernel has just created the descriptor, one for each completion
+        // (`uring-sys-tests`, multishot_accept_goes_on), and the caller takes it once.
         self.result().map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
     }
 

@@ -143,7 +143,9 @@ impl ProvidedPool {
 /// Puts a buffer into the ring that has no lease.
 fn put(ring: &mut BufferRing, region: &Region, buffer: u16) {
     let (start, size) = (region.memory().address(buffer), region.memory().size());
-    // SAFETY: the buffer has no lease, so nothing accesses it; the ring has room for all buffers.
+    // SAFETY: the buffer has no lease, so nothing accesses it, and the kernel gives it away once
+    // until it is returned (`uring-sys-tests`, buffer_id_exclusive_until_returned); the ring has
+    // room for all buffers.
     unsafe { ring.put(buffer, start, size) };
 }
 
@@ -169,7 +171,8 @@ impl Drop for ProvidedPool {
             // SAFETY: it is not used again.
             unsafe { ManuallyDrop::drop(&mut self.shared) };
         }
-        // Else the kernel may still write to the buffers, and read the ring: neither is ever freed.
+        // Else the kernel may still write to the buffers, and read the ring, even after the ring is
+        // closed (`uring-sys-tests`, worker_writes_after_close): neither is ever freed.
     }
 }
 

@@ -38,7 +38,9 @@ impl Connect {
     }
 }
 
-// SAFETY: the SQEs point to the address and the limit, which live in a box and are not changed.
+// SAFETY: the SQEs point to the address and the limit, which live in a box and are not changed. The
+// kernel reads both at submission (`uring-sys-tests`, socket_address_read_at_submit and
+// timespec_read_at_submit).
 unsafe impl Operation for Connect {
     type Output = io::Result<Descriptor>;
 

@@ -130,7 +130,8 @@ impl<B: IoBuf> Several<B> {
 }
 
 // SAFETY: the SQE points to the message header, which lives in a box, and that to the buffers'
-// memory, which does not move with them.
+// memory, which does not move with them. The kernel reads the header at submission
+// (`uring-sys-tests`, sendmsg_header_read_at_submit), and the bytes before the completion.
 unsafe impl<B: IoBuf> Payload for Several<B> {
     type Buffers = Vec<B>;
 

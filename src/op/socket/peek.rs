@@ -23,7 +23,8 @@ impl<B: IoBufMut> Peek<B> {
 }
 
 // SAFETY: the SQE points to the buffer's memory, which does not move with it (`IoBufMut`), and
-// nothing here touches it before the completion.
+// nothing here touches it before the completion. The kernel does not write to it after that
+// (`uring-sys-tests`, freed_buffer_never_written).
 unsafe impl<B: IoBufMut> Operation for Peek<B> {
     type Output = BufResult<usize, B>;
 

@@ -136,7 +136,8 @@ impl<B: IoBufMut, U: Until> Recv<B, U> {
 }
 
 // SAFETY: the SQE points to the buffer's memory, which does not move with it (`IoBufMut`), and
-// nothing here touches it before the completion.
+// nothing here touches it before the completion. The kernel does not write to it after that
+// (`uring-sys-tests`, freed_buffer_never_written).
 unsafe impl<B: IoBufMut, U: Until> Operation for Recv<B, U> {
     type Output = BufResult<U::Output, B>;
 

@@ -37,8 +37,8 @@ impl RecvLease {
 }
 
 // SAFETY: the SQE points to no memory, since the kernel selects one of the buffers that the driver
-// has provided, which nothing touches meanwhile; or it points to the memory of `buffer`, which does
-// not move.
+// has provided, which nothing touches until it is returned (`uring-sys-tests`,
+// buffer_id_exclusive_until_returned); or it points to the memory of `buffer`, which does not move.
 unsafe impl Operation for RecvLease {
     type Output = io::Result<Lease>;
 

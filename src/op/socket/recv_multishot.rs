@@ -69,7 +69,8 @@ impl StreamSocket {
         }
         let submission = self.submission(|fd| opcode::RecvMulti::new(fd, BUFFER_GROUP).build());
         // SAFETY: the SQE points to no memory: the kernel selects buffers that the driver has
-        // provided, and which nothing touches meanwhile.
+        // provided, and which nothing touches until they are returned (`uring-sys-tests`,
+        // buffer_id_exclusive_until_returned).
         let is_started = unsafe { self.multishot.start(self.driver(), submission, MAX_BUFFERED) };
         if is_started {
             self.driver().counters().multishot_receives.increment();

@@ -65,7 +65,9 @@ impl<B: IoBuf> SendZeroCopy<B> {
 }
 
 // SAFETY: the SQE points to the buffer's memory, which does not move (`IoBuf`) and which nothing
-// here changes. The buffer is kept here until the result, and by the keeper until the notification.
+// here changes. The buffer is kept here until the result, and by the keeper until the notification,
+// which follows if and only if the result has the more-flag (`uring-sys-tests`,
+// zero_copy_two_completions and zero_copy_errors_notify_too).
 unsafe impl<B: IoBuf> Operation for SendZeroCopy<B> {
     type Output = Result<(), Unsent<B>>;
 

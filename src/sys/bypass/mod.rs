@@ -1,4 +1,4 @@
-//! Every system call that this library makes on a descriptor without the ring.
+//! Every system call that this library makes without the ring on a socket in use.
 //!
 //! | kind                 | system calls and their functions                 | without it        |
 //! |----------------------|--------------------------------------------------|-------------------|
@@ -12,6 +12,13 @@
 //! |                      | getsockopt(2), setsockopt(2): [`socket`]         | an error          |
 //! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
 //! | always               | close(2): the drop of an `OwnedFd`               | not on such a ring |
+//!
+//! Others do not carry out operations of such a socket. Some are made once, when something is
+//! created, converted or diagnosed: socketpair(2); pipe2(2); `FIONBIO` on a socket that becomes one
+//! of the standard library, and `F_DUPFD_CLOEXEC` on it if an operation still uses it; fstat(2) and
+//! `F_DUPFD_CLOEXEC` on a file to be sent; and connect(2) of a datagram socket, to tell whether a
+//! Unix listener's path in use belongs to a stale file. And `sys::eventfd` makes, reads and writes
+//! bells.
 //!
 //! None of them ever waits. Inline calls are cheaper than an SQE where the operation can be
 //! expected to complete at once; `driver::inline` bounds them.

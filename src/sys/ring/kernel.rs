@@ -230,7 +230,8 @@ impl KernelRing {
     #[inline]
     pub(super) unsafe fn push(&mut self, sqe: &Submission) -> Result<(), Full> {
         let Some(mut queue) = self.submission() else { return Ok(()) };
-        // SAFETY: the caller keeps the SQE's memory valid until its last completion.
+        // SAFETY: the caller keeps the SQE's memory valid until its last completion, and the kernel
+        // does not write to it after that (`uring-sys-tests`, freed_buffer_never_written).
         unsafe { queue.push(sqe) }.map_err(|_| Full)?;
         drop(queue);
         self.pushed += 1;
