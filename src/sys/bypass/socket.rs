@@ -15,7 +15,8 @@ pub(crate) use libc::{
     TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
 };
 
-/// `IORING_SEND_ZC_REPORT_USAGE`: a send without a copy is to say if there was one (6.2).
+/// `IORING_SEND_ZC_REPORT_USAGE`: a zero-copy send reports whether the kernel copied after all
+/// (6.2).
 pub(crate) const REPORT_USAGE: u16 = 1 << 3;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
