@@ -68,7 +68,8 @@ fn arrives_whole(runtime: &Runtime) {
             (receiver.received, receiver.dropped_in_flight)
         });
         println!("{received} transfers, {dropped} dropped in flight");
-        assert!(dropped > 1000, "only {dropped} were dropped in flight");
+        // Thousands on an idle machine; a busy one sends more slowly than reads are given up.
+        assert!(dropped > 100, "only {dropped} were dropped in flight");
     });
 }
 
