@@ -35,7 +35,7 @@ impl Drop for Guard {
 
 /// Counts its drop, and panics.
 #[derive(Debug)]
-pub(crate) struct Bomb(#[expect(dead_code, reason = "counts its drop")] Guard, &'static str);
+pub(crate) struct Bomb(#[allow(dead_code, reason = "counts its drop")] Guard, &'static str);
 
 impl Drop for Bomb {
     fn drop(&mut self) {
