@@ -116,7 +116,7 @@ impl Builder {
     #[doc(alias = "IORING_ENTER_EXT_ARG")]
     #[track_caller]
     pub fn min_wait(mut self, completions: u32, timeout: Duration) -> Self {
-        assert!(completions > 0, "a wait is for at least one completion");
+        assert!(completions > 0, "`min_wait` for no completion: give at least one");
         self.min_wait = Some(Batch { completions, patience: timeout });
         self
     }
@@ -150,7 +150,7 @@ impl Builder {
     #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
     #[track_caller]
     pub fn max_kernel_workers(mut self, max: u32) -> Self {
-        assert!(max > 0, "operations that block need at least one kernel worker");
+        assert!(max > 0, "`max_kernel_workers` of zero: operations that block need at least one");
         self.max_kernel_workers = Some(max);
         self
     }
@@ -232,7 +232,7 @@ impl Builder {
     #[doc(alias = "IORING_REGISTER_FILES2")]
     #[track_caller]
     pub fn direct_descriptors(mut self, count: u32) -> Self {
-        assert!(count <= 1 << 20, "a ring has at most 1,048,576 direct descriptors");
+        assert!(count <= 1 << 20, "`direct_descriptors`: a ring has at most 1,048,576");
         self.direct_descriptors = count;
         self
     }
@@ -247,7 +247,7 @@ impl Builder {
     /// If `polls` is zero.
     #[track_caller]
     pub fn max_polls_per_turn(mut self, polls: usize) -> Self {
-        assert!(polls > 0, "a turn polls at least one task");
+        assert!(polls > 0, "`max_polls_per_turn` of zero: a turn polls at least one task");
         self.max_polls_per_turn = polls;
         self
     }
@@ -354,9 +354,12 @@ impl Builder {
 
 #[track_caller]
 fn buffer_size(count: u16, bytes: usize) -> BufferSize {
-    assert!(count > 0 && bytes > 0, "buffers need a count and a size above zero");
-    assert!(count <= 1 << 15, "a buffer ring has at most 32,768 buffers");
-    assert!(bytes <= 1 << 30, "a buffer has at most 1 GiB");
+    assert!(
+        count > 0 && bytes > 0,
+        "`large_buffers` and `small_buffers` need a count and a size above zero"
+    );
+    assert!(count <= 1 << 15, "`large_buffers` and `small_buffers`: at most 32,768 buffers");
+    assert!(bytes <= 1 << 30, "`large_buffers` and `small_buffers`: a buffer has at most 1 GiB");
     BufferSize { count, bytes }
 }
 

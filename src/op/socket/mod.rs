@@ -6,8 +6,9 @@
 //!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
 //!   for it.
 //! - Making one: [`open`], [`connect`], [`accept`].
-//! - Receiving from a stream: [`recv`], [`peek`], and [`recv_lease`], for which [`next_recv`]
-//!   decides between [`recv_multishot`], a [`recv_buffer`] and provided buffers.
+//! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and [`recv_lease`],
+//!   for which [`next_recv`] decides between [`recv_multishot`], a [`recv_buffer`] and provided
+//!   buffers.
 //! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
 //!   ([`send_room`]).
 
@@ -22,10 +23,10 @@ mod options;
 mod orphaned_bytes;
 mod payload;
 mod peek;
-mod recv;
 mod recv_buffer;
 mod recv_lease;
 mod recv_multishot;
+mod recv_owned;
 mod recv_strategy;
 mod send;
 mod send_room;
@@ -45,8 +46,8 @@ pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;
 pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
-pub(crate) use recv::Recv;
 pub(crate) use recv_lease::RecvLease;
+pub(crate) use recv_owned::Recv;
 pub(crate) use send::SendBytes;
 pub(in crate::op) use send_room::SendRoom;
 pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
