@@ -7,8 +7,8 @@
 //!   for it.
 //! - Making one: [`open`], [`connect`], [`accept`].
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
-//!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a [`recv_buffer`] and provided
-//!   buffers.
+//!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
+//!   [`recv_buffer`] and provided buffers.
 //! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
 //!   ([`send_room`]).
 
