@@ -42,7 +42,7 @@ impl Options {
         path.to_string().trim_matches('"').to_owned()
     }
 
-    /// An expression of the runtime's builder.
+    /// Returns the expression that makes the `Builder`.
     pub(crate) fn builder(&self) -> String {
         let builder = self.0.get("builder").map_or_else(
             || format!("{}::Builder::new()", self.path()),

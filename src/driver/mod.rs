@@ -246,8 +246,8 @@ impl Driver {
         }
     }
 
-    /// Polls a slot, and leaves a clone of the waker in it; `None` if what is there may not be
-    /// taken.
+    /// Polls a slot, and stores a clone of the waker in it while it has no completion. `None` if a
+    /// completion is there but `poll` withheld it.
     #[inline]
     fn poll_slots<T>(
         &self,

@@ -53,7 +53,7 @@ impl Driver {
         let end = saturating_deadline(Instant::now(), limit);
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            // Not for a batch: there may never be so many completions.
+            // Not for a batch: fewer operations may be left than a batch has.
             let wait = if left.is_zero() { Wait::No } else { Wait::ForOne(left) };
             let before = self.core.borrow().slots.in_flight();
             self.core.borrow_mut().turn(wait);

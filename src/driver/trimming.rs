@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many turns pass between two readings of the clock.
 const TURNS: u32 = 256;
 
-/// A list keeps memory for so many elements, however few it holds.
+/// The number of elements for which a list always keeps its memory.
 const KEPT: usize = 1024;
 
 pub(super) struct Trimming {

@@ -33,6 +33,7 @@ pub use copy::copy;
 pub use lines::Lines;
 pub use read_error::ReadError;
 pub use reader::StreamReader;
+pub(crate) use reader::checked_limit;
 pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};

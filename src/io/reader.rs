@@ -15,6 +15,14 @@ use crate::task::coop;
 /// The default for how many bytes a line or record may have.
 const DEFAULT_LIMIT: usize = 64 * 1024;
 
+/// Returns the limit of a reader, which must be at least one byte. Options check it, too: otherwise
+/// the task of each connection would panic.
+#[track_caller]
+pub(crate) const fn checked_limit(bytes: usize) -> usize {
+    assert!(bytes > 0, "the limit of a reader must be at least one byte");
+    bytes
+}
+
 /// Reads lines, records and exact numbers of bytes from a source of bytes.
 ///
 /// Reads return a [`Lease`], which derefs to `[u8]`: a line that was received as a whole is not
@@ -117,11 +125,10 @@ impl<R: AsyncRead> StreamReader<R> {
     /// If the limit is zero.
     #[track_caller]
     pub fn with_limit(source: R, limit: usize) -> Self {
-        assert!(limit > 0, "the limit of a reader must be at least one byte");
         Self {
             source,
             unread: ReadBuffer::default(),
-            limit,
+            limit: checked_limit(limit),
             state: SourceState::Open,
             overlong: None,
         }
@@ -134,8 +141,7 @@ impl<R: AsyncRead> StreamReader<R> {
     /// If the limit is zero.
     #[track_caller]
     pub fn set_limit(&mut self, limit: usize) {
-        assert!(limit > 0, "the limit of a reader must be at least one byte");
-        self.limit = limit;
+        self.limit = checked_limit(limit);
     }
 
     /// Reads the available bytes, at least one and at most `max`.

@@ -94,7 +94,7 @@ macro_rules! option_methods {
             self.options()?.linger()
         }
 
-        /// Sets the size of the kernel's receive buffer in bytes.
+        /// Sets the size of the socket's receive buffer in bytes.
         ///
         /// The kernel doubles the number.
         ///
@@ -106,7 +106,7 @@ macro_rules! option_methods {
             self.options()?.set_recv_buffer_size(bytes)
         }
 
-        /// The size of the kernel's receive buffer in bytes.
+        /// Returns the size of the socket's receive buffer in bytes.
         ///
         /// # Errors
         ///
@@ -115,7 +115,7 @@ macro_rules! option_methods {
             self.options()?.recv_buffer_size()
         }
 
-        /// Sets the size of the kernel's send buffer in bytes.
+        /// Sets the size of the socket's send buffer in bytes.
         ///
         /// The kernel doubles the number.
         ///
@@ -127,7 +127,7 @@ macro_rules! option_methods {
             self.options()?.set_send_buffer_size(bytes)
         }
 
-        /// The size of the kernel's send buffer in bytes.
+        /// Returns the size of the socket's send buffer in bytes.
         ///
         /// # Errors
         ///

@@ -23,9 +23,9 @@ struct RegisterRingFd {
 /// When a wait is over.
 #[derive(Clone, Copy)]
 pub(super) struct Until<'a> {
-    /// So many completions.
+    /// The number of completions to wait for.
     pub(super) completions: u32,
-    /// After so many microseconds one is enough; zero if that makes no difference.
+    /// The microseconds after which one completion is enough; zero for no such limit.
     pub(super) patience: u32,
     pub(super) timeout: Option<&'a Timespec>,
 }

@@ -23,8 +23,8 @@ pub(crate) fn page_size() -> usize {
 }
 
 impl Pages {
-    /// Reserves so many bytes. They do not count against what the machine may promise to its
-    /// processes (`MAP_NORESERVE`), where that is not forbidden.
+    /// Reserves `length` bytes, with `MAP_NORESERVE`: they do not count as committed memory, unless
+    /// the machine refuses overcommitment.
     ///
     /// # Errors
     ///

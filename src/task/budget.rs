@@ -5,11 +5,11 @@ use std::cell::Cell;
 /// How many operations may complete without waiting in one poll of a task.
 const BUDGET: i16 = 128;
 
-/// After so many refusals in one poll of a task there is a new budget. A refusal makes the task
-/// return to the event loop; a foreign `block_on` inside of a task cannot return, and would repeat
-/// its operation for ever. Other tasks are refused this often only with as many futures, each of
-/// which was polled for it: the work of a poll of the task stays within an eighth of what those
-/// polls take.
+/// The number of refusals in one poll of a task after which it receives a new budget. A refusal
+/// makes the task return to the event loop; a foreign `block_on` inside of a task cannot return,
+/// and would repeat its operation for ever. Other tasks are refused this often only with as many
+/// futures, each of which was polled for it: the work of a poll of the task stays within an eighth
+/// of what those polls take.
 const MAX_REFUSALS: i16 = 8 * BUDGET;
 
 /// What is left of the budget; below zero, how often an operation was refused since it was used up.

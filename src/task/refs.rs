@@ -23,7 +23,7 @@ use super::loom::{AtomicU32, Ordering, fence};
 use super::scheduler::Scheduler;
 use crate::error::catch_panic;
 
-/// More references than fit into memory: only a loop that forgets clones makes so many.
+/// More references than fit into memory: only a loop that forgets clones reaches this count.
 const MAX_REFS: u32 = u32::MAX / 2;
 
 /// Adds a reference, from any thread.

@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn write_to(mut taken: OwnedBuffer) {
-        // SAFETY: the buffer is the holder's, and has so many bytes.
+        // SAFETY: the holder owns the buffer, and `size` bytes are its length.
         unsafe { taken.start().write_bytes(1, taken.size()) };
     }
 

@@ -213,8 +213,8 @@ impl Wheel {
         self.lists[DUE].first != NONE || self.emptying.is_some()
     }
 
-    /// Advances the time to `now`, so that timers become due. If so many have to be moved that more
-    /// than `limit` could fire, some are left for the next call.
+    /// Advances the time to `now`, so that timers become due. Moves a bounded number of timers, in
+    /// proportion to `limit`, and leaves the others for the next call.
     pub(super) fn advance_to(&mut self, now: Instant, limit: usize) {
         let now = Tick::new(self.elapsed(now), Rounding::Down);
         self.advance(now, limit.saturating_mul(MOVES));

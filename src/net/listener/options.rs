@@ -63,10 +63,10 @@ impl ListenOptions {
 
     /// Sets how many accepted connections may wait until the program awaits them.
     ///
-    /// When so many wait the listener takes no more from the backlog, so that a flood of clients
-    /// cannot use up the descriptors of a busy server. The kernel takes connections in batches, of
-    /// which the last may be as large as the backlog: at most `max_pending + backlog` are held.
-    /// 64 by default; at least one.
+    /// At the limit the listener takes no more connections from the backlog, so that a flood of
+    /// clients cannot use up the descriptors of a busy server. The kernel takes connections in
+    /// batches, of which the last may be as large as the backlog: at most `max_pending + backlog`
+    /// are held. 64 by default; at least one.
     pub const fn max_pending(mut self, connections: usize) -> Self {
         self.max_pending = connections;
         self

@@ -1,5 +1,6 @@
 //! How to serve.
 
+use crate::io::checked_limit;
 use crate::net::listener::ListenOptions;
 
 /// How to serve; see [`start_server_with`](crate::net::start_server_with).
@@ -76,9 +77,7 @@ impl ServerOptions {
     /// If `bytes` is zero.
     #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
-        // Checked here: otherwise the task of each connection would panic.
-        assert!(bytes > 0, "the limit of a reader must be at least one byte");
-        self.reader_limit = Some(bytes);
+        self.reader_limit = Some(checked_limit(bytes));
         self
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::io::checked_limit;
 use crate::net::tcp::Keepalive;
 
 /// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
@@ -108,8 +109,7 @@ impl ConnectOptions {
     /// If `bytes` is zero.
     #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
-        assert!(bytes > 0, "the limit of a reader must be at least one byte");
-        self.reader_limit = Some(bytes);
+        self.reader_limit = Some(checked_limit(bytes));
         self
     }
 }

@@ -40,7 +40,7 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     fn complete(mut self, completion: Completion) -> Step<Self> {
         let result = completion.result().describe("read").map(|count| count as usize);
         if let Ok(count) = result {
-            // SAFETY: the kernel has written so many bytes.
+            // SAFETY: the kernel has written `count` bytes to the start of the buffer.
             unsafe { self.buffer.set_init(count) };
         }
         Step::Done(BufResult(result, self.buffer))

@@ -96,7 +96,7 @@ impl OrphanedBytes {
             }
             filled += count;
         }
-        // SAFETY: so many bytes have been written here.
+        // SAFETY: the loop has written the first `filled` bytes.
         unsafe { buffer.set_init(filled) };
         filled
     }

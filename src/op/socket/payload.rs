@@ -74,7 +74,7 @@ unsafe impl<B: IoBuf> Payload for One<B> {
     }
 
     fn send(&mut self, fd: RawFd) -> Completion {
-        // SAFETY: so many bytes are initialised behind those that have been sent.
+        // SAFETY: `step_length` bytes are initialised behind those that have been sent.
         unsafe { send(fd, self.source(), self.step_length()) }
     }
 

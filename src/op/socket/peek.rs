@@ -37,7 +37,7 @@ unsafe impl<B: IoBufMut> Operation for Peek<B> {
     fn complete(mut self, completion: Completion) -> Step<Self> {
         let result = self.socket.received(completion, "peek");
         if let Ok(count) = result {
-            // SAFETY: the kernel has written so many bytes.
+            // SAFETY: the kernel has written `count` bytes to the start of the buffer.
             unsafe { self.buffer.set_init(count) };
         }
         Step::Done(BufResult(result, self.buffer))

@@ -40,7 +40,7 @@ impl RecvBuffer {
     /// Receives available data. `None` if there is none, or no descriptor to call with.
     pub(super) fn receive(&mut self, socket: &StreamSocket) -> Option<Completion> {
         let (fd, (start, length)) = (socket.inline_fd()?, self.memory());
-        // SAFETY: there is room for so many bytes, and nothing else touches them.
+        // SAFETY: the memory has `length` bytes, and nothing else touches them.
         let done = unsafe { receive(fd, start, length) };
         socket.note_inline_recv(done)
     }
@@ -54,7 +54,7 @@ impl RecvBuffer {
         let (_, room) = self.memory();
         socket.learn(count, room);
         Ok(match self {
-            // SAFETY: so many bytes have been received.
+            // SAFETY: the receive has written `count` bytes.
             Self::Large(buffer) => unsafe { buffer.lend(count) },
             // SAFETY: as above, of no more than there is room for.
             Self::Heap(memory) => unsafe { memory.lend(count) },

@@ -88,7 +88,7 @@ impl Until for RecvOnce {
         buffer: &mut impl IoBufMut,
     ) {
         if let &Ok(count) = outcome {
-            // SAFETY: the kernel has written so many bytes.
+            // SAFETY: the kernel has written `count` bytes to the start of the buffer.
             unsafe { buffer.set_init(count) };
         }
     }
@@ -119,8 +119,8 @@ impl Until for RecvFull {
     fn finish(&self, _outcome: &io::Result<()>, socket: &StreamSocket, buffer: &mut impl IoBufMut) {
         let unread = socket.take_unread(buffer);
         debug_assert_eq!(unread, self.unread, "nothing else has read");
-        // SAFETY: so many bytes were unread and have just been moved, and so many have been
-        // received.
+        // SAFETY: the buffer begins with `unread` bytes, which have just been moved there, and the
+        // kernel has written `received` bytes behind them.
         unsafe { buffer.set_init(self.unread + self.received) };
     }
 }
@@ -155,7 +155,7 @@ unsafe impl<B: IoBufMut, U: Until> Operation for Recv<B, U> {
 
     fn try_inline(&mut self) -> Option<Completion> {
         let (fd, (start, length)) = (self.socket.inline_fd()?, self.room());
-        // SAFETY: there is room for so many bytes.
+        // SAFETY: the buffer has `length` bytes from `start` on.
         let done = unsafe { receive(fd, start, length) };
         self.socket.note_inline_recv(done)
     }
@@ -178,7 +178,7 @@ unsafe impl<B: IoBufMut, U: Until> Operation for Recv<B, U> {
     fn settle(mut self, completion: Completion) {
         let (start, received) = self.until.received();
         let count = received + completion.result().map_or(0, |count| count as usize);
-        // SAFETY: so many bytes have been written there by the kernel.
+        // SAFETY: the kernel has written `count` bytes from `start` on, over all steps.
         let bytes =
             unsafe { slice::from_raw_parts(self.buffer.stable_mut_ptr().add(start), count) };
         self.socket.put_back(bytes, completion);

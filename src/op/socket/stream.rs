@@ -158,7 +158,7 @@ impl StreamSocket {
     pub(super) fn claim_lease(&self, completion: Completion) -> Lease {
         let count = completion.result().map_or(0, |count| count as usize);
         let buffer = completion.buffer().map(|id| self.driver().buffers().claim_provided(id));
-        // SAFETY: so many bytes have been received into it.
+        // SAFETY: the receive has written `count` bytes to it.
         buffer.map_or_else(Lease::default, |buffer| unsafe { buffer.lend(count) })
     }
 

@@ -109,12 +109,12 @@ impl KernelRing {
         Ok(())
     }
 
-    /// Makes a table for so many direct descriptors.
+    /// Makes a table for `count` direct descriptors.
     ///
     /// # Errors
     ///
     /// If the kernel cannot (6.8, for making ordinary ones of them), or if the process may not have
-    /// so many open files.
+    /// `count` open files.
     pub(crate) fn make_direct_descriptors(
         &mut self,
         count: u32,
@@ -135,8 +135,8 @@ impl KernelRing {
         self.ring.submitter().register_files_sparse(slots)
     }
 
-    /// Lets the kernel use at most so many threads of either kind for what may block, on behalf of
-    /// this thread.
+    /// Bounds the kernel workers of this thread: at most `most` for bounded work (files), and as
+    /// many for unbounded work (everything else).
     ///
     /// # Errors
     ///
@@ -285,8 +285,8 @@ impl KernelRing {
     pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
         let (address, count) = (buffers.address(), buffers.count());
         let submitter = self.ring.submitter();
-        // SAFETY: the caller keeps the memory, which is page-aligned and has room for so many
-        // buffers.
+        // SAFETY: the caller keeps the memory, which is page-aligned and has room for
+        // `count` buffers.
         unsafe { submitter.register_buf_ring_with_flags(address, count, BUFFER_GROUP, 0) }
     }
 

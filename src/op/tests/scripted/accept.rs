@@ -73,8 +73,7 @@ fn an_accept_that_ends_with_an_error_reports_it_and_is_armed_again() {
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     let (fd, far) = connection();
     bench.ring.complete(0, fd, true);
-    bench.ring.complete(0, -EMFILE, false);
-    bench.turn();
+    bench.complete(0, -EMFILE);
     drop(accept(&bench, &mut acceptor).unwrap());
     assert!(is_closed(&far), "a dropped connection is closed");
     assert_eq!(errno(accept(&bench, &mut acceptor)), Some(EMFILE));
@@ -90,8 +89,7 @@ fn an_accept_that_ends_with_a_connection_delivers_it_and_is_armed_again() {
     let mut acceptor = acceptor(&bench, false);
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     let (fd, _far) = connection();
-    bench.ring.complete(0, fd, false);
-    bench.turn();
+    bench.complete(0, fd);
     assert!(accept(&bench, &mut acceptor).is_ok());
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     assert_eq!(bench.opcodes(), [ACCEPT, ACCEPT]);
@@ -111,8 +109,7 @@ fn connections_that_arrive_after_the_listener_was_dropped_are_closed() {
     assert_eq!(bench.opcodes(), [ACCEPT, CANCEL]);
     assert!(!is_closed(&early.1), "it is settled in order, with the last completion");
     bench.ring.complete(0, late.0, true);
-    bench.ring.complete(0, -ECANCELED, false);
-    bench.turn();
+    bench.complete(0, -ECANCELED);
     assert!(is_closed(&early.1) && is_closed(&late.1));
 }
 
@@ -123,8 +120,7 @@ fn a_connection_that_no_task_awaits_is_the_next_to_be_accepted() {
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     // The task that awaited it is gone; the accept stays.
     assert_eq!(bench.opcodes(), [ACCEPT]);
-    bench.ring.complete(0, 0, false);
-    bench.turn();
+    bench.complete(0, 0);
     assert!(accept(&bench, &mut acceptor).is_ok());
     assert_eq!(bench.opcodes()[..1], [ACCEPT], "nothing was cancelled");
 }
@@ -136,8 +132,7 @@ fn a_direct_accept_names_its_file_slot_and_a_dropped_connection_frees_it() {
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     let slot = bench.taken(0).file_index();
     assert!(slot.is_some());
-    bench.ring.complete(0, 0, false);
-    bench.turn();
+    bench.complete(0, 0);
     let accepted = accept(&bench, &mut acceptor).unwrap();
     assert_eq!(bench.driver.metrics().direct_descriptor_misses, 0);
     drop(accepted);
@@ -155,13 +150,11 @@ fn a_direct_accept_that_fails_gives_its_file_slot_back_and_the_next_goes_on() {
         assert!(poll_accept(&bench, &mut acceptor).is_pending());
         let nth = bench.opcodes().iter().rposition(|&opcode| opcode == ACCEPT).unwrap();
         assert!(bench.taken(nth).file_index().is_some());
-        bench.ring.complete(nth, -ECONNABORTED, false);
-        bench.turn();
+        bench.complete(nth, -ECONNABORTED);
         assert_eq!(errno(accept(&bench, &mut acceptor)), Some(ECONNABORTED));
         bench.turn();
         let close = bench.opcodes().iter().rposition(|&opcode| opcode == CLOSE).unwrap();
-        bench.ring.complete(close, 0, false);
-        bench.turn();
+        bench.complete(close, 0);
     }
 }
 
@@ -174,8 +167,7 @@ fn a_direct_accept_without_a_free_file_slot_takes_an_ordinary_descriptor_and_cou
     assert!(poll_accept(&bench, &mut acceptor).is_pending());
     assert_eq!(bench.taken(0).file_index(), None);
     let (fd, far) = connection();
-    bench.ring.complete(0, fd, false);
-    bench.turn();
+    bench.complete(0, fd);
     drop(accept(&bench, &mut acceptor).unwrap());
     assert!(is_closed(&far));
     assert_eq!(bench.driver.metrics().direct_descriptor_misses, 1);
@@ -189,8 +181,7 @@ fn a_direct_connection_that_arrives_after_the_listener_was_dropped_is_closed() {
     let slot = bench.taken(0).file_index();
     drop(acceptor);
     bench.turn();
-    bench.ring.complete(0, 0, false);
-    bench.turn();
+    bench.complete(0, 0);
     bench.turn();
     let last = bench.taken(bench.opcodes().len() - 1);
     assert_eq!((last.opcode(), last.file_index()), (CLOSE, slot));

@@ -48,8 +48,7 @@ fn a_listener_that_closes_does_not_begin_an_interrupted_accept_again() {
     let accepts =
         |bench: &Bench| bench.opcodes().iter().filter(|&&opcode| opcode == ACCEPT).count();
     assert_eq!(accepts(&bench), 1);
-    bench.ring.complete(0, -EINTR, false);
-    bench.turn();
+    bench.complete(0, -EINTR);
     // Now a wave takes what is in the backlog: accepts that are cancelled at once.
     assert!(acceptor.poll_rest(&mut context).is_pending());
     bench.turn();

@@ -69,8 +69,7 @@ fn a_socket_that_could_not_be_made_gives_its_file_slot_back() {
         bench.ring.complete(nth, -EMFILE, false);
         assert_eq!(errno(bench.end(&mut open)), Some(EMFILE));
         assert!(closed_slot(&bench).is_some(), "whatever is in the slot is closed");
-        bench.ring.complete(nth + 1, -ENOENT, false);
-        bench.turn();
+        bench.complete(nth + 1, -ENOENT);
     }
 }
 
@@ -83,8 +82,7 @@ fn a_socket_whose_making_was_dropped_is_closed_when_it_has_been_made() {
     drop(open);
     bench.turn();
     assert_eq!(bench.opcodes(), [SOCKET, CANCEL]);
-    bench.ring.complete(0, 0, false);
-    bench.turn();
+    bench.complete(0, 0);
     assert_eq!(closed_slot(&bench), slot);
 }
 
@@ -125,8 +123,7 @@ fn a_connect_with_a_limit_is_linked_to_a_timeout_that_makes_it_time_out() {
     assert!(bench.taken(0).has(SubmissionFlags::IO_LINK));
     assert!(!bench.taken(1).has(SubmissionFlags::IO_LINK));
     // The timeout reports, too, before or after; nothing is to be learnt from that.
-    bench.ring.complete(1, -crate::sys::errno::ETIME, false);
-    bench.turn();
+    bench.complete(1, -crate::sys::errno::ETIME);
     assert!(bench.poll(&mut connect).is_pending());
     bench.ring.complete(0, -ECANCELED, false);
     let error = bench.end(&mut connect).map(drop).unwrap_err();
@@ -154,7 +151,6 @@ fn a_dropped_connect_closes_its_socket_only_after_the_kernel_has_completed_it() 
     assert_eq!(bench.opcodes(), [SOCKET, CONNECT, CANCEL]);
     bench.ring.complete(2, -EPERM, false);
     assert_eq!(closed_slot(&bench), None, "what the cancel reports is only a hint");
-    bench.ring.complete(1, 0, false);
-    bench.turn();
+    bench.complete(1, 0);
     assert_eq!(closed_slot(&bench), Some(slot));
 }

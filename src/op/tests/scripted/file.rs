@@ -39,13 +39,9 @@ fn an_fsync_is_submitted_after_the_last_dropped_write_has_completed() {
     drop((first, second));
     bench.start(&mut sync);
     assert_eq!(bench.opcodes(), [WRITE, WRITE, CANCEL, CANCEL]);
-    bench.ring.complete(0, 4, false);
-    bench.turn();
-    bench.start(&mut sync);
+    bench.advance(&mut sync, 0, 4);
     assert_eq!(bench.opcodes().len(), 4, "a write is in the kernel still");
-    bench.ring.complete(1, -ECANCELED, false);
-    bench.turn();
-    bench.start(&mut sync);
+    bench.advance(&mut sync, 1, -ECANCELED);
     assert_eq!(bench.opcodes()[4..], [FSYNC]);
     bench.ring.complete(4, 0, false);
     bench.end(&mut sync).unwrap();
@@ -68,8 +64,7 @@ fn every_fsync_that_waits_for_a_dropped_write_is_woken() {
         }
     }
     bench.turn();
-    bench.ring.complete(0, 4, false);
-    bench.turn();
+    bench.complete(0, 4);
     assert_eq!(tasks.map(|task| task.0.load(Relaxed)), [1; 3]);
 }
 
@@ -87,14 +82,12 @@ fn a_cancel_that_does_not_find_a_transfer_of_a_file_is_not_repeated() {
     bench.turn();
     assert_eq!(bench.opcodes(), [READ, WRITE, CANCEL, CANCEL]);
     bench.ring.complete(2, -ENOENT, false);
-    bench.ring.complete(3, -ENOENT, false);
-    bench.turn();
+    bench.complete(3, -ENOENT);
     bench.turn();
     assert_eq!(bench.opcodes().len(), 4);
     assert_eq!(Rc::strong_count(&file), 4, "the kernel may still use it: two, and a drain");
     bench.ring.complete(0, 8, false);
-    bench.ring.complete(1, 4, false);
-    bench.turn();
+    bench.complete(1, 4);
     assert_eq!(Rc::strong_count(&file), 1);
 }
 
@@ -103,9 +96,7 @@ fn an_fsync_repeats_an_interrupted_step_and_reports_an_error_once() {
     let bench = Bench::new();
     let mut sync = fsync(&file(&bench));
     bench.start(&mut sync);
-    bench.ring.complete(0, -EINTR, false);
-    bench.turn();
-    bench.start(&mut sync);
+    bench.advance(&mut sync, 0, -EINTR);
     bench.ring.complete(1, -ENOMEM, false);
     assert_eq!(errno(bench.end(&mut sync)), Some(ENOMEM));
     assert_eq!(bench.opcodes(), [FSYNC, FSYNC]);
@@ -123,16 +114,14 @@ fn a_file_that_was_opened_for_a_dropped_future_is_closed() {
         bench.start(&mut open);
         let nth = bench.opcodes().iter().rposition(|&opcode| opcode == OPEN).unwrap();
         if is_completed {
-            bench.ring.complete(nth, fd, false);
-            bench.turn();
+            bench.complete(nth, fd);
             drop(open);
         } else {
             drop(open);
             bench.turn();
             let kind = far.read(&mut [0]).unwrap_err().kind();
             assert_eq!(kind, ErrorKind::WouldBlock, "it has not been opened yet");
-            bench.ring.complete(nth, fd, false);
-            bench.turn();
+            bench.complete(nth, fd);
         }
         assert_eq!(far.read(&mut [0]).unwrap(), 0, "it is closed");
     }
@@ -160,7 +149,6 @@ fn a_file_dropped_under_an_operation_is_closed_after_its_completion() {
     drop((file, write));
     bench.turn();
     assert_eq!(bench.driver.close_watch().closes(), closes, "the kernel may still use it");
-    bench.ring.complete(0, 4, false);
-    bench.turn();
+    bench.complete(0, 4);
     assert_eq!(bench.driver.close_watch().closes(), closes + 1);
 }

@@ -106,6 +106,25 @@ impl Bench {
         self.turn();
     }
 
+    /// Starts an operation, drops it, and submits its cancel.
+    fn start_and_drop<F: Future + Unpin>(&self, mut future: F) {
+        self.start(&mut future);
+        drop(future);
+        self.turn();
+    }
+
+    /// Completes an SQE for good, and reaps that.
+    fn complete(&self, nth: usize, result: i32) {
+        self.ring.complete(nth, result, false);
+        self.turn();
+    }
+
+    /// Completes an SQE of an operation, which then waits for its next one.
+    fn advance<F: Future + Unpin>(&self, future: &mut F, nth: usize, result: i32) {
+        self.complete(nth, result);
+        self.start(future);
+    }
+
     /// Polls an operation that is over.
     fn end<F: Future + Unpin>(&self, future: &mut F) -> F::Output {
         self.turn();

@@ -120,8 +120,7 @@ fn a_socket_dropped_with_a_multishot_receive_is_closed_after_its_last_completion
     bench.ring.receive_more(nth, b"late");
     bench.turn();
     assert_eq!(bench.driver.close_watch().closes(), closes, "the kernel may still use it");
-    bench.ring.complete(nth, -ECANCELED, false);
-    bench.turn();
+    bench.complete(nth, -ECANCELED);
     assert_eq!(bench.driver.close_watch().closes(), closes + 1);
 }
 
@@ -136,8 +135,7 @@ fn an_owned_read_ends_a_multishot_receive_and_finds_its_messages_unread() {
     bench.turn();
     assert_eq!(*bench.opcodes().last().unwrap(), CANCEL);
     bench.ring.receive_more(nth, b"two");
-    bench.ring.complete(nth, -ECANCELED, false);
-    bench.turn();
+    bench.complete(nth, -ECANCELED);
     assert!(socket.poll_multishot_ended(&Context::from_waker(&waker)).is_ready());
     assert_eq!(socket.take_all_unread(), b"onetwo");
 }

@@ -62,9 +62,7 @@ fn an_exact_receive_dropped_between_two_steps_loses_no_byte() {
     bench.start(&mut recv);
     bench.ring.receive(0, b"abc");
     bench.turn();
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
+    bench.start_and_drop(recv);
     bench.ring.receive(1, b"de");
     bench.turn();
     assert_eq!(socket.take_all_unread(), b"abcde");
@@ -90,9 +88,7 @@ fn an_interrupted_receive_is_submitted_again() {
     let bench = Bench::new();
     let mut recv = recv(&bench.socket(), 8);
     bench.start(&mut recv);
-    bench.ring.complete(0, -EINTR, false);
-    bench.turn();
-    bench.start(&mut recv);
+    bench.advance(&mut recv, 0, -EINTR);
     assert_eq!(bench.taken(1).address(), bench.taken(0).address());
     bench.ring.receive(1, b"abc");
     assert_eq!(split(bench.end(&mut recv)).1, b"abc");
@@ -102,15 +98,12 @@ fn an_interrupted_receive_is_submitted_again() {
 fn bytes_that_arrive_after_a_receive_was_dropped_are_unread() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut recv = recv(&socket, 8);
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
+    let recv = recv(&socket, 8);
+    bench.start_and_drop(recv);
     assert_eq!(bench.opcodes(), [RECV, CANCEL]);
     assert_eq!(bench.taken(1).address(), bench.taken(0).user_data());
     bench.ring.receive(0, b"late");
-    bench.ring.complete(1, -ENOENT, false);
-    bench.turn();
+    bench.complete(1, -ENOENT);
     assert_eq!(socket.take_all_unread(), b"late");
     bench.turn();
     assert_eq!(bench.opcodes(), [RECV, CANCEL], "what has ended is not cancelled again");
@@ -120,12 +113,9 @@ fn bytes_that_arrive_after_a_receive_was_dropped_are_unread() {
 fn a_receive_that_was_cancelled_leaves_nothing_unread() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut recv = recv(&socket, 8);
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
-    bench.ring.complete(0, -ECANCELED, false);
-    bench.turn();
+    let recv = recv(&socket, 8);
+    bench.start_and_drop(recv);
+    bench.complete(0, -ECANCELED);
     assert!(!socket.has_unread());
 }
 
@@ -139,8 +129,7 @@ fn an_error_and_an_eof_that_dropped_receives_met_are_kept_for_the_next() {
         let nth = bench.opcodes().len() - 1;
         drop(recv);
         bench.turn();
-        bench.ring.complete(nth, result, false);
-        bench.turn();
+        bench.complete(nth, result);
         let kept = socket.take_unread_error().and_then(|error| errno::<()>(Err(error)));
         assert_eq!(kept, (result != 0).then_some(ECONNRESET));
         assert_eq!(socket.take_unread_eof(), result == 0);
@@ -151,12 +140,9 @@ fn an_error_and_an_eof_that_dropped_receives_met_are_kept_for_the_next() {
 #[test]
 fn a_cancel_that_missed_a_receive_in_flight_is_repeated() {
     let bench = Bench::new();
-    let mut recv = recv(&bench.socket(), 8);
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
-    bench.ring.complete(1, -ENOENT, false);
-    bench.turn();
+    let recv = recv(&bench.socket(), 8);
+    bench.start_and_drop(recv);
+    bench.complete(1, -ENOENT);
     bench.turn();
     assert_eq!(bench.opcodes(), [RECV, CANCEL, CANCEL]);
 }
@@ -166,12 +152,9 @@ fn a_cancel_that_missed_a_receive_in_flight_is_repeated() {
 fn a_cancel_that_found_its_receive_being_carried_out_is_not_repeated() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut recv = recv(&socket, 8);
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
-    bench.ring.complete(1, -EALREADY, false);
-    bench.turn();
+    let recv = recv(&socket, 8);
+    bench.start_and_drop(recv);
+    bench.complete(1, -EALREADY);
     bench.turn();
     assert_eq!(bench.opcodes(), [RECV, CANCEL]);
     bench.ring.receive(0, b"anyway");
@@ -183,10 +166,8 @@ fn a_cancel_that_found_its_receive_being_carried_out_is_not_repeated() {
 fn a_read_waits_until_a_dropped_one_has_completed() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut recv = recv(&socket, 8);
-    bench.start(&mut recv);
-    drop(recv);
-    bench.turn();
+    let recv = recv(&socket, 8);
+    bench.start_and_drop(recv);
     let waker = bench.waker();
     assert!(socket.poll_readable(&Context::from_waker(&waker)).is_pending());
     bench.ring.receive(0, b"late");
@@ -200,10 +181,8 @@ fn a_read_waits_until_a_dropped_one_has_completed() {
 fn a_peek_that_was_dropped_leaves_its_bytes_in_the_socket() {
     let bench = Bench::new();
     let socket = bench.socket();
-    let mut peek = Op::new(&bench.driver, Peek::new(&socket, Vec::with_capacity(8)));
-    bench.start(&mut peek);
-    drop(peek);
-    bench.turn();
+    let peek = Op::new(&bench.driver, Peek::new(&socket, Vec::with_capacity(8)));
+    bench.start_and_drop(peek);
     bench.ring.receive(0, b"abc");
     bench.turn();
     assert!(!socket.has_unread());

@@ -24,9 +24,7 @@ fn a_receive_that_found_no_provided_buffer_goes_on_with_a_large_one() {
     let mut recv = recv_lease(&bench.socket());
     bench.start(&mut recv);
     let in_use = bench.driver.metrics().provided_buffers_in_use;
-    bench.ring.complete(0, -ENOBUFS, false);
-    bench.turn();
-    bench.start(&mut recv);
+    bench.advance(&mut recv, 0, -ENOBUFS);
     let sqe = bench.taken(1);
     assert_eq!((sqe.opcode(), sqe.buffer_group(), sqe.length() as usize), (RECV, None, LARGE));
     bench.ring.receive(1, b"message");

@@ -13,13 +13,9 @@ fn a_short_send_goes_on_with_the_rest_when_there_is_room() {
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, 3, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, 3);
     assert_eq!((bench.opcodes(), bench.taken(1).op_flags()), (vec![SEND, POLL], WRITABLE));
-    bench.ring.complete(1, WRITABLE as i32, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 1, WRITABLE as i32);
     assert_eq!(bench.ring.outgoing(2), b"sage");
     bench.ring.complete(2, 4, false);
     let (result, buffer) = split(bench.end(&mut send));
@@ -37,12 +33,8 @@ fn a_vectored_send_that_is_short_within_a_segment_goes_on_with_the_rest_of_that(
     let mut send = Op::new(&bench.driver, SendBytes::all(&socket, payload));
     bench.start(&mut send);
     assert_eq!(bench.ring.outgoing_segments(0), [&b"one"[..], b"three", b"four"]);
-    bench.ring.complete(0, 5, false);
-    bench.turn();
-    bench.start(&mut send);
-    bench.ring.complete(1, WRITABLE as i32, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, 5);
+    bench.advance(&mut send, 1, WRITABLE as i32);
     assert_eq!(bench.opcodes(), [SENDMSG, POLL, SENDMSG]);
     assert_eq!(bench.ring.outgoing_segments(2), [&b"ree"[..], b"four"]);
     bench.ring.complete(2, 7, false);
@@ -55,12 +47,8 @@ fn a_send_that_found_no_room_is_submitted_again_unchanged() {
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, -EAGAIN, false);
-    bench.turn();
-    bench.start(&mut send);
-    bench.ring.complete(1, WRITABLE as i32, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EAGAIN);
+    bench.advance(&mut send, 1, WRITABLE as i32);
     assert_eq!(bench.opcodes(), [SEND, POLL, SEND]);
     assert_eq!(bench.ring.outgoing(2), b"message");
 }
@@ -70,9 +58,7 @@ fn an_interrupted_send_is_submitted_again_at_once() {
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, -EINTR, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EINTR);
     assert_eq!((bench.opcodes(), bench.ring.outgoing(1)), (vec![SEND; 2], b"message".to_vec()));
 }
 
@@ -81,9 +67,7 @@ fn a_wait_for_room_that_fails_fails_the_send_and_gives_the_buffer_back() {
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, 3, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, 3);
     bench.ring.complete(1, -ENOMEM, false);
     let (result, buffer) = split(bench.end(&mut send));
     assert_eq!((errno(result), buffer), (Some(ENOMEM), b"message".to_vec()));
@@ -98,12 +82,8 @@ fn a_wait_that_reports_the_peers_end_without_room_goes_on_as_a_multishot_poll() 
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, -EAGAIN, false);
-    bench.turn();
-    bench.start(&mut send);
-    bench.ring.complete(1, PEER_ENDED, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EAGAIN);
+    bench.advance(&mut send, 1, PEER_ENDED);
     assert_eq!(bench.opcodes(), [SEND, POLL, POLL]);
     assert_eq!((bench.taken(1).length(), bench.taken(2).length()), (0, MULTI));
     bench.ring.complete(2, PEER_ENDED, true);
@@ -122,12 +102,8 @@ fn a_wait_on_a_broken_connection_ends_and_the_send_says_why() {
     let bench = Bench::new();
     let mut send = send_all(&bench.socket(), b"message");
     bench.start(&mut send);
-    bench.ring.complete(0, -EAGAIN, false);
-    bench.turn();
-    bench.start(&mut send);
-    bench.ring.complete(1, BROKEN as i32, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EAGAIN);
+    bench.advance(&mut send, 1, BROKEN as i32);
     assert_eq!(bench.opcodes(), [SEND, POLL, SEND]);
     bench.ring.complete(2, -ECONNRESET, false);
     assert_eq!(errno(split(bench.end(&mut send)).0), Some(ECONNRESET));
@@ -140,9 +116,7 @@ fn a_send_dropped_in_its_wait_for_room_leaves_a_cancelled_poll_and_no_buffer() {
     let buffer = bytes::Bytes::from(b"message".to_vec());
     let mut send = Op::new(&bench.driver, SendBytes::all(&socket, One::new(buffer.clone())));
     bench.start(&mut send);
-    bench.ring.complete(0, -EAGAIN, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EAGAIN);
     drop(send);
     assert!(buffer.is_unique(), "the kernel has nothing of it");
     bench.turn();
@@ -162,8 +136,7 @@ fn a_send_waits_until_a_dropped_one_has_completed() {
     let mut send = send_all(&socket, b"next");
     bench.start(&mut send);
     assert_eq!(bench.opcodes(), [SEND, CANCEL], "the next is not submitted before");
-    bench.ring.complete(0, -ECANCELED, false);
-    bench.turn();
+    bench.complete(0, -ECANCELED);
     assert!(buffer.is_unique());
     assert_eq!(bench.woken(), 1);
     bench.start(&mut send);

@@ -18,8 +18,7 @@ fn a_shutdown_without_a_system_call_is_an_sqe_whose_failure_is_not_reported() {
     socket.shutdown(Shutdown::Write).unwrap();
     bench.turn();
     assert_eq!((bench.opcodes(), bench.taken(0).length()), (vec![SHUTDOWN], WRITE));
-    bench.ring.complete(0, -ENOTCONN, false);
-    bench.turn();
+    bench.complete(0, -ENOTCONN);
     assert_eq!(bench.driver.metrics().in_kernel, 0);
 }
 
@@ -34,7 +33,6 @@ fn an_abort_without_a_system_call_connects_to_no_address_and_keeps_that_until_it
     // The kernel may read the address as late as this: zeroes, an address of no family.
     let address = bench.ring.peer_address(0);
     assert!(address.len() > 2 && address.iter().all(|&byte| byte == 0), "{address:?}");
-    bench.ring.complete(0, -ECONNRESET, false);
-    bench.turn();
+    bench.complete(0, -ECONNRESET);
     assert_eq!(bench.driver.metrics().in_kernel, 0);
 }

@@ -40,13 +40,10 @@ fn a_splice_from_a_file_without_inline_calls_is_an_sqe() {
 #[test]
 fn a_dropped_splice_from_a_file_keeps_both_descriptors_until_it_has_completed() {
     let bench = Bench::new();
-    let (file, pipe, mut splice) = splice_from_file(&bench);
-    bench.start(&mut splice);
-    drop(splice);
-    bench.turn();
+    let (file, pipe, splice) = splice_from_file(&bench);
+    bench.start_and_drop(splice);
     assert_eq!(bench.opcodes(), [SPLICE, CANCEL]);
     assert_eq!((Rc::strong_count(&file), Rc::strong_count(&pipe)), (2, 2));
-    bench.ring.complete(0, 4096, false);
-    bench.turn();
+    bench.complete(0, 4096);
     assert_eq!((Rc::strong_count(&file), Rc::strong_count(&pipe)), (1, 1));
 }

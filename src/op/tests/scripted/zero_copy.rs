@@ -125,9 +125,7 @@ fn a_short_zero_copy_send_keeps_its_memory_for_both_notifications() {
     bench.ring.complete(0, 3, true);
     bench.turn();
     bench.start(&mut send);
-    bench.ring.complete(1, WRITABLE as i32, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 1, WRITABLE as i32);
     assert_eq!(bench.opcodes(), [SEND_ZC, POLL, SEND_ZC]);
     assert_eq!(bench.ring.outgoing(2), b"sage");
     bench.ring.complete(2, 4, true);
@@ -148,9 +146,7 @@ fn a_zero_copy_send_dropped_in_its_wait_for_room_frees_its_memory() {
     let (socket, buffer) = (bench.socket(), message());
     let mut send = send(&socket, buffer.clone());
     bench.start(&mut send);
-    bench.ring.complete(0, -EAGAIN, false);
-    bench.turn();
-    bench.start(&mut send);
+    bench.advance(&mut send, 0, -EAGAIN);
     drop(send);
     assert!(buffer.is_unique());
     bench.turn();
