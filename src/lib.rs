@@ -101,6 +101,8 @@ mod op;
 #[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
+pub mod shards;
+#[forbid(unsafe_code)]
 pub mod signal;
 #[forbid(unsafe_code)]
 pub mod stream;
@@ -122,6 +124,8 @@ pub use runtime::{
     Builder, Interrupted, NapiOptions, Runtime, block_on, metrics, run, spawn, spawn_named,
     yield_now,
 };
+#[doc(inline)]
+pub use shards::Shards;
 pub use sys::probe::{Facility, Probe, probe};
 
 /// The examples of the README are tested with the others.

@@ -166,18 +166,22 @@ impl std::error::Error for SetupError {
     }
 }
 
+impl SetupError {
+    /// The kind of the [`io::Error`] that this becomes.
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::NotInKernel | Self::TooOld { .. } | Self::OptionUnsupported { .. } => {
+                io::ErrorKind::Unsupported
+            }
+            Self::Disabled { .. } | Self::Forbidden => io::ErrorKind::PermissionDenied,
+            Self::LockedMemory { .. } | Self::AddressSpace { .. } => io::ErrorKind::OutOfMemory,
+            Self::Other(inner) => inner.kind(),
+        }
+    }
+}
+
 impl From<SetupError> for io::Error {
     fn from(error: SetupError) -> Self {
-        let kind = match &error {
-            SetupError::NotInKernel
-            | SetupError::TooOld { .. }
-            | SetupError::OptionUnsupported { .. } => io::ErrorKind::Unsupported,
-            SetupError::Disabled { .. } | SetupError::Forbidden => io::ErrorKind::PermissionDenied,
-            SetupError::LockedMemory { .. } | SetupError::AddressSpace { .. } => {
-                io::ErrorKind::OutOfMemory
-            }
-            SetupError::Other(inner) => inner.kind(),
-        };
-        io::Error::new(kind, error)
+        io::Error::new(error.kind(), error)
     }
 }

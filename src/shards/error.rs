@@ -1,0 +1,74 @@
+//! Why the shards did not run, or did not run to their end.
+
+use std::{error, fmt, io};
+
+use crate::error::SetupError;
+
+/// Why [`ShardsBuilder::run`](crate::shards::ShardsBuilder::run) has no results.
+#[non_exhaustive]
+pub enum ShardsError {
+    /// The system refused to start the thread of a shard.
+    Thread {
+        /// The index of the shard.
+        shard: usize,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The runtime of a shard could not be created.
+    Setup {
+        /// The index of the shard.
+        shard: usize,
+        /// Why, and what to do.
+        error: SetupError,
+    },
+}
+
+impl ShardsError {
+    /// The index of the shard that failed, if it was one.
+    pub fn shard(&self) -> Option<usize> {
+        match self {
+            Self::Thread { shard, .. } | Self::Setup { shard, .. } => Some(*shard),
+        }
+    }
+}
+
+impl fmt::Display for ShardsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thread { shard, error } => write!(
+                f,
+                "cannot start the thread of shard {shard}: {error}; raise the limit of threads \
+                 (`ulimit -u`, or TasksMax= of a service), or run fewer shards"
+            ),
+            Self::Setup { shard, error } => {
+                write!(f, "cannot start shard {shard}: {error}")
+            }
+        }
+    }
+}
+
+// It prints the message: it is what a `main` that returns this error shows.
+impl fmt::Debug for ShardsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl error::Error for ShardsError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Thread { error, .. } => Some(error),
+            Self::Setup { error, .. } => Some(error),
+        }
+    }
+}
+
+impl From<ShardsError> for io::Error {
+    fn from(error: ShardsError) -> Self {
+        let kind = match &error {
+            ShardsError::Thread { error, .. } => error.kind(),
+            ShardsError::Setup { error, .. } => error.kind(),
+        };
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,88 @@
+//! What the closure of a shard may return.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the closure of a shard may return: a value, a `Result`, or an [`ExitCode`].
+///
+/// An `Err`, and an exit code other than [`ExitCode::SUCCESS`], is a failure of the shard. A value
+/// is none. Implemented are the types of the standard library that are often returned. For a type
+/// of your own, `impl ShardOutcome for Mine {}` suffices. Any other type can be the value of a
+/// `Result`: `Ok::<_, std::convert::Infallible>(value)`.
+#[diagnostic::on_unimplemented(
+    message = "the closure of a shard cannot return `{Self}`",
+    label = "returns a value, a `Result` with an error that can be shown, or an `ExitCode`",
+    note = "for a type of yours, `impl annulus::shards::ShardOutcome for {Self} {{}}` makes it a \
+            value; any other type can be the value of a `Result`"
+)]
+pub trait ShardOutcome {
+    /// Why the shard has failed, if it has.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<T, E: Display> ShardOutcome for Result<T, E> {
+    fn failure(&self) -> Option<String> {
+        self.as_ref().err().map(ToString::to_string)
+    }
+}
+
+impl ShardOutcome for ExitCode {
+    fn failure(&self) -> Option<String> {
+        (*self != Self::SUCCESS).then(|| format!("{self:?}"))
+    }
+}
+
+macro_rules! value {
+    ([$($generic:ident),*] $type:ty) => {
+        impl<$($generic),*> ShardOutcome for $type {}
+    };
+}
+
+macro_rules! values {
+    ($($generics:tt: $($type:ty),+;)+) => {
+        $($(value! { $generics $type })+)+
+    };
+}
+
+values! {
+    []: (), bool, char, String, &str, Duration, Instant, IpAddr, SocketAddr;
+    []: u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64;
+    [T]: Option<T>, Vec<T>, VecDeque<T>, BTreeSet<T>, Box<T>, Arc<T>;
+    [T, S]: HashSet<T, S>;
+    [K, V]: BTreeMap<K, V>;
+    [K, V, S]: HashMap<K, V, S>;
+    [A]: (A,);
+    [A, B]: (A, B);
+    [A, B, C]: (A, B, C);
+    [A, B, C, D]: (A, B, C, D);
+    [A, B, C, D, E]: (A, B, C, D, E);
+    [A, B, C, D, E, F]: (A, B, C, D, E, F);
+}
+
+impl<T, const N: usize> ShardOutcome for [T; N] {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_and_an_exit_code_of_failure_are_failures() {
+        assert_eq!(Err::<u8, _>("no port").failure().as_deref(), Some("no port"));
+        assert!(ExitCode::FAILURE.failure().is_some());
+    }
+
+    #[test]
+    fn values_and_success_are_no_failures() {
+        assert_eq!(Ok::<_, String>(1).failure(), None);
+        assert_eq!(ExitCode::SUCCESS.failure(), None);
+        assert_eq!(false.failure(), None);
+        assert_eq!(None::<u8>.failure(), None);
+        assert_eq!((1, "two").failure(), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Starting the shards' threads and waiting for them.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, ScopedJoinHandle};
+
+use super::builder::ShardsBuilder;
+use super::error::ShardsError;
+use super::outcome::ShardOutcome;
+use super::shard::{Run, Shard};
+use super::start_gate::StartGate;
+use super::thread::{Ended, ShardThread};
+use crate::error::discard;
+use crate::task::running;
+
+impl ShardsBuilder {
+    /// Runs the closure once on every shard, and returns the results in order of index.
+    ///
+    /// Blocks the calling thread until all shards have ended. So the closure may borrow. No closure
+    /// begins before every shard has started, and a shard whose closure has returned continues to
+    /// run its tasks until all closures have.
+    ///
+    /// # Errors
+    ///
+    /// If a shard cannot be started: then no closure was called, and the other shards have ended.
+    ///
+    /// # Panics
+    ///
+    /// If a closure panics, with the payload of the first shard that did, in order of index, when
+    /// all shards have ended. If it is called inside of a runtime, whose event loop it would block.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let words = ["one", "two"];
+    /// let lengths =
+    ///     annulus::Shards::builder().count(2).run(async |shard| words[shard.index()].len())?;
+    /// assert_eq!(lengths, [3, 3]);
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
+    #[track_caller]
+    pub fn run<T, F>(self, main: F) -> Result<Vec<T>, ShardsError>
+    where
+        F: AsyncFn(Shard) -> T + Sync,
+        T: ShardOutcome + Send,
+    {
+        run(&self, &main)
+    }
+}
+
+#[track_caller]
+fn run<T, F>(settings: &ShardsBuilder, main: &F) -> Result<Vec<T>, ShardsError>
+where
+    F: AsyncFn(Shard) -> T + Sync,
+    T: Send,
+{
+    assert!(
+        running().is_none(),
+        "Shards::run called inside of a runtime: it would block the event loop; call it on a thread \
+         without one"
+    );
+    let count = settings.shard_count();
+    // Foreign code: it may panic, so before the threads wait for anything.
+    let builders: Vec<_> = (0..count).map(&settings.runtime).collect();
+    let gate = StartGate::default();
+    let ended = thread::scope(|scope| {
+        let (started, starts) = mpsc::channel();
+        let mut threads = Vec::with_capacity(count);
+        for (index, builder) in builders.into_iter().enumerate() {
+            let shard = ShardThread { index, builder, gate: &gate, started: started.clone(), main };
+            let thread = thread::Builder::new().name(format!("{}-{index}", settings.name));
+            match thread.spawn_scoped(scope, || shard.run()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    gate.abandon();
+                    return Err(ShardsError::Thread { shard: index, error });
+                }
+            }
+        }
+        drop(started);
+        let failure = starts.into_iter().filter_map(Result::err).min_by_key(ShardsError::shard);
+        if let Some(failure) = failure {
+            gate.abandon();
+            return Err(failure);
+        }
+        gate.open(&Arc::new(Run::new(count)));
+        Ok(threads.into_iter().map(join).collect::<Vec<_>>())
+    })?;
+    Ok(results(ended))
+}
+
+/// Waits for the end of a thread whose closure was called.
+fn join<T>(thread: ScopedJoinHandle<'_, Option<Ended<T>>>) -> Ended<T> {
+    thread.join()?.expect("the gate was opened")
+}
+
+/// Returns the results. Resumes the first panic instead, if there is one.
+fn results<T>(ended: Vec<Ended<T>>) -> Vec<T> {
+    let mut results = Vec::with_capacity(ended.len());
+    let mut panic = None;
+    for ended in ended {
+        match ended {
+            Ok(result) => results.push(result),
+            Err(payload) if panic.is_none() => panic = Some(payload),
+            // Its message was printed by the panic hook.
+            Err(payload) => discard(payload),
+        }
+    }
+    match panic {
+        Some(payload) => resume_unwind(payload),
+        None => results,
+    }
+}

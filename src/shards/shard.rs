@@ -1,0 +1,119 @@
+//! What the code of a shard sees of the others.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::end_gate::EndGate;
+
+/// One of the shards, as seen by the code that runs on it.
+///
+/// It is cheap to clone, and stays on its thread: code that is sent to another shard gets that
+/// shard's by [`Shard::current`].
+#[derive(Clone)]
+pub struct Shard {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    index: usize,
+    run: Arc<Run>,
+}
+
+/// What the shards of one `run` share.
+pub(crate) struct Run {
+    /// Differs between any two runs of the process.
+    #[expect(dead_code, reason = "for listeners of one run to find each other")]
+    pub(crate) id: u64,
+    count: usize,
+    pub(super) end: EndGate,
+}
+
+impl Run {
+    pub(super) fn new(count: usize) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { id, count, end: EndGate::new(count) }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Shard>> = const { RefCell::new(None) };
+}
+
+impl Shard {
+    pub(super) fn new(index: usize, run: Arc<Run>) -> Self {
+        Self { inner: Rc::new(Inner { index, run }) }
+    }
+
+    /// The shard of this thread.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::Shards;
+    /// use annulus::shards::Shard;
+    ///
+    /// Shards::builder().count(2).run(async |shard| {
+    ///     let task = annulus::spawn(async { Shard::current().index() });
+    ///     assert_eq!(task.await.unwrap(), shard.index());
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::try_current().expect("this thread is not a shard's: call this inside of Shards::run")
+    }
+
+    /// The shard of this thread, if it is that of a shard.
+    pub fn try_current() -> Option<Self> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// The number of this shard: from 0 to [`count`](Self::count) - 1.
+    pub fn index(&self) -> usize {
+        self.inner.index
+    }
+
+    /// How many shards there are.
+    pub fn count(&self) -> usize {
+        self.inner.run.count
+    }
+
+    /// What all shards of this run share.
+    pub(crate) fn run(&self) -> &Arc<Run> {
+        &self.inner.run
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("index", &self.index())
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Until it is dropped, the calling thread is that of a shard.
+pub(super) struct CurrentShard;
+
+impl CurrentShard {
+    pub(super) fn set(shard: Shard) -> Self {
+        CURRENT.set(Some(shard));
+        Self
+    }
+}
+
+impl Drop for CurrentShard {
+    fn drop(&mut self) {
+        // Dropped after the borrow of the cell has ended.
+        drop(CURRENT.take());
+    }
+}

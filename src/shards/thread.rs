@@ -1,0 +1,60 @@
+//! The life of a shard's thread.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+
+use super::error::ShardsError;
+use super::shard::{CurrentShard, Run, Shard};
+use super::start_gate::StartGate;
+use crate::runtime::{Builder, Runtime};
+
+/// What the thread of a shard is given.
+pub(super) struct ShardThread<'a, F> {
+    pub(super) index: usize,
+    pub(super) builder: Builder,
+    pub(super) gate: &'a StartGate,
+    /// Tells the thread that starts the shards whether this one has.
+    pub(super) started: Sender<Result<(), ShardsError>>,
+    pub(super) main: &'a F,
+}
+
+/// How the closure of a shard has ended; an error is the payload of its panic.
+pub(super) type Ended<T> = Result<T, Box<dyn Any + Send>>;
+
+impl<F> ShardThread<'_, F> {
+    /// Runs the closure, if all shards start.
+    pub(super) fn run<T>(self) -> Option<Ended<T>>
+    where
+        F: AsyncFn(Shard) -> T,
+    {
+        let Self { index, builder, gate, started, main } = self;
+        let runtime = match builder.build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = started.send(Err(ShardsError::Setup { shard: index, error }));
+                return None;
+            }
+        };
+        let _ = started.send(Ok(()));
+        // The receiver waits for the last sender.
+        drop(started);
+        let shard = Shard::new(index, gate.wait()?);
+        // Also while the runtime ends: the destructors of tasks may use it.
+        let _current = CurrentShard::set(shard.clone());
+        let ended = run_main(&runtime, main, shard);
+        drop(runtime);
+        Some(ended)
+    }
+}
+
+/// Runs the closure, and then the tasks of this shard until all closures have ended.
+fn run_main<T>(runtime: &Runtime, main: &impl AsyncFn(Shard) -> T, shard: Shard) -> Ended<T> {
+    let run: &Run = &shard.run().clone();
+    let index = shard.index();
+    let call = || runtime.block_on(async { main(shard).await });
+    let ended = catch_unwind(AssertUnwindSafe(call));
+    run.end.arrive();
+    runtime.block_on(run.end.wait(index));
+    ended
+}

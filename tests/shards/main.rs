@@ -1,0 +1,6 @@
+//! Shards: their start, their end, and what each knows of the others.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod start;
