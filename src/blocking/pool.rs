@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::catch_panic;
+use crate::sys::affinity::Unpinned;
 use crate::task::Shrink;
 
 /// The pool of one process, and the pools of the processes that were forked from it.
@@ -93,7 +94,13 @@ impl Pool {
         } else if state.threads < self.max_threads {
             let its = Arc::clone(self);
             let thread = thread::Builder::new().name("annulus-thread".into());
-            match thread.spawn(move || its.run_jobs()) {
+            // A pinned shard may be the one that starts it, but the pool works for all.
+            let unpinned = Unpinned::of_this_thread();
+            let body = move || {
+                unpinned.apply();
+                its.run_jobs();
+            };
+            match thread.spawn(body) {
                 Ok(_) => state.threads += 1,
                 // A running thread will take the job later.
                 Err(_) if state.threads > 0 => {}

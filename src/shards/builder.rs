@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::cpu_list::CpuList;
+use super::placement::PlacementOptions;
 use crate::runtime::Builder;
 
 /// Starts shards: threads with a runtime each, which run the same closure.
@@ -36,17 +38,26 @@ impl Shards {
 /// ```
 #[must_use]
 pub struct ShardsBuilder {
-    count: Option<usize>,
+    pub(super) placement: PlacementOptions,
     pub(super) name: String,
     pub(super) runtime: Box<dyn Fn(usize) -> Builder + Send>,
 }
 
 impl ShardsBuilder {
     fn new() -> Self {
-        Self { count: None, name: "shard".into(), runtime: Box::new(|_| Builder::new()) }
+        Self {
+            placement: PlacementOptions::default(),
+            name: "shard".into(),
+            runtime: Box::new(|_| Builder::new()),
+        }
     }
 
     /// Sets the number of shards.
+    ///
+    /// By default there is one for each CPU that the process may use: by its affinity and its
+    /// cpuset, and as many as the quotas of its control groups grant, rounded up. With a
+    /// [list](Self::cpus) there is one for each CPU of the list. There may be more shards than
+    /// CPUs.
     ///
     /// # Panics
     ///
@@ -54,7 +65,53 @@ impl ShardsBuilder {
     #[track_caller]
     pub fn count(mut self, count: usize) -> Self {
         assert!(count > 0, "`count` of zero: there is at least one shard");
-        self.count = Some(count);
+        self.placement.count = Some(count);
+        self
+    }
+
+    /// Sets the CPUs that the shards run on: the first on the first CPU of the list, and so on.
+    ///
+    /// If there are more shards than CPUs, the list begins again. By default it is the list of the
+    /// CPUs that the process may use ([`CpuList::allowed`]).
+    ///
+    /// # Panics
+    ///
+    /// If the list is empty.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use annulus::Shards;
+    /// use annulus::shards::CpuList;
+    ///
+    /// let list: CpuList = std::env::var("CPUS")?.parse()?;
+    /// Shards::builder().cpus(list).run(async |shard| println!("on CPU {:?}", shard.cpu()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn cpus(mut self, cpus: impl Into<CpuList>) -> Self {
+        let cpus = cpus.into();
+        assert!(!cpus.as_slice().is_empty(), "`cpus` of an empty list: name at least one CPU");
+        self.placement.cpus = Some(cpus);
+        self
+    }
+
+    /// Whether each shard is pinned to one CPU.
+    ///
+    /// By default shards are pinned if there are [given CPUs](Self::cpus), or at least as many
+    /// shards as CPUs. With fewer, because of a quota or a [count](Self::count), the system chooses
+    /// the CPUs better: other programs of the machine may have chosen the same. With `false` and
+    /// given CPUs, each shard may run on any of those.
+    ///
+    /// If the system refuses to pin a shard to its CPU, [`run`](Self::run) fails; but by default,
+    /// without this or given CPUs, the shard then runs anywhere.
+    ///
+    /// Threads that a pinned shard starts inherit its CPU, except those of
+    /// [`to_thread`](crate::blocking::to_thread), of a
+    /// [`ThreadPool`](crate::blocking::ThreadPool) and of the kernel.
+    #[doc(alias = "sched_setaffinity")]
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.placement.pin = Some(pin);
         self
     }
 
@@ -91,18 +148,12 @@ impl ShardsBuilder {
         self.runtime = Box::new(make);
         self
     }
-
-    /// How many shards there are.
-    pub(super) fn shard_count(&self) -> usize {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.count.unwrap_or_else(available)
-    }
 }
 
 impl fmt::Debug for ShardsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShardsBuilder")
-            .field("count", &self.count)
+            .field("placement", &self.placement)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

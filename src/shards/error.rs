@@ -2,6 +2,7 @@
 
 use std::{error, fmt, io};
 
+use super::cpu_list::CpuList;
 use crate::error::SetupError;
 
 /// Why [`ShardsBuilder::run`](crate::shards::ShardsBuilder::run) has no results.
@@ -14,6 +15,17 @@ pub enum ShardsError {
         /// The system's error.
         error: io::Error,
     },
+    /// The system refused to have a shard run on its CPU.
+    Pin {
+        /// The index of the shard.
+        shard: usize,
+        /// The CPU, or those of which the shard may use any.
+        cpus: CpuList,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The system does not tell which CPUs the process may use.
+    Cpus(io::Error),
     /// The runtime of a shard could not be created.
     Setup {
         /// The index of the shard.
@@ -27,7 +39,10 @@ impl ShardsError {
     /// The index of the shard that failed, if it was one.
     pub fn shard(&self) -> Option<usize> {
         match self {
-            Self::Thread { shard, .. } | Self::Setup { shard, .. } => Some(*shard),
+            Self::Thread { shard, .. } | Self::Pin { shard, .. } | Self::Setup { shard, .. } => {
+                Some(*shard)
+            }
+            Self::Cpus(_) => None,
         }
     }
 }
@@ -39,6 +54,18 @@ impl fmt::Display for ShardsError {
                 f,
                 "cannot start the thread of shard {shard}: {error}; raise the limit of threads \
                  (`ulimit -u`, or TasksMax= of a service), or run fewer shards"
+            ),
+            Self::Pin { shard, cpus, error } => {
+                write!(f, "cannot pin shard {shard} to CPU {cpus}: {error}")?;
+                match CpuList::allowed() {
+                    Ok(allowed) => write!(f, "; this process may use CPUs {allowed}"),
+                    Err(_) => Ok(()),
+                }
+            }
+            Self::Cpus(error) => write!(
+                f,
+                "cannot pin shards: sched_getaffinity: {error}; name the CPUs with \
+                 ShardsBuilder::cpus, or do not pin"
             ),
             Self::Setup { shard, error } => {
                 write!(f, "cannot start shard {shard}: {error}")
@@ -57,7 +84,7 @@ impl fmt::Debug for ShardsError {
 impl error::Error for ShardsError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Thread { error, .. } => Some(error),
+            Self::Thread { error, .. } | Self::Pin { error, .. } | Self::Cpus(error) => Some(error),
             Self::Setup { error, .. } => Some(error),
         }
     }
@@ -66,7 +93,9 @@ impl error::Error for ShardsError {
 impl From<ShardsError> for io::Error {
     fn from(error: ShardsError) -> Self {
         let kind = match &error {
-            ShardsError::Thread { error, .. } => error.kind(),
+            ShardsError::Thread { error, .. }
+            | ShardsError::Pin { error, .. }
+            | ShardsError::Cpus(error) => error.kind(),
             ShardsError::Setup { error, .. } => error.kind(),
         };
         io::Error::new(kind, error)

@@ -59,15 +59,17 @@ where
         "Shards::run called inside of a runtime: it would block the event loop; call it on a thread \
          without one"
     );
-    let count = settings.shard_count();
+    let places = settings.placement.places().map_err(ShardsError::Cpus)?;
+    let count = places.len();
     // Foreign code: it may panic, so before the threads wait for anything.
     let builders: Vec<_> = (0..count).map(&settings.runtime).collect();
     let gate = StartGate::default();
     let ended = thread::scope(|scope| {
         let (started, starts) = mpsc::channel();
         let mut threads = Vec::with_capacity(count);
-        for (index, builder) in builders.into_iter().enumerate() {
-            let shard = ShardThread { index, builder, gate: &gate, started: started.clone(), main };
+        for (index, (place, builder)) in places.into_iter().zip(builders).enumerate() {
+            let (gate, started) = (&gate, started.clone());
+            let shard = ShardThread { index, place, builder, gate, started, main };
             let thread = thread::Builder::new().name(format!("{}-{index}", settings.name));
             match thread.spawn_scoped(scope, || shard.run()) {
                 Ok(thread) => threads.push(thread),

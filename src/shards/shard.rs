@@ -19,6 +19,7 @@ pub struct Shard {
 
 struct Inner {
     index: usize,
+    cpu: Option<usize>,
     run: Arc<Run>,
 }
 
@@ -44,8 +45,8 @@ thread_local! {
 }
 
 impl Shard {
-    pub(super) fn new(index: usize, run: Arc<Run>) -> Self {
-        Self { inner: Rc::new(Inner { index, run }) }
+    pub(super) fn new(index: usize, cpu: Option<usize>, run: Arc<Run>) -> Self {
+        Self { inner: Rc::new(Inner { index, cpu, run }) }
     }
 
     /// The shard of this thread.
@@ -86,6 +87,11 @@ impl Shard {
         self.inner.run.count
     }
 
+    /// The CPU that this shard is pinned to, if it is.
+    pub fn cpu(&self) -> Option<usize> {
+        self.inner.cpu
+    }
+
     /// What all shards of this run share.
     pub(crate) fn run(&self) -> &Arc<Run> {
         &self.inner.run
@@ -97,6 +103,7 @@ impl fmt::Debug for Shard {
         f.debug_struct("Shard")
             .field("index", &self.index())
             .field("count", &self.count())
+            .field("cpu", &self.cpu())
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 
 use super::error::ShardsError;
+use super::placement::Place;
 use super::shard::{CurrentShard, Run, Shard};
 use super::start_gate::StartGate;
 use crate::runtime::{Builder, Runtime};
@@ -12,6 +13,7 @@ use crate::runtime::{Builder, Runtime};
 /// What the thread of a shard is given.
 pub(super) struct ShardThread<'a, F> {
     pub(super) index: usize,
+    pub(super) place: Place,
     pub(super) builder: Builder,
     pub(super) gate: &'a StartGate,
     /// Tells the thread that starts the shards whether this one has.
@@ -28,24 +30,36 @@ impl<F> ShardThread<'_, F> {
     where
         F: AsyncFn(Shard) -> T,
     {
-        let Self { index, builder, gate, started, main } = self;
-        let runtime = match builder.build() {
-            Ok(runtime) => runtime,
+        let Self { index, place, builder, gate, started, main } = self;
+        let (cpu, runtime) = match start(index, &place, builder) {
+            Ok(both) => both,
             Err(error) => {
-                let _ = started.send(Err(ShardsError::Setup { shard: index, error }));
+                let _ = started.send(Err(error));
                 return None;
             }
         };
         let _ = started.send(Ok(()));
         // The receiver waits for the last sender.
         drop(started);
-        let shard = Shard::new(index, gate.wait()?);
+        let shard = Shard::new(index, cpu, gate.wait()?);
         // Also while the runtime ends: the destructors of tasks may use it.
         let _current = CurrentShard::set(shard.clone());
         let ended = run_main(&runtime, main, shard);
         drop(runtime);
         Some(ended)
     }
+}
+
+/// Puts the calling thread where it is to run, and makes its runtime there, so that memory is close
+/// to the CPU.
+fn start(
+    shard: usize,
+    place: &Place,
+    builder: Builder,
+) -> Result<(Option<usize>, Runtime), ShardsError> {
+    let cpu = place.take().map_err(|(cpus, error)| ShardsError::Pin { shard, cpus, error })?;
+    let runtime = builder.build().map_err(|error| ShardsError::Setup { shard, error })?;
+    Ok((cpu, runtime))
 }
 
 /// Runs the closure, and then the tasks of this shard until all closures have ended.

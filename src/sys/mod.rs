@@ -16,11 +16,13 @@
 //! - [`address`] converts socket addresses to and from the kernel's form.
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`sigint`] rings a bell when ctrl-c is pressed.
+//! - [`affinity`] pins a thread to CPUs.
 //!
 //! The rest are small: [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages` hold the
 //! kernel's constants and forms, and memory that is mapped.
 
 pub(crate) mod address;
+pub(crate) mod affinity;
 mod buffer_ring;
 pub(crate) mod bypass;
 pub(crate) mod capabilities;
