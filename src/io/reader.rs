@@ -286,6 +286,16 @@ impl<R: AsyncRead> StreamReader<R> {
         (self.source, rest)
     }
 
+    /// Returns the source, the received bytes that have not been read, and whether more may come
+    /// behind them. The rest of a record that is being discarded is discarded before.
+    pub(crate) async fn into_rest(mut self) -> io::Result<(R, Lease, io::Result<bool>)> {
+        if self.overlong.as_ref().is_some_and(|overlong| !overlong.is_kept()) {
+            self.skip_overlong().await?;
+        }
+        let (rest, is_open) = (self.unread.take(self.unread.len()), self.state.is_open());
+        Ok((self.source, rest, is_open))
+    }
+
     /// Spends budget at the start of each call: most are served from the buffer, without waiting.
     pub(super) async fn spend(&self) {
         poll_fn(|context| coop::poll_spend(context)).await;

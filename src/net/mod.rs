@@ -35,6 +35,7 @@
 //! | connect, with owned buffers or leases         | [`TcpStream`]                           |
 //! | read in one task and write in another         | [`TcpStream::into_split`]               |
 //! | copy between two connections                  | [`copy_bidirectional`]                  |
+//! | move a connection to another thread           | [`TcpStream::into_parts`]               |
 //! | send a file                                   | [`TcpStream::send_file`]                |
 //! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |
 //! | limit a server                                | [`ServerOptions`]                       |
@@ -69,8 +70,8 @@ pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server_on,
 };
 pub use stream::{
-    Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamReader, StreamWriter,
-    copy_bidirectional,
+    Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamParts, StreamReader,
+    StreamWriter, TcpParts, UnixParts, copy_bidirectional,
 };
 pub use tcp::{
     ConnectOptions, Keepalive, TcpListener, TcpStream, open_connection, open_connection_with,

@@ -63,6 +63,6 @@ pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
     Accepted, Acceptor, Connect, Descriptor, One, Peek, Recv, RecvLease, SendBytes, SendZeroCopy,
-    Several, StreamSocket, Unsent, open_socket, set_option,
+    Several, SocketParts, StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -19,7 +19,7 @@ use crate::common::child::{command, role};
 use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::net::{accepted, full_listener};
 use crate::common::patience::patient;
-use crate::common::poll::{once, times, until};
+use crate::common::poll::{once, times, until, yield_times};
 use crate::common::skip::{build_or_skip, skip};
 use crate::this_test;
 
@@ -131,6 +131,33 @@ fn every_kind_of_transfer_works() {
         let mut detached = stream.into_std().await.unwrap();
         peer.write_all(b"on").unwrap();
         detached.stream.read_exact(&mut [0; 2]).unwrap();
+    });
+}
+
+/// The file table belongs to the ring that it leaves.
+#[test]
+fn a_connection_that_moves_to_another_runtime_frees_its_file_slot() {
+    with_file_slots(1, async || {
+        let before = open();
+        for _ in 0..5 {
+            let (stream, mut peer) = accepted().await;
+            let parts = stream.into_parts().await.unwrap();
+            let moved = thread::spawn(move || {
+                annulus::run(async move {
+                    let mut stream = TcpStream::from_parts(parts);
+                    stream.write_all("moved").await.0.unwrap();
+                })
+            });
+            // The file table refers to the socket until this loop's next turn.
+            until(|| moved.is_finished()).await;
+            moved.join().unwrap().unwrap();
+            yield_times(3).await;
+            let mut text = String::new();
+            peer.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "moved");
+        }
+        until(|| open() == before).await;
+        assert_eq!(metrics().direct_descriptor_misses, 0);
     });
 }
 

@@ -14,6 +14,7 @@ mod dropped_writes;
 mod hashed_stream;
 mod inline_calls;
 mod leases;
+mod moved;
 mod multishot_recv;
 mod reader_limits;
 mod server;

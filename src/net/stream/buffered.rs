@@ -33,6 +33,25 @@ pub(in crate::net) fn buffer<S: Connection>(
     (reader, StreamWriter::new(write))
 }
 
+/// Makes a stream of a reader and a writer again.
+pub(in crate::net) async fn unbuffer<S: Connection>(
+    reader: StreamReader<S>,
+    writer: StreamWriter<S>,
+) -> io::Result<S> {
+    // A writer that has released its connection fails by itself.
+    let is_other = |socket: &Rc<StreamSocket>| !Rc::ptr_eq(socket, reader.get_ref().socket());
+    if writer.socket().as_ref().is_ok_and(is_other) {
+        let error =
+            io::Error::new(io::ErrorKind::InvalidInput, "they are of different connections");
+        return Err(describe("reunite a reader and a writer", error));
+    }
+    let write = writer.into_inner().await?;
+    let (read, unread, is_open) = reader.into_rest().await?;
+    let stream = read.reunite(write).expect("both halves are of one connection");
+    stream.socket().put_front(&unread, is_open);
+    Ok(stream)
+}
+
 impl<S: Connection> StreamReader<S> {
     option_methods!();
 

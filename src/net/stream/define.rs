@@ -113,6 +113,84 @@ macro_rules! stream_methods {
             $crate::net::stream::buffer(self, None)
         }
 
+        /// Makes a stream of its reader and its writer again.
+        ///
+        /// Waits until the kernel has taken all written bytes. What the reader had received and not
+        /// returned is what the stream returns next; then comes the reader's error or EOF, if it
+        /// has met one. The rest of a line that was longer than the reader's limit is waited for
+        /// and discarded, as the next read would do.
+        ///
+        /// # Errors
+        ///
+        /// Those of the [writer](crate::io::StreamWriter#errors); `NotConnected` if its writing
+        /// direction is shut down; `InvalidInput` if they are of different connections; and the
+        /// reader's, while such a line is discarded. The connection is then dropped.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, reader and writer are dropped: queued bytes are still sent.
+        pub async fn from_buffered(
+            reader: $crate::net::StreamReader<Self>,
+            writer: $crate::net::StreamWriter<Self>,
+        ) -> std::io::Result<Self> {
+            $crate::net::stream::unbuffer(reader, writer).await
+        }
+
+        /// Takes the connection out of this runtime, to be moved to that of another thread.
+        ///
+        /// Nothing is lost or changes its order: what dropped reads had received goes along. Waits
+        /// until dropped operations have ended. A direct descriptor becomes one of the process.
+        ///
+        /// Halves are [reunited](crate::net::OwnedReadHalf::reunite) before, and so are a reader
+        /// and a writer, by [`from_buffered`](Self::from_buffered).
+        ///
+        /// # Errors
+        ///
+        /// If no descriptor can be had: for a direct descriptor when the process has no more, or if
+        /// forgotten operations still use the stream's. The connection is closed then.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, the connection is closed.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use annulus::net::{TcpListener, TcpStream};
+        ///
+        /// annulus::run(async {
+        ///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        ///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
+        ///     let (stream, _) = listener.accept().await?;
+        ///     let parts = stream.into_parts().await?;
+        ///     // Another thread, with a runtime of its own.
+        ///     let other = std::thread::spawn(|| {
+        ///         annulus::run(async {
+        ///             let mut stream = TcpStream::from_parts(parts);
+        ///             stream.write_all("hello from another thread").await.0
+        ///         })
+        ///     });
+        ///     assert_eq!(&*client.recv().await?, b"hello from another thread");
+        ///     other.join().expect("no panic")??;
+        ///     Ok::<_, Box<dyn std::error::Error>>(())
+        /// })??;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub async fn into_parts(self) -> std::io::Result<$crate::net::StreamParts<Self>> {
+            $crate::net::stream::into_parts(self.socket).await
+        }
+
+        /// Takes over a connection that has left another runtime, or this one.
+        ///
+        /// See [`into_parts`](Self::into_parts).
+        ///
+        /// # Panics
+        ///
+        /// If there is no runtime on this thread.
+        pub fn from_parts(parts: $crate::net::StreamParts<Self>) -> Self {
+            $crate::net::stream::from_parts(parts)
+        }
+
         /// Takes over a connection of the standard library.
         ///
         /// # Panics

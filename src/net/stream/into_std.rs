@@ -37,6 +37,6 @@ impl<T> IntoStd<T> {
 /// Takes the descriptor out of a socket, once no orphan uses it.
 pub(in crate::net) async fn take_apart(socket: Rc<StreamSocket>) -> io::Result<IntoStd<OwnedFd>> {
     ops::drain(&socket).await;
-    let (unread, error) = socket.drain_unread();
-    Ok(IntoStd { stream: socket.into_fd()?, unread, error })
+    let (stream, unread, error) = socket.into_parts()?.into_std();
+    Ok(IntoStd { stream, unread, error })
 }

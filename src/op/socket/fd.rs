@@ -86,7 +86,11 @@ impl SocketFd {
 
     /// Remembers that this end has closed or aborted the connection.
     pub(super) fn note_over(&self) {
-        self.is_over.set(true);
+        self.set_over(true);
+    }
+
+    pub(super) fn set_over(&self, is_over: bool) {
+        self.is_over.set(is_over);
     }
 
     /// Whether this end has closed or aborted the connection, so that readers see EOF.
@@ -126,6 +130,15 @@ impl SocketFd {
         let Some(fd) = self.descriptor().fd_if_open() else { return (None, None) };
         let of = |address: io::Result<Address>| address.and_then(A::try_from).ok();
         (of(socket::local_address(fd)), of(socket::peer_address(fd)))
+    }
+
+    /// The peer's address, if it is known.
+    pub(super) fn peer_if_known(&self) -> Option<&Address> {
+        self.peer.get()
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        self.lingers.get()
     }
 
     /// Sets whether a close may take time, because it waits for unsent bytes.

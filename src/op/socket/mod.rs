@@ -4,7 +4,7 @@
 //!   drain, its end ([`shutdown`], [`close`]), its options ([`options`]).
 //! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
 //!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
-//!   for it.
+//!   for it. [`parts`] is such a socket between two runtimes.
 //! - Making one: [`open`], [`connect`], [`accept`].
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
 //!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
@@ -21,6 +21,7 @@ mod next_recv;
 mod open;
 mod options;
 mod orphaned_bytes;
+mod parts;
 mod payload;
 mod peek;
 mod recv_buffer;
@@ -44,6 +45,7 @@ pub(crate) use open::open_socket;
 #[cfg(test)]
 pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;
+pub(crate) use parts::SocketParts;
 pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
 pub(crate) use recv_lease::RecvLease;

@@ -76,10 +76,22 @@ impl OrphanedBytes {
         mem::take(&mut self.bytes).into()
     }
 
-    /// Takes the bytes and the error.
-    pub(super) fn take_all(&mut self) -> (Vec<u8>, Option<io::Error>) {
-        let Self { bytes, error, .. } = mem::take(self);
-        (bytes.into(), error)
+    /// Puts bytes before all others.
+    pub(super) fn push_front(&mut self, bytes: &[u8]) {
+        let mut all = VecDeque::with_capacity(bytes.len() + self.bytes.len());
+        all.extend(bytes);
+        all.append(&mut self.bytes);
+        self.bytes = all;
+    }
+
+    /// The bytes, the error behind them, and whether EOF is.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Option<io::Error>, bool) {
+        (self.bytes.into(), self.error, self.has_eof)
+    }
+
+    /// What [`into_parts`](Self::into_parts) has returned, again.
+    pub(super) fn from_parts(bytes: Vec<u8>, error: Option<io::Error>, has_eof: bool) -> Self {
+        Self { bytes: bytes.into(), error, has_eof }
     }
 
     /// Copies bytes into the buffer, as many as there are or fit, and returns how many.

@@ -42,6 +42,16 @@ pub struct StreamSocket {
     message: Cell<Option<Box<MessageHeader>>>,
 }
 
+/// What a stream socket knows of its connection, and takes along to another runtime.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SocketState {
+    /// Why the connection has broken; zero if it has not, as far as is known.
+    pub(super) fatal: i32,
+    /// Whether this end has closed or aborted the connection.
+    pub(super) is_over: bool,
+    pub(super) copies_anyway: bool,
+}
+
 /// A stream socket is a socket: what holds of every socket is said there.
 impl Deref for StreamSocket {
     type Target = SocketFd;
@@ -131,7 +141,12 @@ impl StreamSocket {
     /// Why the connection has broken, if an operation has met it.
     fn fatal_error(&self, doing: &str) -> Option<io::Error> {
         let errno = self.fatal.get();
-        (errno != 0).then(|| describe(doing, io::Error::from_raw_os_error(errno)))
+        (errno != 0).then(|| Self::broken(doing, errno))
+    }
+
+    /// The error of a connection that has broken.
+    pub(super) fn broken(doing: &str, errno: i32) -> io::Error {
+        describe(doing, io::Error::from_raw_os_error(errno))
     }
 
     /// Keeps for the next read what an orphaned one has received: bytes, EOF, or the error, which
@@ -211,10 +226,37 @@ impl StreamSocket {
         self.unread.borrow().copy_into(buffer)
     }
 
-    /// All that is unread, for a caller who takes the descriptor away.
-    pub(crate) fn drain_unread(&self) -> (Vec<u8>, Option<io::Error>) {
-        let (bytes, error) = self.unread.borrow_mut().take_all();
-        (bytes, error.or_else(|| self.fatal_error("recv")))
+    /// Puts back what a reader has received and not read, before all that orphaned reads have left,
+    /// and what it knows to come behind: EOF or an error.
+    pub(crate) fn put_front(&self, bytes: &[u8], is_open: io::Result<bool>) {
+        let mut unread = self.unread.borrow_mut();
+        unread.push_front(bytes);
+        match is_open {
+            Ok(true) => {}
+            Ok(false) => unread.push_eof(None),
+            Err(error) => unread.push_error(error),
+        }
+    }
+
+    pub(super) fn take_orphaned_bytes(&self) -> OrphanedBytes {
+        self.unread.take()
+    }
+
+    pub(super) fn state(&self) -> SocketState {
+        SocketState {
+            fatal: self.fatal.get(),
+            is_over: self.is_over(),
+            copies_anyway: self.copies_anyway.get(),
+        }
+    }
+
+    /// Sets what another stream socket of the same connection knew of it.
+    pub(super) fn restore(&self, state: SocketState, unread: OrphanedBytes) {
+        let SocketState { fatal, is_over, copies_anyway } = state;
+        self.fatal.set(fatal);
+        self.set_over(is_over);
+        self.copies_anyway.set(copies_anyway);
+        self.unread.replace(unread);
     }
 
     /// The message header to use for a vectored send. It is returned with
