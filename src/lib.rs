@@ -103,6 +103,8 @@ mod runtime;
 #[forbid(unsafe_code)]
 pub mod shards;
 #[forbid(unsafe_code)]
+mod shutdown;
+#[forbid(unsafe_code)]
 pub mod signal;
 #[forbid(unsafe_code)]
 pub mod stream;
@@ -126,6 +128,7 @@ pub use runtime::{
 };
 #[doc(inline)]
 pub use shards::Shards;
+pub use shutdown::Shutdown;
 pub use sys::probe::{Facility, Probe, probe};
 
 /// The examples of the README are tested with the others.

@@ -1,8 +1,12 @@
 //! Signals.
+//!
+//! [`ctrl_c`], [`terminate`] and [`hangup`] wait for one signal each. A server that is to end in
+//! order has [`Shutdown`](crate::Shutdown), which listens for both that ask a process to end.
 
 use std::io;
 
-use crate::runtime::ctrl_c as sigint;
+use crate::runtime::signals::signal;
+use crate::sys::signals::{SIGHUP, SIGINT, SIGTERM};
 
 /// Waits for ctrl-c (SIGINT).
 ///
@@ -20,8 +24,8 @@ use crate::runtime::ctrl_c as sigint;
 ///
 /// # Errors
 ///
-/// If the process is out of descriptors, or has 64 listeners: share one, in a task that notifies
-/// the others ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
+/// If the process is out of descriptors, or has 64 listeners for signals: share one, in a task that
+/// notifies the others ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
 ///
 /// # Panics
 ///
@@ -53,6 +57,80 @@ use crate::runtime::ctrl_c as sigint;
 /// }
 /// ```
 #[doc(alias = "asyncio.loop.add_signal_handler")]
+#[doc(alias = "SIGINT")]
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    sigint::ctrl_c()
+    signal(SIGINT)
+}
+
+/// Waits for SIGTERM, by which supervisors (systemd, Docker, Kubernetes) ask a process to end.
+///
+/// All else is as for [`ctrl_c`], including its errors and what becomes of other handlers.
+///
+/// # Errors
+///
+/// As for [`ctrl_c`].
+///
+/// # Panics
+///
+/// If there is no runtime on this thread when it is first polled.
+///
+/// # Cancel safety
+///
+/// As for [`ctrl_c`].
+///
+/// # Example
+///
+/// ```no_run
+/// annulus::run(async {
+///     annulus::signal::terminate().await?;
+///     println!("asked to end");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "asyncio.loop.add_signal_handler")]
+#[doc(alias = "SIGTERM")]
+pub fn terminate() -> impl Future<Output = io::Result<()>> {
+    signal(SIGTERM)
+}
+
+/// Waits for SIGHUP, by which daemons are asked to read their configuration again.
+///
+/// All else is as for [`ctrl_c`], including its errors and what becomes of other handlers. Listen
+/// again before working on a signal: one that comes without a listener ends the process.
+///
+/// # Errors
+///
+/// As for [`ctrl_c`].
+///
+/// # Panics
+///
+/// If there is no runtime on this thread when it is first polled.
+///
+/// # Cancel safety
+///
+/// As for [`ctrl_c`].
+///
+/// # Example
+///
+/// ```no_run
+/// use annulus::signal::hangup;
+///
+/// # fn reload() {}
+/// annulus::run(async {
+///     let mut next = hangup();
+///     loop {
+///         next.await?;
+///         next = hangup();
+///         reload();
+///     }
+///     # #[allow(unreachable_code)]
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "asyncio.loop.add_signal_handler")]
+#[doc(alias = "SIGHUP")]
+pub fn hangup() -> impl Future<Output = io::Result<()>> {
+    signal(SIGHUP)
 }

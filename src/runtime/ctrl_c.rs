@@ -1,31 +1,14 @@
-//! Ctrl-c: waiting for it, and cancelling the main task by it.
+//! Cancelling the main task by ctrl-c.
 
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::{error, fmt};
 
-use super::context;
+use super::signals::rung;
 use super::spawn::spawn;
-use crate::op::{Op, PollOnce};
-use crate::sys::poll::READABLE;
-use crate::sys::sigint::{SigintListener, kill_self_with_sigint};
+use crate::sys::signals::{SIGINT, SignalListener, kill_self_with_sigint};
 use crate::task::{Join, TaskRef};
-
-/// Waits for ctrl-c (SIGINT). Listens from the call on.
-pub(crate) fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    let listener = SigintListener::new();
-    async move {
-        let listener = listener?;
-        received(&listener).await
-    }
-}
-
-/// Waits for the signal. The bell is permanent, so the future does not borrow the listener.
-fn received(listener: &SigintListener) -> impl Future<Output = io::Result<()>> + use<> {
-    let bell = listener.bell();
-    async move { Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await }
-}
 
 /// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c has cancelled
 /// the main task.
@@ -64,15 +47,15 @@ pub(super) struct CtrlCWatch {
     interrupted: Rc<Cell<bool>>,
     // Its drop ends the task.
     _watcher: Join<()>,
-    _listener: SigintListener,
+    _listener: SignalListener,
 }
 
 impl CtrlCWatch {
     /// `None` if it cannot listen: then ctrl-c has its default effect.
     pub(super) fn new(main: &TaskRef) -> Option<Self> {
-        let listener = SigintListener::new().ok()?;
+        let listener = SignalListener::new(&[SIGINT], 1).ok()?;
         let (interrupted, main) = (Rc::new(Cell::new(false)), main.clone());
-        let (flag, received) = (Rc::clone(&interrupted), received(&listener));
+        let (flag, received) = (Rc::clone(&interrupted), rung(listener.bell(1)));
         let watcher = spawn(async move {
             if received.await.is_ok() {
                 flag.set(true);

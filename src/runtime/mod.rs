@@ -6,7 +6,7 @@
 //! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a
 //!   future in it.
 //! - [`spawn`](mod@spawn) starts tasks.
-//! - [`ctrl_c`] cancels the main task at ctrl-c.
+//! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c.
 //! - `teardown` is the end of a runtime, which waits for what `shield` and `unsent` count.
 //!
 //! # One turn of the event loop
@@ -19,12 +19,13 @@
 mod block_on;
 mod builder;
 pub(crate) mod context;
-pub(crate) mod ctrl_c;
+mod ctrl_c;
 mod enter;
 mod event_loop;
 mod napi;
 mod setup;
 mod shield;
+pub(crate) mod signals;
 mod spawn;
 mod teardown;
 pub(crate) mod unsent;

@@ -15,7 +15,7 @@
 //!   and the public probe, which lists both.
 //! - [`address`] converts socket addresses to and from the kernel's form.
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
-//! - [`sigint`] rings a bell when ctrl-c is pressed.
+//! - [`signals`] rings a bell when a signal has come.
 //! - [`affinity`] pins a thread to CPUs.
 //!
 //! The rest are small: [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages` hold the
@@ -41,7 +41,7 @@ pub(crate) mod poll;
 pub(crate) mod probe;
 mod ring;
 pub(crate) mod setup;
-pub(crate) mod sigint;
+pub(crate) mod signals;
 #[cfg(test)]
 mod sqe;
 

@@ -19,6 +19,7 @@ mod forked_threads;
 mod large_futures;
 mod many_connections;
 mod no_threads;
+mod shutdown_signals;
 mod signals;
 mod signals_in_transfers;
 mod sockets;

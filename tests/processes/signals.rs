@@ -166,7 +166,7 @@ fn too_many_listeners_are_told_so_and_leave_the_others_alone() {
     alone(this_test!(), async || {
         let listening: Vec<_> = (0..64).map(|_| ctrl_c()).collect();
         let error = ctrl_c().await.unwrap_err();
-        assert_eq!(error.to_string(), "at most 64 concurrent ctrl_c() listeners");
+        assert!(error.to_string().contains("64 listeners are there already"), "{error}");
         raise();
         for listening in listening {
             listening.await.unwrap();

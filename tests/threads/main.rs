@@ -7,5 +7,6 @@ mod common;
 
 mod cancel_token;
 mod remote;
+mod shutdown;
 mod thread_pool;
 mod wakes;

@@ -1,0 +1,218 @@
+//! Ending a process in order: a request that every task of every runtime can see.
+//!
+//! A [`Shutdown`] has two levels, *requested* and *forced*; [`state`] holds a token for each. That
+//! reaches tasks on any thread, but a signal handler may not touch it: it may be interrupting the
+//! very code that holds its lock. So the handler only counts and rings a bell (`sys::signals`), and
+//! the runtimes that wait for the shutdown poll that bell. Whichever is first cancels the token.
+//!
+//! Waiting costs a runtime no operation per task: [`watch`] has one task for each runtime, which
+//! waits for token and bell, and the others wait for that task.
+
+mod state;
+mod watch;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::sys::signals::{SIGINT, SIGTERM, SignalListener};
+use crate::task::coop;
+use state::{Level, State};
+
+/// A request to end in order, and a second one to end at once.
+///
+/// Every clone sees both. They are made by [`request`](Self::request) and [`force`](Self::force),
+/// on any thread, or by [signals](Self::on_signals), and never taken back. Tasks of any number of
+/// runtimes can look ([`is_requested`](Self::is_requested)) and wait
+/// ([`requested`](Self::requested)), at no cost for each request that a server handles.
+///
+/// # Example
+///
+/// ```
+/// use annulus::Shutdown;
+///
+/// let shutdown = Shutdown::new();
+/// let its = shutdown.clone();
+/// let runtime = std::thread::spawn(move || annulus::run(async move { its.requested().await }));
+/// shutdown.request();
+/// runtime.join().unwrap()?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "graceful_shutdown")]
+pub struct Shutdown {
+    state: Arc<State>,
+}
+
+impl Shutdown {
+    /// Creates a shutdown that is not requested, and that signals have no effect on.
+    pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// Creates a shutdown that SIGTERM and SIGINT (ctrl-c) request.
+    ///
+    /// From this call on, until the last clone is dropped, the first of these signals requests the
+    /// shutdown, and the second forces it, whichever of the two they are. The third kills the
+    /// process, as the first would without this. A signal that the process ignores, as one that a
+    /// shell has started in the background ignores SIGINT, is still ignored.
+    ///
+    /// A signal is noted at once ([`is_requested`](Self::is_requested)), even if no runtime runs;
+    /// tasks are woken by a runtime in which one of them waits. Several shutdowns, and listeners
+    /// such as [`signal::ctrl_c`](crate::signal::ctrl_c), are all told of a signal. For other
+    /// handlers, and after a fork, see there, too.
+    ///
+    /// # Errors
+    ///
+    /// If the process is out of descriptors, or has 64 listeners for signals.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// let shutdown = annulus::Shutdown::on_signals()?;
+    /// annulus::run(async move {
+    ///     shutdown.requested().await;
+    ///     println!("asked to end");
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "SIGTERM")]
+    #[doc(alias = "SIGINT")]
+    pub fn on_signals() -> io::Result<Self> {
+        Ok(Self::with(Some(SignalListener::new(&[SIGTERM, SIGINT], 2)?)))
+    }
+
+    fn with(signals: Option<SignalListener>) -> Self {
+        Self { state: Arc::new(State::new(signals)) }
+    }
+
+    /// Requests the end, in order. A second call has no effect.
+    ///
+    /// May be called on any thread, but not in a signal handler.
+    pub fn request(&self) {
+        self.state.raise(Level::Requested);
+    }
+
+    /// Requests the end at once: what has not ended is to be cancelled. Implies
+    /// [`request`](Self::request).
+    ///
+    /// May be called on any thread, but not in a signal handler.
+    pub fn force(&self) {
+        self.state.raise(Level::Forced);
+    }
+
+    /// Whether the end has been requested, or forced.
+    ///
+    /// This is two loads from memory that changes at the request only.
+    pub fn is_requested(&self) -> bool {
+        self.state.has_reached(Level::Requested)
+    }
+
+    /// Whether the end has been forced.
+    pub fn is_forced(&self) -> bool {
+        self.state.has_reached(Level::Forced)
+    }
+
+    /// Waits until the end is [requested](Self::is_requested).
+    ///
+    /// A handler of connections that is to end between two requests races it against its next read:
+    /// [`run_until_requested`](Self::run_until_requested).
+    ///
+    /// # Panics
+    ///
+    /// If it has to wait and there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has no effect.
+    pub async fn requested(&self) {
+        watch::reached(&self.state, Level::Requested).await;
+    }
+
+    /// Waits until the end is [forced](Self::is_forced).
+    ///
+    /// # Panics
+    ///
+    /// If it has to wait and there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has no effect.
+    pub async fn forced(&self) {
+        watch::reached(&self.state, Level::Forced).await;
+    }
+
+    /// Awaits a future, or returns `None` if it is not ready when the end is requested.
+    ///
+    /// Then the future is dropped. It is always polled first, even after the request, so a read
+    /// still returns what has arrived: a connection ends between two requests, and none that the
+    /// handler has received is lost.
+    ///
+    /// # Panics
+    ///
+    /// If it has to wait and there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the future.
+    ///
+    /// # Example
+    ///
+    /// A handler that answers lines until the shutdown:
+    ///
+    /// ```
+    /// use annulus::Shutdown;
+    /// use annulus::net::{StreamReader, StreamWriter, open_connection, start_server};
+    ///
+    /// annulus::run(async {
+    ///     let shutdown = Shutdown::new();
+    ///     let its = shutdown.clone();
+    ///     let handler = async move |mut reader: StreamReader, mut writer: StreamWriter| {
+    ///         while let Some(line) = its.run_until_requested(reader.read_line()).await {
+    ///             let line = line?;
+    ///             if line.is_empty() {
+    ///                 break;
+    ///             }
+    ///             writer.write(line).await?;
+    ///         }
+    ///         std::io::Result::Ok(())
+    ///     };
+    ///     let server = start_server(handler, "127.0.0.1:0").await?;
+    ///     let (mut reader, mut writer) = open_connection(server.local_addrs()[0]).await?;
+    ///     writer.write("hello\n").await?;
+    ///     assert_eq!(&*reader.read_line().await?, b"hello\n");
+    ///     shutdown.request();
+    ///     assert!(reader.read_line().await?.is_empty());
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn run_until_requested<F: Future>(&self, future: F) -> Option<F::Output> {
+        poll_fn(|context| coop::poll_spend(context)).await;
+        let (mut future, mut requested) = (pin!(future), pin!(self.requested()));
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => requested.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shutdown")
+            .field("requested", &self.is_requested())
+            .field("forced", &self.is_forced())
+            .field("on_signals", &self.state.is_on_signals())
+            .finish()
+    }
+}
