@@ -4,13 +4,21 @@ use std::future::Future;
 
 use crate::error::SetupError;
 use crate::runtime::{Builder, exit_with};
+use crate::shards::{Shard, ShardOutcome, Shards};
 
 /// Runs an `async fn main` on a runtime.
 ///
 /// The function may return whatever a `main` may. If no runtime can be made, prints why and what to
 /// do to standard error, and exits the process with code 1.
 ///
-/// `builder = ...` is an expression of the [`Builder`] to make the runtime with. With
+/// With `shards = "cores"` the function runs on one thread for each usable core, and with `shards =
+/// N` on `N` threads, as by [`Shards::builder`](crate::Shards::builder); it may have an argument,
+/// its [`Shard`](crate::shards::Shard). When all have ended, the process ends with the first
+/// failure in order of index, if a shard has failed: an error is printed, and the exit code is 1.
+/// An error is passed between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn
+/// Error>`.
+///
+/// `builder = ...` is an expression of the [`Builder`] to make each runtime with. With
 /// `ctrl_c = true` the first ctrl-c cancels the function ([`Builder::cancel_on_ctrl_c`]).
 /// `crate = "..."` is the path of this crate, if it has another name.
 ///
@@ -34,6 +42,18 @@ use crate::runtime::{Builder, exit_with};
 /// }
 /// ```
 ///
+/// A function for each core:
+///
+/// ```
+/// use annulus::shards::Shard;
+///
+/// #[annulus::main(shards = "cores")]
+/// async fn main(shard: Shard) -> std::io::Result<()> {
+///     println!("shard {} of {}", shard.index(), shard.count());
+///     Ok(())
+/// }
+/// ```
+///
 /// What is not supported is a compile error at its place:
 ///
 /// ```compile_fail
@@ -49,6 +69,31 @@ use crate::runtime::{Builder, exit_with};
 /// ```compile_fail
 /// #[annulus::main(threads = 4)]
 /// async fn main() {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(shards = "all")]
+/// async fn main() {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(shards = 0)]
+/// async fn main() {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(shards = 2)]
+/// async fn main(shard: annulus::shards::Shard, other: annulus::shards::Shard) {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(shards = 2)]
+/// async fn main(index: usize) {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main]
+/// async fn main(shard: annulus::shards::Shard) {}
 /// ```
 #[doc(alias = "asyncio.run")]
 pub use annulus_macros::main;
@@ -75,6 +120,25 @@ pub use annulus_macros::test;
 #[track_caller]
 pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
     run(builder, future).unwrap_or_else(|error| exit_with(&error))
+}
+
+/// What `main` calls if it has the option `shards`.
+#[doc(hidden)]
+#[track_caller]
+pub fn __run_main_on_shards<T: ShardOutcome + Send>(
+    count: Option<usize>,
+    builder: impl Fn(usize) -> Builder + Send + 'static,
+    main: impl AsyncFn(Shard) -> T + Sync,
+) -> T {
+    let shards = Shards::builder().runtime(builder);
+    let shards = if let Some(count) = count { shards.count(count) } else { shards };
+    let results = shards.run(main).unwrap_or_else(|error| exit_with(&error));
+    let mut results = results.into_iter();
+    let first = results.next().expect("there is at least one shard");
+    if first.failure().is_some() {
+        return first;
+    }
+    results.find(|result| result.failure().is_some()).unwrap_or(first)
 }
 
 /// What `test` calls. Panics instead of exiting, as other tests of the process must continue.

@@ -119,7 +119,7 @@ pub mod time;
 mod attributes;
 
 #[cfg(feature = "macros")]
-pub use attributes::{__run_main, __run_test, main, test};
+pub use attributes::{__run_main, __run_main_on_shards, __run_test, main, test};
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 pub use runtime::{

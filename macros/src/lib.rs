@@ -11,36 +11,43 @@ mod options;
 
 use proc_macro::TokenStream;
 
-use function::Function;
+use compile_error::CompileError;
+use function::{Arguments, Function};
 use options::Options;
 
-/// Runs an `async fn main` on a runtime; see `annulus::main`.
+/// Runs an `async fn main` on a runtime, or on shards; see `annulus::main`.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options, function, &["builder", "ctrl_c", "crate"], "__run_main", "")
+    expand_main(options, function).unwrap_or_else(CompileError::into_tokens)
 }
 
 /// Runs an `async fn` as a test; see `annulus::test`.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
-    let known = ["builder", "start_paused", "crate"];
-    expand(options, function, &known, "__run_test", "#[::core::prelude::v1::test]")
+    expand_test(options, function).unwrap_or_else(CompileError::into_tokens)
 }
 
-fn expand(
-    options: TokenStream,
-    function: TokenStream,
-    known: &[&str],
-    run: &str,
-    attribute: &str,
-) -> TokenStream {
-    let parsed = Options::parse(options, known)
-        .and_then(|options| Ok((options, Function::parse(function)?)));
-    match parsed {
-        Ok((options, function)) => {
-            let run = format!("{}::{run}", options.path());
-            function.into_sync(&run, &options.builder(), attribute)
-        }
-        Err(error) => error.into_tokens(),
-    }
+fn expand_main(options: TokenStream, function: TokenStream) -> Result<TokenStream, CompileError> {
+    let options = Options::parse(options, &["builder", "ctrl_c", "shards", "crate"])?;
+    let (path, builder) = (options.path(), options.builder());
+    let Some(count) = options.shards()? else {
+        let function = Function::parse(function, Arguments::None)?;
+        return Ok(
+            function.into_sync("", |main| format!("{path}::__run_main({builder}, {main}())"))
+        );
+    };
+    let function = Function::parse(function, Arguments::Shard)?;
+    let takes_shard = function.has_arguments();
+    Ok(function.into_sync("", |main| {
+        let main = if takes_shard { main.to_owned() } else { format!("async |_| {main}().await") };
+        format!("{path}::__run_main_on_shards({count}, |_| {builder}, {main})")
+    }))
+}
+
+fn expand_test(options: TokenStream, function: TokenStream) -> Result<TokenStream, CompileError> {
+    let options = Options::parse(options, &["builder", "start_paused", "crate"])?;
+    let (path, builder) = (options.path(), options.builder());
+    let function = Function::parse(function, Arguments::None)?;
+    let attribute = "#[::core::prelude::v1::test]";
+    Ok(function.into_sync(attribute, |test| format!("{path}::__run_test({builder}, {test}())")))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro::{Spacing, TokenStream, TokenTree};
+use proc_macro::{Spacing, Span, TokenStream, TokenTree};
 
 use crate::compile_error::CompileError;
 
@@ -40,6 +40,22 @@ impl Options {
         let Some(path) = self.0.get("crate") else { return "::annulus".to_owned() };
         // A string, as in other crates' attributes, or a path.
         path.to_string().trim_matches('"').to_owned()
+    }
+
+    /// Returns the expression of the number of shards: an `Option`, which is `None` for one on each
+    /// core. Without the option `shards` returns `None`.
+    pub(crate) fn shards(&self) -> Result<Option<String>, CompileError> {
+        let Some(value) = self.0.get("shards") else { return Ok(None) };
+        let place = value.clone().into_iter().next().map_or_else(Span::call_site, |it| it.span());
+        match value.to_string().as_str() {
+            "\"cores\"" => Ok(Some("::core::option::Option::None".to_owned())),
+            text if text.starts_with('"') => {
+                let message = "`shards` is \"cores\", for one shard on each core, or their number";
+                Err(CompileError::new(place, message))
+            }
+            "0" => Err(CompileError::new(place, "`shards` of zero: there is at least one shard")),
+            count => Ok(Some(format!("::core::option::Option::Some({count})"))),
+        }
     }
 
     /// Returns the expression that makes the `Builder`.

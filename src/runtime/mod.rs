@@ -117,7 +117,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 }
 
 /// Exits because no runtime can be made.
-pub(crate) fn exit_with(error: &SetupError) -> ! {
+pub(crate) fn exit_with(error: &impl fmt::Display) -> ! {
     // Unlike `eprintln!`, this does not panic when the write fails.
     let _ = writeln!(stderr(), "annulus: {error}");
     exit(1)
