@@ -57,6 +57,7 @@
 //   `wake` is how other rooms store and wake them.
 // - `current` knows the task that is being polled; `budget` and `coop` bound the work of one poll.
 //   `running` knows which runtime's event loop the thread is inside of.
+// - `blocking` waits for a future on a thread that runs no event loop.
 // - `context_var` offers, and `values` contains, what tasks inherit.
 // - `shrink` is for the collections of other rooms: it frees the memory that a peak has left
 //   behind.
@@ -82,6 +83,7 @@
 // one, on any thread, frees the memory; by then the owner has dropped the future and the output, so
 // no destructor of theirs runs there. See `refs`.
 
+pub(crate) mod blocking;
 mod budget;
 mod cell;
 mod context_var;

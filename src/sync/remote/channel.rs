@@ -11,10 +11,10 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 
-use super::blocking::block_on;
 use super::error::{SendError, TryRecvError, TrySendError};
 use crate::sync::permits::{Acquire, HasPermits, PermitState, update};
 use crate::sync::state_cell::{StateCell, poll_single};
+use crate::task::blocking::block_on;
 use crate::task::{Shrink, coop, wake};
 
 /// Creates a channel with room for `capacity` values.

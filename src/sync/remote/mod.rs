@@ -5,7 +5,6 @@
 //! [`sync::oneshot`](crate::sync::oneshot) are cheaper. The errors of [`oneshot`] are those of
 //! [`sync::oneshot`](crate::sync::oneshot).
 
-mod blocking;
 mod channel;
 mod error;
 pub mod oneshot;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use crate::task::is_in_task;
+use super::current::is_in_task;
 
 struct Unpark(Thread);
 
@@ -27,7 +27,7 @@ impl Wake for Unpark {
 /// In a task: that would block its event loop, and perhaps the task that it waits for. The panic
 /// names the `function` that was called and the `instead` that waits asynchronously.
 #[track_caller]
-pub(super) fn block_on<F: Future>(future: F, function: &str, instead: &str) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F, function: &str, instead: &str) -> F::Output {
     assert!(
         !is_in_task(),
         "`{function}` called in a task: it would block the event loop; use `{instead}`"
