@@ -123,8 +123,8 @@ pub use attributes::{__run_main, __run_main_on_shards, __run_test, main, test};
 pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 pub use runtime::{
-    Builder, Interrupted, NapiOptions, Runtime, block_on, metrics, run, spawn, spawn_named,
-    yield_now,
+    Builder, Handle, Interrupted, NapiOptions, RemoteJoinHandle, Runtime, SpawnError, block_on,
+    metrics, run, spawn, spawn_named, yield_now,
 };
 #[doc(inline)]
 pub use shards::Shards;

@@ -111,6 +111,8 @@ metrics! {
         peer_disconnects,
     }
     gauges {
+        /// Calls of [`Handle`](crate::Handle)s that have become tasks. Only grows.
+        remote_calls: u64,
         /// SQEs that the kernel has taken and not completed: submitted less completed.
         in_kernel: u64,
         /// SQEs that wait to be submitted.

@@ -33,6 +33,7 @@ pub struct Builder {
     pub(super) buffers: BufferSizes,
     pub(super) direct_descriptors: u32,
     pub(super) max_polls_per_turn: usize,
+    pub(super) max_remote_calls: usize,
     pub(super) teardown_timeout: Duration,
     pub(super) shield_timeout: Duration,
     pub(super) flush_timeout: Duration,
@@ -54,6 +55,7 @@ impl Builder {
             buffers: BufferSizes::default(),
             direct_descriptors: 0,
             max_polls_per_turn: 128,
+            max_remote_calls: 65_536,
             teardown_timeout: Duration::from_secs(5),
             shield_timeout: Duration::from_secs(5),
             flush_timeout: Duration::from_secs(1),
@@ -252,6 +254,22 @@ impl Builder {
         self
     }
 
+    /// Limits how many calls of [`Handle`](crate::Handle)s may be queued; 65,536 by default.
+    ///
+    /// Further ones fail with [`SpawnError::Full`](crate::SpawnError::Full), until the
+    /// runtime has begun some. In each turn of the event loop it begins at most
+    /// [`max_polls_per_turn`](Self::max_polls_per_turn).
+    ///
+    /// # Panics
+    ///
+    /// If `calls` is zero.
+    #[track_caller]
+    pub fn max_remote_calls(mut self, calls: usize) -> Self {
+        assert!(calls > 0, "`max_remote_calls` of zero: no handle could call the runtime");
+        self.max_remote_calls = calls;
+        self
+    }
+
     /// Limits how long dropping the runtime waits for the kernel to release its operations; 5
     /// seconds by default.
     ///
@@ -381,6 +399,7 @@ impl fmt::Debug for Builder {
             .field("buffers", &self.buffers)
             .field("direct_descriptors", &self.direct_descriptors)
             .field("max_polls_per_turn", &self.max_polls_per_turn)
+            .field("max_remote_calls", &self.max_remote_calls)
             .field("teardown_timeout", &self.teardown_timeout)
             .field("shield_timeout", &self.shield_timeout)
             .field("flush_timeout", &self.flush_timeout)

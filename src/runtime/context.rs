@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::remote::{RemoteCalls, RemoteQueue};
 use super::shield::{ShieldGuard, ShieldedWork};
 use super::unsent::UnsentWrites;
 use crate::driver::{Driver, Metrics};
@@ -18,6 +19,9 @@ pub(crate) struct Shared {
     pub(super) executor: Executor,
     /// Prints incidents, unless the user's hook takes them.
     pub(super) reporter: Option<Arc<Reporter>>,
+    pub(super) remote_calls: Rc<RemoteCalls>,
+    /// The queues that other threads fill. The first is that of the calls.
+    pub(super) remote_queues: RefCell<Vec<Rc<dyn RemoteQueue>>>,
     pub(super) max_polls_per_turn: usize,
     pub(super) teardown_timeout: Duration,
     pub(super) shield_timeout: Duration,
@@ -27,6 +31,12 @@ pub(crate) struct Shared {
     pub(super) cancels_on_ctrl_c: bool,
     /// How many `EnterGuard`s of this runtime there are, further down on the stack.
     pub(super) inside: Cell<u32>,
+}
+
+impl Shared {
+    pub(super) fn metrics(&self) -> Metrics {
+        Metrics { remote_calls: self.remote_calls.received(), ..self.driver.metrics() }
+    }
 }
 
 thread_local! {
@@ -61,11 +71,13 @@ impl Drop for CurrentGuard {
 /// If there is none.
 #[track_caller]
 pub(crate) fn current() -> Rc<Shared> {
-    let current = CURRENT.try_with(|current| current.borrow().clone());
-    current
-        .ok()
-        .flatten()
+    try_current()
         .expect("there is no runtime on this thread: call this inside annulus::run or block_on")
+}
+
+/// The current runtime, if there is one.
+pub(crate) fn try_current() -> Option<Rc<Shared>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// The driver of the current runtime.
@@ -142,5 +154,5 @@ pub(crate) fn unsent_writes() -> Rc<UnsentWrites> {
 /// ```
 #[track_caller]
 pub fn metrics() -> Metrics {
-    current().driver.metrics()
+    current().metrics()
 }

@@ -1,46 +1,13 @@
 //! Cancelling the main task by ctrl-c.
 
 use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
-use std::{error, fmt};
 
+use super::interrupted::Interrupted;
 use super::signals::rung;
 use super::spawn::spawn;
-use crate::sys::signals::{SIGINT, SignalListener, kill_self_with_sigint};
+use crate::sys::signals::{SIGINT, SignalListener};
 use crate::task::{Join, TaskRef};
-
-/// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c has cancelled
-/// the main task.
-///
-/// Converts to an [`io::Error`] of the kind `Interrupted`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(alias = "KeyboardInterrupt")]
-pub struct Interrupted(());
-
-impl Interrupted {
-    /// Ends the process as an unhandled ctrl-c does: killed by SIGINT, so that a shell or
-    /// supervisor that started it knows.
-    ///
-    /// No destructor runs: first drop what needs it, above all the [`Runtime`](crate::Runtime).
-    pub fn exit(self) -> ! {
-        kill_self_with_sigint()
-    }
-}
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted by ctrl-c")
-    }
-}
-
-impl error::Error for Interrupted {}
-
-impl From<Interrupted> for io::Error {
-    fn from(interrupted: Interrupted) -> Self {
-        io::Error::new(io::ErrorKind::Interrupted, interrupted)
-    }
-}
 
 /// Cancels the main task at ctrl-c. Listens for as long as it lives.
 pub(super) struct CtrlCWatch {
@@ -67,6 +34,6 @@ impl CtrlCWatch {
 
     /// Whether ctrl-c was received, which has cancelled the main task unless that ended before.
     pub(super) fn interrupted(&self) -> Option<Interrupted> {
-        self.interrupted.get().then_some(Interrupted(()))
+        self.interrupted.get().then(Interrupted::by_ctrl_c)
     }
 }

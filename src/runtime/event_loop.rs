@@ -1,6 +1,9 @@
 //! The event loop: tasks, then the kernel, again and again.
 
+use std::rc::Rc;
+
 use super::context::Shared;
+use super::remote::RemoteQueue;
 
 /// More than any chain of operations that follow from each other without a task.
 const MAX_LAST_TURNS: usize = 8;
@@ -15,8 +18,36 @@ impl Shared {
             }
             let may_wait = !self.executor.has_ready() && self.executor.park();
             self.driver.turn(may_wait);
-            self.executor.receive();
+            self.receive();
         }
+    }
+
+    /// Takes in what other threads have sent.
+    #[inline]
+    fn receive(&self) {
+        if self.executor.receive() {
+            self.receive_from_queues();
+        }
+    }
+
+    /// Looks at every queue. Not inlined, as most turns need not.
+    #[inline(never)]
+    fn receive_from_queues(&self) {
+        let mut has_more = false;
+        let mut index = 0;
+        // Not borrowed while a queue receives, which is foreign code.
+        while let Some(queue) = self.remote_queue(index) {
+            has_more |= queue.receive(&self.executor);
+            index += 1;
+        }
+        if has_more {
+            // The loop does not sleep, and looks again in its next turn.
+            self.executor.notify();
+        }
+    }
+
+    pub(super) fn remote_queue(&self, index: usize) -> Option<Rc<dyn RemoteQueue>> {
+        self.remote_queues.borrow().get(index).map(Rc::clone)
     }
 
     /// Makes turns until each task that is ready now has been polled once, or it is over.
@@ -24,12 +55,12 @@ impl Shared {
         if is_over() {
             return;
         }
-        self.executor.receive();
+        self.receive();
         let mut left = self.executor.count_ready();
         while left > 0 && !is_over() {
             left = left.saturating_sub(self.run_ready(&is_over));
             self.driver.turn(false);
-            self.executor.receive();
+            self.receive();
         }
     }
 

@@ -6,7 +6,9 @@
 //! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a
 //!   future in it.
 //! - [`spawn`](mod@spawn) starts tasks.
-//! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c.
+//! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c, and
+//!   [`Interrupted`] says so.
+//! - [`Handle`] reaches the runtime from other threads, by the queues of [`remote`].
 //! - `teardown` is the end of a runtime, which waits for what `shield` and `unsent` count.
 //!
 //! # One turn of the event loop
@@ -22,7 +24,10 @@ pub(crate) mod context;
 mod ctrl_c;
 mod enter;
 mod event_loop;
+mod handle;
+mod interrupted;
 mod napi;
+pub(crate) mod remote;
 mod setup;
 mod shield;
 pub(crate) mod signals;
@@ -41,8 +46,10 @@ use std::sync::Arc;
 
 pub use builder::Builder;
 pub use context::metrics;
-pub use ctrl_c::Interrupted;
+pub use handle::Handle;
+pub use interrupted::Interrupted;
 pub use napi::NapiOptions;
+pub use remote::{RemoteJoinHandle, SpawnError};
 pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
@@ -62,7 +69,8 @@ use context::Shared;
 ///
 /// # Panics
 ///
-/// If the future panics, or if this thread is running a runtime already.
+/// If the future panics, if this thread is running a runtime already, or if [`Handle::stop`] stops
+/// the runtime before the future completes.
 ///
 /// # Example
 ///
@@ -176,7 +184,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If the future panics, or if this thread is inside a `block_on` already.
+    /// If the future panics, if this thread is inside a `block_on` already, or if [`Handle::stop`]
+    /// stops the runtime before the future completes.
     ///
     /// # Example
     ///
@@ -196,9 +205,10 @@ impl Runtime {
         }
     }
 
-    /// [`block_on`](Self::block_on) that returns an error if ctrl-c has cancelled the future.
+    /// [`block_on`](Self::block_on) that returns an error if the future was cancelled.
     ///
-    /// See [`Builder::cancel_on_ctrl_c`]. Other tasks are not cancelled.
+    /// Ctrl-c cancels it with [`Builder::cancel_on_ctrl_c`], and so does [`Handle::stop`]. Other
+    /// tasks are not cancelled.
     ///
     /// # Errors
     ///
@@ -206,7 +216,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// As for [`block_on`](Self::block_on).
+    /// If the future panics, or if this thread is inside a `block_on` already.
     ///
     /// # Example
     ///
@@ -252,9 +262,14 @@ impl Runtime {
         }
     }
 
+    /// Returns a handle by which other threads start tasks on the runtime, and stop it.
+    pub fn handle(&self) -> Handle {
+        Handle::of(&self.shared)
+    }
+
     /// Returns what the runtime's driver has done so far.
     pub fn metrics(&self) -> Metrics {
-        self.shared.driver.metrics()
+        self.shared.metrics()
     }
 }
 

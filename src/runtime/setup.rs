@@ -1,6 +1,6 @@
 //! Making what a [`Builder`] describes: the ring, the driver on it, and the executor.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::context::Shared;
 use super::napi::NapiOptions;
+use super::remote::{CallQueue, RemoteCalls, RemoteQueue};
 use super::shield::ShieldedWork;
 use crate::driver::{Driver, Settings};
 use crate::error::{Describe, Incident, Reporter, SetupError};
@@ -57,9 +58,14 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
     let driver = Rc::new(Driver::new(ring, capabilities, fd, settings, hook));
     // The tasks keep the eventfd open for as long as a thread could ring it.
     let ring_bell = Arc::new(move || bell.ring());
+    let executor = Executor::new(RuntimeId::of(&driver), ring_bell, Arc::clone(&incidents));
+    let calls = CallQueue::new(builder.max_remote_calls, executor.notifier(), incidents);
+    let remote_calls = Rc::new(RemoteCalls::new(calls, builder.max_polls_per_turn));
     Ok(Rc::new(Shared {
-        executor: Executor::new(RuntimeId::of(&driver), ring_bell, incidents),
+        executor,
         driver,
+        remote_queues: RefCell::new(vec![Rc::clone(&remote_calls) as Rc<dyn RemoteQueue>]),
+        remote_calls,
         reporter,
         max_polls_per_turn: builder.max_polls_per_turn,
         teardown_timeout: builder.teardown_timeout,

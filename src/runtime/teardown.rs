@@ -17,11 +17,22 @@ impl Shared {
         // Inside of another event loop this one cannot run.
         self.finish_shielded(guard.is_outermost());
         self.finish_unsent(guard.is_outermost());
+        self.close_remote_queues();
         self.executor.end_all();
         self.driver.close(self.teardown_timeout);
         self.executor.close();
         if let Some(reporter) = &self.reporter {
             reporter.finish();
+        }
+    }
+
+    /// Accepts nothing more from other threads. What they have sent and is not a task yet never
+    /// begins.
+    fn close_remote_queues(&self) {
+        let mut index = 0;
+        while let Some(queue) = self.remote_queue(index) {
+            queue.close();
+            index += 1;
         }
     }
 

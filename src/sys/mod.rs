@@ -5,7 +5,7 @@
 //!
 //! - `ring` is the seam to a submission/completion queue pair, [`Ring`]; [`KernelRing`] is the
 //!   kernel's. `enter` makes its system calls, `buffer_ring` is the ring of provided buffers, and
-//!   `fork` tells a forked child, which must not touch either.
+//!   [`fork`] tells a forked child, which must not touch either.
 //! - Operations write SQEs with the builders in [`opcode`]. `sqe` reads the fields of an SQE, for
 //!   rings that interpret SQEs themselves; until there is a further ring, only tests compile it.
 //! - `completion` is one CQE: its result and its flags.
@@ -33,7 +33,7 @@ mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
 mod flags;
-mod fork;
+pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod message;
 mod pages;

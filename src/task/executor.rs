@@ -12,6 +12,7 @@ use super::header::{Header, Phase};
 use super::inbox::Received;
 use super::join_error::JoinError;
 use super::loom::Ordering;
+use super::notifier::Notifier;
 use super::origin::Origin;
 use super::refs::dec_ref;
 use super::running::RuntimeId;
@@ -99,9 +100,25 @@ impl Executor {
         self.scheduler.inbox.park()
     }
 
-    /// Queues the tasks that other threads have woken. Ends being parked.
-    pub(crate) fn receive(&self) {
-        self.admit(self.scheduler.inbox.take());
+    /// Queues the tasks that other threads have woken. Ends being parked. Returns whether a
+    /// [`Notifier`] has notified: then the caller looks at its other queues.
+    #[inline]
+    #[must_use]
+    pub(crate) fn receive(&self) -> bool {
+        let received = self.scheduler.inbox.take();
+        let is_notified = received.is_notified;
+        self.admit(received);
+        is_notified
+    }
+
+    /// Has [`receive`](Self::receive) return `true` once more.
+    pub(crate) fn notify(&self) {
+        let _ = self.scheduler.inbox.notify();
+    }
+
+    /// The handle by which other threads have this one look at its other queues.
+    pub(crate) fn notifier(&self) -> Notifier {
+        Notifier::new(Arc::clone(&self.scheduler))
     }
 
     /// Ends every task, the oldest first, and from here on every new one at once. A task that is

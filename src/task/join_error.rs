@@ -15,6 +15,10 @@ pub enum JoinError {
     Cancelled,
     /// The task panicked; the panic's payload, for [`std::panic::resume_unwind`].
     Panicked(Box<dyn Any + Send + 'static>),
+    /// The task's runtime ended before the task did. Only a
+    /// [`RemoteJoinHandle`](crate::RemoteJoinHandle) returns this; to the handles of its own
+    /// thread such a task was cancelled.
+    Ended,
 }
 
 impl JoinError {
@@ -26,6 +30,11 @@ impl JoinError {
     /// Whether the task panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panicked(_))
+    }
+
+    /// Whether the task's runtime ended before the task did.
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended)
     }
 
     /// Returns the panic's payload.
@@ -56,6 +65,7 @@ impl fmt::Display for JoinError {
         match self {
             Self::Cancelled => f.write_str("task was cancelled"),
             Self::Panicked(payload) => write!(f, "task panicked: {}", panic_message(&**payload)),
+            Self::Ended => f.write_str("the task's runtime ended before the task did"),
         }
     }
 }
@@ -64,6 +74,7 @@ impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("Cancelled"),
+            Self::Ended => f.write_str("Ended"),
             Self::Panicked(payload) => {
                 f.debug_tuple("Panicked").field(&panic_message(&**payload)).finish()
             }

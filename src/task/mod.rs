@@ -52,7 +52,8 @@
 // - `task_ref` is a task as its owner's thread references it: there it is polled, cancelled and
 //   joined. `handle` is the public face of that. `disposal` ends tasks from within destructors.
 // - `executor` is the owner's end of a scheduler, with which a runtime makes, polls and ends tasks;
-//   `spawn` is how a task makes another.
+//   `spawn` is how a task makes another. By a `notifier` other threads tell it that they have
+//   filled a queue which is not the inbox.
 // - `waker` makes a `std::task::Waker` of a header; a `local_waker` stores one without atomics;
 //   `wake` is how other rooms store and wake them.
 // - `current` knows the task that is being polled; `budget` and `coop` bound the work of one poll.
@@ -101,6 +102,7 @@ mod local_waker;
 mod loom;
 #[cfg(all(test, annulus_loom))]
 mod loom_tests;
+mod notifier;
 mod origin;
 mod pool;
 mod ready_queue;
@@ -127,6 +129,7 @@ pub use handle::{Join, JoinHandle};
 pub use id::TaskId;
 pub use join_error::JoinError;
 pub(crate) use local_waker::LocalWaker;
+pub(crate) use notifier::Notifier;
 pub(crate) use origin::Origin;
 pub(crate) use running::{RunningGuard, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;

@@ -47,7 +47,7 @@ impl Owner {
     }
 
     fn run_ready(&self) {
-        self.executor.receive();
+        let _ = self.executor.receive();
         while let Some(task) = self.executor.pop() {
             task.run();
         }

@@ -1,4 +1,5 @@
-//! What crosses threads: wakers, channels, cancellation and the pool for closures that block.
+//! What crosses threads: wakers, channels, handles of runtimes, cancellation and the pool for
+//! closures that block.
 //!
 //! CI runs this binary with the thread sanitizer, too.
 
@@ -6,6 +7,7 @@
 mod common;
 
 mod cancel_token;
+mod handle;
 mod remote;
 mod shutdown;
 mod thread_pool;
