@@ -34,6 +34,7 @@
 //! | sleeps, timeouts, intervals           | [`time`]                                          |
 //! | locks, queues, channels               | [`sync`], and [`sync::remote`] between threads    |
 //! | blocking code                         | [`blocking`]                                      |
+//! | systemd, restarts without a gap       | [`service`]                                       |
 //!
 //! Each item has one path. The root has what belongs to no module: starting and configuring a
 //! runtime, [`spawn`] and [`yield_now`], and the errors and counters of a runtime as a whole. All
@@ -100,6 +101,8 @@ pub mod net;
 mod op;
 #[forbid(unsafe_code)]
 mod runtime;
+#[forbid(unsafe_code)]
+pub mod service;
 #[forbid(unsafe_code)]
 pub mod shards;
 #[forbid(unsafe_code)]

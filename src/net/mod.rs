@@ -65,7 +65,7 @@ mod tcp;
 mod unix;
 
 pub use address::{ToAddresses, lookup};
-pub use listener::{Incoming, ListenOptions, Listener};
+pub use listener::{Incoming, ListenOptions, Listener, Listening};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server_on,
 };

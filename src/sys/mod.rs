@@ -17,15 +17,17 @@
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`signals`] rings a bell when a signal has come.
 //! - [`affinity`] pins a thread to CPUs.
+//! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
 //!
-//! The rest are small: [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages` hold the
-//! kernel's constants and forms, and memory that is mapped.
+//! The rest are small: [`clock`], [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages`
+//! hold the kernel's constants and forms, and memory that is mapped.
 
 pub(crate) mod address;
 pub(crate) mod affinity;
 mod buffer_ring;
 pub(crate) mod bypass;
 pub(crate) mod capabilities;
+pub(crate) mod clock;
 mod completion;
 mod diagnose;
 mod duration;
@@ -35,6 +37,7 @@ pub(crate) mod eventfd;
 mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
+pub(crate) mod inherited;
 pub(crate) mod message;
 mod pages;
 pub(crate) mod poll;

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activation;
 mod address_space;
 mod closing;
 mod ctrl_c;
@@ -16,9 +17,11 @@ mod diagnostics;
 mod exhaustion;
 mod fork;
 mod forked_threads;
+mod hand_over;
 mod large_futures;
 mod many_connections;
 mod no_threads;
+mod notify;
 mod shutdown_signals;
 mod signals;
 mod signals_in_transfers;

@@ -110,6 +110,12 @@ macro_rules! listener {
             type Stream = $stream;
         }
 
+        impl $crate::net::listener::listening_sealed::Listening for $type {
+            fn share(&self) -> Vec<std::sync::Weak<std::os::fd::OwnedFd>> {
+                vec![self.listener.share()]
+            }
+        }
+
         impl $crate::net::listener::sealed::Listener<$stream> for $type {
             fn into_inner(self) -> $crate::net::listener::ListenSocket<$stream> {
                 self.listener

@@ -6,11 +6,14 @@
 
 mod backoff;
 mod incoming;
+mod listening;
 pub(super) mod methods;
 mod options;
 mod socket;
 
 pub use incoming::Incoming;
+pub use listening::Listening;
+pub(super) use listening::sealed as listening_sealed;
 pub use options::ListenOptions;
 pub use socket::Listener;
 pub(super) use socket::{ListenSocket, sealed};

@@ -6,6 +6,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Weak;
 use std::task::{Context, Poll, ready};
 
 use super::backoff::AcceptBackoff;
@@ -62,6 +63,11 @@ impl<S: Connection> ListenSocket<S> {
 
     pub(in crate::net) fn fd(&self) -> &OwnedFd {
         self.acceptor.fd()
+    }
+
+    /// The listening socket for other threads, which do not keep it open.
+    pub(in crate::net) fn share(&self) -> Weak<OwnedFd> {
+        self.acceptor.share()
     }
 
     /// Bounds how many connections are taken from the backlog from now on: at least one while a

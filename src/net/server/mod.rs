@@ -13,14 +13,16 @@ mod shutdown;
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Weak;
 use std::time::Duration;
 
 pub use handler::{HandlerFailure, HandlerOutcome};
 pub use options::ServerOptions;
 pub use shutdown::ShutdownReport;
 
-use super::listener::{ListenSocket, Listener};
+use super::listener::{ListenSocket, Listener, listening_sealed};
 use super::stream::{Connection, StreamReader, StreamWriter};
 use super::tcp::TcpStream;
 use crate::runtime::spawn;
@@ -74,6 +76,7 @@ where
 {
     let listeners: Vec<_> = listeners.into_iter().map(L::into_inner).collect();
     let addresses = listeners.iter().map(ListenSocket::local_addr).collect::<io::Result<_>>()?;
+    let sockets = listeners.iter().map(ListenSocket::share).collect();
     let registry = Rc::new(Registry::new(options.max_connections, listeners.len()));
     let (reader_limit, its) = (options.reader_limit, Rc::clone(&registry));
     let shared = Rc::new(Shared { handler, reader_limit, registry: its });
@@ -82,7 +85,7 @@ where
         let accepting = registry.accepting();
         drop(spawn(accept_loop::serve(listener, Rc::clone(&shared), accepting)));
     }
-    Ok(Server { addresses, closes: Rc::new(OnDrop(registry)) })
+    Ok(Server { addresses, sockets, closes: Rc::new(OnDrop(registry)) })
 }
 
 /// A running server; made by [`start_server`](crate::net::start_server).
@@ -95,6 +98,8 @@ where
 #[doc(alias = "asyncio.Server")]
 pub struct Server<S: Connection = TcpStream> {
     addresses: Vec<S::Addr>,
+    /// Its tasks own the listening sockets.
+    sockets: Rc<[Weak<OwnedFd>]>,
     closes: Rc<OnDrop>,
 }
 
@@ -219,10 +224,17 @@ impl<S: Connection> Server<S> {
     }
 }
 
+impl<S: Connection> listening_sealed::Listening for Server<S> {
+    fn share(&self) -> Vec<Weak<OwnedFd>> {
+        self.sockets.to_vec()
+    }
+}
+
 // Derived, it would be for streams that can be cloned only.
 impl<S: Connection> Clone for Server<S> {
     fn clone(&self) -> Self {
-        Self { addresses: self.addresses.clone(), closes: Rc::clone(&self.closes) }
+        let (sockets, closes) = (Rc::clone(&self.sockets), Rc::clone(&self.closes));
+        Self { addresses: self.addresses.clone(), sockets, closes }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
@@ -23,8 +24,9 @@ const MAX_BACKLOG: u32 = 4096;
 /// are closed.
 pub(crate) struct Acceptor {
     driver: Rc<Driver>,
-    /// Accepts in flight keep it open, and its number taken, to their end.
-    listener: Rc<OwnedFd>,
+    /// Accepts in flight keep it open, and its number taken, to their end. They count references
+    /// without atomics; the inner count is for other threads ([`share`](Self::share)).
+    listener: Rc<Arc<OwnedFd>>,
     in_flight: InFlight,
     ahead: u32,
     /// Whether connections are to be direct descriptors.
@@ -58,7 +60,7 @@ impl Acceptor {
     /// the backlog before they are awaited. If it `is_direct`, they are direct descriptors, as far
     /// as there are file slots.
     pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, ahead: u32, is_direct: bool) -> Self {
-        let (listener, in_flight) = (Rc::new(fd), InFlight::None);
+        let (listener, in_flight) = (Rc::new(Arc::new(fd)), InFlight::None);
         Self { driver, listener, in_flight, ahead, is_direct, room: None, rest: None }
     }
 
@@ -68,6 +70,11 @@ impl Acceptor {
 
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.listener
+    }
+
+    /// The listening socket for other threads, which do not keep it open.
+    pub(crate) fn share(&self) -> Weak<OwnedFd> {
+        Arc::downgrade(&self.listener)
     }
 
     /// From now on no more connections are taken from the backlog than there is room for, which is
@@ -226,7 +233,8 @@ impl Acceptor {
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
         let listener = Rc::clone(&self.listener);
         drop(self);
-        Rc::try_unwrap(listener).or_else(|shared| shared.try_clone())
+        let listener = Rc::try_unwrap(listener).unwrap_or_else(|shared| Arc::clone(&shared));
+        Arc::try_unwrap(listener).or_else(|shared| shared.try_clone())
     }
 
     /// Starts accepts that are cancelled at once, in the same enter: each takes a connection if one
@@ -286,7 +294,7 @@ impl Rest {
 
 /// A multishot accept whose listener is gone: connections that come all the same are closed.
 struct OrphanedAccepts {
-    _listener: Rc<OwnedFd>,
+    _listener: Rc<Arc<OwnedFd>>,
 }
 
 impl Orphan for OrphanedAccepts {

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::accepted::{Accepted, accepted_fd};
@@ -46,7 +47,7 @@ impl Accepts {
     pub(super) fn start(
         &mut self,
         driver: &Rc<Driver>,
-        listener: &Rc<OwnedFd>,
+        listener: &Rc<Arc<OwnedFd>>,
         slot: Option<FileSlot>,
         context: &mut Context<'_>,
     ) -> bool {
@@ -86,13 +87,13 @@ pub(super) struct Arrival {
 }
 
 pub(super) struct AcceptOne {
-    listener: Rc<OwnedFd>,
+    listener: Rc<Arc<OwnedFd>>,
     slot: Option<FileSlot>,
     peer: Box<RawAddress>,
 }
 
 impl AcceptOne {
-    fn new(listener: &Rc<OwnedFd>, slot: Option<FileSlot>) -> Self {
+    fn new(listener: &Rc<Arc<OwnedFd>>, slot: Option<FileSlot>) -> Self {
         Self { listener: Rc::clone(listener), slot, peer: Box::new(RawAddress::empty()) }
     }
 
