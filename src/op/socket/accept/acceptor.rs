@@ -2,11 +2,12 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
 use super::accepted::{Accepted, accepted_fd};
+use super::listening_fd::ListeningFd;
 use super::single::{Accepts, Arrival, BATCH, WAVE};
 use crate::driver::{Driver, FileSlot, Orphan};
 use crate::op::check_loop::check_loop;
@@ -24,9 +25,7 @@ const MAX_BACKLOG: u32 = 4096;
 /// are closed.
 pub(crate) struct Acceptor {
     driver: Rc<Driver>,
-    /// Accepts in flight keep it open, and its number taken, to their end. They count references
-    /// without atomics; the inner count is for other threads ([`share`](Self::share)).
-    listener: Rc<Arc<OwnedFd>>,
+    listener: ListeningFd,
     in_flight: InFlight,
     ahead: u32,
     /// Whether connections are to be direct descriptors.
@@ -60,7 +59,7 @@ impl Acceptor {
     /// the backlog before they are awaited. If it `is_direct`, they are direct descriptors, as far
     /// as there are file slots.
     pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, ahead: u32, is_direct: bool) -> Self {
-        let (listener, in_flight) = (Rc::new(Arc::new(fd)), InFlight::None);
+        let (listener, in_flight) = (ListeningFd::new(fd), InFlight::None);
         Self { driver, listener, in_flight, ahead, is_direct, room: None, rest: None }
     }
 
@@ -74,7 +73,7 @@ impl Acceptor {
 
     /// The listening socket for other threads, which do not keep it open.
     pub(crate) fn share(&self) -> Weak<OwnedFd> {
-        Arc::downgrade(&self.listener)
+        self.listener.share()
     }
 
     /// From now on no more connections are taken from the backlog than there is room for, which is
@@ -231,10 +230,9 @@ impl Acceptor {
 
     /// Takes the listening socket out, or duplicates it if an accept still uses it.
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
-        let listener = Rc::clone(&self.listener);
+        let listener = self.listener.clone();
         drop(self);
-        let listener = Rc::try_unwrap(listener).unwrap_or_else(|shared| Arc::clone(&shared));
-        Arc::try_unwrap(listener).or_else(|shared| shared.try_clone())
+        listener.into_fd()
     }
 
     /// Starts accepts that are cancelled at once, in the same enter: each takes a connection if one
@@ -259,7 +257,7 @@ impl Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         if let InFlight::Multishot(accept) = &self.in_flight {
-            let listener = Rc::clone(&self.listener);
+            let listener = self.listener.clone();
             accept.orphan(&self.driver, || Box::new(OrphanedAccepts { _listener: listener }));
         }
     }
@@ -294,7 +292,7 @@ impl Rest {
 
 /// A multishot accept whose listener is gone: connections that come all the same are closed.
 struct OrphanedAccepts {
-    _listener: Rc<Arc<OwnedFd>>,
+    _listener: ListeningFd,
 }
 
 impl Orphan for OrphanedAccepts {

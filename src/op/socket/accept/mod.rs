@@ -8,6 +8,7 @@
 
 mod accepted;
 mod acceptor;
+mod listening_fd;
 mod single;
 
 pub(crate) use accepted::Accepted;

@@ -8,14 +8,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::accepted::{Accepted, accepted_fd};
+use super::listening_fd::ListeningFd;
 use crate::driver::{Driver, FileSlot};
 use crate::op::future::Op;
 use crate::op::operation::{Operation, Step};
@@ -47,7 +47,7 @@ impl Accepts {
     pub(super) fn start(
         &mut self,
         driver: &Rc<Driver>,
-        listener: &Rc<Arc<OwnedFd>>,
+        listener: &ListeningFd,
         slot: Option<FileSlot>,
         context: &mut Context<'_>,
     ) -> bool {
@@ -87,14 +87,14 @@ pub(super) struct Arrival {
 }
 
 pub(super) struct AcceptOne {
-    listener: Rc<Arc<OwnedFd>>,
+    listener: ListeningFd,
     slot: Option<FileSlot>,
     peer: Box<RawAddress>,
 }
 
 impl AcceptOne {
-    fn new(listener: &Rc<Arc<OwnedFd>>, slot: Option<FileSlot>) -> Self {
-        Self { listener: Rc::clone(listener), slot, peer: Box::new(RawAddress::empty()) }
+    fn new(listener: &ListeningFd, slot: Option<FileSlot>) -> Self {
+        Self { listener: listener.clone(), slot, peer: Box::new(RawAddress::empty()) }
     }
 
     /// What a successful accept has made. Dropped, it is closed.
