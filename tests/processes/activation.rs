@@ -22,7 +22,7 @@ use crate::common::watchdog::run;
 use crate::this_test;
 
 /// A child that plays `role`, is given sockets as systemd gives them, and these variables.
-fn activated(test: &str, role: &str, sockets: Vec<OwnedFd>, names: Option<&str>) -> Command {
+fn activated(test: &str, role: &str, sockets: &[OwnedFd], names: Option<&str>) -> Command {
     let body = child::command(test, role);
     let mut command = Command::new("sh");
     // Only the process itself knows its id in time.
@@ -118,10 +118,10 @@ fn sockets_of_an_activation_are_taken_once_and_are_told_apart() {
     let (unix, name) = unix_listener("activation");
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (connection, _peer) = UnixStream::pair().unwrap();
-    let sockets = vec![tcp.into(), unix.into(), udp.into(), connection.into()];
-    let mut command = activated(this_test!(), "serve", sockets, Some("web:local:udp:connected"));
+    let sockets = [tcp.into(), unix.into(), udp.into(), connection.into()];
+    let mut command = activated(this_test!(), "serve", &sockets, Some("web:local:udp:connected"));
     let mut program = Program::start(command.stdin(Stdio::piped()));
-    drop(command);
+    drop((command, sockets));
     assert_eq!(answer_of(TcpStream::connect(address).unwrap()), "tcp\n");
     assert_eq!(answer_of(UnixStream::connect_addr(&name).unwrap()), "unix\n");
     program.end_input();
@@ -161,7 +161,7 @@ fn a_descriptor_of_an_activation_that_is_not_open_is_an_error_and_nothing_is_tak
         return;
     }
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = activated(this_test!(), "", vec![tcp.into()], None);
+    let mut command = activated(this_test!(), "", &[tcp.into()], None);
     let ended = Program::start(command.env("LISTEN_FDS", "1000")).ended();
     assert!(ended.status.success(), "{ended:?}");
     let [line] = &*ended.stderr else { panic!("{ended:?}") };
@@ -181,7 +181,7 @@ fn a_descriptor_that_the_process_has_opened_itself_is_not_taken_for_an_inherited
         unsafe { env::set_var("LISTEN_FDS", (fd - 2).to_string()) };
         return report_error();
     }
-    let mut command = activated(this_test!(), "", Vec::new(), None);
+    let mut command = activated(this_test!(), "", &[], None);
     let ended = Program::start(&mut command).ended();
     assert!(ended.status.success(), "{ended:?}");
     let [line] = &*ended.stderr else { panic!("{ended:?}") };
@@ -194,7 +194,7 @@ fn a_program_that_an_activated_one_starts_does_not_take_the_sockets_for_its_own(
     match child::role().as_deref() {
         None => {
             let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut command = activated(this_test!(), "outer", vec![tcp.into()], None);
+            let mut command = activated(this_test!(), "outer", &[tcp.into()], None);
             let ended = Program::start(&mut command).ended();
             assert!(ended.status.success(), "{ended:?}");
             assert_eq!(ended.stderr, ["outer has 1", "inner has 0"]);

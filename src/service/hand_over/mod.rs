@@ -8,7 +8,7 @@ mod successor;
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::{self, Child, Command};
+use std::process::{self, Command};
 use std::time::Duration;
 
 pub use error::HandOverError;
@@ -47,8 +47,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// this process ends everything else, as that of the first process in a container does, there can
 /// be no successor.
 ///
-/// The program is started on another thread, as that blocks. Returns the successor as a child of
-/// this process; it may be dropped, since it goes on when this process has ended.
+/// The program is started on another thread, as that blocks. Returns the id of the successor's
+/// process, which is a child of this one and goes on when this one has ended.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub async fn hand_over(
     sockets: &ListeningSockets,
     successor: Command,
     within: Duration,
-) -> Result<Child, HandOverError> {
+) -> Result<u32, HandOverError> {
     let role = HandingOver::begin().map_err(|refused| match refused {
         Refused::InProgress => HandOverError::InProgress,
         Refused::Done => HandOverError::HandedOver,
@@ -123,7 +123,8 @@ pub async fn hand_over(
             let told = tell(&format!("MAINPID={id}\nREADY=1")).await;
             told.map_err(HandOverError::ServiceManager)?;
             role.complete();
-            Ok(successor.into_child())
+            successor.keep();
+            Ok(id)
         }
         Ok(Report::Closed) => match successor.ended().await {
             Ok(Some(status)) => Err(HandOverError::Ended { status }),

@@ -75,8 +75,8 @@ impl Successor {
     }
 
     /// It is ready, and is not killed any more.
-    pub(super) fn into_child(mut self) -> Child {
-        self.child.take().expect("a successor has a child until it has been waited for")
+    pub(super) fn keep(mut self) {
+        self.child = None;
     }
 }
 
