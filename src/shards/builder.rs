@@ -5,6 +5,7 @@ use std::fmt;
 use super::cpu_list::CpuList;
 use super::placement::PlacementOptions;
 use crate::runtime::Builder;
+use crate::shutdown::Shutdown;
 
 /// Starts shards: threads with a runtime each, which run the same closure.
 ///
@@ -40,6 +41,7 @@ impl Shards {
 pub struct ShardsBuilder {
     pub(super) placement: PlacementOptions,
     pub(super) name: String,
+    pub(super) shutdown: Shutdown,
     pub(super) runtime: Box<dyn Fn(usize) -> Builder + Send>,
 }
 
@@ -48,6 +50,7 @@ impl ShardsBuilder {
         Self {
             placement: PlacementOptions::default(),
             name: "shard".into(),
+            shutdown: Shutdown::new(),
             runtime: Box::new(|_| Builder::new()),
         }
     }
@@ -129,6 +132,29 @@ impl ShardsBuilder {
             !self.name.contains('\0'),
             "`name` with a zero byte: the kernel would cut it there"
         );
+        self
+    }
+
+    /// Sets the request to end that all shards share ([`Shard::shutdown`]).
+    ///
+    /// By default they have one of their own, which no signal requests.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::{Shards, Shutdown};
+    ///
+    /// let shutdown = Shutdown::on_signals()?;
+    /// # shutdown.request();
+    /// Shards::builder().shutdown(shutdown).run(async |shard| {
+    ///     shard.shutdown().requested().await;
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// [`Shard::shutdown`]: crate::shards::Shard::shutdown
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
         self
     }
 

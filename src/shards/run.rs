@@ -1,7 +1,8 @@
 //! Starting the shards' threads and waiting for them.
 
 use std::panic::resume_unwind;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, ScopedJoinHandle};
 
 use super::builder::ShardsBuilder;
@@ -9,8 +10,9 @@ use super::error::ShardsError;
 use super::outcome::ShardOutcome;
 use super::shard::{Run, Shard};
 use super::start_gate::StartGate;
-use super::thread::{Ended, ShardThread};
+use super::thread::{Ended, ShardThread, Started};
 use crate::error::discard;
+use crate::runtime::Handle;
 use crate::task::running;
 
 impl ShardsBuilder {
@@ -80,15 +82,36 @@ where
             }
         }
         drop(started);
-        let failure = starts.into_iter().filter_map(Result::err).min_by_key(ShardsError::shard);
-        if let Some(failure) = failure {
-            gate.abandon();
-            return Err(failure);
-        }
-        gate.open(&Arc::new(Run::new(count)));
+        let handles = match handles(starts) {
+            Ok(handles) => handles,
+            Err(error) => {
+                gate.abandon();
+                return Err(error);
+            }
+        };
+        gate.open(&Arc::new(Run::new(handles, settings.shutdown.clone())));
         Ok(threads.into_iter().map(join).collect::<Vec<_>>())
     })?;
     Ok(results(ended))
+}
+
+/// Waits until all shards have started, or failed to. Returns their handles, or the first failure,
+/// in order of index.
+fn handles(starts: Receiver<Started>) -> Result<Vec<Handle>, ShardsError> {
+    let (mut handles, mut failures) = (Vec::new(), Vec::new());
+    for start in starts {
+        match start {
+            Ok(started) => handles.push(started),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match failures.into_iter().min_by_key(ShardsError::shard) {
+        Some(failure) => Err(failure),
+        None => {
+            handles.sort_unstable_by_key(|&(index, _)| index);
+            Ok(handles.into_iter().map(|(_, handle)| handle).collect())
+        }
+    }
 }
 
 /// Waits for the end of a thread whose closure was called.

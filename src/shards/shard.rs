@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::end_gate::EndGate;
+use crate::runtime::Handle;
+use crate::shutdown::Shutdown;
 
 /// One of the shards, as seen by the code that runs on it.
 ///
@@ -28,15 +30,18 @@ pub(crate) struct Run {
     /// Differs between any two runs of the process.
     #[expect(dead_code, reason = "for listeners of one run to find each other")]
     pub(crate) id: u64,
-    count: usize,
+    /// Of each shard, by index.
+    handles: Vec<Handle>,
+    shutdown: Shutdown,
     pub(super) end: EndGate,
 }
 
 impl Run {
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(handles: Vec<Handle>, shutdown: Shutdown) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { id, count, end: EndGate::new(count) }
+        let end = EndGate::new(handles.len());
+        Self { id, handles, shutdown, end }
     }
 }
 
@@ -84,7 +89,58 @@ impl Shard {
 
     /// How many shards there are.
     pub fn count(&self) -> usize {
-        self.inner.run.count
+        self.inner.run.handles.len()
+    }
+
+    /// The handle of a shard, by which this one starts tasks on it. Also of this shard itself.
+    ///
+    /// A shard whose closure has returned still runs the tasks that others start, until all
+    /// closures have.
+    ///
+    /// # Panics
+    ///
+    /// If there is no shard of this index.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::Shards;
+    /// use annulus::shards::Shard;
+    ///
+    /// let neighbours = Shards::builder().count(3).run(async |shard| {
+    ///     let next = (shard.index() + 1) % shard.count();
+    ///     let task = shard.handle(next).spawn(|| async { Shard::current().index() }).unwrap();
+    ///     task.await.unwrap()
+    /// })?;
+    /// assert_eq!(neighbours, [1, 2, 0]);
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
+    #[track_caller]
+    pub fn handle(&self, index: usize) -> &Handle {
+        let count = self.count();
+        self.inner.run.handles.get(index).unwrap_or_else(|| {
+            panic!("there is no shard {index}: the last of {count} shards is {}", count - 1)
+        })
+    }
+
+    /// The request that all shards end.
+    ///
+    /// It is that of [`ShardsBuilder::shutdown`](crate::shards::ShardsBuilder::shutdown), or one
+    /// that the shards alone share. A closure that serves until it is cancelled waits for it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// annulus::Shards::builder().count(2).run(async |shard| {
+    ///     if shard.index() == 1 {
+    ///         shard.shutdown().request();
+    ///     }
+    ///     shard.shutdown().requested().await;
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.inner.run.shutdown
     }
 
     /// The CPU that this shard is pinned to, if it is.

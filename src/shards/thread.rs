@@ -8,7 +8,7 @@ use super::error::ShardsError;
 use super::placement::Place;
 use super::shard::{CurrentShard, Run, Shard};
 use super::start_gate::StartGate;
-use crate::runtime::{Builder, Runtime};
+use crate::runtime::{Builder, Handle, Runtime};
 
 /// What the thread of a shard is given.
 pub(super) struct ShardThread<'a, F> {
@@ -17,9 +17,12 @@ pub(super) struct ShardThread<'a, F> {
     pub(super) builder: Builder,
     pub(super) gate: &'a StartGate,
     /// Tells the thread that starts the shards whether this one has.
-    pub(super) started: Sender<Result<(), ShardsError>>,
+    pub(super) started: Sender<Started>,
     pub(super) main: &'a F,
 }
+
+/// The index and the handle of a shard that has started, or why it has not.
+pub(super) type Started = Result<(usize, Handle), ShardsError>;
 
 /// How the closure of a shard has ended; an error is the payload of its panic.
 pub(super) type Ended<T> = Result<T, Box<dyn Any + Send>>;
@@ -38,7 +41,7 @@ impl<F> ShardThread<'_, F> {
                 return None;
             }
         };
-        let _ = started.send(Ok(()));
+        let _ = started.send(Ok((index, runtime.handle())));
         // The receiver waits for the last sender.
         drop(started);
         let shard = Shard::new(index, cpu, gate.wait()?);

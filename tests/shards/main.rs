@@ -5,4 +5,5 @@ mod common;
 
 mod attribute;
 mod cpus;
+mod reach;
 mod start;
