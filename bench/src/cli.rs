@@ -16,10 +16,10 @@ use crate::os::{affinity, limits};
 use crate::readme::{Figures, Part};
 use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
 use crate::scenarios::{
-    self, Churn, Echo, FanOut, Files, Idle, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+    self, Churn, Echo, FanOut, Files, Idle, Kv, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
 };
 use crate::server::SHARDS;
-use crate::server::host::{Serve, Work, WorkFile};
+use crate::server::host::{Serve, ServeStore, Work, WorkFile};
 use crate::table::Width;
 use crate::workloads::Workload;
 use crate::{page, plot, table, verdict, versions};
@@ -61,6 +61,8 @@ enum Command {
     Idle(With<Idle>),
     /// Echo on one core, on two, and so on.
     Scale(With<Scale>),
+    /// Requests to a store with the protocol of Redis.
+    Kv(With<Kv>),
     /// Reads, writes and syncs of a file.
     File(With<Files>),
     /// Spawn, join, yield and wake, without any I/O.
@@ -77,6 +79,8 @@ enum Command {
     List,
     #[command(hide = true)]
     Serve(Serve),
+    #[command(hide = true)]
+    ServeStore(ServeStore),
     #[command(hide = true)]
     Work(Work),
     #[command(hide = true)]
@@ -253,6 +257,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Serve(serve) => Ok(serve.run()?),
+            Command::ServeStore(serve) => Ok(serve.run()?),
             Command::Work(work) => Ok(work.run()?),
             Command::WorkFile(work) => Ok(work.run()?),
             Command::Report(report) => report.run(),
@@ -292,6 +297,9 @@ impl Cli {
             Command::Scale(with) => {
                 let bench = Bench::new("scale", with.common)?;
                 measured(bench.run(&with.options.cells(bench.settings.server_cores.len())))
+            }
+            Command::Kv(with) => {
+                measured(Bench::new("kv", with.common)?.run(&with.options.cells()))
             }
             Command::File(with) => {
                 let bench = Bench::new("file", with.common)?;
@@ -348,7 +356,7 @@ fn missing() -> Vec<Skipped> {
             failed: false,
         }));
     };
-    for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files()) {
+    for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files() && !one.only_store()) {
         for (scenario, service) in scenarios::SERVICES {
             note(scenario, one, (!one.serves(service)).then_some(scenarios::NO_SERVER));
         }
@@ -386,6 +394,9 @@ impl Bench {
         let mut contenders = chosen(&common.contenders)?;
         if scenario != "file" {
             contenders.retain(|one| !one.only_files());
+        }
+        if scenario != "kv" {
+            contenders.retain(|one| !one.only_store());
         }
         let reference = common.reference.iter().filter(|name| ![LIMIT, RINGS].contains(&&***name));
         let mut named = reference.chain(&common.against);

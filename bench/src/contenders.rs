@@ -20,6 +20,7 @@ mod python;
 mod raw_epoll;
 mod raw_threads;
 mod raw_uring;
+mod redis;
 mod sized;
 #[cfg(feature = "smol")]
 mod smol;
@@ -155,6 +156,25 @@ pub(crate) trait Contender {
         calls: &'static Calls,
     ) -> io::Result<()>;
 
+    /// Whether it has the store of `examples/kv`, or is one.
+    fn has_store(&self) -> bool {
+        false
+    }
+
+    /// Serves the store as [`serve`](Self::serve) does, on so many cores.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it [has none](Self::has_store).
+    fn serve_store(&self, _listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it has no store"))
+    }
+
+    /// Whether it is there for the store alone.
+    fn only_store(&self) -> bool {
+        false
+    }
+
     /// How it uses several cores.
     fn scaling(&self) -> Scaling {
         Scaling::Shards
@@ -236,6 +256,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     #[cfg(feature = "smol")]
     all.push(Box::new(smol::Smol));
     all.extend(python::loops());
+    all.push(Box::new(redis::Redis));
     all.push(Box::new(fio::Fio));
     all
 }

@@ -8,6 +8,7 @@
 //!   which each message was due.
 //! - [`churn`] connects, exchanges one message, and closes, over and over.
 //! - [`fanout`] sends on one connection, and receives the same on many.
+//! - [`kv`] asks a store with the protocol of Redis.
 //! - [`bulk`] sends or receives as much as goes through one connection.
 //! - [`watch`] is the measured window: who used how much processor time in it.
 
@@ -17,6 +18,7 @@ pub(crate) mod clients;
 pub(crate) mod closed_loop;
 mod connection;
 pub(crate) mod fanout;
+pub(crate) mod kv;
 pub(crate) mod open_loop;
 pub(crate) mod pattern;
 pub(crate) mod watch;

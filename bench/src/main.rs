@@ -5,6 +5,7 @@ mod cli;
 mod compare;
 mod contenders;
 mod files;
+mod kv;
 mod load;
 mod machine;
 mod os;

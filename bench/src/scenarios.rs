@@ -5,6 +5,7 @@ mod echo;
 mod fanout;
 mod file;
 mod idle;
+mod kv;
 mod latency;
 mod scale;
 mod stream;
@@ -15,6 +16,7 @@ pub(crate) use echo::{Echo, Proxy};
 pub(crate) use fanout::FanOut;
 pub(crate) use file::Files;
 pub(crate) use idle::Idle;
+pub(crate) use kv::Kv;
 pub(crate) use latency::Latency;
 pub(crate) use scale::Scale;
 pub(crate) use stream::stream;
@@ -32,7 +34,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 14] = [
+pub(crate) const ALL: [(&str, &str); 15] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -42,6 +44,7 @@ pub(crate) const ALL: [(&str, &str); 14] = [
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
     ("scale", "echo on one core, on two, and so on"),
+    ("kv", "a store with the protocol of Redis, beside redis-server"),
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),

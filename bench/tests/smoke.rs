@@ -248,6 +248,18 @@ fn proxies_pass_on_both_ways() {
 }
 
 #[test]
+fn the_stores_reply_what_was_set() {
+    let shape = ["--connections", "4", "--pipelines", "1,16", "--keys", "1000"];
+    let whole = run_with_all("kv", &shape, 4);
+    for name in ["annulus", "tokio"] {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+    // Where redis-server is not installed, it is left out by name.
+    let is_installed = Command::new("redis-server").arg("--version").output().is_ok();
+    assert_eq!(whole.iter().any(|one| one == "redis"), is_installed, "{whole:?}");
+}
+
+#[test]
 fn an_unknown_contender_is_refused_by_name() {
     let (output, _) = run("unknown", &["echo", "--contenders", "no-such-one"]);
     assert!(!output.status.success());

@@ -3,5 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod kv;
 mod programs;
 mod real_clients;

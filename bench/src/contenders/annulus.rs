@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::hub::Hub;
 use super::{Contender, GREETING, Memory, Service, own_buffer, source_block};
 use crate::files::Job;
+use crate::kv;
 use crate::server::Calls;
 use crate::workloads::sync::{self, Primitives};
 use crate::workloads::{self, Measured, Runtime, Workload};
@@ -107,6 +108,21 @@ impl Contender for Annulus {
                     }
                     (Service::FanOut, _) => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
                 }
+            }
+        })
+    }
+
+    fn has_store(&self) -> bool {
+        self.receiving == Receiving::OnLease
+    }
+
+    fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+        annulus::Runtime::builder().build()?.block_on(async {
+            let node = kv::one_node();
+            let mut listener = annulus::net::TcpListener::from_std(listener);
+            loop {
+                let (stream, _) = listener.accept().await?;
+                drop(annulus::spawn(kv::connection::serve(stream, Rc::clone(&node))));
             }
         })
     }

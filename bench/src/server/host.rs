@@ -44,6 +44,23 @@ pub(crate) struct Serve {
     origin: Origin,
 }
 
+/// Serves the store of `examples/kv` until the parent ends this process.
+#[derive(Args, Debug)]
+pub(crate) struct ServeStore {
+    contender: String,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+impl ServeStore {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.origin.settle()?;
+        let listener = socket::listen()?;
+        announce(&listener)?;
+        find(&self.contender)?.serve_store(listener, &self.origin.cores)
+    }
+}
+
 impl Serve {
     pub(crate) fn run(&self) -> io::Result<()> {
         self.origin.settle()?;

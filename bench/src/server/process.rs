@@ -31,9 +31,25 @@ impl Server {
         cores: &[usize],
     ) -> io::Result<Self> {
         let calls = Calls::new()?;
+        let service = service.to_string();
+        let inherited = calls.raw_fd().to_string();
+        let arguments = ["serve", contender.hosted_as(), &service, "--calls", &inherited];
+        Self::spawn(contender, &arguments, cores, calls)
+    }
+
+    /// Starts a contender's store on these cores.
+    pub(crate) fn start_store(contender: &dyn Contender, cores: &[usize]) -> io::Result<Self> {
+        Self::spawn(contender, &["serve-store", contender.hosted_as()], cores, Calls::new()?)
+    }
+
+    fn spawn(
+        contender: &dyn Contender,
+        arguments: &[&str],
+        cores: &[usize],
+        calls: Calls,
+    ) -> io::Result<Self> {
         let mut command = Command::new(program_of(contender)?);
-        command.args(["serve", contender.hosted_as(), &service.to_string()]);
-        command.args(["--cores", &list(cores), "--calls", &calls.raw_fd().to_string()]);
+        command.args(arguments).args(["--cores", &list(cores)]);
         command.args(["--parent", &std::process::id().to_string()]);
         let mut child = Guard::spawn(command, Stdio::piped())?;
         let output = child.process.stdout.take().expect("it is piped");

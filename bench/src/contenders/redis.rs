@@ -1,0 +1,59 @@
+//! Redis itself, on its one thread: what a store with its protocol is compared with.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use super::{Contender, Memory, Scaling, Service};
+use crate::server::Calls;
+
+pub(super) struct Redis;
+
+impl Contender for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn form(&self) -> &'static str {
+        "redis-server, without persistence"
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::Shared("a buffer that its connections share")
+    }
+
+    fn serves(&self, _service: Service) -> bool {
+        false
+    }
+
+    fn serve(&self, _: Service, _: TcpListener, _: &'static Calls) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it is a store"))
+    }
+
+    fn has_store(&self) -> bool {
+        true
+    }
+
+    fn only_store(&self) -> bool {
+        true
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::None("its commands run on one thread")
+    }
+
+    fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+        // It takes no listening socket; the load tries again until it listens itself.
+        let port = listener.local_addr()?.port();
+        drop(listener);
+        // This process becomes the server; it returns only if there is none.
+        let error = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"])
+            .args(["--tcp-backlog", "4096", "--databases", "1", "--dir", "/"])
+            .stdout(Stdio::null())
+            .exec();
+        Err(io::Error::new(error.kind(), format!("redis-server: {error}")))
+    }
+}
