@@ -109,6 +109,21 @@ metrics! {
         /// Server handlers that ended with an error which only means that the peer is gone: a
         /// reset, a broken pipe, EOF in the middle of a record.
         peer_disconnects,
+        /// Connections that a server reset at once because it served
+        /// [`max_connections`](crate::net::ServerOptions::max_connections) already, and was told
+        /// [not to let them wait](crate::net::WhenFull::Reset).
+        refused_connections,
+        /// Connections that a server reset at once because it served
+        /// [`max_connections_per_peer`](crate::net::ServerOptions::max_connections_per_peer) of
+        /// their peer already.
+        refused_peer_connections,
+        /// Connections of a server that were ended by its
+        /// [`idle_timeout`](crate::net::ServerOptions::idle_timeout).
+        idle_timeouts,
+        /// Connections of a server that were reset because their peers took what was sent too
+        /// slowly, by its [`send_timeout`](crate::net::ServerOptions::send_timeout) or
+        /// [`min_send_rate`](crate::net::ServerOptions::min_send_rate).
+        send_timeouts,
     }
     gauges {
         /// Calls of [`Handle`](crate::Handle)s that have become tasks. Only grows.

@@ -43,6 +43,43 @@
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
 //! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
 //!
+//! # Limits
+//!
+//! A server has no limits by default except those on the memory of each connection (the reader's
+//! and writer's, 64 KiB each). One that strangers can reach needs the others, too:
+//!
+//! | against                                        | limit                                       |
+//! |------------------------------------------------|---------------------------------------------|
+//! | too many connections                           | [`ServerOptions::max_connections`]          |
+//! | too many of one peer                           | [`ServerOptions::max_connections_per_peer`] |
+//! | peers that connect and do nothing              | [`ServerOptions::idle_timeout`]             |
+//! | peers that request and do not read             | [`ServerOptions::send_timeout`]             |
+//! | peers that read a little now and then          | [`ServerOptions::min_send_rate`]            |
+//! | requests that arrive byte by byte              | [`timeout`] around the read of a whole one  |
+//! | peers that vanish                              | [`ListenOptions::keepalive`]                |
+//! | received bytes that handlers keep              | [`Builder::max_fallback_bytes`]             |
+//!
+//! ```
+//! use std::time::Duration;
+//! use annulus::net::ServerOptions;
+//!
+//! let options = ServerOptions::new()
+//!     .max_connections(10_000)
+//!     .max_connections_per_peer(100)
+//!     .idle_timeout(Duration::from_secs(60))
+//!     .send_timeout(Duration::from_secs(30))
+//!     .min_send_rate(1024);
+//! ```
+//!
+//! [`timeout`]: crate::time::timeout
+//! [`Builder::max_fallback_bytes`]: crate::Builder::max_fallback_bytes
+//!
+//! Each server has limits of its own. In a program with several threads, each of which has a server
+//! on the same port, divide the totals by their number: the kernel spreads the connections of one
+//! peer over all of them. Let the total of `max_connections` stay below the process's limit of open
+//! files (`ulimit -n`), with room for what else it opens: a server without descriptors cannot
+//! accept, and those that are connected decide when it can again.
+//!
 //! # Cancellation
 //!
 //! Every future here can be dropped at any moment, by a [`timeout`](crate::time::timeout) or a lost
@@ -67,7 +104,8 @@ mod unix;
 pub use address::{ToAddresses, lookup};
 pub use listener::{Incoming, ListenOptions, Listener, Listening};
 pub use server::{
-    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, start_server_on,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, WhenFull,
+    start_server_on,
 };
 pub use stream::{
     Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamParts, StreamReader,

@@ -194,7 +194,11 @@ impl<O: Operation> Drop for Op<O> {
     fn drop(&mut self) {
         match mem::replace(&mut self.stage, Stage::Nothing) {
             Stage::Nothing => {}
-            Stage::Room(mut room) => room.stop(&self.driver),
+            Stage::Room(mut room) => {
+                if let Some(socket) = self.operation.as_ref().and_then(O::sends_on) {
+                    room.stop(socket);
+                }
+            }
             Stage::Step(key) | Stage::Cancelled(key) => {
                 if let Some(operation) = self.operation.take() {
                     orphan(&self.driver, key, operation);

@@ -18,6 +18,7 @@ mod moved;
 mod multishot_recv;
 mod reader_limits;
 mod server;
+mod server_limits;
 mod tcp;
 mod tcp_options;
 mod unix;

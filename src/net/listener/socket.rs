@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Weak;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::backoff::AcceptBackoff;
 use super::options::ListenOptions;
@@ -17,7 +18,7 @@ use crate::net::stream::{Connection, new_socket};
 use crate::op::{Accepted, Acceptor};
 use crate::runtime::context;
 use crate::sys::errno;
-use crate::sys::socket::{lingers, local_address};
+use crate::sys::socket::{self, lingers, local_address};
 use crate::task::coop;
 
 /// A listener of stream sockets: [`TcpListener`](crate::net::TcpListener) or
@@ -119,6 +120,17 @@ impl<S: Connection> ListenSocket<S> {
         let peer =
             socket.peer_addr().unwrap_or_else(|_| S::Addr::unspecified(self.local_addr().ok()));
         (S::from_socket(socket), peer)
+    }
+
+    /// Bounds how long the kernel keeps what the peers of its connections do not take. Has no
+    /// effect on Unix sockets, where what is sent is with the peer at once.
+    pub(in crate::net) fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        if self.local_addr()?.ip().is_none() {
+            return Ok(());
+        }
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).max(1);
+        let (level, name) = (socket::IPPROTO_TCP, socket::TCP_USER_TIMEOUT);
+        socket::set_option(self.fd(), level, name, milliseconds).describe("set user timeout")
     }
 
     pub(in crate::net) async fn close(mut self) -> Vec<(S, S::Addr)> {

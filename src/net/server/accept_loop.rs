@@ -9,6 +9,7 @@ use std::task::Poll;
 use futures_util::future::{Either, select};
 
 use super::handler::{HandlerFailure, HandlerOutcome};
+use super::peers::Peer;
 use super::registry::{Accepting, Registry, Served};
 use crate::error::{Incident, catch_panic};
 use crate::net::listener::ListenSocket;
@@ -105,10 +106,11 @@ where
     T: HandlerOutcome + 'static,
 {
     let registry = &shared.registry;
-    if registry.aborts(stream.socket()) {
+    let known = peer.ip().and_then(|peer| Peer::of(peer.ip()));
+    if registry.aborts(stream.socket()) || registry.refuses(stream.socket(), known) {
         return;
     }
-    let (served, its) = (registry.begin(stream.socket()), Rc::clone(shared));
+    let (served, its) = (registry.begin(stream.socket(), known), Rc::clone(shared));
     let key = served.key();
     let task = spawn(async move { handle(stream, peer, &its, served).await });
     registry.set_task(key, task);

@@ -2,12 +2,14 @@
 //! socket.
 //!
 //! `accept_loop` accepts, in one task for each address, and starts the handlers; `handler` is what
-//! they may return. `registry` knows the connections, and `shutdown` ends them. `options` are those
-//! of a server.
+//! they may return. `registry` knows the connections, and `shutdown` ends them. `peers` counts them
+//! by address, and `progress` ends those without any. `options` are those of a server.
 
 mod accept_loop;
 mod handler;
 mod options;
+mod peers;
+mod progress;
 mod registry;
 mod shutdown;
 
@@ -19,7 +21,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 pub use handler::{HandlerFailure, HandlerOutcome};
-pub use options::ServerOptions;
+pub use options::{ServerOptions, WhenFull};
 pub use shutdown::ShutdownReport;
 
 use super::listener::{ListenSocket, Listener, listening_sealed};
@@ -27,6 +29,7 @@ use super::stream::{Connection, StreamReader, StreamWriter};
 use super::tcp::TcpStream;
 use crate::runtime::spawn;
 use accept_loop::Shared;
+use progress::Checks;
 use registry::Registry;
 
 /// Like [`start_server`](crate::net::start_server), on listeners that exist already.
@@ -38,7 +41,7 @@ use registry::Registry;
 ///
 /// # Errors
 ///
-/// If the address of a listener cannot be had.
+/// If the address of a listener cannot be had, or an option of it cannot be set.
 ///
 /// # Panics
 ///
@@ -77,7 +80,14 @@ where
     let listeners: Vec<_> = listeners.into_iter().map(L::into_inner).collect();
     let addresses = listeners.iter().map(ListenSocket::local_addr).collect::<io::Result<_>>()?;
     let sockets = listeners.iter().map(ListenSocket::share).collect();
-    let registry = Rc::new(Registry::new(options.max_connections, listeners.len()));
+    let registry = Rc::new(Registry::new(options, listeners.len()));
+    if let Some(timeout) = options.progress.send {
+        // What the kernel holds of a connection that has been released is no longer looked at.
+        listeners.iter().try_for_each(|listener| listener.set_user_timeout(timeout * 2))?;
+    }
+    if let Some(checks) = Checks::of(options.progress) {
+        drop(spawn(progress::watch(Rc::clone(&registry), checks)));
+    }
     let (reader_limit, its) = (options.reader_limit, Rc::clone(&registry));
     let shared = Rc::new(Shared { handler, reader_limit, registry: its });
     for listener in listeners {

@@ -1,9 +1,12 @@
 //! How to serve.
 
+use std::time::Duration;
+
 use crate::io::checked_limit;
 use crate::net::listener::ListenOptions;
 
-/// How to serve; see [`start_server_with`](crate::net::start_server_with).
+/// How to serve; see [`start_server_with`](crate::net::start_server_with), and [the limits that a
+/// server needs](crate::net#limits).
 ///
 /// # Example
 ///
@@ -30,6 +33,9 @@ use crate::net::listener::ListenOptions;
 pub struct ServerOptions {
     pub(in crate::net) listen: ListenOptions,
     pub(in crate::net) max_connections: Option<usize>,
+    pub(super) when_full: WhenFull,
+    pub(super) max_connections_per_peer: Option<usize>,
+    pub(super) progress: ProgressLimits,
     pub(in crate::net) reader_limit: Option<usize>,
 }
 
@@ -42,7 +48,14 @@ impl Default for ServerOptions {
 impl ServerOptions {
     /// The defaults, which each method describes.
     pub const fn new() -> Self {
-        Self { listen: ListenOptions::new(), max_connections: None, reader_limit: None }
+        Self {
+            listen: ListenOptions::new(),
+            max_connections: None,
+            when_full: WhenFull::Wait,
+            max_connections_per_peer: None,
+            progress: ProgressLimits { idle: None, send: None, min_rate: None },
+            reader_limit: None,
+        }
     }
 
     /// Sets how to listen.
@@ -53,8 +66,9 @@ impl ServerOptions {
 
     /// Sets how many connections are served at the same time, at least one.
     ///
-    /// No limit by default. Beyond it accepting waits, and connections stay in the kernel's
-    /// backlog, where they take no descriptor of this process: no client is turned away. (Several
+    /// No limit by default. Beyond it accepting waits, unless [`when_full`](Self::when_full) says
+    /// otherwise, and connections stay in the kernel's backlog, where they take no descriptor of
+    /// this process: no client is turned away. (Several
     /// addresses share the limit: up to 16 connections of each may have been accepted and wait to
     /// be served. A server that is closed accepts all that have arrived, and serves them within the
     /// limit.)
@@ -65,6 +79,92 @@ impl ServerOptions {
     /// receive takes (up to [`Builder::large_buffers`](crate::Builder::large_buffers)' size).
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
+        self
+    }
+
+    /// Sets what becomes of connections beyond [`max_connections`](Self::max_connections).
+    ///
+    /// They wait by default.
+    pub const fn when_full(mut self, policy: WhenFull) -> Self {
+        self.when_full = policy;
+        self
+    }
+
+    /// Sets how many connections of one peer are served at the same time, at least one.
+    ///
+    /// No limit by default. A connection beyond it is accepted and reset at once, which
+    /// [`Metrics::refused_peer_connections`](crate::Metrics::refused_peer_connections) counts; its
+    /// handler does not begin.
+    ///
+    /// A peer is an IP address. IPv6 addresses of one network of 64 bits are one peer, except
+    /// link-local ones; an IPv4 address is the same if it came over IPv6. Peers without an address
+    /// are not limited: those of Unix sockets, and one whose address the system does not tell. The
+    /// loopback address is limited like any other, so behind a proxy on this machine, or any other
+    /// that all clients come through, this is not the right limit.
+    pub const fn max_connections_per_peer(mut self, connections: usize) -> Self {
+        self.max_connections_per_peer = Some(connections);
+        self
+    }
+
+    /// Ends connections on which nothing is received or sent for so long, or up to a quarter
+    /// longer.
+    ///
+    /// No limit by default. The peer receives EOF. Reads and writes of the handler fail with
+    /// `TimedOut`, which counts as the peer being gone
+    /// ([`HandlerOutcome`](crate::net::HandlerOutcome)): a handler that returns the error is not
+    /// reported. One that waits for something else learns of it at its next read or write; it is
+    /// not cancelled. [`Metrics::idle_timeouts`](crate::Metrics::idle_timeouts) counts these
+    /// connections.
+    ///
+    /// What the handler does meanwhile makes no difference, so the time must be longer than the
+    /// longest in which it neither reads nor writes. A peer that sends one byte now and then is not
+    /// idle: how long a request may take to arrive is for the protocol to say, by a
+    /// [`timeout`](crate::time::timeout) around the read of a whole one.
+    ///
+    /// # Panics
+    ///
+    /// If `timeout` is zero.
+    #[doc(alias = "keepalive_timeout")]
+    #[track_caller]
+    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
+        assert!(!timeout.is_zero(), "`idle_timeout` of zero: every connection would be idle");
+        self.progress.idle = Some(timeout);
+        self
+    }
+
+    /// Resets connections whose peer takes nothing of what is sent for so long, or up to a quarter
+    /// longer.
+    ///
+    /// No limit by default: a peer that does not read can keep a connection for ever. Anything that
+    /// the peer takes begins the time anew; [`min_send_rate`](Self::min_send_rate) demands more.
+    /// Reads and writes of the handler fail as by [`idle_timeout`](Self::idle_timeout).
+    /// [`Metrics::send_timeouts`](crate::Metrics::send_timeouts) counts these connections.
+    ///
+    /// It also holds for what is still being sent when the handler has returned. What the kernel
+    /// then holds alone it gives up after twice the time, by `TCP_USER_TIMEOUT`, which is set for
+    /// the listening sockets and inherited.
+    ///
+    /// # Panics
+    ///
+    /// If `timeout` is zero.
+    #[doc(alias = "TCP_USER_TIMEOUT")]
+    #[doc(alias = "write_timeout")]
+    #[track_caller]
+    pub const fn send_timeout(mut self, timeout: Duration) -> Self {
+        assert!(!timeout.is_zero(), "`send_timeout` of zero: every peer would be too slow");
+        self.progress.send = Some(timeout);
+        self
+    }
+
+    /// Resets connections whose peer takes what is sent more slowly than this, in bytes a second.
+    ///
+    /// No limit by default. It is judged over [`send_timeout`](Self::send_timeout), or ten seconds
+    /// without one. A peer to which little is sent is never too slow: it must take as many bytes as
+    /// the rate makes only if the kernel's buffer was full all that time, so that more could have
+    /// been sent; otherwise it must take what the buffer held when the time began. Connections are
+    /// reset and counted as by `send_timeout`.
+    pub const fn min_send_rate(mut self, bytes_per_second: u32) -> Self {
+        self.progress.min_rate = Some(bytes_per_second);
         self
     }
 
@@ -80,4 +180,32 @@ impl ServerOptions {
         self.reader_limit = Some(checked_limit(bytes));
         self
     }
+}
+
+/// When connections are ended for want of progress.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgressLimits {
+    /// How long nothing may be received or sent.
+    pub(super) idle: Option<Duration>,
+    /// How long the peer may take nothing of what is sent.
+    pub(super) send: Option<Duration>,
+    /// How many bytes a second the peer must take of what is sent.
+    pub(super) min_rate: Option<u32>,
+}
+
+/// What becomes of connections beyond
+/// [`ServerOptions::max_connections`](crate::net::ServerOptions::max_connections).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// They wait in the kernel's backlog until there is room.
+    ///
+    /// Right where connections are short, so that the wait is, too.
+    #[default]
+    Wait,
+    /// They are reset at once.
+    ///
+    /// Right where clients have another server to turn to, as behind a load balancer.
+    /// [`Metrics::refused_connections`](crate::Metrics::refused_connections) counts them.
+    Reset,
 }

@@ -7,6 +7,8 @@ use std::rc::{Rc, Weak};
 
 use slab::Slab;
 
+use super::options::{ServerOptions, WhenFull};
+use super::peers::{Peer, PeerCounts};
 use crate::op::StreamSocket;
 use crate::sync::Event;
 use crate::task::{JoinHandle, coop};
@@ -16,6 +18,9 @@ pub(super) struct Registry {
     served: RefCell<Slab<Entry>>,
     /// How many are served at most.
     max: Option<usize>,
+    when_full: WhenFull,
+    /// How many each peer has, if that is limited.
+    peers: Option<PeerCounts>,
     /// How many tasks accept.
     accepting: Cell<usize>,
     /// How many handlers have ended.
@@ -23,6 +28,8 @@ pub(super) struct Registry {
     /// How many connections were aborted before their handlers began; `None` until all are aborted.
     aborted_waiting: Cell<Option<usize>>,
     closed: Event,
+    /// A connection has begun, or accepting has ended.
+    begun: Event,
     /// A connection, or accepting, has ended.
     progress: Event,
 }
@@ -31,17 +38,24 @@ struct Entry {
     /// Weak, since its handler decides how long it lives.
     socket: Weak<StreamSocket>,
     task: Option<JoinHandle<()>>,
+    /// By which it is counted, if connections of a peer are limited.
+    peer: Option<Peer>,
+    /// Whether [`look_at`](Registry::look_at) has returned it.
+    is_known: Cell<bool>,
 }
 
 impl Registry {
-    pub(super) fn new(max: Option<usize>, accepting: usize) -> Self {
+    pub(super) fn new(options: &ServerOptions, accepting: usize) -> Self {
         Self {
             served: RefCell::default(),
-            max: max.map(|max| max.max(1)),
+            max: options.max_connections.map(|max| max.max(1)),
+            when_full: options.when_full,
+            peers: options.max_connections_per_peer.map(PeerCounts::new),
             accepting: Cell::new(accepting),
             ended: Cell::new(0),
             aborted_waiting: Cell::new(None),
             closed: Event::new(),
+            begun: Event::new(),
             progress: Event::new(),
         }
     }
@@ -73,9 +87,9 @@ impl Registry {
     }
 
     /// Waits until one more connection may be served, or all have been aborted. Returns how many
-    /// may be; `None` without a limit.
+    /// may be; `None` without a limit, and if those beyond it do not wait.
     pub(super) async fn room(&self) -> Option<usize> {
-        let max = self.max?;
+        let max = self.max.filter(|_| self.when_full == WhenFull::Wait)?;
         self.wait_until(|its| its.len() < max || its.aborted_waiting.get().is_some()).await;
         Some(max.saturating_sub(self.len()))
     }
@@ -85,6 +99,22 @@ impl Registry {
     pub(super) fn aborts(&self, waiting: &StreamSocket) -> bool {
         let Some(count) = self.aborted_waiting.get() else { return false };
         self.aborted_waiting.set(Some(count + 1));
+        waiting.abort();
+        true
+    }
+
+    /// Aborts a connection that no handler has, if it is beyond a limit. Otherwise it counts as one
+    /// of its peer. Returns whether it did.
+    pub(super) fn refuses(&self, waiting: &StreamSocket, peer: Option<Peer>) -> bool {
+        let is_full = self.max.is_some_and(|max| self.len() >= max);
+        let counters = waiting.driver().counters();
+        if is_full && self.when_full == WhenFull::Reset {
+            counters.refused_connections.increment();
+        } else if self.peers.as_ref().zip(peer).is_some_and(|(peers, peer)| !peers.add(peer)) {
+            counters.refused_peer_connections.increment();
+        } else {
+            return false;
+        }
         waiting.abort();
         true
     }
@@ -109,11 +139,40 @@ impl Registry {
         Accepting(Rc::clone(self))
     }
 
-    /// Returns a guard; while it lives, the connection is being served.
-    pub(super) fn begin(self: &Rc<Self>, socket: &Rc<StreamSocket>) -> Served {
-        let entry = Entry { socket: Rc::downgrade(socket), task: None };
+    /// Returns a guard; while it lives, the connection is being served. It has not been
+    /// [refused](Self::refuses).
+    pub(super) fn begin(self: &Rc<Self>, socket: &Rc<StreamSocket>, peer: Option<Peer>) -> Served {
+        let peer = peer.filter(|_| self.peers.is_some());
+        let is_known = Cell::new(false);
+        let entry = Entry { socket: Rc::downgrade(socket), task: None, peer, is_known };
         let key = self.served.borrow_mut().insert(entry);
+        self.begun.set();
         Served { registry: Rc::clone(self), key }
+    }
+
+    /// Waits until there is a connection. Returns false if there will be none.
+    pub(super) async fn has_connections(&self) -> bool {
+        while self.len() == 0 {
+            if self.accepting.get() == 0 {
+                return false;
+            }
+            self.begun.clear();
+            self.begun.wait().await;
+        }
+        true
+    }
+
+    /// The keys of connections are below this.
+    pub(super) fn key_bound(&self) -> usize {
+        self.served.borrow().capacity()
+    }
+
+    /// Returns the connection with a key, and whether it is returned for the first time; `None` if
+    /// there is none, or its handler has released it.
+    pub(super) fn look_at(&self, key: usize) -> Option<(Rc<StreamSocket>, bool)> {
+        let served = self.served.borrow();
+        let entry = served.get(key)?;
+        Some((entry.socket.upgrade()?, !entry.is_known.replace(true)))
     }
 
     /// Notes which task handles a connection.
@@ -163,6 +222,7 @@ impl Accepting {
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.accepting.set(self.0.accepting.get() - 1);
+        self.0.begun.set();
         self.0.progress.set();
     }
 }
@@ -182,6 +242,9 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         let connection = self.registry.served.borrow_mut().remove(self.key);
+        if let Some((peers, peer)) = self.registry.peers.as_ref().zip(connection.peer) {
+            peers.remove(peer);
+        }
         // The handle of the task that is ending: nothing may be borrowed when it is dropped.
         drop(connection);
         self.registry.ended.set(self.registry.ended.get() + 1);
@@ -202,7 +265,7 @@ mod tests {
     #[test]
     fn a_wait_sees_what_changed_while_its_task_had_to_yield() {
         run(async {
-            let registry = Rc::new(Registry::new(None, 1));
+            let registry = Rc::new(Registry::new(&ServerOptions::new(), 1));
             let holds = Rc::new(Cell::new(false));
             for used in 100..=130 {
                 holds.set(false);

@@ -32,6 +32,9 @@ pub struct SocketFd {
     peer: OnceCell<Address>,
     /// Whether a poll for room to send also reports the peer's end, and so completes at once.
     pub(super) polls_report_more: Cell<bool>,
+    /// Whether a send waits for room, and whether one has since that was last asked.
+    pub(super) is_full: Cell<bool>,
+    pub(super) was_full: Cell<bool>,
     gates: DrainGates,
 }
 
@@ -44,6 +47,8 @@ impl SocketFd {
             is_over: Cell::new(false),
             peer: OnceCell::new(),
             polls_report_more: Cell::new(false),
+            is_full: Cell::new(false),
+            was_full: Cell::new(false),
             gates: DrainGates::default(),
         }
     }

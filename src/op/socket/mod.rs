@@ -4,7 +4,8 @@
 //!   drain, its end ([`shutdown`], [`close`]), its options ([`options`]).
 //! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
 //!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
-//!   for it. [`parts`] is such a socket between two runtimes.
+//!   for it. How many bytes it has transferred: [`transferred`], [`progress`]. [`parts`] is such a
+//!   socket between two runtimes.
 //! - Making one: [`open`], [`connect`], [`accept`].
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
 //!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
@@ -24,6 +25,7 @@ mod orphaned_bytes;
 mod parts;
 mod payload;
 mod peek;
+mod progress;
 mod recv_buffer;
 mod recv_lease;
 mod recv_multishot;
@@ -34,6 +36,7 @@ mod send_room;
 mod send_zero_copy;
 mod shutdown;
 mod stream;
+mod transferred;
 
 pub(crate) use accept::{Accepted, Acceptor};
 pub(crate) use connect::Connect;

@@ -15,7 +15,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::fd::SocketFd;
-use crate::driver::{Driver, Key};
+use crate::driver::Key;
 use crate::sys::errno::ECANCELED;
 use crate::sys::poll::{BROKEN, WRITABLE};
 use crate::sys::{Completion, opcode};
@@ -34,6 +34,8 @@ pub(in crate::op) struct SendRoom {
 impl SendRoom {
     pub(in crate::op) fn awaited(socket: &SocketFd) -> Self {
         socket.driver().counters().send_stalls.increment();
+        socket.is_full.set(true);
+        socket.was_full.set(true);
         Self { key: None }
     }
 
@@ -63,15 +65,16 @@ impl SendRoom {
                 socket.polls_report_more.set(true);
                 continue;
             }
-            self.stop(driver);
+            self.stop(socket);
             return Poll::Ready(report);
         }
     }
 
     /// Ends the wait, whatever it has come to.
-    pub(in crate::op) fn stop(&mut self, driver: &Driver) {
+    pub(in crate::op) fn stop(&mut self, socket: &SocketFd) {
+        socket.is_full.set(false);
         if let Some(key) = self.key.take() {
-            driver.orphan_empty(key);
+            socket.driver().orphan_empty(key);
         }
     }
 }

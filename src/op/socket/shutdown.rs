@@ -50,6 +50,11 @@ impl SocketFd {
     /// socket, which has no reset.
     pub(crate) fn abort(&self) {
         self.note_over();
+        self.reset();
+    }
+
+    /// [`abort`](Self::abort) without its notice to readers that this end wanted it.
+    pub(super) fn reset(&self) {
         match self.fd_for(Bypass::Shutdown).map(socket::disconnect) {
             Ok(Ok(())) => {}
             // A Unix socket cannot be disconnected.

@@ -15,6 +15,7 @@ use super::descriptor::Descriptor;
 use super::fd::SocketFd;
 use super::orphaned_bytes::OrphanedBytes;
 use super::recv_strategy::RecvStrategy;
+use super::transferred::Transferred;
 use crate::buf::{IoBufMut, Lease};
 use crate::driver::{Driver, Orphan};
 use crate::error::{Describe, describe};
@@ -38,7 +39,9 @@ pub struct StreamSocket {
     /// Whether the kernel copies what it is to send without a copy.
     pub(super) copies_anyway: Cell<bool>,
     /// Why the connection has broken, once an operation has met it; zero before.
-    fatal: Cell<i32>,
+    pub(super) fatal: Cell<i32>,
+    /// How many bytes have been received and sent.
+    pub(super) transferred: Transferred,
     message: Cell<Option<Box<MessageHeader>>>,
 }
 
@@ -72,6 +75,7 @@ impl StreamSocket {
             reads_with_owned_buffers: Cell::new(false),
             copies_anyway: Cell::new(false),
             fatal: Cell::new(0),
+            transferred: Transferred::default(),
             message: Cell::default(),
         }
     }
@@ -113,6 +117,7 @@ impl StreamSocket {
     /// is the reason for that, each time.
     pub(super) fn received(&self, completion: Completion, doing: &str) -> io::Result<usize> {
         let count = self.outcome(completion, doing)?;
+        self.transferred.note_received(count);
         if count == 0 { self.fatal_error(doing).map_or(Ok(0), Err) } else { Ok(count) }
     }
 
@@ -121,21 +126,29 @@ impl StreamSocket {
     #[inline]
     pub(in crate::op) fn sent(&self, completion: Completion, doing: &str) -> io::Result<usize> {
         let known = if completion.failed_with(EPIPE) { self.fatal_error(doing) } else { None };
-        known.map_or_else(|| self.outcome(completion, doing), Err)
+        let count = known.map_or_else(|| self.outcome(completion, doing), Err)?;
+        self.transferred.note_sent(count);
+        Ok(count)
     }
 
     fn outcome(&self, completion: Completion, doing: &str) -> io::Result<usize> {
-        self.note_error(completion);
+        if self.note_error(completion) {
+            if let Some(error) = self.fatal_error(doing) {
+                return Err(error);
+            }
+        }
         completion.result().describe(doing).map(|count| count as usize)
     }
 
     /// Remembers why the connection has broken, if that is what an operation met: the kernel
     /// reports it once, to whichever operation comes first, and to the next read it would look like
-    /// EOF.
-    pub(super) fn note_error(&self, completion: Completion) {
-        if let Some(errno) = completion.errno().filter(|&errno| is_fatal_to_connection(errno)) {
+    /// EOF. The first reason stays. Returns whether it has broken.
+    pub(super) fn note_error(&self, completion: Completion) -> bool {
+        let errno = completion.errno().filter(|&errno| is_fatal_to_connection(errno));
+        if let Some(errno) = errno.filter(|_| self.fatal.get() == 0) {
             self.fatal.set(errno);
         }
+        errno.is_some()
     }
 
     /// Why the connection has broken, if an operation has met it.
@@ -152,6 +165,7 @@ impl StreamSocket {
     /// Keeps for the next read what an orphaned one has received: bytes, EOF, or the error, which
     /// the kernel would not report again. A cancelled or interrupted one has met none.
     pub(super) fn put_back(&self, bytes: &[u8], completion: Completion) {
+        self.transferred.note_received(bytes.len());
         self.put_back_error(completion);
         let mut unread = self.unread.borrow_mut();
         unread.push(bytes);

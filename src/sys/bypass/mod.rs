@@ -10,6 +10,7 @@
 //! |                      | connect(2) to no address: `socket::disconnect`   | a Connect SQE     |
 //! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
 //! |                      | getsockopt(2), setsockopt(2): [`socket`]         | an error          |
+//! |                      | `SIOCOUTQ`: `socket::unacknowledged`             | zero is assumed   |
 //! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
 //! | always               | close(2): the drop of an `OwnedFd`               | not on such a ring |
 //!

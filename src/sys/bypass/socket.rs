@@ -13,7 +13,7 @@ pub(crate) use libc::{
     IPPROTO_MPTCP, IPPROTO_TCP, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_DONTWAIT, MSG_NOSIGNAL,
     MSG_PEEK, SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_KEEPALIVE, SO_PROTOCOL, SO_RCVBUF,
     SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TYPE, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET,
-    TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+    TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
 
 /// `IORING_SEND_ZC_REPORT_USAGE`: a zero-copy send reports whether the kernel copied after all
@@ -116,6 +116,16 @@ pub(crate) fn backlog(listener: &OwnedFd) -> io::Result<u32> {
     let info = raw_option(listener, IPPROTO_TCP, libc::TCP_INFO, none)?;
     // Of a listener these are its queue of connections. (tcp_get_info in the kernel.)
     Ok(info.tcpi_unacked)
+}
+
+/// How many bytes the kernel holds that the peer has not acknowledged, those included that it has
+/// not sent. For a Unix socket it is the memory of what the peer has not read. Zero if the kernel
+/// does not tell.
+pub(crate) fn unacknowledged(socket: &OwnedFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the call (`SIOCOUTQ`) writes one integer.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+    if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Sets an option whose value is an integer.

@@ -1,0 +1,30 @@
+//! How many bytes a connection has transferred.
+
+use std::cell::Cell;
+
+/// How many bytes have been received and sent.
+#[derive(Default)]
+pub(super) struct Transferred {
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+impl Transferred {
+    #[inline]
+    pub(super) fn note_received(&self, bytes: usize) {
+        self.received.set(self.received.get().wrapping_add(bytes as u64));
+    }
+
+    #[inline]
+    pub(super) fn note_sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get().wrapping_add(bytes as u64));
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+}
