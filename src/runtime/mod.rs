@@ -54,7 +54,7 @@ pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
 use crate::driver::Metrics;
-use crate::error::SetupError;
+use crate::error::{Incident, SetupError};
 use crate::task::{JoinHandle, is_large};
 use context::Shared;
 
@@ -265,6 +265,11 @@ impl Runtime {
     /// Returns a handle by which other threads start tasks on the runtime, and stop it.
     pub fn handle(&self) -> Handle {
         Handle::of(&self.shared)
+    }
+
+    /// Passes an incident to the runtime's hook.
+    pub(crate) fn report(&self, incident: &Incident) {
+        (self.shared.driver.incidents())(incident);
     }
 
     /// Returns what the runtime's driver has done so far.

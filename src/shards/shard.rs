@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::end_gate::EndGate;
 use crate::runtime::Handle;
@@ -30,10 +30,12 @@ pub(crate) struct Run {
     /// Differs between any two runs of the process.
     #[expect(dead_code, reason = "for listeners of one run to find each other")]
     pub(crate) id: u64,
-    /// Of each shard, by index.
-    handles: Vec<Handle>,
-    shutdown: Shutdown,
+    /// Of each shard, by index. They also reach the runtimes of restarted shards.
+    pub(super) handles: Vec<Handle>,
+    pub(super) shutdown: Shutdown,
     pub(super) end: EndGate,
+    /// Whether ctrl-c has cancelled the closures.
+    pub(super) is_interrupted: AtomicBool,
 }
 
 impl Run {
@@ -41,7 +43,7 @@ impl Run {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let end = EndGate::new(handles.len());
-        Self { id, handles, shutdown, end }
+        Self { id, handles, shutdown, end, is_interrupted: AtomicBool::new(false) }
     }
 }
 

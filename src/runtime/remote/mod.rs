@@ -24,7 +24,7 @@ mod queue;
 
 use crate::task::Executor;
 
-pub(super) use call::{Called, Large, Spawned, push};
+pub(super) use call::{Called, Large, Spawned, Work, push};
 pub(super) use calls::RemoteCalls;
 pub use error::SpawnError;
 pub use join_handle::RemoteJoinHandle;
