@@ -23,18 +23,15 @@ mod arguments;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
+use annulus::Shutdown;
 use annulus::buf::BufResult;
 use annulus::join::TaskSet;
 use annulus::net::{TcpListener, TcpStream};
 use annulus::task::JoinError;
 use annulus::time::sleep;
-use async_channel::Receiver;
 use futures_util::{FutureExt, StreamExt, select};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 const USAGE: &str = "\
 An echo server: it sends back what it receives.
@@ -63,7 +60,8 @@ fn main() -> ExitCode {
 async fn serve(address: &str) -> io::Result<()> {
     let mut listener = TcpListener::bind(address).await.map_err(with_remedy)?;
     let here = listener.local_addr()?;
-    let stop = stop_requests()?;
+    // Ctrl-c or SIGTERM requests the end; a second one forces it.
+    let shutdown = Shutdown::on_signals()?;
     let nc = format!("nc {} {}", here.ip(), here.port());
     let hint = format!("type `{nc}` to see it answer, ctrl-c to stop");
     let _ = writeln!(io::stdout(), "listening on {here}; {hint}");
@@ -78,18 +76,18 @@ async fn serve(address: &str) -> io::Result<()> {
                 connections.spawn(converse(stream, peer));
             }
             ended = connections.select_next_some() => report_panic(ended),
-            _ = stop.recv().fuse() => break,
+            () = shutdown.requested().fuse() => break,
         }
     }
     for (stream, peer) in listener.close().await {
         connections.spawn(converse(stream, peer));
     }
-    finish(connections, &stop).await;
+    finish(connections, &shutdown).await;
     Ok(())
 }
 
-/// Waits for connections to end, for at most `GRACE` or until the next request to stop.
-async fn finish(mut connections: TaskSet<()>, stop: &Receiver<()>) {
+/// Waits for connections to end, for at most `GRACE` or until the end is forced.
+async fn finish(mut connections: TaskSet<()>, shutdown: &Shutdown) {
     let open = connections.len();
     if open > 0 {
         let hint = format!("have {} s to finish, ctrl-c again cancels them now", GRACE.as_secs());
@@ -99,7 +97,7 @@ async fn finish(mut connections: TaskSet<()>, stop: &Receiver<()>) {
     select! {
         () = all_ended.fuse() => {}
         () = sleep(GRACE).fuse() => {}
-        _ = stop.recv().fuse() => {}
+        () = shutdown.forced().fuse() => {}
     }
     let cancelled = connections.len();
     let finished = open - cancelled;
@@ -134,21 +132,6 @@ fn report_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         let _ = writeln!(io::stderr(), "a connection's {error}");
     }
-}
-
-/// A channel that receives a message for each ctrl-c or SIGTERM. A thread waits for the signals;
-/// its message wakes the event loop.
-fn stop_requests() -> io::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (sender, receiver) = async_channel::bounded(1);
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            if sender.send_blocking(()).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(receiver)
 }
 
 /// Adds a remedy to an error of listening.

@@ -39,6 +39,7 @@
 //! | send a file                                   | [`TcpStream::send_file`]                |
 //! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |
 //! | limit a server                                | [`ServerOptions`]                       |
+//! | end a server in order, at SIGTERM             | [`Server::serve_until`]                 |
 //! | detect dead peers                             | [`TcpStream::set_keepalive`], [`Keepalive`] |
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
 //! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
@@ -104,8 +105,8 @@ mod unix;
 pub use address::{ToAddresses, lookup};
 pub use listener::{Incoming, ListenOptions, Listener, Listening};
 pub use server::{
-    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownReport, WhenFull,
-    start_server_on,
+    HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,
+    WhenFull, start_server_on,
 };
 pub use stream::{
     Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamParts, StreamReader,

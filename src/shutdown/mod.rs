@@ -12,15 +12,21 @@ mod state;
 mod watch;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
 
 use crate::sys::signals::{SIGINT, SIGTERM, SignalListener};
-use crate::task::coop;
+use crate::time::kernel_sleep;
 use state::{Level, State};
+
+/// How many turns of the event loop a read of bytes that have arrived may take: one for a dropped
+/// read before it to end, one to learn that there are bytes, and one to receive them.
+const LAST_TURNS: usize = 3;
 
 /// A request to end in order, and a second one to end at once.
 ///
@@ -28,6 +34,9 @@ use state::{Level, State};
 /// on any thread, or by [signals](Self::on_signals), and never taken back. Tasks of any number of
 /// runtimes can look ([`is_requested`](Self::is_requested)) and wait
 /// ([`requested`](Self::requested)), at no cost for each request that a server handles.
+///
+/// [`Server::serve_until`](crate::net::Server::serve_until) serves until the request, and then ends
+/// its connections step by step.
 ///
 /// # Example
 ///
@@ -72,12 +81,21 @@ impl Shutdown {
     /// # Example
     ///
     /// ```no_run
-    /// let shutdown = annulus::Shutdown::on_signals()?;
-    /// annulus::run(async move {
-    ///     shutdown.requested().await;
-    ///     println!("asked to end");
-    /// })?;
-    /// # Ok::<(), std::io::Error>(())
+    /// use annulus::Shutdown;
+    /// use annulus::net::{ShutdownOptions, StreamReader, StreamWriter, start_server};
+    ///
+    /// async fn greet(_: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    ///     writer.write("hello\n").await
+    /// }
+    ///
+    /// #[annulus::main]
+    /// async fn main() -> std::io::Result<std::process::ExitCode> {
+    ///     let shutdown = Shutdown::on_signals()?;
+    ///     let server = start_server(greet, "127.0.0.1:7000").await?;
+    ///     let report = server.serve_until(&shutdown, &ShutdownOptions::new()).await;
+    ///     println!("{report}");
+    ///     Ok(report.exit_code())
+    /// }
     /// ```
     #[doc(alias = "SIGTERM")]
     #[doc(alias = "SIGINT")]
@@ -147,9 +165,10 @@ impl Shutdown {
 
     /// Awaits a future, or returns `None` if it is not ready when the end is requested.
     ///
-    /// Then the future is dropped. It is always polled first, even after the request, so a read
-    /// still returns what has arrived: a connection ends between two requests, and none that the
-    /// handler has received is lost.
+    /// Then the future is dropped. Before, and even if the end was requested long ago, the kernel
+    /// is entered a few times, so that a read returns what has arrived at this machine: a handler
+    /// that awaits each request of a client so ends between two of them, and answers all that were
+    /// received.
     ///
     /// # Panics
     ///
@@ -191,13 +210,18 @@ impl Shutdown {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn run_until_requested<F: Future>(&self, future: F) -> Option<F::Output> {
-        poll_fn(|context| coop::poll_spend(context)).await;
-        let (mut future, mut requested) = (pin!(future), pin!(self.requested()));
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => requested.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        let mut future = pin!(future);
+        let requested = pin!(self.requested());
+        if let Either::Left((output, _)) = select(future.as_mut(), requested).await {
+            return Some(output);
+        }
+        for _ in 0..LAST_TURNS {
+            let turn = pin!(kernel_sleep(Duration::ZERO));
+            if let Either::Left((output, _)) = select(future.as_mut(), turn).await {
+                return Some(output);
+            }
+        }
+        None
     }
 }
 

@@ -19,6 +19,7 @@ mod multishot_recv;
 mod reader_limits;
 mod server;
 mod server_limits;
+mod shutdown;
 mod tcp;
 mod tcp_options;
 mod unix;

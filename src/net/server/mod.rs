@@ -2,8 +2,9 @@
 //! socket.
 //!
 //! `accept_loop` accepts, in one task for each address, and starts the handlers; `handler` is what
-//! they may return. `registry` knows the connections, and `shutdown` ends them. `peers` counts them
-//! by address, and `progress` ends those without any. `options` are those of a server.
+//! they may return. `registry` knows the connections, `shutdown` ends them, and `report` says how
+//! many ended how. `peers` counts them by address, and `progress` ends those without any. `options`
+//! are those of a server.
 
 mod accept_loop;
 mod handler;
@@ -11,6 +12,7 @@ mod options;
 mod peers;
 mod progress;
 mod registry;
+mod report;
 mod shutdown;
 
 use std::fmt;
@@ -22,12 +24,14 @@ use std::time::Duration;
 
 pub use handler::{HandlerFailure, HandlerOutcome};
 pub use options::{ServerOptions, WhenFull};
-pub use shutdown::ShutdownReport;
+pub use report::ShutdownReport;
+pub use shutdown::ShutdownOptions;
 
 use super::listener::{ListenSocket, Listener, listening_sealed};
 use super::stream::{Connection, StreamReader, StreamWriter};
 use super::tcp::TcpStream;
 use crate::runtime::spawn;
+use crate::shutdown::Shutdown;
 use accept_loop::Shared;
 use progress::Checks;
 use registry::Registry;
@@ -156,6 +160,63 @@ impl<S: Connection> Server<S> {
         self.registry().wait_until(|registry| !registry.is_serving()).await;
     }
 
+    /// Serves until the end is requested, and then ends the server in order.
+    ///
+    /// 1. At the [request](Shutdown::request), or when the server is closed, it stops listening.
+    ///    What had arrived, even in the kernel's backlog, is served. Handlers continue, for
+    ///    [`ShutdownOptions::grace`] at most; those that see the request themselves
+    ///    ([`Shutdown::run_until_requested`]) can end between two requests of their clients.
+    /// 2. Connections that have not ended are *soft-cancelled*: their handlers meet EOF, and have
+    ///    [`ShutdownOptions::soft_grace`] to end.
+    /// 3. The rest is aborted: handlers are cancelled, and connections reset.
+    ///
+    /// If the end is [forced](Shutdown::force), as by a second signal, the third step follows at
+    /// once. It returns when all connections have ended. A handler that blocks its thread, or a
+    /// destructor that does, cannot be cancelled, and delays that: the third signal kills it.
+    ///
+    /// Several servers, of TCP and Unix sockets too, share one shutdown: await this of each of them
+    /// together, and add the reports.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the server is closed, and no step follows.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::Shutdown;
+    /// use annulus::join::gather;
+    /// use annulus::net::{ShutdownOptions, StreamReader, StreamWriter, start_server};
+    ///
+    /// async fn greet(_: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    ///     writer.write("hello\n").await
+    /// }
+    ///
+    /// annulus::run(async {
+    ///     let shutdown = Shutdown::new(); // or Shutdown::on_signals()?
+    ///     let first = start_server(greet, "127.0.0.1:0").await?;
+    ///     let second = start_server(greet, "127.0.0.1:0").await?;
+    ///     shutdown.request();
+    ///     let options = ShutdownOptions::new();
+    ///     let both = (
+    ///         first.serve_until(&shutdown, &options),
+    ///         second.serve_until(&shutdown, &options),
+    ///     );
+    ///     let (first_report, second_report) = gather(both).await;
+    ///     println!("{}", first_report + second_report);
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn serve_until(
+        &self,
+        shutdown: &Shutdown,
+        options: &ShutdownOptions,
+    ) -> ShutdownReport {
+        let _closes = OnDrop(Rc::clone(self.registry()));
+        shutdown::serve_until(self.registry(), shutdown, options).await
+    }
+
     /// Stops listening.
     ///
     /// Connections that had arrived, even those in the kernel's backlog, and those that are being
@@ -201,7 +262,8 @@ impl<S: Connection> Server<S> {
     /// still waited to be served. The report counts both kinds.
     ///
     /// To end handlers whose clients may stay silent for long, call
-    /// [`close_clients`](Self::close_clients) before.
+    /// [`close_clients`](Self::close_clients) before, or use [`serve_until`](Self::serve_until),
+    /// which does so after a while.
     ///
     /// # Cancel safety
     ///
@@ -225,6 +287,7 @@ impl<S: Connection> Server<S> {
     /// })??;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias = "graceful_shutdown")]
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         shutdown::shutdown(self.registry(), grace).await
     }

@@ -27,6 +27,7 @@ pub(super) struct Registry {
     ended: Cell<usize>,
     /// How many connections were aborted before their handlers began; `None` until all are aborted.
     aborted_waiting: Cell<Option<usize>>,
+    is_soft_cancelled: Cell<bool>,
     closed: Event,
     /// A connection has begun, or accepting has ended.
     begun: Event,
@@ -54,6 +55,7 @@ impl Registry {
             accepting: Cell::new(accepting),
             ended: Cell::new(0),
             aborted_waiting: Cell::new(None),
+            is_soft_cancelled: Cell::new(false),
             closed: Event::new(),
             begun: Event::new(),
             progress: Event::new(),
@@ -147,6 +149,9 @@ impl Registry {
         let entry = Entry { socket: Rc::downgrade(socket), task: None, peer, is_known };
         let key = self.served.borrow_mut().insert(entry);
         self.begun.set();
+        if self.is_soft_cancelled.get() {
+            socket.end(Shutdown::Read);
+        }
         Served { registry: Rc::clone(self), key }
     }
 
@@ -184,6 +189,12 @@ impl Registry {
 
     pub(super) fn close_clients(&self) {
         self.each_socket(|socket| socket.end(Shutdown::Read));
+    }
+
+    /// [`close_clients`](Self::close_clients), also of those that still wait to be served.
+    pub(super) fn soft_cancel(&self) {
+        self.is_soft_cancelled.set(true);
+        self.close_clients();
     }
 
     pub(super) fn abort_clients(&self) {
