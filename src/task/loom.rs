@@ -1,6 +1,38 @@
-//! The atomics that threads share: the standard library's, or loom's when a model is checked.
+//! What threads share: the standard library's atomics and cells, or loom's when a model is checked.
 
 #[cfg(annulus_loom)]
-pub(super) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+pub(super) use ::loom::cell::UnsafeCell;
+#[cfg(annulus_loom)]
+pub(super) use ::loom::sync::Arc;
+#[cfg(annulus_loom)]
+pub(super) use ::loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 #[cfg(not(annulus_loom))]
-pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+pub(super) use std::sync::Arc;
+#[cfg(not(annulus_loom))]
+pub(super) use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// A cell with loom's interface, by which a model sees when each access begins and ends.
+#[cfg(not(annulus_loom))]
+pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(annulus_loom))]
+impl<T> UnsafeCell<T> {
+    pub(super) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// An access that does not write.
+    #[inline]
+    pub(super) fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
+        access(self.0.get())
+    }
+
+    #[inline]
+    pub(super) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+        access(self.0.get())
+    }
+}

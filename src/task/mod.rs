@@ -60,6 +60,8 @@
 //   `running` knows which runtime's event loop the thread is inside of.
 // - `blocking` waits for a future on a thread that runs no event loop.
 // - `context_var` offers, and `values` contains, what tasks inherit.
+// - `spsc` is a queue between two threads, and `signals` tell a thread with many of them which to
+//   look at: for the messages between shards.
 // - `shrink` is for the collections of other rooms: it frees the memory that a peak has left
 //   behind.
 //
@@ -111,7 +113,9 @@ mod running;
 mod schedule;
 mod scheduler;
 mod shrink;
+mod signals;
 mod spawn;
+mod spsc;
 mod task_list;
 mod task_ref;
 #[cfg(all(test, not(annulus_loom)))]
@@ -133,6 +137,8 @@ pub(crate) use notifier::Notifier;
 pub(crate) use origin::Origin;
 pub(crate) use running::{RunningGuard, RuntimeId, check_runtime, running};
 pub(crate) use shrink::Shrink;
+pub(crate) use signals::Signals;
 pub(crate) use spawn::{is_large, spawn_child};
+pub(crate) use spsc::{Consumer, Producer, spsc};
 pub(crate) use task_ref::TaskRef;
 pub(crate) use wake::{WakeSlot, poll_until, wake};
