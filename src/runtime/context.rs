@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::remote::{RemoteCalls, RemoteQueue};
+use super::remote::{FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::{ShieldGuard, ShieldedWork};
 use super::unsent::UnsentWrites;
 use crate::driver::{Driver, Metrics};
@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     pub(super) remote_calls: Rc<RemoteCalls>,
     /// The queues that other threads fill. The first is that of the calls.
     pub(super) remote_queues: RefCell<Vec<Rc<dyn RemoteQueue>>>,
+    pub(super) flush_request: FlushRequest,
     pub(super) max_polls_per_turn: usize,
     pub(super) teardown_timeout: Duration,
     pub(super) shield_timeout: Duration,

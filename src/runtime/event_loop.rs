@@ -16,6 +16,7 @@ impl Shared {
             if is_over() {
                 return;
             }
+            self.flush();
             let may_wait = !self.executor.has_ready() && self.executor.park();
             self.driver.turn(may_wait);
             self.receive();
@@ -46,6 +47,23 @@ impl Shared {
         }
     }
 
+    /// Shows other threads what this one has written for them.
+    #[inline]
+    fn flush(&self) {
+        if self.flush_request.take() {
+            self.flush_queues();
+        }
+    }
+
+    #[inline(never)]
+    fn flush_queues(&self) {
+        let mut index = 0;
+        while let Some(queue) = self.remote_queue(index) {
+            queue.flush();
+            index += 1;
+        }
+    }
+
     pub(super) fn remote_queue(&self, index: usize) -> Option<Rc<dyn RemoteQueue>> {
         self.remote_queues.borrow().get(index).map(Rc::clone)
     }
@@ -59,6 +77,7 @@ impl Shared {
         let mut left = self.executor.count_ready();
         while left > 0 && !is_over() {
             left = left.saturating_sub(self.run_ready(&is_over));
+            self.flush();
             self.driver.turn(false);
             self.receive();
         }
@@ -81,6 +100,7 @@ impl Shared {
     /// `block_on` may be far away. Completions may queue more, as when the cancel of a dropped read
     /// is followed by the close of its socket.
     pub(super) fn submit_queued(&self) {
+        self.flush();
         for _ in 0..MAX_LAST_TURNS {
             self.driver.turn(false);
             if self.driver.metrics().queued == 0 {

@@ -18,6 +18,7 @@
 //! timers; queue the tasks that other threads have woken. With nothing to submit and nothing to
 //! collect there is no system call.
 
+mod attach;
 mod block_on;
 mod builder;
 pub(crate) mod context;
@@ -54,9 +55,10 @@ pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
 use crate::driver::Metrics;
-use crate::error::{Incident, SetupError};
+use crate::error::SetupError;
 use crate::task::{JoinHandle, is_large};
 use context::Shared;
+use remote::{Attachment, RemoteQueue};
 
 /// Runs a future, and the tasks that it spawns, on a new runtime of this thread.
 ///
@@ -267,9 +269,12 @@ impl Runtime {
         Handle::of(&self.shared)
     }
 
-    /// Passes an incident to the runtime's hook.
-    pub(crate) fn report(&self, incident: &Incident) {
-        (self.shared.driver.incidents())(incident);
+    /// Has the event loop serve a queue that other threads fill, until the runtime ends.
+    pub(crate) fn attach<Q: RemoteQueue + 'static>(
+        &self,
+        make: impl FnOnce(Attachment) -> Q,
+    ) -> Rc<Q> {
+        self.shared.attach(make)
     }
 
     /// Returns what the runtime's driver has done so far.

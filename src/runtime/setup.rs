@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::context::Shared;
 use super::napi::NapiOptions;
-use super::remote::{CallQueue, RemoteCalls, RemoteQueue};
+use super::remote::{CallQueue, FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::ShieldedWork;
 use crate::driver::{Driver, Settings};
 use crate::error::{Describe, Incident, Reporter, SetupError};
@@ -67,6 +67,7 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
         remote_queues: RefCell::new(vec![Rc::clone(&remote_calls) as Rc<dyn RemoteQueue>]),
         remote_calls,
         reporter,
+        flush_request: FlushRequest::default(),
         max_polls_per_turn: builder.max_polls_per_turn,
         teardown_timeout: builder.teardown_timeout,
         shield_timeout: builder.shield_timeout,

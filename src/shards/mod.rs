@@ -18,22 +18,20 @@
 //!   `cpu_list` of the user or of the system says and from the `cpu_quota` of the control groups.
 //! - `thread` is the life of one shard's thread; `start_gate` and `end_gate` are the two points at
 //!   which the shards wait for each other.
-//! - `shard` is what the code of a shard sees of all this.
+//! - `shard` is what the code of a shard sees of all this; `messages` are the calls between shards.
 //! - `outcome` says what a closure may return, and which of it is a failure.
 
 mod builder;
 mod cpu_list;
 mod cpu_quota;
 mod end_gate;
-mod ending;
 mod error;
-mod failure;
+mod messages;
 mod outcome;
 mod placement;
 mod run;
 mod shard;
 mod start_gate;
-mod supervision;
 mod thread;
 
 // Its path is that at the root.
@@ -42,6 +40,6 @@ pub use builder::Shards;
 pub use builder::ShardsBuilder;
 pub use cpu_list::{CpuList, ParseCpuListError};
 pub use error::ShardsError;
-pub use failure::{OnFailure, RestartOptions};
+pub use messages::Sharded;
 pub use outcome::ShardOutcome;
 pub use shard::Shard;

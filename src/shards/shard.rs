@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::end_gate::EndGate;
+use super::messages::Port;
 use crate::runtime::Handle;
 use crate::shutdown::Shutdown;
 
@@ -23,6 +24,7 @@ struct Inner {
     index: usize,
     cpu: Option<usize>,
     run: Arc<Run>,
+    port: Rc<Port>,
 }
 
 /// What the shards of one `run` share.
@@ -30,12 +32,10 @@ pub(crate) struct Run {
     /// Differs between any two runs of the process.
     #[expect(dead_code, reason = "for listeners of one run to find each other")]
     pub(crate) id: u64,
-    /// Of each shard, by index. They also reach the runtimes of restarted shards.
-    pub(super) handles: Vec<Handle>,
-    pub(super) shutdown: Shutdown,
+    /// Of each shard, by index.
+    handles: Vec<Handle>,
+    shutdown: Shutdown,
     pub(super) end: EndGate,
-    /// Whether ctrl-c has cancelled the closures.
-    pub(super) is_interrupted: AtomicBool,
 }
 
 impl Run {
@@ -43,7 +43,7 @@ impl Run {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let end = EndGate::new(handles.len());
-        Self { id, handles, shutdown, end, is_interrupted: AtomicBool::new(false) }
+        Self { id, handles, shutdown, end }
     }
 }
 
@@ -52,8 +52,8 @@ thread_local! {
 }
 
 impl Shard {
-    pub(super) fn new(index: usize, cpu: Option<usize>, run: Arc<Run>) -> Self {
-        Self { inner: Rc::new(Inner { index, cpu, run }) }
+    pub(super) fn new(index: usize, cpu: Option<usize>, run: Arc<Run>, port: Rc<Port>) -> Self {
+        Self { inner: Rc::new(Inner { index, cpu, run, port }) }
     }
 
     /// The shard of this thread.
@@ -148,6 +148,11 @@ impl Shard {
     /// The CPU that this shard is pinned to, if it is.
     pub fn cpu(&self) -> Option<usize> {
         self.inner.cpu
+    }
+
+    /// The end of its links to the others.
+    pub(super) fn port(&self) -> &Rc<Port> {
+        &self.inner.port
     }
 
     /// What all shards of this run share.

@@ -5,7 +5,5 @@ mod common;
 
 mod attribute;
 mod cpus;
-mod failures;
-mod processes;
 mod reach;
 mod start;

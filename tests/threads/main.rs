@@ -8,6 +8,7 @@ mod common;
 
 mod cancel_token;
 mod handle;
+mod messages;
 mod remote;
 mod shutdown;
 mod thread_pool;

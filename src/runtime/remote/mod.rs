@@ -15,6 +15,7 @@
 //! A mutex guards the queue, and one guards each outcome. No foreign code (closures, wakers,
 //! destructors) runs while one is locked.
 
+mod attachment;
 mod call;
 mod calls;
 mod error;
@@ -24,7 +25,8 @@ mod queue;
 
 use crate::task::Executor;
 
-pub(super) use call::{Called, Large, Spawned, Work, push};
+pub(crate) use attachment::{Attachment, FlushRequest};
+pub(super) use call::{Called, Large, Spawned, push};
 pub(super) use calls::RemoteCalls;
 pub use error::SpawnError;
 pub use join_handle::RemoteJoinHandle;
@@ -36,6 +38,10 @@ pub(crate) trait RemoteQueue {
     /// loop does not sleep, and calls this again in its next turn. May run foreign code, whose
     /// panics it catches.
     fn receive(&self, executor: &Executor) -> bool;
+
+    /// Shows other threads what this one has written for them. Called before the event loop enters
+    /// the kernel, once it was [requested](FlushRequest).
+    fn flush(&self) {}
 
     /// Refuses what arrives from now on, and disposes of what has arrived. The runtime ends; its
     /// tasks are still there.

@@ -1,0 +1,389 @@
+//! A value for each shard.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::incarnation::Incarnation;
+use crate::join::gather;
+use crate::runtime::{SpawnError, yield_now};
+use crate::shards::Shard;
+use crate::sync::Lock;
+use crate::task::JoinError;
+
+type Made<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// A value for each shard, made, used and dropped on its own shard.
+///
+/// The values need not be `Send`; what is sent are closures that are given a reference to the value
+/// of the shard that runs them. This handle can be cloned and sent to any thread, and is used on
+/// shards: its methods panic elsewhere.
+///
+/// A shard's value is made when it is first asked for, by [`get`](Self::get) on its own shard or a
+/// call from any, or for all shards together by [`start`](Self::start). It is dropped when
+/// [`stop`](Self::stop) is called, when the last handle is dropped, or when its shard ends. A shard
+/// that is restarted makes a new one.
+///
+/// # Example
+///
+/// A map whose keys are spread over the shards:
+///
+/// ```
+/// use std::cell::RefCell;
+/// use std::collections::HashMap;
+/// use annulus::Shards;
+/// use annulus::shards::Sharded;
+///
+/// let store = Sharded::new(async |_| RefCell::new(HashMap::<u64, String>::new()));
+/// Shards::builder().count(2).run(async |shard| {
+///     let owner = |key: u64| key as usize % shard.count();
+///     let key = shard.index() as u64;
+///     store.run_on(owner(key), move |map| map.borrow_mut().insert(key, "text".into())).await?;
+///     let found = store.run_on(owner(key), move |map| map.borrow().get(&key).cloned()).await?;
+///     assert_eq!(found.as_deref(), Some("text"));
+///     Ok::<_, annulus::task::JoinError>(())
+/// })?;
+/// # Ok::<(), annulus::shards::ShardsError>(())
+/// ```
+#[doc(alias = "thread_local")]
+#[doc(alias = "LocalKey")]
+pub struct Sharded<T: 'static> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T: 'static> {
+    id: u64,
+    make: Box<dyn Fn(Shard) -> Made<T> + Send + Sync>,
+    is_stopped: AtomicBool,
+    /// What the shards' values look at: dead once there is no handle. `None` while it is dropped.
+    owner: Option<Arc<()>>,
+    /// The shards that have made a value.
+    holders: Mutex<Vec<Weak<Incarnation>>>,
+}
+
+impl<T: 'static> Sharded<T> {
+    /// Creates a handle. No value is made yet.
+    ///
+    /// `make` is called on each shard, when its value is first asked for.
+    pub fn new<F>(make: F) -> Self
+    where
+        F: AsyncFn(Shard) -> T + Send + Sync + 'static,
+    {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let make = Arc::new(make);
+        let make = move |shard| -> Made<T> {
+            let make = Arc::clone(&make);
+            Box::pin(async move { make(shard).await })
+        };
+        Self {
+            inner: Arc::new(Inner {
+                id: LAST.fetch_add(1, Ordering::Relaxed),
+                make: Box::new(make),
+                is_stopped: AtomicBool::new(false),
+                owner: Some(Arc::new(())),
+                holders: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Creates a handle and the values of all shards, and waits until they are made.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a shard, in the order of their indices: [`JoinError::Panicked`] if `make`
+    /// panicked there, [`JoinError::Ended`] if the shard has ended. The values that were made are
+    /// dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, the values that were made are dropped on their shards.
+    pub async fn start<F>(shard: &Shard, make: F) -> Result<Self, JoinError>
+    where
+        F: AsyncFn(Shard) -> T + Send + Sync + 'static,
+    {
+        let sharded = Self::new(make);
+        let all = (0..shard.count()).map(|index| sharded.make_on(index)).collect::<Vec<_>>();
+        gather(all).await.into_iter().collect::<Result<(), _>>()?;
+        Ok(sharded)
+    }
+
+    /// Returns this shard's value, and makes it first if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Ended`] after [`stop`](Self::stop).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it makes the value, the future of `make` is dropped, too. Another caller that
+    /// waits for the value makes it then.
+    pub async fn get(&self) -> Result<Rc<T>, JoinError> {
+        let shard = Shard::current();
+        let (port, id) = (shard.port(), self.inner.id);
+        if let Some(value) = port.values().get(id) {
+            return Ok(value);
+        }
+        let _making = self.making(&shard).lock_owned().await;
+        // Another task may have made it meanwhile.
+        if let Some(value) = port.values().get(id) {
+            return Ok(value);
+        }
+        if self.is_stopped() {
+            return Err(JoinError::Ended);
+        }
+        let value = Rc::new((self.inner.make)(shard.clone()).await);
+        // It may have been stopped while it was made.
+        if self.is_stopped() || port.values().put(id, Rc::clone(&value)).is_err() {
+            return Err(JoinError::Ended);
+        }
+        Ok(value)
+    }
+
+    /// Returns this shard's value, if it was made.
+    #[must_use]
+    pub fn try_local(&self) -> Option<Rc<T>> {
+        Shard::current().port().values().get(self.inner.id)
+    }
+
+    /// Returns this shard's value.
+    ///
+    /// # Panics
+    ///
+    /// If it was not made yet, or was stopped.
+    #[must_use]
+    #[track_caller]
+    pub fn local(&self) -> Rc<T> {
+        self.try_local().expect(
+            "`Sharded::local` called before this shard's value was made, or after it was stopped: \
+             await `get` first",
+        )
+    }
+
+    /// Runs a closure with the value of a shard, on that shard, and returns what it returns.
+    ///
+    /// This is [`Shard::run_on`] in all other respects. If the value is not made yet, the closure
+    /// is run once it is; until then, calls may overtake each other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Shard::run_on`], and of [`get`](Self::get) on that shard.
+    ///
+    /// # Panics
+    ///
+    /// If there is no shard of this index.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Shard::run_on`].
+    #[track_caller]
+    pub fn run_on<R, F>(
+        &self,
+        shard: usize,
+        closure: F,
+    ) -> impl Future<Output = Result<R, JoinError>> + use<'_, T, R, F>
+    where
+        F: FnOnce(&T) -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let first = Shard::current().run_on(shard, self.with_local(closure));
+        async move {
+            let mut attempt = first.await?;
+            loop {
+                match attempt {
+                    Ok(result) => return Ok(result),
+                    Err(closure) => {
+                        self.make_on(shard).await?;
+                        let again = self.with_local(closure);
+                        attempt = Shard::current().run_on(shard, again).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A closure that runs another with the value of the shard that it is on, and returns it if
+    /// there is no value yet. It has no reference to the handle, which all shards would count.
+    fn with_local<R, F>(&self, closure: F) -> impl FnOnce() -> Result<R, F> + use<T, R, F>
+    where
+        F: FnOnce(&T) -> R,
+    {
+        let id = self.inner.id;
+        move || match Shard::current().port().values().get::<T>(id) {
+            Some(value) => Ok(closure(&value)),
+            None => Err(closure),
+        }
+    }
+
+    /// Runs a closure with the value of every shard, on each at the same time, and returns the
+    /// results by index.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a shard, in the order of their indices; the closure was run on the others
+    /// nonetheless.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Shard::run_on`], for each shard.
+    pub fn run_on_all<R, F>(
+        &self,
+        closure: F,
+    ) -> impl Future<Output = Result<Vec<R>, JoinError>> + use<'_, T, R, F>
+    where
+        F: Fn(&T) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        let closure = Arc::new(closure);
+        let calls = (0..Shard::current().count()).map(|index| {
+            let closure = Arc::clone(&closure);
+            self.run_on(index, move |value: &T| closure(value))
+        });
+        let calls = gather(calls.collect::<Vec<_>>());
+        async move { calls.await.into_iter().collect() }
+    }
+
+    /// Runs `map` with the value of every shard, on each at the same time, and reduces the results
+    /// to one, by index.
+    ///
+    /// `reduce` is run on the calling shard.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run_on_all`](Self::run_on_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Shard::run_on`], for each shard.
+    pub async fn map_reduce<R, A, M, F>(&self, map: M, init: A, reduce: F) -> Result<A, JoinError>
+    where
+        M: Fn(&T) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+        F: FnMut(A, R) -> A,
+    {
+        Ok(self.run_on_all(map).await?.into_iter().fold(init, reduce))
+    }
+
+    /// Takes every shard's value out, and runs an async closure with it there.
+    ///
+    /// No value is made any more, and calls fail with [`JoinError::Ended`]. A shard that has no
+    /// value is left out. Each value is dropped on its shard, when the closure and every other
+    /// owner of the `Rc` have dropped it.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a shard, in the order of their indices, when the closure has ended on all
+    /// of them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it completes, the values are stopped nonetheless.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::Shards;
+    /// use annulus::shards::Sharded;
+    ///
+    /// Shards::builder().count(2).run(async |shard| {
+    ///     if shard.index() == 0 {
+    ///         let log = Sharded::start(&shard, async |shard| vec![shard.index()]).await?;
+    ///         log.stop(async |lines| println!("{lines:?}")).await?;
+    ///     }
+    ///     Ok::<_, annulus::task::JoinError>(())
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
+    pub async fn stop<F>(&self, closure: F) -> Result<(), JoinError>
+    where
+        F: AsyncFn(Rc<T>) + Send + Sync + 'static,
+    {
+        self.inner.is_stopped.store(true, Ordering::Release);
+        let (closure, shard) = (Arc::new(closure), Shard::current());
+        let stopping = (0..shard.count()).map(|index| {
+            let (closure, sharded) = (Arc::clone(&closure), self.clone());
+            run_async_on(&shard, index, async move || {
+                let shard = Shard::current();
+                let values = shard.port().values();
+                // A value that is being made is there after this, or was refused.
+                let _made = sharded.making(&shard).lock_owned().await;
+                if let Some(value) = values.take::<T>(sharded.inner.id) {
+                    closure(value).await;
+                }
+            })
+        });
+        gather(stopping.collect::<Vec<_>>()).await.into_iter().collect()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.inner.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// The lock under which the value of this shard is made.
+    fn making(&self, shard: &Shard) -> Rc<Lock<()>> {
+        let port = shard.port();
+        port.values().making(self.inner.id, || self.inner.register(port.incarnation()))
+    }
+
+    /// Makes the value of a shard, if there is none.
+    async fn make_on(&self, index: usize) -> Result<(), JoinError> {
+        let sharded = self.clone();
+        let make = async move || sharded.get().await.map(drop);
+        run_async_on(&Shard::current(), index, make).await?
+    }
+}
+
+/// Runs an async closure on a shard, as a task there, which continues if this is dropped.
+async fn run_async_on<F, R>(shard: &Shard, index: usize, closure: F) -> Result<R, JoinError>
+where
+    F: AsyncFnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let mut start = move || async move { closure().await };
+    loop {
+        match shard.handle(index).spawn(start) {
+            Ok(task) => return task.await,
+            Err(SpawnError::Full(back)) => start = back,
+            Err(_) => return Err(JoinError::Ended),
+        }
+        yield_now().await;
+    }
+}
+
+impl<T> Inner<T> {
+    /// Notes that a shard is about to have a value. Returns what the value looks at.
+    fn register(&self, holder: &Arc<Incarnation>) -> Weak<()> {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.retain(|holder| holder.strong_count() > 0);
+        holders.push(Arc::downgrade(holder));
+        self.owner.as_ref().map(Arc::downgrade).unwrap_or_default()
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        // Before the shards look.
+        self.owner = None;
+        let holders = self.holders.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for holder in holders.drain(..).filter_map(|holder| holder.upgrade()) {
+            holder.signal_itself();
+        }
+    }
+}
+
+impl<T> Clone for Sharded<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T> fmt::Debug for Sharded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sharded")
+            .field("id", &self.inner.id)
+            .field("is_stopped", &self.is_stopped())
+            .finish_non_exhaustive()
+    }
+}
