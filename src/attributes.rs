@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::error::SetupError;
 use crate::runtime::{Builder, exit_with};
-use crate::shards::{Shard, ShardOutcome, Shards};
+use crate::shards::{Shard, ShardOutcome, Shards, ShardsError};
 
 /// Runs an `async fn main` on a runtime.
 ///
@@ -132,7 +132,10 @@ pub fn __run_main_on_shards<T: ShardOutcome + Send>(
 ) -> T {
     let shards = Shards::builder().runtime(builder);
     let shards = if let Some(count) = count { shards.count(count) } else { shards };
-    let results = shards.run(main).unwrap_or_else(|error| exit_with(&error));
+    let results = shards.run(main).unwrap_or_else(|error| match error {
+        ShardsError::Interrupted(interrupted) => interrupted.exit(),
+        other => exit_with(&other),
+    });
     let mut results = results.into_iter();
     let first = results.next().expect("there is at least one shard");
     if first.failure().is_some() {

@@ -60,6 +60,16 @@ pub enum Incident {
         /// The address of the listener, and the error.
         message: String,
     },
+    /// A shard has failed, and restarts with a new runtime
+    /// ([`OnFailure::Restart`](crate::shards::OnFailure::Restart)).
+    ShardRestarted {
+        /// The index of the shard.
+        shard: usize,
+        /// The error, or the panic's message.
+        message: String,
+        /// How long the shard waits before its closure is called again.
+        delay: Duration,
+    },
     /// The runtime ended before shielded futures did; they were dropped.
     ShieldedWorkLost {
         /// The number of shielded futures.
@@ -116,6 +126,7 @@ impl Incident {
             Self::AcceptFailed { .. } => "listener failures",
             Self::AcceptDelayed { .. } => "accept failures",
             Self::ThreadNotStarted { .. } => "threads not started",
+            Self::ShardRestarted { .. } => "restarts of shards",
             Self::ShieldedWorkLost { .. } => "losses of shielded work",
             Self::UnsentDataLost { .. } => "losses of unsent data",
             Self::FewerLeases { .. } => "shortages of receive buffers",
@@ -161,6 +172,9 @@ impl fmt::Display for Incident {
             }
             Self::AcceptDelayed { message } => {
                 write!(f, "an accept failed and will be retried: {message}")
+            }
+            Self::ShardRestarted { shard, message, delay } => {
+                write!(f, "shard {shard} has failed and restarts in {delay:?}: {message}")
             }
             Self::ShieldedWorkLost { count } => write!(
                 f,

@@ -1,8 +1,8 @@
 //! The configuration of a runtime.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use super::napi::NapiOptions;
 use crate::driver::{BufferSize, BufferSizes};
@@ -314,6 +314,11 @@ impl Builder {
     pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Self {
         self.cancels_on_ctrl_c = cancel;
         self
+    }
+
+    /// Returns whether ctrl-c cancels the main task, and has it not do so: the shards do it.
+    pub(crate) fn take_cancel_on_ctrl_c(&mut self) -> bool {
+        mem::take(&mut self.cancels_on_ctrl_c)
     }
 
     /// Whether the clock is paused from the beginning, as by [`time::pause`](crate::time::pause),

@@ -1,12 +1,12 @@
 //! Reaching a runtime from other threads.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::{fmt, mem};
 
 use super::context::{self, Shared};
-use super::remote::{CallQueue, Called, Large, RemoteJoinHandle, SpawnError, Spawned, push};
+use super::remote::{CallQueue, Called, Large, RemoteJoinHandle, SpawnError, Spawned, Work, push};
 use crate::task::is_large;
 
 /// Reaches a runtime from any thread: starts tasks on it, and stops it.
@@ -48,11 +48,15 @@ use crate::task::is_large;
 #[doc(alias = "Spawner")]
 pub struct Handle {
     queue: Arc<CallQueue>,
+    /// For a runtime that may be replaced: the queue of its latest successor.
+    latest: Option<Arc<Latest>>,
 }
+
+type Latest = Mutex<Arc<CallQueue>>;
 
 impl Handle {
     pub(super) fn of(shared: &Shared) -> Self {
-        Self { queue: Arc::clone(shared.remote_calls.queue()) }
+        Self { queue: Arc::clone(shared.remote_calls.queue()), latest: None }
     }
 
     /// Returns the handle of this thread's runtime.
@@ -156,7 +160,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let pushed = push(&self.queue, Called(closure), None, Location::caller());
+        let pushed = self.push(Called(closure), None, Location::caller());
         pushed.map_err(|error| error.map(|Called(closure)| closure))
     }
 
@@ -187,13 +191,61 @@ impl Handle {
     /// ```
     #[doc(alias = "asyncio.loop.stop")]
     pub fn stop(&self) {
-        self.queue.stop();
+        match self.successor() {
+            Some(queue) => queue.stop(),
+            None => self.queue.stop(),
+        }
     }
 
     /// Whether the runtime has ended: its drop has begun to end its tasks, and it accepts no more.
     #[doc(alias = "asyncio.loop.is_closed")]
     pub fn is_ended(&self) -> bool {
-        self.queue.is_ended()
+        self.queue.is_ended() && self.successor().is_none_or(|queue| queue.is_ended())
+    }
+
+    /// A handle that also reaches the runtimes that replace this one.
+    pub(crate) fn with_successors(self) -> Self {
+        let latest = Arc::new(Mutex::new(Arc::clone(&self.queue)));
+        Self { latest: Some(latest), ..self }
+    }
+
+    /// Has this handle and its clones reach another runtime, now that theirs has ended.
+    pub(crate) fn replace(&self, successor: Self) {
+        if let Some(latest) = &self.latest {
+            let former = mem::replace(&mut *lock(latest), successor.queue);
+            drop(former);
+        }
+    }
+
+    /// The queue of the runtime that has replaced the one that this handle was made for.
+    fn successor(&self) -> Option<Arc<CallQueue>> {
+        let latest = self.latest.as_ref()?;
+        // While the first runtime is there, no lock is needed. In a forked child it may be held for
+        // ever.
+        if self.queue.is_forked() || !self.queue.is_ended() {
+            return None;
+        }
+        let latest = Arc::clone(&lock(latest));
+        (!Arc::ptr_eq(&latest, &self.queue)).then_some(latest)
+    }
+
+    #[inline]
+    fn push<W: Work>(
+        &self,
+        work: W,
+        name: Option<Arc<str>>,
+        spawned_at: &'static Location<'static>,
+    ) -> Result<RemoteJoinHandle<W::Output>, SpawnError<W>> {
+        if self.latest.is_none() {
+            return push(&self.queue, work, name, spawned_at);
+        }
+        match push(&self.queue, work, name.clone(), spawned_at) {
+            Err(SpawnError::Ended(work)) => match self.successor() {
+                Some(queue) => push(&queue, work, name, spawned_at),
+                None => Err(SpawnError::Ended(work)),
+            },
+            other => other,
+        }
     }
 
     fn spawn_at<F, T>(
@@ -208,13 +260,17 @@ impl Handle {
         T::Output: Send + 'static,
     {
         if const { is_large::<T>() } {
-            let pushed = push(&self.queue, Large(closure), name, spawned_at);
+            let pushed = self.push(Large(closure), name, spawned_at);
             pushed.map_err(|error| error.map(|Large(closure)| closure))
         } else {
-            let pushed = push(&self.queue, Spawned(closure), name, spawned_at);
+            let pushed = self.push(Spawned(closure), name, spawned_at);
             pushed.map_err(|error| error.map(|Spawned(closure)| closure))
         }
     }
+}
+
+fn lock(latest: &Latest) -> MutexGuard<'_, Arc<CallQueue>> {
+    latest.lock().expect("no code that may panic runs under this lock")
 }
 
 impl fmt::Debug for Handle {

@@ -21,7 +21,7 @@ enum Cause {
 }
 
 impl Interrupted {
-    pub(super) fn by_ctrl_c() -> Self {
+    pub(crate) fn by_ctrl_c() -> Self {
         Self(Cause::CtrlC)
     }
 

@@ -55,7 +55,7 @@ pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
 use crate::driver::Metrics;
-use crate::error::SetupError;
+use crate::error::{Incident, SetupError};
 use crate::task::{JoinHandle, is_large};
 use context::Shared;
 use remote::{Attachment, RemoteQueue};
@@ -267,6 +267,11 @@ impl Runtime {
     /// Returns a handle by which other threads start tasks on the runtime, and stop it.
     pub fn handle(&self) -> Handle {
         Handle::of(&self.shared)
+    }
+
+    /// Passes an incident to the runtime's hook.
+    pub(crate) fn report(&self, incident: &Incident) {
+        (self.shared.driver.incidents())(incident);
     }
 
     /// Has the event loop serve a queue that other threads fill, until the runtime ends.

@@ -1,8 +1,10 @@
 //! The configuration of the shards.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::cpu_list::CpuList;
+use super::failure::OnFailure;
 use super::placement::PlacementOptions;
 use crate::runtime::Builder;
 use crate::shutdown::Shutdown;
@@ -42,6 +44,8 @@ pub struct ShardsBuilder {
     pub(super) placement: PlacementOptions,
     pub(super) name: String,
     pub(super) shutdown: Shutdown,
+    pub(super) on_failure: OnFailure,
+    pub(super) stop_timeout: Duration,
     pub(super) runtime: Box<dyn Fn(usize) -> Builder + Send>,
     pub(super) queue_capacity: usize,
 }
@@ -52,6 +56,8 @@ impl ShardsBuilder {
             placement: PlacementOptions::default(),
             name: "shard".into(),
             shutdown: Shutdown::new(),
+            on_failure: OnFailure::Stop,
+            stop_timeout: Duration::from_secs(30),
             runtime: Box::new(|_| Builder::new()),
             queue_capacity: 256,
         }
@@ -160,6 +166,26 @@ impl ShardsBuilder {
         self
     }
 
+    /// Sets what happens when a shard fails; [`OnFailure::Stop`] by default.
+    ///
+    /// A shard fails if its closure panics, or returns an error or another failure
+    /// ([`ShardOutcome`](crate::shards::ShardOutcome)).
+    #[doc(alias = "restart")]
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
+    /// Limits how long the closures of the other shards may continue when a shard has failed and
+    /// all shards stop; 30 seconds by default.
+    ///
+    /// The [shutdown](Self::shutdown) is requested first. Then those that have not returned are
+    /// cancelled. A closure that blocks its thread cannot be.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
+        self
+    }
+
     /// Makes the [`Builder`] of each shard's runtime, from the shard's index.
     ///
     /// By default every shard has the default configuration.
@@ -201,6 +227,9 @@ impl fmt::Debug for ShardsBuilder {
         f.debug_struct("ShardsBuilder")
             .field("placement", &self.placement)
             .field("name", &self.name)
+            .field("shutdown", &self.shutdown)
+            .field("on_failure", &self.on_failure)
+            .field("stop_timeout", &self.stop_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use std::{error, fmt, io};
 
 use super::cpu_list::CpuList;
 use crate::error::SetupError;
+use crate::runtime::Interrupted;
 
 /// Why [`ShardsBuilder::run`](crate::shards::ShardsBuilder::run) has no results.
 #[non_exhaustive]
@@ -26,23 +27,36 @@ pub enum ShardsError {
     },
     /// The system does not tell which CPUs the process may use.
     Cpus(io::Error),
-    /// The runtime of a shard could not be created.
+    /// The runtime of a shard could not be created, at the start or for a restart.
     Setup {
         /// The index of the shard.
         shard: usize,
         /// Why, and what to do.
         error: SetupError,
     },
+    /// The closures of some shards were cancelled, so that they have no results: after another
+    /// shard has failed ([`OnFailure::Stop`](crate::shards::OnFailure::Stop)), or by
+    /// [`Handle::stop`](crate::Handle::stop).
+    Cancelled {
+        /// The indices of those shards.
+        shards: Vec<usize>,
+        /// The index of the first shard that has failed, and why, if one has.
+        failure: Option<(usize, String)>,
+    },
+    /// Ctrl-c has cancelled the closures
+    /// ([`Builder::cancel_on_ctrl_c`](crate::Builder::cancel_on_ctrl_c)).
+    Interrupted(Interrupted),
 }
 
 impl ShardsError {
-    /// The index of the shard that failed, if it was one.
+    /// The index of the shard that could not start or has failed, if it was one.
     pub fn shard(&self) -> Option<usize> {
         match self {
             Self::Thread { shard, .. } | Self::Pin { shard, .. } | Self::Setup { shard, .. } => {
                 Some(*shard)
             }
-            Self::Cpus(_) => None,
+            Self::Cancelled { failure, .. } => failure.as_ref().map(|(shard, _)| *shard),
+            Self::Cpus(_) | Self::Interrupted(_) => None,
         }
     }
 }
@@ -67,9 +81,18 @@ impl fmt::Display for ShardsError {
                 "cannot pin shards: sched_getaffinity: {error}; name the CPUs with \
                  ShardsBuilder::cpus, or do not pin"
             ),
-            Self::Setup { shard, error } => {
-                write!(f, "cannot start shard {shard}: {error}")
+            Self::Setup { shard, error } => write!(f, "cannot start shard {shard}: {error}"),
+            Self::Cancelled { shards, failure } => {
+                let list: Vec<_> = shards.iter().map(ToString::to_string).collect();
+                let list = list.join(", ");
+                match failure {
+                    Some((shard, message)) => {
+                        write!(f, "shard {shard} has failed: {message}; cancelled shards: {list}")
+                    }
+                    None => write!(f, "the closures of these shards were cancelled: {list}"),
+                }
             }
+            Self::Interrupted(interrupted) => fmt::Display::fmt(interrupted, f),
         }
     }
 }
@@ -86,6 +109,8 @@ impl error::Error for ShardsError {
         match self {
             Self::Thread { error, .. } | Self::Pin { error, .. } | Self::Cpus(error) => Some(error),
             Self::Setup { error, .. } => Some(error),
+            Self::Interrupted(interrupted) => Some(interrupted),
+            Self::Cancelled { .. } => None,
         }
     }
 }
@@ -97,6 +122,8 @@ impl From<ShardsError> for io::Error {
             | ShardsError::Pin { error, .. }
             | ShardsError::Cpus(error) => error.kind(),
             ShardsError::Setup { error, .. } => error.kind(),
+            ShardsError::Interrupted(_) => io::ErrorKind::Interrupted,
+            ShardsError::Cancelled { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }

@@ -25,13 +25,16 @@ mod builder;
 mod cpu_list;
 mod cpu_quota;
 mod end_gate;
+mod ending;
 mod error;
+mod failure;
 mod messages;
 mod outcome;
 mod placement;
 mod run;
 mod shard;
 mod start_gate;
+mod supervision;
 mod thread;
 
 // Its path is that at the root.
@@ -40,6 +43,7 @@ pub use builder::Shards;
 pub use builder::ShardsBuilder;
 pub use cpu_list::{CpuList, ParseCpuListError};
 pub use error::ShardsError;
+pub use failure::{OnFailure, RestartOptions};
 pub use messages::Sharded;
 pub use outcome::ShardOutcome;
 pub use shard::Shard;

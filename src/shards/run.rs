@@ -1,36 +1,44 @@
 //! Starting the shards' threads and waiting for them.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, ScopedJoinHandle};
 
 use super::builder::ShardsBuilder;
+use super::ending::{Ending, values};
 use super::error::ShardsError;
 use super::messages::Mesh;
 use super::outcome::ShardOutcome;
 use super::shard::{Run, Shard};
 use super::start_gate::StartGate;
-use super::thread::{Ended, ShardThread, Started};
-use crate::error::discard;
-use crate::runtime::Handle;
+use super::supervision::supervise;
+use super::thread::{ShardThread, Started};
+use crate::runtime::{Builder, Handle, Interrupted};
+use crate::sys::signals::{SIGINT, SignalListener};
 use crate::task::running;
 
 impl ShardsBuilder {
-    /// Runs the closure once on every shard, and returns the results in order of index.
+    /// Runs the closure on every shard, and returns the results in order of index.
     ///
-    /// Blocks the calling thread until all shards have ended. So the closure may borrow. No closure
-    /// begins before every shard has started, and a shard whose closure has returned continues to
-    /// run its tasks until all closures have.
+    /// Blocks the calling thread until all shards have ended, so the closure may borrow. No closure
+    /// begins before every shard has started. A shard whose closure has returned continues to run
+    /// its tasks, and what other shards start on it, until all closures have ended; then all
+    /// runtimes end.
+    ///
+    /// When a shard fails, [`on_failure`](Self::on_failure) says what happens. An error that a
+    /// closure returns is among the results.
     ///
     /// # Errors
     ///
-    /// If a shard cannot be started: then no closure was called, and the other shards have ended.
+    /// If a shard cannot start: then no closure was called, and the other shards have ended. If
+    /// closures were cancelled, and so have no result: after the failure of another shard, by
+    /// [`Handle::stop`](crate::Handle::stop), or by ctrl-c. If a shard could not restart.
     ///
     /// # Panics
     ///
-    /// If a closure panics, with the payload of the first shard that did, in order of index, when
-    /// all shards have ended. If it is called inside of a runtime, whose event loop it would block.
+    /// If a closure has panicked: when all shards have ended, with the payload of the first shard
+    /// in order of index. If it is called inside of a runtime, whose event loop it would block.
     ///
     /// # Example
     ///
@@ -55,7 +63,7 @@ impl ShardsBuilder {
 fn run<T, F>(settings: &ShardsBuilder, main: &F) -> Result<Vec<T>, ShardsError>
 where
     F: AsyncFn(Shard) -> T + Sync,
-    T: Send,
+    T: ShardOutcome + Send,
 {
     assert!(
         running().is_none(),
@@ -63,19 +71,25 @@ where
          without one"
     );
     let places = settings.placement.places().map_err(ShardsError::Cpus)?;
-    let count = places.len();
     // Foreign code: it may panic, so before the threads wait for anything.
-    let builders: Vec<_> = (0..count).map(&settings.runtime).collect();
-    let mesh = Arc::new(Mesh::new(count, settings.queue_capacity));
+    let mut builders: Vec<_> = (0..places.len()).map(&settings.runtime).collect();
+    // One listener for all, as a process may have 64 of them.
+    let heeds_ctrl_c: Vec<_> = builders.iter_mut().map(Builder::take_cancel_on_ctrl_c).collect();
+    let ctrl_c = heeds_ctrl_c.contains(&true).then(|| SignalListener::new(&[SIGINT], 1).ok());
+    let bell = ctrl_c.as_ref().and_then(Option::as_ref).map(|listener| listener.bell(1));
+    let mesh = Arc::new(Mesh::new(places.len(), settings.queue_capacity));
     let gate = StartGate::default();
-    let ended = thread::scope(|scope| {
-        let (started, starts) = mpsc::channel();
-        let mut threads = Vec::with_capacity(count);
+    thread::scope(|scope| {
+        let ((started, starts), (ends, ended)) = (mpsc::channel(), mpsc::channel());
+        let mut threads = Vec::with_capacity(places.len());
         for (index, (place, builder)) in places.into_iter().zip(builders).enumerate() {
-            let (mesh, gate, started) = (&mesh, &gate, started.clone());
-            let shard = ShardThread { index, place, builder, mesh, gate, started, main };
+            let (on_failure, mesh, gate, ends) = (&settings.on_failure, &mesh, &gate, ends.clone());
+            let ctrl_c = bell.filter(|_| heeds_ctrl_c[index]);
+            let shard =
+                ShardThread { index, place, builder, on_failure, ctrl_c, mesh, gate, ends, main };
+            let started = started.clone();
             let thread = thread::Builder::new().name(format!("{}-{index}", settings.name));
-            match thread.spawn_scoped(scope, || shard.run()) {
+            match thread.spawn_scoped(scope, || shard.run(started)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     gate.abandon();
@@ -83,18 +97,27 @@ where
                 }
             }
         }
-        drop(started);
-        let handles = match handles(starts) {
-            Ok(handles) => handles,
-            Err(error) => {
+        drop((started, ends));
+        let run = match handles(starts) {
+            // Fewer, if a thread has panicked: the scope ends with a panic.
+            Ok(handles) if handles.len() == threads.len() => {
+                Arc::new(Run::new(handles, settings.shutdown.clone()))
+            }
+            result => {
                 gate.abandon();
-                return Err(error);
+                return result.map(|_| Vec::new());
             }
         };
-        gate.open(&Arc::new(Run::new(handles, settings.shutdown.clone())));
-        Ok(threads.into_iter().map(join).collect::<Vec<_>>())
-    })?;
-    Ok(results(ended))
+        gate.open(&run);
+        supervise(&run, &ended, settings.stop_timeout);
+        let endings: Vec<_> = threads.into_iter().map(join).collect();
+        match values(endings) {
+            Err(ShardsError::Cancelled { .. }) if run.is_interrupted.load(Ordering::Relaxed) => {
+                Err(ShardsError::Interrupted(Interrupted::by_ctrl_c()))
+            }
+            result => result,
+        }
+    })
 }
 
 /// Waits until all shards have started, or failed to. Returns their handles, or the first failure,
@@ -117,24 +140,9 @@ fn handles(starts: Receiver<Started>) -> Result<Vec<Handle>, ShardsError> {
 }
 
 /// Waits for the end of a thread whose closure was called.
-fn join<T>(thread: ScopedJoinHandle<'_, Option<Ended<T>>>) -> Ended<T> {
-    thread.join()?.expect("the gate was opened")
-}
-
-/// Returns the results. Resumes the first panic instead, if there is one.
-fn results<T>(ended: Vec<Ended<T>>) -> Vec<T> {
-    let mut results = Vec::with_capacity(ended.len());
-    let mut panic = None;
-    for ended in ended {
-        match ended {
-            Ok(result) => results.push(result),
-            Err(payload) if panic.is_none() => panic = Some(payload),
-            // Its message was printed by the panic hook.
-            Err(payload) => discard(payload),
-        }
-    }
-    match panic {
-        Some(payload) => resume_unwind(payload),
-        None => results,
+fn join<T>(thread: ScopedJoinHandle<'_, Option<Ending<T>>>) -> Ending<T> {
+    match thread.join() {
+        Ok(ending) => ending.expect("the gate was opened"),
+        Err(payload) => Ending::Panicked(payload),
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::end_gate::EndGate;
 use super::messages::Port;
@@ -24,7 +24,8 @@ struct Inner {
     index: usize,
     cpu: Option<usize>,
     run: Arc<Run>,
-    port: Rc<Port>,
+    /// Of this incarnation.
+    port: RefCell<Rc<Port>>,
 }
 
 /// What the shards of one `run` share.
@@ -32,10 +33,12 @@ pub(crate) struct Run {
     /// Differs between any two runs of the process.
     #[expect(dead_code, reason = "for listeners of one run to find each other")]
     pub(crate) id: u64,
-    /// Of each shard, by index.
-    handles: Vec<Handle>,
-    shutdown: Shutdown,
+    /// Of each shard, by index. They also reach the runtimes of restarted shards.
+    pub(super) handles: Vec<Handle>,
+    pub(super) shutdown: Shutdown,
     pub(super) end: EndGate,
+    /// Whether ctrl-c has cancelled the closures.
+    pub(super) is_interrupted: AtomicBool,
 }
 
 impl Run {
@@ -43,7 +46,7 @@ impl Run {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let end = EndGate::new(handles.len());
-        Self { id, handles, shutdown, end }
+        Self { id, handles, shutdown, end, is_interrupted: AtomicBool::new(false) }
     }
 }
 
@@ -53,7 +56,7 @@ thread_local! {
 
 impl Shard {
     pub(super) fn new(index: usize, cpu: Option<usize>, run: Arc<Run>, port: Rc<Port>) -> Self {
-        Self { inner: Rc::new(Inner { index, cpu, run, port }) }
+        Self { inner: Rc::new(Inner { index, cpu, run, port: RefCell::new(port) }) }
     }
 
     /// The shard of this thread.
@@ -151,8 +154,15 @@ impl Shard {
     }
 
     /// The end of its links to the others.
-    pub(super) fn port(&self) -> &Rc<Port> {
-        &self.inner.port
+    pub(super) fn port(&self) -> Rc<Port> {
+        Rc::clone(&self.inner.port.borrow())
+    }
+
+    /// The shard was restarted.
+    pub(super) fn replace_port(&self, port: Rc<Port>) {
+        // Dropped after the borrow of the cell has ended.
+        let former = self.inner.port.replace(port);
+        drop(former);
     }
 
     /// What all shards of this run share.

@@ -1,81 +1,179 @@
-//! The life of a shard's thread.
+//! The life of a shard's thread: it starts, waits for the others, calls the closure, serves the
+//! others until their closures have ended too, and ends its runtime.
+//!
+//! A shard that restarts does so on the same thread, with a new runtime. While it waits before it
+//! calls its closure again, that runtime's event loop runs already.
 
-use std::any::Any;
+use std::future::Future;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use super::ending::Ending;
 use super::error::ShardsError;
+use super::failure::{OnFailure, Restarts};
 use super::messages::{Mesh, Port};
+use super::outcome::ShardOutcome;
 use super::placement::Place;
 use super::shard::{CurrentShard, Run, Shard};
 use super::start_gate::StartGate;
+use super::supervision::{EndGuard, Ended};
+use crate::error::{Incident, SetupError, catch_panic};
+use crate::runtime::signals::rung;
 use crate::runtime::{Builder, Handle, Runtime};
+use crate::time::timeout;
+
+/// How often a shard without a runtime looks whether all shards stop.
+const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// What the thread of a shard is given.
 pub(super) struct ShardThread<'a, F> {
     pub(super) index: usize,
     pub(super) place: Place,
     pub(super) builder: Builder,
+    pub(super) on_failure: &'a OnFailure,
+    /// If ctrl-c is to cancel the closure: the bell that it rings.
+    pub(super) ctrl_c: Option<RawFd>,
     pub(super) mesh: &'a Arc<Mesh>,
     pub(super) gate: &'a StartGate,
-    /// Tells the thread that starts the shards whether this one has.
-    pub(super) started: Sender<Started>,
+    pub(super) ends: Sender<Ended>,
     pub(super) main: &'a F,
 }
 
 /// The index and the handle of a shard that has started, or why it has not.
 pub(super) type Started = Result<(usize, Handle), ShardsError>;
 
-/// How the closure of a shard has ended; an error is the payload of its panic.
-pub(super) type Ended<T> = Result<T, Box<dyn Any + Send>>;
-
 impl<F> ShardThread<'_, F> {
-    /// Runs the closure, if all shards start.
-    pub(super) fn run<T>(self) -> Option<Ended<T>>
+    /// The body of the thread. Returns `None` if not all shards have started.
+    pub(super) fn run<T>(self, started: Sender<Started>) -> Option<Ending<T>>
     where
         F: AsyncFn(Shard) -> T,
+        T: ShardOutcome,
     {
-        let Self { index, place, builder, mesh, gate, started, main } = self;
-        let (cpu, runtime) = match start(index, &place, builder) {
+        let (cpu, runtime) = match self.start() {
             Ok(both) => both,
             Err(error) => {
                 let _ = started.send(Err(error));
                 return None;
             }
         };
-        let port = runtime.attach(|attachment| Port::new(mesh, index, attachment));
-        let _ = started.send(Ok((index, runtime.handle())));
+        let port = self.attach(&runtime);
+        let _ = started.send(Ok((self.index, runtime.handle().with_successors())));
         // The receiver waits for the last sender.
         drop(started);
-        let shard = Shard::new(index, cpu, gate.wait()?, port);
+        let run = self.gate.wait()?;
+        let shard = Shard::new(self.index, cpu, Arc::clone(&run), port);
         // Also while the runtime ends: the destructors of tasks may use it.
         let _current = CurrentShard::set(shard.clone());
-        let ended = run_main(&runtime, main, shard);
-        drop(runtime);
-        Some(ended)
+        let (shard_index, ends) = (self.index, &self.ends);
+        let mut guard = EndGuard { shard: shard_index, has_failed: true, run: &run, ends };
+        let (ending, runtime) = self.live(runtime, &shard);
+        guard.has_failed = ending.failure().is_some();
+        drop(guard);
+        if let Some(runtime) = runtime {
+            serve(&runtime, || run.end.wait(shard_index));
+        }
+        Some(ending)
+    }
+
+    /// Puts the calling thread where it is to run, and makes its runtime there, so that memory is
+    /// close to the CPU.
+    fn start(&self) -> Result<(Option<usize>, Runtime), ShardsError> {
+        let shard = self.index;
+        let pinned = self.place.take();
+        let cpu = pinned.map_err(|(cpus, error)| ShardsError::Pin { shard, cpus, error })?;
+        let runtime = self.builder.clone().build();
+        Ok((cpu, runtime.map_err(|error| ShardsError::Setup { shard, error })?))
+    }
+
+    /// Links this incarnation of the shard with the others.
+    fn attach(&self, runtime: &Runtime) -> Rc<Port> {
+        runtime.attach(|attachment| Port::new(self.mesh, self.index, attachment))
+    }
+
+    /// Calls the closure, and again after failures if that is configured. Returns how it has ended
+    /// at last, and the runtime, unless there is none any more.
+    fn live<T>(&self, mut runtime: Runtime, shard: &Shard) -> (Ending<T>, Option<Runtime>)
+    where
+        F: AsyncFn(Shard) -> T,
+        T: ShardOutcome,
+    {
+        let mut restarts = Restarts::new(self.on_failure);
+        loop {
+            let ending = self.call(&runtime, shard);
+            let Some(message) = ending.failure() else { return (ending, Some(runtime)) };
+            let is_stopping = shard.shutdown().is_requested();
+            let delay = if is_stopping { None } else { restarts.next_delay(Instant::now()) };
+            let Some(delay) = delay else { return (ending, Some(runtime)) };
+            runtime.report(&Incident::ShardRestarted { shard: self.index, message, delay });
+            drop(runtime);
+            runtime = match self.rebuild(shard.run(), &mut restarts) {
+                Ok(runtime) => runtime,
+                Err(error) => return (Ending::NotRestarted(error), None),
+            };
+            shard.replace_port(self.attach(&runtime));
+            let stop = async { timeout(delay, shard.shutdown().requested()).await.is_ok() };
+            // An error is a stop by a handle or by ctrl-c.
+            if runtime.try_block_on(stop).unwrap_or(true) {
+                return (ending, Some(runtime));
+            }
+            // What it drops is foreign: it may panic.
+            let _ = catch_panic(|| drop(ending));
+        }
+    }
+
+    /// Makes a new runtime. Tries again after a failure, as long as the shard may restart.
+    fn rebuild(&self, run: &Run, restarts: &mut Restarts) -> Result<Runtime, SetupError> {
+        loop {
+            let error = match self.builder.clone().build() {
+                Ok(runtime) => {
+                    run.handles[self.index].replace(runtime.handle());
+                    return Ok(runtime);
+                }
+                Err(error) => error,
+            };
+            let Some(mut left) = restarts.next_delay(Instant::now()) else { return Err(error) };
+            while !left.is_zero() {
+                if run.shutdown.is_requested() {
+                    return Err(error);
+                }
+                thread::sleep(left.min(STOP_CHECK));
+                left = left.saturating_sub(STOP_CHECK);
+            }
+        }
+    }
+
+    /// Calls the closure once.
+    fn call<T>(&self, runtime: &Runtime, shard: &Shard) -> Ending<T>
+    where
+        F: AsyncFn(Shard) -> T,
+    {
+        if let Some(bell) = self.ctrl_c {
+            drop(runtime.spawn_named("ctrl-c", stop_at_ctrl_c(bell, shard.clone())));
+        }
+        let main = async { (self.main)(shard.clone()).await };
+        match catch_unwind(AssertUnwindSafe(|| runtime.try_block_on(main))) {
+            Ok(Ok(value)) => Ending::Returned(value),
+            Ok(Err(_)) => Ending::Cancelled,
+            Err(payload) => Ending::Panicked(payload),
+        }
     }
 }
 
-/// Puts the calling thread where it is to run, and makes its runtime there, so that memory is close
-/// to the CPU.
-fn start(
-    shard: usize,
-    place: &Place,
-    builder: Builder,
-) -> Result<(Option<usize>, Runtime), ShardsError> {
-    let cpu = place.take().map_err(|(cpus, error)| ShardsError::Pin { shard, cpus, error })?;
-    let runtime = builder.build().map_err(|error| ShardsError::Setup { shard, error })?;
-    Ok((cpu, runtime))
+/// Cancels the closure of this shard when ctrl-c has rung the bell.
+async fn stop_at_ctrl_c(bell: RawFd, shard: Shard) {
+    if rung(bell).await.is_ok() {
+        shard.run().is_interrupted.store(true, Ordering::Relaxed);
+        Handle::current().stop();
+    }
 }
 
-/// Runs the closure, and then the tasks of this shard until all closures have ended.
-fn run_main<T>(runtime: &Runtime, main: &impl AsyncFn(Shard) -> T, shard: Shard) -> Ended<T> {
-    let run: &Run = &shard.run().clone();
-    let index = shard.index();
-    let call = || runtime.block_on(async { main(shard).await });
-    let ended = catch_unwind(AssertUnwindSafe(call));
-    run.end.arrive();
-    runtime.block_on(run.end.wait(index));
-    ended
+/// Runs the event loop until a future completes. Handles that stop the shard do not end it.
+fn serve<W: Future<Output = ()>>(runtime: &Runtime, wait: impl Fn() -> W) {
+    while runtime.try_block_on(wait()).is_err() {}
 }

@@ -5,5 +5,7 @@ mod common;
 
 mod attribute;
 mod cpus;
+mod failures;
+mod processes;
 mod reach;
 mod start;

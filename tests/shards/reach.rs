@@ -1,12 +1,12 @@
 //! How shards reach each other.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use annulus::shards::Shard;
 use annulus::{Shards, Shutdown};
 
 use crate::common::bounded::bounded;
+use crate::common::panics::panic_of;
 
 #[test]
 fn each_shard_has_the_handles_of_all_from_the_beginning() {
@@ -57,9 +57,7 @@ fn a_handle_says_that_its_shard_has_ended_when_all_have() {
 #[test]
 fn the_handle_of_a_shard_that_there_is_not_panics() {
     let run = || Shards::builder().count(2).run(async |shard| drop(shard.handle(2).clone()));
-    let payload = bounded(|| catch_unwind(AssertUnwindSafe(run))).unwrap_err();
-    let text = payload.downcast_ref::<String>().expect("a message");
-    assert_eq!(text, "there is no shard 2: the last of 2 shards is 1");
+    assert_eq!(bounded(|| panic_of(run)), "there is no shard 2: the last of 2 shards is 1");
 }
 
 #[test]

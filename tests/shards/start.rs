@@ -1,7 +1,6 @@
 //! The start of shards, and their end in order.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,6 +10,7 @@ use annulus::{Builder, Shards};
 
 use crate::common::bounded::bounded;
 use crate::common::child::isolated;
+use crate::common::panics::panic_of;
 use crate::this_test;
 
 fn shards(count: usize) -> ShardsBuilder {
@@ -97,8 +97,7 @@ fn the_first_panic_in_order_of_index_is_resumed_when_all_shards_have_ended() {
             }
         })
     };
-    let payload = bounded(|| catch_unwind(AssertUnwindSafe(run))).unwrap_err();
-    assert_eq!(payload.downcast_ref(), Some(&"of shard 1"));
+    assert_eq!(bounded(|| panic_of(run)), "of shard 1");
     assert_eq!(ended.into_inner(), 3);
 }
 
@@ -133,8 +132,7 @@ fn shards_run_one_after_the_other_on_one_thread() {
 #[test]
 fn shards_inside_of_a_runtime_are_refused() {
     let inside = || annulus::run(async { shards(1).run(async |_| ()) });
-    let payload = bounded(|| catch_unwind(inside)).unwrap_err();
-    let message = payload.downcast_ref::<&str>().expect("a message");
+    let message = bounded(|| panic_of(inside));
     assert!(message.starts_with("Shards::run called inside of a runtime"), "{message}");
 }
 

@@ -26,7 +26,7 @@ mod queue;
 use crate::task::Executor;
 
 pub(crate) use attachment::{Attachment, FlushRequest};
-pub(super) use call::{Called, Large, Spawned, push};
+pub(super) use call::{Called, Large, Spawned, Work, push};
 pub(super) use calls::RemoteCalls;
 pub use error::SpawnError;
 pub use join_handle::RemoteJoinHandle;

@@ -98,7 +98,7 @@ impl CallQueue {
     }
 
     /// Whether this process was forked from that of the runtime.
-    pub(super) fn is_forked(&self) -> bool {
+    pub(in crate::runtime) fn is_forked(&self) -> bool {
         !self.process.is_present()
     }
 

@@ -71,7 +71,7 @@ impl Shard {
             "`run_on` for shard {shard}: there are {} shards",
             self.count()
         );
-        run_on(Rc::clone(self.port()), shard, closure)
+        run_on(self.port(), shard, closure)
     }
 
     /// Runs a closure on every shard at the same time, and returns the results by index.

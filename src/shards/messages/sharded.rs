@@ -306,10 +306,10 @@ impl<T: 'static> Sharded<T> {
             let (closure, sharded) = (Arc::clone(&closure), self.clone());
             run_async_on(&shard, index, async move || {
                 let shard = Shard::current();
-                let values = shard.port().values();
+                let port = shard.port();
                 // A value that is being made is there after this, or was refused.
                 let _made = sharded.making(&shard).lock_owned().await;
-                if let Some(value) = values.take::<T>(sharded.inner.id) {
+                if let Some(value) = port.values().take::<T>(sharded.inner.id) {
                     closure(value).await;
                 }
             })
