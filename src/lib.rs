@@ -27,6 +27,7 @@
 //! | for                                   | see                                               |
 //! |---------------------------------------|---------------------------------------------------|
 //! | starting: [`run`], `#[annulus::main]` | [`Runtime`], [`Builder`]                          |
+//! | all cores: [`Shards`]                 | [`shards`]                                        |
 //! | tasks: [`spawn`]                      | [`task`]                                          |
 //! | waiting for several things at once    | [`join`]                                          |
 //! | servers and connections               | [`net`], and [`io`] for lines and records         |
@@ -47,10 +48,9 @@
 //! # The model
 //!
 //! One thread has one ring, one event loop and its tasks. [`run`] starts them; [`spawn`] starts a
-//! task. Futures need not be `Send`, as they never leave their thread. For several cores, run one
-//! [`Runtime`] per thread. Operations own their buffers while they run and return them with the
-//! result ([`buf`]). Buffered streams ([`io`]) and servers ([`net::start_server`]) are built on
-//! them.
+//! task. Futures need not be `Send`, as they never leave their thread. [`Shards`] runs the same on
+//! several cores. Operations own their buffers while they run and return them with the result
+//! ([`buf`]). Buffered streams ([`io`]) and servers ([`net::start_server`]) are built on them.
 //!
 //! # Cancellation
 //!

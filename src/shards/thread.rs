@@ -68,15 +68,15 @@ impl<F> ShardThread<'_, F> {
         drop(started);
         let run = self.gate.wait()?;
         let shard = Shard::new(self.index, cpu, Arc::clone(&run), port);
-        // Also while the runtime ends: the destructors of tasks may use it.
+        // Dropped after the runtime: the destructors of tasks may use it.
         let _current = CurrentShard::set(shard.clone());
-        let (shard_index, ends) = (self.index, &self.ends);
-        let mut guard = EndGuard { shard: shard_index, has_failed: true, run: &run, ends };
+        let (index, ends) = (self.index, &self.ends);
+        let mut guard = EndGuard { shard: index, has_failed: true, run: &run, ends };
         let (ending, runtime) = self.live(runtime, &shard);
         guard.has_failed = ending.failure().is_some();
         drop(guard);
         if let Some(runtime) = runtime {
-            serve(&runtime, || run.end.wait(shard_index));
+            serve(&runtime, || run.end.wait(index));
         }
         Some(ending)
     }
@@ -104,6 +104,7 @@ impl<F> ShardThread<'_, F> {
         T: ShardOutcome,
     {
         let mut restarts = Restarts::new(self.on_failure);
+        self.heed_ctrl_c(&runtime, shard);
         loop {
             let ending = self.call(&runtime, shard);
             let Some(message) = ending.failure() else { return (ending, Some(runtime)) };
@@ -117,6 +118,8 @@ impl<F> ShardThread<'_, F> {
                 Err(error) => return (Ending::NotRestarted(error), None),
             };
             shard.replace_port(self.attach(&runtime));
+            shard.handle(self.index).replace(runtime.handle());
+            self.heed_ctrl_c(&runtime, shard);
             let stop = async { timeout(delay, shard.shutdown().requested()).await.is_ok() };
             // An error is a stop by a handle or by ctrl-c.
             if runtime.try_block_on(stop).unwrap_or(true) {
@@ -131,10 +134,7 @@ impl<F> ShardThread<'_, F> {
     fn rebuild(&self, run: &Run, restarts: &mut Restarts) -> Result<Runtime, SetupError> {
         loop {
             let error = match self.builder.clone().build() {
-                Ok(runtime) => {
-                    run.handles[self.index].replace(runtime.handle());
-                    return Ok(runtime);
-                }
+                Ok(runtime) => return Ok(runtime),
                 Err(error) => error,
             };
             let Some(mut left) = restarts.next_delay(Instant::now()) else { return Err(error) };
@@ -148,14 +148,18 @@ impl<F> ShardThread<'_, F> {
         }
     }
 
+    /// Has ctrl-c cancel the closure on this runtime, if that is configured.
+    fn heed_ctrl_c(&self, runtime: &Runtime, shard: &Shard) {
+        if let Some(bell) = self.ctrl_c {
+            drop(runtime.spawn_named("ctrl-c", stop_at_ctrl_c(bell, shard.clone())));
+        }
+    }
+
     /// Calls the closure once.
     fn call<T>(&self, runtime: &Runtime, shard: &Shard) -> Ending<T>
     where
         F: AsyncFn(Shard) -> T,
     {
-        if let Some(bell) = self.ctrl_c {
-            drop(runtime.spawn_named("ctrl-c", stop_at_ctrl_c(bell, shard.clone())));
-        }
         let main = async { (self.main)(shard.clone()).await };
         match catch_unwind(AssertUnwindSafe(|| runtime.try_block_on(main))) {
             Ok(Ok(value)) => Ending::Returned(value),

@@ -225,6 +225,8 @@ fn a_shard_that_restarts_is_reached_by_the_handles_of_before() {
             let index = handle.call(|| Shard::current().index()).unwrap().await.unwrap();
             assert_eq!(index, 1);
             assert!(!handle.is_ended());
+            // And by messages.
+            assert_eq!(shard.run_on(1, || Shard::current().index()).await.unwrap(), 1);
         })
     };
     bounded(run).unwrap();

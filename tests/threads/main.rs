@@ -10,6 +10,7 @@ mod cancel_token;
 mod handle;
 mod messages;
 mod remote;
+mod shards;
 mod shutdown;
 mod thread_pool;
 mod wakes;
