@@ -103,7 +103,7 @@ mod tcp;
 mod unix;
 
 pub use address::{ToAddresses, lookup};
-pub use listener::{Incoming, ListenOptions, Listener, Listening};
+pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,
     WhenFull, start_server_on,

@@ -62,7 +62,7 @@ pub(crate) use future::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
-    Accepted, Acceptor, Connect, Descriptor, One, Peek, Recv, RecvLease, SendBytes, SendZeroCopy,
-    Several, SocketParts, StreamSocket, Unsent, open_socket, set_option,
+    Accepted, Acceptor, Connect, Descriptor, One, OpenCount, OpenGuard, Peek, Recv, RecvLease,
+    SendBytes, SendZeroCopy, Several, SocketParts, StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -1,10 +1,11 @@
 //! What the code of a shard sees of the others.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::end_gate::EndGate;
 use super::messages::Port;
@@ -30,23 +31,36 @@ struct Inner {
 
 /// What the shards of one `run` share.
 pub(crate) struct Run {
-    /// Differs between any two runs of the process.
-    #[expect(dead_code, reason = "for listeners of one run to find each other")]
-    pub(crate) id: u64,
     /// Of each shard, by index. They also reach the runtimes of restarted shards.
     pub(super) handles: Vec<Handle>,
     pub(super) shutdown: Shutdown,
     pub(super) end: EndGate,
     /// Whether ctrl-c has cancelled the closures.
     pub(super) is_interrupted: AtomicBool,
+    extensions: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Run {
     pub(super) fn new(handles: Vec<Handle>, shutdown: Shutdown) -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let end = EndGate::new(handles.len());
-        Self { id, handles, shutdown, end, is_interrupted: AtomicBool::new(false) }
+        Self {
+            handles,
+            shutdown,
+            end,
+            is_interrupted: AtomicBool::new(false),
+            extensions: Mutex::default(),
+        }
+    }
+
+    /// What another room keeps for this run: one value of each type, made when it is first used.
+    pub(crate) fn extension<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let mut extensions = self.extensions.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_type = extensions.iter().find_map(|any| Arc::clone(any).downcast().ok());
+        of_type.unwrap_or_else(|| {
+            let made = Arc::new(T::default());
+            extensions.push(Arc::<T>::clone(&made));
+            made
+        })
     }
 }
 

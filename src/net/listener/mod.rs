@@ -3,17 +3,27 @@
 //! `socket` accepts connections, and `backoff` is how it waits when it cannot. `methods` offers
 //! that as methods of each kind of listener, `incoming` as a stream. `options` are those of a
 //! listener.
+//!
+//! Shards listen on an address together: `group` finds the listeners that belong together, and
+//! `spread` are the ways to spread connections over them, of which all but one are the kernel's:
+//! `balance` counts and chooses, and a `seat` is one shard's part in that.
 
 mod backoff;
+mod balance;
+mod group;
 mod incoming;
 mod listening;
 pub(super) mod methods;
 mod options;
+mod seat;
 mod socket;
+mod spread;
 
+pub(super) use group::{Sockets, listen};
 pub use incoming::Incoming;
 pub use listening::Listening;
 pub(super) use listening::sealed as listening_sealed;
 pub use options::ListenOptions;
 pub use socket::Listener;
 pub(super) use socket::{ListenSocket, sealed};
+pub use spread::Spread;

@@ -1,5 +1,6 @@
 //! How to listen.
 
+use super::spread::Spread;
 use crate::net::tcp::Keepalive;
 
 /// How to listen.
@@ -28,6 +29,7 @@ pub struct ListenOptions {
     pub(in crate::net) max_pending: usize,
     pub(in crate::net) reuse_addr: bool,
     pub(in crate::net) reuse_port: bool,
+    pub(in crate::net) spread: Option<Spread>,
     pub(in crate::net) v6_only: Option<bool>,
     pub(in crate::net) nodelay: Option<bool>,
     pub(in crate::net) keepalive: Option<Keepalive>,
@@ -47,6 +49,7 @@ impl ListenOptions {
             max_pending: 64,
             reuse_addr: true,
             reuse_port: false,
+            spread: None,
             v6_only: None,
             nodelay: None,
             keepalive: None,
@@ -83,10 +86,41 @@ impl ListenOptions {
 
     /// Sets `SO_REUSEPORT`: whether the port is shared with listeners that set it, too.
     ///
-    /// The kernel spreads connections over them. Off by default.
+    /// The kernel spreads connections over them. Off by default. [Shards](crate::shards) share a
+    /// port among themselves without it; with it they share the port with other processes, too.
     #[doc(alias = "SO_REUSEPORT")]
     pub const fn reuse_port(mut self, on: bool) -> Self {
         self.reuse_port = on;
+        self
+    }
+
+    /// Sets how connections are spread over the [shards](crate::shards) that listen on the address.
+    ///
+    /// By default TCP connections are spread by [`Spread::Hash`], and those of Unix sockets by
+    /// [`Spread::LeastLoaded`]. Outside of shards it has no effect.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use annulus::Shards;
+    /// use annulus::net::{
+    ///     ListenOptions, ServerOptions, Spread, StreamReader, StreamWriter, start_server_with,
+    /// };
+    ///
+    /// async fn hello(_: StreamReader, mut writer: StreamWriter) -> std::io::Result<()> {
+    ///     writer.write("hello\n").await
+    /// }
+    ///
+    /// Shards::builder().run(async |_| {
+    ///     let listen = ListenOptions::new().spread(Spread::LeastLoaded);
+    ///     let options = ServerOptions::new().listen(listen);
+    ///     start_server_with(hello, "127.0.0.1:7000", &options).await?.serve_forever().await;
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn spread(mut self, spread: Spread) -> Self {
+        self.spread = Some(spread);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Accepting connections, whatever their kind.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -11,7 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::backoff::AcceptBackoff;
+use super::balance::{self, Handed};
+use super::group::{Joined, Member};
 use super::options::ListenOptions;
+use super::seat::Seat;
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
@@ -43,6 +47,12 @@ pub struct ListenSocket<S> {
     /// Whether its connections inherit that closing them may take time.
     lingers: bool,
     backoff: AcceptBackoff,
+    /// If connections are balanced over shards, until the listener is closed.
+    seat: Option<Seat>,
+    /// What this shard was handed before it closed the listener.
+    handed: VecDeque<Handed>,
+    /// If shards listen together.
+    _member: Option<Member>,
     stream: PhantomData<S>,
 }
 
@@ -53,13 +63,40 @@ impl<S: Connection> ListenSocket<S> {
     ///
     /// If there is no runtime on this thread.
     pub(in crate::net) fn new(fd: OwnedFd, options: &ListenOptions) -> Self {
+        Self::with(fd, options, None, None)
+    }
+
+    /// Takes over the listening socket of a shard, which listens together with others.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub(in crate::net) fn joined(joined: Joined, options: &ListenOptions) -> Self {
+        Self::with(joined.fd, options, joined.seat, Some(joined.member))
+    }
+
+    fn with(
+        fd: OwnedFd,
+        options: &ListenOptions,
+        seat: Option<Seat>,
+        member: Option<Member>,
+    ) -> Self {
         let ahead = u32::try_from(options.max_pending.max(1)).unwrap_or(u32::MAX);
         let lingers = lingers(&fd);
         let driver = context::driver();
-        // A lingering connection needs a process descriptor, to be closed on a worker at the end.
-        let is_direct = driver.has_file_table() && !lingers;
+        // A lingering connection needs a process descriptor, to be closed on a worker at the end,
+        // and so does one that may be handed to another thread.
+        let is_direct = driver.has_file_table() && !lingers && seat.is_none();
         let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
-        Self { acceptor, lingers, backoff: AcceptBackoff::default(), stream: PhantomData }
+        Self {
+            acceptor,
+            lingers,
+            backoff: AcceptBackoff::default(),
+            seat,
+            handed: VecDeque::new(),
+            _member: member,
+            stream: PhantomData,
+        }
     }
 
     pub(in crate::net) fn fd(&self) -> &OwnedFd {
@@ -77,6 +114,19 @@ impl<S: Connection> ListenSocket<S> {
         self.acceptor.set_room(u32::try_from(room).unwrap_or(u32::MAX));
     }
 
+    /// Whether connections are placed on the shards that have room: then this shard accepts for
+    /// others although it has none.
+    pub(in crate::net) fn is_balanced(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    /// Sets how many connections this shard serves at most, if they are balanced.
+    pub(in crate::net) fn set_max(&self, connections: usize) {
+        if let Some(seat) = &self.seat {
+            seat.set_max(connections);
+        }
+    }
+
     pub(in crate::net) async fn accept(&mut self) -> io::Result<(S, S::Addr)> {
         poll_fn(|context| self.poll_accept(context)).await
     }
@@ -88,11 +138,18 @@ impl<S: Connection> ListenSocket<S> {
         loop {
             // A flood of pending connections must not keep other tasks from being polled.
             ready!(coop::poll_spend(context));
+            if let Some(handed) = ready!(self.poll_seat(context)) {
+                return Poll::Ready(Ok(self.introduce_handed(handed)));
+            }
             ready!(self.backoff.poll_over(self.acceptor.driver(), context));
-            let error = match ready!(self.acceptor.poll_accept(context)) {
-                Ok(accepted) => {
+            let accepted = ready!(self.acceptor.poll_accept(context));
+            let error = match accepted.and_then(|accepted| self.hold(accepted)) {
+                Ok(own) => {
                     self.backoff.reset();
-                    return Poll::Ready(Ok(self.introduce(accepted)));
+                    match own {
+                        Some(accepted) => return Poll::Ready(Ok(self.introduce(accepted))),
+                        None => continue,
+                    }
                 }
                 Err(error) => error,
             };
@@ -107,6 +164,36 @@ impl<S: Connection> ListenSocket<S> {
     fn note(&mut self, error: &io::Error) {
         let address = self.local_addr().unwrap_or_else(|_| S::Addr::unspecified(None));
         self.backoff.note(self.acceptor.driver(), &address.to_text(), error);
+    }
+
+    /// The next connection that other shards, or this one, have placed here. `None`, if it is time
+    /// to accept another.
+    fn poll_seat(&mut self, context: &mut Context<'_>) -> Poll<Option<Handed>> {
+        let Some(seat) = &mut self.seat else { return Poll::Ready(None) };
+        if let Poll::Ready(handed) = seat.poll_take(context) {
+            return Poll::Ready(Some(handed));
+        }
+        if let Some(own) = ready!(seat.poll_place(context)) {
+            return Poll::Ready(Some(own));
+        }
+        if let Some(room) = ready!(seat.poll_room(context)) {
+            self.set_room(room);
+        }
+        Poll::Ready(None)
+    }
+
+    /// Returns an accepted connection, unless it is to be placed.
+    fn hold(&mut self, accepted: Accepted) -> io::Result<Option<Accepted>> {
+        let Some(seat) = &mut self.seat else { return Ok(Some(accepted)) };
+        seat.hold(balance::Accepted { fd: accepted.descriptor.into_fd()?, peer: accepted.peer });
+        Ok(None)
+    }
+
+    fn introduce_handed(&self, handed: Handed) -> (S, S::Addr) {
+        let Handed { accepted: balance::Accepted { fd, peer }, guard } = handed;
+        let (stream, peer) = self.introduce(Accepted { descriptor: fd.into(), peer });
+        stream.socket().count_until_dropped(guard);
+        (stream, peer)
     }
 
     /// Makes a stream of an accepted connection, and finds its peer's address. If that is unknown,
@@ -144,17 +231,32 @@ impl<S: Connection> ListenSocket<S> {
     /// Stops listening, and returns the next connection that had arrived; `None` when there are no
     /// more. After an error, which says that descriptors or memory have run out, there may be more.
     pub(in crate::net) async fn rest(&mut self) -> Option<io::Result<(S, S::Addr)>> {
+        if self.leave_seat() {
+            self.acceptor.stop();
+        }
         poll_fn(|context| {
             ready!(coop::poll_spend(context));
+            if let Some(handed) = self.handed.pop_front() {
+                return Poll::Ready(Some(Ok(self.introduce_handed(handed))));
+            }
             let rest = ready!(self.acceptor.poll_rest(context));
             Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
         })
         .await
     }
 
+    /// Leaves the seat, if that has not been done. Returns whether the backlog stays with others.
+    fn leave_seat(&mut self) -> bool {
+        let Some(seat) = self.seat.take() else { return false };
+        let (handed, is_last) = seat.leave();
+        self.handed = handed;
+        !is_last
+    }
+
     /// Stops accepting, and returns the socket and the connections that had been accepted.
     pub(in crate::net) async fn into_fd(mut self) -> io::Result<(OwnedFd, Vec<(S, S::Addr)>)> {
         let mut accepted = Vec::new();
+        self.leave_seat();
         self.acceptor.stop();
         while let Some(next) = self.rest().await {
             // After an error the connection is still in the backlog.

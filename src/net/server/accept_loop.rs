@@ -39,8 +39,10 @@ pub(super) async fn serve<S, H, T>(
     let mut waiting = VecDeque::new();
     loop {
         let next = pin!(async {
-            if let Some(room) = registry.room().await {
-                listener.set_room(room);
+            if !listener.is_balanced() {
+                if let Some(room) = registry.room().await {
+                    listener.set_room(room);
+                }
             }
             listener.accept().await
         });

@@ -95,6 +95,7 @@ where
     let (reader_limit, its) = (options.reader_limit, Rc::clone(&registry));
     let shared = Rc::new(Shared { handler, reader_limit, registry: its });
     for listener in listeners {
+        registry.max().into_iter().for_each(|max| listener.set_max(max));
         // The guard is made here: the task may be ended before it is first polled.
         let accepting = registry.accepting();
         drop(spawn(accept_loop::serve(listener, Rc::clone(&shared), accepting)));

@@ -66,6 +66,11 @@ impl Registry {
         self.served.borrow().len()
     }
 
+    /// How many connections are served at most.
+    pub(super) fn max(&self) -> Option<usize> {
+        self.max
+    }
+
     pub(super) fn ended(&self) -> usize {
         self.ended.get()
     }

@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 
 use super::options::Initial;
 use super::stream::TcpStream;
-use crate::error::describe;
+use crate::error::{Describe, describe, raw_os_error};
 use crate::net::address::{ToAddresses, lookup};
-use crate::net::listener::{ListenOptions, ListenSocket, methods};
-use crate::sys::socket;
+use crate::net::listener::{self, ListenOptions, ListenSocket, Sockets, Spread, methods};
+use crate::shards::Shard;
+use crate::sys::address::Address;
+use crate::sys::{errno, socket};
 
 /// A socket that accepts TCP connections.
 ///
@@ -21,6 +23,11 @@ use crate::sys::socket;
 ///
 /// One task accepts at a time: a listener is not cloned. For several, or for several threads, bind
 /// one for each with [`ListenOptions::reuse_port`].
+///
+/// [Shards](crate::shards) that bind the same address listen together, and connections are spread
+/// over them ([`Spread`]). For port 0 the first listeners of the shards have the same port, which
+/// the kernel chooses, and so do the second ones; a listener for one shard alone is
+/// [`Spread::Private`].
 ///
 /// Dropped, the listener stops listening when the kernel has released the accept in flight, in the
 /// next turn of the loop; [`close`](Self::close) waits for it. Connections that were not accepted
@@ -61,7 +68,10 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// If the name cannot be looked up, or the last address's error, such as `AddrInUse`.
+    /// If the name cannot be looked up, or the last address's error, such as `AddrInUse`. For a
+    /// shard that means that a socket outside of the shards has the port, or that this shard has a
+    /// listener there already. `InvalidInput` if the shards do not agree how to
+    /// [spread](ListenOptions::spread) connections.
     ///
     /// # Panics
     ///
@@ -82,23 +92,74 @@ impl TcpListener {
         let mut refusal = None;
         for address in lookup(addresses).await? {
             match listen_on(&address, options) {
-                Ok(fd) => return Ok(Self { listener: ListenSocket::new(fd, options) }),
-                Err(error) => {
-                    refusal = Some(describe(format_args!("listen on {address}"), error));
-                }
+                Ok(listener) => return Ok(Self { listener }),
+                Err(error) => refusal = Some(error),
             }
         }
         Err(refusal.expect("a look-up gives at least one address"))
     }
 }
 
-fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedFd> {
+fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<ListenSocket<TcpStream>> {
+    let spread = options.spread.unwrap_or(Spread::Hash);
+    let shard = Shard::try_current().filter(|_| spread != Spread::Private);
+    let Some(shard) = shard else {
+        let fd = bind(address, options, options.reuse_port)
+            .and_then(|fd| socket::listen(&fd, options.backlog).map(|()| fd))
+            .describe(format_args!("listen on {address}"))?;
+        return Ok(ListenSocket::new(fd, options));
+    };
+    let joined = listener::listen(
+        &shard,
+        &Address::Ip(*address),
+        spread,
+        options,
+        &TcpSockets { address, options },
+    );
+    let joined = joined.map_err(|error| {
+        let remedy = remedy(&error);
+        describe(format_args!("listen on {address}{remedy}"), error)
+    })?;
+    Ok(ListenSocket::joined(joined, options))
+}
+
+/// What the user of several shards may do about an error of the kernel.
+fn remedy(error: &io::Error) -> &'static str {
+    match raw_os_error(error) {
+        Some(errno::EADDRINUSE) => {
+            " (a socket that is not one of these shards' has the port: end its process; or, to \
+             share the port, set `ListenOptions::reuse_port` in both)"
+        }
+        _ => "",
+    }
+}
+
+/// The sockets of shards that listen on the same address.
+struct TcpSockets<'a> {
+    address: &'a SocketAddr,
+    options: &'a ListenOptions,
+}
+
+impl Sockets for TcpSockets<'_> {
+    fn bind(&self, address: &Address, shares: bool) -> io::Result<OwnedFd> {
+        let Address::Ip(address) = address else { unreachable!("TCP has no other addresses") };
+        bind(address, self.options, shares)
+    }
+
+    fn is_open_ended(&self) -> bool {
+        self.address.port() == 0
+    }
+}
+
+/// Makes a socket with the options of a listener. If it `shares`, other sockets that do so may have
+/// its port.
+fn bind(address: &SocketAddr, options: &ListenOptions, shares: bool) -> io::Result<OwnedFd> {
     let fd = socket::tcp(address)?;
     let set = |level, name, on: bool| socket::set_option(&fd, level, name, on.into());
     if options.reuse_addr {
         set(socket::SOL_SOCKET, socket::SO_REUSEADDR, true)?;
     }
-    if options.reuse_port {
+    if shares {
         set(socket::SOL_SOCKET, socket::SO_REUSEPORT, true)?;
     }
     if let Some(v6_only) = options.v6_only.filter(|_| address.is_ipv6()) {
@@ -106,6 +167,5 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<OwnedF
     }
     Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
     socket::bind(&fd, *address)?;
-    socket::listen(&fd, options.backlog)?;
     Ok(fd)
 }

@@ -1,5 +1,6 @@
 //! Listening on Unix sockets.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
@@ -7,7 +8,9 @@ use std::{fs, io};
 
 use super::stream::{UnixStream, address_of, text_of};
 use crate::error::describe;
-use crate::net::listener::{ListenOptions, ListenSocket};
+use crate::net::listener::{self, ListenOptions, ListenSocket, Sockets, Spread};
+use crate::shards::Shard;
+use crate::sys::address::{Address, RawAddress};
 use crate::sys::socket::{self, AF_UNIX, SOCK_STREAM};
 
 /// A socket that accepts connections at a path or an abstract name.
@@ -58,25 +61,64 @@ impl UnixListener {
 
     /// Like [`bind`](Self::bind), at an address of the standard library, with options.
     ///
-    /// Of the options, [`backlog`](ListenOptions::backlog) and
-    /// [`max_pending`](ListenOptions::max_pending) apply to Unix sockets.
+    /// Of the options, [`backlog`](ListenOptions::backlog),
+    /// [`max_pending`](ListenOptions::max_pending) and [`spread`](ListenOptions::spread) apply to
+    /// Unix sockets. [Shards](crate::shards) that listen at the same path or name share one socket,
+    /// and each connection goes to the shard with the fewest.
     ///
     /// # Errors
     ///
     /// As for [`bind`](Self::bind).
     pub fn bind_addr(address: &SocketAddr, options: &ListenOptions) -> io::Result<Self> {
-        let listening = socket::open(AF_UNIX, SOCK_STREAM, 0).and_then(|fd| {
-            socket::bind(&fd, address)?;
-            socket::listen(&fd, options.backlog)?;
-            Ok(fd)
-        });
-        match listening {
-            Ok(fd) => Ok(Self { listener: ListenSocket::new(fd, options) }),
-            Err(error) => {
-                let remedy = remedy(address, &error);
-                Err(describe(format_args!("listen on {}{remedy}", text_of(address)), error))
-            }
+        listen_on(address, options).map_err(|error| {
+            let remedy = remedy(address, &error);
+            describe(format_args!("listen on {}{remedy}", text_of(address)), error)
+        })
+    }
+}
+
+fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixListener> {
+    let spread = options.spread.unwrap_or(Spread::LeastLoaded);
+    let sockets = UnixSockets(address);
+    let shard = Shard::try_current().filter(|_| spread != Spread::Private);
+    let listener = match shard {
+        Some(_) if spread != Spread::LeastLoaded => {
+            let text = "shards share a Unix socket by Spread::LeastLoaded only: the kernel does \
+                        not spread its connections";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        Some(shard) => {
+            let name = RawAddress::from(address).decode()?;
+            let joined = listener::listen(&shard, &name, spread, options, &sockets)?;
+            ListenSocket::joined(joined, options)
+        }
+        None => {
+            let fd = sockets.make()?;
+            socket::listen(&fd, options.backlog)?;
+            ListenSocket::new(fd, options)
+        }
+    };
+    Ok(UnixListener { listener })
+}
+
+/// The socket of shards that listen at the same path or name.
+struct UnixSockets<'a>(&'a SocketAddr);
+
+impl UnixSockets<'_> {
+    fn make(&self) -> io::Result<OwnedFd> {
+        let fd = socket::open(AF_UNIX, SOCK_STREAM, 0)?;
+        socket::bind(&fd, self.0)?;
+        Ok(fd)
+    }
+}
+
+impl Sockets for UnixSockets<'_> {
+    fn bind(&self, _address: &Address, _shares: bool) -> io::Result<OwnedFd> {
+        self.make()
+    }
+
+    fn is_open_ended(&self) -> bool {
+        self.0.is_unnamed()
     }
 }
 

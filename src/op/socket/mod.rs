@@ -5,7 +5,7 @@
 //! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
 //!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
 //!   for it. How many bytes it has transferred: [`transferred`], [`progress`]. [`parts`] is such a
-//!   socket between two runtimes.
+//!   socket between two runtimes, and [`open_count`] counts those of a listener.
 //! - Making one: [`open`], [`connect`], [`accept`].
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
 //!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
@@ -20,6 +20,7 @@ mod descriptor;
 mod fd;
 mod next_recv;
 mod open;
+mod open_count;
 mod options;
 mod orphaned_bytes;
 mod parts;
@@ -45,6 +46,7 @@ pub(in crate::op) use fd::SocketFd;
 #[cfg(test)]
 pub(in crate::op) use open::OpenSocket;
 pub(crate) use open::open_socket;
+pub(crate) use open_count::{OpenCount, OpenGuard};
 #[cfg(test)]
 pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;

@@ -3,7 +3,7 @@
 //! Beside the [`SocketFd`] it is what orphaned reads have left, how it is received from, and why it
 //! has broken.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use super::close::Closing;
 use super::descriptor::Descriptor;
 use super::fd::SocketFd;
+use super::open_count::OpenGuard;
 use super::orphaned_bytes::OrphanedBytes;
 use super::recv_strategy::RecvStrategy;
 use super::transferred::Transferred;
@@ -43,6 +44,8 @@ pub struct StreamSocket {
     /// How many bytes have been received and sent.
     pub(super) transferred: Transferred,
     message: Cell<Option<Box<MessageHeader>>>,
+    /// Counts the connection among those of its listener, if they are counted.
+    counted: OnceCell<OpenGuard>,
 }
 
 /// What a stream socket knows of its connection, and takes along to another runtime.
@@ -77,7 +80,13 @@ impl StreamSocket {
             fatal: Cell::new(0),
             transferred: Transferred::default(),
             message: Cell::default(),
+            counted: OnceCell::new(),
         }
+    }
+
+    /// The connection is counted until the socket is dropped.
+    pub(crate) fn count_until_dropped(&self, guard: OpenGuard) {
+        let _ = self.counted.set(guard);
     }
 
     /// Waits until no orphaned read is in the kernel. If they have left something, it is served

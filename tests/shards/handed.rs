@@ -1,0 +1,247 @@
+//! Connections that one shard accepts for another: none is lost, whatever becomes of the other.
+
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream as Peer};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as SocketAddrUnix, UnixStream as UnixPeer};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use annulus::net::{
+    ListenOptions, ServerOptions, Spread, StreamReader, StreamWriter, TcpListener, UnixListener,
+    start_server_on, start_server_with,
+};
+use annulus::time::sleep;
+use annulus::{Shards, Shutdown};
+use futures_util::future::{Either, select};
+
+use crate::common::bounded::bounded;
+use crate::listening::{Command, listening};
+
+fn least_loaded() -> ListenOptions {
+    ListenOptions::new().spread(Spread::LeastLoaded)
+}
+
+fn connect(address: SocketAddr, count: usize) -> Vec<Peer> {
+    (0..count).map(|_| Peer::connect(address).unwrap()).collect()
+}
+
+/// Shard 0 accepts and hands every second connection to shard 1, which takes none.
+#[test]
+fn connections_for_a_shard_that_drops_its_listener_go_to_the_others() {
+    listening(
+        2,
+        |_| least_loaded(),
+        |them| {
+            them.run(0, Command::Accept(usize::MAX));
+            let _peers = connect(them.address, 10);
+            them.wait_for(5);
+            them.run(1, Command::DropListener);
+            them.wait_for(10);
+            assert_eq!(them.all_kept(), [10, 0]);
+            // A shard that listens again gets its share.
+            them.run(1, Command::Rebind);
+            them.run(1, Command::Accept(usize::MAX));
+            let _more = connect(them.address, 10);
+            them.wait_for(20);
+            assert_eq!(them.all_kept(), [10, 10]);
+        },
+    );
+}
+
+#[test]
+fn connections_for_a_shard_that_closes_its_listener_are_its_own() {
+    listening(
+        2,
+        |_| least_loaded(),
+        |them| {
+            them.run(0, Command::Accept(usize::MAX));
+            let _peers = connect(them.address, 9);
+            // The last one is for shard 0.
+            them.wait_for(5);
+            them.run(1, Command::Close);
+            assert_eq!(them.all_kept(), [5, 4]);
+            let _more = connect(them.address, 2);
+            them.wait_for(11);
+            assert_eq!(them.all_kept(), [7, 4]);
+        },
+    );
+}
+
+/// Its clients would wait for it although another shard could serve them.
+#[test]
+fn a_shard_that_takes_no_connections_is_handed_only_a_few() {
+    listening(
+        3,
+        |index| least_loaded().max_pending([64, 2, 3][index]),
+        |them| {
+            them.run(0, Command::Accept(usize::MAX));
+            let _peers = connect(them.address, 40);
+            them.wait_for(35);
+            them.run(1, Command::Accept(usize::MAX));
+            them.run(2, Command::Accept(usize::MAX));
+            them.wait_for(40);
+            assert_eq!(them.all_kept(), [35, 2, 3]);
+        },
+    );
+}
+
+#[test]
+fn the_backlog_belongs_to_the_last_shard_that_closes() {
+    listening(
+        3,
+        |_| least_loaded(),
+        |them| {
+            // No shard accepts.
+            let _peers = connect(them.address, 10);
+            them.run(1, Command::Close);
+            them.run(0, Command::DropListener);
+            assert_eq!(them.all_kept(), [0, 0, 0]);
+            them.run(2, Command::Close);
+            assert_eq!(them.all_kept(), [0, 0, 10]);
+            assert!(Peer::connect(them.address).is_err());
+        },
+    );
+}
+
+/// A server for each shard, with a bound of its own: a connection for which one has no room is
+/// served by the other.
+#[test]
+fn a_server_that_is_full_is_passed_over() {
+    let (address, started, shutdown) = (OnceLock::new(), Barrier::new(3), Shutdown::new());
+    let served = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    bounded(|| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                started.wait();
+                let mut peers = connect(*address.get().unwrap(), 8);
+                for peer in &mut peers {
+                    peer.read_exact(&mut [0]).unwrap();
+                }
+                assert_eq!(served.each_ref().map(|one| one.load(Ordering::Relaxed)), [2, 6]);
+                // All are full: the next one waits until one has ended, wherever that is.
+                let mut waiting = Peer::connect(*address.get().unwrap()).unwrap();
+                waiting.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+                assert!(waiting.read(&mut [0]).is_err());
+                waiting.set_read_timeout(None).unwrap();
+                drop(peers.pop());
+                waiting.read_exact(&mut [0]).unwrap();
+                drop(peers);
+                shutdown.request();
+            });
+            let run = Shards::builder().count(2).run(async |shard| {
+                let (index, served) = (shard.index(), Arc::clone(&served));
+                let handler = async move |mut reader: StreamReader, mut writer: StreamWriter| {
+                    served[index].fetch_add(1, Ordering::Relaxed);
+                    writer.write("x").await?;
+                    reader.read(1).await.map(drop)
+                };
+                let options =
+                    ServerOptions::new().listen(least_loaded()).max_connections([2, 6][index]);
+                let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+                let _ = address.set(server.local_addrs()[0]);
+                started.wait();
+                shutdown.requested().await;
+            });
+            run.unwrap();
+        });
+    });
+}
+
+/// One shard stays. The others listen, serve and close, time and again, while clients come without
+/// a pause: a connection may be in the kernel's accept, in an inbox, or on its way to a shard that
+/// closes just now.
+#[test]
+fn clients_are_served_while_shards_come_and_go() {
+    const CLIENTS: usize = 3000;
+    let (address, started, shutdown) = (OnceLock::new(), Barrier::new(4), Shutdown::new());
+    bounded(|| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                started.wait();
+                for client in 0..CLIENTS {
+                    let mut peer = Peer::connect(*address.get().unwrap()).unwrap();
+                    let message = [client as u8; 3];
+                    peer.write_all(&message).unwrap();
+                    let mut reply = [0; 3];
+                    peer.read_exact(&mut reply).unwrap_or_else(|error| panic!("{client}: {error}"));
+                    assert_eq!(reply, message);
+                }
+                shutdown.request();
+            });
+            let run = Shards::builder().count(3).run(async |shard| {
+                let echo = async |mut reader: StreamReader, mut writer: StreamWriter| {
+                    let message = reader.read_exact(3).await?;
+                    writer.write(message).await?;
+                    Ok::<_, annulus::io::ReadError>(())
+                };
+                let options = least_loaded();
+                let first = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+                let its = *address.get_or_init(|| first.local_addr().unwrap());
+                started.wait();
+                let mut next = Some(first);
+                while !shutdown.is_requested() {
+                    let listener = match next.take() {
+                        Some(listener) => listener,
+                        None => TcpListener::bind_with(its, &options).await.unwrap(),
+                    };
+                    let server = start_server_on(echo, [listener], &ServerOptions::new()).unwrap();
+                    if shard.index() == 0 {
+                        shutdown.requested().await;
+                    }
+                    sleep(Duration::from_micros(500)).await;
+                    server.close();
+                    server.wait_closed().await;
+                }
+            });
+            run.unwrap();
+        });
+    });
+}
+
+#[test]
+fn shards_share_a_unix_socket_and_are_at_most_one_connection_apart() {
+    let name = format!("annulus-shards-{}", std::process::id());
+    let address = SocketAddrUnix::from_abstract_name(&name).unwrap();
+    let counts = [const { AtomicUsize::new(0) }; 3];
+    let (started, shutdown) = (Barrier::new(4), Shutdown::new());
+    bounded(|| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                started.wait();
+                let connect = || UnixPeer::connect_addr(&address).unwrap();
+                let peers: Vec<_> = (0..32).map(|_| connect()).collect();
+                let all = || counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+                while all().iter().sum::<usize>() < peers.len() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                let mut all = all();
+                all.sort_unstable();
+                assert_eq!(all, [10, 11, 11]);
+                shutdown.request();
+            });
+            let run = Shards::builder().count(3).run(async |shard| {
+                let by_hash = ListenOptions::new().spread(Spread::Hash);
+                let error = UnixListener::bind_addr(&address, &by_hash).unwrap_err();
+                assert!(error.to_string().contains("LeastLoaded only"), "{error}");
+                let mut listener = UnixListener::bind(format!("\0{name}")).unwrap();
+                started.wait();
+                let index = shard.index();
+                let accepting = async {
+                    let mut streams = Vec::new();
+                    loop {
+                        streams.push(listener.accept().await.unwrap());
+                        counts[index].fetch_add(1, Ordering::Relaxed);
+                    }
+                };
+                let (accepting, ended) = (pin!(accepting), pin!(shutdown.requested()));
+                let _: Either<(Infallible, _), _> = select(accepting, ended).await;
+            });
+            run.unwrap();
+        });
+    });
+}
