@@ -43,6 +43,7 @@ impl Shards {
 pub struct ShardsBuilder {
     pub(super) placement: PlacementOptions,
     pub(super) name: String,
+    pub(super) stack_size: Option<usize>,
     pub(super) shutdown: Shutdown,
     pub(super) on_failure: OnFailure,
     pub(super) stop_timeout: Duration,
@@ -55,6 +56,7 @@ impl ShardsBuilder {
         Self {
             placement: PlacementOptions::default(),
             name: "shard".into(),
+            stack_size: None,
             shutdown: Shutdown::new(),
             on_failure: OnFailure::Stop,
             stop_timeout: Duration::from_secs(30),
@@ -143,6 +145,14 @@ impl ShardsBuilder {
         self
     }
 
+    /// Sets the size of each thread's stack, in bytes; by default that of the standard library, 2
+    /// MiB.
+    #[doc(alias = "thread_stack_size")]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
     /// Sets the request to end that all shards share ([`Shard::shutdown`]).
     ///
     /// By default they have one of their own, which no signal requests.
@@ -227,9 +237,11 @@ impl fmt::Debug for ShardsBuilder {
         f.debug_struct("ShardsBuilder")
             .field("placement", &self.placement)
             .field("name", &self.name)
+            .field("stack_size", &self.stack_size)
             .field("shutdown", &self.shutdown)
             .field("on_failure", &self.on_failure)
             .field("stop_timeout", &self.stop_timeout)
+            .field("queue_capacity", &self.queue_capacity)
             .finish_non_exhaustive()
     }
 }

@@ -75,8 +75,10 @@ where
     let mut builders: Vec<_> = (0..places.len()).map(&settings.runtime).collect();
     // One listener for all, as a process may have 64 of them.
     let heeds_ctrl_c: Vec<_> = builders.iter_mut().map(Builder::take_cancel_on_ctrl_c).collect();
-    let ctrl_c = heeds_ctrl_c.contains(&true).then(|| SignalListener::new(&[SIGINT], 1).ok());
-    let bell = ctrl_c.as_ref().and_then(Option::as_ref).map(|listener| listener.bell(1));
+    let ctrl_c = heeds_ctrl_c.contains(&true).then(|| SignalListener::new(&[SIGINT], 1));
+    // Without a listener ctrl-c has its default effect.
+    let ctrl_c = ctrl_c.and_then(Result::ok);
+    let bell = ctrl_c.as_ref().map(|listener| listener.bell(1));
     let mesh = Arc::new(Mesh::new(places.len(), settings.queue_capacity));
     let gate = StartGate::default();
     thread::scope(|scope| {
@@ -88,7 +90,10 @@ where
             let shard =
                 ShardThread { index, place, builder, on_failure, ctrl_c, mesh, gate, ends, main };
             let started = started.clone();
-            let thread = thread::Builder::new().name(format!("{}-{index}", settings.name));
+            let mut thread = thread::Builder::new().name(format!("{}-{index}", settings.name));
+            if let Some(bytes) = settings.stack_size {
+                thread = thread.stack_size(bytes);
+            }
             match thread.spawn_scoped(scope, || shard.run(started)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {

@@ -4,9 +4,10 @@ use std::future::pending;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use annulus::shards::{Shard, ShardsError};
-use annulus::{Builder, Shards};
+use annulus::shards::{OnFailure, RestartOptions, Shard, ShardsError};
+use annulus::{Builder, Incident, Shards};
 use libc::SIGINT;
 
 use crate::common::child::{command, role};
@@ -24,7 +25,7 @@ async fn wait(shard: Shard) {
     static WAITING: AtomicUsize = AtomicUsize::new(0);
     let _says = OnDrop(|| eprintln!("shard {} is cancelled", shard.index()));
     // The listener listens from the first poll of its task on.
-    annulus::time::sleep(std::time::Duration::from_millis(1)).await;
+    annulus::time::sleep(Duration::from_millis(1)).await;
     if WAITING.fetch_add(1, Ordering::SeqCst) + 1 == shard.count() {
         eprintln!("ready");
     }
@@ -53,6 +54,31 @@ fn heeds_on_one_shard() {
         }
         other => panic!("{other}"),
     }
+}
+
+/// Shard 0 fails, and waits for an hour before it restarts. Shard 1 waits to be cancelled.
+fn fails_and_waits() {
+    let hour = Duration::from_secs(3600);
+    let restarts = RestartOptions::new().backoff(hour, hour);
+    let says = |_: &Incident| eprintln!("ready");
+    let builder = move |_| Builder::new().cancel_on_ctrl_c(true).on_incident(says);
+    let shards = Shards::builder().count(2).runtime(builder);
+    let result = shards.on_failure(OnFailure::Restart(restarts)).run(async |shard| {
+        if shard.index() == 0 { Err("fails") } else { pending::<Result<(), _>>().await }
+    });
+    eprintln!("{}", result.unwrap_err());
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_restart() {
+    if role().is_some() {
+        return fails_and_waits();
+    }
+    let mut program = Program::start(&mut command(this_test!(), "fails"));
+    wait_for(&mut program, "ready");
+    program.child.signal(SIGINT);
+    wait_for(&mut program, "interrupted by ctrl-c");
+    assert_eq!(program.ended().status.code(), Some(0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The start of shards, and their end in order.
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -47,6 +48,14 @@ fn a_closure_may_borrow_and_its_future_need_not_be_send() {
         })
     });
     assert_eq!(lengths.unwrap(), [3, 5]);
+}
+
+/// More than the two megabytes of a thread by default.
+#[test]
+fn a_shard_has_a_stack_of_the_size_that_is_set() {
+    let fill = || black_box(&[1_u8; 16 << 20])[4096];
+    let run = || shards(2).stack_size(64 << 20).run(async |_| fill());
+    assert_eq!(bounded(run).unwrap(), [1, 1]);
 }
 
 #[test]
