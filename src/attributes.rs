@@ -156,8 +156,5 @@ pub fn __run_test<F: Future>(builder: Builder, future: F) -> F::Output {
 
 #[track_caller]
 fn run<F: Future>(builder: Builder, future: F) -> Result<F::Output, SetupError> {
-    let runtime = builder.build()?;
-    let outcome = runtime.try_block_on(future);
-    drop(runtime);
-    Ok(outcome.unwrap_or_else(|interrupted| interrupted.exit()))
+    Ok(builder.build()?.block_on(future))
 }

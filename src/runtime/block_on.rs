@@ -33,6 +33,8 @@ pub(super) fn try_block_on<F: Future>(
     future: F,
 ) -> Result<F::Output, Interrupted> {
     let _guard = EnterGuard::begin(shared);
+    // What was sent before comes before the main task, which may end in its first poll.
+    shared.receive();
     let origin = Origin { name: Some("main".into()), parent: None, spawned_at: Location::caller() };
     let (mut watch, mut stop) = (None, None);
     let outcome = shared.executor.scoped(future, origin, |root| {

@@ -25,7 +25,7 @@ impl Shared {
 
     /// Takes in what other threads have sent.
     #[inline]
-    fn receive(&self) {
+    pub(super) fn receive(&self) {
         if self.executor.receive() {
             self.receive_from_queues();
         }

@@ -70,3 +70,40 @@ fn a_forked_child_is_told_that_the_runtime_is_its_parents() {
         runtime.block_on(async { assert_eq!(&*stream.recv().await.unwrap(), b"after") });
     });
 }
+
+/// The child has a copy of the queue, which no thread empties, and of its lock, which a thread of the
+/// parent may have held.
+#[test]
+fn a_handle_in_a_forked_child_is_that_of_an_ended_runtime() {
+    if role().is_none() {
+        let output = command(this_test!(), "parent").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    bounded(|| {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle();
+        let call = handle.call(|| 5).unwrap();
+        let mut calls = Some((call, handle.call(|| 6).unwrap()));
+        // Another thread locks and unlocks the queue all the time.
+        let its = handle.clone();
+        let calling = std::thread::spawn(move || while !its.is_ended() {});
+        let code = forked(|| {
+            let (joined, dropped) = calls.take().unwrap();
+            handle.stop();
+            assert!(handle.is_ended() && !joined.cancel() && joined.is_finished());
+            assert_eq!(handle.call(|| 7).unwrap_err().into_inner()(), 7);
+            assert!(joined.join_blocking().unwrap_err().is_ended());
+            drop((dropped, runtime.handle()));
+            0
+        });
+        assert_eq!(code, 0);
+        let (first, second) = calls.unwrap();
+        assert_eq!(
+            runtime.block_on(async { (first.await.unwrap(), second.await.unwrap()) }),
+            (5, 6)
+        );
+        drop(runtime);
+        calling.join().unwrap();
+    });
+}

@@ -57,6 +57,7 @@ fn options_that_make_no_runtime_panic_at_their_caller() {
     points_here(|| Builder::new().small_buffers(1, 0));
     points_here(|| Builder::new().direct_descriptors(u32::MAX));
     points_here(|| Builder::new().max_polls_per_turn(0));
+    points_here(|| Builder::new().max_remote_calls(0));
     points_here(|| ServerOptions::new().reader_limit(0));
     points_here(|| ConnectOptions::new().reader_limit(0));
 }
@@ -79,6 +80,7 @@ fn what_needs_a_runtime_panics_at_its_caller_without_one() {
     points_here(|| to_thread(|| ()));
     points_here(|| ThreadPool::new(1, Duration::ZERO).spawn(|| ()));
     points_here(|| call_soon(|| ()));
+    points_here(|| annulus::Handle::current());
     points_here(|| call_later(Duration::ZERO, || ()));
     points_here(|| call_at(std::time::Instant::now(), || ()));
     points_here(|| shield(async {}));
@@ -106,5 +108,7 @@ fn what_blocks_panics_at_its_caller_in_a_task() {
         points_here(|| sender.send_blocking(1));
         sender.try_send(1).unwrap();
         points_here(|| receiver.recv_blocking());
+        let call = annulus::Handle::current().call(|| ()).unwrap();
+        points_here(|| call.join_blocking());
     });
 }

@@ -19,6 +19,7 @@ use crate::common::drops::{Drops, OnDrop};
 use crate::common::incidents::Incidents;
 use crate::common::manual_executor::waiting;
 use crate::common::panics::panic_of;
+use crate::common::patience::limit;
 use crate::common::watchdog::{block_on, run};
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -273,6 +274,135 @@ fn a_stop_outside_of_block_on_is_one_of_the_next_and_twice_is_once() {
     handle.stop();
     assert!(panic_of(|| block_on(&runtime, async {})).contains("use `try_block_on`"));
     assert_eq!(block_on(&runtime, async { 5 }), 5);
+}
+
+#[test]
+fn a_runtime_may_be_called_and_stopped_from_inside() {
+    assert!(Handle::try_current().is_none());
+    assert!(panic_of(Handle::current).contains("no runtime on this thread"));
+    let runtime = Runtime::new().unwrap();
+    let stopped = bounded(|| {
+        runtime.try_block_on(async {
+            let handle = Handle::current();
+            let own = current_task().unwrap().id();
+            let parent = handle.spawn(async || current_task().unwrap().parent()).unwrap();
+            assert_eq!(parent.await.unwrap(), Some(own));
+            let cancelled = handle.spawn(pending::<()>).unwrap();
+            assert!(cancelled.cancel());
+            assert!(cancelled.await.unwrap_err().is_cancelled());
+            Handle::try_current().unwrap().stop();
+            pending::<()>().await;
+        })
+    });
+    let stopped = stopped.unwrap_err();
+    assert!(stopped.is_stopped() && !stopped.is_ctrl_c());
+    assert_eq!(std::io::Error::from(stopped).kind(), std::io::ErrorKind::Interrupted);
+}
+
+#[test]
+fn a_join_that_could_never_end_panics_instead() {
+    let (runtime, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let handle = runtime.handle();
+    bounded(|| {
+        let on_its_thread = panic_of(|| handle.call(|| ()).unwrap().join_blocking());
+        assert!(on_its_thread.contains("thread of the task's runtime"), "{on_its_thread}");
+        let in_a_task = panic_of(|| {
+            other.block_on(async { handle.call(|| ()).unwrap().join_blocking().unwrap() })
+        });
+        assert!(in_a_task.contains("called in a task"), "{in_a_task}");
+        let in_another = panic_of(|| other.block_on(handle.call(|| ()).unwrap()).unwrap());
+        assert!(in_another.contains("belongs to another runtime"), "{in_another}");
+        // One that has ended is joined wherever.
+        let ended = handle.call(|| 5).unwrap();
+        runtime.block_on(async {});
+        assert_eq!(ended.join_blocking().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_destructor_at_the_end_of_the_runtime_gets_its_closure_back() {
+    let drops = Drops::default();
+    let runtime = Runtime::new().unwrap();
+    let (handle, its) = (runtime.handle(), drops.clone());
+    drop(runtime.spawn(async move {
+        let _at_the_end = OnDrop(move || {
+            let guard = its.guard();
+            let refused = Handle::current().call(move || drop(guard)).unwrap_err();
+            assert!(refused.is_ended() && handle.is_ended());
+            assert_eq!(its.count(), 0);
+            refused.into_inner()();
+        });
+        pending::<()>().await;
+    }));
+    block_on(&runtime, yield_now());
+    drop(runtime);
+    assert_eq!(drops.count(), 1);
+}
+
+/// The end of a runtime first lets shielded work finish. Meanwhile its other tasks continue, and so
+/// do the calls of other threads.
+#[test]
+fn calls_are_served_while_the_end_waits_for_shielded_work() {
+    let runtime = Runtime::builder().shield_timeout(limit()).build().unwrap();
+    let handle = runtime.handle();
+    let calling = bounded(|| {
+        let (sender, receiver) = oneshot::channel();
+        block_on(&runtime, async {
+            drop(spawn(annulus::join::shield(async { drop(receiver.await) })));
+            yield_now().await;
+        });
+        let calling =
+            thread::spawn(move || handle.call(|| drop(sender.send(()))).unwrap().join_blocking());
+        drop(runtime);
+        calling
+    });
+    calling.join().unwrap().unwrap();
+}
+
+#[test]
+fn calls_of_other_threads_meet_the_end_of_their_runtime_at_any_moment() {
+    for round in 0..20 {
+        let runtime = Runtime::new().unwrap();
+        let counts = [(); 2].map(|()| {
+            let handle = runtime.handle();
+            thread::spawn(move || {
+                let (begun, mut made) = (Arc::new(AtomicUsize::new(0)), 0);
+                loop {
+                    let its = Arc::clone(&begun);
+                    match handle.call(move || its.fetch_add(1, Ordering::Relaxed)) {
+                        Err(error) if error.is_ended() => break,
+                        Err(_) => thread::yield_now(),
+                        Ok(call) if made % 8 == 0 => match call.join_blocking() {
+                            Ok(_) => made += 1,
+                            Err(error) => assert!(error.is_ended()),
+                        },
+                        Ok(_) => made += 1,
+                    }
+                }
+                (begun, made)
+            })
+        });
+        block_on(&runtime, sleep(Duration::from_micros(100 * round)));
+        drop(runtime);
+        for (begun, made) in counts.map(|thread| thread.join().unwrap()) {
+            assert_eq!(Arc::strong_count(&begun), 1, "each closure was called or dropped");
+            assert!(begun.load(Ordering::Relaxed) <= made);
+        }
+    }
+}
+
+#[test]
+fn a_future_too_large_for_the_stack_of_a_thread_is_called_from_afar() {
+    let runtime = Runtime::new().unwrap();
+    let output = beside(&runtime, |handle| {
+        let task = handle.spawn(|| async {
+            let large = [1u8; 64 * 1024];
+            yield_now().await;
+            large.iter().map(|&byte| usize::from(byte)).sum::<usize>()
+        });
+        task.unwrap().join_blocking().unwrap()
+    });
+    assert_eq!(output, 64 * 1024);
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod error;
 mod join_handle;
 mod outcome;
 mod queue;
+#[cfg(all(test, not(annulus_loom)))]
+mod tests;
 
 use crate::task::Executor;
 
