@@ -49,8 +49,9 @@
 //!
 //! One thread has one ring, one event loop and its tasks. [`run`] starts them; [`spawn`] starts a
 //! task. Futures need not be `Send`, as they never leave their thread. [`Shards`] runs the same on
-//! several cores. Operations own their buffers while they run and return them with the result
-//! ([`buf`]). Buffered streams ([`io`]) and servers ([`net::start_server`]) are built on them.
+//! several cores, and a [`Handle`] reaches a runtime from other threads. Operations own their
+//! buffers while they run and return them with the result ([`buf`]). Buffered streams ([`io`]) and
+//! servers ([`net::start_server`]) are built on them.
 //!
 //! # Cancellation
 //!

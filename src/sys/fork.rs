@@ -20,13 +20,14 @@ impl Generation {
     pub(crate) fn of_this_process() -> Self {
         static COUNTED: Once = Once::new();
         // Miri has neither the call nor forks.
-        #[cfg(not(miri))]
-        // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec.
-        COUNTED.call_once(|| unsafe {
-            // It fails only for want of memory. Then a child that uses its parent's ring crashes,
-            // as it would without this.
-            libc::pthread_atfork(None, None, Some(count));
-        });
+        if !cfg!(miri) {
+            // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec.
+            COUNTED.call_once(|| unsafe {
+                // It fails only for want of memory. Then a child that uses its parent's ring
+                // crashes, as it would without this.
+                libc::pthread_atfork(None, None, Some(count));
+            });
+        }
         Self(GENERATION.load(Ordering::Relaxed))
     }
 

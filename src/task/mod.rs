@@ -23,6 +23,7 @@
 //! | to                                          | use                                           |
 //! |---------------------------------------------|-----------------------------------------------|
 //! | start a task                                | [`spawn`], [`spawn_named`]                    |
+//! | start a task from another thread            | [`Handle::spawn`](crate::Handle::spawn)       |
 //! | detach a task                               | drop its handle                               |
 //! | join a task, and cancel it with the await   | `handle.await`                                |
 //! | join a task, and leave it alone otherwise   | `(&mut handle).await`                         |

@@ -71,8 +71,8 @@ fn a_forked_child_is_told_that_the_runtime_is_its_parents() {
     });
 }
 
-/// The child has a copy of the queue, which no thread empties, and of its lock, which a thread of the
-/// parent may have held.
+/// The child has a copy of the queue, which no thread empties, and of its lock, which a thread of
+/// the parent may have held.
 #[test]
 fn a_handle_in_a_forked_child_is_that_of_an_ended_runtime() {
     if role().is_none() {

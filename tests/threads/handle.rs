@@ -306,9 +306,8 @@ fn a_join_that_could_never_end_panics_instead() {
     bounded(|| {
         let on_its_thread = panic_of(|| handle.call(|| ()).unwrap().join_blocking());
         assert!(on_its_thread.contains("thread of the task's runtime"), "{on_its_thread}");
-        let in_a_task = panic_of(|| {
-            other.block_on(async { handle.call(|| ()).unwrap().join_blocking().unwrap() })
-        });
+        let joins = || handle.call(|| ()).unwrap().join_blocking().unwrap();
+        let in_a_task = panic_of(|| other.block_on(async { joins() }));
         assert!(in_a_task.contains("called in a task"), "{in_a_task}");
         let in_another = panic_of(|| other.block_on(handle.call(|| ()).unwrap()).unwrap());
         assert!(in_another.contains("belongs to another runtime"), "{in_another}");
@@ -348,15 +347,15 @@ fn calls_are_served_while_the_end_waits_for_shielded_work() {
     let calling = bounded(|| {
         let (sender, receiver) = oneshot::channel();
         block_on(&runtime, async {
-            drop(spawn(annulus::join::shield(async { drop(receiver.await) })));
+            drop(spawn(annulus::join::shield(receiver)));
             yield_now().await;
         });
         let calling =
-            thread::spawn(move || handle.call(|| drop(sender.send(()))).unwrap().join_blocking());
+            thread::spawn(move || handle.call(move || sender.send(())).unwrap().join_blocking());
         drop(runtime);
         calling
     });
-    calling.join().unwrap().unwrap();
+    calling.join().unwrap().unwrap().unwrap();
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Remote calls without a kernel and a runtime, for Miri: who drops what, where, and what becomes of
-//! panics.
+//! Remote calls without a kernel and a runtime, for Miri: who drops what, where, and what becomes
+//! of panics.
 
 use std::future::{Future, pending};
 use std::mem;
@@ -151,7 +151,7 @@ fn an_outcome_is_dropped_by_the_side_that_comes_last() {
     let other = thread::spawn(move || (drop(handle), thread::current().id()).1).join().unwrap();
     assert_eq!(drops.try_recv(), Ok(other));
     // Both at once: it is dropped once, wherever.
-    for _ in 0..10 {
+    for _ in 0..if cfg!(miri) { 3 } else { 100 } {
         let (sender, drops) = mpsc::channel();
         let output = Dropped(sender, None);
         let handle = call(&owner.queue(), move || output);
@@ -233,7 +233,7 @@ fn a_forgotten_handle_keeps_its_outcome_and_no_more() {
 
 #[test]
 fn a_cancel_from_another_thread_meets_the_start_the_end_and_the_end_of_all() {
-    for round in 0..20 {
+    for round in 0..if cfg!(miri) { 5 } else { 200 } {
         let owner = Owner::new();
         let (sender, drops) = mpsc::channel();
         let dropped = Dropped(sender, None);
