@@ -1,6 +1,7 @@
 //! One call: in the queue, and as the task that becomes of it.
 
 use std::future::{Future, Ready, poll_fn, ready};
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -157,7 +158,7 @@ impl<W: Work> Drop for Running<W> {
 /// The task. Arguments are dropped after everything else: when the handle learns of the end, the
 /// future is gone.
 async fn run<W: Work>(running: Running<W>, unpolled: UnpolledGuard) {
-    let mut future = pin!(None);
+    let (mut future, mut has_begun) = (pin!(None), false);
     let result = {
         let outcome = &running.call().outcome;
         let (mut unpolled, mut is_watched) = (Some(unpolled), false);
@@ -167,7 +168,8 @@ async fn run<W: Work>(running: Running<W>, unpolled: UnpolledGuard) {
                 return Poll::Ready(Err(JoinError::Cancelled));
             }
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                if let Some(work) = running.call().take_work() {
+                if !mem::replace(&mut has_begun, true) {
+                    let work = running.call().take_work().expect("it begins once");
                     future.set(Some(work.start()));
                 }
                 let future = future.as_mut().as_pin_mut().expect("the first poll has made it");
@@ -190,7 +192,9 @@ async fn run<W: Work>(running: Running<W>, unpolled: UnpolledGuard) {
     };
     let result = after(result, || {
         future.set(None);
-        drop(running.call().take_work());
+        if !has_begun {
+            drop(running.call().take_work());
+        }
     });
     running.end(result);
 }

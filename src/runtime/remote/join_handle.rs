@@ -141,7 +141,9 @@ impl<T> FusedFuture for RemoteJoinHandle<T> {
 
 impl<T> Drop for RemoteJoinHandle<T> {
     fn drop(&mut self) {
-        self.task.outcome().detach();
+        if !self.is_terminated {
+            self.task.outcome().detach();
+        }
     }
 }
 

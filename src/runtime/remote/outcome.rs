@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::queue::CallQueue;
 use crate::error::{Incident, catch_panic, panic_message};
-use crate::task::{JoinError, poll_until};
+use crate::task::JoinError;
 
 pub(super) struct Outcome<T> {
     pub(super) queue: Arc<CallQueue>,
@@ -114,11 +114,17 @@ impl<T> Outcome<T> {
         if self.queue.is_forked() {
             return Poll::Ready(Err(JoinError::Ended));
         }
-        poll_until(
-            context,
-            || self.with(State::take),
-            |waker| self.with(|state| state.set_joiner(waker)),
-        )
+        if let Some(result) = self.with(State::take) {
+            return Poll::Ready(result);
+        }
+        // Cloning and dropping a waker is foreign code, which may even end the task.
+        let waker = context.waker().clone();
+        let (result, unused) = self.with(|state| match state.take() {
+            Some(result) => (Some(result), Some(waker)),
+            None => (None, state.set_joiner(waker)),
+        });
+        drop(unused);
+        result.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The handle was dropped.
@@ -165,7 +171,7 @@ impl<T> State<T> {
         }
     }
 
-    /// Returns the waker that is dropped: the former one, or this one if it is not needed.
+    /// Returns the waker that is not needed, to be dropped: the former one, or this one.
     fn set_joiner(&mut self, waker: Waker) -> Option<Waker> {
         match &mut self.stage {
             Stage::Running(joiner) => joiner.replace(waker),
