@@ -7,9 +7,11 @@
 //! let answers = Shards::builder().count(3).run(async |shard| {
 //!     // The same code on three threads; each knows which one it is.
 //!     let next = (shard.index() + 1) % shard.count();
-//!     // A closure is sent to another shard. It makes a future there, which never leaves it.
-//!     let task = shard.handle(next).spawn(|| async { Shard::current().index() * 10 });
-//!     task.unwrap().await.unwrap()
+//!     // A closure runs on another shard. It must be `Send`.
+//!     let index = shard.run_on(next, || Shard::current().index()).await.unwrap();
+//!     // The future that a closure makes there need not be, as it never leaves that shard.
+//!     let task = shard.handle(next).spawn(move || async move { index * 10 }).unwrap();
+//!     task.await.unwrap()
 //! })?;
 //! assert_eq!(answers, [10, 20, 0]);
 //! # Ok::<(), annulus::shards::ShardsError>(())
@@ -24,8 +26,9 @@
 //!   server is written for one core and runs on all. `#[annulus::main(shards = "cores")]` does it
 //!   for a `main`.
 //! - Data is split: each shard owns a part, such as the keys with a certain hash, or the
-//!   connections that it has accepted. What belongs to another shard is asked for, by sending a
-//!   closure there ([`Shard::handle`]), which is `Send`. The future that it makes need not be.
+//!   connections that it has accepted ([`Sharded`] is a value for each). What belongs to another
+//!   shard is asked for, by sending a closure there: [`Shard::run_on`], or a task by
+//!   [`Shard::handle`].
 //! - All shards start before any closure begins, and all runtimes end after the last closure has.
 //!   In between, a shard whose closure has returned still serves the others: shard 0 may return
 //!   while shard 1 waits for its answer.
