@@ -18,8 +18,10 @@ pub enum OnFailure {
     Stop,
     /// The shard restarts, on its thread and with a new runtime. The others continue.
     ///
-    /// Its tasks and connections end with the old runtime; who waits for one of its tasks gets
-    /// [`JoinError::Ended`](crate::task::JoinError::Ended). A [`Handle`](crate::Handle) of the
+    /// Its tasks and connections end with the old runtime, also the connections that its listeners
+    /// had not accepted; what waits for one of its tasks gets
+    /// [`JoinError::Ended`](crate::task::JoinError::Ended). Thread-local variables keep their
+    /// values. A [`Handle`](crate::Handle) of the
     /// shard refuses calls while there is no runtime, and reaches the new one afterwards. Each
     /// restart is an [`Incident::ShardRestarted`](crate::Incident::ShardRestarted).
     ///

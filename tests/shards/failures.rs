@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use annulus::net::TcpListener;
 use annulus::shards::{OnFailure, RestartOptions, Shard, ShardsBuilder, ShardsError};
 use annulus::task::JoinError;
 use annulus::{Builder, Incident, Shards, Shutdown};
@@ -313,4 +314,29 @@ fn a_shutdown_ends_the_wait_for_a_restart() {
         })
     };
     assert_eq!(bounded(run).unwrap(), [Ok(()), Err("fails")]);
+}
+
+/// Shard 1 listens and fails. Its next life listens beside shard 0 again, which has been serving.
+#[test]
+fn a_shard_that_restarts_shares_the_port_of_the_others_again() {
+    let (incidents, lives) = (Incidents::default(), AtomicUsize::new(0));
+    let listens = AtomicUsize::new(0);
+    let run = || {
+        restarting(2, 5, &incidents).run(async |shard| {
+            if shard.index() == 1 {
+                until(|| listens.load(Ordering::SeqCst) == 1).await;
+            }
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            if shard.index() == 1 && lives.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Err("fails");
+            }
+            listens.fetch_add(1, Ordering::SeqCst);
+            until(|| listens.load(Ordering::SeqCst) == 2).await;
+            Ok(port)
+        })
+    };
+    let ports = bounded(run).unwrap();
+    assert_eq!(ports[0], ports[1]);
+    assert_eq!(lives.into_inner(), 2);
 }
