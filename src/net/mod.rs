@@ -103,6 +103,7 @@ mod tcp;
 mod unix;
 
 pub use address::{ToAddresses, lookup};
+pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,

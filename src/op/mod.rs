@@ -63,6 +63,7 @@ pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
     Accepted, Acceptor, Connect, Descriptor, One, OpenCount, OpenGuard, Peek, Recv, RecvLease,
-    SendBytes, SendZeroCopy, Several, SocketParts, StreamSocket, Unsent, open_socket, set_option,
+    SendBytes, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket, Unsent,
+    open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::environment::is_name;
 use crate::error::Describe;
-use crate::net::Listening;
+use crate::net::{Listening, SharedListener};
 
 /// The sockets that a process listens on, by name, to be [handed over](super::hand_over).
 ///
@@ -39,7 +39,7 @@ pub struct ListeningSockets {
 #[derive(Debug)]
 struct Named {
     name: String,
-    socket: Weak<OwnedFd>,
+    socket: Weak<SharedListener>,
 }
 
 impl ListeningSockets {
@@ -86,11 +86,12 @@ impl ListeningSockets {
     /// Duplicates those that are open.
     pub(super) fn duplicate(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let named = self.lock();
-        let open = named.iter().filter_map(|it| Some((it.name.clone(), it.socket.upgrade()?)));
-        let duplicates = open.map(|(name, socket)| {
-            let fd = socket.try_clone().describe("duplicate a listening socket")?;
-            Ok((name, fd))
+        let open = named.iter().filter_map(|it| {
+            let fd = it.socket.upgrade()?.duplicate()?;
+            Some((it.name.clone(), fd))
         });
+        let duplicates =
+            open.map(|(name, fd)| Ok((name, fd.describe("duplicate a listening socket")?)));
         duplicates.collect()
     }
 

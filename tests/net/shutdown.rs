@@ -4,14 +4,21 @@
 use std::future::pending;
 use std::io::{Read, Write};
 use std::net::TcpStream as Peer;
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::Shutdown;
 use annulus::join::{CancelToken, gather};
 use annulus::net::{
-    Server, ServerOptions, ShutdownOptions, ShutdownReport, StreamReader, StreamWriter,
-    open_connection, open_unix_connection, start_server, start_server_with, start_unix_server,
+    ListenOptions, Server, ServerOptions, ShutdownOptions, ShutdownReport, StreamReader,
+    StreamWriter, TcpListener, UnixListener, open_connection, open_unix_connection, start_server,
+    start_server_with, start_unix_server,
 };
 use annulus::sync::Event;
 use annulus::task::JoinHandle;
@@ -349,5 +356,69 @@ fn a_wait_of_a_request_that_was_made_is_ready_and_yields_to_other_tasks() {
             waits += 1;
             assert!(waits < 1000, "the other task is never polled");
         }
+    });
+}
+
+/// Connections arrive until the kernel has closed the listening socket. It resets those that no
+/// accept takes, so none may be let in after the last accept.
+#[test]
+fn a_connection_that_is_made_while_a_server_closes_is_served() {
+    for _ in 0..20 {
+        let (shutdown, served) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
+        let (sender, receiver) = mpsc::channel();
+        let its = shutdown.clone();
+        let server = thread::spawn(move || {
+            run(async move {
+                let options = ServerOptions::new().listen(ListenOptions::new().backlog(4096));
+                let server = start_server_with(echo, "127.0.0.1:0", &options).await.unwrap();
+                sender.send(server.local_addrs()[0]).unwrap();
+                server.serve_until(&its, &slow()).await
+            })
+        });
+        let address = receiver.recv().unwrap();
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let served = Arc::clone(&served);
+                thread::spawn(move || {
+                    while let Ok(mut peer) = Peer::connect(address) {
+                        peer.write_all(b"hello\n").unwrap();
+                        let mut answer = [0; 6];
+                        peer.read_exact(&mut answer).expect("a connection that was made");
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        while served.load(Ordering::Relaxed) < 50 {
+            thread::yield_now();
+        }
+        shutdown.request();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        assert_eq!(server.join().unwrap().aborted, 0);
+    }
+}
+
+/// The socket is refusing connections while it is being closed, which must not happen to one that
+/// others have, too: a successor, a supervisor, or what was made of its descriptor.
+#[test]
+fn a_listener_that_others_have_is_closed_without_an_effect_on_theirs() {
+    run(async {
+        let own = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let duplicate = std::net::TcpListener::from(own.as_fd().try_clone_to_owned().unwrap());
+        let given = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let adopted = TcpListener::from_std(given.try_clone().unwrap());
+        let name = SocketAddr::from_abstract_name(format!("annulus-shared-{}", std::process::id()));
+        let unix = std::os::unix::net::UnixListener::bind_addr(&name.unwrap()).unwrap();
+        let adopted_unix = UnixListener::from_std(unix.try_clone().unwrap());
+        own.close().await;
+        adopted.close().await;
+        adopted_unix.close().await;
+        for theirs in [duplicate, given] {
+            theirs.set_nonblocking(false).unwrap();
+            let peer = Peer::connect(theirs.local_addr().unwrap()).unwrap();
+            assert_eq!(theirs.accept().unwrap().1, peer.local_addr().unwrap());
+        }
+        let _peer =
+            std::os::unix::net::UnixStream::connect_addr(&unix.local_addr().unwrap()).unwrap();
     });
 }

@@ -22,6 +22,7 @@ mod large_futures;
 mod many_connections;
 mod no_threads;
 mod notify;
+mod shutdown_load;
 mod shutdown_signals;
 mod signals;
 mod signals_in_transfers;

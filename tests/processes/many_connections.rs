@@ -27,7 +27,7 @@ const SPARE: usize = 100;
 const CONNECTING: usize = 100;
 
 /// Raises the limit of descriptors as far as it goes, and says how many connections fit.
-fn connections_that_fit() -> usize {
+pub(crate) fn connections_that_fit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes one `rlimit`.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);

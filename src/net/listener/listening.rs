@@ -1,7 +1,8 @@
 //! What listens, and so has sockets that another process can take over.
 
-use std::os::fd::OwnedFd;
 use std::sync::Weak;
+
+pub(crate) use crate::op::SharedListener;
 
 /// Something that listens: a [`TcpListener`](crate::net::TcpListener), a
 /// [`UnixListener`](crate::net::UnixListener), or a [`Server`](crate::net::Server) with its
@@ -16,6 +17,6 @@ impl<T: sealed::Listening> Listening for T {}
 pub(crate) mod sealed {
     pub trait Listening {
         /// The listening sockets, for other threads, which do not keep them open.
-        fn share(&self) -> Vec<super::Weak<super::OwnedFd>>;
+        fn share(&self) -> Vec<super::Weak<super::SharedListener>>;
     }
 }

@@ -111,7 +111,7 @@ macro_rules! listener {
         }
 
         impl $crate::net::listener::listening_sealed::Listening for $type {
-            fn share(&self) -> Vec<std::sync::Weak<std::os::fd::OwnedFd>> {
+            fn share(&self) -> Vec<std::sync::Weak<$crate::op::SharedListener>> {
                 vec![self.listener.share()]
             }
         }
@@ -130,8 +130,7 @@ macro_rules! listener {
         /// If there is no runtime on this thread.
         impl From<std::os::fd::OwnedFd> for $type {
             fn from(fd: std::os::fd::OwnedFd) -> Self {
-                let options = $crate::net::listener::ListenOptions::new();
-                Self { listener: $crate::net::listener::ListenSocket::new(fd, &options) }
+                Self { listener: $crate::net::listener::ListenSocket::adopt(fd) }
             }
         }
 
@@ -143,20 +142,20 @@ macro_rules! listener {
 
         impl std::os::fd::AsFd for $type {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                std::os::fd::AsFd::as_fd(self.listener.fd())
+                std::os::fd::AsFd::as_fd(self.listener.shared_fd())
             }
         }
 
         impl std::os::fd::AsRawFd for $type {
             fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                std::os::fd::AsRawFd::as_raw_fd(self.listener.fd())
+                std::os::fd::AsRawFd::as_raw_fd(self.listener.shared_fd())
             }
         }
 
         impl std::fmt::Debug for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($type))
-                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self.listener.fd()))
                     .field("local", &self.local_addr().ok())
                     .finish()
             }

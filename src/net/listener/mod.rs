@@ -22,6 +22,7 @@ mod spread;
 pub(super) use group::{Sockets, listen};
 pub use incoming::Incoming;
 pub use listening::Listening;
+pub(crate) use listening::SharedListener;
 pub(super) use listening::sealed as listening_sealed;
 pub use options::ListenOptions;
 pub use socket::Listener;

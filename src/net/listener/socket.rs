@@ -19,7 +19,7 @@ use super::seat::Seat;
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
-use crate::op::{Accepted, Acceptor};
+use crate::op::{Accepted, Acceptor, SharedListener};
 use crate::runtime::context;
 use crate::sys::errno;
 use crate::sys::socket::{self, lingers, local_address};
@@ -57,7 +57,19 @@ pub struct ListenSocket<S> {
 }
 
 impl<S: Connection> ListenSocket<S> {
-    /// Takes over a listening socket. At most `max_pending` connections are accepted ahead.
+    /// Takes over a listening socket that others may have, too.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub(in crate::net) fn adopt(fd: OwnedFd) -> Self {
+        let listener = Self::new(fd, &ListenOptions::new());
+        listener.acceptor.note_shared();
+        listener
+    }
+
+    /// Listens on a socket that has just been made. At most `max_pending` connections are accepted
+    /// ahead.
     ///
     /// # Panics
     ///
@@ -88,6 +100,10 @@ impl<S: Connection> ListenSocket<S> {
         // and so does one that may be handed to another thread.
         let is_direct = driver.has_file_table() && !lingers && seat.is_none();
         let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
+        if seat.is_some() {
+            // Shards whose connections are balanced have the same socket.
+            acceptor.note_shared();
+        }
         Self {
             acceptor,
             lingers,
@@ -99,12 +115,19 @@ impl<S: Connection> ListenSocket<S> {
         }
     }
 
+    /// The listening socket, for calls that do not pass it on.
     pub(in crate::net) fn fd(&self) -> &OwnedFd {
         self.acceptor.fd()
     }
 
+    /// The listening socket, to be passed on: others may listen on it when this is closed.
+    pub(in crate::net) fn shared_fd(&self) -> &OwnedFd {
+        self.acceptor.note_shared();
+        self.acceptor.fd()
+    }
+
     /// The listening socket for other threads, which do not keep it open.
-    pub(in crate::net) fn share(&self) -> Weak<OwnedFd> {
+    pub(in crate::net) fn share(&self) -> Weak<SharedListener> {
         self.acceptor.share()
     }
 

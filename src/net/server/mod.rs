@@ -17,7 +17,6 @@ mod shutdown;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -30,6 +29,7 @@ pub use shutdown::ShutdownOptions;
 use super::listener::{ListenSocket, Listener, listening_sealed};
 use super::stream::{Connection, StreamReader, StreamWriter};
 use super::tcp::TcpStream;
+use crate::op::SharedListener;
 use crate::runtime::spawn;
 use crate::shutdown::Shutdown;
 use accept_loop::Shared;
@@ -114,7 +114,7 @@ where
 pub struct Server<S: Connection = TcpStream> {
     addresses: Vec<S::Addr>,
     /// Its tasks own the listening sockets.
-    sockets: Rc<[Weak<OwnedFd>]>,
+    sockets: Rc<[Weak<SharedListener>]>,
     closes: Rc<OnDrop>,
 }
 
@@ -221,9 +221,11 @@ impl<S: Connection> Server<S> {
     /// Stops listening.
     ///
     /// Connections that had arrived, even those in the kernel's backlog, and those that are being
-    /// served are served to their end. (Those that arrive while the kernel closes the socket are
-    /// refused or reset by it. Should descriptors run out for more than a second while the backlog
-    /// is accepted, the rest of it is reset.)
+    /// served are served to their end. Later ones are refused. (Where another process or descriptor
+    /// has the socket, too, it listens on; if it does not after all, those that arrive while this
+    /// is closed are reset. Should descriptors run out for more than a second while the backlog is
+    /// accepted, the rest of it is reset. On a port that several listeners share, a client that the
+    /// kernel has assigned to this one connects to another when it tries again, after a second.)
     #[doc(alias = "asyncio.Server.close")]
     pub fn close(&self) {
         self.registry().close();
@@ -299,7 +301,7 @@ impl<S: Connection> Server<S> {
 }
 
 impl<S: Connection> listening_sealed::Listening for Server<S> {
-    fn share(&self) -> Vec<Weak<OwnedFd>> {
+    fn share(&self) -> Vec<Weak<SharedListener>> {
         self.sockets.to_vec()
     }
 }

@@ -109,6 +109,19 @@ fn peer_name<T>(socket: &OwnedFd) -> io::Result<Address> {
     raw.decode()
 }
 
+/// Has a listener refuse connections from now on. Those in its backlog stay there, and on TCP those
+/// whose handshake has begun still get there. (`uring-sys-tests`,
+/// a_listener_bound_to_no_interface_refuses_and_keeps_its_backlog and
+/// a_shut_down_unix_listener_refuses_and_keeps_its_backlog)
+pub(crate) fn refuse_connects(listener: &OwnedFd) -> io::Result<()> {
+    /// No interface has it.
+    const NO_INTERFACE: i32 = i32::MAX;
+    if option(listener, SOL_SOCKET, libc::SO_DOMAIN)? == AF_UNIX {
+        return shutdown(listener, Shutdown::Read);
+    }
+    set_option(listener, SOL_SOCKET, libc::SO_BINDTOIFINDEX, NO_INTERFACE)
+}
+
 /// How many connections wait in the backlog of a listener.
 pub(crate) fn backlog(listener: &OwnedFd) -> io::Result<u32> {
     // SAFETY: `tcp_info` is plain data, for which all zeroes is valid.

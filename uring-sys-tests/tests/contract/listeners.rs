@@ -3,8 +3,11 @@
 //! A server asks nothing of a connection that its listener can say once, and ends without losing
 //! one.
 
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::op::Op;
@@ -19,7 +22,13 @@ cases![
     a_peer_that_is_gone_has_a_name,
     a_listener_tells_the_length_of_its_backlog,
     a_cancelled_accept_takes_what_is_there,
+    a_listener_bound_to_no_interface_refuses_and_keeps_its_backlog,
+    a_shared_port_gives_a_listener_bound_to_no_interface_nothing,
+    a_shut_down_unix_listener_refuses_and_keeps_its_backlog,
 ];
+
+/// An interface that there is not.
+const NO_INTERFACE: i32 = i32::MAX;
 
 /// A connection has the options of its listener that `TCP_NODELAY` and keep-alive are, however it
 /// is accepted. So they cost a server nothing for each connection.
@@ -110,6 +119,82 @@ fn a_cancelled_accept_takes_what_is_there() {
         drop(owned(ring.next_for(tag).outcome().expect("a connection")));
     }
     assert_eq!(ring.next_for(3).outcome(), Err(Errno(libc::ECANCELED)));
+}
+
+/// A TCP listener that is bound to an interface which there is not refuses connections at once, and
+/// keeps its backlog. So a listener that ends takes all that it has let in; a close would reset
+/// those that arrive between the last accept and it.
+fn a_listener_bound_to_no_interface_refuses_and_keeps_its_backlog() {
+    let mut ring = Ring::plain(8);
+    let listener = socket::listener();
+    let peers: Vec<_> = (0..2).map(|_| connect_to(&listener)).collect();
+    socket::set_option(&listener, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, NO_INTERFACE);
+    let refusal = TcpStream::connect(socket::address_of(&listener)).expect_err("no listener");
+    assert_eq!(Errno::of(&refusal), Errno(libc::ECONNREFUSED));
+    for peer in peers {
+        let connection = owned(ring.run(Op::accept(&listener)).outcome().expect("a connection"));
+        socket::write_all(&peer, b"sent");
+        assert_eq!(socket::drain(&TcpStream::from(connection), 4), b"sent");
+    }
+}
+
+/// Of two listeners on one port, the kernel may still choose the one that is bound to no interface.
+/// Then it drops the request to connect, which the client repeats; it establishes no connection
+/// that the end of the listener would reset.
+fn a_shared_port_gives_a_listener_bound_to_no_interface_nothing() {
+    let listen = |port| {
+        let socket = socket::tcp_socket();
+        socket::set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+        let address = socket::socket_address(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+        let (place, length) = (std::ptr::from_ref(&address), size_of_val(&address));
+        // SAFETY: the calls get a whole `sockaddr_in` and its length.
+        let done = unsafe {
+            libc::bind(socket.as_raw_fd(), place.cast(), length as libc::socklen_t)
+                | libc::listen(socket.as_raw_fd(), 100)
+        };
+        checked(done.into()).expect("listen on the port");
+        TcpListener::from(socket)
+    };
+    let ends = listen(0);
+    let address = socket::address_of(&ends);
+    let stays = listen(address.port());
+    socket::set_option(&ends, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, NO_INTERFACE);
+    let clients: Vec<_> = (0..40).map(|_| socket::tcp_socket()).collect();
+    for client in &clients {
+        let client = TcpStream::from(client.try_clone().expect("duplicate a descriptor"));
+        client.set_nonblocking(true).expect("a socket that does not block");
+        let address = socket::socket_address(address);
+        let (place, length) = (std::ptr::from_ref(&address), size_of_val(&address));
+        // SAFETY: the call gets a whole `sockaddr_in` and its length. Its outcome comes later.
+        unsafe { libc::connect(client.as_raw_fd(), place.cast(), length as libc::socklen_t) };
+    }
+    for listener in [&stays, &ends] {
+        listener.set_nonblocking(true).expect("a listener that does not block");
+    }
+    let accepted = stays.incoming().take_while(Result::is_ok).count();
+    assert!(accepted > 0 && accepted < clients.len(), "{accepted} accepted, the others are chosen");
+    let none = ends.accept().expect_err("a connection that would be reset");
+    assert_eq!(Errno::of(&none), Errno(libc::EAGAIN));
+}
+
+/// A Unix listener whose receive side is shut down refuses connections, and keeps its backlog. On
+/// TCP that would reset the backlog.
+fn a_shut_down_unix_listener_refuses_and_keeps_its_backlog() {
+    let mut ring = Ring::plain(8);
+    let name = format!("uring-sys-tests-{}", std::process::id());
+    let address = UnixAddress::from_abstract_name(name).expect("a name");
+    let listener = UnixListener::bind_addr(&address).expect("listen on the name");
+    let peer = UnixStream::connect_addr(&address).expect("connect to the name");
+    // SAFETY: the call takes no pointer.
+    let shut = unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RD) };
+    checked(shut.into()).expect("shut it down");
+    let refusal = UnixStream::connect_addr(&address).expect_err("no listener");
+    assert_eq!(Errno::of(&refusal), Errno(libc::ECONNREFUSED));
+    let connection = owned(ring.run(Op::accept(&listener)).outcome().expect("a connection"));
+    socket::write_all(&peer, b"sent");
+    let mut sent = [0; 4];
+    UnixStream::from(connection).read_exact(&mut sent).expect("what the peer has sent");
+    assert_eq!(&sent, b"sent");
 }
 
 fn connect_to(listener: &TcpListener) -> TcpStream {

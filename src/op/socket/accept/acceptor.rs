@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
 use super::accepted::{Accepted, accepted_fd};
-use super::listening_fd::ListeningFd;
+use super::listening_fd::{ListeningFd, SharedListener};
 use super::single::{Accepts, Arrival, BATCH, WAVE};
 use crate::driver::{Driver, FileSlot, Orphan};
 use crate::op::check_loop::check_loop;
@@ -44,9 +44,11 @@ enum InFlight {
 
 /// The rest of a listener that is being closed: what is in the backlog is taken, wave by wave.
 struct Rest {
+    /// Whether connections are refused, so that what is taken from the backlog is not replaced.
+    refuses: bool,
     /// How many connections are still to be taken, once it is known: those that are in the backlog
-    /// when nothing takes them any more. Without a bound, a close would last as long as clients
-    /// connect.
+    /// when nothing takes them any more. Where connections are not refused, a close would last as
+    /// long as clients connect, were it to take those that come later.
     left: Option<u32>,
     /// Whether the last wave met anything.
     met_something: bool,
@@ -72,8 +74,13 @@ impl Acceptor {
     }
 
     /// The listening socket for other threads, which do not keep it open.
-    pub(crate) fn share(&self) -> Weak<OwnedFd> {
+    pub(crate) fn share(&self) -> Weak<SharedListener> {
         self.listener.share()
+    }
+
+    /// Notes that others may have the listening socket, too, and listen when this is closed.
+    pub(crate) fn note_shared(&self) {
+        self.listener.note_shared();
     }
 
     /// From now on no more connections are taken from the backlog than there is room for, which is
@@ -174,7 +181,8 @@ impl Acceptor {
     ) -> Poll<Option<io::Result<Accepted>>> {
         check_loop(&self.driver);
         if self.rest.is_none() {
-            self.cancel(None);
+            let refuses = self.listener.refuse_connects();
+            self.cancel(None, refuses);
         }
         loop {
             let met = match &mut self.in_flight {
@@ -216,11 +224,11 @@ impl Acceptor {
     /// Ends the accept in flight, and leaves what is in the backlog there: only connections that
     /// have been accepted already come from [`poll_rest`](Self::poll_rest).
     pub(crate) fn stop(&mut self) {
-        self.cancel(Some(0));
+        self.cancel(Some(0), false);
     }
 
-    fn cancel(&mut self, left: Option<u32>) {
-        self.rest = Some(Rest { left, met_something: true, exhaustion: None });
+    fn cancel(&mut self, left: Option<u32>, refuses: bool) {
+        self.rest = Some(Rest { refuses, left, met_something: true, exhaustion: None });
         match &mut self.in_flight {
             InFlight::None => {}
             InFlight::Single(accepts) => accepts.cancel(),
@@ -242,6 +250,9 @@ impl Acceptor {
         let rest = self.rest.as_mut().expect("the listener is being closed");
         // Unix sockets do not tell.
         let in_backlog = || socket::backlog(&self.listener).unwrap_or(MAX_BACKLOG);
+        if rest.refuses {
+            rest.left = None;
+        }
         let most = *rest.left.get_or_insert_with(in_backlog);
         if !mem::take(&mut rest.met_something) || most == 0 {
             return false;

@@ -4,7 +4,10 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
+
+use crate::sys::socket;
 
 /// A listening socket. Accepts in flight keep it open, and its number taken, to their end: they are
 /// many and of one thread, so they count references without atomics. The inner count is for other
@@ -12,16 +15,43 @@ use std::sync::{Arc, Weak};
 #[derive(Clone)]
 pub(super) struct ListeningFd(Rc<Inner>);
 
-struct Inner(Arc<OwnedFd>);
+struct Inner(Arc<SharedListener>);
+
+/// A listening socket that other threads may duplicate, and whether any have.
+pub struct SharedListener {
+    fd: OwnedFd,
+    state: AtomicU8,
+}
+
+/// No other descriptor of the socket is known.
+const OWN: u8 = 0;
+/// Others may have the socket, and listen on it when this descriptor is closed.
+const SHARED: u8 = 1;
+/// It refuses connections, and is about to be closed.
+const REFUSES: u8 = 2;
 
 impl ListeningFd {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self(Rc::new(Inner(Arc::new(fd))))
+        Self(Rc::new(Inner(Arc::new(SharedListener { fd, state: AtomicU8::new(OWN) }))))
     }
 
     /// The socket for other threads, which do not keep it open.
-    pub(super) fn share(&self) -> Weak<OwnedFd> {
+    pub(super) fn share(&self) -> Weak<SharedListener> {
         Arc::downgrade(&self.0.0)
+    }
+
+    /// Notes that others may have the socket, too.
+    pub(super) fn note_shared(&self) {
+        self.0.0.note_shared();
+    }
+
+    /// Has the socket refuse connections, so that none is in the backlog that no accept would take.
+    /// Those that are there, and those whose handshake has begun, are accepted as before. Returns
+    /// whether it does: others may have the socket, and listen on.
+    pub(super) fn refuse_connects(&self) -> bool {
+        let state = &self.0.0.state;
+        let changed = state.compare_exchange(OWN, REFUSES, Ordering::AcqRel, Ordering::Acquire);
+        changed != Err(SHARED) && socket::refuse_connects(self).is_ok()
     }
 
     /// Takes the socket out, or duplicates it if an accept, or another thread at this moment, uses
@@ -29,9 +59,12 @@ impl ListeningFd {
     pub(super) fn into_fd(self) -> io::Result<OwnedFd> {
         let socket = match Rc::try_unwrap(self.0) {
             Ok(inner) => inner.0,
-            Err(shared) => return shared.0.try_clone(),
+            Err(shared) => return shared.0.fd.try_clone(),
         };
-        Arc::try_unwrap(socket).or_else(|shared| shared.try_clone())
+        match Arc::try_unwrap(socket) {
+            Ok(listener) => Ok(listener.fd),
+            Err(shared) => shared.fd.try_clone(),
+        }
     }
 }
 
@@ -39,6 +72,19 @@ impl Deref for ListeningFd {
     type Target = OwnedFd;
 
     fn deref(&self) -> &OwnedFd {
-        &self.0.0
+        &self.0.0.fd
+    }
+}
+
+impl SharedListener {
+    /// Another descriptor of the socket, for another process; `None` if it refuses connections
+    /// already, to be closed.
+    pub(crate) fn duplicate(&self) -> Option<io::Result<OwnedFd>> {
+        self.note_shared().then(|| self.fd.try_clone())
+    }
+
+    fn note_shared(&self) -> bool {
+        let noted = self.state.compare_exchange(OWN, SHARED, Ordering::AcqRel, Ordering::Acquire);
+        noted != Err(REFUSES)
     }
 }
