@@ -21,9 +21,9 @@ pub enum OnFailure {
     /// Its tasks and connections end with the old runtime, also the connections that its listeners
     /// had not accepted; what waits for one of its tasks gets
     /// [`JoinError::Ended`](crate::task::JoinError::Ended). Thread-local variables keep their
-    /// values. A [`Handle`](crate::Handle) of the
-    /// shard refuses calls while there is no runtime, and reaches the new one afterwards. Each
-    /// restart is an [`Incident::ShardRestarted`](crate::Incident::ShardRestarted).
+    /// values. A [`Handle`](crate::Handle) of the shard refuses calls while there is no runtime,
+    /// and reaches the new one afterwards, also while the shard waits before its closure is called
+    /// again. Each restart is an [`Incident::ShardRestarted`](crate::Incident::ShardRestarted).
     ///
     /// After too many restarts, or when the shutdown has been requested, a failure stops all shards
     /// as with [`Stop`](Self::Stop).
