@@ -45,7 +45,7 @@ use crate::workloads::{Measured, Workload};
 /// process of its own, so its size is the process's.
 static OWN_BUFFER: AtomicUsize = AtomicUsize::new(16 * 1024);
 
-fn own_buffer() -> usize {
+pub(crate) fn own_buffer() -> usize {
     OWN_BUFFER.load(Ordering::Relaxed)
 }
 
@@ -161,7 +161,8 @@ pub(crate) trait Contender {
         false
     }
 
-    /// Serves the store as [`serve`](Self::serve) does, on so many cores.
+    /// Serves the store as [`serve`](Self::serve) does, on these cores; one that has only one
+    /// thread runs on any of them.
     ///
     /// # Errors
     ///

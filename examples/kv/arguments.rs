@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -10,10 +11,11 @@ use lexopt::prelude::{Long, Short, ValueExt};
 const USAGE: &str = "\
 A store of keys and values in memory, with the protocol of Redis.
 
-Usage: kv [--port PORT] [--bind ADDRESS] [--max-request BYTES]
+Usage: kv [--port PORT] [--bind ADDRESS] [--shards N] [--max-request BYTES]
 
   --port PORT          where to listen; 6379, if not given, and 0 for any free port
   --bind ADDRESS       the address to listen on, like 127.0.0.1 (the default) or ::
+  --shards N           threads, each with a part of the keys; one for each CPU, if not given
   --max-request BYTES  the largest request, and so the largest value; 67108864, if not given";
 
 /// What the command line asks for.
@@ -21,6 +23,8 @@ Usage: kv [--port PORT] [--bind ADDRESS] [--max-request BYTES]
 pub(crate) struct Arguments {
     pub(crate) port: u16,
     pub(crate) bind: IpAddr,
+    /// One for each usable CPU, if not given.
+    pub(crate) shards: Option<NonZeroUsize>,
     pub(crate) max_request: usize,
 }
 
@@ -45,14 +49,19 @@ impl Arguments {
     fn parse(
         arguments: impl Iterator<Item = OsString> + 'static,
     ) -> Result<Option<Self>, lexopt::Error> {
-        let mut given =
-            Self { port: 6379, bind: IpAddr::from([127, 0, 0, 1]), max_request: 64 * 1024 * 1024 };
+        let mut given = Self {
+            port: 6379,
+            bind: IpAddr::from([127, 0, 0, 1]),
+            shards: None,
+            max_request: 64 * 1024 * 1024,
+        };
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("help") | Short('h') => return Ok(None),
                 Long("port") | Short('p') => given.port = parser.value()?.parse()?,
                 Long("bind") => given.bind = parser.value()?.parse()?,
+                Long("shards") => given.shards = Some(parser.value()?.parse()?),
                 Long("max-request") => {
                     given.max_request = parser.value()?.parse()?;
                     if !(1024..=1024 * 1024 * 1024).contains(&given.max_request) {

@@ -1,12 +1,15 @@
 //! What a shard has: its part of the keys, its counters, and what all shards know of the server.
 
 use std::cell::{RefCell, RefMut};
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use super::batch::Batch;
 use super::commands::{self, Run};
-use super::protocol::{Limits, Reply, Request};
+use super::protocol::{Limits, Reply, Request, Resp};
+use super::router::Plan;
 use super::session::{Client, Connection, Target};
 use super::store::Store;
 
@@ -14,9 +17,14 @@ use super::store::Store;
 /// never reads makes the server hold this much and one reply more.
 pub(crate) const MAX_REPLIES: usize = 64 * 1024;
 
+/// How many buffers and plans a shard keeps for the next pipelines.
+const KEPT: usize = 256;
+
 /// What all shards know of the server.
 pub(crate) struct Server {
-    pub(crate) port: u16,
+    port: OnceLock<u16>,
+    /// Which shard has a key depends on this, which no client knows.
+    spread: RandomState,
     pub(crate) started: Instant,
     pub(crate) limits: Limits,
     pub(crate) shards: Vec<Counters>,
@@ -53,14 +61,25 @@ impl Counter {
 }
 
 impl Server {
-    pub(crate) fn new(port: u16, limits: Limits, shards: usize) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, shards: usize) -> Arc<Self> {
         Arc::new(Self {
-            port,
+            port: OnceLock::new(),
+            spread: RandomState::new(),
             started: Instant::now(),
             limits,
             shards: std::iter::repeat_with(Counters::default).take(shards).collect(),
             client_ids: AtomicU64::new(1),
         })
+    }
+
+    /// Notes where the server listens.
+    pub(crate) fn listens(&self, port: u16) {
+        // All shards share the port.
+        self.port.get_or_init(|| port);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port.get().copied().unwrap_or(0)
     }
 }
 
@@ -72,12 +91,20 @@ pub(crate) struct Node {
     /// Buffers for replies. One is taken for as long as there are replies to send, so a connection
     /// that waits has none, and those in use stay in the cache.
     buffers: RefCell<Vec<Vec<u8>>>,
+    /// Likewise, for connections whose requests other shards execute, too.
+    plans: RefCell<Vec<Plan>>,
 }
 
 impl Node {
     pub(crate) fn new(server: Arc<Server>, shard: usize) -> Self {
         let store = Store::new(shard + 1 == server.shards.len());
-        Self { server, shard, store: RefCell::new(store), buffers: RefCell::default() }
+        Self {
+            server,
+            shard,
+            store: RefCell::new(store),
+            buffers: RefCell::default(),
+            plans: RefCell::default(),
+        }
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -99,6 +126,31 @@ impl Node {
         store
     }
 
+    /// The shard that has a key.
+    pub(crate) fn shard_of(&self, key: &[u8]) -> usize {
+        let hash = u128::from(self.server.spread.hash_one(key));
+        let shards = self.server.shards.len() as u128;
+        ((hash * shards) >> 64) as usize
+    }
+
+    /// Executes a batch of another shard's clients.
+    pub(crate) fn execute(&self, batch: &mut Batch) {
+        batch.execute(&mut self.store());
+    }
+
+    pub(crate) fn take_plan(&self) -> Plan {
+        let plan = self.plans.borrow_mut().pop();
+        plan.unwrap_or_else(|| Plan::new(self.server.shards.len()))
+    }
+
+    pub(crate) fn return_plan(&self, mut plan: Plan) {
+        let mut plans = self.plans.borrow_mut();
+        if plans.len() < KEPT {
+            plan.clear();
+            plans.push(plan);
+        }
+    }
+
     /// An empty buffer for replies.
     pub(crate) fn take_buffer(&self) -> Vec<u8> {
         self.buffers.borrow_mut().pop().unwrap_or_default()
@@ -106,7 +158,6 @@ impl Node {
 
     /// Returns a buffer, unless it is unusually large or there are enough.
     pub(crate) fn return_buffer(&self, mut buffer: Vec<u8>) {
-        const KEPT: usize = 1024;
         let mut buffers = self.buffers.borrow_mut();
         if buffer.capacity() <= 2 * MAX_REPLIES && buffers.len() < KEPT {
             buffer.clear();
@@ -124,7 +175,7 @@ impl Node {
     }
 
     /// Lets other shards see how many keys there are.
-    fn publish(&self, store: &Store) {
+    pub(super) fn publish(&self, store: &Store) {
         let counters = self.counters();
         counters.keys.set(store.len() as u64);
         counters.expiring.set(store.expiring() as u64);
@@ -165,7 +216,7 @@ impl Target for Local<'_> {
     }
 
     fn reply_error(&mut self, text: &str) {
-        Reply::new(self.out, super::protocol::Resp::Two).error(text);
+        Reply::new(self.out, Resp::Two).error(text);
     }
 
     #[inline]

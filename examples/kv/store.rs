@@ -12,10 +12,15 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
-use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
+use smallvec::SmallVec;
+
+/// Short keys and values are stored in the entry itself, so a look-up waits for memory twice (the
+/// index, the entry) and not four times. With many keys that is most of its time.
+type Key = SmallVec<[u8; 24]>;
+type Value = SmallVec<[u8; 40]>;
 
 /// Milliseconds since 1970.
 pub(crate) type Deadline = NonZeroU64;
@@ -24,15 +29,15 @@ pub(crate) type Deadline = NonZeroU64;
 pub(crate) const MAX_VALUE: usize = 512 * 1024 * 1024;
 
 struct Entry {
-    value: Vec<u8>,
+    value: Value,
     deadline: Option<Deadline>,
 }
 
 /// The part of all keys that one shard has.
 pub(crate) struct Store {
-    entries: IndexMap<Rc<[u8]>, Entry>,
+    entries: IndexMap<Key, Entry>,
     /// The keys that expire, in the order of their deadlines.
-    deadlines: BTreeSet<(Deadline, Rc<[u8]>)>,
+    deadlines: BTreeSet<(Deadline, Key)>,
     now: Deadline,
     expired: u64,
     is_last_shard: bool,
@@ -119,11 +124,10 @@ impl Store {
     #[inline]
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8], lifetime: Lifetime) {
         let Some(entry) = self.live(key) else {
-            let key = Rc::from(key);
-            let entry = Entry { value: value.to_vec(), deadline: None };
-            self.entries.insert(Rc::clone(&key), entry);
+            let entry = Entry { value: Value::from_slice(value), deadline: None };
+            self.entries.insert(Key::from_slice(key), entry);
             if let Lifetime::Until(deadline) = lifetime {
-                self.set_deadline(&key, Some(deadline));
+                self.set_deadline(key, Some(deadline));
             }
             return;
         };
@@ -215,7 +219,7 @@ impl Store {
         for _ in 0..limit {
             match self.deadlines.first() {
                 Some((deadline, key)) if *deadline <= self.now => {
-                    let key = Rc::clone(key);
+                    let key = key.clone();
                     self.forget(&key);
                     self.expired += 1;
                 }
@@ -250,10 +254,10 @@ impl Store {
     /// Changes the deadline of a key that there is.
     fn set_deadline(&mut self, key: &[u8], deadline: Option<Deadline>) {
         let Some((_, key, entry)) = self.entries.get_full_mut(key) else { return };
-        let key = Rc::clone(key);
+        let key = key.clone();
         let before = std::mem::replace(&mut entry.deadline, deadline);
         if let Some(before) = before {
-            self.deadlines.remove(&(before, Rc::clone(&key)));
+            self.deadlines.remove(&(before, key.clone()));
         }
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, key));
@@ -262,9 +266,9 @@ impl Store {
 }
 
 /// Replaces a value in the memory that it has, unless that is far too much.
-fn replace(value: &mut Vec<u8>, with: &[u8]) {
+fn replace(value: &mut Value, with: &[u8]) {
     if value.capacity() > 2 * with.len() + 64 {
-        *value = with.to_vec();
+        *value = Value::from_slice(with);
     } else {
         value.clear();
         value.extend_from_slice(with);

@@ -116,15 +116,14 @@ impl Contender for Annulus {
         self.receiving == Receiving::OnLease
     }
 
-    fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
-        annulus::Runtime::builder().build()?.block_on(async {
-            let node = kv::one_node();
-            let mut listener = annulus::net::TcpListener::from_std(listener);
-            loop {
-                let (stream, _) = listener.accept().await?;
-                drop(annulus::spawn(kv::connection::serve(stream, Rc::clone(&node))));
-            }
-        })
+    fn serve_store(&self, listener: TcpListener, cores: &[usize]) -> io::Result<()> {
+        if cores.len() == 1 {
+            return kv::serve(listener);
+        }
+        // The shards listen themselves; the load tries again until they do.
+        let address = listener.local_addr()?;
+        drop(listener);
+        kv::serve_sharded(address, cores)
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {

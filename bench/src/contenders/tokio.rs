@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io::{self, SeekFrom};
 use std::net::{SocketAddrV4, TcpListener};
 use std::ops::DerefMut;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
-use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::task::{JoinSet, LocalSet};
 
 use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span, Worker};
@@ -57,17 +56,7 @@ impl Contender for CurrentThread {
     }
 
     fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let serving = async {
-            let node = kv::one_node();
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                let node = Rc::clone(&node);
-                drop(spawn_local(kv::tokio::serve(stream, node, own_buffer())));
-            }
-        };
-        Self::builder().build()?.block_on(LocalSet::new().run_until(serving))
+        Self::builder().build()?.block_on(LocalSet::new().run_until(kv::tokio::serve(listener)))
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {

@@ -5,17 +5,27 @@ use std::io;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
 
 use super::node::{Local, Node};
+use super::one_node;
 use super::session::{Progress, Session};
+use crate::contenders::own_buffer;
+
+/// Serves on Tokio, on this thread alone. Returns only with an error.
+pub(crate) async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let node = one_node();
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        drop(spawn_local(converse(stream, Rc::clone(&node), own_buffer())));
+    }
+}
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(
-    mut stream: TcpStream,
-    node: Rc<Node>,
-    buffer_size: usize,
-) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, node: Rc<Node>, buffer_size: usize) -> io::Result<()> {
     let mut session = Session::new(&node);
     let mut buffer = vec![0; buffer_size];
     loop {

@@ -1,5 +1,7 @@
 //! `kv`: the store of `examples/kv`, with the protocol of Redis.
 
+use std::io;
+
 use clap::Args;
 
 use super::{add_latency, add_usage};
@@ -38,6 +40,9 @@ pub(crate) struct Kv {
     /// What is asked for.
     #[arg(long, value_delimiter = ',', default_value = "get,set")]
     requests: Vec<Request>,
+    /// Numbers of the server's cores: annulus has a shard on each, and the others one thread.
+    #[arg(long, value_delimiter = ',', default_values_t = [1])]
+    cores: Vec<usize>,
     /// How many keys there are.
     #[arg(long, default_value_t = 100_000, value_parser = keys)]
     keys: usize,
@@ -55,10 +60,13 @@ impl Kv {
     /// A cell for each combination.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
-        for &pipeline in &self.pipelines {
-            for &connections in &self.connections {
-                for &request in &self.requests {
-                    cells.push(cell(connections, pipeline, request, self.keys));
+        for &cores in &self.cores {
+            for &pipeline in &self.pipelines {
+                for &connections in &self.connections {
+                    for &request in &self.requests {
+                        let shape = Shape { connections, pipeline, request, keys: self.keys };
+                        cells.push(cell(shape, cores));
+                    }
                 }
             }
         }
@@ -66,10 +74,21 @@ impl Kv {
     }
 }
 
-fn cell(connections: usize, pipeline: usize, request: Request, keys: usize) -> Cell {
+/// How many requests of which kind are under way.
+#[derive(Clone, Copy)]
+struct Shape {
+    connections: usize,
+    pipeline: usize,
+    request: Request,
+    keys: usize,
+}
+
+fn cell(shape: Shape, cores: usize) -> Cell {
+    let Shape { connections, pipeline, request, keys } = shape;
     let plural = if connections == 1 { "" } else { "s" };
+    let on = if cores == 1 { String::new() } else { format!("{cores} cores: ") };
     Cell {
-        name: format!("{connections} connection{plural}, pipeline {pipeline}, {request:?}"),
+        name: format!("{on}{connections} connection{plural}, pipeline {pipeline}, {request:?}"),
         columns: COLUMNS,
         objection: Box::new(|contender| {
             (!contender.has_store()).then(|| "it has no store here".to_owned())
@@ -77,7 +96,11 @@ fn cell(connections: usize, pipeline: usize, request: Request, keys: usize) -> C
         measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
             let Settings { warm_up, window, .. } = *settings;
             let plan = Plan { connections, pipeline, request, keys, warm_up, window };
-            let mut server = Server::start_store(contender, settings.one_core())?;
+            let cores = settings.server_cores.get(..cores).ok_or_else(|| {
+                let text = format!("name {cores} cores with --server-cores");
+                io::Error::new(io::ErrorKind::InvalidInput, text)
+            })?;
+            let mut server = Server::start_store(contender, cores)?;
             let outcome = kv::run(&plan, &server).map_err(|error| server.explain(error))?;
             let mut sample = Sample::default();
             let requests = outcome.requests as f64;

@@ -39,7 +39,7 @@ const SECTIONS: &[Section] = &[
             "redis_version:{VERSION}\r\nredis_mode:standalone\r\nannulus_shards:{}\r\n\
              process_id:{process}\r\ntcp_port:{}\r\nuptime_in_seconds:{uptime}\r\n",
             server.shards.len(),
-            server.port,
+            server.port(),
         )
     }),
     ("clients", |server| {
@@ -78,7 +78,7 @@ pub(super) fn config(connection: &mut Connection<'_>, request: Request<'_>, repl
         ("appendonly", "no".to_owned()),
         ("databases", "1".to_owned()),
         ("maxmemory", "0".to_owned()),
-        ("port", connection.node.server.port.to_string()),
+        ("port", connection.node.server.port().to_string()),
         ("proto-max-bulk-len", connection.node.limits().request.min(MAX_VALUE).to_string()),
         ("save", String::new()),
         ("timeout", "0".to_owned()),

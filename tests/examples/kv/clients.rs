@@ -37,7 +37,7 @@ fn redis_cli(kv: &Kv, options: &[&str], lines: &str) -> Option<Vec<String>> {
 
 #[test]
 fn redis_cli_shows_replies_in_both_versions() {
-    let kv = Kv::start();
+    let kv = Kv::on(2);
     let lines = "SET k \"a b\" EX 100\nGET k\nTTL k\nGET none\nINCR n\nMSET a 1 b 2\nMGET a b c\n\
         EXISTS a b c\nnothing\nDEL a b c\nDBSIZE\n";
     for version in ["-2", "-3"] {
@@ -66,7 +66,7 @@ fn redis_cli_shows_replies_in_both_versions() {
 
 #[test]
 fn redis_cli_scans_all_keys() {
-    let kv = Kv::start();
+    let kv = Kv::on(2);
     let lines: String = (0..500).map(|n| format!("SET key:{n} {n}\n")).collect();
     let Some(printed) = redis_cli(&kv, &[], &lines) else { return };
     assert_eq!(printed.iter().filter(|line| *line == "OK").count(), 500);
@@ -78,8 +78,10 @@ fn redis_cli_scans_all_keys() {
 
 #[test]
 fn redis_benchmark_runs_without_an_error() {
-    let kv = Kv::start();
-    for options in [["-P", "1"], ["-P", "16"]] {
+    for (shards, options) in
+        [(1, ["-P", "1"]), (1, ["-P", "16"]), (2, ["-P", "1"]), (2, ["-P", "16"])]
+    {
+        let kv = Kv::on(shards);
         let Some(mut command) = tool("redis-benchmark", &kv) else { return };
         let tests = "ping_inline,ping_mbulk,set,get,incr,mset";
         command.args(["-t", tests, "-n", "2000", "-c", "20", "-r", "100", "-q", "--csv"]);
@@ -104,8 +106,8 @@ fn client(kv: &Kv, resp3: bool) -> redis::Connection {
 
 #[test]
 fn the_redis_crate_sets_reads_counts_and_scans() {
-    let kv = Kv::start();
-    for resp3 in [false, true] {
+    for (shards, resp3) in [(1, false), (1, true), (2, false), (2, true)] {
+        let kv = Kv::on(shards);
         let mut client = client(&kv, resp3);
         let () = redis::cmd("FLUSHALL").query(&mut client).unwrap();
         let () = client.set("a", "1").unwrap();
@@ -136,7 +138,7 @@ fn the_redis_crate_sets_reads_counts_and_scans() {
 
 #[test]
 fn a_pipeline_of_the_redis_crate_is_answered_in_order() {
-    let kv = Kv::start();
+    let kv = Kv::on(2);
     let mut client = client(&kv, false);
     let mut pipeline = redis::pipe();
     for n in 0..1000 {

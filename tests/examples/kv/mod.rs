@@ -21,7 +21,7 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let node = Node::new(Server::new(0, LIMITS, 1), 0);
+        let node = Node::new(Server::new(LIMITS, 1), 0);
         Self { session: Session::new(&node), node }
     }
 
