@@ -16,7 +16,8 @@ use crate::os::{affinity, limits};
 use crate::readme::{Figures, Part};
 use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
 use crate::scenarios::{
-    self, Churn, Echo, FanOut, Files, Idle, Kv, Latency, Proxy, Scale, Tasks, stream, tasks, timers,
+    self, Churn, Echo, FanOut, Files, Idle, Kv, Latency, Proxy, Scale, Tasks, crossing, stream,
+    tasks, timers,
 };
 use crate::server::SHARDS;
 use crate::server::host::{Serve, ServeStore, Work, WorkFile};
@@ -307,7 +308,11 @@ impl Cli {
                 measured(bench.run(&cells))
             }
             Command::Tasks(with) => {
-                let cells = tasks(with.options.instructions);
+                let Tasks { instructions, crossing: only_crossing } = with.options;
+                let mut cells = crossing();
+                if !only_crossing {
+                    cells.splice(..0, tasks(instructions));
+                }
                 measured(Bench::new("tasks", with.common)?.run(&cells))
             }
             Command::Timers(common) => measured(Bench::new("timers", common)?.run(&timers())),

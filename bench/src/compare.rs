@@ -29,6 +29,12 @@ impl Settings {
         &self.server_cores[..1]
     }
 
+    /// Two cores for threads that call each other: the load's first is idle meanwhile.
+    pub(crate) fn two_cores(&self) -> Vec<usize> {
+        let second = self.server_cores.get(1).or(self.load_cores.first());
+        self.server_cores.iter().take(1).chain(second).copied().collect()
+    }
+
     /// The cores of a load beside its first.
     pub(crate) fn helpers(&self) -> &[usize] {
         &self.load_cores[1..]

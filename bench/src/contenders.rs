@@ -238,6 +238,9 @@ pub(crate) trait Contender {
 #[cfg(any(feature = "smol", feature = "tokio"))]
 const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT does not take";
 
+/// Why those that run on one thread call no other.
+const NO_CALLS: &str = "it has no calls between threads of its own";
+
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     let mut all: Vec<Box<dyn Contender>> = annulus::forms().collect();

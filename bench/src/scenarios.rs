@@ -20,7 +20,7 @@ pub(crate) use kv::Kv;
 pub(crate) use latency::Latency;
 pub(crate) use scale::Scale;
 pub(crate) use stream::stream;
-pub(crate) use work::{Tasks, tasks, timers};
+pub(crate) use work::{Tasks, crossing, tasks, timers};
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -3,6 +3,7 @@
 //! A runtime says how it starts, spawns, yields and sleeps ([`Runtime`]); what is done with that is
 //! written once, so that all do the same.
 
+pub(crate) mod crossing;
 mod remote;
 mod signal;
 pub(crate) mod sync;
@@ -71,6 +72,12 @@ pub(crate) enum Workload {
     Ring,
     /// A task and another thread wake each other in turn, both asleep in between.
     RemoteWake,
+    /// A thread calls another, and waits for the answer.
+    CrossCall,
+    /// A thread calls another a thousand times at once; a call is an operation.
+    CrossBatch,
+    /// A thread calls three others at once.
+    CrossBroadcast,
     /// Lock and unlock, alone.
     Lock,
     /// Many tasks lock in turn, and yield meanwhile.
@@ -96,6 +103,11 @@ impl Workload {
             Self::StartCancel | Self::SleepMany | Self::Lateness => "timers",
             _ => "tasks",
         }
+    }
+
+    /// Whether it needs calls between threads.
+    pub(crate) fn crosses(self) -> bool {
+        matches!(self, Self::CrossCall | Self::CrossBatch | Self::CrossBroadcast)
     }
 
     /// The name on the command line.
@@ -147,7 +159,10 @@ pub(crate) fn run<R: Runtime>(workload: Workload, operations: u64) -> io::Result
         Workload::StartCancel => R::run(timers::start_cancel::<R>(operations)),
         Workload::SleepMany => R::run(timers::sleep_many::<R>(operations)),
         Workload::Lateness => R::run(timers::lateness::<R>(operations)),
-        Workload::Lock
+        Workload::CrossCall
+        | Workload::CrossBatch
+        | Workload::CrossBroadcast
+        | Workload::Lock
         | Workload::ContendedLock
         | Workload::Semaphore
         | Workload::ContendedSemaphore

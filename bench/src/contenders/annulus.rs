@@ -8,8 +8,10 @@ use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
+use annulus::Shards;
 use annulus::buf::BufResult;
 use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use annulus::shards::Shard;
 use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
 
@@ -18,6 +20,7 @@ use super::{Contender, GREETING, Memory, Service, own_buffer, source_block};
 use crate::files::Job;
 use crate::kv;
 use crate::server::Calls;
+use crate::workloads::crossing::{self, Caller};
 use crate::workloads::sync::{self, Primitives};
 use crate::workloads::{self, Measured, Runtime, Workload};
 
@@ -127,6 +130,9 @@ impl Contender for Annulus {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        if workload.crosses() {
+            return cross(workload, operations);
+        }
         workloads::run_all::<Self, Self>(workload, operations)
     }
 
@@ -137,6 +143,34 @@ impl Contender for Annulus {
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
         (self.receiving != Receiving::OnLease)
             .then_some("it differs from annulus in receiving alone")
+    }
+}
+
+/// On shards, which the kernel spreads over the cores, as it does the threads of the others.
+fn cross(workload: Workload, operations: u64) -> io::Result<Measured> {
+    let shards = Shards::builder().count(crossing::threads(workload)).pin(false);
+    let measured = shards.queue_capacity(1024).run(async |shard| match shard.index() {
+        0 => vec![crossing::measure(workload, operations, shard).await],
+        _ => Vec::new(),
+    })?;
+    Ok(measured.into_iter().flatten().next().expect("the first shard measures"))
+}
+
+impl Caller for Shard {
+    async fn call(&mut self, thread: usize, times: u64) -> u64 {
+        if times == 1 {
+            return self.run_on(thread, crossing::work).await.expect("it is running");
+        }
+        let calls = (0..times).map(|_| self.run_on(thread, crossing::work)).collect::<Vec<_>>();
+        let answers = annulus::join::gather(calls).await;
+        answers.into_iter().map(|answer| answer.expect("it is running")).sum()
+    }
+
+    async fn broadcast(&mut self) -> u64 {
+        let others = (0..self.count()).filter(|&index| index != self.index());
+        let calls = others.map(|index| self.run_on(index, crossing::work)).collect::<Vec<_>>();
+        let answers = annulus::join::gather(calls).await;
+        answers.into_iter().map(|answer| answer.expect("it is running")).sum()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
+use std::num::NonZeroUsize;
 use std::ops::DerefMut;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use async_channel::{Receiver, Sender, bounded, unbounded};
 use async_lock::{Mutex, Semaphore};
 use bytes::Bytes;
 use compio::BufResult;
+use compio::dispatcher::Dispatcher;
 use compio::fs::{File, OpenOptions};
 use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt};
 use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
@@ -19,6 +21,7 @@ use super::hub::Hub;
 use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::crossing::{self, Caller};
 use crate::workloads::sync;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
@@ -65,6 +68,9 @@ impl Contender for Compio {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        if workload.crosses() {
+            return cross(workload, operations);
+        }
         workloads::run_all::<Self, Self>(workload, operations)
     }
 
@@ -90,8 +96,8 @@ impl Contender for Compio {
         })
     }
 
-    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        None
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        (workload == Workload::CrossBroadcast).then_some("its dispatcher chooses the thread")
     }
 }
 
@@ -230,6 +236,38 @@ impl Files for Compio {
 
     async fn sync(file: &mut File) -> io::Result<()> {
         file.sync_data().await
+    }
+}
+
+/// A dispatcher of one thread.
+fn cross(workload: Workload, operations: u64) -> io::Result<Measured> {
+    let one = NonZeroUsize::new(crossing::threads(workload) - 1).expect("there is another");
+    let dispatcher = Dispatcher::builder().worker_threads(one).build()?;
+    Compio::run(async move {
+        let measured = crossing::measure(workload, operations, Dispatched(&dispatcher)).await;
+        dispatcher.join().await?;
+        Ok(measured)
+    })?
+}
+
+struct Dispatched<'a>(&'a Dispatcher);
+
+impl Caller for Dispatched<'_> {
+    async fn call(&mut self, _thread: usize, times: u64) -> u64 {
+        let dispatch = || self.0.dispatch(|| async { crossing::work() }).expect("it is running");
+        if times == 1 {
+            return dispatch().await.expect("the other thread answers");
+        }
+        let answers: Vec<_> = (0..times).map(|_| dispatch()).collect();
+        let mut sum = 0;
+        for answer in answers {
+            sum += answer.await.expect("the other thread answers");
+        }
+        sum
+    }
+
+    async fn broadcast(&mut self) -> u64 {
+        unreachable!("it lacks this")
     }
 }
 

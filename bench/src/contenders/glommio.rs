@@ -6,12 +6,14 @@ use std::net::{SocketAddrV4, TcpListener};
 use std::ops::DerefMut;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::io::{AsyncReadExt, AsyncWriteExt, copy};
 use futures_util::{AsyncRead, AsyncWrite, try_join};
 use glommio::channels::local_channel::{LocalReceiver, LocalSender, new_bounded, new_unbounded};
+use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender};
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::net::TcpStream;
 use glommio::sync::{RwLock, Semaphore};
@@ -21,6 +23,7 @@ use super::hub::Hub;
 use super::{Contender, GREETING, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
+use crate::workloads::crossing::{self, Caller};
 use crate::workloads::sync;
 use crate::workloads::yield_once;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
@@ -73,6 +76,9 @@ impl Contender for Glommio {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        if workload.crosses() {
+            return cross(workload, operations);
+        }
         workloads::run_all::<Self, Self>(workload, operations)
     }
 
@@ -241,6 +247,69 @@ impl Files for Glommio {
             File::Direct(file) => Ok(file.fdatasync().await?),
             File::Buffered(file) => Ok(file.fdatasync().await?),
         }
+    }
+}
+
+/// Executors with a pair of shared channels to each other thread: closures go out through one, and
+/// their answers come back, in order, through the other.
+fn cross(workload: Workload, operations: u64) -> io::Result<Measured> {
+    let executor = || LocalExecutorBuilder::new(Placement::Unbound).io_memory(LOCKED_MEMORY);
+    let mut ends = Vec::new();
+    let mut threads = Vec::new();
+    for _ in 1..crossing::threads(workload) {
+        let (queue, calls) = shared_channel::new_bounded::<Call>(1024);
+        let (answers, answered) = shared_channel::new_bounded::<u64>(1024);
+        ends.push((queue, answered));
+        threads.push(thread::spawn(move || {
+            let executor = executor().make().expect("an executor starts here");
+            executor.run(async move {
+                let (calls, answers) = (calls.connect().await, answers.connect().await);
+                while let Some(call) = calls.recv().await {
+                    answers.send(call()).await.expect("the caller waits");
+                }
+            });
+        }));
+    }
+    let measured = executor().make()?.run(async move {
+        let mut others = Vec::new();
+        for (queue, answered) in ends {
+            others.push((queue.connect().await, answered.connect().await));
+        }
+        crossing::measure(workload, operations, Channels(others)).await
+    });
+    for thread in threads {
+        thread.join().expect("no call panics");
+    }
+    Ok(measured)
+}
+
+type Call = Box<dyn FnOnce() -> u64 + Send>;
+
+/// To and from the other threads.
+struct Channels(Vec<(ConnectedSender<Call>, ConnectedReceiver<u64>)>);
+
+impl Caller for Channels {
+    async fn call(&mut self, thread: usize, times: u64) -> u64 {
+        let (queue, answered) = &self.0[thread - 1];
+        for _ in 0..times {
+            queue.send(Box::new(crossing::work)).await.expect("the other thread listens");
+        }
+        let mut sum = 0;
+        for _ in 0..times {
+            sum += answered.recv().await.expect("the other thread answers");
+        }
+        sum
+    }
+
+    async fn broadcast(&mut self) -> u64 {
+        for (queue, _) in &self.0 {
+            queue.send(Box::new(crossing::work)).await.expect("the other thread listens");
+        }
+        let mut sum = 0;
+        for (_, answered) in &self.0 {
+            sum += answered.recv().await.expect("the other thread answers");
+        }
+        sum
     }
 }
 

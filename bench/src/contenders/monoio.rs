@@ -20,7 +20,7 @@ use monoio::net::TcpStream;
 use monoio::{IoUringDriver, RuntimeBuilder};
 
 use super::hub::Hub;
-use super::{Contender, GREETING, Service, own_buffer, source_block};
+use super::{Contender, GREETING, NO_CALLS, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -88,8 +88,8 @@ impl Contender for Monoio {
         })
     }
 
-    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        None
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        workload.crosses().then_some(NO_CALLS)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::{Contender, Memory, Scaling, Service};
+use super::{Contender, Memory, NO_CALLS, Scaling, Service};
 use crate::os::{descriptor, lifetime};
 use crate::server::{Calls, LIFETIME};
 use crate::workloads::{Measured, Workload};
@@ -67,8 +67,10 @@ impl Contender for Python {
     }
 
     fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
-        (workload == Workload::SleepMany)
-            .then_some("a million of its tasks take more than a gigabyte")
+        match workload {
+            Workload::SleepMany => Some("a million of its tasks take more than a gigabyte"),
+            _ => workload.crosses().then_some(NO_CALLS),
+        }
     }
 
     fn works_itself(&self) -> bool {

@@ -18,7 +18,9 @@ use smol::lock::{Mutex, Semaphore};
 use smol::{Async, Executor, LocalExecutor, Timer, future};
 
 use super::hub::Hub;
-use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
+use super::{
+    Contender, GREETING, NO_CALLS, NOT_ALIGNED, Scaling, Service, own_buffer, source_block,
+};
 use crate::files::{self, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -116,8 +118,8 @@ impl Contender for Smol {
         })
     }
 
-    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        None
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        workload.crosses().then_some(NO_CALLS)
     }
 }
 

@@ -5,21 +5,24 @@ use std::io::{self, SeekFrom};
 use std::net::{SocketAddrV4, TcpListener};
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
 use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::kv;
 use crate::server::Calls;
+use crate::workloads::crossing::{self, Caller};
 use crate::workloads::sync;
 use crate::workloads::{self, Measured, Primitives, Runtime, Workload};
 
@@ -60,6 +63,9 @@ impl Contender for CurrentThread {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        if workload.crosses() {
+            return cross(workload, operations);
+        }
         workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
@@ -118,6 +124,9 @@ impl Contender for MultiThread {
     }
 
     fn work(&self, workload: Workload, operations: u64) -> io::Result<Measured> {
+        if workload.crosses() {
+            return spawn_across(workload, operations);
+        }
         workloads::run_all::<Self, TokioSync>(workload, operations)
     }
 
@@ -130,8 +139,89 @@ impl Contender for MultiThread {
         job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
     }
 
-    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        None
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        (workload == Workload::CrossBroadcast).then_some("its tasks cannot be sent to a thread")
+    }
+}
+
+/// Threads with a runtime each, called through a queue of closures, and answering through a oneshot:
+/// what users write who have no work stealing.
+fn cross(workload: Workload, operations: u64) -> io::Result<Measured> {
+    let mut queues = Vec::new();
+    let mut threads = Vec::new();
+    for _ in 1..crossing::threads(workload) {
+        let (queue, mut calls) = mpsc::channel::<Call>(1024);
+        let runtime = CurrentThread::builder().build()?;
+        queues.push(queue);
+        threads.push(thread::spawn(move || {
+            runtime.block_on(async {
+                while let Some(call) = calls.recv().await {
+                    call();
+                }
+            });
+        }));
+    }
+    let runtime = CurrentThread::builder().build()?;
+    let measured = runtime.block_on(crossing::measure(workload, operations, Queues(queues)));
+    for thread in threads {
+        thread.join().expect("no call panics");
+    }
+    Ok(measured)
+}
+
+type Call = Box<dyn FnOnce() + Send>;
+
+/// Of the other threads.
+struct Queues(Vec<mpsc::Sender<Call>>);
+
+impl Queues {
+    async fn call_once(&self, thread: usize) -> u64 {
+        let (answer, answered) = oneshot::channel();
+        let call = Box::new(move || answer.send(crossing::work()).expect("the caller waits"));
+        let sent = self.0[thread - 1].send(call).await;
+        assert!(sent.is_ok(), "the other thread listens");
+        answered.await.expect("the other thread answers")
+    }
+}
+
+impl Caller for Queues {
+    async fn call(&mut self, thread: usize, times: u64) -> u64 {
+        if times == 1 {
+            return self.call_once(thread).await;
+        }
+        join_all((0..times).map(|_| self.call_once(thread))).await.into_iter().sum()
+    }
+
+    async fn broadcast(&mut self) -> u64 {
+        join_all((1..=self.0.len()).map(|thread| self.call_once(thread))).await.into_iter().sum()
+    }
+}
+
+/// A pool of workers, to which tasks are spawned: which of them runs a task is not said, and it may
+/// be the one that spawned it.
+fn spawn_across(workload: Workload, operations: u64) -> io::Result<Measured> {
+    let runtime = MultiThread::builder().worker_threads(crossing::threads(workload)).build()?;
+    // The future of `block_on` runs on no worker, so that each task crosses threads.
+    Ok(runtime.block_on(crossing::measure(workload, operations, Pool)))
+}
+
+struct Pool;
+
+impl Caller for Pool {
+    async fn call(&mut self, _thread: usize, times: u64) -> u64 {
+        if times == 1 {
+            return spawn(async { crossing::work() }).await;
+        }
+        let tasks: Vec<_> = (0..times).map(|_| spawn(async { crossing::work() })).collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await;
+        }
+        sum
+    }
+
+    async fn broadcast(&mut self) -> u64 {
+        unreachable!("it lacks this")
     }
 }
 

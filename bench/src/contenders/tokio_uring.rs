@@ -15,7 +15,7 @@ use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
 
 use super::hub::Hub;
-use super::{Contender, GREETING, Service, own_buffer, source_block};
+use super::{Contender, GREETING, NO_CALLS, Service, own_buffer, source_block};
 use crate::files::{self, Block, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::sync;
@@ -62,8 +62,8 @@ impl Contender for TokioUring {
         workloads::run_all::<Self, Self>(workload, operations)
     }
 
-    fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
-        None
+    fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
+        workload.crosses().then_some(NO_CALLS)
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {

@@ -35,6 +35,9 @@ pub(crate) struct Tasks {
     /// only, and hardly differ from run to run, also on a busy machine.
     #[arg(long)]
     pub(crate) instructions: bool,
+    /// Only calls between threads.
+    #[arg(long)]
+    pub(crate) crossing: bool,
 }
 
 /// Spawning, joining, yielding, waking.
@@ -59,6 +62,16 @@ pub(crate) fn tasks(instructions: bool) -> Vec<Cell> {
             None,
             false,
         ),
+    ]
+}
+
+/// Calls between threads that each run a runtime, on two cores.
+pub(crate) fn crossing() -> Vec<Cell> {
+    let cell = |name, workload| self::cell(name, workload, None, false);
+    vec![
+        cell("call another thread and wait for its answer", Workload::CrossCall),
+        cell("call another thread 1000 times at once", Workload::CrossBatch),
+        cell("call three other threads at once", Workload::CrossBroadcast),
     ]
 }
 
@@ -132,7 +145,9 @@ fn arguments(
 ) -> Vec<String> {
     let mut arguments =
         ["work", contender.hosted_as(), &workload.name()].map(str::to_owned).to_vec();
-    arguments.extend(["--cores".to_owned(), list(settings.one_core())]);
+    let cores =
+        if workload.crosses() { settings.two_cores() } else { settings.one_core().to_vec() };
+    arguments.extend(["--cores".to_owned(), list(&cores)]);
     arguments.extend(["--seconds".to_owned(), settings.window.as_secs_f64().to_string()]);
     if let Some(operations) = operations {
         arguments.extend(["--operations".to_owned(), operations.to_string()]);
