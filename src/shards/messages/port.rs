@@ -167,16 +167,18 @@ impl Port {
 
     fn flush_peer(&self, peer: &Peer) {
         peer.is_written.set(false);
-        let (mut outgoing, mut incoming) = (peer.outgoing.borrow_mut(), peer.incoming.borrow_mut());
-        let mut signalled: Option<&Arc<Incarnation>> = None;
-        let requests = outgoing.as_mut().and_then(|sender| sender.link.publish());
-        let answers = incoming.iter_mut().filter_map(Incoming::publish);
-        for there in requests.into_iter().chain(answers) {
-            // Requests and answers to one shard cost one signal.
-            if !signalled.is_some_and(|signalled| Arc::ptr_eq(signalled, there)) {
-                there.signal(self.index);
-                signalled = Some(there);
+        let mut outgoing = peer.outgoing.borrow_mut();
+        let target = outgoing.as_mut().and_then(|sender| sender.link.publish());
+        for link in peer.incoming.borrow_mut().iter_mut() {
+            match link.publish() {
+                // Requests and answers to one shard cost one signal, which follows both.
+                Some(sender) if target.is_some_and(|target| Arc::ptr_eq(target, sender)) => {}
+                Some(sender) => sender.signal(self.index),
+                None => {}
             }
+        }
+        if let Some(target) = target {
+            target.signal(self.index);
         }
     }
 
