@@ -10,6 +10,8 @@ mod cancel_token;
 mod handle;
 mod messages;
 mod remote;
+mod restarts;
+mod sharded;
 mod shards;
 mod shutdown;
 mod thread_pool;
