@@ -56,21 +56,32 @@
 //! | peers that connect and do nothing              | [`ServerOptions::idle_timeout`]             |
 //! | peers that request and do not read             | [`ServerOptions::send_timeout`]             |
 //! | peers that read a little now and then          | [`ServerOptions::min_send_rate`]            |
+//! | what a peer that does not read leaves here     | [`ServerOptions::writer_limit`]             |
+//! | and what it leaves in the kernel               | [`ListenOptions::send_buffer_size`]         |
 //! | requests that arrive byte by byte              | [`timeout`] around the read of a whole one  |
 //! | peers that vanish                              | [`ListenOptions::keepalive`]                |
 //! | received bytes that handlers keep              | [`Builder::max_fallback_bytes`]             |
 //!
 //! ```
 //! use std::time::Duration;
-//! use annulus::net::ServerOptions;
+//! use annulus::net::{Keepalive, ListenOptions, ServerOptions};
 //!
+//! let listen = ListenOptions::new()
+//!     .keepalive(Keepalive::new().idle(Duration::from_secs(60)))
+//!     .send_buffer_size(64 * 1024)
+//!     .recv_buffer_size(64 * 1024);
 //! let options = ServerOptions::new()
+//!     .listen(listen)
 //!     .max_connections(10_000)
 //!     .max_connections_per_peer(100)
 //!     .idle_timeout(Duration::from_secs(60))
 //!     .send_timeout(Duration::from_secs(30))
-//!     .min_send_rate(1024);
+//!     .min_send_rate(1024)
+//!     .writer_limit(16 * 1024);
 //! ```
+//!
+//! Times are those of a server that answers soon. Buffers of 64 KiB in the kernel are enough for
+//! peers near by; leave the sizes to the kernel where far ones download much and memory is there.
 //!
 //! [`timeout`]: crate::time::timeout
 //! [`Builder::max_fallback_bytes`]: crate::Builder::max_fallback_bytes

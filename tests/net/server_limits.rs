@@ -5,12 +5,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as Peer};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use std::{cell::RefCell, fs};
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    pin::pin,
+};
 
 use annulus::blocking::to_thread;
 use annulus::net::{
-    ServerOptions, StreamReader, StreamWriter, TcpStream, UnixListener, UnixStream, WhenFull,
-    start_server_on, start_server_with,
+    ListenOptions, ServerOptions, StreamReader, StreamWriter, TcpStream, UnixListener, UnixStream,
+    WhenFull, start_server_on, start_server_with,
 };
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, raw_os_error};
@@ -18,7 +22,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::incidents::Incidents;
 use crate::common::patience::{limit, multiplier, patient};
-use crate::common::poll::until;
+use crate::common::poll::{once, until};
 use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
@@ -223,28 +227,30 @@ async fn never_reads(address: SocketAddr) -> TcpStream {
 #[test]
 fn a_peer_that_takes_nothing_is_reset_and_the_write_fails() {
     let heard = Incidents::default();
-    block_on(&heard.runtime(), async {
-        let errors = Errors::default();
-        let met = Rc::clone(&errors);
-        let handler = async move |_: StreamReader, mut writer: StreamWriter| loop {
-            if let Err(error) = writer.write(vec![0; 100_000]).await {
-                met.borrow_mut().push(error);
-                return;
-            }
-        };
-        let options = ServerOptions::new().send_timeout(SOON);
-        let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
-        let mut client = never_reads(server.local_addrs()[0]).await;
-        until(|| server.active_connections() == 1).await;
-        until(|| server.active_connections() == 0).await;
-        assert!(errors.borrow().len() == 1 && is_timed_out(&errors), "{errors:?}");
-        assert_eq!(metrics().send_timeouts, 1);
-        let read = async {
-            while client.read(Vec::with_capacity(1 << 20)).await.into_result()?.0 > 0 {}
-            std::io::Result::Ok(())
-        };
-        assert_eq!(read.await.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    });
+    for runtime in runtimes(&heard) {
+        block_on(&runtime, async {
+            let errors = Errors::default();
+            let met = Rc::clone(&errors);
+            let handler = async move |_: StreamReader, mut writer: StreamWriter| loop {
+                if let Err(error) = writer.write(vec![0; 100_000]).await {
+                    met.borrow_mut().push(error);
+                    return;
+                }
+            };
+            let options = ServerOptions::new().send_timeout(SOON);
+            let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+            let mut client = never_reads(server.local_addrs()[0]).await;
+            until(|| server.active_connections() == 1).await;
+            until(|| server.active_connections() == 0).await;
+            assert!(errors.borrow().len() == 1 && is_timed_out(&errors), "{errors:?}");
+            assert_eq!(metrics().send_timeouts, 1);
+            let read = async {
+                while client.read(Vec::with_capacity(1 << 20)).await.into_result()?.0 > 0 {}
+                std::io::Result::Ok(())
+            };
+            assert_eq!(read.await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        });
+    }
     assert_eq!(heard.count(), 0);
 }
 
@@ -363,6 +369,45 @@ fn connections_inherit_the_bound_of_what_the_kernel_keeps() {
         let _client = Peer::connect(server.local_addrs()[0]).unwrap();
         until(|| seen.borrow().is_some()).await;
         assert_eq!(seen.take(), Some(Duration::from_secs(6)));
+    });
+}
+
+#[test]
+fn connections_inherit_the_sizes_of_the_kernels_buffers() {
+    run(async {
+        let seen = Rc::new(RefCell::new(None));
+        let its = Rc::clone(&seen);
+        let handler = async move |reader: StreamReader, _: StreamWriter| {
+            let socket = SockRef::from(reader.get_ref());
+            let sizes = (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap());
+            *its.borrow_mut() = Some(sizes);
+        };
+        let listen = ListenOptions::new().send_buffer_size(10_000).recv_buffer_size(20_000);
+        let options = ServerOptions::new().listen(listen);
+        let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+        let _client = Peer::connect(server.local_addrs()[0]).unwrap();
+        until(|| seen.borrow().is_some()).await;
+        // The kernel doubles them.
+        assert_eq!(seen.take(), Some((20_000, 40_000)));
+    });
+}
+
+#[test]
+fn a_writer_waits_at_the_limit_of_its_server() {
+    run(async {
+        let queued = Rc::new(Cell::new(0));
+        let its = Rc::clone(&queued);
+        // Without a turn of the loop nothing is sent.
+        let handler = async move |_: StreamReader, mut writer: StreamWriter| {
+            while once(pin!(writer.write([0; 100]))).await.is_ready() {
+                its.set(its.get() + 100);
+            }
+        };
+        let options = ServerOptions::new().writer_limit(1000);
+        let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+        let _client = Peer::connect(server.local_addrs()[0]).unwrap();
+        until(|| queued.get() > 0 && server.active_connections() == 0).await;
+        assert_eq!(queued.get(), 1000);
     });
 }
 

@@ -69,6 +69,47 @@ fn a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one() {
     });
 }
 
+/// Descriptors are the process's, and a listener learns only of those that its own runtime closes:
+/// the pause ends by itself, after half a second at the latest.
+#[test]
+fn a_listener_without_descriptors_accepts_when_another_runtime_has_closed_some() {
+    isolated(this_test!(), || {
+        let (close, closes) = std::sync::mpsc::channel::<()>();
+        let (opened, opens) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            run(async {
+                let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let _peers: Vec<_> = (0..8).map(|_| Peer::connect(address).unwrap()).collect();
+                let mut served = Vec::new();
+                while served.len() < 8 {
+                    served.push(listener.accept().await.unwrap().0);
+                }
+                opened.send(()).unwrap();
+                closes.recv().unwrap();
+            });
+        });
+        opens.recv().unwrap();
+        let heard = Incidents::default();
+        block_on(&heard.runtime(), async {
+            let server = start_server(echo, "127.0.0.1:0").await.unwrap();
+            let address = server.local_addrs()[0];
+            let peers: Vec<_> = (0..4).map(|_| Peer::connect(address).unwrap()).collect();
+            leave(0);
+            until(|| metrics().accept_stalls >= 9).await;
+            let (began, stalls) = (Instant::now(), metrics().accept_stalls);
+            close.send(()).unwrap();
+            until(|| server.active_connections() == 4).await;
+            // As often as it tries in that time, and no more.
+            let most = 2 + began.elapsed().as_millis() / 250;
+            assert!(u128::from(metrics().accept_stalls - stalls) <= most, "it tries all the time");
+            drop(peers);
+        });
+        other.join().unwrap();
+        assert!(heard.count() > 0);
+    });
+}
+
 #[test]
 fn a_server_that_has_run_out_of_descriptors_closes_and_serves_those_in_the_backlog() {
     const CLIENTS: usize = 20;

@@ -33,6 +33,8 @@ pub struct ListenOptions {
     pub(in crate::net) v6_only: Option<bool>,
     pub(in crate::net) nodelay: Option<bool>,
     pub(in crate::net) keepalive: Option<Keepalive>,
+    pub(in crate::net) send_buffer_size: Option<usize>,
+    pub(in crate::net) recv_buffer_size: Option<usize>,
 }
 
 impl Default for ListenOptions {
@@ -53,6 +55,8 @@ impl ListenOptions {
             v6_only: None,
             nodelay: None,
             keepalive: None,
+            send_buffer_size: None,
+            recv_buffer_size: None,
         }
     }
 
@@ -153,6 +157,29 @@ impl ListenOptions {
     #[doc(alias = "SO_KEEPALIVE")]
     pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
         self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// Sets the size of the connections' send buffers in the kernel, in bytes.
+    ///
+    /// The connections inherit it. By default the kernel lets the buffer of a TCP connection grow,
+    /// up to 4 MiB (`net.ipv4.tcp_wmem`), as far as its peer reads; the limit then bounds what a
+    /// peer that stops to read leaves there. A small buffer also limits how fast a far peer can be
+    /// sent to, to about this much in the time of one round trip. The kernel doubles the number.
+    #[doc(alias = "SO_SNDBUF")]
+    pub const fn send_buffer_size(mut self, bytes: usize) -> Self {
+        self.send_buffer_size = Some(bytes);
+        self
+    }
+
+    /// Sets the size of the connections' receive buffers in the kernel, in bytes.
+    ///
+    /// The connections inherit it. By default the kernel lets the buffer of a TCP connection grow
+    /// (`net.ipv4.tcp_rmem`), as fast as the program reads. It bounds what a peer can send that the
+    /// handler does not read. The kernel doubles the number.
+    #[doc(alias = "SO_RCVBUF")]
+    pub const fn recv_buffer_size(mut self, bytes: usize) -> Self {
+        self.recv_buffer_size = Some(bytes);
         self
     }
 }

@@ -14,14 +14,14 @@ use super::registry::{Accepting, Registry, Served};
 use crate::error::{Incident, catch_panic};
 use crate::net::listener::ListenSocket;
 use crate::net::stream::sealed::Address;
-use crate::net::stream::{Connection, StreamReader, StreamWriter, buffer};
+use crate::net::stream::{BufferLimits, Connection, StreamReader, StreamWriter, buffer};
 use crate::runtime::{context, spawn};
 
 /// What the tasks of a server share.
 pub(super) struct Shared<H> {
     pub(super) handler: H,
-    /// How many bytes a handler's reader takes in one line, if not the default.
-    pub(super) reader_limit: Option<usize>,
+    /// The limits of a handler's reader and writer.
+    pub(super) buffer_limits: BufferLimits,
     pub(super) registry: Rc<Registry>,
 }
 
@@ -124,7 +124,7 @@ where
     H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T,
     T: HandlerOutcome + 'static,
 {
-    let (reader, writer) = buffer(stream, shared.reader_limit);
+    let (reader, writer) = buffer(stream, shared.buffer_limits);
     let sent = writer.ending();
     let outcome = catch((shared.handler)(reader, writer)).await.map(HandlerOutcome::failure);
     let failure = match outcome {

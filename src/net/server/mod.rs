@@ -92,8 +92,8 @@ where
     if let Some(checks) = Checks::of(options.progress) {
         drop(spawn(progress::watch(Rc::clone(&registry), checks)));
     }
-    let (reader_limit, its) = (options.reader_limit, Rc::clone(&registry));
-    let shared = Rc::new(Shared { handler, reader_limit, registry: its });
+    let (buffer_limits, its) = (options.buffers, Rc::clone(&registry));
+    let shared = Rc::new(Shared { handler, buffer_limits, registry: its });
     for listener in listeners {
         registry.max().into_iter().for_each(|max| listener.set_max(max));
         // The guard is made here: the task may be ended before it is first polled.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::io::checked_limit;
 use crate::net::listener::ListenOptions;
+use crate::net::stream::BufferLimits;
 
 /// How to serve; see [`start_server_with`](crate::net::start_server_with), and [the limits that a
 /// server needs](crate::net#limits).
@@ -36,7 +37,7 @@ pub struct ServerOptions {
     pub(super) when_full: WhenFull,
     pub(super) max_connections_per_peer: Option<usize>,
     pub(super) progress: ProgressLimits,
-    pub(in crate::net) reader_limit: Option<usize>,
+    pub(super) buffers: BufferLimits,
 }
 
 impl Default for ServerOptions {
@@ -54,7 +55,7 @@ impl ServerOptions {
             when_full: WhenFull::Wait,
             max_connections_per_peer: None,
             progress: ProgressLimits { idle: None, send: None, min_rate: None },
-            reader_limit: None,
+            buffers: BufferLimits { reader: None, writer: None },
         }
     }
 
@@ -177,7 +178,18 @@ impl ServerOptions {
     /// If `bytes` is zero.
     #[track_caller]
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
-        self.reader_limit = Some(checked_limit(bytes));
+        self.buffers.reader = Some(checked_limit(bytes));
+        self
+    }
+
+    /// Sets how many bytes a handler's writer queues until it waits.
+    ///
+    /// 64 KiB by default. See [`StreamWriter::with_limit`](crate::io::StreamWriter::with_limit).
+    /// This much, and what one write has more, is what a connection holds in this process whose
+    /// peer does not read; what the kernel holds besides is limited by
+    /// [`ListenOptions::send_buffer_size`].
+    pub const fn writer_limit(mut self, bytes: usize) -> Self {
+        self.buffers.writer = Some(bytes);
         self
     }
 }

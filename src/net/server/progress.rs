@@ -184,9 +184,10 @@ pub(super) async fn watch(registry: Rc<Registry>, checks: Checks) {
 fn look(socket: &StreamSocket, last: &Found) -> Found {
     let (received, sent) = (socket.received_bytes(), socket.sent_bytes());
     // Once the peer has taken all, the kernel need not be asked again until more is sent.
-    let has_all = last.untaken == 0 && last.sent == sent;
+    let is_full = socket.take_fullness();
+    let has_all = last.untaken == 0 && last.sent == sent && !is_full;
     let untaken = if has_all { 0 } else { socket.untaken_bytes() };
-    Found { received, sent, untaken, is_full: socket.take_fullness() }
+    Found { received, sent, untaken, is_full }
 }
 
 fn check(socket: &StreamSocket, known: &mut Known, checks: &Checks) {

@@ -22,15 +22,26 @@ pub type StreamReader<S = TcpStream> = crate::io::StreamReader<OwnedReadHalf<S>>
 /// See [`io::StreamWriter`](crate::io::StreamWriter).
 pub type StreamWriter<S = TcpStream> = crate::io::StreamWriter<OwnedWriteHalf<S>>;
 
-/// Puts a reader, with a limit if one is given, and a writer on a stream.
+/// The limits of a connection's reader and writer, where they are not the defaults.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::net) struct BufferLimits {
+    pub(in crate::net) reader: Option<usize>,
+    pub(in crate::net) writer: Option<usize>,
+}
+
+/// Puts a reader and a writer on a stream.
 pub(in crate::net) fn buffer<S: Connection>(
     stream: S,
-    reader_limit: Option<usize>,
+    limits: BufferLimits,
 ) -> (StreamReader<S>, StreamWriter<S>) {
     let (read, write) = split(stream);
     let mut reader = StreamReader::new(read);
-    reader_limit.into_iter().for_each(|limit| reader.set_limit(limit));
-    (reader, StreamWriter::new(write))
+    limits.reader.into_iter().for_each(|limit| reader.set_limit(limit));
+    let writer = match limits.writer {
+        Some(limit) => StreamWriter::with_limit(write, limit),
+        None => StreamWriter::new(write),
+    };
+    (reader, writer)
 }
 
 /// Makes a stream of a reader and a writer again.

@@ -110,7 +110,7 @@ macro_rules! stream_methods {
         pub fn into_buffered(
             self,
         ) -> ($crate::net::StreamReader<Self>, $crate::net::StreamWriter<Self>) {
-            $crate::net::stream::buffer(self, None)
+            $crate::net::stream::buffer(self, $crate::net::stream::BufferLimits::default())
         }
 
         /// Makes a stream of its reader and its writer again.

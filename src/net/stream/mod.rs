@@ -18,8 +18,8 @@ pub(super) mod ops;
 mod parts;
 pub(super) mod send_file;
 
+pub(super) use buffered::{BufferLimits, buffer, unbuffer};
 pub use buffered::{StreamReader, StreamWriter};
-pub(super) use buffered::{buffer, unbuffer};
 pub use connection::Connection;
 pub(super) use connection::{adopt, new_socket, sealed};
 pub use copy_bidirectional::copy_bidirectional;

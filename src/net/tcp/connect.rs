@@ -12,7 +12,7 @@ use super::stream::TcpStream;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
 use crate::net::address::{ToAddresses, lookup};
-use crate::net::stream::{StreamReader, StreamWriter, buffer};
+use crate::net::stream::{BufferLimits, StreamReader, StreamWriter, buffer};
 use crate::op::{Connect, Descriptor, Op, StreamSocket, open_socket, set_option};
 use crate::runtime::context;
 use crate::sys::address::domain;
@@ -123,7 +123,7 @@ pub async fn open_connection_with(
 ) -> io::Result<(StreamReader, StreamWriter)> {
     let options = options.clone().nodelay(options.nodelay.unwrap_or(true));
     let stream = TcpStream::connect_with(addresses, &options).await?;
-    Ok(buffer(stream, options.reader_limit))
+    Ok(buffer(stream, BufferLimits { reader: options.reader_limit, writer: None }))
 }
 
 /// Connects to the first of the addresses that answers.

@@ -165,6 +165,16 @@ fn bind(address: &SocketAddr, options: &ListenOptions, shares: bool) -> io::Resu
     if let Some(v6_only) = options.v6_only.filter(|_| address.is_ipv6()) {
         set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only)?;
     }
+    let sizes = [
+        (socket::SO_SNDBUF, options.send_buffer_size),
+        (socket::SO_RCVBUF, options.recv_buffer_size),
+    ];
+    for (name, size) in sizes {
+        let Some(bytes) = size.map(|bytes| i32::try_from(bytes).unwrap_or(i32::MAX)) else {
+            continue;
+        };
+        socket::set_option(&fd, socket::SOL_SOCKET, name, bytes)?;
+    }
     Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
     socket::bind(&fd, *address)?;
     Ok(fd)

@@ -21,10 +21,11 @@ impl StreamSocket {
         self.transferred.sent()
     }
 
-    /// How many of them the kernel still holds because the peer has not taken them. Zero for a
-    /// direct descriptor, which is not installed to learn it.
+    /// How many of them the kernel still holds because the peer has not taken them. A direct
+    /// descriptor is installed to learn it if a send lacks room; otherwise none is assumed.
     pub(crate) fn untaken_bytes(&self) -> u64 {
-        let fd = self.descriptor().fd_if_open().filter(|_| self.driver().allows(Bypass::Query));
+        let fd = if self.is_full.get() { self.fd().ok() } else { self.descriptor().fd_if_open() };
+        let fd = fd.filter(|_| self.driver().allows(Bypass::Query));
         fd.map_or(0, socket::unacknowledged)
     }
 
