@@ -144,7 +144,7 @@ impl Contender for MultiThread {
     }
 }
 
-/// Threads with a runtime each, called through a queue of closures, and answering through a oneshot:
+/// Threads with a runtime each, called through a queue of closures and answering through oneshots:
 /// what users write who have no work stealing.
 fn cross(workload: Workload, operations: u64) -> io::Result<Measured> {
     let mut queues = Vec::new();
