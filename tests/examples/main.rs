@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod http;
 mod kv;
 mod programs;
 mod real_clients;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::fs::MetadataExt as _;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -208,6 +209,28 @@ fn a_program_that_an_activated_one_starts_does_not_take_the_sockets_for_its_own(
         }
         Some(_) => eprintln!("inner has {}", service::listeners().unwrap().len()),
     }
+}
+
+/// A successor's children see its variable, too, where the numbers may be those of other sockets.
+#[test]
+fn a_hand_over_of_other_sockets_is_not_meant_for_this_process() {
+    match child::role().as_deref() {
+        Some("other") => return eprintln!("{:?}", service::listeners().unwrap().len()),
+        Some(_) => return report_error(),
+        None => {}
+    }
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sockets = [tcp.into()];
+    let mut command = activated(this_test!(), "other", &sockets, None);
+    let ended = Program::start(command.env("ANNULUS_HAND_OVER", "3:1:ready:4:2:web")).ended();
+    assert_eq!(ended.stderr, ["1"], "that of the activation: {ended:?}");
+    // The first is the right one, and the second is not.
+    let inode = File::from(sockets[0].try_clone().unwrap()).metadata().unwrap().st_ino();
+    let mut command = activated(this_test!(), "wrong", &sockets, None);
+    command.env("ANNULUS_HAND_OVER", format!("3:{inode}:ready:0:{inode}:web"));
+    let ended = Program::start(&mut command).ended();
+    let fault = "cannot take over descriptor 0 (\"web\"): it is another one than was handed over";
+    assert_eq!(ended.stderr, [fault], "{ended:?}");
 }
 
 /// The real program, which waits for the first connection and then starts the server with it in the

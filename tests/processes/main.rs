@@ -18,6 +18,7 @@ mod exhaustion;
 mod fork;
 mod forked_threads;
 mod hand_over;
+mod hand_over_load;
 mod large_futures;
 mod many_connections;
 mod no_threads;

@@ -11,6 +11,7 @@
 //! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
 //! |                      | getsockopt(2), setsockopt(2): [`socket`]         | an error          |
 //! |                      | `SIOCOUTQ`: `socket::unacknowledged`             | zero is assumed   |
+//! |                      | poll(2) of a listener: `socket::has_backlog`     | –                 |
 //! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
 //! | always               | close(2): the drop of an `OwnedFd`               | not on such a ring |
 //!

@@ -141,6 +141,14 @@ pub(crate) fn unacknowledged(socket: &OwnedFd) -> u64 {
     if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
+/// Whether a connection waits in the backlog of a listener.
+pub(crate) fn has_backlog(listener: &OwnedFd) -> bool {
+    let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the call reads and writes one `pollfd`, and does not wait.
+    let ready = unsafe { libc::poll(&mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLIN != 0
+}
+
 /// Sets an option whose value is an integer.
 pub(crate) fn set_option(socket: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     set_raw_option(socket, level, name, &value)

@@ -25,6 +25,7 @@ cases![
     a_listener_bound_to_no_interface_refuses_and_keeps_its_backlog,
     a_shared_port_gives_a_listener_bound_to_no_interface_nothing,
     a_shut_down_unix_listener_refuses_and_keeps_its_backlog,
+    a_cancelled_accept_takes_the_wake_of_another: [DeferTaskrun],
 ];
 
 /// An interface that there is not.
@@ -195,6 +196,27 @@ fn a_shut_down_unix_listener_refuses_and_keeps_its_backlog() {
     let mut sent = [0; 4];
     UnixStream::from(connection).read_exact(&mut sent).expect("what the peer has sent");
     assert_eq!(&sent, b"sent");
+}
+
+/// Of the accepts that wait on a socket the kernel wakes one for each connection: the oldest, even
+/// if it is being cancelled and takes no connection. The others are not woken, and the connection
+/// stays in the backlog. So a process that stops to accept from a shared socket must look into the
+/// backlog afterwards.
+fn a_cancelled_accept_takes_the_wake_of_another() {
+    let (mut leaving, mut staying) = (Ring::deferred(8), Ring::deferred(8));
+    let listener = socket::listener();
+    for ring in [&mut leaving, &mut staying] {
+        ring.start([Op::accept(&listener).tag(1)]);
+        assert_eq!(ring.reap(), []);
+    }
+    // The cancel has found its accept, which completes when the ring's thread looks.
+    leaving.start([Op::cancel(1).tag(2)]);
+    let _peer = connect_to(&listener);
+    assert_eq!(leaving.next_for(1).outcome(), Err(Errno(libc::ECANCELED)));
+    staying.assert_quiet("an accept is woken by a connection whose wake another has taken");
+    // Only the next connection wakes it.
+    let _next = connect_to(&listener);
+    drop(owned(staying.next_for(1).outcome().expect("the first connection")));
 }
 
 fn connect_to(listener: &TcpListener) -> TcpStream {

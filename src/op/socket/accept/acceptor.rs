@@ -21,6 +21,10 @@ use crate::sys::{Completion, opcode};
 /// changed.
 const MAX_BACKLOG: u32 = 4096;
 
+/// How many connections that came while a shared listener was being closed are accepted at most.
+/// Without a bound a close would last as long as clients connect.
+const MAX_LATE: u32 = 256;
+
 /// A listening socket and the accept in flight. Dropped, connections that the accept still receives
 /// are closed.
 pub(crate) struct Acceptor {
@@ -54,6 +58,8 @@ struct Rest {
     met_something: bool,
     /// Why the last wave could not take a connection that is there.
     exhaustion: Option<io::Error>,
+    /// How many more accepts look for connections that came during a wave.
+    late: u32,
 }
 
 impl Acceptor {
@@ -228,7 +234,8 @@ impl Acceptor {
     }
 
     fn cancel(&mut self, left: Option<u32>, refuses: bool) {
-        self.rest = Some(Rest { refuses, left, met_something: true, exhaustion: None });
+        let late = if left.is_none() && self.listener.is_shared() { MAX_LATE } else { 0 };
+        self.rest = Some(Rest { refuses, left, met_something: true, exhaustion: None, late });
         match &mut self.in_flight {
             InFlight::None => {}
             InFlight::Single(accepts) => accepts.cancel(),
@@ -245,7 +252,12 @@ impl Acceptor {
 
     /// Starts accepts that are cancelled at once, in the same enter: each takes a connection if one
     /// is there, and does not wait for one. False if the wave before met nothing, or enough have
-    /// been taken.
+    /// been taken, and no connection has come meanwhile.
+    ///
+    /// A successor may accept from the same socket. Of the accepts that wait the kernel wakes one,
+    /// and may choose one that is being cancelled: the connection stays in the backlog, and no
+    /// other accept is woken for it (the contract test
+    /// `a_cancelled_accept_takes_the_wake_of_another`). Then only this process can take it.
     fn start_wave(&mut self, context: &mut Context<'_>) -> bool {
         let rest = self.rest.as_mut().expect("the listener is being closed");
         // Unix sockets do not tell.
@@ -254,11 +266,16 @@ impl Acceptor {
             rest.left = None;
         }
         let most = *rest.left.get_or_insert_with(in_backlog);
+        let mut wave = most.min(WAVE);
         if !mem::take(&mut rest.met_something) || most == 0 {
-            return false;
+            if rest.late == 0 || !socket::has_backlog(&self.listener) {
+                return false;
+            }
+            rest.late -= 1;
+            wave = 1;
         }
         self.in_flight = InFlight::Single(Accepts::default());
-        self.start_singles(most.min(WAVE), false, context);
+        self.start_singles(wave, false, context);
         let InFlight::Single(accepts) = &mut self.in_flight else { unreachable!("set just now") };
         accepts.cancel();
         true

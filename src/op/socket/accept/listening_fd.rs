@@ -45,6 +45,11 @@ impl ListeningFd {
         self.0.0.note_shared();
     }
 
+    /// Whether others may have the socket, too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.0.state.load(Ordering::Acquire) == SHARED
+    }
+
     /// Has the socket refuse connections, so that none is in the backlog that no accept would take.
     /// Those that are there, and those whose handshake has begun, are accepted as before. Returns
     /// whether it does: others may have the socket, and listen on.

@@ -1,6 +1,7 @@
 //! Accepting: one SQE for many connections, or one for each, into file slots.
 
 use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 
@@ -185,4 +186,35 @@ fn a_direct_connection_that_arrives_after_the_listener_was_dropped_is_closed() {
     bench.turn();
     let last = bench.taken(bench.opcodes().len() - 1);
     assert_eq!((last.opcode(), last.file_index()), (CLOSE, slot));
+}
+
+/// A listener that is shared with a successor is closed here. A connection comes while an accept is
+/// being cancelled, which takes its wake and not the connection: no other accept is woken for it,
+/// so one more accept must look.
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
+fn a_connection_whose_wake_a_cancelled_accept_has_taken_is_accepted_by_one_more() {
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let backlog = listener.try_clone().unwrap();
+    let mut acceptor = Acceptor::new(Rc::clone(&bench.driver), listener.into(), 4, false);
+    acceptor.note_shared();
+    let waker = bench.waker();
+    let mut poll_rest = || {
+        let rest = acceptor.poll_rest(&mut Context::from_waker(&waker));
+        bench.turn();
+        rest
+    };
+    let _early = TcpStream::connect(address).unwrap();
+    assert!(poll_rest().is_pending(), "it looks for what is in the backlog");
+    bench.complete(0, -ECANCELED);
+    assert!(poll_rest().is_pending(), "it looks again");
+    let (fd, _far) = connection();
+    drop(backlog.accept().unwrap());
+    let again = bench.opcodes().iter().rposition(|&opcode| opcode == ACCEPT).unwrap();
+    assert_ne!(again, 0);
+    bench.complete(again, fd);
+    assert!(matches!(poll_rest(), Poll::Ready(Some(Ok(_)))));
+    assert!(matches!(poll_rest(), Poll::Ready(None)), "the backlog is empty");
 }
