@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::error::SetupError;
 use crate::runtime::{Builder, exit_with};
 use crate::shards::{Shard, ShardOutcome, Shards, ShardsError};
+use crate::shutdown::Shutdown;
 
 /// Runs an `async fn main` on a runtime.
 ///
@@ -16,7 +17,9 @@ use crate::shards::{Shard, ShardOutcome, Shards, ShardsError};
 /// its [`Shard`](crate::shards::Shard). When all have ended, the process ends with the first
 /// failure in order of index, if a shard has failed: an error is printed, and the exit code is 1.
 /// An error is passed between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn
-/// Error>`.
+/// Error>`. With `signals = true`, SIGTERM and ctrl-c request the
+/// [`Shutdown`](crate::Shutdown) that the shards share, as by
+/// [`Shutdown::on_signals`](crate::Shutdown::on_signals).
 ///
 /// `builder = ...` is an expression of the [`Builder`] to make each runtime with. With
 /// `ctrl_c = true` the first ctrl-c cancels the function ([`Builder::cancel_on_ctrl_c`]).
@@ -54,6 +57,22 @@ use crate::shards::{Shard, ShardOutcome, Shards, ShardsError};
 /// }
 /// ```
 ///
+/// A server on each core, until SIGTERM or ctrl-c:
+///
+/// ```no_run
+/// use annulus::net::{ShutdownOptions, StreamReader, StreamWriter, start_server};
+/// use annulus::shards::Shard;
+///
+/// #[annulus::main(shards = "cores", signals = true)]
+/// async fn main(shard: Shard) -> std::io::Result<()> {
+///     let greet = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
+///     let server = start_server(greet, "127.0.0.1:7000").await?;
+///     let report = server.serve_until(shard.shutdown(), &ShutdownOptions::new()).await;
+///     println!("shard {}: {report}", shard.index());
+///     Ok(())
+/// }
+/// ```
+///
 /// What is not supported is a compile error at its place:
 ///
 /// ```compile_fail
@@ -73,6 +92,11 @@ use crate::shards::{Shard, ShardOutcome, Shards, ShardsError};
 ///
 /// ```compile_fail
 /// #[annulus::main(shards = "all")]
+/// async fn main() {}
+/// ```
+///
+/// ```compile_fail
+/// #[annulus::main(signals = true)]
 /// async fn main() {}
 /// ```
 ///
@@ -127,11 +151,17 @@ pub fn __run_main<F: Future>(builder: Builder, future: F) -> F::Output {
 #[track_caller]
 pub fn __run_main_on_shards<T: ShardOutcome + Send>(
     count: Option<usize>,
+    signals: bool,
     builder: impl Fn(usize) -> Builder + Send + 'static,
     main: impl AsyncFn(Shard) -> T + Sync,
 ) -> T {
     let shards = Shards::builder().runtime(builder);
     let shards = if let Some(count) = count { shards.count(count) } else { shards };
+    let shards = if signals {
+        shards.shutdown(Shutdown::on_signals().unwrap_or_else(|error| exit_with(&error)))
+    } else {
+        shards
+    };
     let results = shards.run(main).unwrap_or_else(|error| match error {
         ShardsError::Interrupted(interrupted) => interrupted.exit(),
         other => exit_with(&other),

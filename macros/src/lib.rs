@@ -28,9 +28,13 @@ pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn expand_main(options: TokenStream, function: TokenStream) -> Result<TokenStream, CompileError> {
-    let options = Options::parse(options, &["builder", "ctrl_c", "shards", "crate"])?;
+    let options = Options::parse(options, &["builder", "ctrl_c", "shards", "signals", "crate"])?;
     let (path, builder) = (options.path(), options.builder());
     let Some(count) = options.shards()? else {
+        options.refuse(
+            "signals",
+            "`signals` needs `shards`: it is for the `Shutdown` of the shards",
+        )?;
         let function = Function::parse(function, Arguments::None)?;
         return Ok(
             function.into_sync("", |main| format!("{path}::__run_main({builder}, {main}())"))
@@ -40,7 +44,8 @@ fn expand_main(options: TokenStream, function: TokenStream) -> Result<TokenStrea
     let takes_shard = function.has_arguments();
     Ok(function.into_sync("", |main| {
         let main = if takes_shard { main.to_owned() } else { format!("async |_| {main}().await") };
-        format!("{path}::__run_main_on_shards({count}, |_| {builder}, {main})")
+        let signals = options.signals();
+        format!("{path}::__run_main_on_shards({count}, {signals}, |_| {builder}, {main})")
     }))
 }
 

@@ -58,6 +58,23 @@ impl Options {
         }
     }
 
+    /// Returns the expression of whether signals request the end of the shards.
+    pub(crate) fn signals(&self) -> String {
+        self.0.get("signals").map_or_else(|| "false".to_owned(), |value| format!("({value})"))
+    }
+
+    /// Refuses an option that means nothing beside the others.
+    pub(crate) fn refuse(&self, option: &str, message: &str) -> Result<(), CompileError> {
+        let place = |value: &TokenStream| value.clone().into_iter().next().map(|it| it.span());
+        match self.0.get(option) {
+            Some(value) => {
+                let place = place(value).unwrap_or_else(Span::call_site);
+                Err(CompileError::new(place, message))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the expression that makes the `Builder`.
     pub(crate) fn builder(&self) -> String {
         let builder = self.0.get("builder").map_or_else(
