@@ -143,3 +143,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/tokio.md")]
 struct DifferencesFromTokio;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/thread-per-core.md")]
+struct ThreadPerCore;
