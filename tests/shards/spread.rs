@@ -7,10 +7,10 @@ use std::sync::{Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use annulus::Shards;
 use annulus::net::{ListenOptions, Spread, TcpListener};
-use annulus::shards::CpuList;
+use annulus::shards::{CpuList, OnFailure, RestartOptions};
 use annulus::time::timeout;
+use annulus::{Runtime, Shards};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::bounded::bounded;
@@ -132,6 +132,34 @@ fn a_shard_listens_once_on_an_address_and_all_spread_alike() {
         })
     };
     bounded(run).unwrap();
+}
+
+/// It counts its listeners anew, and the others have kept the port.
+#[test]
+fn a_shard_that_was_restarted_listens_on_port_zero_with_the_others() {
+    for way in [Spread::Hash, Spread::LeastLoaded] {
+        let (address, starts, all) = (OnceLock::new(), AtomicUsize::new(0), Barrier::new(2));
+        let restarts = RestartOptions::new().backoff(Duration::ZERO, Duration::ZERO);
+        let run = || {
+            let quiet = |_| Runtime::builder().on_incident(|_| ());
+            let builder = Shards::builder().count(2).runtime(quiet);
+            builder.on_failure(OnFailure::Restart(restarts)).run(async |shard| {
+                let first = TcpListener::bind_with("127.0.0.1:0", &spread(way)).await.unwrap();
+                let second = TcpListener::bind_with("127.0.0.1:0", &spread(way)).await.unwrap();
+                let bound = [&first, &second].map(|one| one.local_addr().unwrap());
+                assert_eq!(*address.get_or_init(|| bound), bound);
+                if shard.index() == 1 && starts.fetch_add(1, Ordering::Relaxed) == 0 {
+                    all.wait();
+                    return Err("fails once");
+                }
+                // Until the other has failed, and until it listens again.
+                (shard.index()..2).for_each(|_| drop(all.wait()));
+                Ok(())
+            })
+        };
+        bounded(run).unwrap();
+        assert_eq!(starts.into_inner(), 2);
+    }
 }
 
 // The ways to spread

@@ -49,14 +49,15 @@ impl Seat {
     /// Sets how many connections this shard serves at most. What it was handed beyond that goes to
     /// others.
     pub(super) fn set_max(&self, max: usize) {
-        let mut wakers = Vec::new();
+        let (mut wakers, mut guards) = (Vec::new(), Vec::new());
         let mut seats = self.balance.lock();
         let Some(target) = &mut seats.targets[self.index] else { return };
         target.max = max;
         let excess = target.open.get().saturating_sub(max).min(target.inbox.len());
         let kept = target.inbox.len() - excess;
         for Handed { accepted, guard } in target.inbox.split_off(kept) {
-            drop(guard);
+            // Dropping one wakes, which is foreign code.
+            guards.push(guard);
             wakers.extend(seats.hand_anyway(accepted).expect("this shard has a seat"));
         }
         drop(seats);
@@ -190,11 +191,14 @@ impl Drop for Seat {
         if self.has_left {
             return;
         }
-        let (mut wakers, mut unplaced) = (Vec::new(), Vec::new());
+        let (mut wakers, mut guards, mut unplaced) = (Vec::new(), Vec::new(), Vec::new());
         let mut seats = self.balance.lock();
         let (mut target, waiting) = seats.leave(self.index);
         let inbox = target.as_mut().map(|target| mem::take(&mut target.inbox)).unwrap_or_default();
-        let handed = inbox.into_iter().map(|handed| handed.accepted);
+        let handed = inbox.into_iter().map(|Handed { accepted, guard }| {
+            guards.push(guard);
+            accepted
+        });
         for accepted in handed.chain(self.held.take()) {
             match seats.hand_anyway(accepted) {
                 Ok(waker) => wakers.extend(waker),

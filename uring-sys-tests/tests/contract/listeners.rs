@@ -26,6 +26,9 @@ cases![
     a_shared_port_gives_a_listener_bound_to_no_interface_nothing,
     a_shut_down_unix_listener_refuses_and_keeps_its_backlog,
     a_cancelled_accept_takes_the_wake_of_another: [DeferTaskrun],
+    a_listener_may_share_its_port_later,
+    the_cpu_chooses_among_listeners_of_a_port @ in_own_process,
+    a_program_chooses_by_an_order_that_changes,
 ];
 
 /// An interface that there is not.
@@ -221,4 +224,120 @@ fn a_cancelled_accept_takes_the_wake_of_another() {
 
 fn connect_to(listener: &TcpListener) -> TcpStream {
     TcpStream::connect(socket::address_of(listener)).expect("connect to the listener")
+}
+
+/// A listener that was alone on its port lets others join once it sets `SO_REUSEPORT`, and not
+/// before. So the first shard learns that its port is free, and the others share it.
+fn a_listener_may_share_its_port_later() {
+    let first = alone_on_a_port();
+    let address = socket::address_of(&first);
+    assert_eq!(join(address).map(drop), Err(Errno(libc::EADDRINUSE)));
+    socket::set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    let second = join(address).expect("it shares its port now");
+    let counts = spread(address, [&first, &second], 200);
+    assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
+    // One that does not share is still refused.
+    assert!(TcpListener::bind(address).is_err());
+}
+
+/// Of the listeners on a port the kernel chooses one with the `SO_INCOMING_CPU` that the handshake
+/// is processed on, whatever the order of the sockets, and any if there is none. So connections are
+/// spread by CPU without a program.
+fn the_cpu_chooses_among_listeners_of_a_port() {
+    let cpu = pin_to_this_cpu();
+    let first = alone_on_a_port();
+    let address = socket::address_of(&first);
+    socket::set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    let others = [cpu + 1, cpu + 2].map(|other| {
+        let joined = join(address).expect("the port is shared");
+        socket::set_option(&joined, libc::SOL_SOCKET, libc::SO_INCOMING_CPU, other);
+        joined
+    });
+    socket::set_option(&first, libc::SOL_SOCKET, libc::SO_INCOMING_CPU, cpu);
+    assert_eq!(spread(address, [&first, &others[0], &others[1]], 50), [50, 0, 0]);
+    // The last socket takes the place of one that is closed.
+    let [second, third] = others;
+    drop(second);
+    assert_eq!(spread(address, [&first, &third], 50), [50, 0]);
+    drop(first);
+    assert_eq!(spread(address, [&third], 5), [5]);
+}
+
+/// A BPF program returns the index of a socket, and the last socket takes the index of one that is
+/// closed. That is why connections are not spread by a program: the shard of a CPU would change
+/// whenever another shard stops listening.
+fn a_program_chooses_by_an_order_that_changes() {
+    let first = alone_on_a_port();
+    let address = socket::address_of(&first);
+    socket::set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    let [second, third] = [(); 2].map(|()| join(address).expect("the port is shared"));
+    always_choose(&first, 1);
+    assert_eq!(spread(address, [&first, &second, &third], 20), [0, 20, 0]);
+    drop(second);
+    assert_eq!(spread(address, [&first, &third], 20), [0, 20]);
+}
+
+/// A listener whose port no other can share, so far.
+fn alone_on_a_port() -> TcpListener {
+    let socket = socket::tcp_socket();
+    socket::bind_loopback(&socket);
+    listen(socket).expect("listen alone")
+}
+
+/// Binds one more socket to the port of a listener.
+fn join(address: SocketAddrV4) -> Result<TcpListener, Errno> {
+    let socket = socket::tcp_socket();
+    socket::set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    let raw = socket::socket_address(address);
+    let length = size_of_val(&raw) as libc::socklen_t;
+    // SAFETY: the address is as long as is said.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), length) };
+    checked(bound.into()).map_err(|error| Errno::of(&error))?;
+    listen(socket)
+}
+
+fn listen(socket: OwnedFd) -> Result<TcpListener, Errno> {
+    // SAFETY: the call takes no pointer.
+    let listens = unsafe { libc::listen(socket.as_raw_fd(), 1024) };
+    checked(listens.into()).map_err(|error| Errno::of(&error))?;
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(true).expect("accept without waiting");
+    Ok(listener)
+}
+
+/// Connects so many times, and returns how many connections each of the listeners has got.
+fn spread<const N: usize>(
+    address: SocketAddrV4,
+    listeners: [&TcpListener; N],
+    connections: usize,
+) -> [usize; N] {
+    let connect = |_| TcpStream::connect(address).expect("connect to the port");
+    let _peers: Vec<_> = (0..connections).map(connect).collect();
+    listeners.map(|listener| std::iter::from_fn(|| listener.accept().ok()).count())
+}
+
+/// From now on this thread runs on the CPU on which it is. Returns that.
+fn pin_to_this_cpu() -> i32 {
+    // SAFETY: the call takes no pointer.
+    let cpu = unsafe { libc::sched_getcpu() };
+    // SAFETY: all zeroes is an empty set, and the call reads a whole one.
+    let pinned = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu.try_into().expect("a CPU"), &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
+    };
+    checked(pinned.into()).expect("stay on a CPU");
+    cpu
+}
+
+/// Attaches a program that returns one index to the sockets of a port.
+fn always_choose(listener: &TcpListener, index: u32) {
+    let mut program = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: index }];
+    let program = libc::sock_fprog { len: 1, filter: program.as_mut_ptr() };
+    let length = size_of_val(&program) as libc::socklen_t;
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF);
+    let place = (&raw const program).cast();
+    // SAFETY: the call reads the program, which lives as long.
+    let attached = unsafe { libc::setsockopt(listener.as_raw_fd(), level, name, place, length) };
+    checked(attached.into()).expect("attach a program");
 }
