@@ -21,6 +21,7 @@ use crate::scenarios::{
 };
 use crate::server::SHARDS;
 use crate::server::host::{Serve, ServeStore, Work, WorkFile};
+use crate::spread::{SpreadClients, SpreadTable};
 use crate::table::Width;
 use crate::workloads::Workload;
 use crate::{page, plot, table, verdict, versions};
@@ -62,6 +63,8 @@ enum Command {
     Idle(With<Idle>),
     /// Echo on one core, on two, and so on.
     Scale(With<Scale>),
+    /// How evenly connections are spread over shards.
+    Spread(SpreadTable),
     /// Requests to a store with the protocol of Redis.
     Kv(With<Kv>),
     /// Reads, writes and syncs of a file.
@@ -82,6 +85,8 @@ enum Command {
     Serve(Serve),
     #[command(hide = true)]
     ServeStore(ServeStore),
+    #[command(hide = true)]
+    SpreadClients(SpreadClients),
     #[command(hide = true)]
     Work(Work),
     #[command(hide = true)]
@@ -259,6 +264,8 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => Ok(serve.run()?),
             Command::ServeStore(serve) => Ok(serve.run()?),
+            Command::Spread(table) => Ok(table.run()?),
+            Command::SpreadClients(clients) => Ok(clients.run()?),
             Command::Work(work) => Ok(work.run()?),
             Command::WorkFile(work) => Ok(work.run()?),
             Command::Report(report) => report.run(),

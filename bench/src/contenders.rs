@@ -31,7 +31,7 @@ mod tokio_uring;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,6 +115,8 @@ pub(crate) fn source_block() -> Vec<u8> {
 pub(crate) enum Scaling {
     /// A thread a core, each with a server and a listener of its own, that share nothing.
     Shards,
+    /// The same, but the contender starts the threads and makes the listeners.
+    OwnShards,
     /// One server whose own threads share the work.
     Workers,
     /// It does not, for this reason.
@@ -179,6 +181,22 @@ pub(crate) trait Contender {
     /// How it uses several cores.
     fn scaling(&self) -> Scaling {
         Scaling::Shards
+    }
+
+    /// Serves as [`serve`](Self::serve) does, with a thread on each of these cores, and tells the
+    /// address once all listen.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if its [`scaling`](Self::scaling) is not by shards of its own.
+    fn serve_in_shards(
+        &self,
+        _service: Service,
+        _cores: &[usize],
+        _calls: &'static Calls,
+        _announce: fn(SocketAddr) -> io::Result<()>,
+    ) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Serves as [`serve`](Self::serve) does, with so many threads.

@@ -15,6 +15,7 @@ mod readme;
 mod results;
 mod scenarios;
 mod server;
+mod spread;
 mod summary;
 mod table;
 mod verdict;

@@ -34,7 +34,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 15] = [
+pub(crate) const ALL: [(&str, &str); 16] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -44,6 +44,7 @@ pub(crate) const ALL: [(&str, &str); 15] = [
     ("stream", "bulk through one connection, in both directions"),
     ("idle", "memory of an idle connection"),
     ("scale", "echo on one core, on two, and so on"),
+    ("spread", "how evenly connections are spread over shards, for each way to do so"),
     ("kv", "a store with the protocol of Redis, beside redis-server"),
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),

@@ -35,7 +35,7 @@
 //! | connect, with owned buffers or leases         | [`TcpStream`]                           |
 //! | read in one task and write in another         | [`TcpStream::into_split`]               |
 //! | copy between two connections                  | [`copy_bidirectional`]                  |
-//! | serve on several cores                        | [`start_server`] in [shards](crate::shards), [`Spread`] |
+//! | serve on several cores                        | [shards](crate::shards), [`Spread`]     |
 //! | move a connection to another thread           | [`TcpStream::into_parts`]               |
 //! | send a file                                   | [`TcpStream::send_file`]                |
 //! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |

@@ -3,20 +3,21 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::ops::DerefMut;
 use std::rc::Rc;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use annulus::Shards;
 use annulus::buf::BufResult;
-use annulus::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use annulus::net::{ListenOptions, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use annulus::shards::Shard;
 use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
 
 use super::hub::Hub;
-use super::{Contender, GREETING, Memory, Service, own_buffer, source_block};
+use super::{Contender, GREETING, Memory, Scaling, Service, own_buffer, source_block};
 use crate::files::Job;
 use crate::kv;
 use crate::server::Calls;
@@ -41,6 +42,9 @@ enum Receiving {
     /// The runtime's, from direct descriptors.
     Direct,
 }
+
+/// How many connections may wait to be accepted, as for the others.
+const BACKLOG: u32 = 16 * 1024;
 
 /// How many direct descriptors there are, in that form.
 const TABLE: u32 = 16 * 1024;
@@ -87,32 +91,39 @@ impl Contender for Annulus {
         listener: TcpListener,
         calls: &'static Calls,
     ) -> io::Result<()> {
+        let runtime = self.builder().build()?;
         let receiving = self.receiving;
-        let table = if receiving == Receiving::Direct { TABLE } else { 0 };
-        let runtime = annulus::Runtime::builder().direct_descriptors(table).build()?;
         runtime.block_on(async move {
-            annulus::spawn(publish(calls));
-            let hub = Rc::new(Hub::new());
-            let mut listener = annulus::net::TcpListener::from_std(listener);
-            loop {
-                let (stream, _) = listener.accept().await?;
-                match (service, receiving) {
-                    (Service::Echo, Receiving::Owned) => drop(annulus::spawn(echo(stream))),
-                    (Service::Echo, Receiving::OnLease | Receiving::Direct) => {
-                        drop(annulus::spawn(echo_leases(stream)));
-                    }
-                    (Service::Sink, Receiving::Owned) => drop(annulus::spawn(sink(stream))),
-                    (Service::Sink, Receiving::OnLease | Receiving::Direct) => {
-                        drop(annulus::spawn(sink_leases(stream)));
-                    }
-                    (Service::Source, _) => drop(annulus::spawn(source(stream))),
-                    (Service::Proxy(upstream), _) => {
-                        drop(annulus::spawn(proxy(stream, upstream, receiving)));
-                    }
-                    (Service::FanOut, _) => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
-                }
-            }
+            let listener = annulus::net::TcpListener::from_std(listener);
+            serve_all(service, receiving, listener, calls).await
         })
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling::OwnShards
+    }
+
+    fn serve_in_shards(
+        &self,
+        service: Service,
+        cores: &[usize],
+        calls: &'static Calls,
+        announce: fn(SocketAddr) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let all_listen = Barrier::new(cores.len());
+        let (form, receiving) = (Self { receiving: self.receiving }, self.receiving);
+        let shards = Shards::builder().cpus(cores.to_vec()).runtime(move |_| form.builder());
+        let outcomes = shards.run(async |shard| {
+            let options = ListenOptions::new().nodelay(true).backlog(BACKLOG);
+            let listener = annulus::net::TcpListener::bind_with("127.0.0.1:0", &options).await?;
+            all_listen.wait();
+            if shard.index() == 0 {
+                announce(listener.local_addr()?)?;
+            }
+            let calls = Box::leak(Box::new(calls.of_shard(shard.index())));
+            serve_all(service, receiving, listener, calls).await
+        });
+        outcomes.map_err(io::Error::other)?.into_iter().collect()
     }
 
     fn has_store(&self) -> bool {
@@ -171,6 +182,42 @@ impl Caller for Shard {
         let calls = others.map(|index| self.run_on(index, crossing::work)).collect::<Vec<_>>();
         let answers = annulus::join::gather(calls).await;
         answers.into_iter().map(|answer| answer.expect("it is running")).sum()
+    }
+}
+
+impl Annulus {
+    fn builder(&self) -> annulus::Builder {
+        let table = if self.receiving == Receiving::Direct { TABLE } else { 0 };
+        annulus::Runtime::builder().direct_descriptors(table)
+    }
+}
+
+/// Serves the connections of a listener.
+async fn serve_all(
+    service: Service,
+    receiving: Receiving,
+    mut listener: annulus::net::TcpListener,
+    calls: &'static Calls,
+) -> io::Result<()> {
+    annulus::spawn(publish(calls));
+    let hub = Rc::new(Hub::new());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        match (service, receiving) {
+            (Service::Echo, Receiving::Owned) => drop(annulus::spawn(echo(stream))),
+            (Service::Echo, Receiving::OnLease | Receiving::Direct) => {
+                drop(annulus::spawn(echo_leases(stream)));
+            }
+            (Service::Sink, Receiving::Owned) => drop(annulus::spawn(sink(stream))),
+            (Service::Sink, Receiving::OnLease | Receiving::Direct) => {
+                drop(annulus::spawn(sink_leases(stream)));
+            }
+            (Service::Source, _) => drop(annulus::spawn(source(stream))),
+            (Service::Proxy(upstream), _) => {
+                drop(annulus::spawn(proxy(stream, upstream, receiving)));
+            }
+            (Service::FanOut, _) => drop(annulus::spawn(fan_out(stream, Rc::clone(&hub)))),
+        }
     }
 }
 

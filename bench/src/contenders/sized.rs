@@ -1,7 +1,7 @@
 //! A contender whose connections have buffers of another size.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 
 use super::{Contender, Memory, OWN_BUFFER, Scaling, Service};
@@ -61,6 +61,17 @@ impl Contender for WithBuffer {
 
     fn scaling(&self) -> Scaling {
         self.contender.scaling()
+    }
+
+    fn serve_in_shards(
+        &self,
+        service: Service,
+        cores: &[usize],
+        calls: &'static Calls,
+        announce: fn(SocketAddr) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.set_size();
+        self.contender.serve_in_shards(service, cores, calls, announce)
     }
 
     fn serve_with_workers(

@@ -1,7 +1,7 @@
 //! The side of the child: it prepares the process and hands over to the contender.
 
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -74,6 +74,10 @@ impl Serve {
                 contender.serve(self.service, listener, Box::leak(Box::new(calls)))
             }
             (_, Scaling::Shards) => self.serve_in_shards(&calls),
+            (_, Scaling::OwnShards) => {
+                let (cores, calls) = (&self.origin.cores, Box::leak(Box::new(calls)));
+                contender.serve_in_shards(self.service, cores, calls, announce_address)
+            }
             (workers, Scaling::Workers) => {
                 let listener = socket::listen()?;
                 announce(&listener)?;
@@ -107,7 +111,11 @@ impl Serve {
 
 /// Tells the parent where this server listens.
 fn announce(listener: &TcpListener) -> io::Result<()> {
-    println!("{}", listener.local_addr()?);
+    announce_address(listener.local_addr()?)
+}
+
+fn announce_address(address: SocketAddr) -> io::Result<()> {
+    println!("{address}");
     io::stdout().flush()
 }
 
