@@ -97,7 +97,7 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn places(options: PlacementOptions, allowed: &[usize], quota: Option<usize>) -> Vec<Place> {
+    fn places(options: &PlacementOptions, allowed: &[usize], quota: Option<usize>) -> Vec<Place> {
         options.places_among(allowed, || quota)
     }
 
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn by_default_each_allowed_cpu_has_a_shard() {
         assert_eq!(
-            places(PlacementOptions::default(), &[2, 3, 7], None),
+            places(&PlacementOptions::default(), &[2, 3, 7], None),
             pinned(&[2, 3, 7], false)
         );
         assert_eq!(
-            places(PlacementOptions::default(), &[2, 3, 7], Some(8)),
+            places(&PlacementOptions::default(), &[2, 3, 7], Some(8)),
             pinned(&[2, 3, 7], false)
         );
     }
@@ -120,39 +120,39 @@ mod tests {
     #[test]
     fn a_quota_bounds_the_count_and_then_shards_are_not_pinned() {
         assert_eq!(
-            places(PlacementOptions::default(), &[0, 1, 2, 3], Some(2)),
+            places(&PlacementOptions::default(), &[0, 1, 2, 3], Some(2)),
             [const { Place::Anywhere }; 2]
         );
         let options = PlacementOptions { pin: Some(true), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[0, 1, 2, 3], Some(2)), pinned(&[0, 1], true));
+        assert_eq!(places(&options, &[0, 1, 2, 3], Some(2)), pinned(&[0, 1], true));
     }
 
     #[test]
     fn more_shards_than_cpus_begin_at_the_first_again() {
         let options = PlacementOptions { count: Some(5), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[4, 6], None), pinned(&[4, 6, 4, 6, 4], false));
+        assert_eq!(places(&options, &[4, 6], None), pinned(&[4, 6, 4, 6, 4], false));
     }
 
     #[test]
     fn a_list_has_a_shard_for_each_of_its_cpus_in_order_whatever_the_quota() {
         let list = || Some(CpuList::from([8, 1]));
         let options = PlacementOptions { cpus: list(), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[0, 1], Some(1)), pinned(&[8, 1], true));
+        assert_eq!(places(&options, &[0, 1], Some(1)), pinned(&[8, 1], true));
         let options =
             PlacementOptions { cpus: list(), pin: Some(false), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[0], None), vec![Place::OneOf(vec![8, 1]); 2]);
+        assert_eq!(places(&options, &[0], None), vec![Place::OneOf(vec![8, 1]); 2]);
         let options =
             PlacementOptions { cpus: list(), count: Some(3), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[0], None), pinned(&[8, 1, 8], true));
+        assert_eq!(places(&options, &[0], None), pinned(&[8, 1, 8], true));
     }
 
     #[test]
     fn without_pinning_shards_run_anywhere() {
         let options = PlacementOptions { pin: Some(false), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[0, 1], None), vec![Place::Anywhere; 2]);
+        assert_eq!(places(&options, &[0, 1], None), vec![Place::Anywhere; 2]);
         // A sandbox that does not tell.
         let options = PlacementOptions { count: Some(2), ..PlacementOptions::default() };
-        assert_eq!(places(options, &[], None), vec![Place::Anywhere; 2]);
-        assert!(!places(PlacementOptions::default(), &[], None).is_empty());
+        assert_eq!(places(&options, &[], None), vec![Place::Anywhere; 2]);
+        assert!(!places(&PlacementOptions::default(), &[], None).is_empty());
     }
 }
