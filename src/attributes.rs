@@ -16,6 +16,7 @@ use crate::shutdown::Shutdown;
 /// N` on `N` threads, as by [`Shards::builder`](crate::Shards::builder); it may have an argument,
 /// its [`Shard`](crate::shards::Shard). When all have ended, the process ends with the first
 /// failure in order of index, if a shard has failed: an error is printed, and the exit code is 1.
+/// An exit code in an `Ok` is not looked at, only an [`ExitCode`](std::process::ExitCode) itself.
 /// An error is passed between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn
 /// Error>`. With `signals = true`, SIGTERM and ctrl-c request the
 /// [`Shutdown`](crate::Shutdown) that the shards share, as by

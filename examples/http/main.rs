@@ -1,10 +1,13 @@
 //! An HTTP/1.1 server on all cores: files, an echo, and what the server counts.
 //!
 //! ```sh
-//! cargo run --release --example http                         # on 127.0.0.1:8080, the current
-//! directory cargo run --release --example http -- '[::]:80' --root /srv/www --shards 4 curl -i
-//! http://127.0.0.1:8080/files/README.md curl -i --data hello http://127.0.0.1:8080/echo
+//! cargo run --release --example http
+//! cargo run --release --example http -- '[::]:80' --root /srv/www --shards 4
+//! curl -i http://127.0.0.1:8080/files/README.md
+//! curl -i --data hello http://127.0.0.1:8080/echo
 //! ```
+//!
+//! Without arguments it serves the current directory on 127.0.0.1:8080.
 //!
 //! Each shard serves the connections that the kernel gives to its listener. SIGTERM or ctrl-c ends
 //! the server: requests that have begun are answered, and idle connections closed.

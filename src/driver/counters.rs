@@ -8,6 +8,8 @@
 //! costs no more.
 
 use std::cell::Cell;
+use std::iter::Sum;
+use std::ops::Add;
 
 /// A count that only grows.
 #[derive(Default)]
@@ -37,12 +39,36 @@ macro_rules! metrics {
     ) => {
         /// What a runtime's ring has done so far, and what it holds now.
         ///
-        /// See [`Runtime::metrics`](crate::Runtime::metrics) and [`metrics`](crate::metrics()).
+        /// See [`Runtime::metrics`](crate::Runtime::metrics) and [`metrics`](crate::metrics()). Those
+        /// of several runtimes are added, number by number.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use annulus::{Metrics, Shards};
+        ///
+        /// Shards::builder().count(2).run(async |shard| {
+        ///     let all = shard.map_reduce(|_| annulus::metrics(), Metrics::default(), |a, b| a + b);
+        ///     println!("SQEs of all shards: {}", all.await.unwrap().submitted);
+        /// })?;
+        /// # Ok::<(), annulus::shards::ShardsError>(())
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[$counter_doc])* pub $counter: u64,)*
             $($(#[$gauge_doc])* pub $gauge: $type,)*
+        }
+
+        impl Add for Metrics {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self {
+                    $($counter: self.$counter + other.$counter,)*
+                    $($gauge: self.$gauge + other.$gauge,)*
+                }
+            }
         }
 
         /// What only grows.
@@ -144,5 +170,23 @@ metrics! {
         fallback_buffer_bytes: usize,
         /// Timers that are running, or have fired and were not polled since.
         timers: usize,
+    }
+}
+
+impl Sum for Metrics {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Self::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_added_number_by_number() {
+        let one = Metrics { submitted: 2, in_kernel: 3, timers: 4, ..Metrics::default() };
+        let sum = Metrics { submitted: 6, in_kernel: 9, timers: 12, ..Metrics::default() };
+        assert_eq!([one; 3].into_iter().sum::<Metrics>(), sum);
     }
 }

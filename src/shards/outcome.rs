@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// What the closure of a shard may return: a value, a `Result`, or an [`ExitCode`].
 ///
 /// An `Err`, and an exit code other than [`ExitCode::SUCCESS`], is a failure of the shard. A value
-/// is none. Implemented are the types of the standard library that are often returned. For a type
+/// is none, and an exit code in an `Ok` is not looked at. Implemented are the types of the standard library that are often returned. For a type
 /// of your own, `impl ShardOutcome for Mine {}` suffices. Any other type can be the value of a
 /// `Result`: `Ok::<_, std::convert::Infallible>(value)`.
 #[diagnostic::on_unimplemented(

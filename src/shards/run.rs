@@ -67,8 +67,8 @@ where
 {
     assert!(
         running().is_none(),
-        "Shards::run called inside of a runtime: it would block the event loop; call it on a thread \
-         without one"
+        "ShardsBuilder::run called inside of a runtime: it would block the event loop; call it on a \
+         thread without one"
     );
     let places = settings.placement.places().map_err(ShardsError::Cpus)?;
     // Foreign code: it may panic, so before the threads wait for anything.

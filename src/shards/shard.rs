@@ -93,7 +93,9 @@ impl Shard {
     /// ```
     #[track_caller]
     pub fn current() -> Self {
-        Self::try_current().expect("this thread is not a shard's: call this inside of Shards::run")
+        Self::try_current().expect(
+            "this thread is not a shard's: call this in the closure of `ShardsBuilder::run`",
+        )
     }
 
     /// The shard of this thread, if it is that of a shard.

@@ -142,7 +142,7 @@ fn shards_run_one_after_the_other_on_one_thread() {
 fn shards_inside_of_a_runtime_are_refused() {
     let inside = || annulus::run(async { shards(1).run(async |_| ()) });
     let message = bounded(|| panic_of(inside));
-    assert!(message.starts_with("Shards::run called inside of a runtime"), "{message}");
+    assert!(message.starts_with("ShardsBuilder::run called inside of a runtime"), "{message}");
 }
 
 /// The shard that has returned first runs a task until the other has returned too.

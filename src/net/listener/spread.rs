@@ -15,6 +15,21 @@
 /// | [`Private`](Self::Private) | a listener of one shard alone |
 ///
 /// `docs/performance.md` has figures of how evenly each spreads.
+///
+/// # Example
+///
+/// ```
+/// use annulus::Shards;
+/// use annulus::net::{ListenOptions, Spread, TcpListener};
+///
+/// Shards::builder().count(2).run(async |_| {
+///     let options = ListenOptions::new().spread(Spread::LeastLoaded);
+///     let listener = TcpListener::bind_with("127.0.0.1:0", &options).await?;
+///     println!("listens on {}", listener.local_addr()?);
+///     std::io::Result::Ok(())
+/// })?;
+/// # Ok::<(), annulus::shards::ShardsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spread {

@@ -67,6 +67,8 @@ impl ServerOptions {
 
     /// Sets how many connections are served at the same time, at least one.
     ///
+    /// It is a limit of one server: in [shards](crate::shards), of each shard's.
+    ///
     /// No limit by default. Beyond it accepting waits, unless [`when_full`](Self::when_full) says
     /// otherwise, and connections stay in the kernel's backlog, where they take no descriptor of
     /// this process: no client is turned away. (Several
@@ -92,6 +94,10 @@ impl ServerOptions {
     }
 
     /// Sets how many connections of one peer are served at the same time, at least one.
+    ///
+    /// It is a limit of one server. In [shards](crate::shards) each counts its own: a peer may have
+    /// as many connections on each shard, and since they are not spread exactly evenly, may be
+    /// refused on one before it has as many on the others.
     ///
     /// No limit by default. A connection beyond it is accepted and reset at once, which
     /// [`Metrics::refused_peer_connections`](crate::Metrics::refused_peer_connections) counts; its
