@@ -39,8 +39,8 @@ macro_rules! metrics {
     ) => {
         /// What a runtime's ring has done so far, and what it holds now.
         ///
-        /// See [`Runtime::metrics`](crate::Runtime::metrics) and [`metrics`](crate::metrics()). Those
-        /// of several runtimes are added, number by number.
+        /// See [`Runtime::metrics`](crate::Runtime::metrics) and [`metrics`](crate::metrics()).
+        /// Those of several runtimes are added, number by number.
         ///
         /// # Example
         ///
@@ -48,8 +48,8 @@ macro_rules! metrics {
         /// use annulus::{Metrics, Shards};
         ///
         /// Shards::builder().count(2).run(async |shard| {
-        ///     let all = shard.map_reduce(|_| annulus::metrics(), Metrics::default(), |a, b| a + b);
-        ///     println!("SQEs of all shards: {}", all.await.unwrap().submitted);
+        ///     let each = shard.run_on_all(|_| annulus::metrics()).await.unwrap();
+        ///     println!("SQEs of all: {}", each.into_iter().sum::<Metrics>().submitted);
         /// })?;
         /// # Ok::<(), annulus::shards::ShardsError>(())
         /// ```

@@ -10,9 +10,26 @@ use std::time::{Duration, Instant};
 /// What the closure of a shard may return: a value, a `Result`, or an [`ExitCode`].
 ///
 /// An `Err`, and an exit code other than [`ExitCode::SUCCESS`], is a failure of the shard. A value
-/// is none, and an exit code in an `Ok` is not looked at. Implemented are the types of the standard library that are often returned. For a type
-/// of your own, `impl ShardOutcome for Mine {}` suffices. Any other type can be the value of a
-/// `Result`: `Ok::<_, std::convert::Infallible>(value)`.
+/// is none; an exit code in an `Ok` is a value, and is not looked at. Implemented are the types of
+/// the standard library that are often returned. Any other type can be the value of a `Result`:
+/// `Ok::<_, std::convert::Infallible>(value)`.
+///
+/// # Example
+///
+/// For a type of your own an empty implementation suffices:
+///
+/// ```
+/// use annulus::Shards;
+/// use annulus::shards::ShardOutcome;
+///
+/// struct Served(u64);
+///
+/// impl ShardOutcome for Served {}
+///
+/// let served = Shards::builder().count(2).run(async |_| Served(1))?;
+/// assert_eq!(served.iter().map(|served| served.0).sum::<u64>(), 2);
+/// # Ok::<(), annulus::shards::ShardsError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the closure of a shard cannot return `{Self}`",
     label = "returns a value, a `Result` with an error that can be shown, or an `ExitCode`",

@@ -77,6 +77,23 @@ impl ShutdownOptions {
     ///
     /// This is for handlers that wait for something else than their clients, and so do not meet
     /// EOF.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::join::CancelToken;
+    /// use annulus::net::ShutdownOptions;
+    /// use annulus::sync::Queue;
+    ///
+    /// /// The next message for a client, or `None` when its connection is to end.
+    /// async fn next(messages: &Queue<String>, ending: &CancelToken) -> Option<String> {
+    ///     ending.run_until_cancelled(messages.get()).await?.ok()
+    /// }
+    ///
+    /// let ending = CancelToken::new();
+    /// let options = ShutdownOptions::new().soft_cancel(&ending);
+    /// # let _ = options;
+    /// ```
     pub fn soft_cancel(mut self, token: &CancelToken) -> Self {
         self.soft_cancel = Some(token.clone());
         self

@@ -21,6 +21,9 @@ use crate::sys::errno;
 /// [`HandlerOutcome`] lists, whichever connection or `timeout` they are of. To have such an error
 /// of another connection reported, return it as an error of your own, such as a `String`.
 ///
+/// In [shards](crate::shards) each shard starts a server, and they share the port: see
+/// [`Spread`](crate::net::Spread).
+///
 /// # Errors
 ///
 /// If a name cannot be looked up, or an address cannot be listened on, such as `AddrInUse`. Of

@@ -6,6 +6,19 @@ use std::{error, fmt, io};
 ///
 /// Contains the closure. Converts to an [`io::Error`] of the kind `NotConnected` or `WouldBlock`,
 /// which does not contain it.
+///
+/// # Example
+///
+/// ```
+/// let runtime = annulus::Runtime::new()?;
+/// let handle = runtime.handle();
+/// drop(runtime);
+/// let refused = handle.call(|| 6 * 7).unwrap_err();
+/// assert!(refused.is_ended());
+/// // The closure was not dropped: it can be called here, or passed to another runtime.
+/// assert_eq!(refused.into_inner()(), 42);
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
 #[non_exhaustive]
 pub enum SpawnError<F> {
     /// The runtime has ended, or is ending. In a forked child, this is every runtime of its parent.
