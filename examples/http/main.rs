@@ -71,21 +71,9 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     if let Some(count) = arguments.shards {
         shards = shards.count(count);
     }
-    let ended = shards.run(async |shard| {
-        let reported = serve(&shard, arguments, &root).await;
-        if reported.is_err() {
-            // The others have the same trouble, or are to end.
-            shard.shutdown().request();
-        }
-        // Not as a failure of the shard: one line is printed for all.
-        Ok::<_, std::convert::Infallible>(reported)
-    });
-    let mut total = ShutdownReport::default();
-    for report in ended.map_err(io::Error::other)? {
-        let Ok(report) = report;
-        total += report?;
-    }
-    Ok(total)
+    // A shard that fails has the others end in order; the first error is that of the server.
+    let reports = shards.run(async |shard| serve(&shard, arguments, &root).await)?;
+    reports.into_iter().sum()
 }
 
 async fn serve(shard: &Shard, arguments: &Arguments, root: &Root) -> io::Result<ShutdownReport> {
