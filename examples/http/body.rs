@@ -109,7 +109,10 @@ async fn line(reader: &mut StreamReader, max: usize) -> Result<Vec<u8>, Fault> {
 
 /// The size of a chunk. Extensions are ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, Status> {
-    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+    let mut digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+    while let [before @ .., b' ' | b'\t'] = digits {
+        digits = before;
+    }
     // `from_str_radix` would take a sign, too.
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Status::BadRequest);

@@ -65,7 +65,10 @@ fn open(root: &Path, name: &Path) -> Found {
     });
     found.unwrap_or_else(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => Found::Refused,
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Found::Missing,
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        // It is too long to be the name of a file.
+        | io::ErrorKind::InvalidFilename => Found::Missing,
         _ => Found::Failed,
     })
 }

@@ -103,7 +103,10 @@ fn framing(lengths: &[&[u8]], codings: &[&[u8]], is_1_1: bool) -> Result<Framing
 fn path_of(target: &str) -> Result<String, Status> {
     let without_scheme = target.strip_prefix("http://").or(target.strip_prefix("https://"));
     let path = match without_scheme {
-        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        Some(rest) => match rest.find(['/', '?', '#']).map(|at| &rest[at..]) {
+            Some(path) if path.starts_with('/') => path,
+            _ => "/",
+        },
         None if target.starts_with('/') || target == "*" => target,
         None => return Err(Status::BadRequest),
     };

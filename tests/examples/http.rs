@@ -155,7 +155,8 @@ fn curl_gets_files_with_their_lengths_and_none_beside_the_directory() {
             status(path)
         );
     }
-    for path in ["/files/missing", "/files/sub", "/files/", "/other"] {
+    let long = format!("/files/{}", "n".repeat(300));
+    for path in ["/files/missing", "/files/sub", "/files/", "/other", &long] {
         assert_eq!(status(path), ["404"], "{path}");
     }
 }
@@ -249,9 +250,14 @@ fn a_request_that_two_servers_could_understand_differently_is_refused() {
         "1\r\nxy\r\n0\r\n\r\n",
         "10000000000000001\r\nx\r\n",
         " 1\r\nx\r\n0\r\n\r\n",
+        "1\u{c}\r\nx\r\n0\r\n\r\n",
     ] {
         assert_eq!(post("Transfer-Encoding: chunked", chunks), 400, "{chunks:?}");
     }
+    // The query of a target without a path is no path.
+    let query =
+        http.exchange(b"GET http://a?/echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(query.starts_with("HTTP/1.1 200 ") && query.contains("requests of this"), "{query}");
     let long = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(1000));
     assert_eq!(post("Transfer-Encoding: chunked", &long), 400, "a long extension");
 }

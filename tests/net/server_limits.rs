@@ -373,6 +373,20 @@ fn connections_inherit_the_bound_of_what_the_kernel_keeps() {
 }
 
 #[test]
+fn a_server_with_limits_that_never_pass_serves() {
+    run(async {
+        let options = ServerOptions::new().send_timeout(Duration::MAX).idle_timeout(Duration::MAX);
+        let server = start_server_with(echo, "127.0.0.1:0", &options).await.unwrap();
+        let client = Peer::connect(server.local_addrs()[0]).unwrap();
+        let answer = to_thread(move || {
+            (&client).write_all(b"x\n").unwrap();
+            end(client)
+        });
+        assert_eq!(answer.await.unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
 fn connections_inherit_the_sizes_of_the_kernels_buffers() {
     run(async {
         let seen = Rc::new(RefCell::new(None));

@@ -1,8 +1,9 @@
 //! Connections that one shard accepts for another: none is lost, whatever becomes of the other.
 
 use std::convert::Infallible;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as SocketAddrUnix, UnixStream as UnixPeer};
 use std::pin::pin;
@@ -20,6 +21,7 @@ use annulus::{Shards, Shutdown};
 use futures_util::future::{Either, select};
 
 use crate::common::bounded::bounded;
+use crate::common::poll::once;
 use crate::listening::{Command, listening};
 
 fn least_loaded() -> ListenOptions {
@@ -200,6 +202,64 @@ fn clients_are_served_while_shards_come_and_go() {
             });
             run.unwrap();
         });
+    });
+}
+
+/// A connection that is made after the last look at the backlog would be reset by the close of the
+/// socket.
+#[test]
+fn the_last_shard_that_closes_refuses_connections_while_it_takes_the_backlog() {
+    let all = Barrier::new(2);
+    bounded(|| {
+        let run = Shards::builder().count(2).run(async |shard| {
+            let bound = TcpListener::bind_with("127.0.0.1:0", &least_loaded()).await.unwrap();
+            let address = bound.local_addr().unwrap();
+            all.wait();
+            if shard.index() == 1 {
+                bound.close().await;
+                let _early = Peer::connect(address).expect("the other shard listens");
+                all.wait();
+                all.wait();
+                return;
+            }
+            all.wait();
+            let mut closing = pin!(bound.close());
+            assert!(
+                once(closing.as_mut()).await.is_pending(),
+                "it looks for what is in the backlog"
+            );
+            let refused = Peer::connect(address).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+            assert_eq!(closing.await.len(), 1);
+            all.wait();
+        });
+        run.unwrap();
+    });
+}
+
+/// Other listeners that are closed refuse connections before; not these, of which another thread
+/// has a descriptor.
+#[test]
+fn what_was_made_of_a_descriptor_of_one_shard_listens_on_when_all_have_closed() {
+    let (elsewhere, all) = (OnceLock::new(), Barrier::new(2));
+    bounded(|| {
+        let run = Shards::builder().count(2).run(async |shard| {
+            let bound = TcpListener::bind_with("127.0.0.1:0", &least_loaded()).await.unwrap();
+            all.wait();
+            if shard.index() == 0 {
+                all.wait();
+                bound.close().await;
+                return;
+            }
+            let duplicate = bound.as_fd().try_clone_to_owned().unwrap();
+            elsewhere.set(std::net::TcpListener::from(duplicate)).unwrap();
+            bound.close().await;
+            all.wait();
+        });
+        run.unwrap();
+        let elsewhere = elsewhere.into_inner().unwrap();
+        let peer = Peer::connect(elsewhere.local_addr().unwrap()).unwrap();
+        assert_eq!(elsewhere.accept().unwrap().1, peer.local_addr().unwrap());
     });
 }
 

@@ -12,7 +12,7 @@
 //!   and passed over until it takes a connection.
 //! - While all shards have as many connections as they serve, none accepts.
 //! - A listener that is closed leaves its seat and takes what is in its inbox along, to be served.
-//!   The last to leave takes the backlog, too.
+//!   The last to leave has the socket refuse connections, and takes the backlog, too.
 //! - A listener that is dropped leaves its seat, and what is in its inbox is placed anew.
 //!
 //! All of it is under one lock, which is held for a few instructions. Wakers are cloned, woken and
@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::op::{OpenCount, OpenGuard};
+use crate::op::{Holders, OpenCount, OpenGuard};
 use crate::sys::address::Address;
 
 /// How long a connection waits for room in the inbox of the shard with the fewest.
@@ -39,6 +39,8 @@ pub(super) struct Balance(Mutex<Seats>);
 pub(super) struct Seats {
     /// For the descriptors of shards that join; `None` once all have left.
     pub(super) listener: Option<OwnedFd>,
+    /// Common to the acceptors of all shards.
+    pub(super) holders: Holders,
     /// By the index of the shard.
     pub(super) targets: Vec<Option<Target>>,
     /// The index after that of the shard that was chosen last.
@@ -89,7 +91,8 @@ impl Balance {
     /// The seats of `count` shards, of which none is taken.
     pub(super) fn new(listener: OwnedFd, count: usize) -> Self {
         let targets = (0..count).map(|_| None).collect();
-        Self(Mutex::new(Seats { listener: Some(listener), targets, next: 0 }))
+        let holders = Holders::default();
+        Self(Mutex::new(Seats { listener: Some(listener), holders, targets, next: 0 }))
     }
 
     /// Whether all shards that had a seat have left.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::balance::{Accepted, Balance, Choice, Handed, PATIENCE, Target};
+use crate::op::Holders;
 use crate::time::{Sleep, sleep};
 
 /// The seat of this shard's listener. Dropped, it is empty.
@@ -62,6 +63,11 @@ impl Seat {
         }
         drop(seats);
         wake_all(wakers);
+    }
+
+    /// What the acceptors of all shards have in common.
+    pub(super) fn holders(&self) -> Holders {
+        self.balance.lock().holders.clone()
     }
 
     /// The next connection that this shard was handed.

@@ -19,7 +19,7 @@ use super::seat::Seat;
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
-use crate::op::{Accepted, Acceptor, SharedListener};
+use crate::op::{Accepted, Acceptor, Holders, SharedListener};
 use crate::runtime::context;
 use crate::sys::errno;
 use crate::sys::socket::{self, lingers, local_address};
@@ -99,11 +99,9 @@ impl<S: Connection> ListenSocket<S> {
         // A lingering connection needs a process descriptor, to be closed on a worker at the end,
         // and so does one that may be handed to another thread.
         let is_direct = driver.has_file_table() && !lingers && seat.is_none();
-        let acceptor = Acceptor::new(driver, fd, ahead, is_direct);
-        if seat.is_some() {
-            // Shards whose connections are balanced have the same socket.
-            acceptor.note_shared();
-        }
+        // Shards whose connections are balanced have the same socket: the last refuses connections.
+        let holders = seat.as_ref().map_or_else(Holders::default, Seat::holders);
+        let acceptor = Acceptor::new(driver, fd, holders, ahead, is_direct);
         Self {
             acceptor,
             lingers,
@@ -255,7 +253,7 @@ impl<S: Connection> ListenSocket<S> {
     /// more. After an error, which says that descriptors or memory have run out, there may be more.
     pub(in crate::net) async fn rest(&mut self) -> Option<io::Result<(S, S::Addr)>> {
         if self.leave_seat() {
-            self.acceptor.stop();
+            self.acceptor.leave_to_others();
         }
         poll_fn(|context| {
             ready!(coop::poll_spend(context));
@@ -279,8 +277,13 @@ impl<S: Connection> ListenSocket<S> {
     /// Stops accepting, and returns the socket and the connections that had been accepted.
     pub(in crate::net) async fn into_fd(mut self) -> io::Result<(OwnedFd, Vec<(S, S::Addr)>)> {
         let mut accepted = Vec::new();
-        self.leave_seat();
-        self.acceptor.stop();
+        // Before the seat is left: the last of the others would refuse connections.
+        self.acceptor.note_shared();
+        if self.leave_seat() {
+            self.acceptor.leave_to_others();
+        } else {
+            self.acceptor.stop();
+        }
         while let Some(next) = self.rest().await {
             // After an error the connection is still in the backlog.
             accepted.extend(next.ok());

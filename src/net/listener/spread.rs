@@ -59,7 +59,8 @@ pub enum Spread {
     /// further ones wait in the backlog; after a tenth of a second the shard is passed over, until
     /// it accepts again.
     ///
-    /// When a shard closes or drops its listener, or ends, the backlog stays with the others.
+    /// When a shard closes or drops its listener, or ends, the backlog stays with the others. The
+    /// last to close its listener refuses connections meanwhile, and returns or serves the backlog.
     /// Connections that were handed to it and not accepted go to others if the listener is dropped;
     /// if it is closed, they are [returned](crate::net::TcpListener::close) or served.
     ///

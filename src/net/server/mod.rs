@@ -87,7 +87,8 @@ where
     let registry = Rc::new(Registry::new(options, listeners.len()));
     if let Some(timeout) = options.progress.send {
         // What the kernel holds of a connection that has been released is no longer looked at.
-        listeners.iter().try_for_each(|listener| listener.set_user_timeout(timeout * 2))?;
+        let twice = timeout.saturating_mul(2);
+        listeners.iter().try_for_each(|listener| listener.set_user_timeout(twice))?;
     }
     if let Some(checks) = Checks::of(options.progress) {
         drop(spawn(progress::watch(Rc::clone(&registry), checks)));

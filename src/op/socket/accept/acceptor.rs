@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
 use super::accepted::{Accepted, accepted_fd};
-use super::listening_fd::{ListeningFd, SharedListener};
+use super::listening_fd::{Holders, ListeningFd, SharedListener};
 use super::single::{Accepts, Arrival, BATCH, WAVE};
 use crate::driver::{Driver, FileSlot, Orphan};
 use crate::op::check_loop::check_loop;
@@ -65,9 +65,15 @@ struct Rest {
 impl Acceptor {
     /// At most `ahead` connections, and those of one more of the kernel's batches, are taken from
     /// the backlog before they are awaited. If it `is_direct`, they are direct descriptors, as far
-    /// as there are file slots.
-    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, ahead: u32, is_direct: bool) -> Self {
-        let (listener, in_flight) = (ListeningFd::new(fd), InFlight::None);
+    /// as there are file slots. `holders` is common to all acceptors of one socket.
+    pub(crate) fn new(
+        driver: Rc<Driver>,
+        fd: OwnedFd,
+        holders: Holders,
+        ahead: u32,
+        is_direct: bool,
+    ) -> Self {
+        let (listener, in_flight) = (ListeningFd::new(fd, holders), InFlight::None);
         Self { driver, listener, in_flight, ahead, is_direct, room: None, rest: None }
     }
 
@@ -188,7 +194,8 @@ impl Acceptor {
         check_loop(&self.driver);
         if self.rest.is_none() {
             let refuses = self.listener.refuse_connects();
-            self.cancel(None, refuses);
+            let late = if self.listener.is_shared() { MAX_LATE } else { 0 };
+            self.cancel(None, refuses, late);
         }
         loop {
             let met = match &mut self.in_flight {
@@ -230,11 +237,17 @@ impl Acceptor {
     /// Ends the accept in flight, and leaves what is in the backlog there: only connections that
     /// have been accepted already come from [`poll_rest`](Self::poll_rest).
     pub(crate) fn stop(&mut self) {
-        self.cancel(Some(0), false);
+        self.cancel(Some(0), false, 0);
     }
 
-    fn cancel(&mut self, left: Option<u32>, refuses: bool) {
-        let late = if left.is_none() && self.listener.is_shared() { MAX_LATE } else { 0 };
+    /// Like [`stop`](Self::stop), while other acceptors of this process stay. Of the backlog it
+    /// takes what came while its own accept was being cancelled, as that may have taken the wake.
+    pub(crate) fn leave_to_others(&mut self) {
+        let has_waited = !matches!(self.in_flight, InFlight::None);
+        self.cancel(Some(0), false, if has_waited { MAX_LATE } else { 0 });
+    }
+
+    fn cancel(&mut self, left: Option<u32>, refuses: bool, late: u32) {
         self.rest = Some(Rest { refuses, left, met_something: true, exhaustion: None, late });
         match &mut self.in_flight {
             InFlight::None => {}

@@ -20,8 +20,13 @@ struct Inner(Arc<SharedListener>);
 /// A listening socket that other threads may duplicate, and whether any have.
 pub struct SharedListener {
     fd: OwnedFd,
-    state: AtomicU8,
+    holders: Holders,
 }
+
+/// Whether others have a listening socket, too. Listeners that have descriptors of one socket, and
+/// know of each other, have this in common: none of them is one of the others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Holders(Arc<AtomicU8>);
 
 /// No other descriptor of the socket is known.
 const OWN: u8 = 0;
@@ -31,8 +36,8 @@ const SHARED: u8 = 1;
 const REFUSES: u8 = 2;
 
 impl ListeningFd {
-    pub(super) fn new(fd: OwnedFd) -> Self {
-        Self(Rc::new(Inner(Arc::new(SharedListener { fd, state: AtomicU8::new(OWN) }))))
+    pub(super) fn new(fd: OwnedFd, holders: Holders) -> Self {
+        Self(Rc::new(Inner(Arc::new(SharedListener { fd, holders }))))
     }
 
     /// The socket for other threads, which do not keep it open.
@@ -47,14 +52,14 @@ impl ListeningFd {
 
     /// Whether others may have the socket, too.
     pub(super) fn is_shared(&self) -> bool {
-        self.0.0.state.load(Ordering::Acquire) == SHARED
+        self.0.0.holders.0.load(Ordering::Acquire) == SHARED
     }
 
     /// Has the socket refuse connections, so that none is in the backlog that no accept would take.
     /// Those that are there, and those whose handshake has begun, are accepted as before. Returns
     /// whether it does: others may have the socket, and listen on.
     pub(super) fn refuse_connects(&self) -> bool {
-        let state = &self.0.0.state;
+        let state = &self.0.0.holders.0;
         let changed = state.compare_exchange(OWN, REFUSES, Ordering::AcqRel, Ordering::Acquire);
         changed != Err(SHARED) && socket::refuse_connects(self).is_ok()
     }
@@ -89,7 +94,8 @@ impl SharedListener {
     }
 
     fn note_shared(&self) -> bool {
-        let noted = self.state.compare_exchange(OWN, SHARED, Ordering::AcqRel, Ordering::Acquire);
+        let state = &self.holders.0;
+        let noted = state.compare_exchange(OWN, SHARED, Ordering::AcqRel, Ordering::Acquire);
         noted != Err(REFUSES)
     }
 }

@@ -13,4 +13,4 @@ mod single;
 
 pub(crate) use accepted::Accepted;
 pub(crate) use acceptor::Acceptor;
-pub(crate) use listening_fd::SharedListener;
+pub(crate) use listening_fd::{Holders, SharedListener};

@@ -6,7 +6,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 
 use super::*;
-use crate::op::{Accepted, Acceptor};
+use crate::op::{Accepted, Acceptor, Holders};
 use crate::sys::errno::{ECANCELED, ECONNABORTED, EMFILE};
 
 const ACCEPT: u8 = opcode::Accept::CODE;
@@ -29,7 +29,7 @@ fn is_closed(mut far: &UnixStream) -> bool {
 }
 
 fn acceptor(bench: &Bench, is_direct: bool) -> Acceptor {
-    Acceptor::new(Rc::clone(&bench.driver), some_fd(), 4, is_direct)
+    Acceptor::new(Rc::clone(&bench.driver), some_fd(), Holders::default(), 4, is_direct)
 }
 
 fn poll_accept(bench: &Bench, acceptor: &mut Acceptor) -> Poll<io::Result<Accepted>> {
@@ -198,7 +198,8 @@ fn a_connection_whose_wake_a_cancelled_accept_has_taken_is_accepted_by_one_more(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let backlog = listener.try_clone().unwrap();
-    let mut acceptor = Acceptor::new(Rc::clone(&bench.driver), listener.into(), 4, false);
+    let driver = Rc::clone(&bench.driver);
+    let mut acceptor = Acceptor::new(driver, listener.into(), Holders::default(), 4, false);
     acceptor.note_shared();
     let waker = bench.waker();
     let mut poll_rest = || {
@@ -217,4 +218,41 @@ fn a_connection_whose_wake_a_cancelled_accept_has_taken_is_accepted_by_one_more(
     bench.complete(again, fd);
     assert!(matches!(poll_rest(), Poll::Ready(Some(Ok(_)))));
     assert!(matches!(poll_rest(), Poll::Ready(None)), "the backlog is empty");
+}
+
+/// Several acceptors of this process have the socket, and one leaves, whose accept has taken the
+/// wake of another. If none was in flight, the backlog is for the others.
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
+fn an_acceptor_that_leaves_takes_connections_whose_wake_its_accept_may_have_taken() {
+    for has_waited in [true, false] {
+        let bench = Bench::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let driver = Rc::clone(&bench.driver);
+        let mut acceptor = Acceptor::new(driver, listener.into(), Holders::default(), 4, true);
+        let waker = bench.waker();
+        let mut context = Context::from_waker(&waker);
+        if has_waited {
+            assert!(acceptor.poll_accept(&mut context).is_pending());
+            bench.turn();
+        }
+        let _peer = TcpStream::connect(address).unwrap();
+        acceptor.leave_to_others();
+        if has_waited {
+            assert!(acceptor.poll_rest(&mut context).is_pending());
+            bench.turn();
+            bench.complete(0, -ECANCELED);
+            assert!(acceptor.poll_rest(&mut context).is_pending(), "it looks at the backlog");
+            bench.turn();
+            let (fd, _far) = connection();
+            let again = bench.opcodes().iter().rposition(|&opcode| opcode == ACCEPT).unwrap();
+            assert_ne!(again, 0);
+            bench.complete(again, fd);
+            assert!(matches!(acceptor.poll_rest(&mut context), Poll::Ready(Some(Ok(_)))));
+        } else {
+            assert!(matches!(acceptor.poll_rest(&mut context), Poll::Ready(None)));
+            assert_eq!(bench.opcodes().iter().filter(|&&opcode| opcode == ACCEPT).count(), 0);
+        }
+    }
 }

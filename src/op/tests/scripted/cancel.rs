@@ -1,7 +1,7 @@
 //! Cancelling an operation whose future stays, to take what it still receives.
 
 use super::*;
-use crate::op::Acceptor;
+use crate::op::{Acceptor, Holders};
 use crate::sys::errno::{ECANCELED, EINTR};
 
 const ACCEPT: u8 = opcode::Accept::CODE;
@@ -38,7 +38,8 @@ fn a_cancelled_step_that_was_too_late_to_cancel_succeeds() {
 #[test]
 fn a_listener_that_closes_does_not_begin_an_interrupted_accept_again() {
     let bench = Bench::new();
-    let mut acceptor = Acceptor::new(Rc::clone(&bench.driver), some_fd(), 4, true);
+    let mut acceptor =
+        Acceptor::new(Rc::clone(&bench.driver), some_fd(), Holders::default(), 4, true);
     let waker = bench.waker();
     let mut context = Context::from_waker(&waker);
     assert!(acceptor.poll_accept(&mut context).is_pending());
