@@ -8,7 +8,7 @@
 //! of the shard that serves the connection. Ctrl-C stops the server, and each shard reports what
 //! became of its connections.
 
-use std::io;
+use std::{env, io};
 
 use annulus::net::{ShutdownOptions, StreamReader, StreamWriter, start_server};
 use annulus::shards::Shard;
@@ -31,7 +31,8 @@ async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result<
 
 #[annulus::main(shards = "cores", signals = true)]
 async fn main(shard: Shard) -> io::Result<()> {
-    let server = start_server(echo, "127.0.0.1:7000").await?;
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
+    let server = start_server(echo, address.as_str()).await?;
     println!("shard {} listens on {}", shard.index(), server.local_addrs()[0]);
     let report = server.serve_until(shard.shutdown(), &ShutdownOptions::new()).await;
     println!("shard {}: {report}", shard.index());

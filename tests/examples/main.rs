@@ -7,3 +7,4 @@ mod http;
 mod kv;
 mod programs;
 mod real_clients;
+mod shards;

@@ -1,0 +1,80 @@
+//! The examples of shards that serve: run by a visitor who then types, and ends them by SIGTERM.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use libc::SIGTERM;
+
+use crate::common::program::{Program, connect, example, listening_address};
+
+/// A connection of which lines are read.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn of(address: SocketAddr) -> Self {
+        Self(BufReader::new(connect(address)))
+    }
+
+    fn says(&mut self, text: &str) {
+        self.0.get_mut().write_all(format!("{text}\n").as_bytes()).unwrap();
+    }
+
+    /// The next line; empty at EOF.
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+#[test]
+fn the_server_on_shards_answers_lines_and_reports_for_each_shard_at_sigterm() {
+    let mut program = Program::start(example("shards_server").arg("127.0.0.1:0"));
+    let first = program.stdout.next().expect("the line of a shard");
+    let (_, address) = first.split_once(" listens on ").expect("where it listens");
+    let mut client = Client::of(address.parse().unwrap());
+    client.says("hello");
+    let answer = client.hears();
+    assert!(answer.starts_with("shard ") && answer.ends_with(": hello"), "{answer:?}");
+
+    program.child.signal(SIGTERM);
+    assert_eq!(client.hears(), "");
+    let ended = program.ended();
+    assert!(ended.status.success(), "{ended:?}");
+    let completed = ended.stdout.iter().filter_map(|line| {
+        let count = line.strip_suffix(" completed, 0 soft-cancelled, 0 aborted")?;
+        count.rsplit_once(' ')?.1.parse::<usize>().ok()
+    });
+    assert_eq!(completed.sum::<usize>(), 1, "{ended:?}");
+}
+
+#[test]
+fn what_a_client_publishes_reaches_the_subscribers_of_all_shards() {
+    let mut program = Program::start(example("shards_broker").arg("127.0.0.1:0"));
+    let first = program.stdout.next().expect("the line that says where it listens");
+    let address = listening_address(&first);
+    // Enough that no shard is without one, but for a chance of one in thousands, which is harmless.
+    let mut subscribers: Vec<_> = (0..16).map(|_| Client::of(address)).collect();
+    for subscriber in &mut subscribers {
+        subscriber.says("SUBSCRIBE news");
+        assert_eq!(subscriber.hears(), "OK");
+    }
+    let mut publisher = Client::of(address);
+    publisher.says("PUBLISH weather rain");
+    assert_eq!(publisher.hears(), "OK 0");
+    for number in 0..3 {
+        publisher.says(&format!("PUBLISH news number {number}"));
+        assert_eq!(publisher.hears(), "OK 16");
+    }
+    for subscriber in &mut subscribers {
+        for number in 0..3 {
+            assert_eq!(subscriber.hears(), format!("news number {number}"));
+        }
+    }
+
+    program.child.signal(SIGTERM);
+    assert_eq!(subscribers[0].hears(), "");
+    let ended = program.ended();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(ended.stdout, ["17 completed, 0 soft-cancelled, 0 aborted"]);
+}
