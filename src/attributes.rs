@@ -14,12 +14,12 @@ use crate::shutdown::Shutdown;
 ///
 /// With `shards = "cores"` the function runs on one thread for each usable core, and with `shards =
 /// N` on `N` threads, as by [`Shards::builder`](crate::Shards::builder); it may have an argument,
-/// its [`Shard`](crate::shards::Shard). When all have ended, the process ends with the first
+/// its [`Shard`]. When all have ended, the process ends with the first
 /// failure in order of index, if a shard has failed: an error is printed, and the exit code is 1.
 /// An exit code in an `Ok` is not looked at, only an [`ExitCode`](std::process::ExitCode) itself.
 /// An error is passed between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn
 /// Error>`. With `signals = true`, SIGTERM and ctrl-c request the
-/// [`Shutdown`](crate::Shutdown) that the shards share, as by
+/// [`Shutdown`] that the shards share, as by
 /// [`Shutdown::on_signals`](crate::Shutdown::on_signals).
 ///
 /// `builder = ...` is an expression of the [`Builder`] to make each runtime with. With

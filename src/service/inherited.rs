@@ -21,9 +21,9 @@ static TAKEN: Mutex<bool> = Mutex::new(false);
 
 /// Takes the sockets that this process was started with.
 ///
-/// They are those of a predecessor that [hands over](super::hand_over), or else those of systemd's
-/// socket activation (`LISTEN_FDS`), in their order. A process that was started otherwise has none:
-/// the list is empty, and it binds its own.
+/// They are those of a predecessor that [hands over](fn@super::hand_over), or else those of
+/// systemd's socket activation (`LISTEN_FDS`), in their order. A process that was started otherwise
+/// has none: the list is empty, and it binds its own.
 ///
 /// The sockets can be taken once, by any thread. They are close-on-exec from then on. The
 /// environment stays as it is, since other threads may be reading it; programs that this process

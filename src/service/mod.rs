@@ -36,10 +36,10 @@
 //!
 //! # Restarts that drop no connection
 //!
-//! [`hand_over`] starts the next version of the program, which inherits the listening sockets, and
-//! waits until it is ready. Then this process stops to accept, serves its connections to their end,
-//! and exits. `systemctl reload`, which sends SIGHUP, can so replace a program that has changed. It
-//! needs no socket activation, and works without a service manager, too.
+//! [`hand_over`](fn@hand_over) starts the next version of the program, which inherits the listening
+//! sockets, and waits until it is ready. Then this process stops to accept, serves its connections
+//! to their end, and exits. `systemctl reload`, which sends SIGHUP, can so replace a program that
+//! has changed. It needs no socket activation, and works without a service manager, too.
 //!
 //! # How it works
 //!

@@ -18,7 +18,7 @@ const SOCKET: &str = "NOTIFY_SOCKET";
 ///
 /// The text is one or more lines `NAME=VALUE`, as in sd_notify(3); for the most common there are
 /// functions. Returns false if there is no service manager that wants to be told (`NOTIFY_SOCKET`
-/// is not set), or if a successor has [taken over](super::hand_over): the service is its now.
+/// is not set), or if a successor has [taken over](fn@super::hand_over): the service is its now.
 ///
 /// The call never waits.
 ///
@@ -47,7 +47,7 @@ pub fn notify(text: &str) -> io::Result<bool> {
 /// Tells the service manager, and a predecessor that waits for it, that this process is ready.
 ///
 /// Call it when this process accepts connections. In a process that another one has [handed
-/// over](super::hand_over) to, it tells that one, which then tells the service manager that the
+/// over](fn@super::hand_over) to, it tells that one, which then tells the service manager that the
 /// service has a new main process: the service manager believes only the main process. Otherwise it
 /// sends `READY=1`, which also says that a [reload](reloading) is over.
 ///

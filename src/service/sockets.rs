@@ -8,7 +8,7 @@ use super::environment::is_name;
 use crate::error::Describe;
 use crate::net::{Listening, SharedListener};
 
-/// The sockets that a process listens on, by name, to be [handed over](super::hand_over).
+/// The sockets that a process listens on, by name, to be [handed over](fn@super::hand_over).
 ///
 /// Clones share them, and threads share clones: each shard adds its own. Of listeners that share a
 /// port (`SO_REUSEPORT`) each has connections of its own waiting, so all must be added. The sockets

@@ -26,8 +26,8 @@ pub fn watchdog_interval() -> io::Result<Option<Duration>> {
 /// Pings the service manager's watchdog at half the interval that it expects.
 ///
 /// Spawn it in the runtime whose loop shows that the service is alive. It returns if this service
-/// has no watchdog, or when a successor has [taken over](super::hand_over). A ping that finds the
-/// service manager too busy is left out.
+/// has no watchdog, or when a successor has [taken over](fn@super::hand_over). A ping that finds
+/// the service manager too busy is left out.
 ///
 /// # Errors
 ///

@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// stays: do not remove it when this process ends.
 ///
 /// With systemd the main process of the service changes: this process says so (`MAINPID=`) when the
-/// successor is ready, and is silent from then on ([`notify`](super::notify)). Where the end of
+/// successor is ready, and is silent from then on ([`notify`](fn@super::notify)). Where the end of
 /// this process ends everything else, as that of the first process in a container does, there can
 /// be no successor.
 ///

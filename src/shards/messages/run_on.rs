@@ -23,7 +23,7 @@ impl Shard {
     ///
     /// Calls of one shard to another are run in the order in which their futures are first polled.
     /// They are sent when the event loop next enters the kernel, all of that turn together: many
-    /// calls at once ([`gather`](crate::join::gather)) cost the other shard one wake-up.
+    /// calls at once ([`gather`]) cost the other shard one wake-up.
     ///
     /// At most [`queue_capacity`](crate::shards::ShardsBuilder::queue_capacity) calls of one shard
     /// to another may be under way. Further ones wait, first in, first out.
