@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::task::Context;
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 use annulus::join::gather;
@@ -19,6 +19,7 @@ use futures_util::future::FutureExt;
 use crate::common::bounded::bounded;
 use crate::common::drops::Drops;
 use crate::common::incidents::Incidents;
+use crate::common::panics::panic_of;
 use crate::common::patience::limit;
 
 fn shards(count: usize) -> ShardsBuilder {
@@ -421,4 +422,25 @@ impl std::task::Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// A waker that nothing may store.
+fn panics_as_it_is_cloned() -> Waker {
+    const VTABLE: RawWakerVTable =
+        RawWakerVTable::new(|_| panic!("the clone panics"), |_| (), |_| (), |_| ());
+    // SAFETY: the functions use no data.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
+}
+
+#[test]
+fn a_waker_that_panics_as_it_is_cloned_takes_no_place_in_the_queue() {
+    on_first(shards(2).queue_capacity(2), async |shard| {
+        for _ in 0..3 {
+            let mut call = Box::pin(shard.run_on(1, || ()));
+            let waker = panics_as_it_is_cloned();
+            let panic = panic_of(|| call.as_mut().poll(&mut Context::from_waker(&waker)));
+            assert_eq!(panic, "the clone panics");
+        }
+        assert_eq!(shard.run_on(1, || Shard::current().index()).await.unwrap(), 1);
+    });
 }

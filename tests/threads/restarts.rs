@@ -1,8 +1,12 @@
 //! Calls between shards of which one ends and is restarted.
 
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use annulus::join::gather;
@@ -192,4 +196,121 @@ fn restarts_amid_calls_of_all_shards_lose_nothing() {
     assert_eq!(closures.count(), made.load(Ordering::SeqCst));
     assert_eq!(results.count(), ran.load(Ordering::SeqCst));
     assert!(lives.load(Ordering::SeqCst) > LIVES);
+}
+
+type BoxedCall = Pin<Box<dyn Future<Output = Result<(), JoinError>>>>;
+
+thread_local! {
+    /// A call that the first life of a shard leaves to the second.
+    static LEFT: Cell<Option<BoxedCall>> = const { Cell::new(None) };
+}
+
+/// Blocks the thread until the number is reached. No task of this shard runs meanwhile.
+fn block_until(number: &AtomicUsize, reached: usize) {
+    while number.load(Ordering::SeqCst) < reached {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The first life ends before it has seen that shard 1 restarted, and the second polls a call of
+/// the first before it has seen the next restart.
+#[test]
+fn a_call_of_an_earlier_life_takes_no_links_of_the_next_one() {
+    let (lives, peers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let to_end = AtomicUsize::new(0);
+    let run = || {
+        restarting(2).run(async |shard| {
+            if shard.index() == 1 {
+                let life = peers.fetch_add(1, Ordering::SeqCst) + 1;
+                while life < 3 && to_end.load(Ordering::SeqCst) < life {
+                    yield_now().await;
+                }
+                return if life < 3 { Err("another life") } else { Ok(()) };
+            }
+            let life = lives.fetch_add(1, Ordering::SeqCst) + 1;
+            to_end.store(life, Ordering::SeqCst);
+            if life == 1 {
+                LEFT.set(Some(Box::pin(shard.run_on(1, || ()))));
+            }
+            block_until(&peers, life + 1);
+            if life == 1 {
+                return Err("another life");
+            }
+            let left = LEFT.take().expect("the first life has left it").now_or_never();
+            assert!(matches!(left, Some(Err(JoinError::Ended))));
+            assert_eq!(call_until_answered(&shard, 1, || Shard::current().index()).await, 1);
+            Ok(())
+        })
+    };
+    bounded(run).unwrap();
+}
+
+/// Runs a closure when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// The outcome of a dropped call, whose target has ended, is dropped amid the answers. That makes a
+/// call to another shard, for which this one takes the links of all that have restarted.
+#[test]
+fn the_end_of_a_link_is_not_taken_for_that_of_the_next_one() {
+    let lives = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let ending = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let is_released = Arc::new(AtomicUsize::new(0));
+    let (has_begun, is_blocked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let run = || {
+        restarting(3).run(async |shard| {
+            if let Some(peer) = shard.index().checked_sub(1) {
+                if lives[peer].fetch_add(1, Ordering::SeqCst) > 0 {
+                    return Ok(());
+                }
+                let (ending, released) = (Arc::clone(&ending), Arc::clone(&is_released));
+                // The links have ended before the tasks do.
+                let guard = OnDrop(move || {
+                    ending[peer].store(1, Ordering::SeqCst);
+                    block_until(&released, 1);
+                });
+                annulus::spawn(async move {
+                    let _guard = guard;
+                    std::future::pending::<()>().await;
+                });
+                yield_now().await;
+                while peer == 0 && has_begun.load(Ordering::SeqCst) == 0 {
+                    yield_now().await;
+                }
+                return Err("another life");
+            }
+            while !matches!(shard.run_on(2, || ()).await, Err(JoinError::Ended)) {}
+            let (its, released) = (Arc::clone(&lives), Arc::clone(&is_released));
+            let (begun, blocked) = (Arc::clone(&has_begun), Arc::clone(&is_blocked));
+            let mut call = Box::pin(shard.run_on(1, move || {
+                begun.store(1, Ordering::SeqCst);
+                block_until(&blocked, 1);
+                OnDrop(move || {
+                    released.store(1, Ordering::SeqCst);
+                    its.iter().for_each(|lives| block_until(lives, 2));
+                    drop(Shard::current().run_on(2, || ()).now_or_never());
+                })
+            }));
+            assert!(call.as_mut().now_or_never().is_none());
+            drop(call);
+            while has_begun.load(Ordering::SeqCst) == 0 {
+                yield_now().await;
+            }
+            // The answer and the end of the target come together.
+            is_blocked.store(1, Ordering::SeqCst);
+            block_until(&ending[0], 1);
+            while lives[0].load(Ordering::SeqCst) < 2 {
+                yield_now().await;
+            }
+            yield_now().await;
+            assert_eq!(shard.run_on(1, || Shard::current().index()).await.unwrap(), 1);
+            Ok(())
+        })
+    };
+    bounded(run).unwrap();
 }

@@ -257,3 +257,29 @@ fn a_map_over_shards_reads_like_a_local_one() {
         assert_eq!(count.await.unwrap(), 0, "the values of a run end with it");
     });
 }
+
+/// Asks for the value when it is dropped.
+struct AsksInDrop(Sharded<Value>, Arc<Mutex<Vec<bool>>>);
+
+impl Drop for AsksInDrop {
+    fn drop(&mut self) {
+        let asked = self.0.get().now_or_never();
+        self.1.lock().unwrap().push(matches!(asked, Some(Err(JoinError::Ended))));
+    }
+}
+
+#[test]
+fn no_value_is_made_by_a_destructor_at_the_end_of_its_shard() {
+    let (journal, refused) = (Journal::default(), Arc::default());
+    let its = journal.clone();
+    let values = Sharded::new(async move |_| its.value());
+    on_first(2, async |_| {
+        let asks = AsksInDrop(values.clone(), Arc::clone(&refused));
+        annulus::spawn(async move {
+            let _asks = asks;
+            pending::<()>().await;
+        });
+        yield_now().await;
+    });
+    assert_eq!((journal.made(), &*refused.lock().unwrap()), (0, &vec![true]));
+}

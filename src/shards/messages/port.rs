@@ -17,7 +17,7 @@ use super::values::Values;
 use super::work::{Parcel, Work, discard_work};
 use crate::error::{Incident, IncidentHook};
 use crate::runtime::remote::{Attachment, FlushRequest, RemoteQueue};
-use crate::sync::Semaphore;
+use crate::sync::{OwnedPermit, Semaphore};
 use crate::task::{Executor, JoinError, LocalWaker};
 
 /// How many answers a turn takes, each of which wakes a task.
@@ -54,6 +54,13 @@ struct Peer {
 struct Sender {
     link: Outgoing,
     credits: Rc<Semaphore>,
+}
+
+/// Room for a request in the queues of one link. Dropped unused, it is returned.
+pub(super) struct Credit {
+    /// All of that link.
+    credits: Rc<Semaphore>,
+    permit: OwnedPermit,
 }
 
 impl Port {
@@ -93,19 +100,19 @@ impl Port {
 
     /// Waits for a credit to send a request to a peer. The caller uses it before it awaits anything
     /// else.
-    pub(super) async fn acquire(&self, peer: usize) -> Result<(), JoinError> {
+    pub(super) async fn acquire(&self, peer: usize) -> Result<Credit, JoinError> {
         let credits = self.credits(peer).ok_or(JoinError::Ended)?;
         // It is closed when the link ends.
-        let credit = credits.acquire().await.map_err(|_| JoinError::Ended)?;
-        credit.forget();
-        Ok(())
+        let permit = Rc::clone(&credits).acquire_owned().await.map_err(|_| JoinError::Ended)?;
+        Ok(Credit { credits, permit })
     }
 
     fn credits(&self, peer: usize) -> Option<Rc<Semaphore>> {
         let credits =
             |peer: &Peer| peer.outgoing.borrow().as_ref().map(|to| Rc::clone(&to.credits));
         let found = credits(&self.peers[peer]);
-        if found.is_none() && self.here.take_offers() {
+        // Once this port is closed, what the mesh offers is meant for the shard's next one.
+        if found.is_none() && !self.is_closed.get() && self.here.take_offers() {
             // It has started since this shard last looked.
             self.take_offers();
             return credits(&self.peers[peer]);
@@ -113,18 +120,28 @@ impl Port {
         found
     }
 
-    /// Writes a request, for which a credit was acquired in the same poll. Returns its number.
+    /// Writes a request, for which the credit was acquired in the same poll. Returns its number, or
+    /// the request if the link of the credit has ended.
     pub(super) fn send(
         &self,
         peer: usize,
+        credit: Credit,
         work: Box<dyn Work>,
         context: &Context<'_>,
     ) -> Result<usize, Box<dyn Work>> {
-        // Cloning a waker is foreign code, after which the link may have ended.
+        // Cloning a waker is foreign code: it may panic, which returns the credit. Afterwards the
+        // link may have ended, and another may be there.
         let waker = LocalWaker::new(context.waker());
-        let to = &self.peers[peer];
-        let mut outgoing = to.outgoing.borrow_mut();
-        let Some(sender) = &mut *outgoing else { return Err(work) };
+        let mut outgoing = self.peers[peer].outgoing.borrow_mut();
+        let sender = match &mut *outgoing {
+            Some(sender) if Rc::ptr_eq(&sender.credits, &credit.credits) => sender,
+            _ => {
+                drop(outgoing);
+                return Err(work);
+            }
+        };
+        // It is returned when the answer has come.
+        credit.permit.forget();
         let call = self.calls.borrow_mut().open(peer, waker);
         sender.link.push(Parcel::new(call, work));
         self.note_written(peer);
@@ -212,16 +229,14 @@ impl Port {
     }
 
     fn receive_answers(&self, peer: usize, left: &mut usize) -> bool {
-        let of = |outgoing: &Option<Sender>| {
-            outgoing.as_ref().is_some_and(|sender| sender.link.has_target_ended())
-        };
-        let has_ended = of(&self.peers[peer].outgoing.borrow());
         while *left > 0 && self.take_answer(peer) {
             *left -= 1;
         }
-        let has_more = match &mut *self.peers[peer].outgoing.borrow_mut() {
-            Some(sender) => sender.link.finish_batch(),
-            None => false,
+        // Looked up after the foreign code, which may have had this port take the link of a new
+        // incarnation. The flag first: no answer comes after it.
+        let (has_ended, has_more) = match &mut *self.peers[peer].outgoing.borrow_mut() {
+            Some(sender) => (sender.link.has_target_ended(), sender.link.finish_batch()),
+            None => return false,
         };
         if has_ended && !has_more {
             self.end_sending(peer);
@@ -361,7 +376,7 @@ impl RemoteQueue for Port {
             let incoming = std::mem::take(&mut *peer.incoming.borrow_mut());
             drop(incoming);
         }
-        self.values.clear().into_iter().for_each(|message| self.report(Some(message)));
+        self.values.close().into_iter().for_each(|message| self.report(Some(message)));
     }
 }
 

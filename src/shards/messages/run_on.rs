@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::port::Port;
+use super::port::{Credit, Port};
 use super::work::{Closure, Work, call};
 use crate::join::gather;
 use crate::shards::Shard;
@@ -159,9 +159,10 @@ where
         poll_fn(coop_spend).await;
         return call(closure);
     }
-    port.acquire(shard).await?;
+    let credit = port.acquire(shard).await?;
     let work = Box::new(Closure::Waiting(closure));
-    Answer { port, shard, state: State::Unsent(Some(work)), _types: PhantomData::<(F, T)> }.await
+    let state = State::Unsent(Some((credit, work)));
+    Answer { port, shard, state, _types: PhantomData::<(F, T)> }.await
 }
 
 fn coop_spend(context: &mut Context<'_>) -> Poll<()> {
@@ -178,7 +179,7 @@ struct Answer<F, T> {
 
 enum State {
     /// `None` only while it is being sent.
-    Unsent(Option<Box<dyn Work>>),
+    Unsent(Option<(Credit, Box<dyn Work>)>),
     Sent(usize),
     Done,
 }
@@ -193,9 +194,9 @@ where
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Unsent(work) = &mut self.state {
-            let work = work.take().expect("it is sent once");
-            match self.port.send(self.shard, work, context) {
+        if let State::Unsent(unsent) = &mut self.state {
+            let (credit, work) = unsent.take().expect("it is sent once");
+            match self.port.send(self.shard, credit, work, context) {
                 Ok(call) => {
                     self.state = State::Sent(call);
                     return Poll::Pending;

@@ -114,7 +114,7 @@ impl<T: 'static> Sharded<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Ended`] after [`stop`](Self::stop).
+    /// [`JoinError::Ended`] after [`stop`](Self::stop), and in a destructor while the shard ends.
     ///
     /// # Cancel safety
     ///
@@ -126,7 +126,8 @@ impl<T: 'static> Sharded<T> {
         if let Some(value) = port.values().get(id) {
             return Ok(value);
         }
-        let _making = self.making(&shard).lock_owned().await;
+        let making = self.making(&shard).ok_or(JoinError::Ended)?;
+        let _making = making.lock_owned().await;
         // Another task may have made it meanwhile.
         if let Some(value) = port.values().get(id) {
             return Ok(value);
@@ -308,7 +309,8 @@ impl<T: 'static> Sharded<T> {
                 let shard = Shard::current();
                 let port = shard.port();
                 // A value that is being made is there after this, or was refused.
-                let _made = sharded.making(&shard).lock_owned().await;
+                let Some(making) = sharded.making(&shard) else { return };
+                let _made = making.lock_owned().await;
                 if let Some(value) = port.values().take::<T>(sharded.inner.id) {
                     closure(value).await;
                 }
@@ -321,8 +323,8 @@ impl<T: 'static> Sharded<T> {
         self.inner.is_stopped.load(Ordering::Acquire)
     }
 
-    /// The lock under which the value of this shard is made.
-    fn making(&self, shard: &Shard) -> Rc<Lock<()>> {
+    /// The lock under which the value of this shard is made; `None` if the shard has ended.
+    fn making(&self, shard: &Shard) -> Option<Rc<Lock<()>>> {
         let port = shard.port();
         port.values().making(self.inner.id, || self.inner.register(port.incarnation()))
     }

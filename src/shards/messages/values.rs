@@ -1,7 +1,7 @@
 //! The values of this shard that belong to a `Sharded`, by its number.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Weak;
@@ -13,6 +13,8 @@ use crate::sync::Lock;
 #[derive(Default)]
 pub(super) struct Values {
     entries: RefCell<Vec<Entry>>,
+    /// Its shard has ended: no value is made any more, as none would be dropped with it.
+    is_closed: Cell<bool>,
 }
 
 struct Entry {
@@ -33,15 +35,18 @@ impl Values {
         Some(Rc::clone(value).downcast().expect("a number belongs to one type"))
     }
 
-    /// The lock under which the value of this number is made.
-    pub(super) fn making(&self, id: u64, owner: impl FnOnce() -> Weak<()>) -> Rc<Lock<()>> {
+    /// The lock under which the value of this number is made; `None` if the shard has ended.
+    pub(super) fn making(&self, id: u64, owner: impl FnOnce() -> Weak<()>) -> Option<Rc<Lock<()>>> {
+        if self.is_closed.get() {
+            return None;
+        }
         let mut entries = self.entries.borrow_mut();
         if let Some(entry) = entries.iter().find(|entry| entry.id == id) {
-            return Rc::clone(&entry.making);
+            return Some(Rc::clone(&entry.making));
         }
         let making = Rc::new(Lock::new(()));
         entries.push(Entry { id, value: None, making: Rc::clone(&making), owner: owner() });
-        making
+        Some(making)
     }
 
     /// Stores a value that was made. It is returned if the entry is gone: its shard is ending.
@@ -75,8 +80,9 @@ impl Values {
         drop_each(swept)
     }
 
-    /// Drops every value. Returns the messages of panics.
-    pub(super) fn clear(&self) -> Vec<String> {
+    /// The shard has ended: drops every value. Returns the messages of panics.
+    pub(super) fn close(&self) -> Vec<String> {
+        self.is_closed.set(true);
         let entries = mem::take(&mut *self.entries.borrow_mut());
         drop_each(entries.into_iter().filter_map(|entry| entry.value))
     }
