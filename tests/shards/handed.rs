@@ -55,6 +55,38 @@ fn connections_for_a_shard_that_drops_its_listener_go_to_the_others() {
     );
 }
 
+/// The kernel has accepted them for the shard that drops its listener, which has not looked.
+#[test]
+fn connections_that_a_shard_has_not_looked_at_when_it_drops_its_listener_go_to_the_others() {
+    let all = Barrier::new(2);
+    bounded(|| {
+        let run = Shards::builder().count(2).run(async |shard| {
+            let bound = TcpListener::bind_with("127.0.0.1:0", &least_loaded()).await.unwrap();
+            let (mut bound, mut streams) = (bound, Vec::new());
+            let address = bound.local_addr().unwrap();
+            all.wait();
+            if shard.index() == 0 {
+                assert!(once(pin!(bound.accept())).await.is_pending());
+                // The accept is with the kernel, and then takes them.
+                sleep(Duration::from_millis(1)).await;
+                let _peers = connect(address, 5);
+                sleep(Duration::from_millis(1)).await;
+                drop(bound);
+                sleep(Duration::from_millis(1)).await;
+                all.wait();
+                all.wait();
+                return;
+            }
+            all.wait();
+            for _ in 0..5 {
+                streams.push(bound.accept().await.unwrap());
+            }
+            all.wait();
+        });
+        run.unwrap();
+    });
+}
+
 #[test]
 fn connections_for_a_shard_that_closes_its_listener_are_its_own() {
     listening(

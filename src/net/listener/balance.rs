@@ -13,7 +13,8 @@
 //! - While all shards have as many connections as they serve, none accepts.
 //! - A listener that is closed leaves its seat and takes what is in its inbox along, to be served.
 //!   The last to leave has the socket refuse connections, and takes the backlog, too.
-//! - A listener that is dropped leaves its seat, and what is in its inbox is placed anew.
+//! - A listener that is dropped leaves its seat, and what is in its inbox is placed anew, and so is
+//!   what the kernel had accepted for it.
 //!
 //! All of it is under one lock, which is held for a few instructions. Wakers are cloned, woken and
 //! dropped outside of it.

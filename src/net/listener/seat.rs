@@ -7,11 +7,12 @@ use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::balance::{Accepted, Balance, Choice, Handed, PATIENCE, Target};
-use crate::op::Holders;
+use crate::op::{self, Heir, Holders};
 use crate::time::{Sleep, sleep};
 
 /// The seat of this shard's listener. Dropped, it is empty.
@@ -68,6 +69,17 @@ impl Seat {
     /// What the acceptors of all shards have in common.
     pub(super) fn holders(&self) -> Holders {
         self.balance.lock().holders.clone()
+    }
+
+    /// Has the shards that have a seat take what the kernel has accepted for a listener that is
+    /// gone.
+    pub(super) fn heir(&self) -> Heir {
+        let balance = Arc::clone(&self.balance);
+        Rc::new(move |op::Accepted { descriptor, peer }| {
+            let Ok(fd) = descriptor.into_fd() else { return };
+            let handed = balance.lock().hand_anyway(Accepted { fd, peer });
+            wake_all(handed.ok().flatten());
+        })
     }
 
     /// The next connection that this shard was handed.

@@ -101,7 +101,8 @@ impl<S: Connection> ListenSocket<S> {
         let is_direct = driver.has_file_table() && !lingers && seat.is_none();
         // Shards whose connections are balanced have the same socket: the last refuses connections.
         let holders = seat.as_ref().map_or_else(Holders::default, Seat::holders);
-        let acceptor = Acceptor::new(driver, fd, holders, ahead, is_direct);
+        let mut acceptor = Acceptor::new(driver, fd, holders, ahead, is_direct);
+        seat.iter().for_each(|seat| acceptor.set_heir(seat.heir()));
         Self {
             acceptor,
             lingers,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use crate::op::socket::descriptor::Descriptor;
 use crate::sys::Completion;
@@ -19,6 +20,9 @@ impl From<OwnedFd> for Accepted {
         Self { descriptor: fd.into(), peer: None }
     }
 }
+
+/// Takes the connections that come when their acceptor is gone. Without one they are closed.
+pub(crate) type Heir = Rc<dyn Fn(Accepted)>;
 
 /// The connection of a successful accept. Dropped, it is closed.
 pub(super) fn accepted_fd(completion: Completion) -> io::Result<OwnedFd> {

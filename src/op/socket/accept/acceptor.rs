@@ -6,7 +6,7 @@ use std::sync::Weak;
 use std::task::{Context, Poll, ready};
 use std::{io, mem};
 
-use super::accepted::{Accepted, accepted_fd};
+use super::accepted::{Accepted, Heir, accepted_fd};
 use super::listening_fd::{Holders, ListeningFd, SharedListener};
 use super::single::{Accepts, Arrival, BATCH, WAVE};
 use crate::driver::{Driver, FileSlot, Orphan};
@@ -31,6 +31,7 @@ pub(crate) struct Acceptor {
     driver: Rc<Driver>,
     listener: ListeningFd,
     in_flight: InFlight,
+    heir: Option<Heir>,
     ahead: u32,
     /// Whether connections are to be direct descriptors.
     is_direct: bool,
@@ -74,7 +75,7 @@ impl Acceptor {
         is_direct: bool,
     ) -> Self {
         let (listener, in_flight) = (ListeningFd::new(fd, holders), InFlight::None);
-        Self { driver, listener, in_flight, ahead, is_direct, room: None, rest: None }
+        Self { driver, listener, in_flight, heir: None, ahead, is_direct, room: None, rest: None }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
@@ -93,6 +94,11 @@ impl Acceptor {
     /// Notes that others may have the listening socket, too, and listen when this is closed.
     pub(crate) fn note_shared(&self) {
         self.listener.note_shared();
+    }
+
+    /// Sets who takes the connections that still come when this has been dropped.
+    pub(crate) fn set_heir(&mut self, heir: Heir) {
+        self.heir = Some(heir);
     }
 
     /// From now on no more connections are taken from the backlog than there is room for, which is
@@ -144,7 +150,8 @@ impl Acceptor {
         if self.is_direct || self.room.is_some() || !has_multishot {
             let mut accepts = Accepts::default();
             let slot = self.alloc_slot();
-            let is_started = accepts.start(&self.driver, &self.listener, slot, context);
+            let is_started =
+                accepts.start(&self.driver, &self.listener, self.heir.as_ref(), slot, context);
             return is_started.then_some(InFlight::Single(accepts)).ok_or_else(closed);
         }
         let fd = Fd(self.listener.as_raw_fd());
@@ -177,7 +184,9 @@ impl Acceptor {
             };
             let InFlight::Single(accepts) = &mut self.in_flight else { return };
             let may = slot.is_some() || !if_direct;
-            if !may || !accepts.start(&self.driver, &self.listener, slot, context) {
+            if !may
+                || !accepts.start(&self.driver, &self.listener, self.heir.as_ref(), slot, context)
+            {
                 return;
             }
         }
@@ -299,7 +308,8 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         if let InFlight::Multishot(accept) = &self.in_flight {
             let listener = self.listener.clone();
-            accept.orphan(&self.driver, || Box::new(OrphanedAccepts { _listener: listener }));
+            let heir = self.heir.take();
+            accept.orphan(&self.driver, || Box::new(OrphanedAccepts { _listener: listener, heir }));
         }
     }
 }
@@ -331,13 +341,16 @@ impl Rest {
     }
 }
 
-/// A multishot accept whose listener is gone: connections that come all the same are closed.
+/// A multishot accept whose listener is gone: connections that come all the same are the heir's.
 struct OrphanedAccepts {
     _listener: ListeningFd,
+    heir: Option<Heir>,
 }
 
 impl Orphan for OrphanedAccepts {
     fn settle(&mut self, completion: Completion) {
-        drop(accepted_fd(completion));
+        if let (Ok(fd), Some(heir)) = (accepted_fd(completion), &self.heir) {
+            heir(fd.into());
+        }
     }
 }

@@ -4,13 +4,13 @@
 //!
 //! Either way the accept in flight belongs to the listener and not to a future, so a connection
 //! that arrives while no task accepts is simply the next to be taken. Only when the listener is
-//! gone is a late connection closed.
+//! gone is a late connection closed, unless there is an heir for it.
 
 mod accepted;
 mod acceptor;
 mod listening_fd;
 mod single;
 
-pub(crate) use accepted::Accepted;
+pub(crate) use accepted::{Accepted, Heir};
 pub(crate) use acceptor::Acceptor;
 pub(crate) use listening_fd::{Holders, SharedListener};

@@ -14,7 +14,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::accepted::{Accepted, accepted_fd};
+use super::accepted::{Accepted, Heir, accepted_fd};
 use super::listening_fd::ListeningFd;
 use crate::driver::{Driver, FileSlot};
 use crate::op::future::Op;
@@ -48,10 +48,11 @@ impl Accepts {
         &mut self,
         driver: &Rc<Driver>,
         listener: &ListeningFd,
+        heir: Option<&Heir>,
         slot: Option<FileSlot>,
         context: &mut Context<'_>,
     ) -> bool {
-        let mut accept = Op::new(driver, AcceptOne::new(listener, slot));
+        let mut accept = Op::new(driver, AcceptOne::new(listener, heir.cloned(), slot));
         // An SQE completes later.
         let is_started = Pin::new(&mut accept).poll(context).is_pending();
         self.0.extend(is_started.then_some(accept));
@@ -88,13 +89,14 @@ pub(super) struct Arrival {
 
 pub(super) struct AcceptOne {
     listener: ListeningFd,
+    heir: Option<Heir>,
     slot: Option<FileSlot>,
     peer: Box<RawAddress>,
 }
 
 impl AcceptOne {
-    fn new(listener: &ListeningFd, slot: Option<FileSlot>) -> Self {
-        Self { listener: listener.clone(), slot, peer: Box::new(RawAddress::empty()) }
+    fn new(listener: &ListeningFd, heir: Option<Heir>, slot: Option<FileSlot>) -> Self {
+        Self { listener: listener.clone(), heir, slot, peer: Box::new(RawAddress::empty()) }
     }
 
     /// What a successful accept has made. Dropped, it is closed.
@@ -133,6 +135,9 @@ unsafe impl Operation for AcceptOne {
     }
 
     fn settle(self, completion: Completion) {
-        drop(Self::descriptor(self.slot, completion));
+        let descriptor = Self::descriptor(self.slot, completion);
+        if let (Ok(descriptor), Some(heir)) = (descriptor, self.heir) {
+            heir(Accepted { descriptor, peer: self.peer.decode().ok() });
+        }
     }
 }

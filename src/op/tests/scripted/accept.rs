@@ -1,5 +1,6 @@
 //! Accepting: one SQE for many connections, or one for each, into file slots.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::IntoRawFd;
@@ -112,6 +113,36 @@ fn connections_that_arrive_after_the_listener_was_dropped_are_closed() {
     bench.ring.complete(0, late.0, true);
     bench.complete(0, -ECANCELED);
     assert!(is_closed(&early.1) && is_closed(&late.1));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
+fn connections_that_arrive_after_the_listener_was_dropped_are_its_heirs() {
+    for has_room in [false, true] {
+        let bench = Bench::new();
+        let mut acceptor = acceptor(&bench, false);
+        let inherited = Rc::new(RefCell::new(Vec::new()));
+        let its = Rc::clone(&inherited);
+        acceptor.set_heir(Rc::new(move |accepted| its.borrow_mut().push(accepted)));
+        if has_room {
+            acceptor.set_room(10);
+        }
+        assert!(poll_accept(&bench, &mut acceptor).is_pending());
+        drop(acceptor);
+        bench.turn();
+        assert_eq!(bench.opcodes(), [ACCEPT, CANCEL]);
+        let (fd, far) = connection();
+        if has_room {
+            bench.complete(0, fd);
+        } else {
+            bench.ring.complete(0, fd, true);
+            bench.complete(0, -ECANCELED);
+        }
+        assert_eq!(inherited.borrow().len(), 1);
+        assert!(!is_closed(&far));
+        inherited.take();
+        assert!(is_closed(&far));
+    }
 }
 
 #[test]
