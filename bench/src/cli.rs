@@ -11,6 +11,10 @@ use crate::compare::{self, Cell, Settings};
 use crate::contenders::other_build::{self, OtherBuild};
 use crate::contenders::{self, Contender, Scaling};
 use crate::files::{Job, Kind};
+use crate::hostile::Hostile;
+use crate::hostile::attack::HostileAttack;
+use crate::hostile::honest::HostileHonest;
+use crate::hostile::server::HostileServer;
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
 use crate::readme::{Figures, Part};
@@ -77,10 +81,18 @@ enum Command {
     Compare(Compare),
     /// The figures of the project's README, as Markdown.
     Readme(Readme),
+    /// Honest clients beside many hostile ones, at a server with little memory.
+    Hostile(Hostile),
     /// Makes one page of a folder of results, with tables and plots.
     Report(Report),
     /// Lists scenarios and contenders, and what is missing.
     List,
+    #[command(hide = true)]
+    HostileServer(HostileServer),
+    #[command(hide = true)]
+    HostileAttack(HostileAttack),
+    #[command(hide = true)]
+    HostileHonest(HostileHonest),
     #[command(hide = true)]
     Serve(Serve),
     #[command(hide = true)]
@@ -263,6 +275,10 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Serve(serve) => Ok(serve.run()?),
+            Command::Hostile(hostile) => hostile.run(),
+            Command::HostileServer(server) => Ok(server.run()?),
+            Command::HostileAttack(attack) => Ok(attack.run()?),
+            Command::HostileHonest(honest) => Ok(honest.run()?),
             Command::ServeStore(serve) => Ok(serve.run()?),
             Command::Spread(table) => Ok(table.run()?),
             Command::SpreadClients(clients) => Ok(clients.run()?),

@@ -47,6 +47,12 @@ impl Machine {
     }
 }
 
+/// How many processes ran or waited for a processor lately, on average over 1, 5 and 15 minutes.
+pub(crate) fn load() -> String {
+    let average = read("/proc/loadavg").unwrap_or_default();
+    average.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
 fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }

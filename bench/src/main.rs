@@ -5,6 +5,7 @@ mod cli;
 mod compare;
 mod contenders;
 mod files;
+mod hostile;
 mod kv;
 mod load;
 mod machine;

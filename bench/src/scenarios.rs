@@ -34,7 +34,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 16] = [
+pub(crate) const ALL: [(&str, &str); 17] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -49,6 +49,7 @@ pub(crate) const ALL: [(&str, &str); 16] = [
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
+    ("hostile", "honest clients beside many hostile ones, at a server with little memory"),
     ("compare", "this build and another one of this program, in echo and tasks"),
     ("readme", "the figures of the project's README, as Markdown"),
 ];

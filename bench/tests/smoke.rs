@@ -265,3 +265,17 @@ fn an_unknown_contender_is_refused_by_name() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no-such-one"));
 }
+
+/// All honest clients are served, and the memory is bounded. The latencies of so short a run, on a
+/// busy machine, say nothing.
+#[test]
+fn a_server_with_little_memory_serves_honest_clients_beside_hostile_ones() {
+    let output = Command::new(env!("CARGO_BIN_EXE_annulus-bench"))
+        .args(["hostile", "--connections", "400", "--honest", "10", "--memory", "64"])
+        .args(["--rounds", "1", "--seconds", "1", "--flood-rate", "100", "--settle", "120"])
+        .output()
+        .expect("the program starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("| 1, attacked |"), "{printed}");
+}

@@ -166,6 +166,9 @@ impl ListenOptions {
     /// up to 4 MiB (`net.ipv4.tcp_wmem`), as far as its peer reads; the limit then bounds what a
     /// peer that stops to read leaves there. A small buffer also limits how fast a far peer can be
     /// sent to, to about this much in the time of one round trip. The kernel doubles the number.
+    ///
+    /// A TCP connection may hold more: the kernel looks at the limit when it begins a segment, and
+    /// fills the segment all the same. That is up to half of the peer's window, at most 64 KiB.
     #[doc(alias = "SO_SNDBUF")]
     pub const fn send_buffer_size(mut self, bytes: usize) -> Self {
         self.send_buffer_size = Some(bytes);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -112,13 +112,13 @@ where
     if registry.aborts(stream.socket()) || registry.refuses(stream.socket(), known) {
         return;
     }
-    let (served, its) = (registry.begin(stream.socket(), known), Rc::clone(shared));
+    let served = registry.begin(stream.socket(), known);
     let key = served.key();
-    let task = spawn(async move { handle(stream, peer, &its, served).await });
+    let task = spawn(handle(stream, peer, Rc::clone(shared), served));
     registry.set_task(key, task);
 }
 
-async fn handle<S, H, T>(stream: S, peer: S::Addr, shared: &Shared<H>, served: Served)
+async fn handle<S, H, T>(stream: S, peer: S::Addr, shared: Rc<Shared<H>>, served: Served)
 where
     S: Connection,
     H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T,
@@ -126,7 +126,12 @@ where
 {
     let (reader, writer) = buffer(stream, shared.buffer_limits);
     let sent = writer.ending();
-    let outcome = catch((shared.handler)(reader, writer)).await.map(HandlerOutcome::failure);
+    let outcome = {
+        // Pinned here: as an argument of an `async fn` it would be in this future twice. Dropped
+        // here: it may keep the writer, whose end is waited for below.
+        let handler = pin!((shared.handler)(reader, writer));
+        catch(handler).await.map(HandlerOutcome::failure)
+    };
     let failure = match outcome {
         Ok(None) => None,
         Ok(Some(HandlerFailure::PeerGone)) => {
@@ -145,14 +150,44 @@ where
 }
 
 /// The output of a future, or the message of its panic.
-async fn catch<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
+fn catch<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = Result<F::Output, String>> {
+    poll_fn(move |context| {
         let mut polled = Poll::Pending;
         match catch_panic(|| polled = future.as_mut().poll(context)) {
             Some(message) => Poll::Ready(Err(message)),
             None => polled.map(Ok),
         }
     })
-    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+    use crate::net::TcpStream;
+    use crate::runtime::yield_now;
+
+    const BIG: usize = 4096;
+
+    fn size_of_its_future<H>(_: H) -> usize
+    where
+        H: AsyncFn(StreamReader<TcpStream>, StreamWriter<TcpStream>) + 'static,
+    {
+        fn size_of_output<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        size_of_output(handle::<TcpStream, H, ()>)
+    }
+
+    /// There is one for each connection, so this is what bounds the number of connections.
+    #[test]
+    fn the_future_of_a_connection_holds_that_of_its_handler_once() {
+        let size = size_of_its_future(async |_, _| {
+            let big = [0_u8; BIG];
+            yield_now().await;
+            black_box(big);
+        });
+        assert!((BIG..BIG + BIG / 2).contains(&size), "{size} bytes");
+    }
 }

@@ -9,6 +9,17 @@ use crate::net::stream::BufferLimits;
 /// How to serve; see [`start_server_with`](crate::net::start_server_with), and [the limits that a
 /// server needs](crate::net#limits).
 ///
+/// # Connections that leave
+///
+/// A handler may give its connection away: to another thread by
+/// [`into_parts`](crate::net::TcpStream::into_parts), or to the standard library by
+/// [`into_std`](crate::net::TcpStream::into_std). From then on the times and rates are not watched,
+/// and when the handler returns, the connection counts neither for
+/// [`max_connections`](Self::max_connections) nor for its peer. Let the handler wait for the end of
+/// the connection where it should count. Of [`listen`](Self::listen), what the kernel watches goes
+/// along: keepalive, the sizes of its buffers, and `TCP_USER_TIMEOUT` of
+/// [`send_timeout`](Self::send_timeout).
+///
 /// # Example
 ///
 /// ```

@@ -16,6 +16,8 @@ use crate::task::{JoinHandle, coop};
 /// The connections of a server.
 pub(super) struct Registry {
     served: RefCell<Slab<Entry>>,
+    /// The keys that were ever used are below this.
+    key_bound: Cell<usize>,
     /// How many are served at most.
     max: Option<usize>,
     when_full: WhenFull,
@@ -49,6 +51,7 @@ impl Registry {
     pub(super) fn new(options: &ServerOptions, accepting: usize) -> Self {
         Self {
             served: RefCell::default(),
+            key_bound: Cell::new(0),
             max: options.max_connections.map(|max| max.max(1)),
             when_full: options.when_full,
             peers: options.max_connections_per_peer.map(PeerCounts::new),
@@ -153,6 +156,7 @@ impl Registry {
         let is_known = Cell::new(false);
         let entry = Entry { socket: Rc::downgrade(socket), task: None, peer, is_known };
         let key = self.served.borrow_mut().insert(entry);
+        self.key_bound.set(self.key_bound.get().max(key + 1));
         self.begun.set();
         if self.is_soft_cancelled.get() {
             socket.end(Shutdown::Read);
@@ -174,7 +178,7 @@ impl Registry {
 
     /// The keys of connections are below this.
     pub(super) fn key_bound(&self) -> usize {
-        self.served.borrow().capacity()
+        self.key_bound.get()
     }
 
     /// Returns the connection with a key, and whether it is returned for the first time; `None` if

@@ -144,6 +144,10 @@ macro_rules! stream_methods {
         /// Halves are [reunited](crate::net::OwnedReadHalf::reunite) before, and so are a reader
         /// and a writer, by [`from_buffered`](Self::from_buffered).
         ///
+        /// A connection that leaves a server so is no longer watched by its
+        /// [limits](crate::net::ServerOptions#connections-that-leave): the program that takes it
+        /// over must bound it.
+        ///
         /// # Errors
         ///
         /// If no descriptor can be had: for a direct descriptor when the process has no more, or if
