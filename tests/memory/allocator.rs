@@ -1,12 +1,15 @@
-//! The system's allocator, which counts for each thread what it is asked for.
+//! The system's allocator, which counts what it is asked for, for each thread and for all.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
+
+static HELD_BY_ALL: AtomicIsize = AtomicIsize::new(0);
 
 /// How often this thread has allocated memory, or had it grow or shrink.
 pub(crate) fn allocations() -> u64 {
@@ -18,11 +21,18 @@ pub(crate) fn held() -> isize {
     HELD.get()
 }
 
+/// How many bytes all threads have allocated more than they have freed.
+pub(crate) fn held_by_all() -> isize {
+    HELD_BY_ALL.load(Ordering::Relaxed)
+}
+
 struct Counting;
 
 fn count(size: usize, freed: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + u64::from(size > 0));
-    HELD.set(HELD.get() + size as isize - freed as isize);
+    let held = size as isize - freed as isize;
+    HELD.set(HELD.get() + held);
+    HELD_BY_ALL.fetch_add(held, Ordering::Relaxed);
 }
 
 // SAFETY: everything is passed on to the system's allocator. Counting allocates nothing: the

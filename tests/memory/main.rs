@@ -10,4 +10,5 @@ mod allocator;
 mod guard_pages;
 mod panicking_buffers;
 mod pinned_memory;
+mod shards;
 mod shrinking;
