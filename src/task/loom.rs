@@ -5,15 +5,15 @@ pub(super) use ::loom::cell::UnsafeCell;
 #[cfg(annulus_loom)]
 pub(super) use ::loom::sync::Arc;
 #[cfg(annulus_loom)]
-pub(super) use ::loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use ::loom::sync::atomic::{AtomicBool, Ordering};
+#[cfg(annulus_loom)]
+pub(super) use ::loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 #[cfg(not(annulus_loom))]
 pub(super) use std::sync::Arc;
 #[cfg(not(annulus_loom))]
-pub(super) use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(not(annulus_loom))]
+pub(super) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 
 /// A cell with loom's interface, by which a model sees when each access begins and ends.
 #[cfg(not(annulus_loom))]

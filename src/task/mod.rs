@@ -102,7 +102,7 @@ mod inbox;
 mod join_error;
 mod links;
 mod local_waker;
-mod loom;
+pub(crate) mod loom;
 #[cfg(all(test, annulus_loom))]
 mod loom_tests;
 mod notifier;

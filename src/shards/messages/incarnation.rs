@@ -1,7 +1,6 @@
 //! One life of a shard, as its peers reach it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use crate::task::loom::{AtomicBool, Ordering};
 use crate::task::{Notifier, Signals};
 
 /// One life of a shard. A shard that is restarted has a new one: what is meant for the former never

@@ -17,10 +17,10 @@
 //! later of the two; that is why closures and their outcomes must be `Send`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::incarnation::Incarnation;
 use super::work::Parcel;
+use crate::task::loom::{AtomicBool, Ordering};
 use crate::task::{Consumer, Producer, spsc};
 
 /// Which ends are gone.

@@ -39,6 +39,8 @@
 mod calls;
 mod incarnation;
 mod link;
+#[cfg(all(test, annulus_loom))]
+mod loom_tests;
 mod mesh;
 mod port;
 mod run_on;

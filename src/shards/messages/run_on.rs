@@ -150,7 +150,7 @@ impl Shard {
     }
 }
 
-async fn run_on<T, F>(port: Rc<Port>, shard: usize, closure: F) -> Result<T, JoinError>
+pub(super) async fn run_on<T, F>(port: Rc<Port>, shard: usize, closure: F) -> Result<T, JoinError>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
