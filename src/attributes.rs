@@ -14,11 +14,13 @@ use crate::shutdown::Shutdown;
 ///
 /// With `shards = "cores"` the function runs on one thread for each usable core, and with `shards =
 /// N` on `N` threads, as by [`Shards::builder`](crate::Shards::builder); it may have an argument,
-/// its [`Shard`]. When all have ended, the process ends with the first
-/// failure in order of index, if a shard has failed: an error is printed, and the exit code is 1.
-/// An exit code in an `Ok` is not looked at, only an [`ExitCode`](std::process::ExitCode) itself.
-/// An error is passed between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn
-/// Error>`. With `signals = true`, SIGTERM and ctrl-c request the
+/// its [`Shard`]. When all have ended, the process ends with the first failure in order of index,
+/// if a shard has failed ([`ShardOutcome::failure`]): an error is printed, and the exit code is 1,
+/// or that of an [`ExitCode`](std::process::ExitCode). If none has, it ends with the first result
+/// that is no success ([`ShardOutcome::is_success`]), as a
+/// [`ShutdownReport`](crate::net::ShutdownReport) with aborted connections. An error is passed
+/// between threads, so it is a `Box<dyn Error + Send + Sync>`, not a `Box<dyn Error>`. With
+/// `signals = true`, SIGTERM and ctrl-c request the
 /// [`Shutdown`] that the shards share, as by
 /// [`Shutdown::on_signals`](crate::Shutdown::on_signals).
 ///
@@ -61,16 +63,16 @@ use crate::shutdown::Shutdown;
 /// A server on each core, until SIGTERM or ctrl-c:
 ///
 /// ```no_run
-/// use annulus::net::{ShutdownOptions, StreamReader, StreamWriter, start_server};
+/// use annulus::net::{ShutdownOptions, ShutdownReport, StreamReader, StreamWriter, start_server};
 /// use annulus::shards::Shard;
 ///
 /// #[annulus::main(shards = "cores", signals = true)]
-/// async fn main(shard: Shard) -> std::io::Result<()> {
+/// async fn main(shard: Shard) -> std::io::Result<ShutdownReport> {
 ///     let greet = async |_: StreamReader, mut writer: StreamWriter| writer.write("hello\n").await;
 ///     let server = start_server(greet, "127.0.0.1:7000").await?;
 ///     let report = server.serve_until(shard.shutdown(), &ShutdownOptions::new()).await;
 ///     println!("shard {}: {report}", shard.index());
-///     Ok(())
+///     Ok(report) // The exit code is 1 if connections were aborted.
 /// }
 /// ```
 ///
@@ -167,12 +169,15 @@ pub fn __run_main_on_shards<T: ShardOutcome + Send>(
         ShardsError::Interrupted(interrupted) => interrupted.exit(),
         other => exit_with(&other),
     });
-    let mut results = results.into_iter();
-    let first = results.next().expect("there is at least one shard");
-    if first.failure().is_some() {
-        return first;
-    }
-    results.find(|result| result.failure().is_some()).unwrap_or(first)
+    first_to_tell(results)
+}
+
+/// The result with which the process ends: that of the first shard that has failed, else of the
+/// first without success, else of the first.
+fn first_to_tell<T: ShardOutcome>(mut results: Vec<T>) -> T {
+    let failed = results.iter().position(|result| result.failure().is_some());
+    let without_success = || results.iter().position(|result| !result.is_success());
+    results.swap_remove(failed.or_else(without_success).unwrap_or(0))
 }
 
 /// What `test` calls. Panics instead of exiting, as other tests of the process must continue.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use libc::SIGTERM;
 
@@ -46,6 +47,28 @@ fn the_server_on_shards_answers_lines_and_reports_for_each_shard_at_sigterm() {
         count.rsplit_once(' ')?.1.parse::<usize>().ok()
     });
     assert_eq!(completed.sum::<usize>(), 1, "{ended:?}");
+}
+
+#[test]
+fn the_server_on_shards_ends_with_code_1_when_it_has_aborted_a_connection() {
+    let mut program = Program::start(example("shards_server").arg("127.0.0.1:0"));
+    let first = program.stdout.next().expect("the line of a shard");
+    let (_, address) = first.split_once(" listens on ").expect("where it listens");
+    // It sends until the server, whose answers it does not read, takes no more.
+    let mut client = connect(address.parse().unwrap());
+    client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    while client.write_all(&b"line\n".repeat(10_000)).is_ok() {}
+
+    // The second is for an end without grace.
+    program.child.signal(SIGTERM);
+    let is_report = |line: &String| line.ends_with(" 0 aborted");
+    let others = usize::from(annulus::shards::CpuList::allowed().unwrap().as_slice().len() > 1);
+    assert!(program.stdout.by_ref().filter(is_report).take(others).count() == others);
+    program.child.signal(SIGTERM);
+    let ended = program.ended();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let aborted = ended.stdout.iter().filter(|line| line.ends_with(" 1 aborted"));
+    assert_eq!(aborted.count(), 1, "{ended:?}");
 }
 
 #[test]

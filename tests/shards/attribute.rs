@@ -1,10 +1,14 @@
 //! `#[annulus::main(shards = ...)]`, which may be on any function.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use annulus::Builder;
+use annulus::net::ShutdownReport;
 use annulus::shards::{CpuList, Shard};
+use annulus::time::timeout;
 
 use crate::common::bounded::bounded;
 use crate::common::child::{command, role};
@@ -34,6 +38,42 @@ async fn with_an_exit_code(shard: Shard) -> ExitCode {
     if shard.index() == 1 { 7.into() } else { ExitCode::SUCCESS }
 }
 
+#[annulus::main(shards = 3)]
+async fn with_an_exit_code_in_an_ok(shard: Shard) -> io::Result<ExitCode> {
+    Ok(if shard.index() == 2 { 7.into() } else { ExitCode::SUCCESS })
+}
+
+/// Shard 1 has aborted a connection; shard 2 ends later, with an error if it is to.
+async fn after_aborts(
+    shard: &Shard,
+    error: Option<&'static str>,
+) -> Result<ShutdownReport, String> {
+    let mut report = ShutdownReport::default();
+    match shard.index() {
+        1 => report.aborted = 1,
+        2 => {
+            // A failure of shard 1 would request the shutdown within this time.
+            let requested = timeout(Duration::from_millis(50), shard.shutdown().requested()).await;
+            if requested.is_ok() {
+                return Err("shard 2 was stopped".into());
+            }
+            return error.map_or(Ok(report), |error| Err(error.into()));
+        }
+        _ => {}
+    }
+    Ok(report)
+}
+
+#[annulus::main(shards = 3)]
+async fn with_a_report(shard: Shard) -> Result<ShutdownReport, String> {
+    after_aborts(&shard, None).await
+}
+
+#[annulus::main(shards = 3)]
+async fn with_a_report_and_an_error(shard: Shard) -> Result<ShutdownReport, String> {
+    after_aborts(&shard, Some("the disk is full")).await
+}
+
 #[annulus::main(shards = 2, builder = Builder::new().direct_descriptors(1 << 20))]
 async fn cannot_start() {}
 
@@ -55,6 +95,17 @@ fn a_function_on_all_cores_has_a_shard_for_each_that_is_allowed_at_most() {
 fn the_first_failure_in_order_of_index_is_that_of_the_function() {
     assert_eq!(bounded(fails_on_two_shards), Err(1));
     assert_eq!(bounded(with_an_exit_code), 7.into());
+    assert_eq!(bounded(with_an_exit_code_in_an_ok).unwrap(), 7.into());
+}
+
+#[test]
+fn a_report_of_aborts_is_that_of_the_function_and_stops_no_other_shard() {
+    assert_eq!(bounded(with_a_report).map(|report| report.aborted), Ok(1));
+}
+
+#[test]
+fn an_error_of_a_later_shard_goes_before_a_report_of_aborts() {
+    assert_eq!(bounded(with_a_report_and_an_error), Err("the disk is full".into()));
 }
 
 #[test]

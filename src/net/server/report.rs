@@ -5,6 +5,8 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::process::{ExitCode, Termination};
 
+use crate::shards::ShardOutcome;
+
 /// What became of the connections that a server had when it was shut down.
 ///
 /// Those that had ended before are in no number. The reports of several servers, and of the shards
@@ -39,15 +41,26 @@ impl ShutdownReport {
     /// connections were aborted.
     ///
     /// A process that ends so after SIGTERM has not been killed by it, which supervisors (systemd,
-    /// Docker, Kubernetes) take for an orderly end. A report is also what `main` may return.
+    /// Docker, Kubernetes) take for an orderly end. A report is also what `main` may return, alone
+    /// or in an `Ok`.
+    ///
+    /// A shard that aborted connections has not failed: it ended as it was asked to. So the others
+    /// continue with their own shutdown, and an `Err` of theirs goes before the report, of which
+    /// only the exit status of [`annulus::main`](macro@crate::main) tells.
     pub fn exit_code(&self) -> ExitCode {
-        if self.aborted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
 impl Termination for ShutdownReport {
     fn report(self) -> ExitCode {
         self.exit_code()
+    }
+}
+
+impl ShardOutcome for ShutdownReport {
+    fn is_success(&self) -> bool {
+        self.aborted == 0
     }
 }
 
