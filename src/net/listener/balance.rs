@@ -54,7 +54,7 @@ pub(super) struct Target {
     pub(super) open: OpenCount,
     /// How many connections the shard serves at most.
     pub(super) max: usize,
-    pub(super) inbox: VecDeque<Handed>,
+    pub(super) inbox: VecDeque<Placed>,
     /// How many connections the inbox takes.
     capacity: usize,
     pub(super) is_stalled: bool,
@@ -73,7 +73,7 @@ pub(super) struct Accepted {
 
 /// A connection for a shard, which counts it already.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(super) struct Placed {
     pub(super) accepted: Accepted,
     pub(super) guard: OpenGuard,
 }
@@ -124,10 +124,10 @@ impl Target {
     }
 
     /// Takes a connection out of the inbox, and the wakers of those that wait for its room.
-    pub(super) fn take(&mut self) -> Option<(Handed, Vec<Waker>)> {
-        let handed = self.inbox.pop_front()?;
+    pub(super) fn take(&mut self) -> Option<(Placed, Vec<Waker>)> {
+        let placed = self.inbox.pop_front()?;
         self.is_stalled = false;
-        Some((handed, mem::take(&mut self.waiting)))
+        Some((placed, mem::take(&mut self.waiting)))
     }
 }
 
@@ -155,23 +155,23 @@ impl Seats {
     }
 
     /// Counts a connection for the shard that was chosen.
-    pub(super) fn give(&mut self, index: usize, accepted: Accepted) -> Handed {
+    pub(super) fn give(&mut self, index: usize, accepted: Accepted) -> Placed {
         self.next = index + 1;
         let target = self.targets[index].as_ref().expect("the chosen shard has its seat");
-        Handed { accepted, guard: target.open.add() }
+        Placed { accepted, guard: target.open.add() }
     }
 
     /// Puts a connection into the inbox of the shard that was chosen. Returns what is to be woken.
-    pub(super) fn hand(&mut self, index: usize, accepted: Accepted) -> Option<Waker> {
-        let handed = self.give(index, accepted);
+    pub(super) fn place(&mut self, index: usize, accepted: Accepted) -> Option<Waker> {
+        let placed = self.give(index, accepted);
         let target = self.targets[index].as_mut().expect("the chosen shard has its seat");
-        target.inbox.push_back(handed);
+        target.inbox.push_back(placed);
         target.waker.take()
     }
 
     /// Puts a connection into the inbox of a shard, although it may have no room: the alternative
     /// is to reset it. Gives it back if no shard has a seat.
-    pub(super) fn hand_anyway(&mut self, accepted: Accepted) -> Result<Option<Waker>, Accepted> {
+    pub(super) fn place_anyway(&mut self, accepted: Accepted) -> Result<Option<Waker>, Accepted> {
         let fewest = || {
             let open = |index: &usize| Some(self.targets[*index].as_ref()?.open.get());
             let taken = (0..self.targets.len()).filter(|&index| self.targets[index].is_some());
@@ -182,7 +182,7 @@ impl Seats {
             Choice::Wait => fewest(),
         };
         match chosen {
-            Some(index) => Ok(self.hand(index, accepted)),
+            Some(index) => Ok(self.place(index, accepted)),
             None => Err(accepted),
         }
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::balance::{Accepted, Balance, Choice, Handed, PATIENCE, Target};
+use super::balance::{Accepted, Balance, Choice, PATIENCE, Placed, Target};
 use crate::op::{self, Heir, Holders};
 use crate::time::{Sleep, sleep};
 
@@ -48,8 +48,8 @@ impl Seat {
         Some(Ok((fd, Self { balance, index, has_left: false, held: None, patience: None })))
     }
 
-    /// Sets how many connections this shard serves at most. What it was handed beyond that goes to
-    /// others.
+    /// Sets how many connections this shard serves at most. What was placed on it beyond that goes
+    /// to others.
     pub(super) fn set_max(&self, max: usize) {
         let (mut wakers, mut guards) = (Vec::new(), Vec::new());
         let mut seats = self.balance.lock();
@@ -57,10 +57,10 @@ impl Seat {
         target.max = max;
         let excess = target.open.get().saturating_sub(max).min(target.inbox.len());
         let kept = target.inbox.len() - excess;
-        for Handed { accepted, guard } in target.inbox.split_off(kept) {
+        for Placed { accepted, guard } in target.inbox.split_off(kept) {
             // Dropping one wakes, which is foreign code.
             guards.push(guard);
-            wakers.extend(seats.hand_anyway(accepted).expect("this shard has a seat"));
+            wakers.extend(seats.place_anyway(accepted).expect("this shard has a seat"));
         }
         drop(seats);
         wake_all(wakers);
@@ -77,21 +77,21 @@ impl Seat {
         let balance = Arc::clone(&self.balance);
         Rc::new(move |op::Accepted { descriptor, peer }| {
             let Ok(fd) = descriptor.into_fd() else { return };
-            let handed = balance.lock().hand_anyway(Accepted { fd, peer });
-            wake_all(handed.ok().flatten());
+            let placed = balance.lock().place_anyway(Accepted { fd, peer });
+            wake_all(placed.ok().flatten());
         })
     }
 
-    /// The next connection that this shard was handed.
-    pub(super) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Handed> {
+    /// The next connection that was placed on this shard.
+    pub(super) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Placed> {
         let mut waker = None;
         loop {
             let mut seats = self.balance.lock();
             let target = seats.targets[self.index].as_mut().expect("it has not been left");
-            if let Some((handed, waiting)) = target.take() {
+            if let Some((placed, waiting)) = target.take() {
                 drop(seats);
                 wake_all(waiting);
-                return Poll::Ready(handed);
+                return Poll::Ready(placed);
             }
             if waker.is_some() {
                 let before = mem::replace(&mut target.waker, waker);
@@ -114,7 +114,7 @@ impl Seat {
     }
 
     /// Places the connection that is held. Returns it if this shard is to serve it.
-    pub(super) fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Option<Handed>> {
+    pub(super) fn poll_place(&mut self, context: &mut Context<'_>) -> Poll<Option<Placed>> {
         let mut wakers = None;
         while let Some(accepted) = self.held.take() {
             let mut seats = self.balance.lock();
@@ -129,7 +129,7 @@ impl Seat {
                     return Poll::Ready(Some(own));
                 }
                 Choice::Shard(index) => {
-                    let waker = seats.hand(index, accepted);
+                    let waker = seats.place(index, accepted);
                     drop(seats);
                     self.patience = None;
                     wake_all(waker);
@@ -187,9 +187,9 @@ impl Seat {
         }
     }
 
-    /// Leaves the seat. Returns what this shard has been handed and has accepted, and whether the
-    /// backlog is its own, as no other shard has a seat.
-    pub(super) fn leave(mut self) -> (VecDeque<Handed>, bool) {
+    /// Leaves the seat. Returns what was placed on this shard and what it has accepted, and whether
+    /// the backlog is its own, as no other shard has a seat.
+    pub(super) fn leave(mut self) -> (VecDeque<Placed>, bool) {
         self.has_left = true;
         let mut seats = self.balance.lock();
         let held = self.held.take().map(|accepted| seats.give(self.index, accepted));
@@ -204,7 +204,7 @@ impl Seat {
 }
 
 impl Drop for Seat {
-    /// What was handed to this shard goes to others.
+    /// What was placed on this shard goes to others.
     fn drop(&mut self) {
         if self.has_left {
             return;
@@ -213,12 +213,12 @@ impl Drop for Seat {
         let mut seats = self.balance.lock();
         let (mut target, waiting) = seats.leave(self.index);
         let inbox = target.as_mut().map(|target| mem::take(&mut target.inbox)).unwrap_or_default();
-        let handed = inbox.into_iter().map(|Handed { accepted, guard }| {
+        let placed = inbox.into_iter().map(|Placed { accepted, guard }| {
             guards.push(guard);
             accepted
         });
-        for accepted in handed.chain(self.held.take()) {
-            match seats.hand_anyway(accepted) {
+        for accepted in placed.chain(self.held.take()) {
+            match seats.place_anyway(accepted) {
                 Ok(waker) => wakers.extend(waker),
                 Err(accepted) => unplaced.push(accepted),
             }

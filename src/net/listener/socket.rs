@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::backoff::AcceptBackoff;
-use super::balance::{self, Handed};
+use super::balance::{self, Placed};
 use super::group::{Joined, Member};
 use super::options::ListenOptions;
 use super::seat::Seat;
@@ -49,8 +49,8 @@ pub struct ListenSocket<S> {
     backoff: AcceptBackoff,
     /// If connections are balanced over shards, until the listener is closed.
     seat: Option<Seat>,
-    /// What this shard was handed before it closed the listener.
-    handed: VecDeque<Handed>,
+    /// What was placed on this shard before it closed the listener.
+    placed: VecDeque<Placed>,
     /// If shards listen together.
     _member: Option<Member>,
     stream: PhantomData<S>,
@@ -97,7 +97,7 @@ impl<S: Connection> ListenSocket<S> {
         let lingers = lingers(&fd);
         let driver = context::driver();
         // A lingering connection needs a process descriptor, to be closed on a worker at the end,
-        // and so does one that may be handed to another thread.
+        // and so does one that may be sent to another thread.
         let is_direct = driver.has_file_table() && !lingers && seat.is_none();
         // Shards whose connections are balanced have the same socket: the last refuses connections.
         let holders = seat.as_ref().map_or_else(Holders::default, Seat::holders);
@@ -108,7 +108,7 @@ impl<S: Connection> ListenSocket<S> {
             lingers,
             backoff: AcceptBackoff::default(),
             seat,
-            handed: VecDeque::new(),
+            placed: VecDeque::new(),
             _member: member,
             stream: PhantomData,
         }
@@ -160,8 +160,8 @@ impl<S: Connection> ListenSocket<S> {
         loop {
             // A flood of pending connections must not keep other tasks from being polled.
             ready!(coop::poll_spend(context));
-            if let Some(handed) = ready!(self.poll_seat(context)) {
-                return Poll::Ready(Ok(self.introduce_handed(handed)));
+            if let Some(placed) = ready!(self.poll_seat(context)) {
+                return Poll::Ready(Ok(self.introduce_placed(placed)));
             }
             ready!(self.backoff.poll_over(self.acceptor.driver(), context));
             let accepted = ready!(self.acceptor.poll_accept(context));
@@ -190,10 +190,10 @@ impl<S: Connection> ListenSocket<S> {
 
     /// The next connection that other shards, or this one, have placed here. `None`, if it is time
     /// to accept another.
-    fn poll_seat(&mut self, context: &mut Context<'_>) -> Poll<Option<Handed>> {
+    fn poll_seat(&mut self, context: &mut Context<'_>) -> Poll<Option<Placed>> {
         let Some(seat) = &mut self.seat else { return Poll::Ready(None) };
-        if let Poll::Ready(handed) = seat.poll_take(context) {
-            return Poll::Ready(Some(handed));
+        if let Poll::Ready(placed) = seat.poll_take(context) {
+            return Poll::Ready(Some(placed));
         }
         if let Some(own) = ready!(seat.poll_place(context)) {
             return Poll::Ready(Some(own));
@@ -211,8 +211,8 @@ impl<S: Connection> ListenSocket<S> {
         Ok(None)
     }
 
-    fn introduce_handed(&self, handed: Handed) -> (S, S::Addr) {
-        let Handed { accepted: balance::Accepted { fd, peer }, guard } = handed;
+    fn introduce_placed(&self, placed: Placed) -> (S, S::Addr) {
+        let Placed { accepted: balance::Accepted { fd, peer }, guard } = placed;
         let (stream, peer) = self.introduce(Accepted { descriptor: fd.into(), peer });
         stream.socket().count_until_dropped(guard);
         (stream, peer)
@@ -258,8 +258,8 @@ impl<S: Connection> ListenSocket<S> {
         }
         poll_fn(|context| {
             ready!(coop::poll_spend(context));
-            if let Some(handed) = self.handed.pop_front() {
-                return Poll::Ready(Some(Ok(self.introduce_handed(handed))));
+            if let Some(placed) = self.placed.pop_front() {
+                return Poll::Ready(Some(Ok(self.introduce_placed(placed))));
             }
             let rest = ready!(self.acceptor.poll_rest(context));
             Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
@@ -270,8 +270,8 @@ impl<S: Connection> ListenSocket<S> {
     /// Leaves the seat, if that has not been done. Returns whether the backlog stays with others.
     fn leave_seat(&mut self) -> bool {
         let Some(seat) = self.seat.take() else { return false };
-        let (handed, is_last) = seat.leave();
-        self.handed = handed;
+        let (placed, is_last) = seat.leave();
+        self.placed = placed;
         !is_last
     }
 

@@ -32,7 +32,7 @@ fn connect(address: SocketAddr, count: usize) -> Vec<Peer> {
     (0..count).map(|_| Peer::connect(address).unwrap()).collect()
 }
 
-/// Shard 0 accepts and hands every second connection to shard 1, which takes none.
+/// Shard 0 accepts and places every second connection on shard 1, which takes none.
 #[test]
 fn connections_for_a_shard_that_drops_its_listener_go_to_the_others() {
     listening(
@@ -108,7 +108,7 @@ fn connections_for_a_shard_that_closes_its_listener_are_its_own() {
 
 /// Its clients would wait for it although another shard could serve them.
 #[test]
-fn a_shard_that_takes_no_connections_is_handed_only_a_few() {
+fn a_shard_that_takes_no_connections_gets_only_a_few() {
     listening(
         3,
         |index| least_loaded().max_pending([64, 2, 3][index]),
