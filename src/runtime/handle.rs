@@ -120,6 +120,21 @@ impl Handle {
     /// # Errors
     ///
     /// As for [`spawn`](Self::spawn).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::task::current_task;
+    ///
+    /// let runtime = annulus::Runtime::new()?;
+    /// let sweep = || async {
+    ///     let task = current_task().expect("this is one");
+    ///     assert_eq!(task.name(), Some("sweeper"));
+    /// };
+    /// let sweeping = runtime.handle().spawn_named("sweeper", sweep).unwrap();
+    /// runtime.block_on(sweeping).unwrap();
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
     #[track_caller]
     pub fn spawn_named<F, T>(
         &self,
@@ -197,7 +212,20 @@ impl Handle {
         }
     }
 
-    /// Whether the runtime has ended: its drop has begun to end its tasks, and it accepts no more.
+    /// Whether the runtime has ended.
+    ///
+    /// Its drop has begun to end its tasks, and it accepts no more.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// let runtime = annulus::Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// assert!(!handle.is_ended());
+    /// drop(runtime);
+    /// assert!(handle.is_ended());
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
     #[doc(alias = "asyncio.loop.is_closed")]
     pub fn is_ended(&self) -> bool {
         self.queue.is_ended() && self.successor().is_none_or(|queue| queue.is_ended())

@@ -126,6 +126,26 @@ fn check(given: &Given) -> io::Result<()> {
 /// A socket that this process was started with.
 ///
 /// It may be sent to another thread, to be listened on there.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{TcpListener, UnixListener};
+/// use annulus::service::{self, SocketKind};
+///
+/// annulus::run(async {
+///     let (mut clients, mut admin) = (Vec::<TcpListener>::new(), Vec::<UnixListener>::new());
+///     for socket in service::listeners()? {
+///         if socket.kind() == SocketKind::UnixListener && socket.name() == "admin" {
+///             admin.push(socket.into_unix_listener()?);
+///         } else {
+///             clients.push(socket.into_tcp_listener()?);
+///         }
+///     }
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a socket that is dropped is closed, and clients that wait for it are reset"]
 pub struct InheritedSocket {
@@ -135,6 +155,20 @@ pub struct InheritedSocket {
 }
 
 /// What an inherited socket is.
+///
+/// # Example
+///
+/// ```
+/// use annulus::service::{self, SocketKind};
+///
+/// for socket in service::listeners()? {
+///     match socket.kind() {
+///         SocketKind::TcpListener | SocketKind::UnixListener => println!("{}", socket.name()),
+///         kind => println!("{} is not served: {kind:?}", socket.name()),
+///     }
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocketKind {

@@ -56,6 +56,20 @@ pub fn notify(text: &str) -> io::Result<bool> {
 /// # Errors
 ///
 /// As for [`notify`]. In a successor that has not taken its sockets, `NotConnected`.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::TcpListener;
+/// use annulus::service;
+///
+/// annulus::run(async {
+///     let _listener = TcpListener::bind("127.0.0.1:0").await?;
+///     service::ready()?;
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "READY=1")]
 pub fn ready() -> io::Result<bool> {
     if inherited::are_left()? {
@@ -75,6 +89,19 @@ pub fn ready() -> io::Result<bool> {
 /// # Errors
 ///
 /// As for [`notify`].
+///
+/// # Example
+///
+/// ```no_run
+/// use annulus::{Shutdown, service};
+///
+/// annulus::run(async {
+///     Shutdown::on_signals()?.requested().await;
+///     service::stopping()?;
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[doc(alias = "STOPPING=1")]
 pub fn stopping() -> io::Result<bool> {
     notify("STOPPING=1")
@@ -88,6 +115,17 @@ pub fn stopping() -> io::Result<bool> {
 /// # Errors
 ///
 /// As for [`notify`].
+///
+/// # Example
+///
+/// ```
+/// use annulus::service;
+///
+/// service::reloading()?;
+/// // ... reads its configuration
+/// service::ready()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[doc(alias = "RELOADING=1")]
 #[doc(alias = "MONOTONIC_USEC")]
 pub fn reloading() -> io::Result<bool> {
@@ -101,6 +139,13 @@ pub fn reloading() -> io::Result<bool> {
 /// # Errors
 ///
 /// As for [`notify`].
+///
+/// # Example
+///
+/// ```
+/// annulus::service::status("serving 42 connections")?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[doc(alias = "STATUS=")]
 pub fn status(text: &str) -> io::Result<bool> {
     notify(&format!("STATUS={}", text.replace(['\n', '\0'], " ")))

@@ -17,6 +17,14 @@ use crate::time::interval;
 /// # Errors
 ///
 /// `InvalidData` if `WATCHDOG_USEC` or `WATCHDOG_PID` is not a positive number.
+///
+/// # Example
+///
+/// ```
+/// // `cargo test` has no watchdog.
+/// assert_eq!(annulus::service::watchdog_interval()?, None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[doc(alias = "sd_watchdog_enabled")]
 #[doc(alias = "WATCHDOG_USEC")]
 pub fn watchdog_interval() -> io::Result<Option<Duration>> {

@@ -6,7 +6,27 @@ use super::cpu_list::CpuList;
 use crate::error::SetupError;
 use crate::runtime::Interrupted;
 
-/// Why [`ShardsBuilder::run`](crate::shards::ShardsBuilder::run) has no results.
+/// Why the shards have no results.
+///
+/// Returned by [`ShardsBuilder::run`](crate::shards::ShardsBuilder::run).
+///
+/// # Example
+///
+/// ```
+/// use std::future::pending;
+/// use annulus::Shards;
+/// use annulus::shards::ShardsError;
+///
+/// let result = Shards::builder().count(2).run(async |shard| {
+///     if shard.index() == 1 {
+///         shard.handle(0).stop();
+///     } else {
+///         pending::<()>().await;
+///     }
+/// });
+/// let Err(ShardsError::Cancelled { shards, failure: None }) = result else { panic!() };
+/// assert_eq!(shards, [0]);
+/// ```
 #[non_exhaustive]
 pub enum ShardsError {
     /// The system refused to start the thread of a shard.

@@ -3,8 +3,22 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What happens when a shard fails: when its closure panics or returns a failure
+/// What happens when a shard fails.
+///
+/// It fails when its closure panics or returns a failure
 /// ([`ShardOutcome`](crate::shards::ShardOutcome)).
+///
+/// # Example
+///
+/// ```
+/// use annulus::Shards;
+/// use annulus::shards::{OnFailure, RestartOptions};
+///
+/// let restart = OnFailure::Restart(RestartOptions::new());
+/// let all = Shards::builder().count(2).on_failure(restart).run(async |shard| shard.index())?;
+/// assert_eq!(all, [0, 1]);
+/// # Ok::<(), annulus::shards::ShardsError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum OnFailure {

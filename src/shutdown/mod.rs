@@ -159,6 +159,25 @@ impl Shutdown {
     /// # Cancel safety
     ///
     /// Dropped, it has no effect.
+    ///
+    /// # Example
+    ///
+    /// Work that may continue after the request, but not beyond the grace period:
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use annulus::Shutdown;
+    ///
+    /// annulus::run(async {
+    ///     let shutdown = Shutdown::new();
+    ///     let work = annulus::spawn(pending::<()>());
+    ///     shutdown.force(); // As the second signal does.
+    ///     shutdown.forced().await;
+    ///     work.cancel();
+    ///     assert!(work.await.unwrap_err().is_cancelled());
+    /// })?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
     pub async fn forced(&self) {
         watch::reached(&self.state, Level::Forced).await;
     }

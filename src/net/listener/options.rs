@@ -103,6 +103,9 @@ impl ListenOptions {
     /// By default TCP connections are spread by [`Spread::Hash`], and those of Unix sockets by
     /// [`Spread::LeastLoaded`]. Outside of shards it has no effect.
     ///
+    /// A listener that only one shard has needs [`Spread::Private`], at least with port 0:
+    /// otherwise a listener of another shard, for something else, may [join its port](Spread).
+    ///
     /// # Example
     ///
     /// ```no_run

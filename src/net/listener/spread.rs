@@ -7,6 +7,12 @@
 /// takes part, and the shards must agree. A connection stays where it was accepted, unless it is
 /// [moved](crate::net::TcpStream::into_parts).
 ///
+/// With port 0, the shards share the port that the first of them gets. Where a program binds port 0
+/// several times, the first listener of a shard joins the first of the others, the second the
+/// second, and so on, whatever they are for. If shard 0 alone binds port 0 for its administration
+/// before all bind it for clients, the clients of the others arrive at what was the port of the
+/// administration: a listener of one shard alone is [`Private`](Self::Private).
+///
 /// | way | choose it for |
 /// |---|---|
 /// | [`Hash`](Self::Hash) | many connections; the default for TCP |
@@ -52,8 +58,8 @@ pub enum Spread {
     /// The shard with the fewest open connections of this address gets the next one; of several the
     /// one after the last that was chosen.
     ///
-    /// All shards accept from one listening socket. A shard that accepts a connection for another
-    /// hands it over, which takes a lock and wakes the other. A shard is passed over if it has as
+    /// All shards accept from one listening socket. A shard that accepts a connection places it on
+    /// another, which takes a lock and wakes that one. A shard is passed over if it has as
     /// many connections as [its server](crate::net::ServerOptions::max_connections) serves. While
     /// [`max_pending`](super::ListenOptions::max_pending) connections wait to be accepted there,
     /// further ones wait in the backlog; after a tenth of a second the shard is passed over, until
@@ -61,7 +67,7 @@ pub enum Spread {
     ///
     /// When a shard closes or drops its listener, or ends, the backlog stays with the others. The
     /// last to close its listener refuses connections meanwhile, and returns or serves the backlog.
-    /// Connections that were handed to it and not accepted go to others if the listener is dropped;
+    /// Connections that were placed on it and not accepted go to others if the listener is dropped;
     /// if it is closed, they are [returned](crate::net::TcpListener::close) or served.
     ///
     /// A connection is open until its stream, and the halves, reader or writer made of it, are
@@ -69,5 +75,7 @@ pub enum Spread {
     LeastLoaded,
     /// The address is not shared: each shard has a port of its own for port 0, and no two shards
     /// can listen on the same address.
+    ///
+    /// For a listener that not all shards have, such as one for administration on the first.
     Private,
 }

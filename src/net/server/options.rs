@@ -6,8 +6,17 @@ use crate::io::checked_limit;
 use crate::net::listener::ListenOptions;
 use crate::net::stream::BufferLimits;
 
-/// How to serve; see [`start_server_with`](crate::net::start_server_with), and [the limits that a
-/// server needs](crate::net#limits).
+/// How to serve.
+///
+/// For [`start_server_with`](crate::net::start_server_with); see also [the limits that a server
+/// needs](crate::net#limits).
+///
+/// All limits are those of one server. In [shards](crate::shards) each shard has its own server, so
+/// a limit for the whole process is to be divided by their number:
+/// `max_connections(total.div_ceil(shard.count()))`. The shards do not fill evenly, except with
+/// [`Spread::LeastLoaded`](crate::net::Spread::LeastLoaded): one may be full while others have
+/// room. A limit per peer cannot be divided if it is smaller than the number of shards, and a peer
+/// may have it on each.
 ///
 /// # Connections that leave
 ///
@@ -222,8 +231,17 @@ pub(super) struct ProgressLimits {
     pub(super) min_rate: Option<u32>,
 }
 
-/// What becomes of connections beyond
-/// [`ServerOptions::max_connections`](crate::net::ServerOptions::max_connections).
+/// What becomes of connections beyond the limit of a server.
+///
+/// For [`ServerOptions::when_full`], and the limit of [`ServerOptions::max_connections`].
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{ServerOptions, WhenFull};
+///
+/// let options = ServerOptions::new().max_connections(10_000).when_full(WhenFull::Reset);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {

@@ -9,6 +9,24 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why a process could not hand over to a successor. It goes on as before.
+///
+/// # Example
+///
+/// ```
+/// use std::process::Command;
+/// use std::time::Duration;
+/// use annulus::service::{self, HandOverError, ListeningSockets};
+///
+/// annulus::run(async {
+///     let (none, program) = (ListeningSockets::default(), Command::new("next-version"));
+///     match service::hand_over(&none, program, Duration::from_secs(30)).await {
+///         Ok(id) => println!("process {id} has taken over"),
+///         Err(HandOverError::NoSockets) => println!("nothing listens"),
+///         Err(error) => eprintln!("{error}; going on"),
+///     }
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandOverError {

@@ -68,6 +68,22 @@ impl<T: 'static> Sharded<T> {
     /// Creates a handle. No value is made yet.
     ///
     /// `make` is called on each shard, when its value is first asked for.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use annulus::Shards;
+    /// use annulus::shards::Sharded;
+    ///
+    /// let hits = Sharded::new(async |_| Cell::new(0));
+    /// Shards::builder().count(2).run(async |shard| {
+    ///     hits.run_on(shard.index(), |hits| hits.set(hits.get() + 1)).await?;
+    ///     assert_eq!(hits.run_on(shard.index(), |hits| hits.get()).await?, 1);
+    ///     Ok::<_, annulus::task::JoinError>(())
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
     pub fn new<F>(make: F) -> Self
     where
         F: AsyncFn(Shard) -> T + Send + Sync + 'static,
@@ -97,6 +113,10 @@ impl<T: 'static> Sharded<T> {
     /// panicked there, [`JoinError::Ended`] if the shard has ended. The values that were made are
     /// dropped.
     ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it completes, the values that were made are dropped on their shards.
@@ -116,10 +136,31 @@ impl<T: 'static> Sharded<T> {
     ///
     /// [`JoinError::Ended`] after [`stop`](Self::stop), and in a destructor while the shard ends.
     ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
+    ///
     /// # Cancel safety
     ///
     /// Dropped while it makes the value, the future of `make` is dropped, too. Another caller that
     /// waits for the value makes it then.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use annulus::Shards;
+    /// use annulus::shards::Sharded;
+    ///
+    /// let lines = Sharded::new(async |_| RefCell::new(Vec::new()));
+    /// Shards::builder().count(2).run(async |_| {
+    ///     let own = lines.get().await?;
+    ///     own.borrow_mut().push("started");
+    ///     assert_eq!(own.borrow().len(), 1);
+    ///     Ok::<_, annulus::task::JoinError>(())
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
     pub async fn get(&self) -> Result<Rc<T>, JoinError> {
         let shard = Shard::current();
         let (port, id) = (shard.port(), self.inner.id);
@@ -144,6 +185,10 @@ impl<T: 'static> Sharded<T> {
     }
 
     /// Returns this shard's value, if it was made.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
     #[must_use]
     pub fn try_local(&self) -> Option<Rc<T>> {
         Shard::current().port().values().get(self.inner.id)
@@ -153,7 +198,23 @@ impl<T: 'static> Sharded<T> {
     ///
     /// # Panics
     ///
-    /// If it was not made yet, or was stopped.
+    /// If it was not made yet, or was stopped, and if this thread is not that of a shard.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::Shards;
+    /// use annulus::shards::Sharded;
+    ///
+    /// Shards::builder().count(2).run(async |shard| {
+    ///     if shard.index() == 0 {
+    ///         let index = Sharded::start(&shard, async |shard| shard.index()).await?;
+    ///         assert_eq!(*index.local(), 0);
+    ///     }
+    ///     Ok::<_, annulus::task::JoinError>(())
+    /// })?;
+    /// # Ok::<(), annulus::shards::ShardsError>(())
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn local(&self) -> Rc<T> {
@@ -174,7 +235,7 @@ impl<T: 'static> Sharded<T> {
     ///
     /// # Panics
     ///
-    /// If there is no shard of this index.
+    /// If there is no shard of this index, or this thread is not that of a shard.
     ///
     /// # Cancel safety
     ///
@@ -226,6 +287,10 @@ impl<T: 'static> Sharded<T> {
     /// The first error of a shard, in the order of their indices; the closure was run on the others
     /// nonetheless.
     ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
+    ///
     /// # Cancel safety
     ///
     /// That of [`Shard::run_on`], for each shard.
@@ -255,6 +320,10 @@ impl<T: 'static> Sharded<T> {
     ///
     /// Those of [`run_on_all`](Self::run_on_all).
     ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
+    ///
     /// # Cancel safety
     ///
     /// That of [`Shard::run_on`], for each shard.
@@ -277,6 +346,10 @@ impl<T: 'static> Sharded<T> {
     ///
     /// The first error of a shard, in the order of their indices, when the closure has ended on all
     /// of them.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not that of a shard.
     ///
     /// # Cancel safety
     ///
