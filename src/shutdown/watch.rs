@@ -147,7 +147,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::run;
+    use crate::runtime::{run, yield_now};
     use crate::shutdown::Shutdown;
     use crate::time::{sleep, timeout};
 
@@ -158,6 +158,8 @@ mod tests {
     async fn watch(shutdown: &Shutdown) {
         assert!(timeout(Duration::ZERO, shutdown.requested()).await.is_err());
         assert!(timeout(Duration::ZERO, shutdown.forced()).await.is_err());
+        // The watcher, which was ready before, begins to wait.
+        yield_now().await;
     }
 
     async fn until_none() {
@@ -181,6 +183,7 @@ mod tests {
             watch(&half_way).await;
             half_way.request();
             half_way.requested().await;
+            yield_now().await;
             assert_eq!(count(), 1, "it waits for the second level");
             drop(half_way);
             until_none().await;

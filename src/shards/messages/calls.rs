@@ -118,3 +118,41 @@ pub(super) enum Polled {
     /// Clone the waker, and poll again: that is foreign code.
     NeedsWaker,
 }
+
+#[cfg(all(test, not(annulus_loom)))]
+mod tests {
+    use super::*;
+    use crate::shards::messages::work::Closure;
+
+    fn open(calls: &mut Calls, peer: usize) -> usize {
+        calls.open(peer, LocalWaker::new(Waker::noop()))
+    }
+
+    fn work() -> Box<dyn Work> {
+        Box::new(Closure::Waiting(|| ()))
+    }
+
+    fn is_ready(calls: &mut Calls, call: usize) -> bool {
+        matches!(calls.poll(call, Waker::noop(), &mut None), Polled::Ready(_))
+    }
+
+    /// By any of the orders in which its answer comes, its target ends, and its future takes the
+    /// answer or is dropped.
+    #[test]
+    fn each_call_is_forgotten_once_it_has_ended() {
+        let mut calls = Calls::default();
+        let [answered, answered_unused, unused_answered] = [(); 3].map(|()| open(&mut calls, 0));
+        let [ended, ended_unused, unused_ended] = [(); 3].map(|()| open(&mut calls, 1));
+        assert!(matches!(calls.abandon(unused_answered), Rest::Waker(_)));
+        assert!(matches!(calls.abandon(unused_ended), Rest::Waker(_)));
+        for call in [answered, answered_unused] {
+            assert!(matches!(calls.answer(call, work()), Rest::Waker(_)));
+        }
+        assert!(matches!(calls.answer(unused_answered, work()), Rest::Work(_)));
+        assert_eq!(calls.end(1).len(), 2);
+        assert!(is_ready(&mut calls, answered) && is_ready(&mut calls, ended));
+        assert!(matches!(calls.abandon(answered_unused), Rest::Work(_)));
+        assert!(matches!(calls.abandon(ended_unused), Rest::Nothing));
+        assert!(calls.calls.is_empty(), "{} are left", calls.calls.len());
+    }
+}
