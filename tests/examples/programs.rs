@@ -581,10 +581,11 @@ mod chat {
 }
 
 /// The programs without arguments, which show what they do and end.
-mod demonstrations {
+pub(crate) mod demonstrations {
     use super::*;
 
-    fn lines(name: &str) -> Vec<String> {
+    /// What a program prints that succeeds.
+    pub(crate) fn lines(name: &str) -> Vec<String> {
         let ended = run::<&str>(name, &[]);
         assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
         ended.stdout
@@ -625,37 +626,6 @@ mod demonstrations {
             "shielded: done",
         ];
         assert_eq!(lines("cleanup"), expected);
-    }
-
-    #[test]
-    fn shards_start_tasks_on_each_other() {
-        let lines = lines("shards_hello");
-        for line in ["shard 0 started a task on shard 1", "shard 1 started a task on shard 0"] {
-            assert!(lines.iter().any(|its| its == line), "{lines:?}");
-        }
-        assert_eq!(lines.last().unwrap(), "the shards returned [0, 1]");
-    }
-
-    #[test]
-    fn shards_share_state_in_four_ways() {
-        let mut lines = lines("shards_state");
-        assert!(lines.remove(0).starts_with("shard 0 has served 100, and all together "));
-        let expected = [
-            "shard 0 says \"good morning\"",
-            "the length of \"lease\" is Some(5)",
-            "the shards own [2, 4] of 6 words",
-            "2 shards wrote to the log",
-        ];
-        assert_eq!(lines, expected);
-    }
-
-    /// How long each takes depends on the machine.
-    #[test]
-    fn shards_show_imbalance_and_what_helps() {
-        for (name, text) in [("shards_imbalance", "delayed"), ("shards_jobs", "were done after")] {
-            let lines = lines(name);
-            assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(text)), "{lines:?}");
-        }
     }
 
     #[test]

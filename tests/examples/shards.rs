@@ -1,4 +1,5 @@
-//! The examples of shards that serve: run by a visitor who then types, and ends them by SIGTERM.
+//! The examples of shards: those that show something and end, and those that serve. A visitor types
+//! to the latter, and ends them by SIGTERM.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,6 +8,7 @@ use std::time::Duration;
 use libc::SIGTERM;
 
 use crate::common::program::{Program, connect, example, listening_address};
+use crate::programs::demonstrations::lines;
 
 /// A connection of which lines are read.
 struct Client(BufReader<TcpStream>);
@@ -100,4 +102,35 @@ fn what_a_client_publishes_reaches_the_subscribers_of_all_shards() {
     let ended = program.ended();
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(ended.stdout, ["17 completed, 0 soft-cancelled, 0 aborted"]);
+}
+
+#[test]
+fn shards_start_tasks_on_each_other() {
+    let lines = lines("shards_hello");
+    for line in ["shard 0 started a task on shard 1", "shard 1 started a task on shard 0"] {
+        assert!(lines.iter().any(|its| its == line), "{lines:?}");
+    }
+    assert_eq!(lines.last().unwrap(), "the shards returned [0, 1]");
+}
+
+#[test]
+fn shards_share_state_in_four_ways() {
+    let mut lines = lines("shards_state");
+    assert!(lines.remove(0).starts_with("shard 0 has served 100, and all together "));
+    let expected = [
+        "shard 0 says \"good morning\"",
+        "the length of \"lease\" is Some(5)",
+        "the shards own [2, 4] of 6 words",
+        "2 shards wrote to the log",
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// How long each takes depends on the machine.
+#[test]
+fn shards_show_imbalance_and_what_helps() {
+    for (name, text) in [("shards_imbalance", "delayed"), ("shards_jobs", "were done after")] {
+        let lines = lines(name);
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(text)), "{lines:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod common;
 
 mod cancel_token;
 mod handle;
+mod handle_ends;
 mod messages;
 mod remote;
 mod restarts;
