@@ -8,16 +8,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
 use std::process::Command;
 use std::rc::Rc;
-use std::thread;
 
 use annulus::net::{
     ListenOptions, ServerOptions, ShutdownOptions, ShutdownReport, StreamReader, StreamWriter,
     start_server_with,
 };
-use annulus::{Runtime, Shutdown};
+use annulus::shards::Shard;
+use annulus::{Shards, Shutdown};
 use libc::SIGTERM;
 
 use crate::common::child;
@@ -36,32 +36,28 @@ const BODY: usize = 40_000;
 /// The SHA-256 of the body.
 const ETAG: &str = "6285332e3072b27e5b095c5c7d6e37eadd201220eb14694f9d2d0177c25a64ae";
 
-/// Serves on a shared port until the shutdown; returns the report, and the ports of the peers that
-/// were accepted.
-fn serve(address: SocketAddr, shutdown: &Shutdown) -> (ShutdownReport, Vec<u16>) {
-    let runtime = Runtime::new().unwrap();
-    runtime.block_on(async {
-        let accepted = Rc::new(RefCell::new(Vec::new()));
-        let (its, noted) = (shutdown.clone(), Rc::clone(&accepted));
-        let handler = async move |reader: StreamReader, writer: StreamWriter| {
-            noted.borrow_mut().push(writer.peer_addr()?.port());
-            respond(reader, writer, &its).await
-        };
-        let listen = ListenOptions::new().reuse_port(true).backlog(4096);
-        let options = ServerOptions::new().listen(listen);
-        let server = start_server_with(handler, address, &options).await.unwrap();
-        eprintln!("serving");
-        let options = ShutdownOptions::new().grace(limit());
-        let report = server.serve_until(shutdown, &options).await;
-        (report, accepted.take())
-    })
+/// Serves on the port of all shards until the shutdown; returns the report, and the ports of the
+/// peers that were accepted.
+async fn serve(shard: Shard) -> io::Result<(ShutdownReport, Vec<u16>)> {
+    let accepted = Rc::new(RefCell::new(Vec::new()));
+    let (its, noted) = (shard.clone(), Rc::clone(&accepted));
+    let handler = async move |reader: StreamReader, writer: StreamWriter| {
+        noted.borrow_mut().push(writer.peer_addr()?.port());
+        respond(reader, writer, its.shutdown()).await
+    };
+    let options = ServerOptions::new().listen(ListenOptions::new().backlog(4096));
+    let server = start_server_with(handler, "127.0.0.1:0", &options).await?;
+    eprintln!("serving on {}", server.local_addrs()[0].port());
+    let options = ShutdownOptions::new().grace(limit());
+    let report = server.serve_until(shard.shutdown(), &options).await;
+    Ok((report, accepted.take()))
 }
 
 async fn respond(
     mut reader: StreamReader,
     mut writer: StreamWriter,
     shutdown: &Shutdown,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let body = vec![b'x'; BODY];
     loop {
         if reader.read_until(b"\r\n\r\n").await.is_ok_and(|head| head.is_empty()) {
@@ -80,24 +76,17 @@ async fn respond(
     }
 }
 
-/// What the child does.
-fn play(role: &str) {
+/// What the child does, with so many shards.
+fn play(shards: &str) {
     connections_that_fit();
-    let (shards, port) = role.split_once(' ').unwrap();
-    let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
-    let shutdown = Shutdown::on_signals().unwrap();
-    let threads: Vec<_> = (0..shards.parse().unwrap())
-        .map(|_| {
-            let shutdown = shutdown.clone();
-            thread::spawn(move || serve(address, &shutdown))
-        })
-        .collect();
-    let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    let report: ShutdownReport = ended.iter().map(|(report, _)| report).sum();
-    for (_, ports) in ended {
-        for port in ports {
-            eprintln!("accepted {port}");
-        }
+    let shards = Shards::builder()
+        .count(shards.parse().unwrap())
+        .pin(false)
+        .shutdown(Shutdown::on_signals().unwrap());
+    let ended = shards.run(serve).unwrap().into_iter().collect::<io::Result<Vec<_>>>().unwrap();
+    let report: ShutdownReport = ended.iter().map(|(report, _)| *report).sum();
+    for port in ended.iter().flat_map(|(_, ports)| ports) {
+        eprintln!("accepted {port}");
     }
     eprintln!("{report}");
 }
@@ -116,13 +105,15 @@ fn lacks_anything() -> bool {
 
 #[track_caller]
 fn assert_all_served(shards: usize, test: &str) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut server = Program::start(&mut child::command(test, &format!("{shards} {port}")));
-    for _ in 0..shards {
-        assert!(server.stderr.any(|line| line == "serving"));
-    }
+    let mut server = Program::start(&mut child::command(test, &shards.to_string()));
+    let serving = server.stderr.by_ref().filter_map(|line| {
+        let port = line.strip_prefix("serving on ")?;
+        Some(port.to_owned())
+    });
+    let ports: Vec<_> = serving.take(shards).collect();
+    assert_eq!(ports, vec![ports[0].clone(); shards]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/clients/load.py");
-    let mut client = Program::start(Command::new("python3").args([script, &port.to_string()]));
+    let mut client = Program::start(Command::new("python3").args([script, &ports[0]]));
     assert!(client.stdout.any(|line| line == "under load"), "{:?}", client.ended());
     server.child.signal(SIGTERM);
     let ended = client.ended();
@@ -143,7 +134,7 @@ fn assert_all_served(shards: usize, test: &str) {
 #[test]
 fn a_load_of_a_thousand_connections_is_served_to_the_last_response() {
     match child::role() {
-        Some(role) => play(&role),
+        Some(shards) => play(&shards),
         None if lacks_anything() => {}
         None => assert_all_served(1, this_test!()),
     }
@@ -152,7 +143,7 @@ fn a_load_of_a_thousand_connections_is_served_to_the_last_response() {
 #[test]
 fn two_shards_serve_a_load_of_a_thousand_connections_to_the_last_response() {
     match child::role() {
-        Some(role) => play(&role),
+        Some(shards) => play(&shards),
         None if lacks_anything() => {}
         None => assert_all_served(2, this_test!()),
     }
