@@ -13,9 +13,12 @@ use super::limits::Limits;
 const USAGE: &str = "\
 An HTTP/1.1 server: files, an echo, and what the server counts.
 
+SIGTERM ends it; SIGHUP replaces it by its newest version.
+
 Usage: http [ADDRESS] [--root DIRECTORY] [--shards NUMBER] [limits]
 
-  ADDRESS               where to listen, like 127.0.0.1:8080 (the default) or [::]:80
+  ADDRESS               where to listen, like 127.0.0.1:8080 (the default) or [::]:80; not used
+                        where systemd or a process before this one gives it sockets
   --root DIRECTORY      the files to serve below /files/; the current directory, if not given
   --shards NUMBER       how many threads serve; one for each core, if not given
   --max-body BYTES      the largest body; 1048576, if not given

@@ -1,10 +1,13 @@
 //! A connection: its requests, one after another, and their responses in the same order.
 
 use std::io;
+use std::pin::pin;
+use std::time::Duration;
 
 use annulus::io::ReadError;
 use annulus::net::{StreamReader, StreamWriter};
-use annulus::time::timeout;
+use annulus::time::{sleep, timeout};
+use futures_util::future::{Either, select};
 
 use super::Context;
 use super::body::{self, Fault};
@@ -15,7 +18,10 @@ use super::routes;
 
 /// How much of what a client still sends is read before its connection is closed, and for how long.
 const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// How long the first request of a connection is awaited after the end was requested.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
@@ -23,8 +29,9 @@ pub(crate) async fn serve(
     mut writer: StreamWriter,
     context: &Context,
 ) -> io::Result<()> {
+    let mut patience = FIRST_REQUEST;
     loop {
-        let request = match next_request(&mut reader, &mut writer, context).await {
+        let request = match next_request(&mut reader, &mut writer, context, patience).await {
             Ok(Some((request, body))) => {
                 context.requests.set(context.requests.get() + 1);
                 (request, body)
@@ -36,6 +43,7 @@ pub(crate) async fn serve(
                 return linger(reader, writer).await;
             }
         };
+        patience = Duration::ZERO;
         let (request, body) = request;
         let response = routes::answer(&request, body, context).await;
         let is_stopping = context.shard.shutdown().is_requested();
@@ -48,13 +56,14 @@ pub(crate) async fn serve(
 }
 
 /// The next request with its body. `None` if there is none: the client has closed the connection,
-/// or it was idle for too long or at the end of the server.
+/// or it was idle for too long, or for `patience` after the end of the server was requested.
 async fn next_request(
     reader: &mut StreamReader,
     writer: &mut StreamWriter,
     context: &Context,
+    patience: Duration,
 ) -> Result<Option<(Request, Vec<u8>)>, Fault> {
-    let Some(head) = next_head(reader, context).await? else { return Ok(None) };
+    let Some(head) = next_head(reader, context, patience).await? else { return Ok(None) };
     let request = Request::parse(&head)?;
     drop(head);
     let limits = &context.limits;
@@ -79,11 +88,20 @@ fn fits(request: &Request, max: usize) -> bool {
 async fn next_head(
     reader: &mut StreamReader,
     context: &Context,
+    patience: Duration,
 ) -> Result<Option<annulus::buf::Lease>, Fault> {
-    let (limits, shutdown) = (&context.limits, context.shard.shutdown());
-    // An idle connection holds nothing, and ends without an answer.
-    let begun = shutdown.run_until_requested(timeout(limits.idle, reader.fill())).await;
-    let Some(Ok(begun)) = begun else { return Ok(None) };
+    let limits = &context.limits;
+    // A connection that is idle between two requests ends without an answer. The client of a new
+    // one relies on an answer: its request may be on the way.
+    let ending = async {
+        context.shard.shutdown().requested().await;
+        sleep(patience).await;
+    };
+    let begun = match select(pin!(ending), pin!(timeout(limits.idle, reader.fill()))).await {
+        Either::Right((begun, _)) => begun.ok(),
+        Either::Left(_) => None,
+    };
+    let Some(begun) = begun else { return Ok(None) };
     if begun?.is_empty() {
         return Ok(None);
     }

@@ -14,6 +14,22 @@ use crate::net::{Listening, SharedListener};
 /// port (`SO_REUSEPORT`) each has connections of its own waiting, so all must be added. The sockets
 /// are not kept open: those that are closed are not handed over.
 ///
+/// # Shards
+///
+/// A shard that names its sockets by its index finds them again in the successor. That may have
+/// another number of shards: those that are left over need a shard, too, and a shard without one
+/// can listen on a duplicate (`as_fd().try_clone_to_owned()`) of another's.
+///
+/// What the kernel knows of a socket stays as it is: the address, the backlog, and the port that it
+/// shares or the CPU that it is for ([`Spread::Hash`], [`Spread::Cpu`]). With
+/// [`Spread::LeastLoaded`] each shard hands over a descriptor of the same socket, but in the
+/// successor they are listeners without that spread: each connection goes to whichever shard
+/// accepts it first.
+///
+/// [`Spread::Hash`]: crate::net::Spread::Hash
+/// [`Spread::Cpu`]: crate::net::Spread::Cpu
+/// [`Spread::LeastLoaded`]: crate::net::Spread::LeastLoaded
+///
 /// # Example
 ///
 /// ```

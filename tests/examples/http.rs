@@ -48,13 +48,13 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// The example, serving on a free port with two shards.
-struct Http {
-    program: Program,
-    address: SocketAddr,
+pub(crate) struct Http {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
 }
 
 impl Http {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = example("http");
         command.args(["127.0.0.1:0", "--shards", "2"]).args(arguments);
         let mut program = Program::start(&mut command);
@@ -62,7 +62,7 @@ impl Http {
         Self { program, address: listening_address(&line) }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.address)
     }
 
@@ -71,7 +71,7 @@ impl Http {
     }
 
     /// Sends bytes, and returns all that comes until the server closes the connection.
-    fn exchange(&self, bytes: &[u8]) -> String {
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();

@@ -4,6 +4,7 @@
 mod common;
 
 mod http;
+mod http_service;
 mod kv;
 mod programs;
 mod real_clients;

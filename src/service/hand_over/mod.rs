@@ -94,6 +94,32 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///     Ok(())
 /// }
 /// ```
+///
+/// A process with shards hands over once, when all shards have added their sockets; then all of
+/// them end:
+///
+/// ```no_run
+/// use std::env;
+/// use std::process::Command;
+/// use std::time::Duration;
+/// use annulus::service::{self, ListeningSockets};
+/// use annulus::shards::Shard;
+///
+/// /// Each shard is in `server.serve_until(shard.shutdown(), ..)`; one of them calls this.
+/// async fn replace(
+///     program: &std::path::Path,
+///     sockets: &ListeningSockets,
+///     shard: &Shard,
+/// ) -> std::io::Result<()> {
+///     let mut successor = Command::new(program);
+///     successor.args(env::args_os().skip(1));
+///     service::hand_over(sockets, successor, Duration::from_secs(30)).await?;
+///     shard.shutdown().request();
+///     Ok(())
+/// }
+/// ```
+///
+/// The example `http` is such a server, with the successor's side.
 pub async fn hand_over(
     sockets: &ListeningSockets,
     successor: Command,
