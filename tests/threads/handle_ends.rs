@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use annulus::sync::remote::oneshot;
+use annulus::sync::remote::{self, oneshot};
 use annulus::time::sleep;
-use annulus::{Handle, Runtime, spawn, yield_now};
+use annulus::{Handle, Runtime, Shards, spawn, yield_now};
 
 use crate::common::bounded::bounded;
 use crate::common::drops::{Drops, OnDrop};
@@ -93,6 +93,41 @@ fn a_join_that_could_never_end_panics_instead() {
         runtime.block_on(async {});
         assert_eq!(ended.join_blocking().unwrap(), 5);
     });
+}
+
+/// What a closure of another shard calls would block the event loop: two shards could wait for each
+/// other.
+#[test]
+fn a_blocking_wait_in_a_closure_that_another_shard_sent_panics() {
+    let run = || {
+        Shards::builder().count(2).pin(false).run(async |shard| {
+            if shard.index() == 1 {
+                return;
+            }
+            let handle = shard.handle(0).clone();
+            let joins = move || panic_of(|| handle.call(|| 5).unwrap().join_blocking());
+            let refused = shard.run_on(1, joins).await.unwrap();
+            assert!(refused.contains("called inside of a runtime"), "{refused}");
+        })
+    };
+    bounded(run).unwrap();
+}
+
+#[test]
+fn a_blocking_wait_in_a_destructor_at_the_end_of_the_runtime_panics() {
+    let runtime = Runtime::new().unwrap();
+    let (sender, mut receiver) = remote::channel(1);
+    sender.try_send(5).unwrap();
+    let (says, said) = mpsc::channel();
+    let waits = OnDrop(move || says.send(panic_of(|| receiver.recv_blocking())).unwrap());
+    let task = runtime.spawn(async move {
+        let _waits = waits;
+        pending::<()>().await;
+    });
+    runtime.block_on(yield_now());
+    bounded(|| drop((runtime, task)));
+    let refused = said.recv().unwrap();
+    assert!(refused.contains("it would block the event loop; use `recv`"), "{refused}");
 }
 
 #[test]

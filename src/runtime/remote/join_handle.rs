@@ -99,8 +99,10 @@ impl<T> RemoteJoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// In a task, even if the remote task has ended: it would block the event loop. On the thread
-    /// of the task's own runtime, if the task has not ended: it cannot run meanwhile.
+    /// Inside of a runtime, even if the remote task has ended: it would block the event loop. That
+    /// is in a task, in a closure that another shard [sent](crate::shards::Shard::run_on), and in a
+    /// destructor while the runtime ends. On the thread of the task's own runtime, if the task has
+    /// not ended: it cannot run meanwhile.
     #[doc(alias = "blocking_join")]
     #[doc(alias = "concurrent.futures.Future.result")]
     #[track_caller]

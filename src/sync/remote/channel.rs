@@ -154,7 +154,8 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     ///
-    /// In a task, even if there is room: use [`send`](Self::send) or [`try_send`](Self::try_send).
+    /// Inside of a runtime, even if there is room: use [`send`](Self::send) in a task, or
+    /// [`try_send`](Self::try_send).
     #[doc(alias = "blocking_send")]
     #[track_caller]
     pub fn send_blocking(&self, value: T) -> Result<(), SendError<T>> {
@@ -229,7 +230,7 @@ impl<T> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// In a task, even if there is a value: use [`recv`](Self::recv) or
+    /// Inside of a runtime, even if there is a value: use [`recv`](Self::recv) in a task, or
     /// [`try_recv`](Self::try_recv).
     #[doc(alias = "blocking_recv")]
     #[track_caller]
