@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::Duration;
 
 use annulus::join::gather;
 use annulus::shards::{Shard, Sharded, ShardsBuilder};
 use annulus::task::JoinError;
-use annulus::{Shards, yield_now};
-use futures_util::future::FutureExt;
+use annulus::time::timeout;
+use annulus::{Builder, Shards, yield_now};
+use futures_util::future::{self, FutureExt};
 
 use crate::common::bounded::bounded;
-use crate::common::panics::panic_of;
+use crate::common::panics::{message, panic_of};
 
 fn shards(count: usize) -> ShardsBuilder {
     Shards::builder().count(count).pin(false)
@@ -282,4 +284,92 @@ fn no_value_is_made_by_a_destructor_at_the_end_of_its_shard() {
         yield_now().await;
     });
     assert_eq!((journal.made(), &*refused.lock().unwrap()), (0, &vec![true]));
+}
+
+#[test]
+fn a_make_that_asks_for_its_own_value_panics_and_two_that_ask_in_one_task_do_not() {
+    static OWN: OnceLock<Sharded<usize>> = OnceLock::new();
+    on_first(1, async |_| {
+        let own = OWN.get_or_init(|| {
+            Sharded::new(async |_| {
+                yield_now().await;
+                *OWN.get().unwrap().get().await.unwrap()
+            })
+        });
+        let made = annulus::spawn(own.get()).await;
+        let JoinError::Panicked(payload) = made.unwrap_err() else { panic!("it has not panicked") };
+        let message = message(&*payload);
+        assert!(message.contains("awaits the same value on its own shard"), "{message}");
+        let other = Sharded::new(async |_| yield_now().await);
+        let (first, second) = future::join(other.get(), other.get()).await;
+        assert!(Rc::ptr_eq(&first.unwrap(), &second.unwrap()));
+        // The value of another may be asked for.
+        let third = other.clone();
+        let uses = Sharded::new(async move |_| third.get().await.is_ok());
+        assert!(*uses.get().await.unwrap());
+    });
+}
+
+/// Blocks shard 1 and fills its queue of calls. It goes on once the sender is used or dropped.
+async fn full_queue_of_the_second(shard: &Shard) -> mpsc::Sender<()> {
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let blocks = move || {
+        begun.send(()).unwrap();
+        released.recv().unwrap();
+    };
+    drop(shard.handle(1).call(blocks).unwrap());
+    annulus::blocking::to_thread(move || has_begun.recv().unwrap()).await.unwrap();
+    while shard.handle(1).call(|| ()).is_ok() {}
+    release
+}
+
+/// Runs `test` on shard 0 of two whose queues are short.
+fn with_short_queues(test: impl AsyncFn(Shard) + Sync) {
+    let run = || {
+        shards(2).runtime(|_| Builder::new().max_remote_calls(4)).run(async |shard| {
+            if shard.index() == 0 {
+                test(shard).await;
+            }
+        })
+    };
+    bounded(run).expect("shards start here");
+}
+
+#[test]
+fn a_value_waits_for_room_in_a_full_queue_without_polling_all_the_time() {
+    with_short_queues(async |shard| {
+        let release = full_queue_of_the_second(&shard).await;
+        let mut starting = Box::pin(Sharded::start(&shard, async |shard| shard.index()));
+        let mut polls = 0;
+        let waiting = future::poll_fn(|context| {
+            polls += 1;
+            starting.poll_unpin(context)
+        });
+        assert!(timeout(Duration::from_millis(50), waiting).await.is_err());
+        release.send(()).unwrap();
+        starting.await.unwrap();
+        assert!(polls < 200, "{polls} polls");
+    });
+}
+
+#[test]
+fn a_stop_that_is_dropped_while_a_queue_is_full_stops_the_value_there_nonetheless() {
+    static STOPPED: AtomicUsize = AtomicUsize::new(0);
+    let stopped = || STOPPED.load(Ordering::SeqCst);
+    with_short_queues(async |shard| {
+        let values = Sharded::start(&shard, async |_| ()).await.unwrap();
+        let release = full_queue_of_the_second(&shard).await;
+        let counts = async |_| {
+            STOPPED.fetch_add(1, Ordering::SeqCst);
+        };
+        let mut stopping = Box::pin(values.stop(counts));
+        while stopped() == 0 {
+            assert!(stopping.as_mut().now_or_never().is_none());
+            yield_now().await;
+        }
+        drop(stopping);
+        release.send(()).unwrap();
+        until(&shard, || stopped() == 2).await;
+    });
 }

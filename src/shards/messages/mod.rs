@@ -41,10 +41,12 @@ mod incarnation;
 mod link;
 #[cfg(all(test, annulus_loom))]
 mod loom_tests;
+mod making;
 mod mesh;
 mod port;
 mod run_on;
 mod sharded;
+mod start_on;
 mod values;
 mod work;
 

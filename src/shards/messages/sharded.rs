@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::incarnation::Incarnation;
+use super::making::{Making, check_wait};
+use super::start_on::start_on;
 use crate::join::gather;
-use crate::runtime::{SpawnError, yield_now};
+use crate::runtime::spawn;
 use crate::shards::Shard;
 use crate::sync::Lock;
 use crate::task::JoinError;
@@ -67,7 +69,9 @@ struct Inner<T: 'static> {
 impl<T: 'static> Sharded<T> {
     /// Creates a handle. No value is made yet.
     ///
-    /// `make` is called on each shard, when its value is first asked for.
+    /// `make` is called on each shard, when its value is first asked for. It must not wait for the
+    /// value of its own shard: a [`get`](Self::get) in it panics, and a call to its own shard, or a
+    /// `get` in another task that it waits for, never ends.
     ///
     /// # Example
     ///
@@ -138,7 +142,7 @@ impl<T: 'static> Sharded<T> {
     ///
     /// # Panics
     ///
-    /// If this thread is not that of a shard.
+    /// If this thread is not that of a shard, and in the `make` of this value.
     ///
     /// # Cancel safety
     ///
@@ -167,6 +171,7 @@ impl<T: 'static> Sharded<T> {
         if let Some(value) = port.values().get(id) {
             return Ok(value);
         }
+        check_wait(id);
         let making = self.making(&shard).ok_or(JoinError::Ended)?;
         let _making = making.lock_owned().await;
         // Another task may have made it meanwhile.
@@ -176,7 +181,8 @@ impl<T: 'static> Sharded<T> {
         if self.is_stopped() {
             return Err(JoinError::Ended);
         }
-        let value = Rc::new((self.inner.make)(shard.clone()).await);
+        let make = (self.inner.make)(shard.clone());
+        let value = Rc::new(Making { id, make }.await);
         // It may have been stopped while it was made.
         if self.is_stopped() || port.values().put(id, Rc::clone(&value)).is_err() {
             return Err(JoinError::Ended);
@@ -353,7 +359,9 @@ impl<T: 'static> Sharded<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it completes, the values are stopped nonetheless.
+    /// Dropped before it completes, the values are stopped nonetheless, and the closure runs with
+    /// them. If this shard ends then, a shard whose queue of [calls](crate::Handle) is full keeps
+    /// its value until the last handle is dropped.
     ///
     /// # Example
     ///
@@ -378,7 +386,7 @@ impl<T: 'static> Sharded<T> {
         let (closure, shard) = (Arc::new(closure), Shard::current());
         let stopping = (0..shard.count()).map(|index| {
             let (closure, sharded) = (Arc::clone(&closure), self.clone());
-            run_async_on(&shard, index, async move || {
+            let stop = async move || {
                 let shard = Shard::current();
                 let port = shard.port();
                 // A value that is being made is there after this, or was refused.
@@ -387,7 +395,11 @@ impl<T: 'static> Sharded<T> {
                 if let Some(value) = port.values().take::<T>(sharded.inner.id) {
                     closure(value).await;
                 }
-            })
+            };
+            // In a task, which continues if this is dropped while the queue is full.
+            let shard = shard.clone();
+            let mut started = spawn(async move { start_on(&shard, index, stop).await });
+            async move { (&mut started).await??.await }
         });
         gather(stopping.collect::<Vec<_>>()).await.into_iter().collect()
     }
@@ -406,24 +418,7 @@ impl<T: 'static> Sharded<T> {
     async fn make_on(&self, index: usize) -> Result<(), JoinError> {
         let sharded = self.clone();
         let make = async move || sharded.get().await.map(drop);
-        run_async_on(&Shard::current(), index, make).await?
-    }
-}
-
-/// Runs an async closure on a shard, as a task there, which continues if this is dropped.
-async fn run_async_on<F, R>(shard: &Shard, index: usize, closure: F) -> Result<R, JoinError>
-where
-    F: AsyncFnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    let mut start = move || async move { closure().await };
-    loop {
-        match shard.handle(index).spawn(start) {
-            Ok(task) => return task.await,
-            Err(SpawnError::Full(back)) => start = back,
-            Err(_) => return Err(JoinError::Ended),
-        }
-        yield_now().await;
+        start_on(&Shard::current(), index, make).await?.await?
     }
 }
 
