@@ -25,7 +25,9 @@ use crate::task::is_large;
 /// queued like any other; [`spawn`](crate::spawn()) is cheaper there. The tasks have no
 /// [context values](crate::task::ContextVar) of the caller.
 ///
-/// In a forked child the handle of a runtime of the parent is that of an ended one.
+/// In a forked child the handle of a runtime of the parent is that of an ended one. The child can
+/// make runtimes of its own; one that goes on in a task of the parent's panics at the next wait of
+/// the event loop, and in the closure of a [shard](crate::shards) it ends then, with status 101.
 ///
 /// # Example
 ///
@@ -191,6 +193,9 @@ impl Handle {
     /// is then not polled. A second stop before that adds nothing. Once the runtime has ended, a
     /// stop has no effect.
     ///
+    /// By the handle of a [shard](crate::shards::Shard::handle) it is a stop of the shard, which is
+    /// then not restarted, also between the end of one of its runtimes and the start of the next.
+    ///
     /// # Example
     ///
     /// ```
@@ -206,9 +211,19 @@ impl Handle {
     /// ```
     #[doc(alias = "asyncio.loop.stop")]
     pub fn stop(&self) {
-        match self.successor() {
-            Some(queue) => queue.stop(),
-            None => self.queue.stop(),
+        match &self.latest {
+            // Under the lock: `replace` comes before it or sees it. In a forked child the lock may
+            // be held for ever.
+            Some(latest) if !self.queue.is_forked() => lock(latest).stop(),
+            _ => self.queue.stop(),
+        }
+    }
+
+    /// Whether the latest of the runtimes that this handle reaches was stopped, at any time.
+    pub(crate) fn was_stopped(&self) -> bool {
+        match &self.latest {
+            Some(latest) if !self.queue.is_forked() => lock(latest).was_stopped(),
+            _ => self.queue.was_stopped(),
         }
     }
 
@@ -237,10 +252,16 @@ impl Handle {
         Self { latest: Some(latest), ..self }
     }
 
-    /// Has this handle and its clones reach another runtime, now that theirs has ended.
+    /// Has this handle and its clones reach another runtime, now that theirs has ended. If that was
+    /// stopped, so is the other.
     pub(crate) fn replace(&self, successor: Self) {
         if let Some(latest) = &self.latest {
-            let former = mem::replace(&mut *lock(latest), successor.queue);
+            let mut latest = lock(latest);
+            let former = mem::replace(&mut *latest, successor.queue);
+            if former.was_stopped() {
+                latest.stop();
+            }
+            drop(latest);
             drop(former);
         }
     }

@@ -56,7 +56,7 @@ pub enum ShardsError {
     },
     /// The closures of some shards were cancelled, so that they have no results: after another
     /// shard has failed ([`OnFailure::Stop`](crate::shards::OnFailure::Stop)), or by
-    /// [`Handle::stop`](crate::Handle::stop).
+    /// [`Handle::stop`](crate::Handle::stop), also of a shard that was about to restart.
     Cancelled {
         /// The indices of those shards.
         shards: Vec<usize>,

@@ -37,7 +37,9 @@ pub enum OnFailure {
     /// [`JoinError::Ended`](crate::task::JoinError::Ended). Thread-local variables keep their
     /// values. A [`Handle`](crate::Handle) of the shard refuses calls while there is no runtime,
     /// and reaches the new one afterwards, also while the shard waits before its closure is called
-    /// again. Each restart is an [`Incident::ShardRestarted`](crate::Incident::ShardRestarted).
+    /// again. A [stop](crate::Handle::stop) by that handle ends the shard at any moment, also
+    /// between two runtimes: its closure is not called again and counts as cancelled, the others
+    /// continue. Each restart is an [`Incident::ShardRestarted`](crate::Incident::ShardRestarted).
     ///
     /// After too many restarts, or when the shutdown has been requested, a failure stops all shards
     /// as with [`Stop`](Self::Stop).

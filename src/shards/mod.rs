@@ -47,6 +47,9 @@
 //! panics there is an [`Incident`](crate::Incident). If a task calls
 //! [`exit`](std::process::exit), the process ends without any of this.
 //!
+//! A child that is forked on a shard must call `exec` or `exit`. If it goes on in the shard's
+//! closure, the event loop panics at its next wait, and the child ends with status 101.
+//!
 //! # How it works
 //!
 //! - `builder` holds the configuration. `run` starts the threads, waits for them and collects what

@@ -5,14 +5,15 @@
 //! calls its closure again, that runtime's event loop runs already.
 
 use std::future::Future;
+use std::io::{self, Write as _};
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use super::ending::Ending;
 use super::error::ShardsError;
@@ -23,9 +24,10 @@ use super::placement::Place;
 use super::shard::{CurrentShard, Run, Shard};
 use super::start_gate::StartGate;
 use super::supervision::{EndGuard, Ended};
-use crate::error::{Incident, SetupError, catch_panic};
+use crate::error::{Incident, SetupError};
 use crate::runtime::signals::rung;
 use crate::runtime::{Builder, Handle, Runtime};
+use crate::sys::fork::Generation;
 use crate::time::timeout;
 
 /// How often a shard without a runtime looks whether all shards stop.
@@ -103,42 +105,59 @@ impl<F> ShardThread<'_, F> {
         F: AsyncFn(Shard) -> T,
         T: ShardOutcome,
     {
+        let process = Generation::of_this_process();
         let mut restarts = Restarts::new(self.on_failure);
         self.heed_ctrl_c(&runtime, shard);
         loop {
             let ending = self.call(&runtime, shard);
+            if !process.is_present() {
+                exit_child(&ending);
+            }
             let Some(message) = ending.failure() else { return (ending, Some(runtime)) };
             let is_stopping = shard.shutdown().is_requested();
             let delay = if is_stopping { None } else { restarts.next_delay(Instant::now()) };
             let Some(delay) = delay else { return (ending, Some(runtime)) };
-            runtime.report(&Incident::ShardRestarted { shard: self.index, message, delay });
+            let handle = shard.handle(self.index);
+            // It has failed before it heeded the stop.
+            if handle.was_stopped() {
+                return (ending.stopped(message), Some(runtime));
+            }
+            let failure = message.clone();
+            let restarted = Incident::ShardRestarted { shard: self.index, message: failure, delay };
+            runtime.report(&restarted);
             drop(runtime);
             runtime = match self.rebuild(shard.run(), &mut restarts) {
                 Ok(runtime) => runtime,
-                Err(error) => return (Ending::NotRestarted(error), None),
+                Err(Unbuilt::Stopped) => return (ending.stopped(message), None),
+                Err(Unbuilt::Failed(error)) => return (Ending::NotRestarted(error), None),
             };
             shard.replace_port(self.attach(&runtime));
-            shard.handle(self.index).replace(runtime.handle());
+            // A stop of the former runtime is now one of this, and ends the wait.
+            handle.replace(runtime.handle());
             self.heed_ctrl_c(&runtime, shard);
             let stop = async { timeout(delay, shard.shutdown().requested()).await.is_ok() };
-            // An error is a stop by a handle or by ctrl-c.
-            if runtime.try_block_on(stop).unwrap_or(true) {
-                return (ending, Some(runtime));
+            match runtime.try_block_on(stop) {
+                Ok(true) => return (ending, Some(runtime)),
+                // A stop may come when the wait has just ended.
+                Ok(false) if !handle.was_stopped() => ending.discard(),
+                // An error is a stop by a handle or by ctrl-c.
+                Ok(false) | Err(_) => return (ending.stopped(message), Some(runtime)),
             }
-            // What it drops is foreign: it may panic.
-            let _ = catch_panic(|| drop(ending));
         }
     }
 
     /// Makes a new runtime. Tries again after a failure, as long as the shard may restart.
-    fn rebuild(&self, run: &Run, restarts: &mut Restarts) -> Result<Runtime, SetupError> {
+    fn rebuild(&self, run: &Run, restarts: &mut Restarts) -> Result<Runtime, Unbuilt> {
         loop {
             let error = match self.builder.clone().build() {
                 Ok(runtime) => return Ok(runtime),
-                Err(error) => error,
+                Err(error) => Unbuilt::Failed(error),
             };
             let Some(mut left) = restarts.next_delay(Instant::now()) else { return Err(error) };
             while !left.is_zero() {
+                if run.handles[self.index].was_stopped() {
+                    return Err(Unbuilt::Stopped);
+                }
                 if run.shutdown.is_requested() {
                     return Err(error);
                 }
@@ -167,6 +186,28 @@ impl<F> ShardThread<'_, F> {
             Err(payload) => Ending::Panicked(payload),
         }
     }
+}
+
+/// Ends a forked child that has gone on in the closure of its parent's shard: it has none of the
+/// threads that would take the outcome, and may have been forked while they held their locks.
+fn exit_child<T>(ending: &Ending<T>) -> ! {
+    /// That of a `main` that has panicked.
+    const PANICKED: i32 = 101;
+    if !matches!(ending, Ending::Panicked(_)) {
+        let _ = writeln!(
+            io::stderr(),
+            "annulus: a forked child left the closure of its parent's shard, which only the parent \
+             can end: have it call `exec` or `exit`"
+        );
+    }
+    process::exit(PANICKED)
+}
+
+/// Why a shard has no new runtime.
+enum Unbuilt {
+    Failed(SetupError),
+    /// By its handle.
+    Stopped,
 }
 
 /// Cancels the closure of this shard when ctrl-c has rung the bell.

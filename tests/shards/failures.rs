@@ -293,6 +293,73 @@ fn between_two_lives_a_handle_says_that_the_runtime_has_ended() {
     assert_eq!(REFUSED.load(Ordering::SeqCst), 1);
 }
 
+/// The failing life's runtime ends when its task's destructor stops the shard: the old queue serves
+/// nothing any more, and the next life has none yet.
+#[test]
+fn a_stop_between_two_lives_of_a_shard_ends_it() {
+    let (incidents, calls) = (Incidents::default(), AtomicUsize::new(0));
+    let run = || {
+        restarting(2, 50, &incidents).run(async |shard| {
+            if shard.index() == 0 {
+                return Ok(());
+            }
+            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                let stops = OnDrop(|| Shard::current().handle(1).stop());
+                drop(annulus::spawn(async move {
+                    let _stops = stops;
+                    pending::<()>().await;
+                }));
+                annulus::yield_now().await;
+            }
+            Err("fails")
+        })
+    };
+    let error = bounded(run).unwrap_err();
+    assert!(matches!(&error, ShardsError::Cancelled { shards, .. } if shards == &[1]), "{error}");
+    assert_eq!(error.to_string(), "shard 1 has failed: fails; cancelled shards: 1");
+    assert_eq!((calls.into_inner(), count_restarts(&incidents, 1)), (1, 1));
+}
+
+/// The stop is one of the life that fails, whose closure returns before it heeds it.
+#[test]
+fn a_shard_that_fails_while_it_is_stopped_does_not_restart() {
+    let (incidents, calls) = (Incidents::default(), AtomicUsize::new(0));
+    let run = || {
+        restarting(1, 50, &incidents).run(async |shard| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            annulus::Handle::current().stop();
+            shard.handle(0).stop();
+            Err::<(), _>("fails")
+        })
+    };
+    let error = bounded(run).unwrap_err();
+    assert!(matches!(error, ShardsError::Cancelled { .. }), "{error:?}");
+    assert_eq!(calls.into_inner(), 1);
+}
+
+/// The delay before the restart is an hour.
+#[test]
+fn a_stop_ends_the_wait_for_a_restart_and_the_other_shards_continue() {
+    let restarts = RestartOptions::new().backoff(Duration::from_secs(3600), Duration::MAX);
+    let incidents = Incidents::default();
+    let shards = restarting(2, 1, &incidents).on_failure(OnFailure::Restart(restarts));
+    let run = || {
+        shards.run(async |shard| {
+            if shard.index() == 1 {
+                return Err("fails");
+            }
+            until(|| incidents.count() > 0).await;
+            shard.handle(1).stop();
+            annulus::time::sleep(SOON).await;
+            assert!(!shard.shutdown().is_requested());
+            Ok(())
+        })
+    };
+    let error = bounded(run).unwrap_err();
+    assert!(matches!(&error, ShardsError::Cancelled { shards, .. } if shards == &[1]), "{error}");
+    assert_eq!(error.to_string(), "shard 1 has failed: fails; cancelled shards: 1");
+}
+
 /// The delay before the restart is an hour. The runtime of the next life serves calls meanwhile,
 /// one of which requests the shutdown.
 #[test]

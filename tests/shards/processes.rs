@@ -127,3 +127,41 @@ fn a_shard_may_exit_the_process() {
     let mut program = Program::start(&mut command(this_test!(), "exits"));
     assert_eq!(program.ended().status.code(), Some(7));
 }
+
+/// The child goes on in the closure of its shard, whose event loop is that of the parent. Its
+/// status is that of a panic, 101.
+#[test]
+fn a_forked_child_that_goes_on_awaiting_in_a_shard_ends_as_after_a_panic() {
+    if role().is_some() {
+        Shards::builder()
+            .count(2)
+            .run(async |shard| {
+                if shard.index() == 1 {
+                    return shard.shutdown().requested().await;
+                }
+                // SAFETY: the child makes calls that are not safe after the fork of a process with
+                // threads, as allocations; with glibc those work, and this is what is tested.
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0);
+                if child == 0 {
+                    eprintln!("child {}", std::process::id());
+                    annulus::time::sleep(Duration::from_secs(3600)).await;
+                    unreachable!();
+                }
+                let waits = move || {
+                    let mut status = 0;
+                    // SAFETY: the call writes one status.
+                    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                    status
+                };
+                let status = annulus::blocking::to_thread(waits).await.unwrap();
+                eprintln!("the child's status: {status}");
+                shard.shutdown().request();
+            })
+            .unwrap();
+        return;
+    }
+    let mut program = Program::start(&mut command(this_test!(), "forks"));
+    wait_for(&mut program, "the child's status: 25856");
+    assert_eq!(program.ended().status.code(), Some(0));
+}

@@ -3,13 +3,18 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::SpawnError;
 use crate::error::{Incident, IncidentHook};
 use crate::sys::fork::Generation;
 use crate::task::{Executor, Notifier, Shrink};
+
+/// The main task is to be cancelled.
+const STOP: u8 = 1;
+/// It was to be, at any time.
+const WAS_STOPPED: u8 = 2;
 
 /// A call in the queue.
 pub(super) trait Queued: Send + Sync {
@@ -24,8 +29,8 @@ pub(super) trait Queued: Send + Sync {
 pub(in crate::runtime) struct CallQueue {
     state: Mutex<State>,
     max: usize,
-    /// Whether the main task is to be cancelled.
-    stops: AtomicBool,
+    /// [`STOP`] and [`WAS_STOPPED`].
+    stops: AtomicU8,
     notifier: Notifier,
     incidents: IncidentHook,
     /// The process of the runtime. A forked child must not lock anything here: another thread of
@@ -48,7 +53,7 @@ impl CallQueue {
         Arc::new(Self {
             state: Mutex::default(),
             max,
-            stops: AtomicBool::new(false),
+            stops: AtomicU8::new(0),
             notifier,
             incidents,
             process: Generation::of_this_process(),
@@ -83,14 +88,21 @@ impl CallQueue {
     pub(in crate::runtime) fn stop(&self) {
         if !self.is_forked() {
             // Relaxed: the notification makes it visible.
-            self.stops.store(true, Ordering::Relaxed);
+            self.stops.store(STOP | WAS_STOPPED, Ordering::Relaxed);
             self.notifier.notify();
         }
     }
 
     /// Whether [`stop`](Self::stop) was called since this last returned `true`.
     pub(super) fn take_stop(&self) -> bool {
-        self.stops.load(Ordering::Relaxed) && self.stops.swap(false, Ordering::Relaxed)
+        let is_stop = |stops| stops & STOP != 0;
+        is_stop(self.stops.load(Ordering::Relaxed))
+            && is_stop(self.stops.fetch_and(!STOP, Ordering::Relaxed))
+    }
+
+    /// Whether [`stop`](Self::stop) was ever called.
+    pub(in crate::runtime) fn was_stopped(&self) -> bool {
+        self.stops.load(Ordering::Relaxed) & WAS_STOPPED != 0
     }
 
     pub(in crate::runtime) fn is_ended(&self) -> bool {
