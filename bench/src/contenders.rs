@@ -123,6 +123,9 @@ pub(crate) enum Scaling {
     None(&'static str),
 }
 
+/// Tells the parent at which address a server can be reached.
+pub(crate) type Announce = fn(SocketAddr) -> io::Result<()>;
+
 /// One of those who are compared.
 pub(crate) trait Contender {
     /// The name on the command line and in the tables.
@@ -166,10 +169,18 @@ pub(crate) trait Contender {
     /// Serves the store as [`serve`](Self::serve) does, on these cores; one that has only one
     /// thread runs on any of them.
     ///
+    /// One that listens itself closes the listener before it announces its address: a connection
+    /// that the listener had taken would be reset.
+    ///
     /// # Errors
     ///
     /// `Unsupported` if it [has none](Self::has_store).
-    fn serve_store(&self, _listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+    fn serve_store(
+        &self,
+        _listener: TcpListener,
+        _cores: &[usize],
+        _announce: Announce,
+    ) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no store"))
     }
 
@@ -194,7 +205,7 @@ pub(crate) trait Contender {
         _service: Service,
         _cores: &[usize],
         _calls: &'static Calls,
-        _announce: fn(SocketAddr) -> io::Result<()>,
+        _announce: Announce,
     ) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

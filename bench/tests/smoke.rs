@@ -149,7 +149,7 @@ fn tasks_run_without_a_server() {
     assert!(samples.iter().all(|(_, rounds)| *rounds == 2));
     // All workloads, by both.
     let count = |name: &str| samples.iter().filter(|(one, _)| one == name).count();
-    assert_eq!((count("tokio"), count("annulus")), (12, 12));
+    assert_eq!((count("tokio"), count("annulus")), (15, 15));
     fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -17,7 +17,7 @@ use annulus::sync::{Lock, Queue, Semaphore};
 use bytes::Bytes;
 
 use super::hub::Hub;
-use super::{Contender, GREETING, Memory, Scaling, Service, own_buffer, source_block};
+use super::{Announce, Contender, GREETING, Memory, Scaling, Service, own_buffer, source_block};
 use crate::files::Job;
 use crate::kv;
 use crate::server::Calls;
@@ -130,13 +130,20 @@ impl Contender for Annulus {
         self.receiving == Receiving::OnLease
     }
 
-    fn serve_store(&self, listener: TcpListener, cores: &[usize]) -> io::Result<()> {
+    fn serve_store(
+        &self,
+        listener: TcpListener,
+        cores: &[usize],
+        announce: Announce,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
         if cores.len() == 1 {
+            announce(address)?;
             return kv::serve(listener);
         }
         // The shards listen themselves; the load tries again until they do.
-        let address = listener.local_addr()?;
         drop(listener);
+        announce(address)?;
         kv::serve_sharded(address, cores)
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::{Contender, Memory, Scaling, Service};
+use super::{Announce, Contender, Memory, Scaling, Service};
 use crate::server::Calls;
 
 pub(super) struct Redis;
@@ -43,13 +43,19 @@ impl Contender for Redis {
         Scaling::None("its commands run on one thread")
     }
 
-    fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+    fn serve_store(
+        &self,
+        listener: TcpListener,
+        _cores: &[usize],
+        announce: Announce,
+    ) -> io::Result<()> {
         // It takes no listening socket; the load tries again until it listens itself.
-        let port = listener.local_addr()?.port();
+        let address = listener.local_addr()?;
         drop(listener);
+        announce(address)?;
         // This process becomes the server; it returns only if there is none.
         let error = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"])
             .args(["--tcp-backlog", "4096", "--databases", "1", "--dir", "/"])
             .stdout(Stdio::null())

@@ -18,7 +18,9 @@ use tokio::runtime::Builder;
 use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::{Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block};
+use super::{
+    Announce, Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block,
+};
 use crate::files::{self, Files, Job, Report, Span, Worker};
 use crate::kv;
 use crate::server::Calls;
@@ -58,7 +60,13 @@ impl Contender for CurrentThread {
         true
     }
 
-    fn serve_store(&self, listener: TcpListener, _cores: &[usize]) -> io::Result<()> {
+    fn serve_store(
+        &self,
+        listener: TcpListener,
+        _cores: &[usize],
+        announce: Announce,
+    ) -> io::Result<()> {
+        announce(listener.local_addr()?)?;
         Self::builder().build()?.block_on(LocalSet::new().run_until(kv::tokio::serve(listener)))
     }
 

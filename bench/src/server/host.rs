@@ -55,9 +55,8 @@ pub(crate) struct ServeStore {
 impl ServeStore {
     pub(crate) fn run(&self) -> io::Result<()> {
         self.origin.settle()?;
-        let listener = socket::listen()?;
-        announce(&listener)?;
-        find(&self.contender)?.serve_store(listener, &self.origin.cores)
+        let contender = find(&self.contender)?;
+        contender.serve_store(socket::listen()?, &self.origin.cores, announce_address)
     }
 }
 
