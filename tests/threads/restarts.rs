@@ -85,7 +85,11 @@ fn calls_that_an_ended_shard_has_not_answered_fail_and_later_ones_reach_its_next
             let results = gather(calls).await;
             assert!(results.iter().all(|result| matches!(result, Err(JoinError::Ended))));
             let index = call_until_answered(&shard, 1, || Shard::current().index()).await;
-            assert_eq!((index, lives.load(Ordering::SeqCst)), (1, 2));
+            assert_eq!(index, 1);
+            // The next life may answer before its closure has begun.
+            while lives.load(Ordering::SeqCst) < 2 {
+                yield_now().await;
+            }
             assert_eq!((closures.count(), runs.load(Ordering::SeqCst)), (40, 0));
             Ok(())
         })
