@@ -57,7 +57,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads so many bytes. Memory is taken as they come, not as they are announced.
+/// Reads a body of this length. Memory is allocated as bytes arrive, not as they are announced.
 async fn append(reader: &mut StreamReader, body: &mut Vec<u8>, length: usize) -> Result<(), Fault> {
     let mut left = length;
     while left > 0 {

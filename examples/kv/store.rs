@@ -214,7 +214,7 @@ impl Store {
         start as u64
     }
 
-    /// Removes keys that have expired, at most so many. Returns whether more may be left.
+    /// Removes at most `limit` keys that have expired. Returns whether more may be left.
     pub(crate) fn remove_expired(&mut self, limit: usize) -> bool {
         for _ in 0..limit {
             match self.deadlines.first() {

@@ -252,7 +252,7 @@ impl SignalListener {
         Ok(Self { bell })
     }
 
-    /// What becomes readable when the signal has come so many times. It is never closed.
+    /// What becomes readable when the signal has come for the `nth` time. It is never closed.
     pub(crate) fn bell(&self, nth: usize) -> RawFd {
         let (_, eventfd) = self.bell.eventfds[nth - 1].get().expect("there is one for each wanted");
         eventfd.as_raw_fd()

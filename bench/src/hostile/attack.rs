@@ -1,6 +1,6 @@
-//! Hostile clients: a process of each kind, with so many connections at the same time. One that the
-//! server ends is replaced, never faster than a rate: what is measured is the server, and not how
-//! fast its enemies on the same machine can be.
+//! Hostile clients: a process for each kind, which keeps a given number of connections open. A
+//! connection that the server ends is replaced, at a limited rate: what is measured is the server,
+//! and not how fast hostile clients on the same machine can be.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};

@@ -22,7 +22,7 @@ use crate::server::Usage;
 /// How long a client thinks between two requests.
 const THINKS: Duration = Duration::from_millis(25);
 
-/// How many of the clients are newcomers, one of so many.
+/// One client of this many is a newcomer.
 const NEWCOMERS: usize = 10;
 
 /// How long a request may take, with its connect, until it has failed.

@@ -13,8 +13,7 @@ pub(crate) const THREADS: usize = 4;
 
 /// The thread that calls others.
 pub(crate) trait Caller {
-    /// Has another thread do [`work`] so many times, all at once, and returns the sum of the
-    /// answers.
+    /// Calls [`work`] on another thread, `times` times at once, and returns the sum of the answers.
     fn call(&mut self, thread: usize, times: u64) -> impl Future<Output = u64>;
 
     /// Has every other thread do [`work`] once, all at the same time, and returns the sum of the

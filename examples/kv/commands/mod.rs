@@ -15,7 +15,7 @@ use super::store::Store;
 /// A command.
 pub(crate) struct Command {
     pub(crate) name: &'static str,
-    /// How many arguments it has, with its name; negative: at least so many.
+    /// How many arguments it has, with its name; a negative number is the least.
     pub(crate) arity: i32,
     pub(crate) keys: Keys,
     /// Whether it changes keys.
@@ -96,7 +96,7 @@ pub(crate) fn refuse(request: Request<'_>, command: Option<&Command>, reply: &mu
     reply.error(&text);
 }
 
-/// Replies that a command has no such subcommand, or not with so many arguments.
+/// Replies that a command has no such subcommand, or not with this number of arguments.
 fn refuse_subcommand(command: &str, subcommand: &[u8], reply: &mut Reply<'_>) {
     let shown = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]);
     reply.error(&format!(

@@ -104,9 +104,9 @@ enum Expects {
     Start,
     /// The end of an inline command's line.
     LineEnd,
-    /// The length of the next of so many arguments.
+    /// The length of the next argument; `left` arguments are missing, this one included.
     Length { left: usize },
-    /// An argument of so many bytes; then, more of them.
+    /// An argument of `length` bytes; `left` arguments follow it.
     Bulk { length: usize, left: usize },
 }
 

@@ -88,13 +88,13 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The head of an array of so many replies, which follow.
+    /// The head of an array; its `length` replies follow.
     #[inline]
     pub(crate) fn array(&mut self, length: usize) {
         self.head(b'*', length as i64);
     }
 
-    /// The head of a map of so many pairs, which follow. RESP2 has an array instead.
+    /// The head of a map; its `pairs` pairs of replies follow. RESP2 has an array instead.
     pub(crate) fn map(&mut self, pairs: usize) {
         match self.resp {
             Resp::Two => self.array(pairs * 2),

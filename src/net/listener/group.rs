@@ -178,7 +178,7 @@ impl Ordinals {
         self.counts.iter().find(|(its, _)| its == address).map_or(0, |(_, count)| *count)
     }
 
-    /// One more has been made, after so many.
+    /// Notes that the listener with this ordinal was made for an address.
     fn note(&mut self, address: &Address, ordinal: usize) {
         match self.counts.iter_mut().find(|(its, _)| its == address) {
             Some((_, count)) => *count = ordinal + 1,

@@ -20,8 +20,8 @@ use super::{Mesh, Port};
 use crate::runtime::remote::{Attachment, FlushRequest, RemoteQueue};
 use crate::task::{Executor, JoinError, RuntimeId};
 
-/// Checks a model with at most so many preemptions, whatever the environment says: each more makes
-/// it take several times as long.
+/// Checks a model with at most `max_preemptions`, whatever the environment says: each further one
+/// makes it take several times as long.
 fn check(max_preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(max_preemptions);

@@ -221,7 +221,8 @@ impl Port {
         }
     }
 
-    /// Takes in what a peer has sent, at most so many requests. Returns whether there is more.
+    /// Takes in what a peer has sent, at most `max_requests` requests. Returns whether there is
+    /// more.
     fn receive_from(&self, peer: usize, max_requests: usize, answers_left: &mut usize) -> bool {
         let has_answers = self.receive_answers(peer, answers_left);
         let has_requests = self.receive_requests(peer, max_requests);
