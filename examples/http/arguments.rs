@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use super::limits::Limits;
+use super::parsed;
 
 const USAGE: &str = "\
 An HTTP/1.1 server: files, an echo, and what the server counts.
@@ -42,17 +42,7 @@ impl Arguments {
     /// The arguments of this process; otherwise the code to exit with, after printing the usage or
     /// what is wrong.
     pub(crate) fn of_process() -> Result<Self, ExitCode> {
-        match Self::parse(std::env::args_os().skip(1)) {
-            Ok(Some(arguments)) => Ok(arguments),
-            Ok(None) => {
-                let _ = writeln!(io::stdout(), "{USAGE}");
-                Err(ExitCode::SUCCESS)
-            }
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "http: {error}; --help says more");
-                Err(ExitCode::from(2))
-            }
-        }
+        parsed::arguments("http", USAGE, Self::parse(std::env::args_os().skip(1)))
     }
 
     /// `None` if help was asked for.

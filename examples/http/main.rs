@@ -56,6 +56,8 @@ mod body;
 mod connection;
 mod files;
 mod limits;
+#[path = "../shared/parsed.rs"]
+mod parsed;
 mod request;
 mod response;
 mod routes;

@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, ValueExt};
+
+use super::parsed;
 
 const USAGE: &str = "\
 A store of keys and values in memory, with the protocol of Redis.
@@ -32,17 +33,7 @@ impl Arguments {
     /// The arguments of this process; otherwise the code to exit with, after printing the usage or
     /// what is wrong.
     pub(crate) fn of_process() -> Result<Self, ExitCode> {
-        match Self::parse(std::env::args_os().skip(1)) {
-            Ok(Some(arguments)) => Ok(arguments),
-            Ok(None) => {
-                let _ = writeln!(io::stdout(), "{USAGE}");
-                Err(ExitCode::SUCCESS)
-            }
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "kv: {error}; --help says more");
-                Err(ExitCode::from(2))
-            }
-        }
+        parsed::arguments("kv", USAGE, Self::parse(std::env::args_os().skip(1)))
     }
 
     /// `None` if help was asked for.

@@ -22,6 +22,8 @@ mod connection;
 mod cursor;
 mod glob;
 mod node;
+#[path = "../shared/parsed.rs"]
+mod parsed;
 mod protocol;
 mod router;
 mod session;
