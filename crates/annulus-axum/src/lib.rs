@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! axum on the annulus runtime.

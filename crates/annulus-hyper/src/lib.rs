@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! hyper's servers and clients on the annulus runtime.

@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! TLS by rustls on the annulus runtime.
