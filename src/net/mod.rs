@@ -119,7 +119,7 @@ pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,
-    WhenFull, start_server_on,
+    WhenFull, start_server_on, start_stream_server_on,
 };
 pub use stream::{
     Connection, IntoStd, OwnedReadHalf, OwnedWriteHalf, ReuniteError, StreamParts, StreamReader,

@@ -7,17 +7,17 @@ use std::net::{SocketAddr, TcpStream as Peer};
 use std::rc::Rc;
 use std::time::Duration;
 
-use annulus::Incident;
 use annulus::join::gather;
 use annulus::net::{
-    Server, ServerOptions, StreamReader, StreamWriter, TcpListener, open_connection, start_server,
-    start_server_on, start_server_with,
+    Server, ServerOptions, ShutdownOptions, StreamReader, StreamWriter, TcpListener, TcpStream,
+    open_connection, start_server, start_server_on, start_server_with, start_stream_server_on,
 };
 use annulus::sync::Event;
 use annulus::time::{sleep, timeout};
+use annulus::{Incident, Shutdown};
 
 use crate::common::incidents::Incidents;
-use crate::common::patience::patient;
+use crate::common::patience::{limit, patient};
 use crate::common::poll::{once, until, yield_times};
 use crate::common::watchdog::{block_on, run};
 
@@ -107,6 +107,32 @@ fn a_server_on_given_listeners_serves_connections_that_came_before_it() {
         server.close();
         server.wait_closed().await;
         assert!(Peer::connect(addresses[1]).is_err());
+    });
+}
+
+#[test]
+fn a_server_whose_handler_takes_the_stream_counts_it_and_soft_cancels_it() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let echo = async |mut stream: TcpStream| loop {
+            let received = stream.recv().await?;
+            if received.is_empty() {
+                return std::io::Result::Ok(());
+            }
+            stream.write_all(received.to_vec()).await.0?;
+        };
+        let options = ServerOptions::new().max_connections_per_peer(1);
+        let server = start_stream_server_on(echo, [listener], &options).unwrap();
+        let mut client = client(&server).await;
+        ask(&mut client, "hello\n").await;
+        assert_eq!(server.active_connections(), 1);
+        let mut refused = TcpStream::connect(address(&server)).await.unwrap();
+        assert_eq!(refused.recv().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let shutdown = Shutdown::new();
+        shutdown.request();
+        let options = ShutdownOptions::new().grace(Duration::ZERO).soft_grace(limit());
+        let report = server.serve_until(&shutdown, &options).await;
+        assert_eq!((report.completed, report.soft_cancelled, report.aborted), (0, 1, 0));
     });
 }
 

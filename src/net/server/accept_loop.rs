@@ -8,32 +8,30 @@ use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
+use super::forms::Handles;
 use super::handler::{HandlerFailure, HandlerOutcome};
 use super::peers::Peer;
 use super::registry::{Accepting, Registry, Served};
 use crate::error::{Incident, catch_panic};
 use crate::net::listener::ListenSocket;
+use crate::net::stream::Connection;
 use crate::net::stream::sealed::Address;
-use crate::net::stream::{BufferLimits, Connection, StreamReader, StreamWriter, buffer};
 use crate::runtime::{context, spawn};
 
 /// What the tasks of a server share.
 pub(super) struct Shared<H> {
     pub(super) handler: H,
-    /// The limits of a handler's reader and writer.
-    pub(super) buffer_limits: BufferLimits,
     pub(super) registry: Rc<Registry>,
 }
 
 /// Accepts until the server is closed; then handles the connections that had arrived.
-pub(super) async fn serve<S, H, T>(
+pub(super) async fn serve<S, H>(
     mut listener: ListenSocket<S>,
     shared: Rc<Shared<H>>,
     accepting: Accepting,
 ) where
     S: Connection,
-    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
-    T: HandlerOutcome + 'static,
+    H: Handles<S>,
 {
     let registry = Rc::clone(accepting.registry());
     let mut waiting = VecDeque::new();
@@ -89,11 +87,10 @@ pub(super) async fn serve<S, H, T>(
 }
 
 /// Handles connections that have arrived, as there is room for them.
-async fn start_all<S, H, T>(waiting: &mut VecDeque<(S, S::Addr)>, shared: &Rc<Shared<H>>)
+async fn start_all<S, H>(waiting: &mut VecDeque<(S, S::Addr)>, shared: &Rc<Shared<H>>)
 where
     S: Connection,
-    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
-    T: HandlerOutcome + 'static,
+    H: Handles<S>,
 {
     while let Some(connection) = waiting.pop_front() {
         shared.registry.room().await;
@@ -101,11 +98,10 @@ where
     }
 }
 
-fn start<S, H, T>((stream, peer): (S, S::Addr), shared: &Rc<Shared<H>>)
+fn start<S, H>((stream, peer): (S, S::Addr), shared: &Rc<Shared<H>>)
 where
     S: Connection,
-    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T + 'static,
-    T: HandlerOutcome + 'static,
+    H: Handles<S>,
 {
     let registry = &shared.registry;
     let known = peer.ip().and_then(|peer| Peer::of(peer.ip()));
@@ -118,18 +114,16 @@ where
     registry.set_task(key, task);
 }
 
-async fn handle<S, H, T>(stream: S, peer: S::Addr, shared: Rc<Shared<H>>, served: Served)
+async fn handle<S, H>(stream: S, peer: S::Addr, shared: Rc<Shared<H>>, served: Served)
 where
     S: Connection,
-    H: AsyncFn(StreamReader<S>, StreamWriter<S>) -> T,
-    T: HandlerOutcome + 'static,
+    H: Handles<S>,
 {
-    let (reader, writer) = buffer(stream, shared.buffer_limits);
-    let sent = writer.ending();
+    let (handler, sent) = shared.handler.handle(stream);
     let outcome = {
         // Pinned here: as an argument of an `async fn` it would be in this future twice. Dropped
         // here: it may keep the writer, whose end is waited for below.
-        let handler = pin!((shared.handler)(reader, writer));
+        let handler = pin!(handler);
         catch(handler).await.map(HandlerOutcome::failure)
     };
     let failure = match outcome {
@@ -165,29 +159,40 @@ mod tests {
     use std::hint::black_box;
 
     use super::*;
-    use crate::net::TcpStream;
+    use crate::net::server::forms::{Buffered, Whole};
+    use crate::net::stream::BufferLimits;
+    use crate::net::{StreamReader, StreamWriter, TcpStream};
     use crate::runtime::yield_now;
 
     const BIG: usize = 4096;
 
-    fn size_of_its_future<H>(_: H) -> usize
-    where
-        H: AsyncFn(StreamReader<TcpStream>, StreamWriter<TcpStream>) + 'static,
-    {
+    fn size_of_its_future<H: Handles<TcpStream>>(_: H) -> usize {
         fn size_of_output<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
-        size_of_output(handle::<TcpStream, H, ()>)
+        size_of_output(handle::<TcpStream, H>)
+    }
+
+    fn buffered<H: AsyncFn(StreamReader, StreamWriter)>(handler: H) -> Buffered<H> {
+        Buffered { handler, limits: BufferLimits::default() }
+    }
+
+    fn whole<H: AsyncFn(TcpStream)>(handler: H) -> Whole<H> {
+        Whole(handler)
     }
 
     /// There is one for each connection, so this is what bounds the number of connections.
     #[test]
     fn the_future_of_a_connection_holds_that_of_its_handler_once() {
-        let size = size_of_its_future(async |_, _| {
+        async fn hold_much() {
             let big = [0_u8; BIG];
             yield_now().await;
             black_box(big);
-        });
-        assert!((BIG..BIG + BIG / 2).contains(&size), "{size} bytes");
+        }
+        let buffered = size_of_its_future(buffered(async |_, _| hold_much().await));
+        let whole = size_of_its_future(whole(async |_| hold_much().await));
+        for size in [buffered, whole] {
+            assert!((BIG..BIG + BIG / 2).contains(&size), "{size} bytes");
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Servers: a handler that runs for each connection, in a task of its own, whatever the kind of
 //! socket.
 //!
-//! `accept_loop` accepts, in one task for each address, and starts the handlers; `handler` is what
-//! they may return. `registry` knows the connections, `shutdown` ends them, and `report` says how
-//! many ended how. `peers` counts them by address, and `progress` ends those without any. `options`
+//! `accept_loop` accepts, in one task for each address, and starts the handlers; `forms` are those
+//! of a handler, and `handler` is what they may return. `registry` knows the connections,
+//! `shutdown` ends them, and `report` says how many ended how. `peers` counts them by address, and `progress` ends those without any. `options`
 //! are those of a server.
 
 mod accept_loop;
+mod forms;
 mod handler;
 mod options;
 mod peers;
@@ -33,6 +34,7 @@ use crate::op::SharedListener;
 use crate::runtime::spawn;
 use crate::shutdown::Shutdown;
 use accept_loop::Shared;
+use forms::{Buffered, Handles, Whole};
 use progress::Checks;
 use registry::Registry;
 
@@ -81,6 +83,58 @@ where
     H: AsyncFn(StreamReader<L::Stream>, StreamWriter<L::Stream>) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
+    start(Buffered { handler, limits: options.buffers }, listeners, options)
+}
+
+/// Like [`start_server_on`], for a handler that takes the connection itself.
+///
+/// This is for handlers that have a reader and a writer of their own, such as those of a library.
+/// Of the options, [`ServerOptions::reader_limit`] and [`ServerOptions::writer_limit`] have no
+/// effect. A write that the handler has dropped before its end may not have been sent.
+///
+/// # Errors
+///
+/// As for [`start_server_on`].
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+///
+/// # Example
+///
+/// ```
+/// use annulus::net::{ServerOptions, TcpListener, TcpStream, start_stream_server_on};
+///
+/// annulus::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let greet = async |mut stream: TcpStream| stream.write_all("hello\n").await.0;
+///     let server = start_stream_server_on(greet, [listener], &ServerOptions::new())?;
+///     let mut client = TcpStream::connect(server.local_addrs()[0]).await?;
+///     assert_eq!(&*client.recv().await?, b"hello\n");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn start_stream_server_on<L, H, T>(
+    handler: H,
+    listeners: impl IntoIterator<Item = L>,
+    options: &ServerOptions,
+) -> io::Result<Server<L::Stream>>
+where
+    L: Listener,
+    H: AsyncFn(L::Stream) -> T + 'static,
+    T: HandlerOutcome + 'static,
+{
+    start(Whole(handler), listeners, options)
+}
+
+#[track_caller]
+fn start<L: Listener>(
+    handler: impl Handles<L::Stream>,
+    listeners: impl IntoIterator<Item = L>,
+    options: &ServerOptions,
+) -> io::Result<Server<L::Stream>> {
     let listeners: Vec<_> = listeners.into_iter().map(L::into_inner).collect();
     let addresses = listeners.iter().map(ListenSocket::local_addr).collect::<io::Result<_>>()?;
     let sockets = listeners.iter().map(ListenSocket::share).collect();
@@ -93,8 +147,7 @@ where
     if let Some(checks) = Checks::of(options.progress) {
         drop(spawn(progress::watch(Rc::clone(&registry), checks)));
     }
-    let (buffer_limits, its) = (options.buffers, Rc::clone(&registry));
-    let shared = Rc::new(Shared { handler, buffer_limits, registry: its });
+    let shared = Rc::new(Shared { handler, registry: Rc::clone(&registry) });
     for listener in listeners {
         registry.max().into_iter().for_each(|max| listener.set_max(max));
         // The guard is made here: the task may be ended before it is first polled.
