@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(address: &str) -> io::Result<()> {
-    let mut listener = TcpListener::bind(address).await.map_err(with_remedy)?;
+    let listener = TcpListener::bind(address).await.map_err(with_remedy)?;
     let here = listener.local_addr()?;
     // Ctrl-c or SIGTERM requests the end; a second one forces it.
     let shutdown = Shutdown::on_signals()?;

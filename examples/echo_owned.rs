@@ -40,7 +40,7 @@ fn run(address: &str) -> io::Result<()> {
 }
 
 async fn serve(address: &str) -> io::Result<()> {
-    let mut listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await?;
     let _ = writeln!(io::stdout(), "listening on {}", listener.local_addr()?);
     loop {
         let (stream, peer) = listener.accept().await?;

@@ -36,7 +36,7 @@ fn run(address: &str, target: &str) -> io::Result<()> {
 }
 
 async fn serve(address: &str, target: &str) -> io::Result<()> {
-    let mut listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await?;
     let _ = writeln!(io::stdout(), "listening on {}; to {target}", listener.local_addr()?);
     loop {
         let (client, peer) = listener.accept().await?;

@@ -51,7 +51,7 @@ fn one_node() -> Rc<Node> {
 pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
     annulus::Runtime::builder().build()?.block_on(async {
         let node = one_node();
-        let mut listener = annulus::net::TcpListener::from_std(listener);
+        let listener = annulus::net::TcpListener::from_std(listener);
         loop {
             let (stream, _) = listener.accept().await?;
             drop(annulus::spawn(connection::serve(stream, Rc::clone(&node), pending())));
@@ -68,7 +68,7 @@ pub(crate) fn serve_sharded(address: SocketAddr, cores: &[usize]) -> io::Result<
     });
     let ended = Shards::builder().cpus(cores.to_vec()).run(async |_| -> io::Result<()> {
         let node = nodes.get().await?;
-        let mut listener = annulus::net::TcpListener::bind(address).await?;
+        let listener = annulus::net::TcpListener::bind(address).await?;
         loop {
             let (stream, _) = listener.accept().await?;
             let (node, nodes) = (Rc::clone(&node), nodes.clone());

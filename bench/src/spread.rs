@@ -102,7 +102,7 @@ fn spread(way: Way, shards: usize, connections: usize) -> io::Result<Vec<usize>>
             clients.map(drop)
         });
         let run = Shards::builder().count(shards).pin(true).run(async |shard| {
-            let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await?;
+            let listener = TcpListener::bind_with("127.0.0.1:0", &options).await?;
             // The receiver is there until all have bound.
             let _ = bound_to.send(listener.local_addr()?);
             let accepting = async {

@@ -93,7 +93,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
 async fn serve(shard: &Shard, nodes: &Sharded<Node>, address: SocketAddr) -> io::Result<()> {
     let node = nodes.get().await?;
     // The shards share the port; the kernel spreads the connections.
-    let mut listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await?;
     let here = listener.local_addr()?;
     node.server.listens(here.port());
     if shard.index() == 0 {

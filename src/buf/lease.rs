@@ -43,7 +43,7 @@ use super::lease_memory::LeaseMemory;
 ///     }
 /// }
 /// # annulus::run(async {
-/// #     let mut listener = annulus::net::TcpListener::bind("127.0.0.1:0").await?;
+/// #     let listener = annulus::net::TcpListener::bind("127.0.0.1:0").await?;
 /// #     let mut client = TcpStream::connect(listener.local_addr()?).await?;
 /// #     let server = annulus::spawn(echo(listener.accept().await?.0));
 /// #     client.write_all("there and back").await.0?;

@@ -41,7 +41,7 @@
 //!     Ok(u32::from_be_bytes(four.as_bytes().try_into().expect("four bytes")))
 //! }
 //! # annulus::run(async {
-//! #     let mut listener = annulus::net::TcpListener::bind("127.0.0.1:0").await?;
+//! #     let listener = annulus::net::TcpListener::bind("127.0.0.1:0").await?;
 //! #     let mut client = TcpStream::connect(listener.local_addr()?).await?;
 //! #     let (mut stream, _) = listener.accept().await?;
 //! #     client.write_all(b"\0\0\0\x05hello".to_vec()).await.0?;

@@ -28,7 +28,7 @@ use crate::task::coop;
 /// use annulus::net::{TcpListener, TcpStream};
 ///
 /// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
 ///     let address = listener.local_addr()?;
 ///     let server = annulus::spawn(async move {
 ///         let (mut reader, mut writer) = listener.accept().await?.0.into_split();

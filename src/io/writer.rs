@@ -49,7 +49,7 @@ const DEFAULT_LIMIT: usize = 64 * 1024;
 /// use annulus::net::{TcpListener, open_connection};
 ///
 /// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
 ///     let address = listener.local_addr()?;
 ///     let server = annulus::spawn(async move {
 ///         let (mut stream, _) = listener.accept().await?;

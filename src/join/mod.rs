@@ -65,7 +65,7 @@
 //!     stream.write_all("hello").await.0
 //! }
 //!
-//! async fn accept_until(stop: &CancelToken, mut listener: TcpListener) -> io::Result<()> {
+//! async fn accept_until(stop: &CancelToken, listener: TcpListener) -> io::Result<()> {
 //!     let mut connections = TaskSet::new();
 //!     loop {
 //!         select! {

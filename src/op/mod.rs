@@ -62,8 +62,8 @@ pub(crate) use future::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
-    Accepted, Acceptor, Connect, Descriptor, Heir, Holders, One, OpenCount, OpenGuard, Peek, Recv,
-    RecvLease, SendBytes, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket, Unsent,
-    open_socket, set_option,
+    Accepted, Acceptor, Connect, Descriptor, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard,
+    Peek, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener, SocketParts,
+    StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -1,8 +1,11 @@
 //! Of `annulus::net`: addresses, listeners and servers.
 
-use annulus::net::{TcpListener, lookup, start_server};
+use std::future::poll_fn;
+use std::net::TcpStream as Peer;
 
-use super::Trials;
+use annulus::net::{ListenOptions, TcpListener, lookup, start_server};
+
+use super::{TIMES, Trials};
 use crate::common::watchdog::run;
 
 #[test]
@@ -39,5 +42,21 @@ fn listening_and_closing_takes_budget() {
         trials.ready("TcpListener::close", bind).await;
         let start = async || start_server(async |_, _| (), "127.0.0.1:0").await.map(drop);
         trials.ready("start_server", start).await;
+    });
+}
+
+#[test]
+fn accepting_what_has_arrived_takes_budget() {
+    run(async {
+        let mut trials = Trials::default();
+        let options = ListenOptions::new().backlog(2 * TIMES as u32);
+        let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || (0..TIMES).for_each(|_| drop(Peer::connect(address).unwrap()));
+        connect();
+        trials.ready("TcpListener::accept", async || listener.accept().await.unwrap()).await;
+        connect();
+        let poll = async || poll_fn(|context| listener.poll_accept(context)).await.unwrap();
+        trials.ready("TcpListener::poll_accept", poll).await;
     });
 }

@@ -21,7 +21,7 @@ pub(crate) fn connected() -> (annulus::net::TcpStream, TcpStream) {
 
 /// An accepted connection of this thread's runtime, and the far end.
 pub(crate) async fn accepted() -> (annulus::net::TcpStream, TcpStream) {
-    let mut listener = annulus::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = annulus::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     peer.set_nodelay(true).unwrap();
     let (stream, from) = listener.accept().await.unwrap();

@@ -5,7 +5,7 @@ use annulus::net::{TcpListener, TcpStream};
 
 /// The two ends of a connection.
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
-    let mut listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("its address");
     let near = TcpStream::connect(address).await.expect("the listener is there");
     let (far, _) = listener.accept().await.expect("a connection is there");

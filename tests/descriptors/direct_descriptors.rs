@@ -76,7 +76,7 @@ fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
 #[test]
 fn a_miss_is_counted_for_each_socket_that_found_no_file_slot_and_for_nothing_else() {
     with_file_slots(4, async || {
-        let (mut listener, address) = listener().await;
+        let (listener, address) = listener().await;
         let peers: Vec<_> = (0..6).map(|_| Peer::connect(address).unwrap()).collect();
         let mut streams = Vec::new();
         for _ in 0..4 {
@@ -193,7 +193,7 @@ fn a_dropped_stream_is_closed_and_its_file_slot_used_again() {
 fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again() {
     with_file_slots(2, async || {
         let before = open();
-        let (mut listener, address) = listener().await;
+        let (listener, address) = listener().await;
         let (mut peers, mut streams) = (Vec::new(), Vec::new());
         for _ in 0..20 {
             peers.push(Peer::connect(address).unwrap());
@@ -225,7 +225,7 @@ fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again()
 #[test]
 fn a_burst_of_connections_is_served() {
     with_file_slots(100, async || {
-        let (mut listener, address) = listener().await;
+        let (listener, address) = listener().await;
         let mut peers: Vec<_> = (0..64).map(|_| Peer::connect(address).unwrap()).collect();
         let mut served = Vec::new();
         for _ in 0..64 {
@@ -256,7 +256,7 @@ fn a_burst_of_connections_is_served() {
 fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
     with_file_slots(40, async || {
         for gives in [true, false] {
-            let (mut listener, address) = listener().await;
+            let (listener, address) = listener().await;
             assert!(times(2, listener.accept()).await.is_none());
             let mut peers: Vec<_> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
             thread::sleep(Duration::from_millis(20));
@@ -294,7 +294,7 @@ fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
 fn no_more_connections_are_accepted_ahead_than_configured() {
     with_file_slots(40, async || {
         let options = ListenOptions::new().max_pending(2);
-        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(times(2, listener.accept()).await.is_none());
         let peers: Vec<_> = (0..30).map(|_| Peer::connect(address).unwrap()).collect();

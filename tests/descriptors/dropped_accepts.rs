@@ -48,7 +48,7 @@ fn serves_every_client(builder: Builder) {
         let mut random = seeded();
         let Some(runtime) = build_or_skip(builder.max_polls_per_turn(4)) else { return };
         runtime.block_on(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|_| thread::spawn(move || (0..CONNECTIONS).for_each(|_| call(address))))
@@ -102,7 +102,7 @@ async fn echo_a_byte(mut stream: TcpStream) {
 fn connections_that_arrived_for_a_dropped_accept_are_the_next_ones_in_order() {
     counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let mut accept = Box::pin(listener.accept());
             assert!(once(accept.as_mut()).await.is_pending());
@@ -125,7 +125,7 @@ fn a_listener_dropped_with_accepted_connections_closes_them() {
     counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let before = open();
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             let mut peers: Vec<_> = (0..20).map(|_| Peer::connect(address).unwrap()).collect();
@@ -146,7 +146,7 @@ fn a_closed_listener_returns_the_connections_that_were_not_accepted() {
     counting(|| {
         let before = open();
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             let listening = open();
@@ -176,7 +176,7 @@ fn a_flood_of_unaccepted_connections_takes_few_descriptors() {
     counting(|| {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let options = ListenOptions::new().max_pending(AHEAD);
-            let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+            let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             let before = open();
@@ -206,7 +206,7 @@ fn a_flood_on_a_busy_loop_takes_no_more_descriptors_than_configured() {
         Runtime::builder().max_polls_per_turn(1).build().unwrap().block_on(async {
             let backlog = BACKLOG as u32;
             let options = ListenOptions::new().max_pending(AHEAD).backlog(backlog);
-            let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+            let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             let before = open();
@@ -237,7 +237,7 @@ fn a_closed_listeners_port_can_be_bound_at_once() {
             first.close().await;
             for round in 0..100 {
                 let listener = TcpListener::bind_with(address, &options).await;
-                let mut listener = listener.unwrap_or_else(|error| panic!("{round}: {error}"));
+                let listener = listener.unwrap_or_else(|error| panic!("{round}: {error}"));
                 // In flight in some rounds, submitted in some.
                 times(round % 3, listener.accept()).await;
                 listener.close().await;

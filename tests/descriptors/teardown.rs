@@ -42,7 +42,7 @@ fn spawn_everything(full: SocketAddr) -> Vec<JoinHandle<()>> {
         spawn(async move { drop((reading.read(Vec::with_capacity(64)).await, far)) }),
         spawn(async move { drop((writing.write_all(vec![1; 8 << 20]).await, near)) }),
         spawn(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             drop(listener.accept().await);
         }),
         spawn(async move { drop(TcpStream::connect(full).await) }),
@@ -234,12 +234,12 @@ fn streams_that_outlive_the_runtime_fail_and_can_still_be_taken_over() {
     counting(|| {
         let before = open();
         let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
-        let (mut stream, mut far, mut listener) = runtime.block_on(async {
+        let (mut stream, mut far, listener) = runtime.block_on(async {
             let (mut stream, mut far) = connected();
             // A read that is dropped after the kernel has received for it.
             far.write_all(b"unread").unwrap();
             assert!(times(1, stream.read(Vec::with_capacity(64))).await.is_none());
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             (stream, far, listener)
         });

@@ -662,7 +662,7 @@ fn a_peer_that_is_gone_is_reported() {
 #[test]
 fn lines_go_there_and_back() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = annulus::spawn(async move {
             let (mut reader, mut writer) = listener.accept().await.unwrap().0.into_buffered();

@@ -315,7 +315,7 @@ fn a_wake_from_another_thread_allocates_nothing() {
 #[test]
 fn an_accepted_connection_is_one_allocation() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // The clients' thread connects when it is told to.
         let (tell, told) = mpsc::sync_channel::<()>(1);

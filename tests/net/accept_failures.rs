@@ -45,7 +45,7 @@ fn without_getpeername_the_address_is_still_known() {
     refusing(libc::SYS_getpeername, libc::EPERM, || {
         run(async {
             for host in ["127.0.0.1:0", "[::1]:0"] {
-                let Ok(mut listener) = TcpListener::bind(host).await else { continue };
+                let Ok(listener) = TcpListener::bind(host).await else { continue };
                 let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
                 let (stream, from) = listener.accept().await.unwrap();
                 assert_eq!(from, peer.local_addr().unwrap());
@@ -60,7 +60,7 @@ fn an_address_that_cannot_be_had_at_all_is_unspecified() {
     refusing(libc::SYS_getpeername, libc::EPERM, || {
         refusing(libc::SYS_getsockopt, libc::EPERM, || {
             run(async {
-                let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let mut peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
                 let (mut stream, from) = listener.accept().await.unwrap();
                 assert_eq!(from, "0.0.0.0:0".parse().unwrap());
@@ -75,7 +75,7 @@ fn an_address_that_cannot_be_had_at_all_is_unspecified() {
 #[test]
 fn the_address_of_a_peer_that_is_gone_is_still_known() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let peer = Peer::connect(address).unwrap();
         let (mut stream, from) = listener.accept().await.unwrap();
@@ -97,7 +97,7 @@ fn the_address_of_a_peer_that_is_gone_is_still_known() {
 #[test]
 fn what_is_not_a_listening_socket_any_more_ends_the_accept() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let accepting = timeout(Duration::from_millis(5), listener.accept()).await;
         assert!(accepting.is_err(), "no client has connected");
         socket2::SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();

@@ -124,7 +124,7 @@ fn a_client_is_never_connected_to_itself() {
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains("to itself"), "{error}");
         // The port is free again, for the server that is to have it.
-        let mut listener = TcpListener::bind(address).await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let _client = TcpStream::connect(address).await.unwrap();
         listener.accept().await.unwrap();
     });

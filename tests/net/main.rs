@@ -8,6 +8,7 @@
 mod common;
 
 mod accept_failures;
+mod accepts;
 mod addresses;
 mod broken_off;
 mod dropped_writes;

@@ -97,7 +97,7 @@ fn ipv6_works_as_ipv4_does() {
         return;
     }
     run(async {
-        let mut listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let (served, from) = listener.accept().await.unwrap();
@@ -466,7 +466,7 @@ fn non_blocking_sockets_wait_as_others_do() {
 
         let (listener, address) = listening();
         listener.set_nonblocking(true).unwrap();
-        let mut listener = TcpListener::from_std(listener);
+        let listener = TcpListener::from_std(listener);
         let accepting = spawn(async move { listener.accept().await.map(|(_, from)| from) });
         until(|| metrics().in_kernel > 0).await;
         let peer = Peer::connect(address).unwrap();
@@ -525,7 +525,7 @@ fn connections_come_as_a_stream() {
 #[test]
 fn a_connection_that_was_reset_in_the_backlog_does_not_disturb_the_listener() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let gone = Peer::connect(address).unwrap();
         let gone_from = gone.local_addr().unwrap();

@@ -35,7 +35,7 @@ fn loopback() -> Vec<&'static str> {
 async fn both_families() -> Vec<(TcpStream, TcpStream)> {
     let mut connections = Vec::new();
     for address in loopback() {
-        let mut listener = TcpListener::bind(address).await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         connections.push((near, listener.accept().await.unwrap().0));
     }
@@ -126,7 +126,7 @@ fn a_connection_lingers_as_its_listener_does() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         SockRef::from(&listener).set_linger(Some(Duration::from_secs(5))).unwrap();
         let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut listener = TcpListener::from_std(listener);
+        let listener = TcpListener::from_std(listener);
         let (mut stream, _) = listener.accept().await.unwrap();
         while timeout(Duration::from_millis(1), stream.write(vec![1; 64 << 10])).await.is_ok() {}
         let start = Instant::now();
@@ -253,7 +253,7 @@ fn a_port_in_use_says_which() {
 #[test]
 fn reuse_addr_takes_a_port_of_which_old_connections_linger() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut peer = Peer::connect(address).unwrap();
         let (stream, _) = listener.accept().await.unwrap();
@@ -275,14 +275,14 @@ fn reuse_port_spreads_connections_over_listeners() {
     run(async {
         for address in loopback() {
             let options = ListenOptions::new().reuse_port(true);
-            let mut first = TcpListener::bind_with(address, &options).await.unwrap();
+            let first = TcpListener::bind_with(address, &options).await.unwrap();
             let address = first.local_addr().unwrap();
-            let mut second = TcpListener::bind_with(address, &options).await.unwrap();
+            let second = TcpListener::bind_with(address, &options).await.unwrap();
             let error = TcpListener::bind(address).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AddrInUse, "all have to ask for it");
             let peers: Vec<_> = (0..CLIENTS).map(|_| Peer::connect(address).unwrap()).collect();
             let mut accepted = [0, 0];
-            for (listener, count) in [&mut first, &mut second].into_iter().zip(&mut accepted) {
+            for (listener, count) in [&first, &second].into_iter().zip(&mut accepted) {
                 // All have arrived, at one or the other.
                 while timeout(Duration::from_millis(20), listener.accept()).await.is_ok() {
                     *count += 1;
@@ -309,7 +309,7 @@ fn v6_only_decides_whether_ipv4_is_taken() {
         let listener = TcpListener::bind_with(anywhere, &only).await.unwrap();
         assert_eq!(v4(&listener).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let both = ListenOptions::new().v6_only(false);
-        let mut listener = TcpListener::bind_with(anywhere, &both).await.unwrap();
+        let listener = TcpListener::bind_with(anywhere, &both).await.unwrap();
         let peer = v4(&listener).unwrap();
         let (_, from) = listener.accept().await.unwrap();
         assert_eq!(from.ip().to_canonical(), peer.local_addr().unwrap().ip());
@@ -341,7 +341,7 @@ fn the_backlog_is_as_long_as_it_was_asked_for() {
 fn a_listener_accepts_at_least_one_connection_ahead() {
     run(async {
         let options = ListenOptions::new().max_pending(0);
-        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         for _ in 0..10 {
             let peer = Peer::connect(address).unwrap();
@@ -418,7 +418,7 @@ fn plain_streams_have_the_systems_default_unless_told_otherwise() {
         for nodelay in [None, Some(true)] {
             let listen = ListenOptions::new();
             let listen = nodelay.map_or(listen.clone(), |on| listen.nodelay(on));
-            let mut listener = TcpListener::bind_with("127.0.0.1:0", &listen).await.unwrap();
+            let listener = TcpListener::bind_with("127.0.0.1:0", &listen).await.unwrap();
             let connect = ConnectOptions::new();
             let connect = nodelay.map_or(connect.clone(), |on| connect.nodelay(on));
             let address = listener.local_addr().unwrap();

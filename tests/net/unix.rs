@@ -82,7 +82,7 @@ fn a_message_is_echoed_at_a_path_and_at_an_abstract_name() {
     run(async {
         let path = SocketPath::new();
         for place in [path.0.clone(), PathBuf::from(unique("echo"))] {
-            let mut listener = UnixListener::bind(&place).unwrap();
+            let listener = UnixListener::bind(&place).unwrap();
             let mut client = UnixStream::connect(&place).await.unwrap();
             let (mut stream, from) = listener.accept().await.unwrap();
             assert!(from.is_unnamed());
@@ -98,7 +98,7 @@ fn a_message_is_echoed_at_a_path_and_at_an_abstract_name() {
 fn addresses_are_paths_and_names_and_clients_have_none() {
     run(async {
         let path = SocketPath::new();
-        let mut listener = UnixListener::bind(&path).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
         let client = UnixStream::connect(&path).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let here = Some(path.as_ref());
@@ -159,7 +159,7 @@ fn a_connect_waits_while_the_backlog_is_full() {
     run(async {
         let name = SocketAddr::from_abstract_name(&unique("full")[1..]).unwrap();
         let options = ListenOptions::new().backlog(0);
-        let mut listener = UnixListener::bind_addr(&name, &options).unwrap();
+        let listener = UnixListener::bind_addr(&name, &options).unwrap();
         let _first = UnixStream::connect_addr(&name).await.unwrap();
         let mut second = pin!(UnixStream::connect_addr(&name));
         assert!(times(100, second.as_mut()).await.is_none(), "the kernel keeps one");
@@ -230,7 +230,7 @@ fn a_dropped_accept_leaves_its_connection_to_the_next() {
         let Some(runtime) = build_or_skip(builder) else { continue };
         block_on(&runtime, async {
             let name = unique("dropped-accept");
-            let mut listener = UnixListener::bind(&name).unwrap();
+            let listener = UnixListener::bind(&name).unwrap();
             // The accept is in flight when it is dropped, and the connections come then.
             assert!(times(2, listener.accept()).await.is_none());
             let mut peers: Vec<_> = (0..3).map(|_| peer(&name)).collect();
@@ -291,7 +291,7 @@ fn direct_descriptors_carry_unix_sockets_too() {
     let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(8)) else { return };
     block_on(&runtime, async {
         let name = unique("direct");
-        let mut listener = UnixListener::bind(&name).unwrap();
+        let listener = UnixListener::bind(&name).unwrap();
         let mut client = UnixStream::connect(&name).await.unwrap();
         let (mut stream, from) = listener.accept().await.unwrap();
         assert!(from.is_unnamed() && stream.peer_addr().unwrap().is_unnamed());
@@ -510,7 +510,7 @@ fn a_handler_that_fails_is_reported_without_an_address() {
 #[test]
 fn bytes_are_passed_on_between_a_tcp_and_a_unix_connection() {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (near, _) = listener.accept().await.unwrap();
         let (unix, mut service) = connected();
@@ -536,7 +536,7 @@ fn a_listener_goes_to_the_standard_library_with_what_it_had_accepted() {
     run(async {
         for turns in [0, 1, 20] {
             let name = unique("into-std");
-            let mut listener = UnixListener::bind(&name).unwrap();
+            let listener = UnixListener::bind(&name).unwrap();
             assert!(times(2, listener.accept()).await.is_none());
             let mut early = peer(&name);
             yield_times(turns).await;
@@ -549,7 +549,7 @@ fn a_listener_goes_to_the_standard_library_with_what_it_had_accepted() {
             assert_eq!(early.read(&mut [0; 2]).unwrap(), 1);
             let _late = peer(&name);
             listener.accept().unwrap();
-            let mut back = UnixListener::from_std(listener);
+            let back = UnixListener::from_std(listener);
             let _later = peer(&name);
             back.accept().await.unwrap();
         }

@@ -34,7 +34,7 @@ fn a_pause_for_want_of_descriptors_ends_when_the_runtime_closes_one() {
     isolated(this_test!(), || {
         let heard = Incidents::default();
         block_on(&heard.runtime(), async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let _clients: Vec<_> = (0..8).map(|_| Peer::connect(address).unwrap()).collect();
             leave(2);
@@ -78,7 +78,7 @@ fn a_listener_without_descriptors_accepts_when_another_runtime_has_closed_some()
         let (opened, opens) = std::sync::mpsc::channel();
         let other = std::thread::spawn(move || {
             run(async {
-                let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let address = listener.local_addr().unwrap();
                 let _peers: Vec<_> = (0..8).map(|_| Peer::connect(address).unwrap()).collect();
                 let mut served = Vec::new();

@@ -45,7 +45,7 @@ fn a_server_out_of_descriptors_pauses_and_then_serves_everyone() {
     const LEFT: u64 = 5;
     isolated(this_test!(), || {
         annulus::run(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             // They wait in the backlog while there are descriptors, which are the clients' then.
             let mut clients: Vec<_> =
@@ -91,7 +91,7 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
         let mut random = seeded();
         let runtime = Runtime::builder().sq_entries(4).cq_entries(8).build().unwrap();
         runtime.block_on(async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             spawn(async move {
                 loop {

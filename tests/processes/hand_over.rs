@@ -25,13 +25,13 @@ use crate::common::watchdog::run;
 use crate::this_test;
 
 /// Runs a test's body in a process of its own, with a listener to hand over.
-fn alone(test: &str, body: impl AsyncFnOnce(&ListeningSockets, &mut TcpListener)) {
+fn alone(test: &str, body: impl AsyncFnOnce(&ListeningSockets, &TcpListener)) {
     isolated(test, || {
         run(async {
             let sockets = ListeningSockets::new();
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             sockets.add("web", &listener).unwrap();
-            body(&sockets, &mut listener).await;
+            body(&sockets, &listener).await;
             // Whatever happened, this process goes on accepting.
             let (_client, accepted) = futures_util::join!(
                 open_connection(listener.local_addr().unwrap()),

@@ -56,7 +56,7 @@ fn ten_thousand_connections_at_once_are_served_by_one_thread() {
 /// Serves until the clients' process has ended. Says how many connections there were, and how many
 /// at the same time.
 async fn serve(connections: usize, test: &'static str) -> (usize, usize) {
-    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let clients = thread::spawn(move || child::command(test, &address).status().unwrap());
 

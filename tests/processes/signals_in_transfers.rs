@@ -27,7 +27,7 @@ fn signal_every(interval: Duration) {
     }
 }
 
-async fn exchange(listener: &mut TcpListener) -> io::Result<()> {
+async fn exchange(listener: &TcpListener) -> io::Result<()> {
     let address = listener.local_addr()?;
     let mut stream = TcpStream::connect_timeout(address, Duration::from_secs(60)).await?;
     let (mut peer, _) = listener.accept().await?;
@@ -64,9 +64,9 @@ fn no_transfer_is_ended_by_a_signal() {
         // Before 6.8 there are none, which is another test's concern.
         let Ok(runtime) = builder.build() else { continue };
         block_on(&runtime, async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             for _ in 0..20 {
-                exchange(&mut listener).await.unwrap();
+                exchange(&listener).await.unwrap();
             }
         });
     }

@@ -54,7 +54,7 @@ fn every_descriptor_is_closed_on_exec() {
     }
     let before = descriptors();
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connected = TcpStream::connect(address).await.unwrap();
         let accepted = listener.accept().await.unwrap();

@@ -51,7 +51,7 @@ fn every_transfer_of_another_runtimes_stream_panics_instead_of_waiting_for_ever(
 fn an_accept_on_another_runtimes_listener_and_a_connect_that_began_there_panic() {
     bounded(|| {
         let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-        let mut listener = first.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = first.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let _client = Peer::connect(address).unwrap();
         assert!(catch_unwind(AssertUnwindSafe(|| second.block_on(listener.accept()))).is_err());

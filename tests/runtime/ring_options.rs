@@ -150,7 +150,7 @@ fn timers_are_punctual_while_batches_are_waited_for() {
 fn a_thread_of_the_kernels_may_take_what_is_queued() {
     let threaded = || Runtime::builder().sqpoll(Duration::from_millis(1)).sq_entries(2);
     run_with(threaded().direct_descriptors(40), async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let clients: Vec<_> = (0..50)
             .map(|n: u8| {

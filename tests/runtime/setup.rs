@@ -279,7 +279,7 @@ fn older_kernels_serve_with_fewer_flags_and_a_probe_says_which() {
 /// How many SQEs the ring takes to accept ten connections.
 fn entries_for_ten_connections() -> u64 {
     run(async {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let before = metrics().submitted;
         for _ in 0..10 {

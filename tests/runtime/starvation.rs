@@ -157,7 +157,7 @@ fn a_task_that_accepts_waiting_connections_lets_other_tasks_run() {
     const CLIENTS: usize = 512;
     run(async {
         let options = ListenOptions::new().max_pending(CLIENTS);
-        let mut listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
+        let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connect = |_| net::TcpStream::connect(address).unwrap();
         let mut clients = vec![connect(0)];
@@ -204,7 +204,7 @@ fn a_peer_that_never_stops_sending_starves_neither_connections_nor_timers() {
 
 /// A connection whose near end is the standard library's.
 async fn std_pair() -> (net::TcpStream, TcpStream) {
-    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (near, listener.accept().await.unwrap().0)
 }

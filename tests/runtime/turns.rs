@@ -255,7 +255,7 @@ fn a_connection_dropped_in_the_last_turn_of_block_on_is_closed() {
     for (direct, reads) in [(0, false), (0, true), (8, false), (8, true)] {
         let runtime = Runtime::builder().direct_descriptors(direct).build().unwrap();
         let mut peer = block_on(&runtime, async {
-            let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (mut stream, _) = listener.accept().await.unwrap();
             if reads {

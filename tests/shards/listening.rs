@@ -127,7 +127,7 @@ async fn obey(
     let (mut listener, mut streams) = (Some(listener), Vec::<TcpStream>::new());
     let mut to_accept = 0;
     loop {
-        let accepting = listener.as_mut().filter(|_| to_accept > 0);
+        let accepting = listener.as_ref().filter(|_| to_accept > 0);
         let command = match next(&mut commands, accepting).await {
             Next::Command(command) => command,
             Next::Connection(stream, peer) => {
@@ -163,10 +163,7 @@ enum Next {
     End,
 }
 
-async fn next(
-    commands: &mut remote::Receiver<Command>,
-    accepting: Option<&mut TcpListener>,
-) -> Next {
+async fn next(commands: &mut remote::Receiver<Command>, accepting: Option<&TcpListener>) -> Next {
     let accept = async {
         match accepting {
             Some(listener) => listener.accept().await.unwrap(),

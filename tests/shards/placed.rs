@@ -62,7 +62,7 @@ fn connections_that_a_shard_has_not_looked_at_when_it_drops_its_listener_go_to_t
     bounded(|| {
         let run = Shards::builder().count(2).run(async |shard| {
             let bound = TcpListener::bind_with("127.0.0.1:0", &least_loaded()).await.unwrap();
-            let (mut bound, mut streams) = (bound, Vec::new());
+            let (bound, mut streams) = (bound, Vec::new());
             let address = bound.local_addr().unwrap();
             all.wait();
             if shard.index() == 0 {
@@ -320,7 +320,7 @@ fn shards_share_a_unix_socket_and_are_at_most_one_connection_apart() {
                 let by_hash = ListenOptions::new().spread(Spread::Hash);
                 let error = UnixListener::bind_addr(&address, &by_hash).unwrap_err();
                 assert!(error.to_string().contains("LeastLoaded only"), "{error}");
-                let mut listener = UnixListener::bind(format!("\0{name}")).unwrap();
+                let listener = UnixListener::bind(format!("\0{name}")).unwrap();
                 started.wait();
                 let index = shard.index();
                 let accepting = async {

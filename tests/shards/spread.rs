@@ -182,7 +182,7 @@ fn the_hash_spreads_ten_thousand_connections_within_a_fifth_of_the_mean() {
                     }
                 });
                 let run = Shards::builder().count(shards).run(async |shard| {
-                    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                     *address.lock().unwrap() = Some(listener.local_addr().unwrap());
                     all.wait();
                     while total.load(Ordering::Relaxed) < 10_000 {

@@ -203,7 +203,7 @@ impl Annulus {
 async fn serve_all(
     service: Service,
     receiving: Receiving,
-    mut listener: annulus::net::TcpListener,
+    listener: annulus::net::TcpListener,
     calls: &'static Calls,
 ) -> io::Result<()> {
     annulus::spawn(publish(calls));

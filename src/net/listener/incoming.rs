@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use super::socket::ListenSocket;
+use super::accept_queue::AcceptQueue;
 use crate::net::stream::Connection;
 use crate::net::tcp::TcpStream;
 
@@ -19,11 +19,11 @@ use crate::net::tcp::TcpStream;
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a, S: Connection = TcpStream> {
-    listener: &'a mut ListenSocket<S>,
+    listener: &'a mut AcceptQueue<S>,
 }
 
 impl<'a, S: Connection> Incoming<'a, S> {
-    pub(in crate::net) fn new(listener: &'a mut ListenSocket<S>) -> Self {
+    pub(in crate::net) fn new(listener: &'a mut AcceptQueue<S>) -> Self {
         Self { listener }
     }
 }
@@ -31,7 +31,7 @@ impl<'a, S: Connection> Incoming<'a, S> {
 impl<S: Connection> Stream for Incoming<'_, S> {
     type Item = io::Result<(S, S::Addr)>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.listener.poll_accept(context).map(Some)
     }
 }

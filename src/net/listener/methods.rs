@@ -1,6 +1,6 @@
 //! The methods of listeners, each written once.
 
-/// Makes a type a listener that holds a [`ListenSocket`](super::ListenSocket) in its field
+/// Makes a type a listener that holds a [`AcceptQueue`](super::AcceptQueue) in its field
 /// `listener`.
 macro_rules! listener {
     ($type:ident, $stream:ty, $address:ty, $std:ty) => {
@@ -27,15 +27,57 @@ macro_rules! listener {
             /// memory run out, or a security module refuses, the accept goes on after a pause, and
             /// an [`Incident::AcceptDelayed`](crate::Incident::AcceptDelayed) reports it.
             ///
+            /// Several tasks may wait: the first to wait gets the first connection.
+            ///
             /// # Cancel safety
             ///
             /// Dropped, no connection is lost: one that had arrived is what the next accept
-            /// returns.
-            pub async fn accept(&mut self) -> std::io::Result<($stream, $address)> {
-                std::future::poll_fn(|context| self.listener.poll_accept(context)).await
+            /// returns. A future that is kept and not polled, or is forgotten, keeps its place:
+            /// those behind it wait.
+            pub async fn accept(&self) -> std::io::Result<($stream, $address)> {
+                self.listener.accept().await
+            }
+
+            /// Polls for a connection, for hand-written futures and foreign traits.
+            ///
+            /// Of the tasks that poll, only the last is woken, as there is no future whose drop
+            /// would tell that one has lost interest. Futures of [`accept`](Self::accept) come
+            /// first, while any wait.
+            ///
+            /// # Errors
+            ///
+            /// As for [`accept`](Self::accept); after an error it may be polled again.
+            ///
+            /// # Cancel safety
+            ///
+            /// A task that does not poll again loses nothing: the next accept or poll returns the
+            /// connection.
+            ///
+            /// # Example
+            ///
+            /// ```no_run
+            /// use std::future::poll_fn;
+            /// use annulus::net::TcpListener;
+            ///
+            /// annulus::run(async {
+            ///     let listener = TcpListener::bind("127.0.0.1:7000").await?;
+            ///     let (stream, peer) = poll_fn(|context| listener.poll_accept(context)).await?;
+            ///     println!("{peer} on {stream:?}");
+            ///     std::io::Result::Ok(())
+            /// })??;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn poll_accept(
+                &self,
+                context: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<($stream, $address)>> {
+                self.listener.poll_accept(context)
             }
 
             /// The connections as a stream, which never ends; see [`accept`](Self::accept).
+            ///
+            /// It borrows the listener exclusively: a stream that is kept and not polled would
+            /// otherwise keep connections from other tasks.
             ///
             /// # Example
             ///
@@ -71,7 +113,7 @@ macro_rules! listener {
             /// connections.
             #[doc(alias = "asyncio.Server.wait_closed")]
             pub async fn close(self) -> Vec<($stream, $address)> {
-                self.listener.close().await
+                self.listener.into_inner().close().await
             }
 
             /// Converts the listener to one of the standard library, which is blocking.
@@ -90,7 +132,7 @@ macro_rules! listener {
             ///
             /// Dropped, the listener is closed, and so are those connections.
             pub async fn into_std(self) -> std::io::Result<($std, Vec<($stream, $address)>)> {
-                let (fd, accepted) = self.listener.into_fd().await?;
+                let (fd, accepted) = self.listener.into_inner().into_fd().await?;
                 let listener = <$std>::from(fd);
                 listener.set_nonblocking(false)?;
                 Ok((listener, accepted))
@@ -118,7 +160,7 @@ macro_rules! listener {
 
         impl $crate::net::listener::sealed::Listener<$stream> for $type {
             fn into_inner(self) -> $crate::net::listener::ListenSocket<$stream> {
-                self.listener
+                self.listener.into_inner()
             }
         }
 
@@ -130,7 +172,8 @@ macro_rules! listener {
         /// If there is no runtime on this thread.
         impl From<std::os::fd::OwnedFd> for $type {
             fn from(fd: std::os::fd::OwnedFd) -> Self {
-                Self { listener: $crate::net::listener::ListenSocket::adopt(fd) }
+                let socket = $crate::net::listener::ListenSocket::adopt(fd);
+                Self { listener: $crate::net::listener::AcceptQueue::new(socket) }
             }
         }
 

@@ -1,13 +1,14 @@
 //! What the listeners of stream sockets share.
 //!
-//! `socket` accepts connections, and `backoff` is how it waits when it cannot. `methods` offers
-//! that as methods of each kind of listener, `incoming` as a stream. `options` are those of a
-//! listener.
+//! `socket` accepts connections, `accept_queue` has several tasks share it, and `backoff` is how it
+//! waits when it cannot. `methods` offers that as methods of each kind of listener, `incoming` as a
+//! stream. `options` are those of a listener.
 //!
 //! Shards listen on an address together: `group` finds the listeners that belong together, and
 //! `spread` are the ways to spread connections over them, of which all but one are the kernel's:
 //! `balance` counts and chooses, and a `seat` is one shard's part in that.
 
+mod accept_queue;
 mod backoff;
 mod balance;
 mod group;
@@ -19,6 +20,7 @@ mod seat;
 mod socket;
 mod spread;
 
+pub(super) use accept_queue::AcceptQueue;
 pub(super) use group::{Sockets, listen};
 pub use incoming::Incoming;
 pub use listening::Listening;

@@ -19,7 +19,7 @@ use super::seat::Seat;
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
-use crate::op::{Accepted, Acceptor, Holders, SharedListener};
+use crate::op::{Accepted, Acceptor, Holders, ListeningFd, SharedListener};
 use crate::runtime::context;
 use crate::sys::errno;
 use crate::sys::socket::{self, lingers, local_address};
@@ -114,14 +114,13 @@ impl<S: Connection> ListenSocket<S> {
         }
     }
 
-    /// The listening socket, for calls that do not pass it on.
-    pub(in crate::net) fn fd(&self) -> &OwnedFd {
-        self.acceptor.fd()
+    /// The listening socket, for those that keep it open.
+    pub(super) fn listening(&self) -> &ListeningFd {
+        self.acceptor.listening()
     }
 
-    /// The listening socket, to be passed on: others may listen on it when this is closed.
-    pub(in crate::net) fn shared_fd(&self) -> &OwnedFd {
-        self.acceptor.note_shared();
+    /// The listening socket, for calls that do not pass it on.
+    fn fd(&self) -> &OwnedFd {
         self.acceptor.fd()
     }
 
@@ -305,8 +304,13 @@ impl<S: Connection> ListenSocket<S> {
     }
 
     pub(in crate::net) fn local_addr(&self) -> io::Result<S::Addr> {
-        S::Addr::try_from(local_address(self.fd()).describe("getsockname")?)
+        local_addr::<S>(self.fd())
     }
+}
+
+/// The address on which a socket listens.
+pub(super) fn local_addr<S: Connection>(fd: &OwnedFd) -> io::Result<S::Addr> {
+    S::Addr::try_from(local_address(fd).describe("getsockname")?)
 }
 
 impl<S: Connection> fmt::Debug for ListenSocket<S> {

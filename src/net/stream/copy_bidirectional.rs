@@ -32,7 +32,7 @@ use crate::io::copy;
 ///
 /// #[annulus::main]
 /// async fn main() -> std::io::Result<()> {
-///     let mut listener = TcpListener::bind("127.0.0.1:7001").await?;
+///     let listener = TcpListener::bind("127.0.0.1:7001").await?;
 ///     loop {
 ///         let (client, _) = listener.accept().await?;
 ///         annulus::spawn(async move {

@@ -163,7 +163,7 @@ macro_rules! stream_methods {
         /// use annulus::net::{TcpListener, TcpStream};
         ///
         /// annulus::run(async {
-        ///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
         ///     let mut client = TcpStream::connect(listener.local_addr()?).await?;
         ///     let (stream, _) = listener.accept().await?;
         ///     let parts = stream.into_parts().await?;

@@ -41,7 +41,7 @@ macro_rules! read_methods {
         /// ```
         /// # use annulus::net::{TcpListener, TcpStream};
         /// # annulus::run(async {
-        /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
         /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
         /// # let (mut stream, _) = listener.accept().await?;
         /// peer.write_all("hello").await.0?;
@@ -192,7 +192,7 @@ macro_rules! write_methods {
         /// use bytes::Bytes;
         /// # use annulus::net::{TcpListener, TcpStream};
         /// # annulus::run(async {
-        /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
         /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
         /// # let (mut stream, _) = listener.accept().await?;
         /// # let reading = async move { peer.read_exact(vec![0; 1 << 21]).await.0 };
@@ -248,7 +248,7 @@ macro_rules! write_methods {
         /// ```
         /// # use annulus::net::{TcpListener, TcpStream};
         /// # annulus::run(async {
-        /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
         /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
         /// # let (mut stream, _) = listener.accept().await?;
         /// let (head, body) = ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "hello");
@@ -287,7 +287,7 @@ macro_rules! write_methods {
         /// ```
         /// # use annulus::net::{TcpListener, TcpStream};
         /// # annulus::run(async {
-        /// # let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
         /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
         /// # let (mut stream, _) = listener.accept().await?;
         /// let file = std::fs::File::open("README.md")?;

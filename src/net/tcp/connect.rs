@@ -90,7 +90,7 @@ impl TcpStream {
 /// use annulus::net::{TcpListener, open_connection};
 ///
 /// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
 ///     let (mut reader, mut writer) = open_connection(listener.local_addr()?).await?;
 ///     let (mut server_reads, mut server_writes) = listener.accept().await?.0.into_buffered();
 ///     writer.write("ping\n").await?;

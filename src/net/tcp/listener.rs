@@ -8,7 +8,9 @@ use super::options::Initial;
 use super::stream::TcpStream;
 use crate::error::{Describe, describe, raw_os_error};
 use crate::net::address::{ToAddresses, lookup};
-use crate::net::listener::{self, ListenOptions, ListenSocket, Sockets, Spread, methods};
+use crate::net::listener::{
+    self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread, methods,
+};
 use crate::shards::Shard;
 use crate::sys::address::Address;
 use crate::sys::{errno, socket};
@@ -21,8 +23,8 @@ use crate::sys::{errno, socket};
 /// closed a socket; connections stay in the kernel's backlog meanwhile, and
 /// [`Metrics::accept_stalls`](crate::Metrics::accept_stalls) counts the pauses.
 ///
-/// One task accepts at a time: a listener is not cloned. For several, or for several threads, bind
-/// one for each with [`ListenOptions::reuse_port`].
+/// Several tasks may accept from one listener, in turn; [`accept`](Self::accept) says how. Several
+/// threads bind one each, with [`ListenOptions::reuse_port`].
 ///
 /// [Shards](crate::shards) that bind the same address listen together, and connections are spread
 /// over them ([`Spread`]). For port 0 the first listeners of the shards have the same port, which
@@ -43,7 +45,7 @@ use crate::sys::{errno, socket};
 /// }
 ///
 /// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:7000").await?;
+///     let listener = TcpListener::bind("127.0.0.1:7000").await?;
 ///     loop {
 ///         let (stream, peer) = listener.accept().await?;
 ///         annulus::spawn(async move {
@@ -58,7 +60,7 @@ use crate::sys::{errno, socket};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TcpListener {
-    listener: ListenSocket<TcpStream>,
+    listener: AcceptQueue<TcpStream>,
 }
 
 methods::listener!(TcpListener, TcpStream, SocketAddr, std::net::TcpListener);
@@ -92,7 +94,7 @@ impl TcpListener {
         let mut refusal = None;
         for address in lookup(addresses).await? {
             match listen_on(&address, options) {
-                Ok(listener) => return Ok(Self { listener }),
+                Ok(socket) => return Ok(Self { listener: AcceptQueue::new(socket) }),
                 Err(error) => refusal = Some(error),
             }
         }

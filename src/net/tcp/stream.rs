@@ -17,7 +17,7 @@ use crate::op::StreamSocket;
 /// use annulus::net::{TcpListener, TcpStream};
 ///
 /// annulus::run(async {
-///     let mut listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
 ///     let address = listener.local_addr()?;
 ///     let client = annulus::spawn(async move {
 ///         let mut stream = TcpStream::connect(address).await?;

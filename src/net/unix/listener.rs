@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use super::stream::{UnixStream, address_of, text_of};
 use crate::error::describe;
-use crate::net::listener::{self, ListenOptions, ListenSocket, Sockets, Spread};
+use crate::net::listener::{self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread};
 use crate::shards::Shard;
 use crate::sys::address::{Address, RawAddress};
 use crate::sys::socket::{self, AF_UNIX, SOCK_STREAM};
@@ -26,7 +26,7 @@ use crate::sys::socket::{self, AF_UNIX, SOCK_STREAM};
 /// annulus::run(async {
 ///     // An abstract name, which leaves no file.
 ///     let name = format!("\0example-{}", std::process::id());
-///     let mut listener = UnixListener::bind(&name)?;
+///     let listener = UnixListener::bind(&name)?;
 ///     let mut client = UnixStream::connect(&name).await?;
 ///     let (mut stream, _) = listener.accept().await?;
 ///     client.write_all("hello").await.0?;
@@ -36,7 +36,7 @@ use crate::sys::socket::{self, AF_UNIX, SOCK_STREAM};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct UnixListener {
-    pub(super) listener: ListenSocket<UnixStream>,
+    pub(super) listener: AcceptQueue<UnixStream>,
 }
 
 impl UnixListener {
@@ -81,7 +81,7 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixLi
     let spread = options.spread.unwrap_or(Spread::LeastLoaded);
     let sockets = UnixSockets(address);
     let shard = Shard::try_current().filter(|_| spread != Spread::Private);
-    let listener = match shard {
+    let socket = match shard {
         Some(_) if spread != Spread::LeastLoaded => {
             let text = "shards share a Unix socket by Spread::LeastLoaded only: the kernel does \
                         not spread its connections";
@@ -98,7 +98,7 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixLi
             ListenSocket::new(fd, options)
         }
     };
-    Ok(UnixListener { listener })
+    Ok(UnixListener { listener: AcceptQueue::new(socket) })
 }
 
 /// The socket of shards that listen at the same path or name.

@@ -39,7 +39,7 @@ mod shutdown;
 mod stream;
 mod transferred;
 
-pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, SharedListener};
+pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, ListeningFd, SharedListener};
 pub(crate) use connect::Connect;
 pub(crate) use descriptor::Descriptor;
 pub(in crate::op) use fd::SocketFd;

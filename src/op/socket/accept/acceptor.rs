@@ -82,6 +82,11 @@ impl Acceptor {
         &self.driver
     }
 
+    /// The listening socket, for those that keep it open.
+    pub(crate) fn listening(&self) -> &ListeningFd {
+        &self.listener
+    }
+
     pub(crate) fn fd(&self) -> &OwnedFd {
         &self.listener
     }

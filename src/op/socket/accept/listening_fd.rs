@@ -13,7 +13,7 @@ use crate::sys::socket;
 /// many and of one thread, so they count references without atomics. The inner count is for other
 /// threads, which may duplicate the socket while it is open ([`share`](Self::share)).
 #[derive(Clone)]
-pub(super) struct ListeningFd(Rc<Inner>);
+pub(crate) struct ListeningFd(Rc<Inner>);
 
 struct Inner(Arc<SharedListener>);
 
@@ -41,12 +41,12 @@ impl ListeningFd {
     }
 
     /// The socket for other threads, which do not keep it open.
-    pub(super) fn share(&self) -> Weak<SharedListener> {
+    pub(crate) fn share(&self) -> Weak<SharedListener> {
         Arc::downgrade(&self.0.0)
     }
 
-    /// Notes that others may have the socket, too.
-    pub(super) fn note_shared(&self) {
+    /// Notes that others may have the socket, too, and listen when this is closed.
+    pub(crate) fn note_shared(&self) {
         self.0.0.note_shared();
     }
 

@@ -13,4 +13,4 @@ mod single;
 
 pub(crate) use accepted::{Accepted, Heir};
 pub(crate) use acceptor::Acceptor;
-pub(crate) use listening_fd::{Holders, SharedListener};
+pub(crate) use listening_fd::{Holders, ListeningFd, SharedListener};
