@@ -97,8 +97,8 @@ pub fn mutual_server_config(
 
 /// Returns the configuration of a client that trusts `roots`.
 ///
-/// Roots come from [`roots_from_pem_file`], `webpki_roots` or `native_roots`. TLS 1.2 and 1.3 are on.
-/// Sessions are resumed, and early data is off.
+/// Roots come from [`roots_from_pem_file`], `webpki_roots` or `native_roots`. TLS 1.2 and 1.3 are
+/// on. Sessions are resumed, and early data is off.
 ///
 /// What else there is to choose is in the public fields: `alpn_protocols` (see [`alpn`]), `key_log`
 /// ([`KeyLogFile`](rustls::KeyLogFile)), `resumption`.

@@ -18,7 +18,7 @@ use std::io::{self, BufRead, IoSlice, Write};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 
 use crate::error::{Kept, aborted, failed, shut_down};
 use crate::transport::Transport;
@@ -70,17 +70,26 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let flushed = self.poll_flush(context)?;
-            if !self.connection.is_handshaking() {
-                // What is left, such as tickets, goes with the reads and writes that follow.
+            let has_handshaked = !self.connection.is_handshaking();
+            if flushed.is_pending() && !(has_handshaked && self.has_only_tickets_to_send()) {
+                return Poll::Pending;
+            }
+            if has_handshaked {
                 return Poll::Ready(Ok(()));
             }
-            ready!(flushed);
             if self.is_at_eof {
                 let text = "the peer closed the connection during the handshake";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
             }
             ready!(self.poll_read_records(context))?;
         }
+    }
+
+    /// Whether the client needs nothing of what follows the handshake. It goes with the reads and
+    /// writes that follow: a client may read only once its own request is sent.
+    fn has_only_tickets_to_send(&self) -> bool {
+        let is_server = matches!(self.connection, Connection::Server(_));
+        is_server && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
     }
 
     /// Waits until there is plaintext, or the peer has sent `close_notify`.

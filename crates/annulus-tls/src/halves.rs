@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -113,12 +113,6 @@ impl<T: Transport> WriteHalf<T> {
     pub fn info(&self) -> TlsInfo {
         self.shared().with(|engine| TlsInfo::of(&engine.connection))
     }
-
-    /// Waits until nothing more will be written: this half and what it has written are gone.
-    pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<T> {
-        let ended = Rc::clone(&self.shared().writing_ended);
-        async move { ended.wait().await }
-    }
 }
 
 impl<T: Transport> Drop for WriteHalf<T> {
@@ -131,15 +125,15 @@ impl<T: Transport> Drop for WriteHalf<T> {
         }
         let mut context = Context::from_waker(Waker::noop());
         let may_close = shared.with(Engine::begin_close);
-        if may_close && shared.with(|engine| engine.poll_close(&mut context)).is_pending() {
-            if Handle::try_current().is_some() {
-                drop(annulus::spawn(async move {
-                    let _ended = ended;
-                    let close = poll_fn(|context| shared.with(|engine| engine.poll_close(context)));
-                    // There is no caller that could learn of an error.
-                    let _ = timeout(LINGER, close).await;
-                }));
-            }
+        let is_closing =
+            may_close && shared.with(|engine| engine.poll_close(&mut context)).is_pending();
+        if is_closing && Handle::try_current().is_some() {
+            drop(annulus::spawn(async move {
+                let _ended = ended;
+                let close = poll_fn(|context| shared.with(|engine| engine.poll_close(context)));
+                // There is no caller that could learn of an error.
+                let _ = timeout(LINGER, close).await;
+            }));
         }
     }
 }

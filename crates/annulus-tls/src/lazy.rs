@@ -164,7 +164,8 @@ async fn refuse<T: Transport>(transport: &mut T, mut alert: AcceptedAlert) {
     let mut sent = 0;
     let send = poll_fn(|context| {
         while sent < bytes.len() {
-            sent += ready!(transport.poll_write_vectored(context, &[IoSlice::new(&bytes[sent..])]))?;
+            sent +=
+                ready!(transport.poll_write_vectored(context, &[IoSlice::new(&bytes[sent..])]))?;
         }
         transport.poll_flush(context)
     });

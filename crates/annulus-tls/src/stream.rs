@@ -37,8 +37,8 @@ pub(crate) const LINGER: Duration = Duration::from_secs(10);
 /// take a part for the whole.
 ///
 /// Reading returns EOF only if the peer has sent `close_notify`. Without it the connection may have
-/// been truncated by another, and reading fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
-/// Some peers omit it all the same; protocols that know the length of their messages may ignore the
+/// been truncated on its way, and reading fails with
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). Some peers omit it all the same; protocols that know the length of their messages may ignore the
 /// error between two of them.
 ///
 /// # Cancel safety

@@ -6,7 +6,7 @@ use annulus_tls::rustls::pki_types::pem::PemObject;
 use annulus_tls::rustls::pki_types::{CertificateDer, ServerName};
 use annulus_tls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use annulus_tls::{client_config, server_config_from_pem};
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, BasicConstraints, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 /// What is made once for all tests, in PEM.
 pub(crate) struct Pem {

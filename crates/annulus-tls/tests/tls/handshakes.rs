@@ -94,9 +94,8 @@ fn a_peer_that_does_not_speak_tls_gets_an_alert() {
         for is_lazy in [false, true] {
             let (mut near, far) = pipe(10_000);
             let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-            let written = poll_fn(|context| {
-                near.poll_write_vectored(context, &[IoSlice::new(request)])
-            });
+            let written =
+                poll_fn(|context| near.poll_write_vectored(context, &[IoSlice::new(request)]));
             assert_eq!(written.await.expect("a write"), request.len());
             let hear = async {
                 let heard = poll_fn(|context| near.poll_fill(context).map_ok(<[u8]>::to_vec));

@@ -11,7 +11,7 @@ use annulus_tls::Transport;
 /// One direction.
 struct Direction {
     bytes: RefCell<VecDeque<u8>>,
-    capacity: Cell<usize>,
+    capacity: usize,
     is_shut_down: Cell<bool>,
     is_aborted: Cell<bool>,
     reader: Cell<Option<Waker>>,
@@ -24,7 +24,7 @@ impl Direction {
     fn new(capacity: usize) -> Rc<Self> {
         Rc::new(Self {
             bytes: RefCell::default(),
-            capacity: Cell::new(capacity),
+            capacity,
             is_shut_down: Cell::default(),
             is_aborted: Cell::default(),
             reader: Cell::default(),
@@ -108,11 +108,6 @@ impl Watch {
         self.outgoing.is_shut_down.set(true);
         Direction::wake(&self.outgoing.reader);
     }
-
-    pub(crate) fn set_capacity(&self, capacity: usize) {
-        self.outgoing.capacity.set(capacity);
-        Direction::wake(&self.outgoing.writer);
-    }
 }
 
 impl Transport for Pipe {
@@ -153,7 +148,7 @@ impl Transport for Pipe {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let held = self.outgoing.bytes.borrow().len();
-        let room = self.outgoing.capacity.get().saturating_sub(held);
+        let room = self.outgoing.capacity.saturating_sub(held);
         if room == 0 {
             self.outgoing.writer.set(Some(context.waker().clone()));
             return Poll::Pending;

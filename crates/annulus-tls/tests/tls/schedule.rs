@@ -99,9 +99,8 @@ async fn write_all(
             Some(count) => rest = &rest[count..],
         }
         if random.u8(..4) == 0 {
-            let flush = poll_fn(|context| {
-                tokio::io::AsyncWrite::poll_flush(Pin::new(&mut half), context)
-            });
+            let flush =
+                poll_fn(|context| tokio::io::AsyncWrite::poll_flush(Pin::new(&mut half), context));
             drop(impatient(&mut random, flush).await);
         }
     }
