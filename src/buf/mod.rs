@@ -54,6 +54,7 @@
 //! Safe code never sees a byte that was not written: lengths grow only over bytes that the kernel
 //! has reported as written.
 
+mod caller_memory;
 mod containers;
 mod heap_buffer;
 mod lease;
@@ -62,6 +63,9 @@ mod result;
 mod slice;
 mod traits;
 
+pub(crate) use caller_memory::CallerMemory;
+#[cfg(feature = "tokio-io")]
+pub(crate) use caller_memory::fill_read_buf;
 pub(crate) use heap_buffer::{HeapBuffer, HeapTally};
 pub use lease::Lease;
 pub(crate) use lease_memory::LeaseMemory;

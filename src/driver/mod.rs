@@ -9,6 +9,8 @@
 //!     and [`key`] its name.
 //! - [`timers`] holds the deadlines and the clock.
 //! - [`buffers`] holds the buffers for received bytes.
+//! - [`staged`] is what has something to submit at the end of the turn; [`spare_buffers`] are for
+//!   that, and [`unsent`] counts what the end of the runtime waits for.
 //! - [`file_table`] allocates the ring's file slots.
 //! - [`inline`] bounds the system calls that are made instead of SQEs.
 //! - [`close_watch`] wakes the tasks that wait for a free descriptor.
@@ -35,6 +37,8 @@ mod refusals;
 mod settings;
 mod slot;
 mod slots;
+mod spare_buffers;
+mod staged;
 mod submission_queue;
 mod teardown;
 #[cfg(test)]
@@ -42,6 +46,7 @@ mod tests;
 mod timers;
 mod trimming;
 mod turn;
+mod unsent;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
@@ -53,8 +58,10 @@ pub use counters::Metrics;
 pub(crate) use file_table::{FIXED_FILE, FileSlot};
 pub(crate) use key::Key;
 pub(crate) use settings::Settings;
-pub(crate) use slot::Orphan;
+pub(crate) use slot::{Detached, Orphan};
+pub(crate) use spare_buffers::SpareBuffers;
 pub(crate) use timers::TimerKey;
+pub(crate) use unsent::{UnsentGuard, UnsentWrites};
 
 use self::core::Core;
 use buffers::Buffers;
@@ -63,6 +70,7 @@ use counters::Counters;
 use inline::InlineBudget;
 use slot::State;
 use slots::{Polled, Slots};
+use staged::StagedList;
 use timers::Timers;
 use trimming::Trimming;
 
@@ -78,6 +86,9 @@ pub(crate) struct Driver {
     core: RefCell<Core>,
     timers: Timers,
     buffers: Buffers,
+    staged: StagedList,
+    spare_buffers: SpareBuffers,
+    unsent_writes: Rc<UnsentWrites>,
     inline: InlineBudget,
     close_watch: CloseWatch,
     trimming: Trimming,
@@ -107,6 +118,9 @@ impl Driver {
             core: RefCell::new(core),
             timers: Timers::new(settings.is_clock_paused),
             buffers: Buffers::new(settings.buffers),
+            staged: StagedList::default(),
+            spare_buffers: SpareBuffers::default(),
+            unsent_writes: Rc::default(),
             inline: InlineBudget::new(),
             close_watch: CloseWatch::default(),
             trimming: Trimming::new(),
@@ -212,6 +226,31 @@ impl Driver {
         // SAFETY: the slot keeps the orphan until the SQE's last completion; the kernel does not
         // write to its memory after that (`uring-sys-tests`, freed_buffer_never_written).
         unsafe { core.submit(sqe, None, State::orphaned(orphan)) };
+    }
+
+    /// Queues an operation of an object that no future waits for, which takes its completions
+    /// itself. `None` if the driver is closed.
+    ///
+    /// # Safety
+    ///
+    /// What the SQE points to stays valid and untouched as long as `owner` lives, or until the last
+    /// completion.
+    pub(crate) unsafe fn submit_of(&self, sqe: Submission, owner: Rc<dyn Detached>) -> Option<Key> {
+        let mut core = self.core.borrow_mut();
+        if core.is_closing() {
+            drop(core);
+            // Foreign code, if this is the last reference.
+            drop(owner);
+            return None;
+        }
+        // SAFETY: the slot keeps the owner until the SQE's last completion; the kernel does not
+        // access its memory after that (`uring-sys-tests`, freed_buffer_never_written).
+        unsafe { core.submit(sqe, None, State::Detached(owner)) }
+    }
+
+    /// Has an object submit what it has staged, at the end of this turn.
+    pub(crate) fn stage(&self, owner: Rc<dyn Detached>) {
+        self.staged.add(owner);
     }
 
     /// Polls a one-shot operation for its result, which frees the slot.
@@ -341,6 +380,16 @@ impl Driver {
         drop(state);
     }
 
+    /// The owner of a detached operation, which points to no memory, is done with it: cancels it,
+    /// if it is in flight.
+    pub(crate) fn release_detached(&self, key: Key) {
+        let mut core = self.core.borrow_mut();
+        // It may have ended before its owner knows.
+        let state = core.slots.is_in_flight(key).then(|| core.orphan_empty(key));
+        drop(core);
+        drop(state);
+    }
+
     /// Cancels an operation whose future will still take its completion.
     pub(crate) fn cancel(&self, key: Key) {
         self.core.borrow_mut().cancel(key);
@@ -379,6 +428,16 @@ impl Driver {
     fn make_buffers(&self) {
         let incidents = self.buffers.make(self.core.borrow_mut().ring());
         incidents.iter().for_each(|incident| (self.incidents)(incident));
+    }
+
+    /// Buffers for what is staged.
+    pub(crate) fn spare_buffers(&self) -> &SpareBuffers {
+        &self.spare_buffers
+    }
+
+    /// The writes that no future waits for.
+    pub(crate) fn unsent_writes(&self) -> &Rc<UnsentWrites> {
+        &self.unsent_writes
     }
 
     /// Wakes the tasks that wait for a free descriptor, as a socket or file has been closed. Runs

@@ -10,6 +10,7 @@
 //! | `Multishot` | waits      | works      | queue it; last one: ended  |
 //! | `Orphaned`  | is gone    | works      | queue it; last one: → freed, *settle* |
 //! | `OrphanedEmpty` | is gone | works     | nothing; last one: → freed |
+//! | `Detached`  | never was  | works      | *tell* its owner; last one: → freed |
 //!
 //! | state       | when the future is polled         | when it is dropped                   |
 //! |-------------|-----------------------------------|--------------------------------------|
@@ -27,6 +28,10 @@
 //! orphans: one is settled with the result and then freed, with the connection; the other, the
 //! *keeper*, keeps the memory until the notification.
 //!
+//! A detached operation belongs to an object behind an `Rc` that has no future: the slot keeps it,
+//! and with it what the kernel may access, and each completion is given to it ([`Detached`]), after
+//! reaping, too. So such an object may submit one operation after another without an allocation.
+//!
 //! An operation that points to no memory, and whose result means nothing any more, needs no orphan:
 //! its slot is `OrphanedEmpty`.
 //!
@@ -34,7 +39,9 @@
 //! operation, which then ends, and its reader starts it again.
 
 use std::mem;
+use std::rc::Rc;
 
+use super::Key;
 use super::completion_list::CompletionList;
 use crate::sys::Completion;
 use crate::task::LocalWaker;
@@ -44,6 +51,18 @@ use crate::task::LocalWaker;
 pub(crate) trait Orphan {
     /// Disposes of one late completion. Called for each, in order; then the orphan is dropped.
     fn settle(&mut self, completion: Completion);
+}
+
+/// An object whose operations no future waits for. It owns what the kernel may access, and decides
+/// itself what follows from a completion.
+pub(crate) trait Detached {
+    /// Takes a completion of the SQE in a slot. It may be late: the slot may be freed already, or
+    /// the object be done with it.
+    fn completed(self: Rc<Self>, key: Key, completion: Completion);
+
+    /// Submits what has been [staged](super::Driver::stage). `is_only` if nothing else has been in
+    /// this turn.
+    fn submit_staged(self: Rc<Self>, is_only: bool);
 }
 
 /// A multishot operation whose owner is alive, and may take its completions.
@@ -118,12 +137,29 @@ impl Orphaned {
     }
 }
 
+/// A completion that no future takes, and who disposes of it.
+pub(super) enum Late {
+    Orphaned(Orphaned),
+    Detached(Rc<dyn Detached>, Key, Completion),
+}
+
+impl Late {
+    /// Runs foreign code.
+    pub(super) fn settle(self) {
+        match self {
+            Self::Orphaned(orphaned) => orphaned.settle(),
+            Self::Detached(owner, key, completion) => owner.completed(key, completion),
+        }
+    }
+}
+
 pub(super) enum State {
     Waiting(LocalWaker),
     Completed(Completion),
     Multishot(MultishotState),
     Orphaned(Box<Orphaned>),
     OrphanedEmpty,
+    Detached(Rc<dyn Detached>),
 }
 
 pub(super) struct Slot {
@@ -146,6 +182,8 @@ pub(super) enum Effect {
     Settle,
     /// Settle this once reaping is over; the slot goes on.
     SettleResult(Orphaned),
+    /// Tell the owner once reaping is over, and free the slot if this was the last completion.
+    Tell(Rc<dyn Detached>),
     /// Free the slot.
     Free,
 }
@@ -183,7 +221,9 @@ impl State {
         match self {
             Self::Multishot(multishot) => multishot.notification == Notification::Pending,
             Self::Orphaned(orphaned) => orphaned.is_past_cancel,
-            Self::Waiting(_) | Self::Completed(_) | Self::OrphanedEmpty => false,
+            Self::Waiting(_) | Self::Completed(_) | Self::OrphanedEmpty | Self::Detached(_) => {
+                false
+            }
         }
     }
 
@@ -191,7 +231,7 @@ impl State {
     #[inline]
     pub(super) fn in_flight(&self) -> bool {
         match self {
-            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty => true,
+            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty | Self::Detached(_) => true,
             Self::Completed(_) => false,
             Self::Multishot(multishot) => !multishot.ended,
         }
@@ -203,7 +243,9 @@ impl State {
         match self {
             Self::Waiting(waker) => Some(waker),
             Self::Multishot(multishot) => multishot.waker.as_ref(),
-            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => None,
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty | Self::Detached(_) => {
+                None
+            }
         }
     }
 
@@ -213,7 +255,7 @@ impl State {
         match self {
             Self::Waiting(present) => Some(mem::replace(present, waker)),
             Self::Multishot(multishot) => multishot.waker.replace(waker),
-            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty | Self::Detached(_) => {
                 unreachable!("no future waits for this slot")
             }
         }
@@ -233,6 +275,7 @@ impl State {
             Self::Orphaned(orphaned) => orphaned.complete(completion),
             Self::OrphanedEmpty if completion.more() => Effect::None,
             Self::OrphanedEmpty => Effect::Free,
+            Self::Detached(owner) => Effect::Tell(Rc::clone(owner)),
             Self::Completed(_) => {
                 debug_assert!(false, "a completed operation completed again: {completion:?}");
                 Effect::None
@@ -258,7 +301,7 @@ impl State {
                 );
                 (waker, untaken, notification == Notification::Pending)
             }
-            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
+            Self::Completed(_) | Self::Orphaned(_) | Self::OrphanedEmpty | Self::Detached(_) => {
                 unreachable!("only an operation in flight, with a future, can be orphaned")
             }
         };
@@ -279,7 +322,7 @@ impl State {
         let completions = match self {
             Self::Completed(completion) => CompletionList::from(completion),
             Self::Multishot(multishot) => multishot.untaken,
-            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty => {
+            Self::Waiting(_) | Self::Orphaned(_) | Self::OrphanedEmpty | Self::Detached(_) => {
                 unreachable!("the operation is in flight")
             }
         };

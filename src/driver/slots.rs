@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::counters::Counters;
 use super::key::Key;
-use super::slot::{Effect, Orphaned, Slot, State};
+use super::slot::{Effect, Late, Slot, State};
 use super::trimming::{trim, trim_slab};
 use crate::sys::Completion;
 use crate::sys::errno::ENOENT;
@@ -30,7 +30,7 @@ pub(super) struct Slots {
     pub(super) unattended: usize,
     pub(super) bell_armed: bool,
     woken: Vec<LocalWaker>,
-    settling: Vec<Orphaned>,
+    settling: Vec<Late>,
     /// Multishot operations to cancel, since their completions pile up.
     pub(super) to_cancel: Vec<Key>,
     /// Operations that a cancel did not find although they are in flight, the oldest first.
@@ -202,10 +202,17 @@ impl Slots {
             }
             Effect::Settle => {
                 if let State::Orphaned(orphaned) = self.slots.remove(key.index as usize).state {
-                    self.settling.push(*orphaned);
+                    self.settling.push(Late::Orphaned(*orphaned));
                 }
             }
-            Effect::SettleResult(orphaned) => self.settling.push(orphaned),
+            Effect::SettleResult(orphaned) => self.settling.push(Late::Orphaned(orphaned)),
+            Effect::Tell(owner) => {
+                self.settling.push(Late::Detached(owner, key, completion));
+                if last {
+                    // The list has the owner, too: this drops no last reference.
+                    drop(self.slots.remove(key.index as usize));
+                }
+            }
             Effect::Free => drop(self.slots.remove(key.index as usize)),
         }
     }
@@ -257,9 +264,16 @@ impl Slots {
 
     /// Takes the lists of what was recorded; `wakers` is empty and is used as the next list.
     #[inline]
-    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Orphaned> {
+    pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Late> {
         mem::swap(wakers, &mut self.woken);
         mem::take(&mut self.settling)
+    }
+
+    /// Takes a list back that has been worked off, to be used again.
+    pub(super) fn reuse_settled(&mut self, settled: Vec<Late>) {
+        if self.settling.capacity() == 0 {
+            self.settling = settled;
+        }
     }
 
     /// How many provided buffers the kernel has selected since the last call.
@@ -279,11 +293,13 @@ impl Slots {
 
     /// Leaks what the kernel may still access.
     pub(super) fn leak_orphans(&mut self) {
-        let slots = self.slots.iter();
-        let orphaned = slots.filter(|(_, slot)| matches!(slot.state, State::Orphaned(_)));
-        for index in orphaned.map(|(index, _)| index).collect::<Vec<_>>() {
-            if let State::Orphaned(orphaned) = self.slots.remove(index).state {
-                orphaned.leak();
+        let owns = |state: &State| matches!(state, State::Orphaned(_) | State::Detached(_));
+        let owning = self.slots.iter().filter(|(_, slot)| owns(&slot.state));
+        for index in owning.map(|(index, _)| index).collect::<Vec<_>>() {
+            match self.slots.remove(index).state {
+                State::Orphaned(orphaned) => orphaned.leak(),
+                State::Detached(owner) => mem::forget(owner),
+                _ => {}
             }
         }
     }

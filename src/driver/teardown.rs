@@ -13,6 +13,9 @@ impl Driver {
     /// Cancels everything and closes the ring once the kernel has completed it. After `patience` it
     /// closes the ring anyway: what the kernel may still access is then leaked, and reported.
     pub(crate) fn close(&self, patience: Duration) {
+        // Destructors of tasks may have written: what is submitted before it is cancelled is sent,
+        // as far as there is room.
+        self.submit_staged();
         self.core.borrow_mut().refuse();
         let deadline = saturating_deadline(Instant::now(), patience);
         let mut left = patience;
@@ -31,6 +34,8 @@ impl Driver {
             (self.incidents)(&Incident::OperationsLeaked { count });
         }
         self.run_aftermath();
+        // What has been staged meanwhile fails.
+        self.submit_staged();
         self.close_registered();
         self.core.borrow_mut().shut();
     }

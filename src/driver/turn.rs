@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::Driver;
+use super::slot::Late;
 use super::trimming::trim;
 use crate::error::{Incident, catch_panic};
 use crate::sys::Wait;
@@ -59,6 +60,8 @@ impl Driver {
         self.core.borrow_mut().trim();
         self.timers.trim();
         self.buffers.trim();
+        self.staged.trim();
+        self.spare_buffers.trim();
         let mut wakers = self.spare_wakers.take();
         trim(&mut wakers);
         self.spare_wakers.set(wakers);
@@ -77,13 +80,40 @@ impl Driver {
     pub(crate) fn run_aftermath(&self) {
         let mut wakers = self.spare_wakers.take();
         let settling = self.core.borrow_mut().slots.take_aftermath(&mut wakers);
-        for orphaned in settling {
-            self.report_panic(catch_panic(|| orphaned.settle()));
+        if !settling.is_empty() {
+            self.settle(settling);
         }
         for waker in wakers.drain(..) {
             self.report_panic(waker.wake_catching_panic());
         }
         self.spare_wakers.set(wakers);
+    }
+
+    fn settle(&self, mut settling: Vec<Late>) {
+        for late in settling.drain(..) {
+            self.report_panic(catch_panic(|| late.settle()));
+        }
+        self.core.borrow_mut().slots.reuse_settled(settling);
+    }
+
+    /// Whether anything is staged.
+    #[inline]
+    pub(crate) fn has_staged(&self) -> bool {
+        self.staged.is_any()
+    }
+
+    /// Submits what is staged. Runs foreign code, which may stage more: the next round submits
+    /// that. There is no endless round, as inline calls, after which a waker runs at once, have a
+    /// budget.
+    #[inline(never)]
+    pub(crate) fn submit_staged(&self) {
+        while let Some(mut list) = self.staged.take() {
+            let is_only = list.len() == 1;
+            for owner in list.drain(..) {
+                self.report_panic(catch_panic(|| owner.submit_staged(is_only)));
+            }
+            self.staged.reuse(list);
+        }
     }
 
     /// If foreign code has panicked, there is a message: that becomes an incident.

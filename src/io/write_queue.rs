@@ -11,7 +11,7 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 
 use crate::error::again;
-use crate::runtime::unsent::{UnsentGuard, UnsentWrites};
+use crate::runtime::{UnsentGuard, UnsentWrites};
 use crate::sync::Event;
 
 /// Work on the writing half, done between two sends and in order with them.

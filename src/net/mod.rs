@@ -36,6 +36,7 @@
 //! | read in one task and write in another         | [`TcpStream::into_split`]               |
 //! | copy between two connections                  | [`copy_bidirectional`]                  |
 //! | serve on several cores                        | [shards](crate::shards), [`Spread`]     |
+//! | use a crate for the traits of Tokio or futures | [`Polled`]                         |
 //! | move a connection to another thread           | [`TcpStream::into_parts`]               |
 //! | send a file                                   | [`TcpStream::send_file`]                |
 //! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |
@@ -109,6 +110,7 @@
 mod address;
 mod listener;
 mod options;
+mod polled;
 mod server;
 mod stream;
 mod tcp;
@@ -117,6 +119,7 @@ mod unix;
 pub use address::{ToAddresses, lookup};
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
+pub use polled::{Polled, ReadSide, Side, WriteSide};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,
     WhenFull, start_server_on, start_stream_server_on,

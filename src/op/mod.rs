@@ -63,7 +63,7 @@ pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::PollOnce;
 pub(crate) use socket::{
     Accepted, Acceptor, Connect, Descriptor, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard,
-    Peek, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener, SocketParts,
-    StreamSocket, Unsent, open_socket, set_option,
+    Outbox, Peek, Readable, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener,
+    SocketParts, StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

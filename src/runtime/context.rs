@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::remote::{FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::{ShieldGuard, ShieldedWork};
-use super::unsent::UnsentWrites;
-use crate::driver::{Driver, Metrics};
+use crate::driver::{Driver, Metrics, UnsentWrites};
 use crate::error::{IncidentHook, Reporter};
 use crate::task::Executor;
 
@@ -28,7 +27,6 @@ pub(crate) struct Shared {
     pub(super) shield_timeout: Duration,
     pub(super) flush_timeout: Duration,
     pub(super) shielded: ShieldedWork,
-    pub(super) unsent_writes: Rc<UnsentWrites>,
     pub(super) cancels_on_ctrl_c: bool,
     /// How many `EnterGuard`s of this runtime there are, further down on the stack.
     pub(super) inside: Cell<u32>,
@@ -134,7 +132,7 @@ pub(crate) fn shield_guard() -> ShieldGuard {
 /// If there is none.
 #[track_caller]
 pub(crate) fn unsent_writes() -> Rc<UnsentWrites> {
-    Rc::clone(&current().unsent_writes)
+    Rc::clone(current().driver.unsent_writes())
 }
 
 /// Returns what the current runtime's driver has done so far.

@@ -47,9 +47,13 @@ impl Shared {
         }
     }
 
-    /// Shows other threads what this one has written for them.
+    /// Shows other threads what this one has written for them, and submits what is staged. Either
+    /// may make a task ready.
     #[inline]
     fn flush(&self) {
+        if self.driver.has_staged() {
+            self.driver.submit_staged();
+        }
         if self.flush_request.take() {
             self.flush_queues();
         }
@@ -100,10 +104,10 @@ impl Shared {
     /// `block_on` may be far away. Completions may queue more, as when the cancel of a dropped read
     /// is followed by the close of its socket.
     pub(super) fn submit_queued(&self) {
-        self.flush();
         for _ in 0..MAX_LAST_TURNS {
+            self.flush();
             self.driver.turn(false);
-            if self.driver.metrics().queued == 0 {
+            if self.driver.metrics().queued == 0 && !self.driver.has_staged() {
                 return;
             }
         }

@@ -9,7 +9,7 @@
 //! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c, and
 //!   [`Interrupted`] says so.
 //! - [`Handle`] reaches the runtime from other threads, by the queues of [`remote`].
-//! - `teardown` is the end of a runtime, which waits for what `shield` and `unsent` count.
+//! - `teardown` is the end of a runtime, which waits for what `shield` and `driver::unsent` count.
 //!
 //! # One turn of the event loop
 //!
@@ -34,7 +34,6 @@ mod shield;
 pub(crate) mod signals;
 mod spawn;
 mod teardown;
-pub(crate) mod unsent;
 mod yield_now;
 
 use std::fmt;
@@ -55,6 +54,7 @@ pub use spawn::{spawn, spawn_named};
 pub use yield_now::yield_now;
 
 use crate::driver::Metrics;
+pub(crate) use crate::driver::{UnsentGuard, UnsentWrites};
 use crate::error::{Incident, SetupError};
 use crate::task::{JoinHandle, is_large};
 use context::Shared;

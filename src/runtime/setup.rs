@@ -72,7 +72,6 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
         teardown_timeout: builder.teardown_timeout,
         shield_timeout: builder.shield_timeout,
         flush_timeout: builder.flush_timeout,
-        unsent_writes: Rc::default(),
         shielded: ShieldedWork::default(),
         cancels_on_ctrl_c: builder.cancels_on_ctrl_c,
         inside: Cell::new(0),

@@ -55,7 +55,7 @@ impl Shared {
     /// Runs the event loop until everything written so far is sent, within its timeout. Reports
     /// what is not, which is lost.
     fn finish_unsent(&self, can_run: bool) {
-        let count = self.unsent_writes.take_count();
+        let count = self.driver.unsent_writes().take_count();
         if can_run && !self.flush_timeout.is_zero() {
             self.run_within(self.flush_timeout, || count.get() == 0);
         }

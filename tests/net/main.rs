@@ -17,6 +17,7 @@ mod inline_calls;
 mod leases;
 mod moved;
 mod multishot_recv;
+mod polled;
 mod reader_limits;
 mod server;
 mod server_limits;

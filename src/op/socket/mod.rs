@@ -10,8 +10,10 @@
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
 //!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
 //!   [`recv_buffer`] and provided buffers.
+//!   [`readable`] waits until an inline receive into the caller's memory finds something.
 //! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
-//!   ([`send_room`]).
+//!   ([`send_room`]). An [`outbox`] holds what is written to be sent at the end of the turn, and
+//!   [`outbox_write`] decides what of a write goes there.
 
 mod accept;
 mod close;
@@ -23,10 +25,13 @@ mod open;
 mod open_count;
 mod options;
 mod orphaned_bytes;
+mod outbox;
+mod outbox_write;
 mod parts;
 mod payload;
 mod peek;
 mod progress;
+mod readable;
 mod recv_buffer;
 mod recv_lease;
 mod recv_multishot;
@@ -50,9 +55,11 @@ pub(crate) use open_count::{OpenCount, OpenGuard};
 #[cfg(test)]
 pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;
+pub(crate) use outbox::Outbox;
 pub(crate) use parts::SocketParts;
 pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
+pub(crate) use readable::Readable;
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use recv_owned::Recv;
 pub(crate) use send::SendBytes;

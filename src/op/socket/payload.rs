@@ -96,7 +96,7 @@ unsafe impl<B: IoBuf> Payload for One<B> {
 }
 
 /// The most segments that the kernel takes at once (`UIO_MAXIOV`).
-const MAX_SEGMENTS: usize = 1024;
+pub(super) const MAX_SEGMENTS: usize = 1024;
 
 /// Several buffers.
 pub(crate) struct Several<B> {

@@ -18,7 +18,7 @@ use super::fd::SocketFd;
 use crate::driver::Key;
 use crate::sys::errno::ECANCELED;
 use crate::sys::poll::{BROKEN, WRITABLE};
-use crate::sys::{Completion, opcode};
+use crate::sys::{Completion, Submission, opcode};
 
 /// How many reports of a multishot poll may wait to be looked at. More are not to be expected.
 const MAX_REPORTS: u32 = 8;
@@ -33,9 +33,7 @@ pub(in crate::op) struct SendRoom {
 
 impl SendRoom {
     pub(in crate::op) fn awaited(socket: &SocketFd) -> Self {
-        socket.driver().counters().send_stalls.increment();
-        socket.is_full.set(true);
-        socket.was_full.set(true);
+        note_full(socket);
         Self { key: None }
     }
 
@@ -61,8 +59,7 @@ impl SendRoom {
                 self.key = None;
                 continue;
             };
-            if report.result().is_ok_and(|events| events & (WRITABLE | BROKEN) == 0) {
-                socket.polls_report_more.set(true);
+            if !tells_room(socket, report) {
                 continue;
             }
             self.stop(socket);
@@ -81,8 +78,29 @@ impl SendRoom {
 
 /// `None` if the driver is closed.
 fn start(socket: &SocketFd) -> Option<Key> {
-    let is_multishot = socket.polls_report_more.get();
-    let poll = |fd| opcode::PollAdd::new(fd, WRITABLE).multi(is_multishot).build();
     // SAFETY: the SQE points to no memory.
-    unsafe { socket.driver().submit_multishot(socket.submission(poll), MAX_REPORTS) }
+    unsafe { socket.driver().submit_multishot(room_poll(socket), MAX_REPORTS) }
+}
+
+/// A wait for room begins.
+pub(super) fn note_full(socket: &SocketFd) {
+    socket.driver().counters().send_stalls.increment();
+    socket.is_full.set(true);
+    socket.was_full.set(true);
+}
+
+/// The poll that waits for room. It points to no memory.
+pub(super) fn room_poll(socket: &SocketFd) -> Submission {
+    let is_multishot = socket.polls_report_more.get();
+    socket.submission(|fd| opcode::PollAdd::new(fd, WRITABLE).multi(is_multishot).build())
+}
+
+/// Whether a report of the poll tells that there is room, or that the connection is broken, or that
+/// the wait has failed; if not, it told the peer's end.
+pub(super) fn tells_room(socket: &SocketFd, report: Completion) -> bool {
+    let is_other = report.result().is_ok_and(|events| events & (WRITABLE | BROKEN) == 0);
+    if is_other {
+        socket.polls_report_more.set(true);
+    }
+    !is_other
 }

@@ -112,9 +112,13 @@ impl StreamSocket {
     /// receives bulk, so that what was received is in the cache, or when an SQE would be alone in
     /// its enter.
     pub(super) fn prefers_inline_sends(&self, driver: &Driver) -> bool {
-        let is_in_cache = self.has_more.get() || self.strategy.get().is_bulk();
         let is_alone = || driver.is_first_of_turn() && self.descriptor().fd_if_open().is_some();
-        is_in_cache || is_alone()
+        self.is_in_cache() || is_alone()
+    }
+
+    /// Whether what was received last is probably in the cache.
+    pub(super) fn is_in_cache(&self) -> bool {
+        self.has_more.get() || self.strategy.get().is_bulk()
     }
 
     /// Whether sending without a copy is worth trying.

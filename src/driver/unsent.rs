@@ -1,4 +1,4 @@
-//! Counts the writes of background writers that the end of a runtime waits for, within
+//! Counts the writes that no future waits for, and the end of a runtime does, within
 //! [`Builder::flush_timeout`].
 //!
 //! [`Builder::flush_timeout`]: crate::Builder::flush_timeout
@@ -25,7 +25,7 @@ impl UnsentWrites {
     }
 
     /// The count of the writes so far, which later ones do not change.
-    pub(super) fn take_count(&self) -> Rc<Cell<usize>> {
+    pub(crate) fn take_count(&self) -> Rc<Cell<usize>> {
         mem::take(&mut *self.count.borrow_mut())
     }
 }
