@@ -8,7 +8,10 @@
 //! methods can be dropped and called again without a loss. A writer has a queue, which a background
 //! task sends: all that was written in one turn of the loop is sent at once, and a dropped write or
 //! drain neither loses nor repeats a byte.
+//!
+//! [`AsyncFd`] waits for any other descriptor.
 
+mod async_fd;
 mod bytes_stream;
 mod connection_guard;
 mod copy;
@@ -18,6 +21,7 @@ mod overlong;
 mod read_buffer;
 mod read_error;
 mod reader;
+mod readiness;
 mod records;
 mod sink;
 mod write_queue;
@@ -28,12 +32,14 @@ use std::future::Future;
 use std::io;
 use std::rc::Weak;
 
+pub use async_fd::{AsyncFd, ReadyGuard, TryIoError};
 pub use bytes_stream::{BytesStream, bytes_stream};
 pub use copy::copy;
 pub use lines::Lines;
 pub use read_error::ReadError;
 pub use reader::StreamReader;
 pub(crate) use reader::checked_limit;
+pub use readiness::{Interest, Ready};
 pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};

@@ -60,7 +60,7 @@ mod timeout;
 pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
 pub(crate) use future::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
-pub(crate) use poll::PollOnce;
+pub(crate) use poll::{PollOnce, PolledFd};
 pub(crate) use socket::{
     Accepted, Acceptor, Connect, Descriptor, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard,
     Outbox, Peek, Readable, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener,

@@ -21,5 +21,5 @@ pub(crate) fn signal(number: i32) -> impl Future<Output = io::Result<()>> {
 /// Waits until a bell of a listener has been rung. The bell is permanent, so the future does not
 /// borrow the listener.
 pub(crate) async fn rung(bell: RawFd) -> io::Result<()> {
-    Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await
+    Op::new(&context::driver(), PollOnce::of_permanent(bell, READABLE)).await.map(drop)
 }

@@ -1,9 +1,12 @@
 //! Of `annulus::io`. What is read from and written to here takes no budget itself.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 
 use annulus::buf::{BufResult, IoBuf, IoBufMut, Lease};
-use annulus::io::{AsyncRead, AsyncWrite, StreamReader, StreamWriter, bytes_stream, copy};
+use annulus::io::{
+    AsyncFd, AsyncRead, AsyncWrite, Interest, StreamReader, StreamWriter, bytes_stream, copy,
+};
 use futures_util::{SinkExt, StreamExt};
 
 use super::{TIMES, Trials};
@@ -181,5 +184,18 @@ fn a_copy_without_an_end_lets_other_tasks_run() {
             annulus::yield_now().await;
         }
         copying.cancel();
+    });
+}
+
+#[test]
+fn calls_on_a_descriptor_that_is_always_ready_take_budget() {
+    run(async {
+        let mut trials = Trials::default();
+        let fd = AsyncFd::new(UnixStream::pair().unwrap().0).unwrap();
+        let call = async || fd.async_io(Interest::READABLE, |_| Ok(())).await.unwrap();
+        trials.ready("AsyncFd::async_io", call).await;
+        let new =
+            async || drop(AsyncFd::new(UnixStream::pair().unwrap().0).unwrap().into_inner().await);
+        trials.ready("AsyncFd::into_inner", new).await;
     });
 }

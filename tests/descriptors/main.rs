@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod async_fd;
 mod connect;
 mod copy;
 mod direct_descriptors;

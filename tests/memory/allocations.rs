@@ -4,9 +4,10 @@
 //! connections on one loop, so it counts its own allocations and no others.
 
 use std::future::{pending, poll_fn};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::mem;
 use std::net::{self, Shutdown};
+use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -15,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use annulus::buf::BufResult;
+use annulus::io::{AsyncFd, Interest};
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
@@ -56,6 +58,24 @@ async fn ask(stream: &mut TcpStream, message: &mut Vec<u8>) {
     let BufResult(result, reply) = stream.read_exact(sent).await;
     result.unwrap();
     *message = reply;
+}
+
+#[test]
+fn waiting_for_a_descriptor_allocates_nothing() {
+    run(async {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = AsyncFd::new(near).unwrap();
+        let allocations = allocations_of(async || {
+            let waiting = async { near.readable().await.unwrap().ready() };
+            let writing = async { far.write_all(b"x").unwrap() };
+            assert!(futures_util::join!(waiting, writing).0.is_readable());
+            let read = |mut near: &UnixStream| near.read(&mut [0]);
+            near.async_io(Interest::READABLE, read).await.unwrap();
+            poll_fn(|context| near.poll_write_ready(context).map_ok(drop)).await.unwrap();
+        });
+        assert_eq!(allocations.await, 0);
+    });
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //!
 //! `accept_loop` accepts, in one task for each address, and starts the handlers; `forms` are those
 //! of a handler, and `handler` is what they may return. `registry` knows the connections,
-//! `shutdown` ends them, and `report` says how many ended how. `peers` counts them by address, and `progress` ends those without any. `options`
-//! are those of a server.
+//! `shutdown` ends them, and `report` says how many ended how. `peers` counts them by address, and
+//! `progress` ends those without any. `options` are those of a server.
 
 mod accept_loop;
 mod forms;
