@@ -1,0 +1,7 @@
+//! hyper's traits of a runtime: I/O, an executor and a timer.
+
+mod executor;
+mod io;
+
+pub use executor::Executor;
+pub use io::Io;

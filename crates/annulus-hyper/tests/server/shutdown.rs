@@ -1,0 +1,109 @@
+//! The end of a server: requests in flight are answered, and connections without any end.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use annulus::net::TcpListener;
+use annulus_hyper::server::serve;
+
+use crate::common::{Client, limit, output, plain, run, service, while_serving};
+
+#[test]
+fn a_request_in_flight_is_answered_and_its_connection_closed() {
+    let ((), ended) = while_serving(plain, |address, shutdown| {
+        let mut client = Client::connect(address);
+        // In flight, since the server answers in order.
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.response().ends_with("hello\n"));
+        shutdown.request();
+        let last = client.response();
+        assert!(last.contains("connection: close\r\n"), "{last}");
+        assert!(last.ends_with("at last\n"), "{last}");
+        assert_eq!(client.rest().unwrap(), "");
+    });
+    assert_eq!((ended.report.completed, ended.report.aborted), (1, 0), "{ended:?}");
+}
+
+#[test]
+fn connections_without_a_request_are_closed_long_before_the_grace_is_over() {
+    let ((), ended) = while_serving(plain, |address, shutdown| {
+        let (mut unused, mut kept) = (Client::connect(address), Client::connect(address));
+        assert!(kept.get("/").ends_with("hello\n"));
+        shutdown.request();
+        assert_eq!((unused.rest().unwrap(), kept.rest().unwrap()), (String::new(), String::new()));
+    });
+    assert_eq!((ended.report.completed, ended.report.aborted), (2, 0), "{ended:?}");
+    assert!(ended.took < limit() / 2, "{ended:?}");
+}
+
+/// The client sends its next request when the server has already begun to end.
+#[test]
+fn a_request_that_meets_the_end_is_answered() {
+    let patient = |listener: TcpListener| {
+        serve(listener, service()).keep_alive_linger(limit()).start().unwrap()
+    };
+    let ((), ended) = while_serving(patient, |address, shutdown| {
+        let (mut unused, mut kept) = (Client::connect(address), Client::connect(address));
+        assert!(kept.get("/").ends_with("hello\n"));
+        shutdown.request();
+        // The listener is closed first.
+        while std::net::TcpStream::connect(address).is_ok() {}
+        for client in [&mut unused, &mut kept] {
+            let last = client.get("/");
+            assert!(last.contains("connection: close\r\n") && last.ends_with("hello\n"), "{last}");
+            assert_eq!(client.rest().unwrap(), "");
+        }
+    });
+    assert_eq!(ended.report.aborted, 0, "{ended:?}");
+}
+
+/// The example, which is killed when the test is over, however it ends.
+struct Example(Child);
+
+impl Example {
+    fn start() -> (Self, BufReader<std::process::ChildStdout>, String) {
+        let test = std::env::current_exe().unwrap();
+        let path = test.parent().unwrap().parent().unwrap().join("examples/graceful");
+        assert!(path.exists(), "{}: cargo builds it with all tests", path.display());
+        let mut command = Command::new(path);
+        let mut child = command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("serving on ").unwrap().to_owned();
+        (Self(child), stdout, url)
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_that_ends_under_the_load_of_wrk_cuts_no_response_and_prints_its_counts() {
+    let (mut example, mut stdout, url) = Example::start();
+    let load = std::thread::spawn(move || {
+        let arguments = ["-t", "1", "-c", "200", "-d", "2", "--timeout", "60", &url];
+        run("wrk", &arguments)
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let id = example.0.id().to_string();
+    output("kill", &["-TERM", &id]).unwrap();
+    let signalled = Instant::now();
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(example.0.wait().unwrap().success(), "{line}");
+    assert!(signalled.elapsed() < limit());
+    assert!(line.contains(" completed, 0 soft-cancelled, 0 aborted; "), "{line}");
+    let Some(loaded) = load.join().unwrap() else { return };
+    let loaded = String::from_utf8_lossy(&loaded.stdout).into_owned();
+    // That it cannot connect again is what it should see.
+    let errors = loaded.lines().find_map(|line| line.trim().strip_prefix("Socket errors: "));
+    let errors = errors.unwrap_or_else(|| panic!("{loaded}"));
+    assert!(errors.ends_with("read 0, write 0, timeout 0"), "{loaded}");
+    assert!(!loaded.contains("Non-2xx"), "{loaded}");
+}
