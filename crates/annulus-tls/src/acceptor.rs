@@ -5,12 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annulus::net::{Polled, StreamReader, StreamWriter};
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::error::failed;
 use crate::handshake::{DEFAULT_TIMEOUT, handshake};
 use crate::stream::TlsStream;
-use crate::transport::{IntoTransport, Transport};
+use crate::transport::{IntoTransport, Transport, Upgrade};
 
 /// Accepts TLS on connections that have been accepted.
 ///
@@ -96,6 +97,50 @@ impl TlsAcceptor {
     pub async fn accept<S: IntoTransport>(&self, stream: S) -> io::Result<TlsStream<S::Transport>> {
         let connection = new_connection(Arc::clone(&self.config))?;
         self.options.accept(connection, stream.into_transport()).await
+    }
+
+    /// Turns a connection that was read and written without TLS into one with it.
+    ///
+    /// What was written before is sent first. What the client has sent behind the command that
+    /// began TLS, and was received already, is taken for its handshake: nothing that came in the
+    /// clear is ever read as if it had come through TLS.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`accept`](Self::accept), and that of an earlier write or read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it closes the connection.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::net::{StreamReader, StreamWriter};
+    /// use annulus_tls::TlsAcceptor;
+    ///
+    /// async fn mail(
+    ///     mut reader: StreamReader,
+    ///     mut writer: StreamWriter,
+    ///     acceptor: &TlsAcceptor,
+    /// ) -> std::io::Result<()> {
+    ///     if reader.read_line().await?.trim_ascii() == b"STARTTLS" {
+    ///         writer.write("220 go ahead\r\n").await?;
+    ///         let stream = acceptor.start_tls(reader, writer).await?;
+    ///         let (mut reader, mut writer) = stream.into_buffered();
+    ///         let line = reader.read_line().await?;
+    ///         writer.write(&line).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[doc(alias = "asyncio.loop.start_tls")]
+    pub async fn start_tls<S: Upgrade>(
+        &self,
+        reader: StreamReader<S>,
+        writer: StreamWriter<S>,
+    ) -> io::Result<TlsStream<Polled<S>>> {
+        self.accept(Polled::new(S::reunite(reader, writer).await?)).await
     }
 }
 

@@ -253,7 +253,7 @@ fn unreadable(of: &str, error: pem::Error) -> io::Error {
             io::Error::new(error.kind(), format!("cannot read the {of}: {error}"))
         }
         pem::Error::NoItemsFound => {
-            let text = format!("there is no {of}: none between BEGIN and END lines of PEM");
+            let text = format!("cannot read the {of}: it has none in PEM");
             io::Error::new(io::ErrorKind::InvalidData, text)
         }
         error => io::Error::new(

@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annulus::net::{Polled, StreamReader, StreamWriter};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 use crate::error::failed;
 use crate::handshake::{DEFAULT_TIMEOUT, handshake};
 use crate::stream::TlsStream;
-use crate::transport::IntoTransport;
+use crate::transport::{IntoTransport, Upgrade};
 
 /// Begins TLS on connections that have been opened.
 ///
@@ -65,6 +66,29 @@ impl TlsConnector {
         let connection = ClientConnection::new(Arc::clone(&self.config), name);
         let connection = connection.map_err(|error| failed("TLS client", error))?;
         handshake(connection, stream.into_transport(), self.handshake_timeout).await
+    }
+
+    /// Turns a connection that was read and written without TLS into one with it.
+    ///
+    /// What was written before is sent first. What was received and has not been read is taken for
+    /// the server's handshake: nothing that came in the clear is ever read as if it had come
+    /// through TLS.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect), and that of an earlier write or read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it closes the connection.
+    #[doc(alias = "asyncio.StreamWriter.start_tls")]
+    pub async fn start_tls<S: Upgrade>(
+        &self,
+        name: ServerName<'static>,
+        reader: StreamReader<S>,
+        writer: StreamWriter<S>,
+    ) -> io::Result<TlsStream<Polled<S>>> {
+        self.connect(name, Polled::new(S::reunite(reader, writer).await?)).await
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Engine<T> {
     unblocked_writer: Option<Waker>,
     /// Whether the transport has come to EOF.
     is_at_eof: bool,
+    /// Whether the peer has sent `close_notify`.
+    peer_has_closed: bool,
     writing: Writing,
     /// Whether reads return EOF, whatever the peer sends.
     is_reading_over: bool,
@@ -48,6 +50,8 @@ enum Writing {
     /// `close_notify` has been written, and then the transport is shut down.
     Closing,
     Closed,
+    /// Nothing more is written, and the peer is not to take that for an orderly end.
+    Abandoned,
     Aborted,
 }
 
@@ -59,6 +63,7 @@ impl<T: Transport> Engine<T> {
             waiting_writer: None,
             unblocked_writer: None,
             is_at_eof: false,
+            peer_has_closed: false,
             writing: Writing::Open,
             is_reading_over: false,
             read_failure: None,
@@ -176,7 +181,9 @@ impl<T: Transport> Engine<T> {
             let text = "rustls takes no more bytes of the peer";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
-        self.connection.process_new_packets().map_err(|error| failed("TLS", error))?;
+        let what = if self.connection.is_handshaking() { "TLS handshake" } else { "TLS" };
+        let state = self.connection.process_new_packets().map_err(|error| failed(what, error))?;
+        self.peer_has_closed = state.peer_has_closed();
         Poll::Ready(Ok(()))
     }
 
@@ -223,7 +230,7 @@ impl<T: Transport> Engine<T> {
             (Some(failure), _) => Err(failure.again()),
             (None, Writing::Open) => Ok(()),
             (None, Writing::Aborted) => Err(aborted()),
-            (None, Writing::Closing | Writing::Closed) => Err(shut_down()),
+            (None, Writing::Closing | Writing::Closed | Writing::Abandoned) => Err(shut_down()),
         }
     }
 
@@ -250,6 +257,7 @@ impl<T: Transport> Engine<T> {
             Writing::Open => self.write_close_notify(),
             Writing::Closing => {}
             Writing::Closed => return Poll::Ready(Ok(())),
+            Writing::Abandoned => return Poll::Ready(Err(shut_down())),
             Writing::Aborted => return Poll::Ready(Err(aborted())),
         }
         ready!(self.poll_send_records(context))?;
@@ -269,18 +277,23 @@ impl<T: Transport> Engine<T> {
         self.writing = Writing::Closing;
     }
 
-    /// Writes `close_notify` for a writing direction that is dropped. Returns whether the transport
-    /// may be shut down behind it: not while a panic unwinds, for the peer must not take what that
-    /// has left for the whole.
+    /// Writes `close_notify` for a writing direction that is dropped. Returns whether the direction
+    /// is to be closed in order: not while a panic unwinds, for the peer must not take a part for
+    /// the whole.
     pub(crate) fn begin_close(&mut self) -> bool {
-        if self.writing == Writing::Open && !self.connection.is_handshaking() {
-            if thread::panicking() {
-                self.writing = Writing::Closed;
+        if self.writing == Writing::Open {
+            if thread::panicking() || self.connection.is_handshaking() {
+                self.writing = Writing::Abandoned;
             } else {
                 self.write_close_notify();
             }
         }
-        self.writing == Writing::Closing && self.write_failure.is_none()
+        matches!(self.writing, Writing::Closing | Writing::Closed) && self.write_failure.is_none()
+    }
+
+    /// Whether the peer will send nothing more.
+    pub(crate) fn peer_has_ended(&self) -> bool {
+        self.peer_has_closed || self.is_at_eof || self.read_failure.is_some()
     }
 
     pub(crate) fn abort(&mut self) {

@@ -2,13 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use annulus::Handle;
+use annulus::net::{Polled, TcpStream};
 use annulus::sync::Event;
 use annulus::time::timeout;
 
@@ -17,19 +18,19 @@ use crate::engine::Engine;
 use crate::stream::{LINGER, TlsInfo, TlsStream, finish};
 use crate::transport::Transport;
 
-/// A buffered reader of a TLS connection.
+/// A buffered reader of a TLS connection: without a parameter, over TCP.
 ///
 /// See [`annulus::io::StreamReader`].
-pub type StreamReader<T> = annulus::io::StreamReader<ReadHalf<T>>;
+pub type StreamReader<T = Polled<TcpStream>> = annulus::io::StreamReader<ReadHalf<T>>;
 
-/// A buffered writer of a TLS connection.
+/// A buffered writer of a TLS connection: without a parameter, over TCP.
 ///
 /// See [`annulus::io::StreamWriter`]. When it is dropped, or shut down by
 /// [`write_eof`](annulus::io::StreamWriter::write_eof), `close_notify` follows what is queued.
-pub type StreamWriter<T> = annulus::io::StreamWriter<WriteHalf<T>>;
+pub type StreamWriter<T = Polled<TcpStream>> = annulus::io::StreamWriter<WriteHalf<T>>;
 
 /// The reading half of a TLS connection, made by [`TlsStream::into_split`].
-pub struct ReadHalf<T: Transport> {
+pub struct ReadHalf<T: Transport = Polled<TcpStream>> {
     shared: Rc<Shared<T>>,
 }
 
@@ -37,7 +38,7 @@ pub struct ReadHalf<T: Transport> {
 ///
 /// Dropping it sends `close_notify`, and shuts down the writing direction below, in the background
 /// and within ten seconds.
-pub struct WriteHalf<T: Transport> {
+pub struct WriteHalf<T: Transport = Polled<TcpStream>> {
     /// `None` only while it is taken apart.
     shared: Option<Rc<Shared<T>>>,
 }
@@ -112,6 +113,12 @@ impl<T: Transport> WriteHalf<T> {
     /// What was negotiated in the handshake.
     pub fn info(&self) -> TlsInfo {
         self.shared().with(|engine| TlsInfo::of(&engine.connection))
+    }
+
+    /// Waits until nothing more will be written: this half and what it has written are gone.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<T> {
+        let ended = Rc::clone(&self.shared().writing_ended);
+        async move { ended.wait().await }
     }
 }
 

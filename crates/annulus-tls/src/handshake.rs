@@ -2,24 +2,26 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use annulus::time::timeout;
 use rustls::Connection;
 
 use crate::engine::Engine;
-use crate::error::describe;
+use crate::error::{describe, tls_error};
 use crate::stream::TlsStream;
 use crate::transport::Transport;
 
 /// The default bound of a handshake.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long, and for how many bytes, the peer is still heard after an alert. A connection that is
-/// closed with unread bytes is reset, and the peer might lose the alert to that.
+/// How long each step of the end after an alert may take. A connection that is closed with unread
+/// bytes is reset, and the peer might lose the alert to that.
 pub(crate) const ALERT_LINGER: Duration = Duration::from_millis(500);
-const ALERT_LINGER_BYTES: usize = 64 * 1024;
+
+/// How many bytes of a peer that does not end are discarded.
+const MAX_DISCARDED: usize = 1024 * 1024;
 
 /// Completes a handshake.
 pub(crate) async fn handshake<T: Transport>(
@@ -38,7 +40,8 @@ pub(crate) async fn handshake<T: Transport>(
                     linger(&mut engine.transport).await;
                 }
             }
-            Err(describe("TLS handshake", error))
+            let is_described = tls_error(&error).is_some();
+            Err(if is_described { error } else { describe("TLS handshake", error) })
         }
     }
 }
@@ -54,29 +57,31 @@ pub(crate) async fn within<R>(
     })
 }
 
-/// Shuts down the writing direction, and then discards what the peer still sends.
+/// Shuts down the writing direction behind an alert, and then discards what the peer still sends.
 pub(crate) async fn linger<T: Transport>(transport: &mut T) {
-    let mut discarded = 0;
-    let ended = poll_fn(|context| {
-        ready!(transport.poll_shutdown(context))?;
-        poll_discard(transport, context, &mut discarded)
-    });
-    // The connection is given up in any case.
-    let _ = timeout(ALERT_LINGER, ended).await;
+    let shut_down = poll_fn(|context| transport.poll_shutdown(context));
+    if matches!(timeout(ALERT_LINGER, shut_down).await, Ok(Ok(()))) {
+        discard_rest(transport, ALERT_LINGER).await;
+    }
 }
 
-fn poll_discard<T: Transport>(
-    transport: &mut T,
-    context: &mut Context<'_>,
-    discarded: &mut usize,
-) -> Poll<io::Result<()>> {
-    while *discarded < ALERT_LINGER_BYTES {
-        let count = ready!(transport.poll_fill(context))?.len();
-        if count == 0 {
-            break;
+/// Discards what the peer still sends, until it has ended.
+pub(crate) async fn discard_rest<T: Transport>(transport: &mut T, limit: Duration) {
+    let mut discarded = 0;
+    let ended = poll_fn(|context| {
+        while discarded < MAX_DISCARDED {
+            let count = match ready!(transport.poll_fill(context)) {
+                Ok(bytes) => bytes.len(),
+                Err(_) => break,
+            };
+            if count == 0 {
+                break;
+            }
+            transport.consume(count);
+            discarded += count;
         }
-        transport.consume(count);
-        *discarded += count;
-    }
-    Poll::Ready(Ok(()))
+        Poll::Ready(())
+    });
+    // The connection is given up in any case.
+    let _ = timeout(limit, ended).await;
 }

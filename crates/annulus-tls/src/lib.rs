@@ -26,6 +26,7 @@ mod error;
 mod halves;
 mod handshake;
 mod lazy;
+mod server;
 mod stream;
 mod transport;
 
@@ -43,5 +44,6 @@ pub use error::tls_error;
 pub use halves::{ReadHalf, StreamReader, StreamWriter, WriteHalf};
 pub use lazy::{LazyAcceptor, StartedHandshake};
 pub use rustls;
+pub use server::{start_server, start_server_on, start_server_with, start_stream_server_on};
 pub use stream::{TlsInfo, TlsStream};
-pub use transport::{IntoTransport, Transport};
+pub use transport::{IntoTransport, Transport, Upgrade};

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use annulus::Handle;
+use annulus::net::{Polled, TcpStream};
 use annulus::time::timeout;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, Connection, HandshakeKind, ProtocolVersion};
@@ -16,12 +17,16 @@ use crate::access::{Access, impl_read, impl_write};
 use crate::engine::Engine;
 use crate::error::failed;
 use crate::halves::{ReadHalf, StreamReader, StreamWriter, WriteHalf, split};
+use crate::handshake::discard_rest;
 use crate::transport::Transport;
+
+/// For how long a dropped stream discards what its peer still sends.
+const DISCARD_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a dropped stream may take to send what was written.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
 
-/// A TLS connection.
+/// A TLS connection: without a parameter, over TCP.
 ///
 /// It implements `AsyncRead`, `AsyncBufRead` and `AsyncWrite` of Tokio and of futures, and
 /// [`annulus::io::AsyncRead`] and [`annulus::io::AsyncWrite`]. [`into_buffered`] puts a
@@ -32,14 +37,16 @@ pub(crate) const LINGER: Duration = Duration::from_secs(10);
 ///
 /// Shutting down the stream sends `close_notify`, by which the peer knows that it has received
 /// everything, and then shuts down the writing direction below. Dropping the stream does the same:
-/// what was written is sent before, in the background if the peer is slow, for at most ten seconds.
+/// what was written is sent before, in the background, for at most ten seconds. If the peer has not
+/// ended its direction, what it still sends is then discarded for at most two seconds: a connection
+/// that is closed with unread bytes is reset, and the peer would lose what has not arrived.
 /// A stream that is dropped by a panic is closed without `close_notify`, so that the peer does not
 /// take a part for the whole.
 ///
 /// Reading returns EOF only if the peer has sent `close_notify`. Without it the connection may have
 /// been truncated on its way, and reading fails with
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). Some peers omit it all the same; protocols that know the length of their messages may ignore the
-/// error between two of them.
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). Some peers omit it all the same; protocols that
+/// know the length of their messages may ignore the error between two of them.
 ///
 /// # Cancel safety
 ///
@@ -48,7 +55,7 @@ pub(crate) const LINGER: Duration = Duration::from_secs(10);
 ///
 /// [`into_buffered`]: Self::into_buffered
 /// [`into_split`]: Self::into_split
-pub struct TlsStream<T: Transport> {
+pub struct TlsStream<T: Transport = Polled<TcpStream>> {
     /// `None` only while the stream is taken apart.
     engine: Option<Box<Engine<T>>>,
 }
@@ -165,17 +172,25 @@ impl<T: Transport> Drop for TlsStream<T> {
     }
 }
 
-/// Closes a connection that is dropped: what was written and `close_notify` are sent, and then the
-/// drop of the transport closes it.
+/// Closes a connection that is dropped, after what was written and `close_notify`.
+///
+/// The peer may still send something: a server of TLS 1.3 sends tickets behind the handshake. The
+/// kernel resets a connection that is closed with unread bytes, and discards what it has not yet
+/// sent. So until the peer has ended, too, what it sends is discarded, for a while.
 pub(crate) fn finish<T: Transport>(mut engine: Box<Engine<T>>) {
     if !engine.begin_close() {
         return;
     }
-    let mut context = Context::from_waker(Waker::noop());
-    if engine.poll_flush(&mut context).is_pending() && Handle::try_current().is_some() {
-        let rest = poll_fn(move |context| engine.poll_flush(context));
-        drop(annulus::spawn(timeout(LINGER, rest)));
+    let flushed = engine.poll_flush(&mut Context::from_waker(Waker::noop()));
+    if Handle::try_current().is_none() || (engine.peer_has_ended() && flushed.is_ready()) {
+        return;
     }
+    drop(annulus::spawn(async move {
+        let closed = timeout(LINGER, poll_fn(|context| engine.poll_close(context))).await;
+        if matches!(closed, Ok(Ok(()))) && !engine.peer_has_ended() {
+            discard_rest(&mut engine.transport, DISCARD_LIMIT).await;
+        }
+    }));
 }
 
 impl<T: Transport> fmt::Debug for TlsStream<T> {

@@ -1,11 +1,14 @@
 //! What TLS runs over: a byte stream with poll methods.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
+use annulus::net::{self, Connection, Polled, ReadSide, TcpStream, UnixStream, WriteSide};
+
 /// A byte stream that TLS can run over.
 ///
-/// Connections of [`annulus::net`] in a `Polled` are such streams, and so is a
+/// Connections of [`annulus::net`] in a [`Polled`] are such streams, and so is a
 /// [`TlsStream`](crate::TlsStream), for TLS within TLS as through an HTTPS proxy. Other crates may
 /// implement it for theirs.
 ///
@@ -79,3 +82,88 @@ impl<T: Transport> IntoTransport for T {
         self
     }
 }
+
+impl IntoTransport for TcpStream {
+    type Transport = Polled<Self>;
+
+    fn into_transport(self) -> Polled<Self> {
+        Polled::new(self)
+    }
+}
+
+impl IntoTransport for UnixStream {
+    type Transport = Polled<Self>;
+
+    fn into_transport(self) -> Polled<Self> {
+        Polled::new(self)
+    }
+}
+
+impl<S: ReadSide + WriteSide + 'static> Transport for Polled<S> {
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.poll_fill(context)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.consume(count);
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, buffers)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
+    }
+
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_sent(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_shutdown(context)
+    }
+
+    fn abort(&mut self) {
+        self.abort();
+    }
+}
+
+/// A kind of connection whose buffered reader and writer can become a connection again.
+///
+/// It is what `start_tls` of acceptors and connectors needs. Only this crate implements it.
+pub trait Upgrade: Connection + Unpin + sealed::Sealed {
+    /// Returns the connection, with the bytes that have been received and not been read, once all
+    /// that was written has been sent.
+    #[doc(hidden)]
+    fn reunite(
+        reader: net::StreamReader<Self>,
+        writer: net::StreamWriter<Self>,
+    ) -> impl Future<Output = io::Result<Self>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! impl_upgrade {
+    ($stream:ident) => {
+        impl sealed::Sealed for $stream {}
+
+        impl Upgrade for $stream {
+            async fn reunite(
+                reader: net::StreamReader<Self>,
+                writer: net::StreamWriter<Self>,
+            ) -> io::Result<Self> {
+                Self::from_buffered(reader, writer).await
+            }
+        }
+    };
+}
+
+impl_upgrade! { TcpStream }
+impl_upgrade! { UnixStream }

@@ -300,6 +300,13 @@ impl<S: WriteSide> Polled<S> {
         self.outbox().poll_shutdown(context)
     }
 
+    /// Aborts the connection in both directions, at once, without sending what is unsent.
+    ///
+    /// The peer sees a reset.
+    pub fn abort(&mut self) {
+        self.get_ref().socket().abort();
+    }
+
     /// How many written bytes the kernel has not taken yet.
     pub fn unsent(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.held())

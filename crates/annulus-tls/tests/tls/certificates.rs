@@ -6,7 +6,7 @@ use annulus_tls::rustls::pki_types::pem::PemObject;
 use annulus_tls::rustls::pki_types::{CertificateDer, ServerName};
 use annulus_tls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use annulus_tls::{client_config, server_config_from_pem};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// What is made once for all tests, in PEM.
 pub(crate) struct Pem {
@@ -18,6 +18,8 @@ pub(crate) struct Pem {
 /// A root, and a certificate of it for `localhost` and 127.0.0.1.
 pub(crate) static PEM: LazyLock<Pem> = LazyLock::new(|| {
     let mut root = CertificateParams::new(Vec::new()).expect("parameters");
+    // Clients take a certificate whose subject and issuer are equal for self-signed.
+    root.distinguished_name.push(DnType::CommonName, "root of a test");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().expect("a key"));
     let root = root.expect("a root");

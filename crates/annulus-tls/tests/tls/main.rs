@@ -3,13 +3,19 @@
 mod certificates;
 mod ends;
 mod handshakes;
+mod mutual;
 mod pipe;
+mod programs;
 mod schedule;
+mod sockets;
 
 #[path = "../../../../tests/common/patience.rs"]
 mod patience;
 #[path = "../../../../tests/common/random.rs"]
 mod random;
+#[allow(dead_code, reason = "programs may be missing, and the kernel has all that is needed")]
+#[path = "../../../../tests/common/skip.rs"]
+mod skip;
 
 use std::future::Future;
 
