@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::{self, Cell, Settings};
 use crate::contenders::other_build::{self, OtherBuild};
-use crate::contenders::{self, Contender, Scaling};
+use crate::contenders::{self, Contender, Purpose, Scaling};
 use crate::files::{Job, Kind};
 use crate::hostile::Hostile;
 use crate::hostile::attack::HostileAttack;
@@ -17,13 +17,19 @@ use crate::hostile::honest::HostileHonest;
 use crate::hostile::server::HostileServer;
 use crate::machine::Machine;
 use crate::os::{affinity, limits};
+#[cfg(feature = "web")]
+use crate::ratios;
 use crate::readme::{Figures, Part};
 use crate::results::{LIMIT, RINGS, Results, Skipped, Wanted};
+#[cfg(feature = "web")]
+use crate::scenarios::web::{self, Http, Tls};
 use crate::scenarios::{
     self, Churn, Echo, FanOut, Files, Idle, Kv, Latency, Proxy, Scale, Tasks, crossing, stream,
     tasks, timers,
 };
 use crate::server::SHARDS;
+#[cfg(feature = "web")]
+use crate::server::host::ServeWeb;
 use crate::server::host::{Serve, ServeStore, Work, WorkFile};
 use crate::spread::{SpreadClients, SpreadTable};
 use crate::table::Width;
@@ -71,6 +77,12 @@ enum Command {
     Spread(SpreadTable),
     /// Requests to a store with the protocol of Redis.
     Kv(With<Kv>),
+    /// Requests of HTTP, by clients that were not written here.
+    #[cfg(feature = "web")]
+    Http(With<Http>),
+    /// Requests of HTTP over TLS, by clients that were not written here.
+    #[cfg(feature = "web")]
+    Tls(With<Tls>),
     /// Reads, writes and syncs of a file.
     File(With<Files>),
     /// Spawn, join, yield and wake, without any I/O.
@@ -97,6 +109,9 @@ enum Command {
     Serve(Serve),
     #[command(hide = true)]
     ServeStore(ServeStore),
+    #[cfg(feature = "web")]
+    #[command(hide = true)]
+    ServeWeb(ServeWeb),
     #[command(hide = true)]
     SpreadClients(SpreadClients),
     #[command(hide = true)]
@@ -280,6 +295,8 @@ impl Cli {
             Command::HostileAttack(attack) => Ok(attack.run()?),
             Command::HostileHonest(honest) => Ok(honest.run()?),
             Command::ServeStore(serve) => Ok(serve.run()?),
+            #[cfg(feature = "web")]
+            Command::ServeWeb(serve) => Ok(serve.run()?),
             Command::Spread(table) => Ok(table.run()?),
             Command::SpreadClients(clients) => Ok(clients.run()?),
             Command::Work(work) => Ok(work.run()?),
@@ -324,6 +341,15 @@ impl Cli {
             }
             Command::Kv(with) => {
                 measured(Bench::new("kv", with.common)?.run(&with.options.cells()))
+            }
+            #[cfg(feature = "web")]
+            Command::Http(with) => {
+                let bench = Bench::of_web("http", with.common)?;
+                bench.run_web(&with.options.cells(&bench.contenders, &bench.settings)?)
+            }
+            #[cfg(feature = "web")]
+            Command::Tls(with) => {
+                Bench::of_web("tls", with.common)?.run_web(&with.options.cells()?)
             }
             Command::File(with) => {
                 let bench = Bench::new("file", with.common)?;
@@ -384,7 +410,7 @@ fn missing() -> Vec<Skipped> {
             failed: false,
         }));
     };
-    for one in all.iter().map(AsRef::as_ref).filter(|one| !one.only_files() && !one.only_store()) {
+    for one in all.iter().map(AsRef::as_ref).filter(|one| one.purpose() == Purpose::Any) {
         for (scenario, service) in scenarios::SERVICES {
             note(scenario, one, (!one.serves(service)).then_some(scenarios::NO_SERVER));
         }
@@ -420,18 +446,39 @@ struct Bench {
 impl Bench {
     fn new(scenario: &'static str, common: Common) -> io::Result<Self> {
         let mut contenders = chosen(&common.contenders)?;
-        if scenario != "file" {
-            contenders.retain(|one| !one.only_files());
-        }
-        if scenario != "kv" {
-            contenders.retain(|one| !one.only_store());
-        }
+        contenders.retain(|one| match one.purpose() {
+            Purpose::Any => true,
+            Purpose::Files => scenario == "file",
+            Purpose::Store => scenario == "kv",
+            #[cfg(feature = "web")]
+            Purpose::Web => false,
+        });
         let reference = common.reference.iter().filter(|name| ![LIMIT, RINGS].contains(&&***name));
         let mut named = reference.chain(&common.against);
         if let Some(name) = named.find(|name| contenders::by_name(name).is_none()) {
             return Err(unknown(name));
         }
         Self::of(scenario, contenders, common)
+    }
+
+    /// A bench of servers of HTTP alone.
+    #[cfg(feature = "web")]
+    fn of_web(scenario: &'static str, mut common: Common) -> io::Result<Self> {
+        let mut contenders = chosen(&common.contenders)?;
+        contenders.retain(|one| one.purpose() == Purpose::Web);
+        common.reference.get_or_insert_with(|| web::BASE.to_owned());
+        common.against.get_or_insert_with(|| web::OURS.to_owned());
+        Self::of(scenario, contenders, common)
+    }
+
+    /// Measures the cells, and says in the end what the first figure of each is to the base's.
+    #[cfg(feature = "web")]
+    fn run_web(&self, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
+        let results = self.run(cells)?;
+        if !self.common.how.json {
+            println!("\n{}", ratios::markdown(&results));
+        }
+        Ok(())
     }
 
     /// A bench of contenders that are not looked up by name.

@@ -1,6 +1,7 @@
 //! Interleaved rounds: each round measures all contenders, so that what the machine does
 //! meanwhile meets all alike.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::time::Duration;
 
@@ -70,8 +71,12 @@ pub(crate) fn run(
         }
     }
     let bar = progress(&cell.name, entries.len() * settings.rounds);
+    let mut order: Vec<_> = contenders.iter().collect();
+    let mut chance = Chance::new();
     for _ in 0..settings.rounds {
-        for contender in contenders {
+        // No one always follows the same other, which may leave something behind.
+        chance.shuffle(&mut order);
+        for &contender in &order {
             let Some(entry) = entries.iter_mut().find(|one| one.contender == contender.name())
             else {
                 continue;
@@ -99,6 +104,22 @@ pub(crate) fn run(
     };
     done.summarise(wanted);
     done
+}
+
+/// Numbers that have no pattern.
+struct Chance(u64);
+
+impl Chance {
+    fn new() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            items.swap(end, (self.0 >> 33) as usize % (end + 1));
+        }
+    }
 }
 
 fn entry(contender: &dyn Contender) -> Entry {
@@ -132,4 +153,23 @@ fn progress(cell: &str, steps: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix}: {wide_bar} {pos}/{len} {msg}");
     let bar = ProgressBar::new(steps as u64).with_prefix(cell.to_owned());
     bar.with_style(style.expect("the template is well-formed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffle_keeps_all_and_gives_each_the_first_place() {
+        let mut chance = Chance::new();
+        let mut firsts = [false; 4];
+        for _ in 0..200 {
+            let mut items = [0, 1, 2, 3];
+            chance.shuffle(&mut items);
+            firsts[items[0]] = true;
+            items.sort_unstable();
+            assert_eq!(items, [0, 1, 2, 3]);
+        }
+        assert_eq!(firsts, [true; 4]);
+    }
 }

@@ -28,6 +28,8 @@ mod smol;
 mod tokio;
 #[cfg(feature = "tokio-uring")]
 mod tokio_uring;
+#[cfg(feature = "web")]
+pub(crate) mod web;
 
 use std::fmt;
 use std::io;
@@ -39,6 +41,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::files::{Job, Report};
 use crate::scenarios::bytes;
 use crate::server::Calls;
+#[cfg(feature = "web")]
+use crate::web::Protocol;
 use crate::workloads::{Measured, Workload};
 
 /// The buffer of a connection, for those servers whose connections have one each. A server is a
@@ -123,6 +127,20 @@ pub(crate) enum Scaling {
     None(&'static str),
 }
 
+/// What a contender is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Whatever it can do.
+    Any,
+    /// Files alone.
+    Files,
+    /// The store alone.
+    Store,
+    /// HTTP alone.
+    #[cfg(feature = "web")]
+    Web,
+}
+
 /// Tells the parent at which address a server can be reached.
 pub(crate) type Announce = fn(SocketAddr) -> io::Result<()>;
 
@@ -184,9 +202,25 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no store"))
     }
 
-    /// Whether it is there for the store alone.
-    fn only_store(&self) -> bool {
-        false
+    /// What it is there for.
+    fn purpose(&self) -> Purpose {
+        Purpose::Any
+    }
+
+    /// Why it cannot serve HTTP by this protocol, if it cannot.
+    #[cfg(feature = "web")]
+    fn lacks_web(&self, _protocol: Protocol) -> Option<String> {
+        Some("it is no server of HTTP".to_owned())
+    }
+
+    /// Serves HTTP until the process ends, on one thread, and returns only with an error.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it [lacks](Self::lacks_web) that.
+    #[cfg(feature = "web")]
+    fn serve_web(&self, _task: web::Task<'_>) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "it is no server of HTTP"))
     }
 
     /// How it uses several cores.
@@ -252,11 +286,6 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no files of its own"))
     }
 
-    /// Whether it is there for files alone.
-    fn only_files(&self) -> bool {
-        false
-    }
-
     /// Why it cannot do a workload, if it cannot.
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
         Some("it has no tasks and timers of its own")
@@ -291,6 +320,8 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     all.extend(python::loops());
     all.push(Box::new(redis::Redis));
     all.push(Box::new(fio::Fio));
+    #[cfg(feature = "web")]
+    all.extend(web::forms());
     all
 }
 
@@ -303,6 +334,9 @@ pub(crate) fn left_out() -> Vec<&'static str> {
         ("compio", cfg!(feature = "compio")),
         ("tokio-uring", cfg!(feature = "tokio-uring")),
         ("smol", cfg!(feature = "smol")),
+        ("web", cfg!(feature = "web")),
+        ("cyper-axum", cfg!(feature = "cyper")),
+        ("monoio-hyper", cfg!(feature = "monoio-hyper")),
     ];
     peers.into_iter().filter(|(_, built)| !built).map(|(name, _)| name).collect()
 }

@@ -9,6 +9,7 @@
 //! - [`churn`] connects, exchanges one message, and closes, over and over.
 //! - [`fanout`] sends on one connection, and receives the same on many.
 //! - [`kv`] asks a store with the protocol of Redis.
+//! - [`web`] asks a server of HTTP, and [`tools`] has programs that were not written here do so.
 //! - [`bulk`] sends or receives as much as goes through one connection.
 //! - [`watch`] is the measured window: who used how much processor time in it.
 
@@ -21,7 +22,11 @@ pub(crate) mod fanout;
 pub(crate) mod kv;
 pub(crate) mod open_loop;
 pub(crate) mod pattern;
+#[cfg(feature = "web")]
+pub(crate) mod tools;
 pub(crate) mod watch;
+#[cfg(feature = "web")]
+pub(crate) mod web;
 
 use std::io;
 use std::time::Duration;

@@ -12,6 +12,8 @@ mod machine;
 mod os;
 mod page;
 mod plot;
+#[cfg(feature = "web")]
+mod ratios;
 mod readme;
 mod results;
 mod scenarios;
@@ -21,6 +23,8 @@ mod summary;
 mod table;
 mod verdict;
 mod versions;
+#[cfg(feature = "web")]
+mod web;
 mod workloads;
 
 use std::process::ExitCode;

@@ -9,6 +9,8 @@ mod kv;
 mod latency;
 mod scale;
 mod stream;
+#[cfg(feature = "web")]
+pub(crate) mod web;
 mod work;
 
 pub(crate) use churn::Churn;
@@ -34,7 +36,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 17] = [
+pub(crate) const ALL: [(&str, &str); 19] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -46,6 +48,8 @@ pub(crate) const ALL: [(&str, &str); 17] = [
     ("scale", "echo on one core, on two, and so on"),
     ("spread", "how evenly connections are spread over shards, for each way to do so"),
     ("kv", "a store with the protocol of Redis, beside redis-server"),
+    ("http", "requests of HTTP, by clients that were not written here; the feature `web`"),
+    ("tls", "the same over TLS; the feature `web`"),
     ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),

@@ -144,7 +144,7 @@ fn odds(score: Option<Score>) -> String {
 /// The remarks below a narrow table: what the mark means, which contenders failed, and in one line
 /// which others are missing.
 fn brief_remarks(cell: &Cell) -> Vec<String> {
-    let mut remarks = load_bound(cell);
+    let mut remarks = warnings(cell);
     let (failed, absent): (Vec<_>, Vec<_>) =
         cell.skipped.iter().cloned().partition(|one| one.failed && !is_not_installed(one));
     remarks.extend(self::absent(&failed));
@@ -160,10 +160,16 @@ fn is_not_installed(one: &Skipped) -> bool {
     one.reason.contains("No such file or directory") || one.reason.contains("ModuleNotFoundError")
 }
 
-fn load_bound(cell: &Cell) -> Vec<String> {
+/// What is said below a table of either width: what the mark means, and who failed to answer.
+fn warnings(cell: &Cell) -> Vec<String> {
     let mark = "* the load was the bottleneck, not the server: compare its CPU";
     let is_marked = cell.entries.iter().any(Entry::is_load_bound);
-    is_marked.then(|| mark.to_owned()).into_iter().collect()
+    let failures = cell.entries.iter().filter_map(|entry| {
+        let most = entry.summary.get("failed")?.maximum;
+        let name = &entry.contender;
+        (most > 0.0).then(|| format!("{name}: {most} requests failed in its worst round"))
+    });
+    is_marked.then(|| mark.to_owned()).into_iter().chain(failures).collect()
 }
 
 /// The remarks below a wide table: the limit, what the mark means, and which contenders are
@@ -173,7 +179,7 @@ pub(crate) fn remarks(cell: &Cell) -> Vec<String> {
     if let Some(limit) = cell.limit() {
         remarks.push(format!("the limit: {}, {}", limit.contender, limit.form));
     }
-    remarks.extend(load_bound(cell));
+    remarks.extend(warnings(cell));
     for entry in &cell.entries {
         let notes: BTreeSet<_> = entry.samples.iter().flat_map(|sample| &sample.notes).collect();
         remarks.extend(notes.into_iter().map(|note| format!("{}: {note}", entry.contender)));

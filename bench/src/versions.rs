@@ -8,10 +8,22 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 /// The contenders that are crates, by the crate's name.
 const CRATES: [&str; 6] = ["tokio", "monoio", "glommio", "compio", "tokio-uring", "smol"];
 
+/// The crates of which servers of HTTP are made, by the server's name.
+const WEB: [(&str, &[&str]); 5] = [
+    ("tokio-hyper", &["tokio", "hyper", "tokio-rustls", "rustls"]),
+    ("tokio-axum", &["tokio", "hyper", "axum"]),
+    ("cyper-axum", &["compio", "hyper", "axum", "cyper-axum"]),
+    ("monoio-hyper", &["monoio", "hyper", "monoio-compat"]),
+    ("epoll-httparse", &["httparse"]),
+];
+
 /// The versions of those peers of which one of these contenders is a form, as `tokio-multi` is of
 /// tokio.
 pub(crate) fn of<'a>(contenders: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
-    let crates = contenders.filter_map(crate_of);
+    let crates = contenders.flat_map(|contender| {
+        let parts = WEB.into_iter().find(|(name, _)| *name == contender).map(|(_, parts)| parts);
+        crate_of(contender).into_iter().chain(parts.into_iter().flatten().copied())
+    });
     crates.filter_map(|name| Some((name.to_owned(), version(LOCK, name)?.to_owned()))).collect()
 }
 

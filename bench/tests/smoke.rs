@@ -259,6 +259,51 @@ fn the_stores_reply_what_was_set() {
     assert_eq!(whole.iter().any(|one| one == "redis"), is_installed, "{whole:?}");
 }
 
+/// Whether a program can be started.
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+#[test]
+fn all_servers_of_http_answer_the_same() {
+    let whole = run_with_all("http", &["--scenarios", "idle,allocations"], 2);
+    for name in [
+        "annulus-httparse",
+        "cyper-axum",
+        "epoll-httparse",
+        "monoio-hyper",
+        "tokio-axum",
+        "tokio-hyper",
+    ] {
+        assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
+    }
+}
+
+#[test]
+fn clients_of_http_that_were_not_written_here_are_read() {
+    let names = "tokio-hyper,nginx";
+    for (scenario, kind, program) in [("http", "h2c", "h2load"), ("tls", "handshakes", "wrk")] {
+        let arguments = [scenario, "--scenarios", kind, "--contenders", names, "--reference"];
+        let arguments = [&arguments[..], &["tokio-hyper", "--wide"]].concat();
+        let (output, folder) = run_for(1, kind, &arguments);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{printed}{complaints}");
+        let samples = samples(&folder, scenario);
+        if is_installed(program) {
+            assert!(samples.contains(&("tokio-hyper".to_owned(), 1)), "{printed}");
+            assert!(printed.contains("| tokio-hyper | "), "{printed}");
+        } else {
+            println!("skipped: {program} is not installed");
+            assert!(complaints.contains("apt-get install"), "{complaints}");
+        }
+        let has_nginx = samples.iter().any(|(name, _)| name == "nginx");
+        let names_it = printed.contains("apt-get install nginx-light");
+        assert!(samples.is_empty() || has_nginx != names_it, "{printed}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
 #[test]
 fn an_unknown_contender_is_refused_by_name() {
     let (output, _) = run("unknown", &["echo", "--contenders", "no-such-one"]);

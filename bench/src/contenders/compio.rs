@@ -15,7 +15,7 @@ use compio::BufResult;
 use compio::dispatcher::Dispatcher;
 use compio::fs::{File, OpenOptions};
 use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt};
-use compio::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use compio::net::TcpStream;
 
 use super::hub::Hub;
 use super::{Contender, GREETING, Service, own_buffer, source_block};
@@ -147,10 +147,7 @@ async fn proxy(client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> {
     back.await.expect("the task does not panic")
 }
 
-async fn copy(
-    mut from: OwnedReadHalf<TcpStream>,
-    mut to: OwnedWriteHalf<TcpStream>,
-) -> io::Result<()> {
+async fn copy(mut from: TcpStream, mut to: TcpStream) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(own_buffer());
     loop {
         let BufResult(received, filled) = from.read(buffer).await;
@@ -174,7 +171,7 @@ async fn fan_out(stream: TcpStream, hub: Rc<Hub<Sender<Bytes>>>) -> io::Result<(
     published
 }
 
-async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -> io::Result<()> {
+async fn deliver(messages: Receiver<Bytes>, mut to: TcpStream) -> io::Result<()> {
     to.write_all(GREETING).await.0?;
     while let Ok(message) = messages.recv().await {
         to.write_all(message).await.0?;
@@ -183,7 +180,7 @@ async fn deliver(messages: Receiver<Bytes>, mut to: OwnedWriteHalf<TcpStream>) -
 }
 
 async fn publish_from(
-    mut from: OwnedReadHalf<TcpStream>,
+    mut from: TcpStream,
     hub: &Hub<Sender<Bytes>>,
     place: usize,
 ) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Contender, Service};
+use super::{Contender, Purpose, Service};
 use crate::files::{Job, Kind, Latency, Report};
 use crate::os::lifetime;
 use crate::server::Calls;
@@ -42,8 +42,8 @@ impl Contender for Fio {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it is not a server"))
     }
 
-    fn only_files(&self) -> bool {
-        true
+    fn purpose(&self) -> Purpose {
+        Purpose::Files
     }
 
     fn lacks_files(&self, job: &Job) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::{Announce, Contender, Memory, Scaling, Service};
+use super::{Announce, Contender, Memory, Purpose, Scaling, Service};
 use crate::server::Calls;
 
 pub(super) struct Redis;
@@ -35,8 +35,8 @@ impl Contender for Redis {
         true
     }
 
-    fn only_store(&self) -> bool {
-        true
+    fn purpose(&self) -> Purpose {
+        Purpose::Store
     }
 
     fn scaling(&self) -> Scaling {

@@ -13,10 +13,22 @@ pub(crate) fn thread_cpu_time() -> Duration {
 
 /// The processor time that all threads of this process have used, in user space and in the kernel.
 pub(crate) fn process_times() -> (Duration, Duration) {
+    times(libc::RUSAGE_SELF)
+}
+
+/// The processor time that the children of this process have used which it has waited for.
+#[cfg(feature = "web")]
+pub(crate) fn children_cpu_time() -> Duration {
+    let (user, system) = times(libc::RUSAGE_CHILDREN);
+    user + system
+}
+
+fn times(of: libc::c_int) -> (Duration, Duration) {
     // SAFETY: the structure is plain numbers, for which all zeroes are a value.
     let mut usage: libc::rusage = unsafe { mem::zeroed() };
-    // SAFETY: the structure is valid for writes. The call cannot fail: it asks for this process.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    // SAFETY: the structure is valid for writes. The call cannot fail: it asks for this process or
+    // its children.
+    unsafe { libc::getrusage(of, &raw mut usage) };
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
     (time(usage.ru_utime), time(usage.ru_stime))
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+#[cfg(feature = "web")]
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -9,9 +11,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Calls, LIFETIME};
+#[cfg(feature = "web")]
+use crate::contenders::web::Task;
 use crate::contenders::{self, Contender, Scaling, Service};
 use crate::files::Job;
 use crate::os::{affinity, lifetime, socket};
+#[cfg(feature = "web")]
+use crate::web::{Protocol, allocations};
 use crate::workloads::Workload;
 
 /// What every child is told.
@@ -50,6 +56,38 @@ pub(crate) struct ServeStore {
     contender: String,
     #[command(flatten)]
     origin: Origin,
+}
+
+/// Serves HTTP until the parent ends this process.
+#[cfg(feature = "web")]
+#[derive(Args, Debug)]
+pub(crate) struct ServeWeb {
+    contender: String,
+    protocol: Protocol,
+    /// The folder of the certificate and of the large body.
+    #[arg(long)]
+    site: PathBuf,
+    /// The descriptor of the page in which allocations are counted, if they are to be.
+    #[arg(long)]
+    allocations: Option<i32>,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+#[cfg(feature = "web")]
+impl ServeWeb {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.origin.settle()?;
+        let contender = find(&self.contender)?;
+        if let Some(fd) = self.allocations {
+            // SAFETY: the parent opened it for this process, which has opened nothing yet.
+            let count = unsafe { Calls::inherited(fd)? };
+            allocations::count_in(Box::leak(Box::new(count)));
+        }
+        let (protocol, site) = (self.protocol, &*self.site);
+        let listener = socket::listen()?;
+        contender.serve_web(Task { protocol, listener, site, announce: announce_address })
+    }
 }
 
 impl ServeStore {

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddrV4;
 use std::os::unix::fs::FileExt;
+#[cfg(feature = "web")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -13,6 +15,8 @@ use super::usage::Memory;
 use super::{Calls, Usage};
 use crate::contenders::{Contender, Service};
 use crate::os::anonymous_file;
+#[cfg(feature = "web")]
+use crate::web::Protocol;
 
 /// A server in a process of its own, which ends with this value.
 pub(crate) struct Server {
@@ -40,6 +44,26 @@ impl Server {
     /// Starts a contender's store on these cores.
     pub(crate) fn start_store(contender: &dyn Contender, cores: &[usize]) -> io::Result<Self> {
         Self::spawn(contender, &["serve-store", contender.hosted_as()], cores, Calls::new()?)
+    }
+
+    /// Starts a contender's server of HTTP, which may count its allocations where others count
+    /// their calls.
+    #[cfg(feature = "web")]
+    pub(crate) fn start_web(
+        contender: &dyn Contender,
+        protocol: Protocol,
+        site: &Path,
+        counts_allocations: bool,
+        cores: &[usize],
+    ) -> io::Result<Self> {
+        let (calls, site) = (Calls::new()?, site.to_string_lossy());
+        let page = calls.raw_fd().to_string();
+        let mut arguments =
+            vec!["serve-web", contender.hosted_as(), protocol.name(), "--site", &site];
+        if counts_allocations {
+            arguments.extend(["--allocations", &page]);
+        }
+        Self::spawn(contender, &arguments, cores, calls)
     }
 
     fn spawn(
