@@ -10,6 +10,7 @@ mod common;
 mod accept_failures;
 mod accepts;
 mod addresses;
+mod attempts;
 mod broken_off;
 mod dropped_writes;
 mod hashed_stream;

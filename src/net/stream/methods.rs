@@ -114,12 +114,72 @@ macro_rules! read_methods {
         ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> {
             $crate::net::stream::ops::peek(self.socket(), buffer)
         }
+
+        /// Reads available bytes at once, or nothing.
+        ///
+        /// Zero bytes mean EOF, or that the memory is empty. For a task that has other work when
+        /// there is nothing to read; others use [`recv`](Self::recv), which waits.
+        ///
+        /// # Errors
+        ///
+        /// `WouldBlock` if there is nothing to read; also while a dropped read has not ended, and
+        /// when the task has done so much at once that others are to be polled first. A read that
+        /// is awaited goes on in each case. Otherwise the kernel's, such as `ConnectionReset`.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// # use annulus::net::{TcpListener, TcpStream};
+        /// # annulus::run(async {
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let _peer = TcpStream::connect(listener.local_addr()?).await?;
+        /// # let (mut stream, _) = listener.accept().await?;
+        /// let nothing = stream.try_read(&mut [0; 16]).unwrap_err();
+        /// assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+        /// # std::io::Result::Ok(())
+        /// # })??;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn try_read(&mut self, memory: &mut [u8]) -> std::io::Result<usize> {
+            self.socket().try_receive(memory)
+        }
     };
 }
 
 /// Methods of what can be written to.
 macro_rules! write_methods {
     () => {
+        /// Writes at once as much as the socket takes, or nothing.
+        ///
+        /// The bytes are borrowed, as they are with the kernel when this returns. For a task that
+        /// has other work when the socket is full, or that drops what a slow peer does not take;
+        /// others use [`write_all`](Self::write_all), which waits.
+        ///
+        /// # Errors
+        ///
+        /// `WouldBlock` if the socket has no room; also while a dropped write has not ended, so
+        /// that bytes do not mix, and when the task has done so much at once that others are to be
+        /// polled first. A write that is awaited goes on in each case. Otherwise the kernel's, such
+        /// as `BrokenPipe`.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// # use annulus::net::{TcpListener, TcpStream};
+        /// # annulus::run(async {
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let mut peer = TcpStream::connect(listener.local_addr()?).await?;
+        /// # let (mut stream, _) = listener.accept().await?;
+        /// assert_eq!(stream.try_write(b"hello")?, 5);
+        /// assert_eq!(&*peer.recv().await?, b"hello");
+        /// # std::io::Result::Ok(())
+        /// # })??;
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.socket().try_send(bytes)
+        }
+
         /// Writes as much of the buffer as the socket takes, at least one byte.
         ///
         /// The rest is `buffer.slice(count..)`, see [`IoBuf::slice`](crate::buf::IoBuf::slice);

@@ -151,6 +151,16 @@ impl SocketFd {
         self.lingers.set(lingers);
     }
 
+    /// Whether no orphaned read is in the kernel.
+    pub(super) fn are_reads_drained(&self) -> bool {
+        self.gates.reads.is_drained()
+    }
+
+    /// Whether no orphaned write is in the kernel.
+    pub(super) fn are_writes_drained(&self) -> bool {
+        self.gates.writes.is_drained()
+    }
+
     /// Waits until no orphaned read is in the kernel.
     pub(crate) fn poll_reads_drained(&self, context: &Context<'_>) -> Poll<()> {
         check_loop(&self.driver);

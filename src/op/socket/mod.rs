@@ -14,8 +14,10 @@
 //! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
 //!   ([`send_room`]). An [`outbox`] holds what is written to be sent at the end of the turn, and
 //!   [`outbox_write`] decides what of a write goes there.
+//! - Either at once or not at all: [`attempt`].
 
 mod accept;
+mod attempt;
 mod close;
 mod connect;
 mod descriptor;

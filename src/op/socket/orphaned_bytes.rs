@@ -60,9 +60,27 @@ impl OrphanedBytes {
 
     /// Moves bytes into the buffer and returns how many: none takes EOF, if there is one.
     pub(super) fn take_into(&mut self, buffer: &mut impl IoBufMut) -> usize {
+        self.take_by(|unread| {
+            let count = unread.copy_into(buffer);
+            unread.bytes.drain(..count);
+            count
+        })
+    }
+
+    /// [`take_into`](Self::take_into) for memory that is only borrowed.
+    pub(super) fn take_into_slice(&mut self, memory: &mut [u8]) -> usize {
+        self.take_by(|unread| {
+            let count = memory.len().min(unread.bytes.len());
+            for (target, byte) in memory.iter_mut().zip(unread.bytes.drain(..count)) {
+                *target = byte;
+            }
+            count
+        })
+    }
+
+    fn take_by(&mut self, take: impl FnOnce(&mut Self) -> usize) -> usize {
         self.has_eof &= !self.bytes.is_empty();
-        let count = self.copy_into(buffer);
-        self.bytes.drain(..count);
+        let count = take(self);
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT_CAPACITY {
             // An idle connection does not keep the memory of a large read.
             self.bytes = VecDeque::new();

@@ -78,7 +78,7 @@ impl StreamSocket {
         is_started
     }
 
-    fn multishot_ended(&self) {
+    pub(super) fn multishot_ended(&self) {
         if !self.strategy.get().is_bulk() {
             // What has ended it may do so again: it must become worthwhile once more.
             self.strategy.set(RecvStrategy::default());

@@ -243,6 +243,11 @@ impl StreamSocket {
         self.unread.borrow_mut().take_into(buffer)
     }
 
+    /// See [`OrphanedBytes::take_into_slice`].
+    pub(super) fn take_unread_slice(&self, memory: &mut [u8]) -> usize {
+        self.unread.borrow_mut().take_into_slice(memory)
+    }
+
     /// See [`OrphanedBytes::take_bytes`].
     pub(crate) fn take_all_unread(&self) -> Vec<u8> {
         self.unread.borrow_mut().take_bytes()
