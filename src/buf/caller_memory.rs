@@ -1,8 +1,8 @@
 //! Memory that a caller lends for the time of one call, to be read into.
 //!
 //! Tokio's `ReadBuf` and `[MaybeUninit<u8>]` are memory that may be uninitialised; `[u8]` is not,
-//! and must not become so. Here only initialised bytes can be written to any of them, and it is known
-//! how many have been.
+//! and must not become so. Here only initialised bytes can be written to any of them, and it is
+//! known how many have been.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
