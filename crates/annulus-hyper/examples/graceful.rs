@@ -53,6 +53,8 @@ async fn listen_and_serve(address: &str) -> io::Result<ShutdownReport> {
     let server = serve(listener, service_fn(respond))
         .limits(limits)
         .header_read_timeout(Duration::from_secs(10))
+        // Clients that are busy may take a while to send their next request.
+        .keep_alive_linger(Duration::from_secs(1))
         .start()?;
     let report = server.serve_until(&shutdown, &ShutdownOptions::new()).await;
     let counters = server.counters();

@@ -1,8 +1,24 @@
 #![forbid(unsafe_code)]
 //! hyper's servers and clients on the annulus runtime.
+//!
+//! [`server::serve`] serves a service of hyper's, with limits and an orderly end. Below it are
+//! hyper's traits of a runtime ([`rt`]): with [`Io`] and [`Executor`], the builders of hyper and
+//! hyper-util run in annulus tasks. Nothing need be `Send`.
+//!
+//! # Features
+//!
+//! | feature              | what it adds                                                       |
+//! |----------------------|--------------------------------------------------------------------|
+//! | `server` (default)   | [`server`], for the versions of HTTP that are enabled              |
+//! | `http1` (default)    | HTTP/1.0 and 1.1                                                   |
+//! | `http2`              | HTTP/2: with `http1`, a server finds out what its clients speak    |
 
 pub mod rt;
 #[cfg(all(feature = "server", any(feature = "http1", feature = "http2")))]
 pub mod server;
+
+#[cfg(all(doctest, feature = "server", feature = "http1"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use rt::{Executor, Io};

@@ -33,7 +33,7 @@ impl Options {
                 request: Some(Duration::from_secs(75)),
             },
             setup_timeout: Duration::from_secs(10),
-            keep_alive_linger: Duration::from_millis(100),
+            keep_alive_linger: Duration::from_millis(500),
             #[cfg(feature = "http1")]
             http1: http1::Builder::new(),
             #[cfg(feature = "http2")]

@@ -131,9 +131,10 @@ impl<L: Listener, M: MakeService<L::Io, L::Addr>> Serve<L, M> {
     /// Sets how long a connection of HTTP/1 on which no request is in flight remains open when the
     /// server ends.
     ///
-    /// 100 ms by default. A client of a kept connection may have sent its next request at the
+    /// 500 ms by default. A client of a kept connection may have sent its next request at the
     /// moment of the end, and must not send it again if it is not idempotent. What arrives in this
-    /// time is answered, with `Connection: close`.
+    /// time is answered, with `Connection: close`. So a busy client sees no error if the time is
+    /// longer than it takes to send its next request. Zero closes such connections at once.
     pub fn keep_alive_linger(mut self, linger: Duration) -> Self {
         self.options.keep_alive_linger = linger;
         self

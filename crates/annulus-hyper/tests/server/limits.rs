@@ -73,10 +73,10 @@ fn slow_heads_of_slowhttptest_are_cut_and_others_are_served_meanwhile() {
     let (ran, ended) = while_serving(start, |address, _| {
         let url = format!("http://{address}/");
         let attack = std::thread::spawn(move || {
-            let arguments = ["-H", "-c", "200", "-r", "200", "-i", "1", "-l", "3", "-p", "3"];
+            let arguments = ["-H", "-c", "200", "-r", "200", "-i", "1", "-l", "2", "-p", "3"];
             output("slowhttptest", &[&arguments[..], &["-u", &url]].concat())
         });
-        for _ in 0..20 {
+        for _ in 0..15 {
             let began = Instant::now();
             assert!(Client::connect(address).get("/").ends_with("hello\n"));
             assert!(began.elapsed() < crate::common::limit());

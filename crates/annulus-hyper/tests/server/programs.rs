@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::common::{output, plain, while_serving};
+use crate::common::{load, output, plain, while_serving};
 
 /// So many bytes that they are sent in many pieces.
 const UPLOAD: usize = 1_900_000;
@@ -75,34 +75,39 @@ fn value<'a>(output: &'a str, name: &str) -> Option<&'a str> {
 fn ab_fails_no_request_with_and_without_kept_connections() {
     let (ran, ended) = while_serving(plain, |address, _| {
         for keep in [&["-k"][..], &[]] {
-            let arguments = ["-q", "-n", "20000", "-c", "100"];
+            let count = load(4_000, 20_000).to_string();
+            let arguments = ["-q", "-n", &count, "-c", "100"];
             let output = output("ab", &[&arguments[..], keep, &[&url(address, "/")]].concat());
             let Some(output) = output else { return false };
-            assert_eq!(value(&output, "Complete requests:"), Some("20000"), "{output}");
+            assert_eq!(value(&output, "Complete requests:"), Some(&*count), "{output}");
             assert_eq!(value(&output, "Failed requests:"), Some("0"), "{output}");
             assert_eq!(value(&output, "Non-2xx responses:"), None, "{output}");
         }
         true
     });
-    assert!(!ran || ended.counters.requests >= 40_000, "{ended:?}");
+    assert!(!ran || ended.counters.requests >= u64::from(2 * load(4_000, 20_000)), "{ended:?}");
 }
 
 #[test]
 fn h2load_fails_no_request_of_a_hundred_streams_at_a_time() {
     let (ran, ended) = while_serving(plain, |address, _| {
-        let arguments = ["-n", "50000", "-c", "10", "-m", "100", &url(address, "/")];
+        let n = load(5_000, 50_000).to_string();
+        let arguments = ["-n", &n, "-c", "10", "-m", "100", &url(address, "/")];
         let Some(output) = output("h2load", &arguments) else { return false };
-        let counts = "50000 total, 50000 started, 50000 done, 50000 succeeded, 0 failed";
-        assert!(output.contains(counts), "{output}");
+        let counts = format!("{n} total, {n} started, {n} done, {n} succeeded, 0 failed");
+        assert!(output.contains(&counts), "{output}");
         true
     });
-    assert!(!ran || ended.counters.requests == 50_000, "{ended:?}");
+    assert!(!ran || ended.counters.requests == u64::from(load(5_000, 50_000)), "{ended:?}");
 }
 
 #[test]
 fn wrk_sees_no_error_on_a_thousand_connections() {
     while_serving(plain, |address, _| {
-        let arguments = ["-t", "1", "-c", "1000", "-d", "2", "--timeout", "60", &url(address, "/")];
+        let seconds = load(1, 10).to_string();
+        let limits = ["-t", "1", "-c", "1000", "-d", &seconds, "--timeout", "60"];
+        let url = url(address, "/");
+        let arguments = [&limits[..], &[&url]].concat();
         let Some(output) = output("wrk", &arguments) else { return };
         assert!(!output.contains("Socket errors"), "{output}");
         assert!(!output.contains("Non-2xx"), "{output}");

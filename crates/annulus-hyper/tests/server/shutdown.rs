@@ -101,9 +101,9 @@ fn a_server_that_ends_under_the_load_of_wrk_cuts_no_response_and_prints_its_coun
     assert!(line.contains(" completed, 0 soft-cancelled, 0 aborted; "), "{line}");
     let Some(loaded) = load.join().unwrap() else { return };
     let loaded = String::from_utf8_lossy(&loaded.stdout).into_owned();
-    // That it cannot connect again is what it should see.
+    // It counts refused connections as errors of writing: of these there are many afterwards.
     let errors = loaded.lines().find_map(|line| line.trim().strip_prefix("Socket errors: "));
     let errors = errors.unwrap_or_else(|| panic!("{loaded}"));
-    assert!(errors.ends_with("read 0, write 0, timeout 0"), "{loaded}");
+    assert!(errors.contains("read 0, ") && errors.ends_with("timeout 0"), "{loaded}");
     assert!(!loaded.contains("Non-2xx"), "{loaded}");
 }
