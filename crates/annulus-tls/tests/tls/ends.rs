@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use annulus::io::{AsyncRead, AsyncWrite};
 use annulus::join::gather;
-use annulus_tls::{TlsStream, WriteHalf};
+use annulus_tls::rustls::Error;
+use annulus_tls::{TlsStream, WriteHalf, tls_error};
 
 use crate::pipe::{Pipe, pipe};
 use crate::{connected, run};
@@ -205,5 +206,25 @@ fn what_is_written_after_a_shutdown_is_refused() {
         client.shutdown().await.expect("once more");
         let error = client.write_all("late").await.0.expect_err("shut down");
         assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+    });
+}
+
+/// Each update costs the receiver the derivation of a key and, if it is asked for, an answer.
+#[test]
+fn a_flood_of_key_updates_ends_the_connection_and_is_not_answered_without_bound() {
+    run(async {
+        let (near, far) = pipe(100_000);
+        let watch = near.watch();
+        let (mut client, mut server) = connected(near, far).await;
+        let before = watch.written();
+        for _ in 0..1_000 {
+            server.refresh_traffic_keys().expect("new keys");
+        }
+        poll_fn(|context| tokio::io::AsyncWrite::poll_flush(Pin::new(&mut server), context))
+            .await
+            .expect("a flush");
+        let error = client.recv().await.expect_err("too many");
+        assert!(matches!(tls_error(&error), Some(Error::PeerMisbehaved(_))), "{error}");
+        assert!(watch.written() - before < 4_096, "{} bytes", watch.written() - before);
     });
 }

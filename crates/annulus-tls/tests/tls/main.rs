@@ -6,6 +6,7 @@ mod handshakes;
 mod mutual;
 mod pipe;
 mod programs;
+mod proxy;
 mod schedule;
 mod sockets;
 
