@@ -1,6 +1,8 @@
 //! The forms of a handler: one takes a buffered reader and writer, the other the connection itself.
 
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
 
 use super::handler::HandlerOutcome;
 use crate::net::stream::{BufferLimits, Connection, StreamReader, StreamWriter, buffer};
@@ -41,7 +43,8 @@ where
     }
 }
 
-/// A handler of connections. What it has not awaited when it returns is not waited for.
+/// A handler of connections. What it has not awaited when it returns is not waited for, except for
+/// what it has written by polls ([`Polled`](crate::net::Polled)).
 pub(super) struct Whole<H>(pub(super) H);
 
 impl<S, H, T> Handles<S> for Whole<H>
@@ -56,6 +59,10 @@ where
         &self,
         stream: S,
     ) -> (impl Future<Output = T>, impl Future<Output = ()> + use<S, H, T>) {
-        ((self.0)(stream), ready(()))
+        let socket = Rc::downgrade(stream.socket());
+        let sent = poll_fn(move |context| {
+            socket.upgrade().map_or(Poll::Ready(()), |socket| socket.poll_left_sent(context))
+        });
+        ((self.0)(stream), sent)
     }
 }

@@ -25,12 +25,12 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use super::payload::SEND_FLAGS;
 use super::send_room::{note_full, room_poll, tells_room};
-use super::stream::StreamSocket;
+use super::stream::{LeftWrites, StreamSocket};
 use crate::driver::{Detached, Key, UnsentGuard};
 use crate::error::{again, describe};
 use crate::op::drain::Draining;
@@ -141,20 +141,24 @@ impl Outbox {
     }
 
     /// The owner is gone. What is held is still sent; with `shuts_down`, the writing direction is
-    /// then shut down. Returns whether that is still to come.
-    pub(crate) fn leave(&self, shuts_down: bool) -> bool {
+    /// shut down behind it. Returns whether it is or has been, so that no other shutdown is needed.
+    pub(crate) fn leave(self: &Rc<Self>, shuts_down: bool) -> bool {
         drop(self.waiter.take());
+        let is_sent = self.held() == 0;
         match self.ending.get() {
-            Ending::Open if shuts_down => self.ending.set(Ending::Left),
             Ending::Asked => self.ending.set(Ending::Left),
+            Ending::Open if shuts_down && !is_sent => self.ending.set(Ending::Left),
             Ending::Open | Ending::Left | Ending::ShutDown => {}
         }
-        if self.held() == 0 {
+        if is_sent {
             // It waits for room for a write that is gone: the poll would keep the socket open.
             self.stop_waiting();
             self.end_if_left();
+        } else {
+            let left: Weak<Self> = Rc::downgrade(self);
+            self.socket.note_left(left);
         }
-        self.ending.get() == Ending::Left
+        self.ending.get() != Ending::Open
     }
 
     /// Stages bytes. There is room for them.
@@ -299,8 +303,7 @@ impl Outbox {
 
     /// Takes a report of the wait for room.
     fn after_poll(self: &Rc<Self>, report: Completion) {
-        let is_cancelled = report.failed_with(ECANCELED);
-        if is_cancelled || !tells_room(&self.socket, report) {
+        if report.is_interrupted() || !tells_room(&self.socket, report) {
             if !report.more() {
                 // The next poll, which may be of the other kind, goes on.
                 self.poll_for_room();
@@ -337,15 +340,18 @@ impl Outbox {
 
     /// Wakes those for whom something has changed. Nothing is borrowed.
     pub(super) fn note_progress(&self) {
-        if self.held() == 0 {
-            // Runs foreign code.
-            drop(self.draining.take());
+        let is_sent = self.held() == 0;
+        if is_sent {
             self.end_if_left();
         }
         if self.is_reached(self.goal.get()) {
             if let Some(waiter) = self.waiter.take() {
-                waiter.wake();
+                self.socket.driver().report_panic(waiter.wake_catching_panic());
             }
+        }
+        if is_sent {
+            // Runs foreign code.
+            drop(self.draining.take());
         }
     }
 
@@ -385,6 +391,12 @@ impl Outbox {
         self.goal.set(goal);
         drop(self.waiter.replace(Some(waiter)));
         Poll::Pending
+    }
+}
+
+impl LeftWrites for Outbox {
+    fn poll_sent(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll_goal(Goal::Sent, context)
     }
 }
 

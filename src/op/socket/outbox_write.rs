@@ -46,7 +46,7 @@ impl Outbox {
                 ready!(self.poll_goal(Goal::Unused, context));
                 self.failure()?;
                 if self.socket.driver().may_run_inline() {
-                    return self.poll_send(context, fd, parts, length);
+                    return self.poll_send(context, fd, parts);
                 }
             }
         }
@@ -73,21 +73,18 @@ impl Outbox {
         context: &Context<'_>,
         fd: RawFd,
         parts: &[IoSlice<'_>],
-        length: usize,
     ) -> Poll<io::Result<usize>> {
         let written = if self.lacks_room.get() { Ok(0) } else { self.send_now(fd, parts) };
         match written {
             Ok(0) => {
+                // The driver calls back when there is room, and this is polled again.
                 self.wait_for_room();
                 ready!(self.poll_goal(Goal::Unused, context));
                 // The driver is closed.
                 self.failure()?;
                 Poll::Ready(Err(closed("send")))
             }
-            Ok(count) => {
-                self.lacks_room.set(count < length);
-                Poll::Ready(Ok(count))
-            }
+            Ok(count) => Poll::Ready(Ok(count)),
             Err(error) => {
                 self.fail(error);
                 self.failure()?;
@@ -98,17 +95,18 @@ impl Outbox {
 
     /// Makes the call, and returns how many bytes of the parts it has sent.
     fn send_now(&self, fd: RawFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let done = loop {
-            let done = self.call(fd, parts);
+        let (done, length) = loop {
+            let (done, length) = self.call(fd, parts);
             self.socket.driver().note_inline_call(done.result().unwrap_or(0) as usize);
             if !done.failed_with(EINTR) {
-                break done;
+                break (done, length);
             }
         };
         if done.failed_with(EAGAIN) {
             return Ok(0);
         }
         let count = self.socket.sent(done, "send")?;
+        self.lacks_room.set(count < length);
         if self.held() == 0 {
             return Ok(count);
         }
@@ -117,21 +115,22 @@ impl Outbox {
         Ok(beyond)
     }
 
-    fn call(&self, fd: RawFd, parts: &[IoSlice<'_>]) -> Completion {
+    /// Returns the outcome, and how many bytes the call was to send.
+    fn call(&self, fd: RawFd, parts: &[IoSlice<'_>]) -> (Completion, usize) {
         let (sending, staged) = (self.sending.borrow(), self.staged.borrow());
         let held = [&sending.bytes[self.sent.get()..], &staged.bytes[..]];
         if let ([part], [[], []]) = (parts, held) {
             // SAFETY: the bytes are those of the slice.
-            return unsafe { send(fd, part.as_ptr(), part.len()) };
+            return (unsafe { send(fd, part.as_ptr(), part.len()) }, part.len());
         }
         let mut message = self.socket.message();
         let all = held.into_iter().chain(parts.iter().map(|part| &**part));
         let all = all.filter(|part| !part.is_empty()).take(MAX_SEGMENTS);
-        message.set_segments(all.map(|part| (part.as_ptr(), part.len())));
+        let length = message.set_segments(all.map(|part| (part.as_ptr(), part.len())));
         // SAFETY: the segments are slices, which are borrowed until the call has returned.
         let done = unsafe { send_message(fd, &message) };
         self.socket.keep_message(message);
-        done
+        (done, length)
     }
 
     /// Returns the failure, if there is one. Otherwise does nothing: what is held is sent at the

@@ -7,7 +7,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use super::close::Closing;
@@ -44,6 +44,8 @@ pub struct StreamSocket {
     /// How many bytes have been received and sent.
     pub(super) transferred: Transferred,
     message: Cell<Option<Box<MessageHeader>>>,
+    /// What was written to be sent in the background, and is not yet, by a writer that is gone.
+    left: RefCell<Option<Weak<dyn LeftWrites>>>,
     /// Counts the connection among those of its listener, if they are counted.
     counted: OnceCell<OpenGuard>,
 }
@@ -56,6 +58,12 @@ pub(super) struct SocketState {
     /// Whether this end has closed or aborted the connection.
     pub(super) is_over: bool,
     pub(super) copies_anyway: bool,
+}
+
+/// Bytes that are sent without a writer.
+pub(super) trait LeftWrites {
+    /// Waits until the kernel has taken all of them, or sending has failed.
+    fn poll_sent(&self, context: &Context<'_>) -> Poll<()>;
 }
 
 /// A stream socket is a socket: what holds of every socket is said there.
@@ -80,6 +88,7 @@ impl StreamSocket {
             fatal: Cell::new(0),
             transferred: Transferred::default(),
             message: Cell::default(),
+            left: RefCell::default(),
             counted: OnceCell::new(),
         }
     }
@@ -87,6 +96,17 @@ impl StreamSocket {
     /// The connection is counted until the socket is dropped.
     pub(crate) fn count_until_dropped(&self, guard: OpenGuard) {
         let _ = self.counted.set(guard);
+    }
+
+    /// The writer of these bytes is gone.
+    pub(super) fn note_left(&self, left: Weak<dyn LeftWrites>) {
+        drop(self.left.replace(Some(left)));
+    }
+
+    /// Waits until the kernel has taken what a writer has left behind to be sent. For one waiter.
+    pub(crate) fn poll_left_sent(&self, context: &Context<'_>) -> Poll<()> {
+        let left = self.left.borrow().as_ref().and_then(Weak::upgrade);
+        left.map_or(Poll::Ready(()), |left| left.poll_sent(context))
     }
 
     /// Waits until no orphaned read is in the kernel. If they have left something, it is served

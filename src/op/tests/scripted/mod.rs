@@ -10,6 +10,7 @@ mod close;
 mod connect;
 mod file;
 mod multishot;
+mod outbox;
 mod receive;
 mod receive_lease;
 mod send;
@@ -30,6 +31,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::buf::BufResult;
 use crate::driver::{BufferSize, BufferSizes, Driver, FileSlot, Settings};
+use crate::error::IncidentHook;
 use crate::op::operation::Operation;
 use crate::op::{One, Op, Recv, SendBytes, StreamSocket};
 use crate::sys::bypass::Bypasses;
@@ -70,6 +72,10 @@ impl Bench {
 
     /// With these system calls allowed, beside the ring.
     fn with_bypasses(bypasses: Bypasses) -> Self {
+        Self::with_hook(bypasses, Arc::new(|incident: &_| panic!("{incident}")))
+    }
+
+    fn with_hook(bypasses: Bypasses, hook: IncidentHook) -> Self {
         let ring = ScriptedRing::with_capacity(16);
         ring.script().bypasses = bypasses;
         ring.script().has_buffers = true;
@@ -77,7 +83,6 @@ impl Bench {
         let large = BufferSize { count: 2, bytes: LARGE };
         let buffers = BufferSizes { small, large, fallback: 4096 };
         let settings = Settings { buffers, file_slots: 2, ..Settings::default() };
-        let hook = Arc::new(|incident: &_| panic!("{incident}"));
         let driver = Driver::new(ring.clone(), Capabilities::ALL, -1, settings, hook);
         Self { driver: Rc::new(driver), ring, wakes: Arc::default() }
     }
