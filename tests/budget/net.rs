@@ -2,13 +2,16 @@
 //! something or nothing.
 
 use std::fs::File;
-use std::io::Write;
+use std::future::poll_fn;
+use std::io::{self, Write};
 use std::net::Shutdown;
+use std::thread;
 
-use annulus::net::{TcpListener, lookup};
+use annulus::net::{Polled, TcpListener, TcpStream, lookup};
 
 use super::Trials;
 use crate::common::net::connected;
+use crate::common::polled::{flush, read, sent, shutdown, write};
 use crate::common::watchdog::run;
 
 #[test]
@@ -72,6 +75,54 @@ async fn drop_a_read(stream: &mut annulus::net::TcpStream) {
     use crate::common::poll::{times, yield_times};
     assert!(times(1, stream.read(vec![0; 50_000])).await.is_none());
     yield_times(3).await;
+}
+
+#[test]
+fn no_poll_form_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (stream, mut peer) = connected();
+        // So much that nothing waits for the kernel.
+        let mut stream = Polled::with_write_limit(stream, 1 << 20);
+        trials.ready("poll_read of nothing", async || read(&mut stream, 0).await.unwrap()).await;
+        trials.ready("poll_write of nothing", async || write(&mut stream, b"").await).await;
+        trials.ready("poll_flush", async || flush(&mut stream).await.unwrap()).await;
+        trials.ready("poll_sent", async || sent(&mut stream).await.unwrap()).await;
+        trials.ready("poll_write", async || write(&mut stream, b"x").await.unwrap()).await;
+        peer.write_all(&[7; 100_000]).unwrap();
+        trials.ready("poll_fill", async || fill_some(&mut stream).await).await;
+        trials.ready("poll_read", async || read(&mut stream, 1).await.unwrap()).await;
+        peer.shutdown(Shutdown::Write).unwrap();
+        while !read(&mut stream, 100_000).await.unwrap().is_empty() {}
+        trials.ready("poll_fill at the end", async || fill_some(&mut stream).await).await;
+        trials.ready("poll_read at the end", async || read(&mut stream, 9000).await).await;
+        shutdown(&mut stream).await.unwrap();
+        trials.ready("poll_shutdown", async || shutdown(&mut stream).await.unwrap()).await;
+        trials.ready("poll_write after it", async || write(&mut stream, b"x").await).await;
+    });
+}
+
+async fn fill_some(stream: &mut Polled<TcpStream>) {
+    poll_fn(|context| stream.poll_fill(context).map_ok(drop)).await.unwrap();
+}
+
+/// A peer that takes and sends as fast as it can: large writes and reads are inline calls.
+#[test]
+fn no_bulk_by_polls_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (stream, peer) = connected();
+        let mut sink = peer.try_clone().unwrap();
+        let takes = thread::spawn(move || io::copy(&mut sink, &mut io::sink()));
+        let gives = thread::spawn(move || while (&peer).write_all(&[7; 1 << 16]).is_ok() {});
+        let mut stream = Polled::new(stream);
+        let bulk = vec![7; 10_000];
+        trials.ready("poll_write", async || write(&mut stream, &bulk).await.unwrap()).await;
+        trials.ready("poll_read", async || read(&mut stream, 10_000).await.unwrap()).await;
+        drop(stream);
+        let _ = takes.join().unwrap();
+        gives.join().unwrap();
+    });
 }
 
 #[test]

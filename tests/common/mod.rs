@@ -16,6 +16,7 @@ pub(crate) mod panics;
 pub(crate) mod patience;
 pub(crate) mod pattern;
 pub(crate) mod poll;
+pub(crate) mod polled;
 pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod rounds;

@@ -4,8 +4,8 @@
 //! connections on one loop, so it counts its own allocations and no others.
 
 use std::future::{pending, poll_fn};
-use std::io::{Read, Write};
-use std::mem;
+use std::io::{IoSlice, Read, Write};
+use std::mem::{self, MaybeUninit};
 use std::net::{self, Shutdown};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use annulus::buf::BufResult;
 use annulus::io::{AsyncFd, Interest};
-use annulus::net::{TcpListener, TcpStream};
+use annulus::net::{Polled, TcpListener, TcpStream};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
@@ -27,6 +27,7 @@ use crate::common::conditions::until;
 use crate::common::net::connected;
 use crate::common::pair::{echo, pair};
 use crate::common::poll::once;
+use crate::common::polled::{read, sent, write_all};
 use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
@@ -156,6 +157,95 @@ async fn leases_allocate_nothing() {
         assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
     }
     assert_eq!(metrics().buffer_misses, 0);
+}
+
+#[test]
+fn poll_forms_allocate_nothing() {
+    run(polls_allocate_nothing());
+}
+
+#[test]
+fn poll_forms_allocate_nothing_with_direct_descriptors() {
+    let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(8)) else { return };
+    block_on(&runtime, polls_allocate_nothing());
+}
+
+#[test]
+fn poll_forms_allocate_nothing_with_a_submission_thread() {
+    let runtime = Runtime::builder().sqpoll(Duration::from_millis(1)).build().unwrap();
+    block_on(&runtime, polls_allocate_nothing());
+}
+
+/// Writes that are staged, of which there are several in a turn, and writes from the caller's
+/// memory behind a staged one.
+async fn polls_allocate_nothing() {
+    async fn transfer(stream: &mut Polled<TcpStream>, buffer: &mut [MaybeUninit<u8>], size: usize) {
+        let mut left = size;
+        while left > 0 {
+            left -= poll_fn(|context| stream.poll_read(context, buffer)).await.unwrap();
+        }
+    }
+    for size in [64, 4000, 32 * 1024] {
+        let (near, far) = pair().await;
+        let (mut near, mut far) = (Polled::new(near), Polled::new(far));
+        let message = vec![7; size];
+        let its = message.clone();
+        spawn(async move {
+            let mut buffer = vec![MaybeUninit::uninit(); 20_000];
+            loop {
+                transfer(&mut far, &mut buffer, 10 + size).await;
+                write_all(&mut far, &its[..10]).await.unwrap();
+                write_all(&mut far, &its).await.unwrap();
+            }
+        });
+        let mut buffer = vec![MaybeUninit::uninit(); 20_000];
+        let asking = async || {
+            let parts = [IoSlice::new(&message[..5]), IoSlice::new(&message[5..10])];
+            let count = poll_fn(|context| near.poll_write_vectored(context, &parts)).await;
+            assert_eq!(count.unwrap(), 10);
+            write_all(&mut near, &message).await.unwrap();
+            transfer(&mut near, &mut buffer, 10 + size).await;
+        };
+        assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
+    }
+}
+
+#[test]
+fn an_idle_polled_connection_holds_no_buffer() {
+    // Fewer than there are connections.
+    let builder = Runtime::builder().small_buffers(4, 4096).large_buffers(4, 1 << 16);
+    let runtime = builder.build().unwrap();
+    block_on(&runtime, async {
+        let (near, far) = pair().await;
+        let (mut near, mut far) = (Polled::new(near), Polled::new(far));
+        let message = vec![7; 5000];
+        // What the spare buffers of the runtime keep, and the message header.
+        for _ in 0..3 {
+            write_all(&mut near, &message).await.unwrap();
+            sent(&mut near).await.unwrap();
+            read(&mut far, 5000).await.unwrap();
+        }
+        let held = allocator::held();
+        let mut idle = Vec::new();
+        // One after another: for those that send at once, the runtime keeps spare buffers.
+        for _ in 0..40 {
+            let (near, far) = pair().await;
+            let (mut near, mut far) = (Polled::new(near), Polled::new(far));
+            write_all(&mut near, &message).await.unwrap();
+            sent(&mut near).await.unwrap();
+            let mut left = message.len();
+            while left > 0 {
+                left -= read(&mut far, left).await.unwrap().len();
+            }
+            // A read waits.
+            assert!(once(pin!(read(&mut far, 100))).await.is_pending());
+            idle.push((near, far));
+        }
+        assert_eq!(metrics().buffer_misses, 0, "the buffers suffice for all");
+        let each = (allocator::held() - held) / idle.len() as isize;
+        println!("two ends of a connection: {each} bytes");
+        assert!(each < 2500, "{each} bytes: a buffer has more than that");
+    });
 }
 
 #[test]

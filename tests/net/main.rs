@@ -19,6 +19,8 @@ mod leases;
 mod moved;
 mod multishot_recv;
 mod polled;
+#[cfg(all(feature = "futures-io", feature = "tokio-io"))]
+mod polled_traits;
 mod reader_limits;
 mod server;
 mod server_limits;

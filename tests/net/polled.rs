@@ -3,13 +3,12 @@
 
 use std::future::poll_fn;
 use std::io::{IoSlice, Read, Write};
-use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream as Peer};
 use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
-use annulus::net::{Polled, ReadSide, TcpStream, UnixStream, WriteSide};
+use annulus::net::{Polled, TcpStream, UnixStream};
 use annulus::{Incident, Runtime, metrics};
 use blake3::Hasher;
 
@@ -18,53 +17,9 @@ use crate::common::incidents::Incidents;
 use crate::common::net::{connected, pair, reset};
 use crate::common::pattern::pattern;
 use crate::common::poll::{once, times, until, yield_times};
+use crate::common::polled::{fill, read, read_to_end, sent, shutdown, write, write_all};
 use crate::common::random::seeded;
 use crate::common::watchdog::{block_on, run};
-
-async fn write<S: WriteSide>(polled: &mut Polled<S>, bytes: &[u8]) -> std::io::Result<usize> {
-    poll_fn(|context| polled.poll_write(context, bytes)).await
-}
-
-async fn write_all<S: WriteSide>(polled: &mut Polled<S>, mut bytes: &[u8]) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        let count = write(polled, bytes).await?;
-        assert!(0 < count && count <= bytes.len());
-        bytes = &bytes[count..];
-    }
-    Ok(())
-}
-
-async fn sent<S: WriteSide>(polled: &mut Polled<S>) -> std::io::Result<()> {
-    poll_fn(|context| polled.poll_sent(context)).await
-}
-
-async fn shutdown<S: WriteSide>(polled: &mut Polled<S>) -> std::io::Result<()> {
-    poll_fn(|context| polled.poll_shutdown(context)).await
-}
-
-/// Reads into memory of the caller, at most so many bytes.
-async fn read<S: ReadSide>(polled: &mut Polled<S>, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut buffer = vec![MaybeUninit::uninit(); length];
-    let count = poll_fn(|context| polled.poll_read(context, &mut buffer)).await?;
-    // SAFETY: `poll_read` has initialised so many.
-    Ok(buffer[..count].iter().map(|byte| unsafe { byte.assume_init() }).collect())
-}
-
-async fn fill<S: ReadSide>(polled: &mut Polled<S>) -> std::io::Result<Vec<u8>> {
-    poll_fn(|context| polled.poll_fill(context).map_ok(<[u8]>::to_vec)).await
-}
-
-/// All that is read until EOF.
-async fn read_to_end<S: ReadSide>(polled: &mut Polled<S>) -> Vec<u8> {
-    let mut all = Vec::new();
-    loop {
-        let bytes = read(polled, 100_000).await.unwrap();
-        if bytes.is_empty() {
-            return all;
-        }
-        all.extend(bytes);
-    }
-}
 
 fn polled() -> (Polled<TcpStream>, Peer) {
     let (near, far) = connected();

@@ -31,8 +31,8 @@ impl Outbox {
         context: &Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.expect_writable()?;
         ready!(coop::poll_spend(context));
+        self.expect_writable()?;
         let length = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         if length == 0 {
             return Poll::Ready(Ok(0));
