@@ -1,0 +1,89 @@
+//! A server on a thread of its own.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use annulus::Shutdown;
+use annulus::net::{ShutdownOptions, ShutdownReport, TcpListener};
+use annulus_axum::serve;
+use axum::Router;
+
+use crate::common::bounded::bounded;
+use crate::common::patience::limit;
+use crate::common::program::connect;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: Shutdown,
+    thread: Option<JoinHandle<ShutdownReport>>,
+}
+
+impl Server {
+    /// Serves a router, which is made on the server's thread.
+    pub(crate) fn start(router: impl FnOnce() -> Router + Send + 'static) -> Self {
+        Self::with_grace(limit(), router)
+    }
+
+    /// Likewise, with a grace period at its end.
+    pub(crate) fn with_grace(
+        grace: Duration,
+        router: impl FnOnce() -> Router + Send + 'static,
+    ) -> Self {
+        let shutdown = Shutdown::new();
+        let its = shutdown.clone();
+        let (sender, receiver) = mpsc::channel();
+        let main = async move || {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(listener.local_addr().unwrap()).unwrap();
+            let options = ShutdownOptions::new().grace(grace).soft_grace(Duration::ZERO);
+            let service = router().into_make_service_with_connect_info::<SocketAddr>();
+            serve(listener, service).serve_until(&its, &options).await.unwrap()
+        };
+        let thread = thread::spawn(|| bounded(|| annulus::run(main()).unwrap()));
+        let address = receiver.recv().expect("the server listens");
+        Self { address, shutdown, thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Requests the end, waits for it, and returns the report.
+    pub(crate) fn end(mut self) -> ShutdownReport {
+        self.shutdown.request();
+        self.join()
+    }
+
+    fn join(&mut self) -> ShutdownReport {
+        self.thread.take().expect("it runs").join().expect("the server does not panic")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.force();
+        if self.thread.is_some() && !thread::panicking() {
+            self.join();
+        }
+    }
+}
+
+/// Reads until what was read contains `wanted`, and returns it.
+#[track_caller]
+pub(crate) fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(wanted.as_bytes()) {
+        let read = stream.read(&mut byte).expect("the server sends");
+        assert_eq!(read, 1, "EOF after {:?}", String::from_utf8_lossy(&text));
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap()
+}
