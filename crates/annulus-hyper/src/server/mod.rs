@@ -24,6 +24,8 @@ mod running;
 mod serve;
 mod socket;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracked;
 mod version;
 
@@ -33,4 +35,6 @@ pub use listener::{Establish, Listener, Plain};
 pub use make::{HttpService, MakeService, MakeServiceFn, Shared, make_service_fn};
 pub use running::Server;
 pub use serve::{Serve, serve, serve_with};
+#[cfg(feature = "tls")]
+pub use tls::TlsListener;
 pub use version::Protocol;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use annulus::Shutdown;
 use annulus::net::{ListenOptions, ShutdownOptions, ShutdownReport, TcpListener};
 use annulus::time::sleep;
-use annulus_hyper::server::{Counters, Server, serve};
+use annulus_hyper::server::{Counters, Listener, Server, serve};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::{Service, service_fn};
@@ -52,8 +52,8 @@ pub(crate) struct Ended {
 }
 
 /// Serves while clients run, and then ends the server in order.
-pub(crate) fn while_serving<T>(
-    start: impl FnOnce(TcpListener) -> Server<TcpListener> + Send + 'static,
+pub(crate) fn while_serving<T, L: Listener<Socket = TcpListener> + 'static>(
+    start: impl FnOnce(TcpListener) -> Server<L> + Send + 'static,
     clients: impl FnOnce(SocketAddr, &Shutdown) -> T,
 ) -> (T, Ended) {
     let shutdown = Shutdown::new();
