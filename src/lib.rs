@@ -128,7 +128,7 @@ pub use driver::Metrics;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 pub use runtime::{
     Builder, Handle, Interrupted, NapiOptions, RemoteJoinHandle, Runtime, SpawnError, block_on,
-    metrics, run, spawn, spawn_named, yield_now,
+    is_running, metrics, run, spawn, spawn_named, yield_now,
 };
 #[doc(inline)]
 pub use shards::Shards;

@@ -81,6 +81,13 @@ pub enum Incident {
         /// The number of unsent batches, one or two for each writer.
         count: usize,
     },
+    /// A [`ThreadBound`](crate::task::ThreadBound) was dropped on another thread after its runtime
+    /// had ended. Its value is leaked, as only its own thread may drop it. The hook is called on
+    /// that other thread.
+    ThreadBoundLeaked {
+        /// The type of the value.
+        type_name: &'static str,
+    },
     /// The limit of locked memory was too low for the ring that was requested, so it is smaller. It
     /// works, with more system calls under load.
     SmallerRing {
@@ -129,6 +136,7 @@ impl Incident {
             Self::ShardRestarted { .. } => "restarts of shards",
             Self::ShieldedWorkLost { .. } => "losses of shielded work",
             Self::UnsentDataLost { .. } => "losses of unsent data",
+            Self::ThreadBoundLeaked { .. } => "leaks of thread-bound values",
             Self::FewerLeases { .. } => "shortages of receive buffers",
             Self::EnterRefused { .. } => "refusals of io_uring_enter",
             Self::SmallerRing { .. } => "smaller rings",
@@ -185,6 +193,11 @@ impl fmt::Display for Incident {
                 f,
                 "the runtime ended before {count} batches of data written to stream writers were \
                  sent, and they are lost; Builder::flush_timeout gives them more time"
+            ),
+            Self::ThreadBoundLeaked { type_name } => write!(
+                f,
+                "a ThreadBound<{type_name}> was dropped on another thread after its runtime had \
+                 ended: the value is leaked; drop it before, or on its own thread"
             ),
             Self::SmallerRing { requested, granted } => write!(
                 f,

@@ -24,6 +24,8 @@ mod reader;
 mod readiness;
 mod records;
 mod sink;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod thread_bound;
 mod write_queue;
 mod writer;
 

@@ -10,7 +10,7 @@ use super::remote::{FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::{ShieldGuard, ShieldedWork};
 use crate::driver::{Driver, Metrics, UnsentWrites};
 use crate::error::{IncidentHook, Reporter};
-use crate::task::Executor;
+use crate::task::{Executor, is_in_task};
 
 /// What a [`Runtime`](crate::Runtime) and the code that runs in it share.
 pub(crate) struct Shared {
@@ -70,13 +70,41 @@ impl Drop for CurrentGuard {
 /// If there is none.
 #[track_caller]
 pub(crate) fn current() -> Rc<Shared> {
-    try_current()
-        .expect("there is no runtime on this thread: call this inside annulus::run or block_on")
+    try_current().expect(
+        "there is no runtime on this thread: call this inside annulus::run or block_on, or in a task; \
+         another thread starts a task with annulus::Handle::spawn, and annulus::is_running() says \
+         whether there is one",
+    )
 }
 
 /// The current runtime, if there is one.
 pub(crate) fn try_current() -> Option<Rc<Shared>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Returns whether this thread is inside a runtime, so that [`spawn`](crate::spawn),
+/// [`sleep`](crate::time::sleep) and the like can be called.
+///
+/// It can be called anywhere, also in destructors, those of thread-locals included. A thread is
+/// inside a runtime while that runs a future, polls a task, drops one, or ends; in a runtime that
+/// ends, a task that is spawned is cancelled at once. A runtime that exists on the thread but runs
+/// nothing does not count: its own methods are for that, such as
+/// [`Runtime::spawn`](crate::Runtime::spawn).
+///
+/// # Example
+///
+/// ```
+/// assert!(!annulus::is_running());
+/// annulus::run(async {
+///     assert!(annulus::is_running());
+///     std::thread::spawn(|| assert!(!annulus::is_running())).join().unwrap();
+/// })?;
+/// # Ok::<(), annulus::SetupError>(())
+/// ```
+#[doc(alias = "asyncio._get_running_loop")]
+#[doc(alias = "is_current")]
+pub fn is_running() -> bool {
+    is_in_task() || CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
 }
 
 /// The driver of the current runtime.

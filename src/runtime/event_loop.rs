@@ -34,7 +34,7 @@ impl Shared {
     /// Looks at every queue. Not inlined, as most turns need not.
     #[inline(never)]
     fn receive_from_queues(&self) {
-        let mut has_more = false;
+        let mut has_more = self.executor.drop_returned(self.max_polls_per_turn);
         let mut index = 0;
         // Not borrowed while a queue receives, which is foreign code.
         while let Some(queue) = self.remote_queue(index) {

@@ -9,6 +9,7 @@
 //! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c, and
 //!   [`Interrupted`] says so.
 //! - [`Handle`] reaches the runtime from other threads, by the queues of [`remote`].
+//! - `thread_bound` binds values to the current runtime.
 //! - `teardown` is the end of a runtime, which waits for what `shield` and `driver::unsent` count.
 //!
 //! # One turn of the event loop
@@ -34,6 +35,7 @@ mod shield;
 pub(crate) mod signals;
 mod spawn;
 mod teardown;
+mod thread_bound;
 mod yield_now;
 
 use std::fmt;
@@ -45,7 +47,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use builder::Builder;
-pub use context::metrics;
+pub use context::{is_running, metrics};
 pub use handle::Handle;
 pub use interrupted::Interrupted;
 pub use napi::NapiOptions;

@@ -19,6 +19,8 @@ impl Shared {
         self.finish_unsent(guard.is_outermost());
         self.close_remote_queues();
         self.executor.end_all();
+        // While the ring can still close what they own.
+        self.executor.drop_returned(usize::MAX);
         self.driver.close(self.teardown_timeout);
         self.executor.close();
         if let Some(reporter) = &self.reporter {

@@ -39,6 +39,10 @@ impl Executor {
         NonNull::new(Arc::as_ptr(&self.scheduler).cast_mut()).expect("an Arc is not null")
     }
 
+    pub(super) fn scheduler_arc(&self) -> &Arc<Scheduler> {
+        &self.scheduler
+    }
+
     /// Makes a task and queues it. Once the tasks are being ended, it is ended at once.
     pub(crate) fn spawn<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
     where
@@ -135,10 +139,11 @@ impl Executor {
         }
     }
 
-    /// Refuses wakes from other threads from here on, and drops the bell and the references of the
-    /// ready queue.
+    /// Refuses wakes and values from other threads from here on, and drops the values that have
+    /// come, the bell, and the references of the ready queue.
     pub(crate) fn close(&self) {
         self.admit(self.scheduler.inbox.close());
+        self.close_returns();
         self.scheduler.remove_bell();
         while self.pop().is_some() {}
     }

@@ -292,3 +292,67 @@ fn no_thread_rings_for_an_owner_that_is_awake() {
         drop(handle);
     });
 }
+
+/// Records when it is dropped. The count is the owner's alone: loom sees an access by another
+/// thread that nothing orders.
+struct CountsDrop(Rc<loom::cell::UnsafeCell<u32>>);
+
+impl Drop for CountsDrop {
+    fn drop(&mut self) {
+        // SAFETY: it is dropped on its owner's thread.
+        self.0.with_mut(|count| unsafe { *count += 1 });
+    }
+}
+
+fn count(drops: &loom::cell::UnsafeCell<u32>) -> u32 {
+    // SAFETY: for the owner's thread.
+    drops.with(|count| unsafe { *count })
+}
+
+/// Two threads drop a thread-bound value each, while the owner goes to sleep. The owner is woken,
+/// and drops both.
+#[test]
+fn thread_bound_values_dropped_elsewhere_are_dropped_by_an_owner_that_was_about_to_sleep() {
+    loom::model(|| {
+        let owner = Owner::new();
+        let drops = Rc::new(loom::cell::UnsafeCell::new(0));
+        for _ in 0..2 {
+            let bound = owner.executor.bind(CountsDrop(Rc::clone(&drops)));
+            thread::spawn(move || drop(bound));
+        }
+        while count(&drops) < 2 {
+            if owner.executor.receive() {
+                // As few as possible, so that one waits in the owner's list while another arrives.
+                while owner.executor.drop_returned(1) {}
+            } else if owner.executor.park() {
+                // A lost value shows as a model that never ends here.
+                owner.bell.wait();
+            }
+        }
+        owner.executor.close();
+    });
+}
+
+/// A thread drops a thread-bound value while the runtime ends. The value is dropped by its owner,
+/// or leaked and reported: one of both, and once.
+#[test]
+fn a_thread_bound_value_that_meets_the_end_of_its_runtime_is_dropped_at_home_or_reported() {
+    loom::model(|| {
+        let leaks = Arc::new(AtomicUsize::new(0));
+        let its_leaks = Arc::clone(&leaks);
+        let hook = move |_: &crate::error::Incident| {
+            its_leaks.fetch_add(1, Relaxed);
+        };
+        let id = RuntimeId::of(&Rc::new(()));
+        let executor = Executor::new(id, Arc::new(|| {}), Arc::new(hook));
+        let drops = Rc::new(loom::cell::UnsafeCell::new(0));
+        let bound = executor.bind(CountsDrop(Rc::clone(&drops)));
+        let other = thread::spawn(move || drop(bound));
+        executor.drop_returned(1);
+        executor.close();
+        other.join().unwrap();
+        assert_eq!(count(&drops) as usize + leaks.load(Relaxed), 1);
+        // A reference that was not dropped would keep the scheduler and its hook.
+        assert_eq!(executor.scheduler_references(), 1);
+    });
+}

@@ -32,6 +32,7 @@
 //! | wait for several tasks                      | [`join`](crate::join)                         |
 //! | identify the current task                   | [`current_task`]                              |
 //! | pass values to the tasks that a task spawns | [`ContextVar`]                                |
+//! | give a sleep or a future to code that demands `Send` | [`ThreadBound`]                      |
 //!
 //! A detached task whose output is a `Result` has no caller that would see the error: log it in the
 //! task.
@@ -60,6 +61,7 @@
 // - `current` knows the task that is being polled; `budget` and `coop` bound the work of one poll.
 //   `running` knows which runtime's event loop the thread is inside of.
 // - `blocking` waits for a future on a thread that runs no event loop.
+// - `thread_bound` is a value of the owner's that may be sent, and comes home to be dropped.
 // - `context_var` offers, and `values` contains, what tasks inherit.
 // - `spsc` is a queue between two threads, and `signals` tell a thread with many of them which to
 //   look at: for the messages between shards.
@@ -121,6 +123,7 @@ mod task_list;
 mod task_ref;
 #[cfg(all(test, not(annulus_loom)))]
 mod tests;
+mod thread_bound;
 mod thread_id;
 mod values;
 mod wake;
@@ -142,4 +145,7 @@ pub(crate) use signals::Signals;
 pub(crate) use spawn::{is_large, spawn_child};
 pub(crate) use spsc::{Consumer, Producer, spsc};
 pub(crate) use task_ref::TaskRef;
+pub use thread_bound::ThreadBound;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub(crate) use thread_bound::{refusal, refuse};
 pub(crate) use wake::{WakeSlot, poll_until, wake};

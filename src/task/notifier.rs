@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::inbox::Pushed;
 use super::running::check_runtime;
 use super::scheduler::Scheduler;
 
@@ -24,10 +23,7 @@ impl Notifier {
 
     /// Has no effect once the owner has closed its executor.
     pub(crate) fn notify(&self) {
-        match self.scheduler.inbox.notify() {
-            Pushed::OwnerAwake | Pushed::Refused => {}
-            Pushed::OwnerSleeps => self.scheduler.ring(),
-        }
+        self.scheduler.notify();
     }
 
     /// Whether the calling thread is the executor's owner.

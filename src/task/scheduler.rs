@@ -4,18 +4,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::process;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 // Not loom's in a model: these order nothing.
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::id::TaskId;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Pushed};
 use super::links::Links;
 use super::pool::Pool;
 use super::ready_queue::ReadyQueue;
 use super::running::RuntimeId;
 use super::task_list::TaskList;
+use super::thread_bound::Returns;
 use super::thread_id::ThreadId;
 use crate::error::{Incident, IncidentHook};
 
@@ -38,6 +40,10 @@ pub(super) struct Scheduler {
     /// not keep the descriptor that the bell holds open.
     bell: Mutex<Option<Bell>>,
     incidents: IncidentHook,
+    /// The process that made it.
+    process: u32,
+    /// The values of `ThreadBound`s that other threads have dropped.
+    pub(super) returns: Returns,
     // The owner's thread only:
     pub(super) ready: ReadyQueue,
     pub(super) listed: TaskList,
@@ -61,8 +67,9 @@ pub(super) struct Disposals {
     pub(super) deferred: RefCell<VecDeque<NonNull<Links>>>,
 }
 
-// SAFETY: `ready`, `listed`, `pool`, `last_id`, `tasks`, `disposals` and `ending` are touched only
-// on the owner's thread: each way to them demands it of its callers. The other fields are `Sync`.
+// SAFETY: `ready`, `listed`, `pool`, `last_id`, `tasks`, `disposals`, `ending`
+// and the cells of `returns` are touched only on the owner's thread: each way to them demands it of
+// its callers. The other fields are `Sync`.
 unsafe impl Sync for Scheduler {}
 // SAFETY: as above. When another thread drops it, the queue, the list and the deferred disposals
 // are empty: a local reference to a task would keep the scheduler (`enter`). The pool's memory may
@@ -78,6 +85,8 @@ impl Scheduler {
             inbox: Inbox::new(),
             bell: Mutex::new(Some(bell)),
             incidents,
+            process: process::id(),
+            returns: Returns::new(),
             ready: ReadyQueue::default(),
             listed: TaskList::default(),
             pool: Pool::default(),
@@ -91,6 +100,19 @@ impl Scheduler {
     #[inline]
     pub(super) fn is_owned_by_this_thread(&self) -> bool {
         self.owner.is_current()
+    }
+
+    /// Whether this process is not one that was forked from the owner's.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == process::id()
+    }
+
+    /// Has the owner look at its other queues, from any thread.
+    pub(super) fn notify(&self) {
+        match self.inbox.notify() {
+            Pushed::OwnerAwake | Pushed::Refused => {}
+            Pushed::OwnerSleeps => self.ring(),
+        }
     }
 
     /// Wakes the owner's event loop.

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use annulus::task::ThreadBound;
 use annulus::{Runtime, spawn};
 
 use crate::common::bounded::bounded;
 use crate::common::child::{command, role};
+use crate::common::drops::Drops;
 use crate::common::net::connected;
 use crate::this_test;
 
@@ -68,6 +70,39 @@ fn a_forked_child_is_told_that_the_runtime_is_its_parents() {
         let (runtime, mut stream) = mine.unwrap();
         peer.write_all(b"after").unwrap();
         runtime.block_on(async { assert_eq!(&*stream.recv().await.unwrap(), b"after") });
+    });
+}
+
+/// The value's thread does not exist in the child, which has a copy of the value and must not touch
+/// it.
+#[test]
+fn a_thread_bound_value_of_another_thread_is_leaked_in_a_forked_child() {
+    if role().is_none() {
+        let output = command(this_test!(), "parent").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    bounded(|| {
+        let (drops, (sender, values)) = (Drops::default(), std::sync::mpsc::channel());
+        let guards = [drops.guard(), drops.guard()];
+        let owner = std::thread::spawn(move || {
+            annulus::run(async {
+                let (done, is_done) = annulus::sync::remote::oneshot::channel();
+                sender.send((guards.map(ThreadBound::new), done)).unwrap();
+                is_done.await.unwrap();
+            })
+        });
+        let ([first, second], done) = values.recv().unwrap();
+        let (mut first, drops_there) = (Some(first), drops.clone());
+        let code = forked(|| {
+            drop(first.take());
+            i32::try_from(drops_there.count()).unwrap()
+        });
+        assert_eq!(code, 0, "the child dropped its parent's value");
+        drop((first, second));
+        done.send(()).unwrap();
+        owner.join().unwrap().unwrap();
+        assert_eq!(drops.count(), 2);
     });
 }
 

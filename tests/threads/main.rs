@@ -15,5 +15,6 @@ mod restarts;
 mod sharded;
 mod shards;
 mod shutdown;
+mod thread_bound;
 mod thread_pool;
 mod wakes;
