@@ -2,8 +2,8 @@
 //! hyper's servers and clients on the annulus runtime.
 //!
 //! [`server::serve`] serves a service of hyper's, with limits and an orderly end. Below it are
-//! hyper's traits of a runtime ([`rt`]): with [`Io`] and [`Executor`], the builders of hyper and
-//! hyper-util run in annulus tasks. Nothing need be `Send`.
+//! hyper's traits of a runtime ([`rt`]): with [`Io`], [`Executor`] and [`Timer`], the builders of
+//! hyper and hyper-util run in annulus tasks. Nothing need be `Send`.
 //!
 //! # Features
 //!
@@ -23,4 +23,4 @@ pub mod server;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use rt::{Executor, Io};
+pub use rt::{Executor, Io, Timer};

@@ -2,6 +2,8 @@
 
 mod executor;
 mod io;
+mod timer;
 
 pub use executor::Executor;
 pub use io::Io;
+pub use timer::Timer;

@@ -71,7 +71,10 @@ where
     match version {
         #[cfg(feature = "http1")]
         Version::Http1 => {
-            drive(options.http1.serve_connection(socket, service), options, state).await
+            let connection = options.http1.serve_connection(socket, service).with_upgrades();
+            drive(connection, options, state).await?;
+            upgraded(state).await;
+            Ok(())
         }
         #[cfg(feature = "http2")]
         Version::Http2 => {
@@ -80,6 +83,19 @@ where
         #[cfg(not(all(feature = "http1", feature = "http2")))]
         _ => unreachable!("a version that is not compiled in is never found"),
     }
+}
+
+/// Waits until a connection that is no more one of HTTP has ended, so that it counts until then.
+#[cfg(feature = "http1")]
+async fn upgraded(state: &State) {
+    if state.has_socket() {
+        state.set_upgraded();
+    }
+    poll_fn(|context| {
+        state.register(context);
+        if state.has_socket() { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
 }
 
 /// A part of a connection's life.
@@ -97,12 +113,12 @@ trait Part {
 }
 
 /// The time in which the version of HTTP is found out.
-struct Beginning<'a, I> {
+struct Beginning<'a, I: 'static> {
     socket: &'a mut Socket<I>,
     is_over: bool,
 }
 
-impl<I: AsyncRead + Unpin> Part for Beginning<'_, I> {
+impl<I: AsyncRead + Unpin + 'static> Part for Beginning<'_, I> {
     type Output = Version;
 
     fn poll_part(
@@ -125,7 +141,7 @@ macro_rules! part {
         #[cfg(feature = $feature)]
         impl<I, S> Part for $connection
         where
-            I: Read + Write + Unpin + 'static,
+            I: Read + Write + Unpin + Send + 'static,
             S: HttpService,
         {
             type Output = ();
@@ -144,7 +160,7 @@ macro_rules! part {
     };
 }
 
-part!("http1", http1::Connection<I, S>);
+part!("http1", http1::UpgradeableConnection<I, S>);
 part!("http2", http2::Connection<I, S, Executor>);
 
 /// Runs a part of a connection's life, and ends it when the server says so.

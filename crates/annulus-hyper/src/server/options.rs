@@ -11,6 +11,7 @@ use super::connections::Times;
 use super::version::Protocol;
 #[cfg(feature = "http2")]
 use crate::rt::Executor;
+use crate::rt::Timer;
 
 /// How a server speaks HTTP; the defaults are those that [`Serve`](super::Serve) documents.
 pub(super) struct Options {
@@ -35,11 +36,19 @@ impl Options {
             setup_timeout: Duration::from_secs(10),
             keep_alive_linger: Duration::from_millis(500),
             #[cfg(feature = "http1")]
-            http1: http1::Builder::new(),
+            http1: http1_defaults(),
             #[cfg(feature = "http2")]
             http2: http2_defaults(),
         }
     }
+}
+
+/// The defaults of hyper, without its timer for heads: the server has its own.
+#[cfg(feature = "http1")]
+fn http1_defaults() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(Timer).header_read_timeout(None);
+    builder
 }
 
 /// The defaults of hyper, of which those that bound what a client may cost are said here, so that
@@ -48,6 +57,7 @@ impl Options {
 fn http2_defaults() -> http2::Builder<Executor> {
     let mut builder = http2::Builder::new(Executor);
     builder
+        .timer(Timer)
         .max_concurrent_streams(200)
         // Streams that a client resets before they are handled ("rapid reset").
         .max_pending_accept_reset_streams(20)

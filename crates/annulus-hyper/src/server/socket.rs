@@ -3,12 +3,16 @@
 //! It notes what its [`State`] must know: whether bytes of a next request have arrived, and whether
 //! what is written makes progress. It also returns the bytes again that were read to find out the
 //! version of HTTP.
+//!
+//! hyper demands that a connection that may be upgraded is `Send`, so what it has is bound to its
+//! thread.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use annulus::task::ThreadBound;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,7 +21,10 @@ use super::version::{PREFACE, Version};
 use crate::rt::Io;
 
 /// The stream of a connection.
-pub(super) struct Socket<T> {
+pub(super) struct Socket<T: 'static>(ThreadBound<Bound<T>>);
+
+/// What a [`Socket`] has.
+struct Bound<T> {
     io: Io<T>,
     state: Rc<State>,
     /// What has been read of the first request.
@@ -30,9 +37,21 @@ pub(super) struct Socket<T> {
 impl<T> Socket<T> {
     pub(super) fn new(io: T, state: Rc<State>) -> Self {
         state.set_has_socket(true);
-        Self { io: Io::new(io), state, preface: [0; PREFACE.len()], filled: 0, returned: 0 }
+        let io = Io::new(io);
+        let preface = [0; PREFACE.len()];
+        Self(ThreadBound::new(Bound { io, state, preface, filled: 0, returned: 0 }))
     }
 
+    fn bound(&mut self) -> io::Result<&mut Bound<T>> {
+        self.0.get_mut().ok_or_else(|| {
+            let text = "an upgraded connection is used on a thread that is not that of its server; \
+                        spawn its task there";
+            io::Error::other(text)
+        })
+    }
+}
+
+impl<T> Bound<T> {
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         self.state.set_blocked(written.is_pending());
         if written.is_ready() {
@@ -44,28 +63,29 @@ impl<T> Socket<T> {
 impl<T: AsyncRead + Unpin> Socket<T> {
     /// Reads until it is known whether the client speaks HTTP/2, which it says first.
     pub(super) fn poll_version(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Version>> {
+        let its = self.bound()?;
         loop {
-            let known = &self.preface[..self.filled];
-            if *known != PREFACE[..self.filled] {
+            let known = &its.preface[..its.filled];
+            if *known != PREFACE[..its.filled] {
                 return Poll::Ready(Ok(Version::Http1));
             }
-            if self.filled == PREFACE.len() {
+            if its.filled == PREFACE.len() {
                 return Poll::Ready(Ok(Version::Http2));
             }
-            let mut buf = ReadBuf::new(&mut self.preface[self.filled..]);
-            ready!(Pin::new(&mut self.io).poll_read(context, buf.unfilled()))?;
+            let mut buf = ReadBuf::new(&mut its.preface[its.filled..]);
+            ready!(Pin::new(&mut its.io).poll_read(context, buf.unfilled()))?;
             let read = buf.filled().len();
             if read == 0 {
                 // EOF, which ends a connection of HTTP/1 in order if nothing has arrived.
                 return Poll::Ready(Ok(Version::Http1));
             }
-            self.state.note_received();
-            self.filled += read;
+            its.state.note_received();
+            its.filled += read;
         }
     }
 }
 
-impl<T> Drop for Socket<T> {
+impl<T> Drop for Bound<T> {
     fn drop(&mut self) {
         self.state.set_has_socket(false);
     }
@@ -77,7 +97,7 @@ impl<T: AsyncRead + Unpin> Read for Socket<T> {
         context: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let its = &mut *self;
+        let its = self.bound()?;
         if its.returned < its.filled {
             let rest = &its.preface[its.returned..its.filled];
             let part = &rest[..rest.len().min(buf.remaining())];
@@ -99,8 +119,9 @@ impl<T: AsyncWrite + Unpin> Write for Socket<T> {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(context, buf);
-        self.note_write(&written);
+        let its = self.bound()?;
+        let written = Pin::new(&mut its.io).poll_write(context, buf);
+        its.note_write(&written);
         written
     }
 
@@ -109,25 +130,28 @@ impl<T: AsyncWrite + Unpin> Write for Socket<T> {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(context, bufs);
-        self.note_write(&written);
+        let its = self.bound()?;
+        let written = Pin::new(&mut its.io).poll_write_vectored(context, bufs);
+        its.note_write(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.0.get().is_some_and(|its| its.io.is_write_vectored())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let its = self.bound()?;
         // hyper flushes at each poll, so this is no sign of work.
-        let flushed = Pin::new(&mut self.io).poll_flush(context);
-        self.state.set_blocked(flushed.is_pending());
+        let flushed = Pin::new(&mut its.io).poll_flush(context);
+        its.state.set_blocked(flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut_down = Pin::new(&mut self.io).poll_shutdown(context);
-        self.state.set_blocked(shut_down.is_pending());
+        let its = self.bound()?;
+        let shut_down = Pin::new(&mut its.io).poll_shutdown(context);
+        its.state.set_blocked(shut_down.is_pending());
         shut_down
     }
 }

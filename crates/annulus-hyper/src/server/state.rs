@@ -138,13 +138,11 @@ impl State {
     }
 
     /// The connection is no more one of HTTP.
-    #[expect(dead_code, reason = "upgrades follow")]
     pub(super) fn set_upgraded(&self) {
         self.is_upgraded.set(true);
         self.server.counters().upgrades.increment();
     }
 
-    #[expect(dead_code, reason = "upgrades follow")]
     pub(super) fn has_socket(&self) -> bool {
         self.has_socket.get()
     }

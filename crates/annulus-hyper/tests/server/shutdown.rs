@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use annulus::net::TcpListener;
+use annulus::Shutdown;
+use annulus::net::{ShutdownOptions, TcpListener};
 use annulus_hyper::server::serve;
 
 use crate::common::{Client, limit, output, plain, run, service, while_serving};
@@ -56,6 +57,37 @@ fn a_request_that_meets_the_end_is_answered() {
         }
     });
     assert_eq!(ended.report.aborted, 0, "{ended:?}");
+}
+
+/// What it is afterwards the server does not know: it counts it, and ends it after the grace.
+#[test]
+fn an_upgraded_connection_is_counted_until_it_ends_and_soft_cancelled_at_the_end() {
+    annulus::run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = plain(listener);
+        let address = *server.local_addr();
+        let mut client = annulus::blocking::to_thread(move || {
+            let mut client = Client::connect(address);
+            client
+                .send("GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly");
+            assert!(client.response().starts_with("HTTP/1.1 101 "));
+            assert_eq!(client.exact(5), "early");
+            client.send("later");
+            assert_eq!(client.exact(5), "later");
+            client
+        })
+        .await
+        .unwrap();
+        assert_eq!((server.active_connections(), server.counters().upgrades), (1, 1));
+        let options = ShutdownOptions::new().grace(Duration::from_millis(10)).soft_grace(limit());
+        let shutdown = Shutdown::new();
+        shutdown.request();
+        let report = server.serve_until(&shutdown, &options).await;
+        assert_eq!((report.soft_cancelled, report.aborted), (1, 0), "{report}");
+        let rest = annulus::blocking::to_thread(move || client.rest()).await.unwrap();
+        assert_eq!(rest.unwrap(), "over");
+    })
+    .unwrap();
 }
 
 /// The example, which is killed when the test is over, however it ends.

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use annulus::Shutdown;
 use annulus::net::{ListenOptions, ShutdownOptions, ShutdownReport, TcpListener};
 use annulus::time::sleep;
+use annulus_hyper::Io;
 use annulus_hyper::server::{Counters, Listener, Server, serve};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[path = "../../../../../tests/common/patience.rs"]
 pub(crate) mod patience;
@@ -24,7 +26,7 @@ pub(crate) use patience::limit;
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
 /// Answers what the tests ask for.
-pub(crate) async fn respond(request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+pub(crate) async fn respond(mut request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let text = |text: &'static str| Response::new(Either::Left(Full::new(Bytes::from(text))));
     match request.uri().path() {
         "/" => Ok(text("hello\n")),
@@ -34,6 +36,22 @@ pub(crate) async fn respond(request: Request<Incoming>) -> Result<Response<Body>
         }
         "/never" => std::future::pending().await,
         "/echo" => Ok(Response::new(Either::Right(request.into_body()))),
+        "/upgrade" => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            drop(annulus::spawn(async move {
+                let mut upgraded = Io::new(upgrade.await.unwrap());
+                // It ends with the client, or when the server cancels it.
+                let mut piece = [0; 100];
+                while let Ok(read @ 1..) = upgraded.read(&mut piece).await {
+                    upgraded.write_all(&piece[..read]).await.unwrap();
+                }
+                let _ = upgraded.write_all(b"over").await;
+                let _ = upgraded.shutdown().await;
+            }));
+            let response = Response::builder().status(101).header("upgrade", "echo");
+            let response = response.header("connection", "upgrade");
+            Ok(response.body(Either::Left(Full::default())).unwrap())
+        }
         "/error" => Err(io::Error::other("the service has no answer")),
         "/panic" => panic!("the service panics"),
         path => panic!("unexpected: {path}"),
@@ -149,6 +167,12 @@ impl Client {
         self.0.read_exact(&mut body).unwrap();
         response.push_str(std::str::from_utf8(&body).unwrap());
         response
+    }
+
+    pub(crate) fn exact(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     /// Discards what arrives until EOF or a reset.
