@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::EnterFlags;
@@ -12,7 +13,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::checked;
-use uring_sys_tests::ring::{Ring, patience};
+use uring_sys_tests::ring::{QUIET, Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -22,6 +23,8 @@ cases![
     overflow_keeps_all_deferred: [DeferTaskrun],
     defer_is_silent_until_getevents: [DeferTaskrun],
     taskrun_flag_shows_pending_work: [DeferTaskrun],
+    deferred_work_makes_the_ring_readable: [DeferTaskrun],
+    deferred_work_wakes_a_registered_counter: [DeferTaskrun],
     taskrun_flag_stays_while_backlog: [DeferTaskrun],
     wait_ends_with_etime,
     wait_ends_early_with_a_completion,
@@ -88,6 +91,48 @@ fn taskrun_flag_shows_pending_work() {
     assert!(ring.uring().submission().taskrun(), "work is pending");
     assert_eq!(ring.reap().len(), 1);
     assert!(!ring.uring().submission().taskrun(), "the work is done");
+}
+
+/// Deferred work makes the ring's descriptor readable, before any completion is posted, and the
+/// enter that runs it ends that.
+/// An outer event loop that polls the ring learns so that a turn has something to do.
+fn deferred_work_makes_the_ring_readable() {
+    let mut ring = Ring::deferred(8);
+    let counter = socket::event_counter();
+    ring.start([Op::poll(&counter, libc::POLLIN).tag(1)]);
+    assert!(!is_readable(ring.as_raw_fd(), 0), "no work yet");
+    socket::signal(&counter);
+    assert!(is_readable(ring.as_raw_fd(), 0), "work is pending");
+    assert_eq!(ring.reap().len(), 1);
+    assert!(!is_readable(ring.as_raw_fd(), 0), "the work is done");
+}
+
+/// Deferred work signals a registered event counter, and so ends a wait for it that has begun.
+/// An outer event loop must sleep on such a counter: on 6.18 the work does not end a wait for the
+/// ring's own descriptor, though that is readable afterwards.
+fn deferred_work_wakes_a_registered_counter() {
+    let mut ring = Ring::deferred(8);
+    let (counter, registered) = (socket::event_counter(), socket::event_counter());
+    ring.register().register_eventfd(registered.as_raw_fd()).expect("register a counter");
+    ring.start([Op::poll(&counter, libc::POLLIN).tag(1)]);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(QUIET);
+            socket::signal(&counter);
+        });
+        let limit = i32::try_from(patience().as_millis()).expect("a short time");
+        assert!(is_readable(registered.as_raw_fd(), limit), "the counter is signalled");
+    });
+    assert!(started.elapsed() < patience(), "readable, but the wait was not ended");
+    assert_eq!(ring.reap().len(), 1);
+}
+
+fn is_readable(fd: RawFd, limit: i32) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the call reads and writes one `pollfd`.
+    let ready = unsafe { libc::poll(&mut poll, 1, limit) };
+    checked(ready.into()).expect("poll the ring") > 0
 }
 
 /// The flag stays as long as any deferred work is left, for an enter may run only a part of it.
