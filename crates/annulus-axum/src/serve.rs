@@ -25,9 +25,10 @@ pub(crate) type LocalAddr<L> =
 
 /// Serves a router, a method router, a handler, or what makes a service for each connection.
 ///
-/// It is used as `axum::serve` is. The listener is one of annulus. Both versions of HTTP are spoken
-/// that the features say, on the thread of the listener. Neither the services nor their futures
-/// need be `Send` here.
+/// It is used as `axum::serve` is. The listener is one of annulus: TCP's, or a Unix socket's. Both
+/// versions of HTTP are spoken that the features say, on the thread of the listener. Neither the
+/// services nor their futures need be `Send` here; for what axum itself demands, see
+/// [`local`](crate::local()).
 ///
 /// The future that it becomes never ends, but for an error of the listener.
 /// [`with_graceful_shutdown`](Serve::with_graceful_shutdown) and
@@ -74,6 +75,11 @@ where
     let server_ends = ServerEnds::new();
     let make = MakeConnectionService::new(make_service, server_ends.clone());
     let server = hyper_server::serve_with(listener, make);
+    // WebSockets over HTTP/2 are a CONNECT with a protocol, which a server must have offered.
+    #[cfg(all(feature = "http2", feature = "ws"))]
+    let server = server.http2(|http2| {
+        http2.enable_connect_protocol();
+    });
     Serve { server, server_ends, address }
 }
 

@@ -32,6 +32,12 @@ impl ServerEnds {
     pub(crate) fn tell(&self) {
         self.0.cancel();
     }
+
+    /// Waits until the server ends.
+    #[cfg(feature = "ws")]
+    pub(crate) async fn wait(self) {
+        self.0.cancelled().await;
+    }
 }
 
 /// The service of one connection.

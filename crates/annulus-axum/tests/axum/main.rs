@@ -1,5 +1,5 @@
-//! The servers of this crate, driven by clients that were not written here where
-//! there are any: curl.
+//! The servers of this crate and its examples, driven by clients that were not written here where
+//! there are any: curl, and Python's `websockets` and `grpcio`.
 
 #[path = "../../../../tests/common"]
 #[allow(dead_code, reason = "these tests use a part of it")]
@@ -15,6 +15,10 @@ mod common {
 mod clients;
 mod connect_info;
 mod http;
+mod local;
+mod programs;
 mod server;
 mod shards;
 mod shutdown;
+mod sse;
+mod websocket;

@@ -1,6 +1,6 @@
 //! A server on a thread of its own.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -53,6 +53,20 @@ impl Server {
 
     pub(crate) fn connect(&self) -> TcpStream {
         connect(self.address)
+    }
+
+    /// Sends bytes, and returns all that comes until EOF.
+    pub(crate) fn exchange(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the server ends the connection in order");
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Gets a path over a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
     }
 
     /// Requests the end, waits for it, and returns the report.

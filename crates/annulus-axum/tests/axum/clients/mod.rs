@@ -1,8 +1,22 @@
 //! The clients that were not written here.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::common::skip::skip;
+
+/// A script beside this file, for a Python that has `module`; otherwise a skip is reported.
+#[track_caller]
+pub(crate) fn python(script: &str, module: &str) -> Option<Command> {
+    let has_it = Command::new("python3").args(["-c", &format!("import {module}")]).output();
+    if !has_it.is_ok_and(|output| output.status.success()) {
+        skip(&format!("python3 has no module {module}"));
+        return None;
+    }
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/axum/clients");
+    let mut command = Command::new("python3");
+    command.arg(format!("{directory}/{script}")).stdin(Stdio::null());
+    Some(command)
+}
 
 /// Curl, silent but for errors and bounded in time; a skip is reported if there is none.
 #[track_caller]
