@@ -12,9 +12,12 @@
 //! | `server` (default)   | [`server`], for the versions of HTTP that are enabled              |
 //! | `http1` (default)    | HTTP/1.0 and 1.1                                                   |
 //! | `http2`              | HTTP/2: with `http1`, a server finds out what its clients speak    |
+//! | `client`             | a client with a pool of connections, by hyper-util                 |
 //! | `tls`                | `server::TlsListener`, by `annulus-tls`                            |
 //! | `ring`               | ring as the cryptography of `tls`; `annulus-tls` has others        |
 
+#[cfg(all(feature = "client", any(feature = "http1", feature = "http2")))]
+pub mod client;
 pub mod rt;
 #[cfg(all(feature = "server", any(feature = "http1", feature = "http2")))]
 pub mod server;
