@@ -122,6 +122,9 @@ fn parse(
 
 fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     let mut config = config(&arguments.identity)?;
+    // All suites of rustls are strong, and clients know best which are fast for them. But scanners
+    // such as testssl.sh report a server without an order of its own.
+    config.ignore_client_order = true;
     config.alpn_protocols = annulus_tls::alpn(arguments.alpn.iter().map(String::as_str));
     let acceptor = TlsAcceptor::from(config);
     let shards = Shards::builder().shutdown(Shutdown::on_signals()?);

@@ -46,7 +46,9 @@ pub fn crypto_provider() -> io::Result<Arc<CryptoProvider>> {
 /// all clones of the configuration share. Early data is refused, since it can be replayed.
 ///
 /// What else there is to choose is in the public fields: `alpn_protocols` (see [`alpn`]), `key_log`
-/// ([`KeyLogFile`](rustls::KeyLogFile)), `session_storage`, `max_early_data_size`.
+/// ([`KeyLogFile`](rustls::KeyLogFile)), `session_storage`, `max_early_data_size`, and
+/// `ignore_client_order`: by default the client's order of cipher suites counts, all of which are
+/// strong.
 ///
 /// It reads files: call it before the event loop, or with [`annulus::blocking::to_thread`].
 ///
@@ -195,15 +197,22 @@ fn server_of(
             builder.with_client_cert_verifier(verifier.build().map_err(io::Error::other)?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
+    with_tickets(builder.with_single_cert(chain, key).map_err(unusable)?)
+}
+
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+fn with_tickets(mut config: ServerConfig) -> io::Result<ServerConfig> {
     #[cfg(feature = "ring")]
     let ticketer = rustls::crypto::ring::Ticketer::new();
-    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    #[cfg(not(feature = "ring"))]
     let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new();
-    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-    {
-        config.ticketer = ticketer.map_err(unusable)?;
-    }
+    config.ticketer = ticketer.map_err(unusable)?;
+    Ok(config)
+}
+
+/// A provider that the program has installed has no tickets that are known here: the cache remains.
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+fn with_tickets(config: ServerConfig) -> io::Result<ServerConfig> {
     Ok(config)
 }
 

@@ -113,6 +113,23 @@ fn a_dropped_writing_half_ends_its_direction_and_not_the_other() {
 }
 
 #[test]
+fn a_dropped_writing_half_sends_what_was_written_while_the_other_half_lives() {
+    run(async {
+        let (near, far) = pipe(1_000);
+        let (client, server) = connected(near, far).await;
+        let (_read, mut write) = client.into_split();
+        let mut context = Context::from_waker(Waker::noop());
+        let written =
+            tokio::io::AsyncWrite::poll_write(Pin::new(&mut write), &mut context, &[7; 50_000]);
+        let Poll::Ready(Ok(accepted)) = written else { panic!("the buffer is empty") };
+        drop(write);
+        let (count, end) = read_to_end(server).await;
+        end.expect("close_notify");
+        assert_eq!(count, accepted);
+    });
+}
+
+#[test]
 fn an_abort_and_a_close_end_the_wait_of_the_reading_half() {
     run(async {
         for closes in [false, true] {
@@ -120,7 +137,10 @@ fn an_abort_and_a_close_end_the_wait_of_the_reading_half() {
             let (client, server) = connected(near, far).await;
             let (read, mut write) = client.into_split();
             let waiting = annulus::spawn(read_to_end(read));
-            annulus::yield_now().await;
+            // Until it waits, behind the server's tickets.
+            for _ in 0..10 {
+                annulus::yield_now().await;
+            }
             let end: fn(&mut WriteHalf<Pipe>) =
                 if closes { AsyncWrite::close } else { AsyncWrite::abort };
             end(&mut write);

@@ -283,6 +283,20 @@ fn clients_that_do_nothing_hold_a_place_of_the_server_no_longer_than_a_handshake
 }
 
 #[test]
+fn a_dropped_writing_half_shuts_down_the_socket_and_the_other_half_reads_on() {
+    run(async {
+        let (near, mut far) = pair().await;
+        let (mut read, mut write) = near.into_split();
+        write.write_all("question").await.0.expect("a write");
+        drop(write);
+        assert_eq!(&*far.recv().await.expect("a read"), b"question");
+        assert!(far.recv().await.expect("close_notify").is_empty());
+        far.write_all("answer").await.0.expect("a write");
+        assert_eq!(&*read.recv().await.expect("a read"), b"answer");
+    });
+}
+
+#[test]
 fn an_aborted_stream_resets_the_connection() {
     run(async {
         let (near, mut far) = pair().await;
