@@ -71,7 +71,8 @@ fn ratio(cell: &Cell, name: &str, other: &str) -> String {
     let pairs = own.iter().zip(&other).filter_map(|(own, other)| Some((*own)? / (*other)?));
     Spread::of(pairs.filter(|ratio| ratio.is_finite())).map_or_else(String::new, |spread| {
         let Spread { median, minimum, maximum } = spread;
-        let mark = if name.starts_with(OURS) && median > 1.0 { "**" } else { "" };
+        // What is printed as 1.00 is level.
+        let mark = if name.starts_with(OURS) && median >= 1.005 { "**" } else { "" };
         format!("{mark}{median:.2}{mark} ({minimum:.2}..{maximum:.2})")
     })
 }

@@ -268,7 +268,9 @@ fn is_installed(program: &str) -> bool {
 fn all_servers_of_http_answer_the_same() {
     let whole = run_with_all("http", &["--scenarios", "idle,allocations"], 2);
     for name in [
+        "annulus-axum",
         "annulus-httparse",
+        "annulus-hyper",
         "cyper-axum",
         "epoll-httparse",
         "monoio-hyper",

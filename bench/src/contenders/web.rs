@@ -51,6 +51,8 @@ pub(super) fn forms() -> impl Iterator<Item = Box<dyn Contender>> {
     let none = || None;
     let row = |name, form, protocols, serve| Web { name, form, protocols, obstacle: none, serve };
     let mut all = vec![
+        row("annulus-hyper", "hyper on this library, by annulus-hyper", ALL, annulus::hyper),
+        row("annulus-axum", "axum on this library, by annulus-axum", PLAIN, annulus::axum),
         row("tokio-hyper", "hyper on tokio's current_thread", ALL, tokio::hyper),
         row("tokio-axum", "axum::serve on tokio's current_thread", PLAIN, tokio::axum),
         row(
