@@ -30,8 +30,7 @@ use axum::response::{IntoResponse, Response};
 /// # Example
 ///
 /// ```
-/// use std::cell::Cell;
-/// use std::rc::Rc;
+/// use std::cell::RefCell;
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
@@ -41,17 +40,17 @@ use axum::response::{IntoResponse, Response};
 /// use axum::extract::{Path, State};
 /// use axum::routing::get;
 ///
-/// type Visits = Arc<ThreadBound<Rc<Cell<u64>>>>;
+/// type Visits = Arc<ThreadBound<RefCell<u64>>>;
 ///
 /// async fn hello(State(visits): State<Visits>, Path(name): Path<String>) -> String {
 ///     annulus::time::sleep(Duration::from_millis(1)).await; // Not `Send`, and so neither is this.
-///     let count = visits.get() + 1;
-///     visits.set(count);
-///     format!("hello, {name}, visitor {count}\n")
+///     let mut visits = visits.borrow_mut();
+///     *visits += 1;
+///     format!("hello, {name}, visitor {visits}\n")
 /// }
 ///
 /// annulus::run(async {
-///     let visits = Arc::new(ThreadBound::new(Rc::new(Cell::new(0))));
+///     let visits = Arc::new(ThreadBound::new(RefCell::new(0)));
 ///     let app: Router =
 ///         Router::new().route("/hello/{name}", get(local(hello))).with_state(visits);
 /// })?;
