@@ -16,7 +16,7 @@
 /// use hyper::rt::Executor as _;
 ///
 /// annulus::run(async {
-///     let (sender, receiver) = annulus::sync::oneshot();
+///     let (sender, receiver) = annulus::sync::oneshot::channel();
 ///     Executor.execute(async move {
 ///         let _ = sender.send("done");
 ///     });
