@@ -149,7 +149,7 @@ fn read_wrk(said: &str) -> Option<Told> {
     let line = said.lines().rfind(|line| line.starts_with('{'))?;
     let mut told: Told = serde_json::from_str(line).ok()?;
     // It sometimes has none of requests that are sent several at once.
-    told.latencies = told.latencies.filter(|(median, _)| *median > 0.0);
+    told.latencies = told.latencies.filter(|(_, high)| *high > 0.0);
     Some(told)
 }
 
