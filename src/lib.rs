@@ -85,6 +85,9 @@ extern crate self as annulus;
 #[forbid(unsafe_code)]
 pub mod blocking;
 pub mod buf;
+#[cfg(feature = "codec")]
+#[forbid(unsafe_code)]
+pub mod codec;
 mod driver;
 #[forbid(unsafe_code)]
 mod error;

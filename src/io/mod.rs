@@ -22,6 +22,8 @@ mod read_buffer;
 mod read_error;
 mod reader;
 mod readiness;
+#[cfg(feature = "codec")]
+mod received;
 mod records;
 mod sink;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
@@ -42,6 +44,8 @@ pub use read_error::ReadError;
 pub use reader::StreamReader;
 pub(crate) use reader::checked_limit;
 pub use readiness::{Interest, Ready};
+#[cfg(feature = "codec")]
+pub use received::Received;
 pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};

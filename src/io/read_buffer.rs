@@ -64,13 +64,34 @@ impl ReadBuffer {
                 self.latest.split_to(count)
             };
         }
+        self.gather(count);
+        let taken = self.gathered.split_to(count).freeze();
+        self.release_if_empty();
+        taken.into()
+    }
+
+    /// Has the first `count` bytes, of at least as many, in the first part.
+    fn gather(&mut self, count: usize) {
         if let Some(more) = count.checked_sub(self.gathered.len()) {
             self.gathered.extend_from_slice(&self.latest[..more]);
             self.discard_latest(more);
         }
-        let taken = self.gathered.split_to(count).freeze();
-        self.release_if_empty();
-        taken.into()
+    }
+
+    /// The first `count` bytes, of at least as many, in one piece.
+    #[cfg(feature = "codec")]
+    pub(super) fn peek(&mut self, count: usize) -> &[u8] {
+        if self.gathered.is_empty() {
+            return &self.latest[..count];
+        }
+        self.gather(count);
+        &self.gathered[..count]
+    }
+
+    /// Both parts, in order.
+    #[cfg(feature = "codec")]
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        [&self.gathered, &self.latest]
     }
 
     /// Discards the first `count` bytes, of at least as many.

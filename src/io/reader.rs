@@ -302,7 +302,7 @@ impl<R: AsyncRead> StreamReader<R> {
     }
 
     /// The start of each call that reads bytes, not records.
-    async fn begin(&mut self) -> io::Result<()> {
+    pub(super) async fn begin(&mut self) -> io::Result<()> {
         self.spend().await;
         self.take_over();
         self.skip_overlong().await

@@ -199,3 +199,24 @@ fn calls_on_a_descriptor_that_is_always_ready_take_budget() {
         trials.ready("AsyncFd::into_inner", new).await;
     });
 }
+
+#[cfg(feature = "codec")]
+#[test]
+fn frames_that_have_been_received_and_that_need_not_wait_let_other_tasks_run() {
+    use annulus::codec::{FramedRead, FramedWrite, Lines};
+
+    run(async {
+        let mut trials = Trials::default();
+        let mut lines = FramedRead::new(StreamReader::new(Always("a\nb\n")), Lines::new());
+        trials.ready("FramedRead::next", async || lines.next().await.unwrap().unwrap()).await;
+        trials.ready("its stream", async || StreamExt::next(&mut lines).await.unwrap()).await;
+        let mut ended = FramedRead::new(StreamReader::new(Always("")), Lines::new());
+        trials.ready("FramedRead at EOF", async || assert!(ended.next().await.is_none())).await;
+        trials
+            .ready("stream at EOF", async || assert!(StreamExt::next(&mut ended).await.is_none()))
+            .await;
+        let mut writer = FramedWrite::new(StreamWriter::new(Takes { fails: false }), Lines::new());
+        trials.ready("FramedWrite::send", async || writer.send("x").await.unwrap()).await;
+        trials.ready("FramedWrite::flush", async || writer.flush().await.unwrap()).await;
+    });
+}

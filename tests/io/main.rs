@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "codec")]
+mod codec;
 mod errors;
 mod last_words;
 mod stream_reader;

@@ -61,6 +61,28 @@ async fn ask(stream: &mut TcpStream, message: &mut Vec<u8>) {
     *message = reply;
 }
 
+#[cfg(feature = "codec")]
+#[test]
+fn sending_and_reading_frames_allocates_nothing() {
+    use annulus::codec::{Framed, LengthDelimited};
+
+    run(async {
+        let (near, far) = pair().await;
+        let framed = |stream: TcpStream| {
+            let (reader, writer) = stream.into_buffered();
+            Framed::new(reader, writer, LengthDelimited::new())
+        };
+        let (mut near, mut far) = (framed(near), framed(far));
+        let allocations = allocations_of(async || {
+            near.send("a question").await.unwrap();
+            let question = far.next().await.unwrap().unwrap();
+            far.send(question).await.unwrap();
+            assert_eq!(&*near.next().await.unwrap().unwrap(), b"a question");
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
+
 #[test]
 fn waiting_for_a_descriptor_allocates_nothing() {
     run(async {
