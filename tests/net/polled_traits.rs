@@ -21,7 +21,7 @@ use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
 /// How many bytes go each way.
-const TOTAL: usize = 12 << 20;
+const TOTAL: usize = 4 << 20;
 
 /// A way to read or write: which trait's method.
 #[derive(Clone, Copy)]

@@ -13,8 +13,8 @@ use std::{
 
 use annulus::blocking::to_thread;
 use annulus::net::{
-    ListenOptions, ServerOptions, StreamReader, StreamWriter, TcpStream, UnixListener, UnixStream,
-    WhenFull, start_server_on, start_server_with,
+    ListenOptions, Polled, ServerOptions, StreamReader, StreamWriter, TcpListener, TcpStream,
+    UnixListener, UnixStream, WhenFull, start_server_on, start_server_with, start_stream_server_on,
 };
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, metrics, raw_os_error};
@@ -22,7 +22,8 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::incidents::Incidents;
 use crate::common::patience::{limit, multiplier, patient};
-use crate::common::poll::{once, until};
+use crate::common::poll::{once, times, until};
+use crate::common::polled::write;
 use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
@@ -262,6 +263,26 @@ fn what_a_handler_has_left_for_a_peer_that_takes_nothing_ends_in_time() {
         };
         let options = ServerOptions::new().send_timeout(SOON);
         let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
+        let _client = never_reads(server.local_addrs()[0]).await;
+        until(|| server.active_connections() == 1).await;
+        until(|| server.active_connections() == 0).await;
+        assert_eq!(metrics().send_timeouts, 1);
+    });
+}
+
+/// The handler has the connection itself, and the limits see what polls have left.
+#[test]
+fn what_a_dropped_polled_stream_has_left_for_a_peer_that_takes_nothing_ends_in_time() {
+    run(async {
+        let handler = async |stream: TcpStream| {
+            let mut polled = Polled::new(stream);
+            // More polls than a turn has.
+            while times(1000, write(&mut polled, &[0; 4000])).await.is_some() {}
+            assert!(polled.unsent() > 0);
+        };
+        let options = ServerOptions::new().send_timeout(SOON);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = start_stream_server_on(handler, [listener], &options).unwrap();
         let _client = never_reads(server.local_addrs()[0]).await;
         until(|| server.active_connections() == 1).await;
         until(|| server.active_connections() == 0).await;
