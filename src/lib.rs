@@ -150,3 +150,7 @@ struct DifferencesFromTokio;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/thread-per-core.md")]
 struct ThreadPerCore;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/ecosystem.md")]
+struct Ecosystem;
