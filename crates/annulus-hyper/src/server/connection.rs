@@ -64,21 +64,27 @@ where
     let mut socket = Socket::new(io, Rc::clone(state));
     let version = match options.protocol.only() {
         Some(only) => only,
-        None => drive(Beginning { socket: &mut socket, is_over: false }, options, state).await?,
+        None => {
+            let beginning = pin!(Beginning { socket: &mut socket, is_over: false });
+            drive(beginning, options, state).await?
+        }
     };
     state.set_version(version);
     let service = Tracked::new(service, Rc::clone(state));
     match version {
         #[cfg(feature = "http1")]
         Version::Http1 => {
-            let connection = options.http1.serve_connection(socket, service).with_upgrades();
+            // Pinned here: as an argument of an `async fn` it would be in this future twice.
+            let connection = pin!(options.http1.serve_connection(socket, service).with_upgrades());
             drive(connection, options, state).await?;
             upgraded(state).await;
             Ok(())
         }
         #[cfg(feature = "http2")]
         Version::Http2 => {
-            drive(options.http2.serve_connection(socket, service), options, state).await
+            // In a box: it is larger than one of HTTP/1, of which most servers have more.
+            let mut connection = Box::pin(options.http2.serve_connection(socket, service));
+            drive(connection.as_mut(), options, state).await
         }
         #[cfg(not(all(feature = "http1", feature = "http2")))]
         _ => unreachable!("a version that is not compiled in is never found"),
@@ -164,8 +170,11 @@ part!("http1", http1::UpgradeableConnection<I, S>);
 part!("http2", http2::Connection<I, S, Executor>);
 
 /// Runs a part of a connection's life, and ends it when the server says so.
-async fn drive<P: Part>(part: P, options: &Options, state: &State) -> Result<P::Output, Stopped> {
-    let mut part = pin!(part);
+async fn drive<P: Part>(
+    mut part: Pin<&mut P>,
+    options: &Options,
+    state: &State,
+) -> Result<P::Output, Stopped> {
     let mut ending = Ending::default();
     poll_fn(|context| {
         state.register(context);
@@ -209,5 +218,44 @@ impl Ending {
         };
         self.has_begun = is_told || is_over;
         self.has_begun
+    }
+}
+
+#[cfg(all(test, feature = "http1"))]
+mod tests {
+    use std::convert::Infallible;
+
+    use annulus::net::{Polled, TcpStream};
+    use http::{Request, Response};
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+
+    use super::super::{Plain, Shared};
+    use super::*;
+
+    /// What the future of a connection holds, and hyper's connection of HTTP/1 in it.
+    fn sizes<S: HttpService>(_: S) -> (usize, usize) {
+        fn size_of_output<'a, T, E, M, F>(
+            _: impl FnOnce(T, &'a E, &'a M, &'a Options, &'a Rc<State>) -> F,
+        ) -> usize
+        where
+            E: 'a,
+            M: 'a,
+        {
+            size_of::<F>()
+        }
+        type Connection<S> =
+            http1::UpgradeableConnection<Socket<Polled<TcpStream>>, Tracked<Rc<S>>>;
+        let future = size_of_output(serve_connection::<TcpStream, Plain, Shared<S>>);
+        (future, size_of::<Connection<S>>())
+    }
+
+    /// There is one for each connection, so this is what bounds the number of idle ones.
+    #[test]
+    fn the_future_of_a_connection_holds_that_of_hyper_once() {
+        let (future, connection) = sizes(service_fn(async |_: Request<Incoming>| {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+        assert!(future < 2 * connection, "{future} bytes, of which hyper's are {connection}");
     }
 }
