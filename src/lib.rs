@@ -70,6 +70,36 @@
 //! [`raw_os_error`]`(&error)` returns the number. An error that no caller awaits, such as the panic
 //! of a task that is never joined, is an [`Incident`].
 //!
+//! # Features
+//!
+//! They only add; what is off costs nothing.
+//!
+//! | feature              | what it adds                                                         |
+//! |----------------------|----------------------------------------------------------------------|
+//! | `macros` (default)   | the attributes `main` and `test`                                     |
+//! | `futures-io`         | the I/O traits of futures, for [`net::Polled`]                       |
+//! | `tokio-io`           | those of Tokio, without its runtime                                  |
+//! | `codec`              | frames on buffered streams                                           |
+//! | `tokio-util`         | `codec`, and the codecs of tokio-util                                |
+//! | `tracing`            | spans and events for subscribers of the crate `tracing`, see below   |
+//! | `console`            | tasks and their wakers in tokio-console                              |
+//! | `metrics`            | `MetricsPublisher`, for exporters of the crate `metrics`             |
+//!
+//! The spans and events of `tracing`, by their targets:
+//!
+//! | target                | level | what                                                        |
+//! |-----------------------|-------|-------------------------------------------------------------|
+//! | `annulus::task`       | DEBUG | span `task`: `id`, `name`, `parent`, `spawned_at`           |
+//! | `annulus::connection` | DEBUG | span `connection`: `peer`; around the handler of a server   |
+//! | `annulus::operation`  | TRACE | span `operation`: `opcode`; from an SQE to its completion   |
+//! | `annulus::slow_poll`  | WARN  | event: a poll above `Builder::slow_poll_threshold`          |
+//!
+//! The span of a task is entered at each poll, and for the drop of the future. Multishot operations
+//! and inline calls have no span.
+//!
+//! A subscriber that is limited to a level at compile time (`tracing`'s feature
+//! `release_max_level_info`, for example) removes the spans below it.
+//!
 //! # What it needs
 //!
 //! Linux 6.1 or later for the full set, 5.13 at least; see [`probe`](probe()). Where io_uring is
@@ -121,6 +151,8 @@ mod sys;
 pub mod task;
 #[forbid(unsafe_code)]
 pub mod time;
+#[forbid(unsafe_code)]
+mod trace;
 
 #[cfg(feature = "macros")]
 mod attributes;
@@ -128,6 +160,8 @@ mod attributes;
 #[cfg(feature = "macros")]
 pub use attributes::{__run_main, __run_main_on_shards, __run_test, main, test};
 pub use driver::Metrics;
+#[cfg(feature = "metrics")]
+pub use driver::MetricsPublisher;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 pub use runtime::{
     Builder, Handle, Interrupted, NapiOptions, RemoteJoinHandle, Runtime, SpawnError, block_on,

@@ -77,6 +77,19 @@ macro_rules! metrics {
             $(pub(crate) $counter: Counter,)*
         }
 
+        #[cfg(feature = "metrics")]
+        impl Metrics {
+            /// What only grows, with the names under which it is published.
+            pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((concat!("annulus_", stringify!($counter), "_total"), self.$counter),)*].into_iter()
+            }
+
+            /// The rest, with the names under which it is published.
+            pub(super) fn gauges(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
+                [$((concat!("annulus_", stringify!($gauge)), self.$gauge as f64),)*].into_iter()
+            }
+        }
+
         impl Counters {
             /// The counts as they are; the rest is zero.
             pub(super) fn read(&self) -> Metrics {

@@ -16,7 +16,7 @@
 //! - [`close_watch`] wakes the tasks that wait for a free descriptor.
 //! - [`refusals`] reports a kernel that takes nothing.
 //! - [`trimming`] gives memory back after a peak.
-//! - [`counters`] counts what `metrics` reports.
+//! - [`counters`] counts what `metrics` reports; `publisher` passes it to exporters.
 //!
 //! # Teardown
 //!
@@ -33,6 +33,8 @@ mod counters;
 mod file_table;
 mod inline;
 mod key;
+#[cfg(feature = "metrics")]
+mod publisher;
 mod refusals;
 mod settings;
 mod slot;
@@ -57,6 +59,8 @@ pub(crate) use buffers::{BufferSize, BufferSizes, OwnedBuffer};
 pub use counters::Metrics;
 pub(crate) use file_table::{FIXED_FILE, FileSlot};
 pub(crate) use key::Key;
+#[cfg(feature = "metrics")]
+pub use publisher::MetricsPublisher;
 pub(crate) use settings::Settings;
 pub(crate) use slot::{Detached, Orphan};
 pub(crate) use spare_buffers::SpareBuffers;

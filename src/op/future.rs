@@ -14,6 +14,7 @@ use crate::driver::{Driver, Key};
 use crate::sys::Completion;
 use crate::sys::errno::{EAGAIN, ECANCELED, EINTR};
 use crate::task::coop;
+use crate::trace::OperationSpan;
 
 /// The future of an operation.
 pub(crate) struct Op<O: Operation> {
@@ -21,6 +22,8 @@ pub(crate) struct Op<O: Operation> {
     /// `None` once it is over.
     operation: Option<O>,
     stage: Stage,
+    /// From the SQE of a step to its completion.
+    span: OperationSpan,
 }
 
 /// What the kernel has of an operation.
@@ -36,7 +39,9 @@ enum Stage {
 
 impl<O: Operation> Op<O> {
     pub(crate) fn new(driver: &Rc<Driver>, operation: O) -> Self {
-        Self { driver: Rc::clone(driver), operation: Some(operation), stage: Stage::Nothing }
+        let driver = Rc::clone(driver);
+        let span = OperationSpan::none();
+        Self { driver, operation: Some(operation), stage: Stage::Nothing, span }
     }
 
     /// Cancels the step that is in flight, if one is. Its outcome still comes here, and is
@@ -91,6 +96,7 @@ impl<O: Operation> Op<O> {
     fn submit(&mut self, context: &Context<'_>) -> Option<Key> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let (submission, timeout) = (operation.submission(), operation.linked_timeout());
+        self.span.begin(submission.get_opcode());
         let waker = context.waker();
         // SAFETY: the operation owns what the SQEs point to. It is kept here until the completion
         // has been taken, or by the driver (`drop`). The kernel does not write to it after that
@@ -164,6 +170,7 @@ impl<O: Operation> Future for Op<O> {
                     let completion = ready!(self.poll_step(key, context));
                     is_cancelled = matches!(self.stage, Stage::Cancelled(_));
                     self.stage = Stage::Nothing;
+                    self.span.end();
                     Some(completion)
                 }
                 Stage::Room(_) => ready!(self.poll_room(context)),

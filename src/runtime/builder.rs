@@ -9,6 +9,7 @@ use crate::driver::{BufferSize, BufferSizes};
 use crate::error::{Incident, IncidentHook, catch_panic};
 use crate::sys::Batch;
 use crate::sys::setup::Size;
+use crate::trace::SlowPolls;
 
 /// Configures a [`Runtime`](crate::Runtime).
 ///
@@ -41,6 +42,7 @@ pub struct Builder {
     pub(super) cancels_on_ctrl_c: bool,
     /// If `None`, each runtime has a `Reporter`.
     pub(super) incidents: Option<IncidentHook>,
+    pub(super) slow_polls: SlowPolls,
 }
 
 impl Builder {
@@ -62,6 +64,7 @@ impl Builder {
             starts_paused: false,
             cancels_on_ctrl_c: false,
             incidents: None,
+            slow_polls: SlowPolls::default(),
         }
     }
 
@@ -371,6 +374,31 @@ impl Builder {
         self.incidents = Some(Arc::new(move |incident| {
             let _ = catch_panic(|| hook(incident));
         }));
+        self
+    }
+
+    /// Reports each poll of a task that takes longer than `threshold` (feature `tracing`). Off by
+    /// default.
+    ///
+    /// Meanwhile the thread's other tasks wait. The report is an event of the crate `tracing`, at
+    /// the level WARN with the target `annulus::slow_poll`, in the span of the task; its fields
+    /// are the task's `id` and `name`, where it was `spawned_at`, and `elapsed_us`. Each poll takes
+    /// two readings of the clock.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let threshold = Duration::from_millis(10);
+    /// let runtime = annulus::Builder::new().slow_poll_threshold(threshold).build()?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[doc(alias = "blocking")]
+    #[doc(alias = "slow_callback_duration")]
+    pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_polls = SlowPolls::longer_than(threshold);
         self
     }
 }

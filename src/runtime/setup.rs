@@ -58,7 +58,8 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
     let driver = Rc::new(Driver::new(ring, capabilities, fd, settings, hook));
     // The tasks keep the eventfd open for as long as a thread could ring it.
     let ring_bell = Arc::new(move || bell.ring());
-    let executor = Executor::new(RuntimeId::of(&driver), ring_bell, Arc::clone(&incidents));
+    let (hook, slow_polls) = (Arc::clone(&incidents), builder.slow_polls);
+    let executor = Executor::new(RuntimeId::of(&driver), ring_bell, hook, slow_polls);
     let calls = CallQueue::new(builder.max_remote_calls, executor.notifier(), incidents);
     let remote_calls = Rc::new(RemoteCalls::new(calls, builder.max_polls_per_turn));
     Ok(Rc::new(Shared {

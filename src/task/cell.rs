@@ -200,7 +200,15 @@ pub(super) unsafe fn allocate<F: Future>(
     unsafe {
         let (scheduler, id) = (Scheduler::enter(scheduler), owner.next_id());
         let values = inherited_values();
-        task.write(Header::new(vtable, scheduler, FIRST_LOCAL_REFS, id, origin, values));
+        task.write(Header::new(
+            vtable,
+            scheduler,
+            FIRST_LOCAL_REFS,
+            id,
+            origin,
+            values,
+            size_of::<F>(),
+        ));
         TaskCell::<F>::stage(task).write(Stage::Running(ManuallyDrop::new(future)));
     }
     // SAFETY: two of the local references are passed on, and the task is in neither container yet.

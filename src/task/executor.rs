@@ -21,6 +21,7 @@ use super::scheduler::{Bell, Scheduler};
 use super::spawn::spawn;
 use super::task_ref::TaskRef;
 use crate::error::IncidentHook;
+use crate::trace::SlowPolls;
 
 /// It never leaves the thread that made it, which is the owner of its tasks.
 pub(crate) struct Executor {
@@ -31,8 +32,14 @@ pub(crate) struct Executor {
 impl Executor {
     /// An executor for a runtime of the calling thread. Other threads ring the bell to end this
     /// thread's sleep.
-    pub(crate) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Self {
-        Self { scheduler: Scheduler::new(runtime, bell, incidents), _local: PhantomData }
+    pub(crate) fn new(
+        runtime: RuntimeId,
+        bell: Bell,
+        incidents: IncidentHook,
+        slow_polls: SlowPolls,
+    ) -> Self {
+        let scheduler = Scheduler::new(runtime, bell, incidents, slow_polls);
+        Self { scheduler, _local: PhantomData }
     }
 
     fn scheduler(&self) -> NonNull<Scheduler> {

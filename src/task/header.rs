@@ -33,6 +33,7 @@ use super::origin::Origin;
 use super::pool::Class;
 use super::scheduler::Scheduler;
 use super::values::Values;
+use crate::trace::{TaskFacts, TaskSpans};
 
 /// What may be done with a task's future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub(super) struct Header {
     pub(super) spawned_at: &'static Location<'static>,
     /// Boxed, since few tasks have one.
     pub(super) name: Option<Box<Arc<str>>>,
+    /// Has no size, unless a subscriber can be told of the task.
+    pub(super) spans: TaskSpans,
 }
 
 /// What can be done with a task without knowing its future's type. The functions are for the
@@ -101,7 +104,7 @@ pub(super) struct Vtable {
 
 impl Header {
     /// The header of a new task that is about to be queued and listed. It counts one reference, and
-    /// `local_refs` local ones.
+    /// `local_refs` local ones. The future has `bytes` bytes.
     #[inline]
     pub(super) fn new(
         vtable: &'static Vtable,
@@ -110,7 +113,15 @@ impl Header {
         id: TaskId,
         origin: Origin,
         values: Option<Values>,
+        bytes: usize,
     ) -> Self {
+        let facts = TaskFacts {
+            id: id.0,
+            name: origin.name.as_deref(),
+            parent: origin.parent.map(|parent| parent.0),
+            spawned_at: origin.spawned_at,
+        };
+        let spans = TaskSpans::new(&facts, bytes);
         Self {
             links: Links::new(),
             refs: AtomicU32::new(1),
@@ -129,6 +140,7 @@ impl Header {
             parent: origin.parent,
             spawned_at: origin.spawned_at,
             name: origin.name.map(Box::new),
+            spans,
         }
     }
 
@@ -150,6 +162,18 @@ impl Header {
     #[inline]
     pub(super) fn has_ended(&self) -> bool {
         self.phase.get() == Phase::Ended
+    }
+
+    /// Runs what polls or drops the future, inside of the task's spans. For the owner's thread.
+    #[inline(always)]
+    pub(super) fn traced<T>(&self, body: impl FnOnce() -> T) -> T {
+        let facts = || TaskFacts {
+            id: self.id.0,
+            name: self.name.as_ref().map(|name| &***name),
+            parent: self.parent.map(|parent| parent.0),
+            spawned_at: self.spawned_at,
+        };
+        self.spans.run(&self.scheduler().slow_polls, facts, body)
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use super::refs::{dec_local, inc_local};
 use super::schedule::{make_ready, make_ready_owned};
 use super::{current, waker};
 use crate::error::catch_panic;
+use crate::trace::WakerEvent;
 
 /// A waker that never leaves its thread, for waits on the thread's own ring, timers and tasks. If
 /// it wakes the current task it is a local reference, and storing, waking and dropping it needs no
@@ -33,6 +34,7 @@ impl LocalWaker {
             // promise so.
             Some(task) => unsafe {
                 inc_local(task);
+                tell(task, WakerEvent::Clone);
                 Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &LOCAL))
             },
             None => waker.clone(),
@@ -93,25 +95,48 @@ fn header(data: *const ()) -> NonNull<Header> {
     NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
 }
 
+/// Tells a subscriber what is done with a waker.
+///
+/// # Safety
+///
+/// The caller has a local reference to the task.
+#[inline(always)]
+unsafe fn tell(task: NonNull<Header>, event: WakerEvent) {
+    // SAFETY: the caller's reference keeps the header valid.
+    unsafe { task.as_ref() }.spans.tell(event);
+}
+
 unsafe fn clone_local(data: *const ()) -> RawWaker {
     // SAFETY: a waker with this table is a local reference, on the owner's thread.
-    unsafe { inc_local(header(data)) };
+    unsafe {
+        inc_local(header(data));
+        tell(header(data), WakerEvent::Clone);
+    }
     RawWaker::new(data, &LOCAL)
 }
 
 unsafe fn wake_by_value(data: *const ()) {
     // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is
     // consumed.
-    unsafe { make_ready_owned(header(data)) };
+    unsafe {
+        tell(header(data), WakerEvent::Wake);
+        make_ready_owned(header(data));
+    }
 }
 
 unsafe fn wake_by_reference(data: *const ()) {
     // SAFETY: a waker with this table is a local reference, on the owner's thread.
-    unsafe { make_ready(header(data)) };
+    unsafe {
+        tell(header(data), WakerEvent::WakeByRef);
+        make_ready(header(data));
+    }
 }
 
 unsafe fn drop_local(data: *const ()) {
     // SAFETY: a waker with this table is a local reference, on the owner's thread; this one is
     // consumed.
-    unsafe { dec_local(header(data)) };
+    unsafe {
+        tell(header(data), WakerEvent::Drop);
+        dec_local(header(data));
+    }
 }

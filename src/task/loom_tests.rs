@@ -15,6 +15,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::thread;
 
 use super::{Executor, JoinHandle, Origin, RuntimeId};
+use crate::trace::SlowPolls;
 
 /// The owner of an executor, with an event loop that sleeps when no task is ready.
 struct Owner {
@@ -33,7 +34,12 @@ impl Owner {
             its_bell.notify();
         };
         Self {
-            executor: Executor::new(RuntimeId::of(&Rc::new(())), Arc::new(ring), Arc::new(|_| {})),
+            executor: Executor::new(
+                RuntimeId::of(&Rc::new(())),
+                Arc::new(ring),
+                Arc::new(|_| {}),
+                SlowPolls::default(),
+            ),
             bell,
             rings,
         }
@@ -344,7 +350,7 @@ fn a_thread_bound_value_that_meets_the_end_of_its_runtime_is_dropped_at_home_or_
             its_leaks.fetch_add(1, Relaxed);
         };
         let id = RuntimeId::of(&Rc::new(()));
-        let executor = Executor::new(id, Arc::new(|| {}), Arc::new(hook));
+        let executor = Executor::new(id, Arc::new(|| {}), Arc::new(hook), SlowPolls::default());
         let drops = Rc::new(loom::cell::UnsafeCell::new(0));
         let bound = executor.bind(CountsDrop(Rc::clone(&drops)));
         let other = thread::spawn(move || drop(bound));

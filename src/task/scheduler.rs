@@ -20,6 +20,7 @@ use super::task_list::TaskList;
 use super::thread_bound::Returns;
 use super::thread_id::ThreadId;
 use crate::error::{Incident, IncidentHook};
+use crate::trace::SlowPolls;
 
 /// Wakes the owner's sleeping event loop, from any thread.
 pub(crate) type Bell = Arc<dyn Fn() + Send + Sync>;
@@ -44,6 +45,7 @@ pub(super) struct Scheduler {
     process: u32,
     /// The values of `ThreadBound`s that other threads have dropped.
     pub(super) returns: Returns,
+    pub(super) slow_polls: SlowPolls,
     // The owner's thread only:
     pub(super) ready: ReadyQueue,
     pub(super) listed: TaskList,
@@ -78,7 +80,12 @@ unsafe impl Send for Scheduler {}
 
 impl Scheduler {
     /// A scheduler owned by the calling thread.
-    pub(super) fn new(runtime: RuntimeId, bell: Bell, incidents: IncidentHook) -> Arc<Self> {
+    pub(super) fn new(
+        runtime: RuntimeId,
+        bell: Bell,
+        incidents: IncidentHook,
+        slow_polls: SlowPolls,
+    ) -> Arc<Self> {
         Arc::new(Self {
             owner: ThreadId::current(),
             runtime,
@@ -87,6 +94,7 @@ impl Scheduler {
             incidents,
             process: process::id(),
             returns: Returns::new(),
+            slow_polls,
             ready: ReadyQueue::default(),
             listed: TaskList::default(),
             pool: Pool::default(),

@@ -81,6 +81,7 @@ mod loom_tests {
 
     use super::*;
     use crate::task::{Executor, RuntimeId, spsc};
+    use crate::trace::SlowPolls;
 
     /// Two peers fill their queues and raise their bits while the owner goes to sleep. The second
     /// may leave the notification to the first, which has yet to send it. An item that the owner
@@ -94,7 +95,8 @@ mod loom_tests {
                 move || bell.notify()
             };
             let runtime = RuntimeId::of(&Rc::new(()));
-            let executor = Executor::new(runtime, Arc::new(ring), Arc::new(|_| {}));
+            let executor =
+                Executor::new(runtime, Arc::new(ring), Arc::new(|_| {}), SlowPolls::default());
             let signals = Arc::new(Signals::new(2));
             let mut queues = [0, 1].map(|peer| {
                 let (mut producer, consumer) = spsc(1);

@@ -141,7 +141,7 @@ impl TaskRef {
             unsafe { (header.vtable.poll)(self.header, &mut Context::from_waker(&waker)) }
         };
         // SAFETY: `self` is a local reference, on the owner's thread.
-        let ended = unsafe { current::with_poll(self.header, poll) };
+        let ended = unsafe { current::with_poll(self.header, || header.traced(poll)) };
         if ended {
             self.settle();
         } else {
@@ -160,7 +160,9 @@ impl TaskRef {
         // SAFETY: `self` is a local reference, on the owner's thread, and `Phase::Running` was
         // entered.
         unsafe {
-            current::with_nested_poll(self.header, || (header.vtable.cancel)(self.header));
+            current::with_nested_poll(self.header, || {
+                header.traced(|| (header.vtable.cancel)(self.header));
+            });
         }
         self.settle();
         true
@@ -181,6 +183,7 @@ impl TaskRef {
         if let Some(values) = header.values.take() {
             self.reporting_panics(|| drop(values));
         }
+        header.spans.close();
         if !header.joinable.get() {
             self.discard();
         } else if let Some(joiner) = header.joiner.take() {

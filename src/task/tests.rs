@@ -15,6 +15,7 @@ use super::{
     Executor, Join, JoinHandle, Origin, RunningGuard, RuntimeId, is_in_task, spawn_child, wake,
 };
 use crate::error::Incident;
+use crate::trace::SlowPolls;
 
 /// The owner of an executor, with an event loop.
 struct Owner {
@@ -29,7 +30,8 @@ impl Owner {
         let (incidents, named_by) = (Arc::new(Mutex::new(Vec::new())), Rc::new(()));
         let (its, id) = (Arc::clone(&incidents), RuntimeId::of(&named_by));
         let hook = move |incident: &Incident| its.lock().unwrap().push(incident.to_string());
-        let executor = Rc::new(Executor::new(id, Arc::new(|| {}), Arc::new(hook)));
+        let executor =
+            Rc::new(Executor::new(id, Arc::new(|| {}), Arc::new(hook), SlowPolls::default()));
         Self { executor, id, incidents, _named_by: named_by }
     }
 
@@ -331,7 +333,12 @@ fn a_waker_that_frees_its_task_does_not_pass_on_a_panic_of_the_incident_hook() {
     let (named_by, place) = (Rc::new(()), Rc::new(Cell::new(None)));
     let (bomb, its) = (OnDrop(|| panic!("a hook is dropped")), Rc::clone(&place));
     let hook = move |_: &Incident| _ = &bomb;
-    let executor = Executor::new(RuntimeId::of(&named_by), Arc::new(|| {}), Arc::new(hook));
+    let executor = Executor::new(
+        RuntimeId::of(&named_by),
+        Arc::new(|| {}),
+        Arc::new(hook),
+        SlowPolls::default(),
+    );
     let future = poll_fn(move |context| {
         its.set(Some(context.waker().clone()));
         Poll::<()>::Pending

@@ -7,6 +7,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::Header;
 use super::refs::{dec_ref, inc_ref};
 use super::schedule::wake_task;
+use crate::trace::WakerEvent;
 
 static VTABLE: RawWakerVTable =
     RawWakerVTable::new(clone_waker, wake_by_value, wake_by_reference, drop_waker);
@@ -40,15 +41,30 @@ fn header(data: *const ()) -> NonNull<Header> {
     NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
 }
 
+/// Tells a subscriber what is done with a waker.
+///
+/// # Safety
+///
+/// The caller has a reference to the task.
+#[inline(always)]
+unsafe fn tell(data: *const (), event: WakerEvent) {
+    // SAFETY: the caller's reference keeps the header valid.
+    unsafe { header(data).as_ref() }.spans.tell(event);
+}
+
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: a waker is a reference.
-    unsafe { inc_ref(header(data)) };
+    unsafe {
+        inc_ref(header(data));
+        tell(data, WakerEvent::Clone);
+    }
     RawWaker::new(data, &VTABLE)
 }
 
 unsafe fn wake_by_value(data: *const ()) {
     // SAFETY: a waker is a reference; this one is consumed.
     unsafe {
+        tell(data, WakerEvent::Wake);
         wake_task(header(data));
         dec_ref(header(data));
     }
@@ -56,10 +72,16 @@ unsafe fn wake_by_value(data: *const ()) {
 
 unsafe fn wake_by_reference(data: *const ()) {
     // SAFETY: a waker is a reference.
-    unsafe { wake_task(header(data)) };
+    unsafe {
+        tell(data, WakerEvent::WakeByRef);
+        wake_task(header(data));
+    }
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: a waker is a reference; this one is consumed.
-    unsafe { dec_ref(header(data)) };
+    unsafe {
+        tell(data, WakerEvent::Drop);
+        dec_ref(header(data));
+    }
 }

@@ -17,6 +17,7 @@ use crate::net::listener::ListenSocket;
 use crate::net::stream::Connection;
 use crate::net::stream::sealed::Address;
 use crate::runtime::{context, spawn};
+use crate::trace::ConnectionSpan;
 
 /// What the tasks of a server share.
 pub(super) struct Shared<H> {
@@ -119,12 +120,13 @@ where
     S: Connection,
     H: Handles<S>,
 {
+    let span = ConnectionSpan::of_peer(|| peer.to_text());
     let (handler, sent) = shared.handler.handle(stream);
     let outcome = {
         // Pinned here: as an argument of an `async fn` it would be in this future twice. Dropped
         // here: it may keep the writer, whose end is waited for below.
         let handler = pin!(handler);
-        catch(handler).await.map(HandlerOutcome::failure)
+        catch(handler, &span).await.map(HandlerOutcome::failure)
     };
     let failure = match outcome {
         Ok(None) => None,
@@ -143,11 +145,14 @@ where
     drop(served);
 }
 
-/// The output of a future, or the message of its panic.
-fn catch<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = Result<F::Output, String>> {
+/// The output of a future that is polled inside of a span, or the message of its panic.
+fn catch<F: Future>(
+    mut future: Pin<&mut F>,
+    span: &ConnectionSpan,
+) -> impl Future<Output = Result<F::Output, String>> {
     poll_fn(move |context| {
         let mut polled = Poll::Pending;
-        match catch_panic(|| polled = future.as_mut().poll(context)) {
+        match catch_panic(|| polled = span.run(|| future.as_mut().poll(context))) {
             Some(message) => Poll::Ready(Err(message)),
             None => polled.map(Ok),
         }

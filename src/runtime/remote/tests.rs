@@ -14,6 +14,7 @@ use std::thread::{self, ThreadId};
 use super::{CallQueue, Called, RemoteCalls, RemoteJoinHandle, RemoteQueue, Spawned, push};
 use crate::error::Incident;
 use crate::task::{Executor, JoinError, Notifier, RunningGuard, RuntimeId};
+use crate::trace::SlowPolls;
 
 const MAX: usize = 16;
 const AT_ONCE: usize = 4;
@@ -33,7 +34,7 @@ impl Owner {
         let (its, id) = (Arc::clone(&incidents), RuntimeId::of(&named_by));
         let hook = move |incident: &Incident| its.lock().unwrap().push(incident.to_string());
         let hook: Arc<dyn Fn(&Incident) + Send + Sync> = Arc::new(hook);
-        let executor = Executor::new(id, Arc::new(|| {}), Arc::clone(&hook));
+        let executor = Executor::new(id, Arc::new(|| {}), Arc::clone(&hook), SlowPolls::default());
         let queue = CallQueue::new(MAX, executor.notifier(), hook);
         let calls = RemoteCalls::new(queue, AT_ONCE);
         Self { executor, calls, id, incidents, _named_by: named_by }

@@ -19,6 +19,7 @@ use super::run_on::run_on;
 use super::{Mesh, Port};
 use crate::runtime::remote::{Attachment, FlushRequest, RemoteQueue};
 use crate::task::{Executor, JoinError, RuntimeId};
+use crate::trace::SlowPolls;
 
 /// Checks a model with at most `max_preemptions`, whatever the environment says: each further one
 /// makes it take several times as long.
@@ -45,7 +46,12 @@ impl Side {
         let bell = Arc::new(Notify::new());
         let its = Arc::clone(&bell);
         let ring = Arc::new(move || its.notify());
-        let executor = Executor::new(RuntimeId::of(&Rc::new(())), ring, Arc::new(|_| {}));
+        let executor = Executor::new(
+            RuntimeId::of(&Rc::new(())),
+            ring,
+            Arc::new(|_| {}),
+            SlowPolls::default(),
+        );
         let attachment = Attachment {
             notifier: executor.notifier(),
             flush_request: FlushRequest::default(),

@@ -14,6 +14,7 @@ use futures_util::{Stream, stream};
 use super::ThreadBound;
 use crate::error::{Incident, catch_panic};
 use crate::task::{Executor, RuntimeId};
+use crate::trace::SlowPolls;
 
 /// The owner of an executor.
 struct Owner {
@@ -31,7 +32,12 @@ impl Owner {
         let hook = move |incident: &Incident| {
             its_incidents.lock().unwrap().push(incident.to_string());
         };
-        let executor = Executor::new(RuntimeId::of(&Rc::new(())), Arc::new(bell), Arc::new(hook));
+        let executor = Executor::new(
+            RuntimeId::of(&Rc::new(())),
+            Arc::new(bell),
+            Arc::new(hook),
+            SlowPolls::default(),
+        );
         Self { executor, rings, incidents, dropped: Rc::default() }
     }
 
