@@ -15,7 +15,8 @@
 //! }
 //! ```
 //!
-//! A router is served by the thread that listens, over HTTP/1 and HTTP/2, on TCP or Unix sockets.
+//! A router is served by the thread that listens, over HTTP/1 and HTTP/2, on TCP or Unix sockets,
+//! and over TLS (feature `tls`).
 //! In [shards](annulus::shards) each has a listener on the same port, and a router.
 //!
 //! # What is different from axum on Tokio
@@ -36,9 +37,13 @@ mod serve;
 mod server;
 mod service;
 pub mod sse;
+#[cfg(all(feature = "connect-info", feature = "tls"))]
+mod tls;
 #[cfg(feature = "ws")]
 pub mod ws;
 
+#[cfg(feature = "tls")]
+pub use annulus_hyper::server::TlsListener;
 #[cfg(feature = "connect-info")]
 pub use connect_info::UnixConnectInfo;
 pub use incoming::IncomingStream;
@@ -46,7 +51,9 @@ pub use local::{Local, local};
 pub use serve::{Serve, ServeFuture, WithGracefulShutdown, serve};
 pub use server::Server;
 pub use service::{ConnectionService, MakeConnectionService};
+#[cfg(all(feature = "connect-info", feature = "tls"))]
+pub use tls::TlsConnectInfo;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

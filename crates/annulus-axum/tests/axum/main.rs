@@ -21,4 +21,6 @@ mod server;
 mod shards;
 mod shutdown;
 mod sse;
+mod static_files;
+mod tls;
 mod websocket;

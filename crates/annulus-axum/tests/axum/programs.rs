@@ -8,13 +8,13 @@ use crate::clients::{curl, output, printed, python};
 use crate::common::program::{Program, connect, example, listening_address};
 
 /// A server of the examples, on a free port.
-struct Served {
-    program: Program,
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
 }
 
 impl Served {
-    fn start(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let mut program = Program::start(example(name).args(arguments).arg("127.0.0.1:0"));
         let line = program.stdout.next().expect("the line that says where it listens");
         Self { program, address: listening_address(&line) }
@@ -25,12 +25,12 @@ impl Served {
     }
 
     /// Sends SIGTERM, and returns the last line.
-    fn stop(&mut self) -> String {
+    pub(crate) fn stop(&mut self) -> String {
         self.program.child.signal(libc::SIGTERM);
         self.last_line()
     }
 
-    fn last_line(&mut self) -> String {
+    pub(crate) fn last_line(&mut self) -> String {
         let ended = self.program.ended();
         assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
         ended.stdout.last().expect("its report").clone()

@@ -1,5 +1,6 @@
 //! A server on a thread of its own.
 
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -8,8 +9,12 @@ use std::time::Duration;
 
 use annulus::Shutdown;
 use annulus::net::{ShutdownOptions, ShutdownReport, TcpListener};
-use annulus_axum::serve;
+use annulus_axum::{IncomingStream, serve};
+use annulus_hyper::server::Listener;
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use tower_service::Service;
 
 use crate::common::bounded::bounded;
 use crate::common::patience::limit;
@@ -32,15 +37,42 @@ impl Server {
         grace: Duration,
         router: impl FnOnce() -> Router + Send + 'static,
     ) -> Self {
+        let service = || router().into_make_service_with_connect_info::<SocketAddr>();
+        Self::serving(grace, |listener| listener, service)
+    }
+
+    /// Serves what a make-service makes, on what is made of a listener.
+    pub(crate) fn with_listener<L, M, S>(
+        listener: impl FnOnce(TcpListener) -> L + Send + 'static,
+        make_service: impl FnOnce() -> M + Send + 'static,
+    ) -> Self
+    where
+        L: Listener + 'static,
+        M: for<'a> Service<IncomingStream<'a, L>, Error = Infallible, Response = S> + 'static,
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + 'static,
+    {
+        Self::serving(limit(), listener, make_service)
+    }
+
+    fn serving<L, M, S>(
+        grace: Duration,
+        listener: impl FnOnce(TcpListener) -> L + Send + 'static,
+        make_service: impl FnOnce() -> M + Send + 'static,
+    ) -> Self
+    where
+        L: Listener + 'static,
+        M: for<'a> Service<IncomingStream<'a, L>, Error = Infallible, Response = S> + 'static,
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + 'static,
+    {
         let shutdown = Shutdown::new();
         let its = shutdown.clone();
         let (sender, receiver) = mpsc::channel();
         let main = async move || {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            sender.send(listener.local_addr().unwrap()).unwrap();
+            let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(tcp.local_addr().unwrap()).unwrap();
             let options = ShutdownOptions::new().grace(grace).soft_grace(Duration::ZERO);
-            let service = router().into_make_service_with_connect_info::<SocketAddr>();
-            serve(listener, service).serve_until(&its, &options).await.unwrap()
+            let server = serve(listener(tcp), make_service());
+            server.serve_until(&its, &options).await.unwrap()
         };
         let thread = thread::spawn(|| bounded(|| annulus::run(main()).unwrap()));
         let address = receiver.recv().expect("the server listens");

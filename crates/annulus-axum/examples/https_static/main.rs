@@ -1,0 +1,172 @@
+//! A server of static files over TLS, on all cores.
+//!
+//! ```sh
+//! cargo run -p annulus-axum --features tls,http2 --example https_static -- \
+//!     --self-signed target/doc
+//! curl --insecure https://localhost:8443/annulus/index.html
+//! curl --insecure --range 0-99 https://localhost:8443/annulus/index.html
+//! ```
+//!
+//! With a certificate, on the port of HTTPS:
+//!
+//! ```sh
+//! cargo run --release -p annulus-axum --features tls,http2 --example https_static -- \
+//!     --certificate fullchain.pem --key privkey.pem /srv/www '[::]:443'
+//! ```
+//!
+//! `files.rs` says which files are served, and `response.rs` answers: whole files, one range of
+//! them, or that they have not changed. Files are read on the pool of threads for blocking calls,
+//! in chunks, each when the one before is on its way: a connection never holds more than one.
+//!
+//! Each shard accepts on the same port; they share the certificate and the sessions that clients
+//! resume. SIGTERM or ctrl-c stops listening, and what is being sent has ten seconds to end.
+
+mod files;
+mod response;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use annulus::net::{ListenOptions, ServerOptions, ShutdownOptions, ShutdownReport, TcpListener};
+use annulus::shards::Shard;
+use annulus::{Shards, Shutdown};
+use annulus_axum::{TlsListener, local, serve};
+use annulus_tls::TlsAcceptor;
+use annulus_tls::rustls::ServerConfig;
+use axum::routing::get;
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+use crate::files::Directory;
+
+const USAGE: &str = "\
+A server of static files over TLS, on all cores.
+
+Usage: https_static (--certificate FILE --key FILE | --self-signed) DIRECTORY [ADDRESS]
+
+  DIRECTORY            what to serve
+  ADDRESS              where to listen (127.0.0.1:8443)
+  --certificate FILE   the certificates in PEM, the server's own first
+  --key FILE           its private key in PEM
+  --self-signed        makes a certificate for localhost, which no client trusts: for trying it out";
+
+struct Arguments {
+    directory: PathBuf,
+    address: String,
+    identity: Identity,
+}
+
+enum Identity {
+    Files { certificate: PathBuf, key: PathBuf },
+    SelfSigned,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args_os().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            let _ = writeln!(io::stdout(), "{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "https_static: {error}; --help says more");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        Ok(report) => {
+            let _ = writeln!(io::stdout(), "stopped: {report}");
+            report.exit_code()
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "https_static: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` if help was asked for.
+fn parse(
+    arguments: impl Iterator<Item = OsString> + 'static,
+) -> Result<Option<Arguments>, lexopt::Error> {
+    let (mut directory, mut address) = (None, None);
+    let (mut certificate, mut key, mut is_self_signed) = (None, None, false);
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("certificate") => certificate = Some(parser.value()?.into()),
+            Long("key") => key = Some(parser.value()?.into()),
+            Long("self-signed") => is_self_signed = true,
+            Value(value) if directory.is_none() => directory = Some(value.into()),
+            Value(value) if address.is_none() => address = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let identity = match (certificate, key, is_self_signed) {
+        (Some(certificate), Some(key), false) => Identity::Files { certificate, key },
+        (None, None, true) => Identity::SelfSigned,
+        _ => return Err("expected --certificate FILE and --key FILE, or --self-signed".into()),
+    };
+    let directory = directory.ok_or("expected the DIRECTORY to serve")?;
+    let address = address.unwrap_or_else(|| "127.0.0.1:8443".into());
+    Ok(Some(Arguments { directory, address, identity }))
+}
+
+fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
+    // Before the shards, so that what is wrong with a file is said once.
+    let directory = Directory::open(&arguments.directory)?;
+    let mut config = config(&arguments.identity)?;
+    config.alpn_protocols = annulus_tls::alpn(alpn_protocols());
+    let acceptor = TlsAcceptor::from(config);
+    let shards = Shards::builder().shutdown(Shutdown::on_signals()?);
+    let reports = shards.run(async |shard| {
+        serve_shard(&shard, &arguments.address, directory.clone(), acceptor.clone()).await
+    })?;
+    reports.into_iter().sum()
+}
+
+fn config(identity: &Identity) -> io::Result<ServerConfig> {
+    match identity {
+        Identity::Files { certificate, key } => annulus_tls::server_config(certificate, key),
+        Identity::SelfSigned => {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+            let made = made.map_err(io::Error::other)?;
+            let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+            annulus_tls::server_config_from_pem(certificate.as_bytes(), key.as_bytes())
+        }
+    }
+}
+
+/// The versions of HTTP that are compiled in, the preferred one first.
+fn alpn_protocols() -> impl Iterator<Item = &'static str> {
+    let http2 = cfg!(feature = "http2").then_some("h2");
+    http2.into_iter().chain(cfg!(feature = "http1").then_some("http/1.1"))
+}
+
+async fn serve_shard(
+    shard: &Shard,
+    address: &str,
+    directory: Directory,
+    acceptor: TlsAcceptor,
+) -> io::Result<ShutdownReport> {
+    let nodelay = ListenOptions::new().nodelay(true);
+    let listener = TcpListener::bind_with(address, &nodelay).await?;
+    let address = listener.local_addr()?;
+    let app = get(local(response::answer)).with_state(directory);
+    // A peer that does not read what is sent holds a file, a chunk of it, and a connection.
+    let limits = ServerOptions::new()
+        .max_connections(10_000)
+        .idle_timeout(Duration::from_secs(600))
+        .send_timeout(Duration::from_secs(30));
+    let server = serve(TlsListener::new(listener, acceptor), app)
+        .configure(|server| server.limits(limits))
+        .start()?;
+    if shard.index() == 0 {
+        let _ = writeln!(io::stdout(), "listening on {address}; ctrl-c to stop");
+    }
+    let options = ShutdownOptions::new().grace(Duration::from_secs(10));
+    Ok(server.serve_until(shard.shutdown(), &options).await)
+}
