@@ -164,8 +164,8 @@ pub use driver::Metrics;
 pub use driver::MetricsPublisher;
 pub use error::{Incident, OperationError, SetupError, raw_os_error};
 pub use runtime::{
-    Builder, Handle, Interrupted, NapiOptions, RemoteJoinHandle, Runtime, SpawnError, block_on,
-    is_running, metrics, run, spawn, spawn_named, yield_now,
+    Builder, Guest, Handle, Interrupted, NapiOptions, RemoteJoinHandle, Runtime, SpawnError, Turn,
+    block_on, is_running, metrics, run, spawn, spawn_named, yield_now,
 };
 #[doc(inline)]
 pub use shards::Shards;

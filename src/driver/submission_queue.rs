@@ -106,6 +106,11 @@ impl SubmissionQueue {
             || self.ring.is_overflown()
     }
 
+    /// Whether a turn would find anything to submit or to collect.
+    pub(super) fn is_pending(&mut self) -> bool {
+        self.is_worth_entering() || self.ring.has_completions()
+    }
+
     /// Gives back memory that a longer backlog needed.
     pub(super) fn trim(&mut self) {
         self.backlog.shrink_to(2 * self.backlog.len());

@@ -6,6 +6,8 @@
 //! is borrowed any more ([`Driver::run_aftermath`]), so foreign code (a waker, the destructor of a
 //! buffer) may call back into the driver at will, and a panic in it finds nothing half done.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::Driver;
@@ -18,12 +20,51 @@ impl Driver {
     /// One turn: submits, waits if `may_wait` and nothing is pending, collects, wakes.
     #[inline]
     pub(crate) fn turn(&self, may_wait: bool) {
+        let wait = if may_wait { self.longest_wait() } else { Wait::No };
+        self.turn_for(wait, may_wait);
+    }
+
+    /// [`turn`](Self::turn) of a runtime that has nothing else to do, and waits no longer than
+    /// `limit`. What waits between the turns, if anything, is another event loop.
+    pub(crate) fn turn_within(&self, limit: Option<Duration>) {
+        // Without a wait of its own it is not asked how long, which a paused clock would note.
+        let wait = if limit == Some(Duration::ZERO) {
+            Wait::No
+        } else {
+            self.longest_wait().within(limit)
+        };
+        self.turn_for(wait, true);
+    }
+
+    /// How long another event loop may wait before the next turn; `None` if for ever.
+    pub(crate) fn time_until_due(&self) -> Option<Duration> {
+        match self.longest_wait() {
+            Wait::No => Some(Duration::ZERO),
+            Wait::AtMost(time) | Wait::ForOne(time) => Some(time),
+            Wait::Forever => None,
+        }
+    }
+
+    /// Whether the next turn has something to do already, apart from timers.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.has_staged() || self.core.borrow_mut().is_pending()
+    }
+
+    /// Has the kernel signal `counter` whenever the next turn has something to collect. What it
+    /// signals shows in [`is_pending`](Self::is_pending) before. Once.
+    pub(crate) fn signal_by(&self, counter: BorrowedFd<'_>) -> io::Result<()> {
+        let mut core = self.core.borrow_mut();
+        core.ring().expect("the ring is open until the runtime ends").signal_by(counter)
+    }
+
+    /// Waits as told unless something is pending. Then, if `is_idle`, a paused clock may jump.
+    #[inline]
+    fn turn_for(&self, wait: Wait, is_idle: bool) {
         self.inline.refill();
         let provided = self.core.borrow_mut().slots.take_provided_count();
         self.buffers.collect(provided);
-        let wait = if may_wait { self.longest_wait() } else { Wait::No };
         let is_pending = self.core.borrow_mut().turn(wait);
-        if may_wait && !is_pending {
+        if is_idle && !is_pending {
             self.timers.jump();
         }
         self.fire_timers(self.settings.max_timers_per_turn);

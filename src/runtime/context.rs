@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::remote::{FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::{ShieldGuard, ShieldedWork};
 use crate::driver::{Driver, Metrics, UnsentWrites};
@@ -16,6 +17,7 @@ use crate::task::{Executor, is_in_task};
 pub(crate) struct Shared {
     pub(crate) driver: Rc<Driver>,
     pub(super) executor: Executor,
+    pub(super) bell: Arc<Bell>,
     /// Prints incidents, unless the user's hook takes them.
     pub(super) reporter: Option<Arc<Reporter>>,
     pub(super) remote_calls: Rc<RemoteCalls>,

@@ -1,8 +1,10 @@
 //! The event loop: tasks, then the kernel, again and again.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::context::Shared;
+use super::guest::Turn;
 use super::remote::RemoteQueue;
 
 /// More than any chain of operations that follow from each other without a task.
@@ -21,6 +23,35 @@ impl Shared {
             self.driver.turn(may_wait);
             self.receive();
         }
+    }
+
+    /// Makes one turn, which waits no longer than `limit`. Returns how long the outer event loop
+    /// may wait before the next.
+    pub(super) fn turn_as_guest(&self, limit: Option<Duration>) -> Turn {
+        // Ends being parked, and being watched.
+        self.executor.watch_ready(false);
+        self.receive();
+        // Code outside of the turns may have written.
+        self.flush();
+        if !self.executor.has_ready() && self.executor.park() {
+            self.driver.turn_within(limit);
+        } else {
+            self.driver.turn(false);
+        }
+        self.receive();
+        self.run_ready(|| false);
+        self.flush();
+        self.driver.turn(false);
+        self.receive();
+        self.flush();
+        let next_timer = self.driver.time_until_due();
+        // What was signalled up to here, this turn has seen or sees now: the kernel shows what it
+        // has for the ring before it signals. What comes later signals once more.
+        self.bell.outer().clear();
+        let may_wait =
+            !self.executor.has_ready() && !self.driver.is_pending() && self.executor.park();
+        self.executor.watch_ready(may_wait);
+        Turn { next_timer, is_ready: !may_wait }
     }
 
     /// Takes in what other threads have sent.

@@ -5,6 +5,7 @@
 //! - [`context`] is how code finds the runtime that it runs in.
 //! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a
 //!   future in it.
+//! - [`Guest`] is a runtime whose turns another event loop makes; [`bell`] is what wakes either.
 //! - [`spawn`](mod@spawn) starts tasks.
 //! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c, and
 //!   [`Interrupted`] says so.
@@ -20,12 +21,14 @@
 //! collect there is no system call.
 
 mod attach;
+mod bell;
 mod block_on;
 mod builder;
 pub(crate) mod context;
 mod ctrl_c;
 mod enter;
 mod event_loop;
+mod guest;
 mod handle;
 mod interrupted;
 mod napi;
@@ -48,6 +51,7 @@ use std::sync::Arc;
 
 pub use builder::Builder;
 pub use context::{is_running, metrics};
+pub use guest::{Guest, Turn};
 pub use handle::Handle;
 pub use interrupted::Interrupted;
 pub use napi::NapiOptions;

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::bell::Bell;
 use super::builder::Builder;
 use super::context::Shared;
 use super::napi::NapiOptions;
@@ -12,7 +13,6 @@ use super::remote::{CallQueue, FlushRequest, RemoteCalls, RemoteQueue};
 use super::shield::ShieldedWork;
 use crate::driver::{Driver, Settings};
 use crate::error::{Describe, Incident, Reporter, SetupError};
-use crate::sys::eventfd::EventFd;
 use crate::sys::setup::{MOST_SUBMISSIONS, NewRing, kernel_ring};
 use crate::task::{Executor, RuntimeId};
 
@@ -46,7 +46,7 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
     if granted < requested.min(MOST_SUBMISSIONS) {
         incidents(&Incident::SmallerRing { requested, granted });
     }
-    let bell = EventFd::new().describe("eventfd").map_err(SetupError::Other)?;
+    let bell = Bell::new().describe("eventfd").map_err(SetupError::Other)?;
     let bell = Arc::new(bell);
     let (fd, hook) = (bell.as_raw_fd(), Arc::clone(&incidents));
     let settings = Settings {
@@ -57,7 +57,10 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
     };
     let driver = Rc::new(Driver::new(ring, capabilities, fd, settings, hook));
     // The tasks keep the eventfd open for as long as a thread could ring it.
-    let ring_bell = Arc::new(move || bell.ring());
+    let ring_bell = {
+        let bell = Arc::clone(&bell);
+        Arc::new(move || bell.ring())
+    };
     let (hook, slow_polls) = (Arc::clone(&incidents), builder.slow_polls);
     let executor = Executor::new(RuntimeId::of(&driver), ring_bell, hook, slow_polls);
     let calls = CallQueue::new(builder.max_remote_calls, executor.notifier(), incidents);
@@ -65,6 +68,7 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
     Ok(Rc::new(Shared {
         executor,
         driver,
+        bell,
         remote_queues: RefCell::new(vec![Rc::clone(&remote_calls) as Rc<dyn RemoteQueue>]),
         remote_calls,
         reporter,

@@ -1,7 +1,7 @@
 //! A descriptor that any thread can make readable, to end another thread's wait.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// An eventfd. A multishot poll reports every write, so that a counter that is polled so never
 /// needs reading.
@@ -37,6 +37,12 @@ impl EventFd {
         // It fails only if it was not rung.
         // SAFETY: the call writes eight bytes, which `count` has.
         unsafe { libc::read(self.0.as_raw_fd(), target, size_of::<u64>()) };
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

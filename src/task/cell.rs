@@ -214,7 +214,7 @@ pub(super) unsafe fn allocate<F: Future>(
     // SAFETY: two of the local references are passed on, and the task is in neither container yet.
     unsafe {
         owner.listed.push(Header::links(task));
-        owner.ready.push(Header::links(task));
+        owner.push_ready(Header::links(task));
     }
     task
 }

@@ -105,6 +105,12 @@ impl Executor {
         self.scheduler.ready.count()
     }
 
+    /// Sets whether the bell is rung, too, when code of this thread that is outside of the event
+    /// loop makes a first task ready.
+    pub(crate) fn watch_ready(&self, is_watched: bool) {
+        self.scheduler.ready.watch(is_watched);
+    }
+
     /// Announces that this thread is going to sleep. Returns `false` if tasks have arrived: then it
     /// must not.
     pub(crate) fn park(&self) -> bool {

@@ -10,6 +10,8 @@ use super::links::Links;
 pub(super) struct ReadyQueue {
     first: Cell<Option<NonNull<Links>>>,
     last: Cell<Option<NonNull<Links>>>,
+    /// Whether the first task that is added is to be noticed.
+    is_watched: Cell<bool>,
 }
 
 impl ReadyQueue {
@@ -30,20 +32,32 @@ impl ReadyQueue {
         count
     }
 
-    /// Adds a task at the end.
+    /// Sets whether [`push`](Self::push) tells of a first task.
+    pub(super) fn watch(&self, is_watched: bool) {
+        self.is_watched.set(is_watched);
+    }
+
+    /// Adds a task at the end. Returns whether it is the first of a queue that is watched.
     ///
     /// # Safety
     ///
     /// The task is not in the queue, and the caller passes on a local reference to it.
     #[inline]
-    pub(super) unsafe fn push(&self, task: NonNull<Links>) {
+    #[must_use]
+    pub(super) unsafe fn push(&self, task: NonNull<Links>) -> bool {
         // SAFETY: the caller's local reference, and those that the queue owns, keep the links
         // valid.
         unsafe {
             task.as_ref().ready_next.set(None);
             match self.last.replace(Some(task)) {
-                Some(last) => last.as_ref().ready_next.set(Some(task)),
-                None => self.first.set(Some(task)),
+                Some(last) => {
+                    last.as_ref().ready_next.set(Some(task));
+                    false
+                }
+                None => {
+                    self.first.set(Some(task));
+                    self.is_watched.get()
+                }
             }
         }
     }

@@ -64,7 +64,7 @@ pub(super) unsafe fn make_ready(task: NonNull<Header>) {
         // ready queue's, which does not have the task.
         unsafe {
             inc_local(task);
-            header.scheduler().ready.push(Header::links(task));
+            header.scheduler().push_ready(Header::links(task));
         }
     }
 }
@@ -88,6 +88,6 @@ pub(super) unsafe fn make_ready_owned(task: NonNull<Header>) {
     } else {
         // SAFETY: the local reference is passed on to the ready queue, which does not have the
         // task.
-        unsafe { header.scheduler().ready.push(Header::links(task)) };
+        unsafe { header.scheduler().push_ready(Header::links(task)) };
     }
 }

@@ -123,6 +123,27 @@ impl Scheduler {
         }
     }
 
+    /// Adds a task to the ready queue. Rings if that is watched: the owner is outside of its event
+    /// loop, and something else on its thread has woken the task.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ReadyQueue::push`], on the owner's thread.
+    #[inline]
+    pub(super) unsafe fn push_ready(&self, task: NonNull<Links>) {
+        // SAFETY: passed on by the caller.
+        if unsafe { self.ready.push(task) } {
+            self.ring_from_outside();
+        }
+    }
+
+    #[cold]
+    fn ring_from_outside(&self) {
+        // Once is enough: the event loop looks at the whole queue.
+        self.ready.watch(false);
+        self.ring();
+    }
+
     /// Wakes the owner's event loop.
     pub(super) fn ring(&self) {
         // Called with the mutex released. Without a bell the owner is gone, and sleeps no more.

@@ -7,6 +7,7 @@
 mod common;
 
 mod cancel_token;
+mod guest;
 mod handle;
 mod handle_ends;
 mod messages;

@@ -18,6 +18,19 @@ pub(crate) enum Wait {
     ForOne(Duration),
 }
 
+impl Wait {
+    /// The same, but no longer than `limit`, if there is one.
+    pub(crate) fn within(self, limit: Option<Duration>) -> Self {
+        match (self, limit) {
+            (Self::No, _) | (_, None) => self,
+            (_, Some(Duration::ZERO)) => Self::No,
+            (Self::Forever, Some(limit)) => Self::AtMost(limit),
+            (Self::AtMost(wait), Some(limit)) => Self::AtMost(wait.min(limit)),
+            (Self::ForOne(wait), Some(limit)) => Self::ForOne(wait.min(limit)),
+        }
+    }
+}
+
 /// What an enter has done.
 #[derive(Debug)]
 pub(crate) struct Entered {

@@ -1,7 +1,7 @@
 //! The kernel's ring.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 use std::{io, mem};
@@ -262,6 +262,14 @@ impl KernelRing {
     #[inline]
     pub(super) fn is_overflown(&mut self) -> bool {
         self.submission().is_some_and(|queue| queue.cq_overflow())
+    }
+
+    pub(super) fn has_completions(&mut self) -> bool {
+        self.generation.is_present() && !self.ring.completion().is_empty()
+    }
+
+    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
+        self.ring.submitter().register_eventfd(counter.as_raw_fd())
     }
 
     #[inline]

@@ -18,6 +18,7 @@ mod kernel;
 mod scripted;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 pub(crate) use interface::{BUFFER_GROUP, Entered, Full, Wait};
 pub(crate) use kernel::{Batch, KernelRing};
@@ -87,6 +88,21 @@ impl Ring {
     #[inline]
     pub(crate) fn is_overflown(&mut self) -> bool {
         on_each!(self, ring => ring.is_overflown())
+    }
+
+    /// Whether completions wait in the completion queue to be reaped.
+    pub(crate) fn has_completions(&mut self) -> bool {
+        on_each!(self, ring => ring.has_completions())
+    }
+
+    /// Has the kernel signal an eventfd whenever there is something to collect: a completion, or
+    /// finished work whose completions only an enter will report. Once.
+    ///
+    /// # Errors
+    ///
+    /// If the ring cannot.
+    pub(crate) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
+        on_each!(self, ring => ring.signal_by(counter))
     }
 
     /// Submits everything queued, then waits as told.

@@ -7,6 +7,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::{io, ptr, slice};
 
@@ -222,6 +223,15 @@ impl ScriptedRing {
 
     pub(super) fn is_overflown(&mut self) -> bool {
         self.script().overflown
+    }
+
+    pub(super) fn has_completions(&mut self) -> bool {
+        !self.script().completions.is_empty()
+    }
+
+    #[expect(clippy::unused_self, reason = "the kernel's ring has a choice")]
+    pub(super) fn signal_by(&mut self, _counter: BorrowedFd<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn enter(&mut self, wait: Wait) -> Entered {
