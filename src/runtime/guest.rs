@@ -184,7 +184,7 @@ impl AsRawFd for Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // The runtime's end has an event loop of its own, which needs no bell to find what is ready.
+        // The runtime's end has an event loop of its own, which finds what is ready without a bell.
         self.runtime.shared.executor.watch_ready(false);
     }
 }

@@ -89,8 +89,8 @@ fn settle(guest: &Guest) -> Option<Duration> {
     }
 }
 
-/// Whether the descriptor is not readable for a while, after a turn or two: where the ring polls the
-/// bell, the kernel signals late what it cannot signal inside of a ring.
+/// Whether the descriptor is not readable for a while, after a turn or two: where the ring polls
+/// the bell, the kernel signals late what it cannot signal inside of a ring.
 fn comes_to_rest(guest: &Guest) -> bool {
     (0..4).any(|_| {
         settle(guest);
@@ -169,17 +169,15 @@ fn a_guest_with_nothing_to_do_lets_the_outer_loop_sleep() {
 fn what_a_task_writes_or_closes_is_sent_before_the_outer_loop_sleeps() {
     bounded(|| {
         let guest = guest();
-        let (mut peer, closed) = run(&guest, async {
-            let (stream, peer) = connected();
-            annulus::spawn(async move {
-                let mut stream = Polled::new(stream);
-                polled::write(&mut stream, b"hello").await.unwrap();
-                pending::<()>().await;
-            });
-            let (stream, closed) = connected();
-            annulus::spawn(async move { drop(stream) });
-            (peer, closed)
-        });
+        let ((stream, mut peer), (dropped, closed)) =
+            run(&guest, async { (connected(), connected()) });
+        settle(&guest);
+        drop(guest.spawn(async move {
+            let mut stream = Polled::new(stream);
+            polled::write(&mut stream, b"hello").await.unwrap();
+            pending::<()>().await;
+        }));
+        drop(guest.spawn(async move { drop(dropped) }));
         while turn(&guest).is_ready {}
         peer.set_read_timeout(Some(limit())).unwrap();
         let mut bytes = [0; 5];
