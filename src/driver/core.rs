@@ -191,7 +191,7 @@ impl Core {
         is_pending || reaped > 0
     }
 
-    /// Whether the next turn has something to do already, so that nobody may wait before it.
+    /// Whether the next turn has something to do already, so that no one may wait before it.
     pub(super) fn is_pending(&mut self) -> bool {
         let is_recorded = self.slots.has_aftermath() || self.slots.has_missed();
         is_recorded || self.queue.as_mut().is_some_and(SubmissionQueue::is_pending)

@@ -35,7 +35,7 @@ use crate::task::JoinHandle;
 /// event loop calls for that.
 ///
 /// Dropping it ends the runtime as the drop of a [`Runtime`] does, within the same limits, by an
-/// event loop of its own: the outer one stands still meanwhile. [`Handle::stop`] has no effect on a
+/// event loop of its own: the outer one does nothing meanwhile. [`Handle::stop`] has no effect on a
 /// guest, which has no main task.
 ///
 /// # Example
