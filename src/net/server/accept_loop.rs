@@ -121,7 +121,8 @@ where
     H: Handles<S>,
 {
     let span = ConnectionSpan::of_peer(|| peer.to_text());
-    let (handler, sent) = shared.handler.handle(stream);
+    let (input, sent) = H::prepare(stream, shared.handler.limits());
+    let handler = shared.handler.handle(input);
     let outcome = {
         // Pinned here: as an argument of an `async fn` it would be in this future twice. Dropped
         // here: it may keep the writer, whose end is waited for below.

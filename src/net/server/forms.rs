@@ -10,13 +10,17 @@ use crate::net::stream::{BufferLimits, Connection, StreamReader, StreamWriter, b
 /// What a server does with each connection.
 pub(super) trait Handles<S>: 'static {
     type Outcome: HandlerOutcome + 'static;
+    /// What the handler takes.
+    type Input;
 
-    /// Returns the handler's future, and one that is ready once what the handler has left to be
-    /// sent is with the kernel.
-    fn handle(
-        &self,
-        stream: S,
-    ) -> (impl Future<Output = Self::Outcome>, impl Future<Output = ()> + use<Self, S>);
+    /// The limits of readers and writers, if the handler takes those.
+    fn limits(&self) -> BufferLimits;
+
+    /// Returns what the handler takes, and a future that is ready once what the handler has left to
+    /// be sent is with the kernel. (It borrows nothing of the server: there is no `self`.)
+    fn prepare(stream: S, limits: BufferLimits) -> (Self::Input, impl Future<Output = ()>);
+
+    fn handle(&self, input: Self::Input) -> impl Future<Output = Self::Outcome>;
 }
 
 /// A handler of readers and writers, with their limits.
@@ -32,14 +36,20 @@ where
     T: HandlerOutcome + 'static,
 {
     type Outcome = T;
+    type Input = (StreamReader<S>, StreamWriter<S>);
 
-    fn handle(
-        &self,
-        stream: S,
-    ) -> (impl Future<Output = T>, impl Future<Output = ()> + use<S, H, T>) {
-        let (reader, writer) = buffer(stream, self.limits);
+    fn limits(&self) -> BufferLimits {
+        self.limits
+    }
+
+    fn prepare(stream: S, limits: BufferLimits) -> (Self::Input, impl Future<Output = ()>) {
+        let (reader, writer) = buffer(stream, limits);
         let sent = writer.ending();
-        ((self.handler)(reader, writer), sent)
+        ((reader, writer), sent)
+    }
+
+    fn handle(&self, (reader, writer): Self::Input) -> impl Future<Output = T> {
+        (self.handler)(reader, writer)
     }
 }
 
@@ -54,15 +64,21 @@ where
     T: HandlerOutcome + 'static,
 {
     type Outcome = T;
+    type Input = S;
 
-    fn handle(
-        &self,
-        stream: S,
-    ) -> (impl Future<Output = T>, impl Future<Output = ()> + use<S, H, T>) {
+    fn limits(&self) -> BufferLimits {
+        BufferLimits::default()
+    }
+
+    fn prepare(stream: S, _limits: BufferLimits) -> (S, impl Future<Output = ()>) {
         let socket = Rc::downgrade(stream.socket());
         let sent = poll_fn(move |context| {
             socket.upgrade().map_or(Poll::Ready(()), |socket| socket.poll_left_sent(context))
         });
-        ((self.0)(stream), sent)
+        (stream, sent)
+    }
+
+    fn handle(&self, stream: S) -> impl Future<Output = T> {
+        (self.0)(stream)
     }
 }
