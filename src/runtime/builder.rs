@@ -346,7 +346,8 @@ impl Builder {
     /// a detached task. By default incidents are printed to standard error.
     ///
     /// The hook is called on the event loop's thread, so it must not block: pass the incident to a
-    /// thread that writes it. A panic of the hook is discarded.
+    /// thread that writes it. Only [`Incident::ThreadBoundLeaked`] is reported on the thread that
+    /// has dropped the value, and after the end of the runtime. A panic of the hook is discarded.
     ///
     /// The default prints from a thread of its own, at most ten incidents a second of each kind,
     /// and the number of those it skips. The event loop does not wait for it. The end of the

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use annulus::buf::BufResult;
 use annulus::net::{
-    ListenOptions, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
+    ListenOptions, Polled, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
 };
 use annulus::time::timeout;
 use annulus::{Runtime, SetupError, metrics, spawn, yield_now};
@@ -20,6 +20,7 @@ use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::net::{accepted, full_listener};
 use crate::common::patience::patient;
 use crate::common::poll::{once, times, until, yield_times};
+use crate::common::polled::{sent, write_all};
 use crate::common::skip::{build_or_skip, skip};
 use crate::this_test;
 
@@ -69,6 +70,23 @@ fn accepted_and_connected_sockets_take_no_descriptor_until_a_call_needs_one() {
         assert!(connected.nodelay().unwrap() && connected.as_raw_fd() > 0);
         assert_eq!(open(), before + 4, "by the same descriptor");
         assert_eq!(metrics().direct_descriptor_misses, 0);
+    });
+}
+
+#[test]
+fn small_polled_writes_to_a_direct_descriptor_install_none() {
+    with_file_slots(8, async || {
+        let before = open();
+        let (accepted, mut peer) = accepted().await;
+        let mut polled = Polled::new(accepted);
+        for _ in 0..3 {
+            write_all(&mut polled, b"small").await.unwrap();
+            sent(&mut polled).await.unwrap();
+            let mut back = [0; 5];
+            peer.read_exact(&mut back).unwrap();
+            assert_eq!(&back, b"small");
+        }
+        assert_eq!(open(), before + 1, "the peer's");
     });
 }
 

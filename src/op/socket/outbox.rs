@@ -192,8 +192,10 @@ impl Outbox {
             self.sending.swap(&self.staged);
         }
         let driver = self.socket.driver();
+        // Only then asked for a descriptor, since that installs a direct one.
         let may = prefers_inline && driver.may_run_inline();
-        let Some(fd) = self.socket.inline_fd().filter(|_| may) else { return self.submit_send() };
+        let fd = if may { self.socket.inline_fd() } else { None };
+        let Some(fd) = fd else { return self.submit_send() };
         let sending = self.sending.borrow();
         let left = &sending.bytes[self.sent.get()..];
         // SAFETY: the bytes are those of the slice.
