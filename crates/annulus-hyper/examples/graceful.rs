@@ -8,9 +8,12 @@
 //! curl http://127.0.0.1:8000/slow & kill -TERM $(pidof graceful)
 //! ```
 
+#[path = "shared/arguments.rs"]
+mod arguments;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{env, io};
 
 use annulus::Shutdown;
 use annulus::net::{ListenOptions, ServerOptions, ShutdownOptions, ShutdownReport, TcpListener};
@@ -20,6 +23,15 @@ use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
+
+const USAGE: &str = "\
+A server of HTTP/1 and HTTP/2 with limits, which ends in order at SIGTERM or ctrl-c.
+
+Usage: graceful [ADDRESS]
+
+ADDRESS is where to listen, like 127.0.0.1:8000 (the default), [::1]:8000 or localhost:8000.
+
+It answers GET of / and of /slow, which takes a second, and POST to /echo.";
 
 type Body = Either<Full<Bytes>, Incoming>;
 
@@ -45,7 +57,7 @@ async fn respond(request: Request<Incoming>) -> hyper::Result<Response<Body>> {
 async fn listen_and_serve(address: &str) -> io::Result<ShutdownReport> {
     let shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind_with(address, &ListenOptions::new().backlog(4096)).await?;
-    println!("serving on http://{}", listener.local_addr()?);
+    writeln!(io::stdout(), "serving on http://{}", listener.local_addr()?)?;
     let limits = ServerOptions::new()
         .max_connections(10_000)
         .idle_timeout(Duration::from_secs(120))
@@ -58,23 +70,18 @@ async fn listen_and_serve(address: &str) -> io::Result<ShutdownReport> {
         .start()?;
     let report = server.serve_until(&shutdown, &ShutdownOptions::new()).await;
     let counters = server.counters();
-    println!("stopped: {report}; {} requests", counters.requests);
+    writeln!(io::stdout(), "stopped: {report}; {} requests", counters.requests)?;
     Ok(report)
 }
 
 fn main() -> ExitCode {
-    let mut arguments = env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8000".to_owned());
-    if address.starts_with('-') || arguments.next().is_some() {
-        eprintln!("graceful: expected an address such as 127.0.0.1:8000, and nothing else");
-        return ExitCode::FAILURE;
-    }
-    match annulus::run(listen_and_serve(&address)).map_err(io::Error::other).and_then(|ended| ended)
-    {
+    let [address] = match arguments::addresses("graceful", USAGE, ["127.0.0.1:8000"]) {
+        Ok(addresses) => addresses,
+        Err(code) => return code,
+    };
+    let outcome = annulus::run(listen_and_serve(&address)).map_err(io::Error::other);
+    match outcome.and_then(|ended| ended) {
         Ok(report) => report.exit_code(),
-        Err(error) => {
-            eprintln!("graceful: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => arguments::exit_code("graceful", Err(error)),
     }
 }

@@ -13,8 +13,9 @@
 //! | `http1` (default)    | HTTP/1.0 and 1.1                                                   |
 //! | `http2`              | HTTP/2: with `http1`, a server finds out what its clients speak    |
 //! | `client`             | a client with a pool of connections, by hyper-util                 |
-//! | `tls`                | `server::TlsListener`, by `annulus-tls`                            |
+//! | `tls`                | `server::TlsListener` and `client::Connector::tls`, by `annulus-tls` |
 //! | `ring`               | ring as the cryptography of `tls`; `annulus-tls` has others        |
+//! | `native-roots`, `webpki-roots` | roots that clients may trust, of `annulus-tls`           |
 
 #[cfg(all(feature = "client", any(feature = "http1", feature = "http2")))]
 pub mod client;

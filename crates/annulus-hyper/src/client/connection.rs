@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use annulus::net::{Polled, TcpStream, UnixStream};
 use annulus::task::ThreadBound;
+#[cfg(feature = "tls")]
+use annulus_tls::TlsStream;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection as PooledConnection};
 
@@ -22,6 +24,10 @@ pub struct Connection(Transport);
 enum Transport {
     Tcp(Io<ThreadBound<Polled<TcpStream>>>),
     Unix(Io<ThreadBound<Polled<UnixStream>>>),
+    #[cfg(feature = "tls")]
+    TcpTls(Io<ThreadBound<TlsStream<Polled<TcpStream>>>>),
+    #[cfg(feature = "tls")]
+    UnixTls(Io<ThreadBound<TlsStream<Polled<UnixStream>>>>),
 }
 
 /// Calls a method of the transport, whichever it is.
@@ -30,6 +36,10 @@ macro_rules! transport {
         match $connection {
             Transport::Tcp($io) => $call,
             Transport::Unix($io) => $call,
+            #[cfg(feature = "tls")]
+            Transport::TcpTls($io) => $call,
+            #[cfg(feature = "tls")]
+            Transport::UnixTls($io) => $call,
         }
     };
 }
@@ -46,9 +56,42 @@ impl From<UnixStream> for Connection {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<TlsStream<Polled<TcpStream>>> for Connection {
+    fn from(stream: TlsStream<Polled<TcpStream>>) -> Self {
+        Self(Transport::TcpTls(Io::new(ThreadBound::new(stream))))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsStream<Polled<UnixStream>>> for Connection {
+    fn from(stream: TlsStream<Polled<UnixStream>>) -> Self {
+        Self(Transport::UnixTls(Io::new(ThreadBound::new(stream))))
+    }
+}
+
+impl Connection {
+    /// Whether HTTP/2 was agreed upon, which is possible over TLS only.
+    fn is_http2(&self) -> bool {
+        match &self.0 {
+            Transport::Tcp(_) | Transport::Unix(_) => false,
+            #[cfg(feature = "tls")]
+            Transport::TcpTls(io) => agreed_on_http2(io),
+            #[cfg(feature = "tls")]
+            Transport::UnixTls(io) => agreed_on_http2(io),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn agreed_on_http2<T: annulus_tls::Transport>(io: &Io<ThreadBound<TlsStream<T>>>) -> bool {
+    io.get_ref().get().is_some_and(|stream| stream.alpn_protocol() == Some(b"h2"))
+}
+
 impl PooledConnection for Connection {
     fn connected(&self) -> Connected {
-        Connected::new()
+        let connected = Connected::new();
+        if self.is_http2() { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -3,14 +3,12 @@
 use std::convert::Infallible;
 
 use annulus::net::{TcpListener, UnixListener};
-use annulus_hyper::client::{Connector, client};
+use annulus_hyper::client::{Connector, client, client_with};
 use annulus_hyper::server::serve;
-use annulus_hyper::{Executor, Timer};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::client::legacy;
 
 async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     Ok(Response::new(Full::new(request.into_body().collect().await?.to_bytes())))
@@ -46,8 +44,7 @@ fn a_client_connects_to_a_unix_socket_whatever_the_host() {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"hello"))))
         };
         let _server = serve(listener, service_fn(hello)).start().unwrap();
-        let client: legacy::Client<_, Full<Bytes>> =
-            legacy::Client::builder(Executor).pool_timer(Timer).build(Connector::unix(name));
+        let client = client_with::<Full<Bytes>>(Connector::unix(name));
         let response = client.get("http://any/".parse().unwrap()).await.unwrap();
         assert_eq!(body(response).await, "hello");
     })
@@ -55,11 +52,23 @@ fn a_client_connects_to_a_unix_socket_whatever_the_host() {
 }
 
 #[test]
-fn an_address_that_is_not_http_is_refused() {
+fn https_without_a_configuration_and_other_schemes_are_refused_and_sent_nowhere() {
     annulus::run(async {
-        let error = client::<Full<Bytes>>().get("https://127.0.0.1/".parse().unwrap()).await;
-        let error = std::error::Error::source(&error.unwrap_err()).unwrap().to_string();
-        assert!(error.contains("only http is supported"), "{error}");
+        let name = format!("\0annulus-hyper-https-{}", std::process::id());
+        let listener = UnixListener::bind(&name).unwrap();
+        let server = serve(listener, service_fn(respond)).start().unwrap();
+        for connector in [Connector::new(), Connector::unix(name)] {
+            for (url, why) in [
+                ("https://127.0.0.1/", "TLS is not configured"),
+                ("ftp://127.0.0.1/", "its scheme is neither http nor https"),
+            ] {
+                let client = client_with::<Full<Bytes>>(connector.clone());
+                let error = client.get(url.parse().unwrap()).await.unwrap_err();
+                let error = std::error::Error::source(&error).unwrap().to_string();
+                assert!(error.starts_with(&format!("connect to {url}: {why}")), "{error}");
+            }
+        }
+        assert_eq!(server.counters().requests, 0);
     })
     .unwrap();
 }

@@ -8,7 +8,8 @@ use annulus::Shutdown;
 use annulus::net::{ShutdownOptions, TcpListener};
 use annulus_hyper::server::serve;
 
-use crate::common::{Client, limit, output, plain, run, service, while_serving};
+use crate::common::{Client, example, limit, output, plain, run, service, while_serving};
+use crate::http2;
 
 #[test]
 fn a_request_in_flight_is_answered_and_its_connection_closed() {
@@ -59,6 +60,30 @@ fn a_request_that_meets_the_end_is_answered() {
     assert_eq!(ended.report.aborted, 0, "{ended:?}");
 }
 
+#[test]
+fn a_request_of_http2_in_flight_is_answered_after_a_goaway() {
+    let ((), ended) = while_serving(plain, |address, shutdown| {
+        let mut client = http2::Client::connect(address);
+        client.request(1, "/slow");
+        client.ping();
+        shutdown.request();
+        assert_eq!(client.goaway(), http2::NO_ERROR);
+        // The client had sent it when it did not know yet.
+        client.request(3, "/");
+        let (mut bodies, mut ended) = (Vec::new(), 0);
+        while let Some(frame) = client.next() {
+            if frame.kind == http2::DATA {
+                bodies.extend(frame.payload);
+                ended += usize::from(frame.flags & http2::END_STREAM != 0);
+            }
+        }
+        assert_eq!(String::from_utf8(bodies).unwrap(), "hello\nat last\n");
+        assert_eq!(ended, 2);
+    });
+    assert_eq!((ended.report.completed, ended.report.aborted), (1, 0), "{ended:?}");
+    assert_eq!(ended.counters.requests, 2);
+}
+
 /// What it is afterwards the server does not know: it counts it, and ends it after the grace.
 #[test]
 fn an_upgraded_connection_is_counted_until_it_ends_and_soft_cancelled_at_the_end() {
@@ -95,10 +120,7 @@ struct Example(Child);
 
 impl Example {
     fn start() -> (Self, BufReader<std::process::ChildStdout>, String) {
-        let test = std::env::current_exe().unwrap();
-        let path = test.parent().unwrap().parent().unwrap().join("examples/graceful");
-        assert!(path.exists(), "{}: cargo builds it with all tests", path.display());
-        let mut command = Command::new(path);
+        let mut command = Command::new(example("graceful"));
         let mut child = command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();

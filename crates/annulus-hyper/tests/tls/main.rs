@@ -1,8 +1,10 @@
-//! HTTP over TLS, by clients that were not written here.
+//! HTTP over TLS, by clients that were not written here and by the client of this crate.
 
 #[path = "../server/common/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+
+mod client;
 
 use annulus::net::TcpListener;
 use annulus_hyper::server::{Server, TlsListener, serve};

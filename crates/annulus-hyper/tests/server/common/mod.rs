@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -205,6 +206,14 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<Output> {
         }
         Err(error) => panic!("{program}: {error}"),
     }
+}
+
+/// Where an example is, which cargo builds with all tests.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{}: cargo builds it with all tests", path.display());
+    path
 }
 
 /// The standard output of a program that must succeed.
