@@ -18,7 +18,7 @@
 //! # use hyper::{Response, service::service_fn};
 //! # use http_body_util::Full;
 //!
-//! # async fn respond(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+//! # async fn respond(_: Request<Incoming>) -> http::Result<Response<Full<Bytes>>> {
 //! #     Ok(Response::new(Full::new(Bytes::from("hello\n"))))
 //! # }
 //! annulus::run(async {
