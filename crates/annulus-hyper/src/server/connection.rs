@@ -74,9 +74,12 @@ where
     match version {
         #[cfg(feature = "http1")]
         Version::Http1 => {
-            // Pinned here: as an argument of an `async fn` it would be in this future twice.
-            let connection = pin!(options.http1.serve_connection(socket, service).with_upgrades());
-            drive(connection, options, state).await?;
+            {
+                // Pinned here: as an argument of an `async fn` it would be in this future twice.
+                // Dropped here: it has the socket, whose end is waited for below.
+                let connection = options.http1.serve_connection(socket, service).with_upgrades();
+                drive(pin!(connection), options, state).await?;
+            }
             upgraded(state).await;
             Ok(())
         }
