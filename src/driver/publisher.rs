@@ -20,7 +20,7 @@ use super::counters::Metrics;
 ///
 /// # Example
 ///
-/// Before a scrape, for all shards; the example `prometheus` of `annulus-compat` serves them.
+/// Before a scrape, for all shards; the example `prometheus` of `annulus-axum` serves them.
 ///
 /// ```
 /// use annulus::{MetricsPublisher, Shards};
