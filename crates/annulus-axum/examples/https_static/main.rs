@@ -143,7 +143,7 @@ fn config(identity: &Identity) -> io::Result<ServerConfig> {
 /// The versions of HTTP that are compiled in, the preferred one first.
 fn alpn_protocols() -> impl Iterator<Item = &'static str> {
     let http2 = cfg!(feature = "http2").then_some("h2");
-    http2.into_iter().chain(cfg!(feature = "http1").then_some("http/1.1"))
+    http2.into_iter().chain(["http/1.1"])
 }
 
 async fn serve_shard(
