@@ -50,8 +50,12 @@ use crate::task::JoinHandle;
 /// let task = guest.spawn(async {
 ///     annulus::time::sleep(Duration::from_millis(2)).await;
 /// });
-/// while !task.is_finished() {
+/// loop {
 ///     let turn = guest.turn(Some(Duration::ZERO));
+///     // Before the wait: with nothing left to be done, it is for ever.
+///     if task.is_finished() {
+///         break;
+///     }
 ///     // In milliseconds, rounded up; a negative number is for ever.
 ///     let wait = turn.longest_wait().map_or(-1, |time| time.as_micros().div_ceil(1000) as i32);
 ///     let mut fds = [libc::pollfd { fd: guest.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
