@@ -1,7 +1,7 @@
 //! The life of an operation in flight.
 //!
 //! Every SQE of an operation owns a slot from the moment it is pushed until its last completion has
-//! been taken. The slot's [`Key`](super::Key) is the SQE's user data.
+//! been taken. The slot's [`Key`] is the SQE's user data.
 //!
 //! | state       | the future | the kernel | on a completion            |
 //! |-------------|------------|------------|----------------------------|

@@ -1,7 +1,7 @@
 //! rustls between plaintext and a transport: the state of a connection, and how bytes move.
 //!
 //! Received bytes are lent by the transport, copied by rustls into its record buffer, decrypted
-//! there, and lent from there: [`Engine::poll_plaintext`]. rustls is given more only when all
+//! there, and lent from there: `Engine::poll_plaintext`. rustls is given more only when all
 //! plaintext has been read, so it holds one record, and what a peer sends beyond that stays in the
 //! socket.
 //!

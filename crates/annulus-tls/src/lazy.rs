@@ -47,7 +47,7 @@ impl LazyAcceptor {
     ///
     /// # Errors
     ///
-    /// Those of [`TlsAcceptor::accept`].
+    /// Those of `TlsAcceptor::accept`.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +103,7 @@ impl<T: Transport> StartedHandshake<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`TlsAcceptor::accept`].
+    /// Those of `TlsAcceptor::accept`.
     ///
     /// # Cancel safety
     ///

@@ -1,7 +1,7 @@
 //! Values that stay on their thread, in a box that may go to any.
 //!
-//! - [`node`](self::node) is the box: the value, behind a header that any thread may look at.
-//! - [`returns`](self::returns) is the list by which values that were dropped elsewhere come home;
+//! - [`node`] is the box: the value, behind a header that any thread may look at.
+//! - [`returns`] is the list by which values that were dropped elsewhere come home;
 //!   each scheduler has one. Its link is in the node, so the way home needs no memory and has no
 //!   bound: a destructor could handle no refusal.
 //!

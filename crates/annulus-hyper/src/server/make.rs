@@ -56,7 +56,7 @@ pub trait MakeService<I, A>: 'static {
     ) -> impl Future<Output = Result<Self::Service, Self::Error>>;
 }
 
-/// One service for all connections; made by [`serve`](super::serve).
+/// One service for all connections; made by [`serve`](super::serve()).
 #[derive(Debug)]
 pub struct Shared<S>(Rc<S>);
 

@@ -1,6 +1,6 @@
 //! Servers: hyper's HTTP/1 and HTTP/2 with the limits and the orderly end of annulus' servers.
 //!
-//! [`serve`] takes a listener and a service of hyper's, and is configured like a builder. The
+//! [`serve()`] takes a listener and a service of hyper's, and is configured like a builder. The
 //! runtime's [`Server`](annulus::net::Server) accepts, counts and bounds connections, as
 //! [`ServerOptions`] say; each is served in a task of its own. No service, body or future need be
 //! `Send`.
