@@ -71,7 +71,7 @@ pub(crate) fn fill_read_buf<T>(
     let mut memory = CallerMemory::from(unsafe { buffer.unfilled_mut() });
     let outcome = fill(&mut memory);
     let filled = memory.filled;
-    // SAFETY: so many bytes have been written at the start of the unfilled part.
+    // SAFETY: that count of bytes has been written at the start of the unfilled part.
     unsafe { buffer.assume_init(filled) };
     buffer.advance(filled);
     outcome

@@ -36,7 +36,7 @@ impl StreamSocket {
         self.sent(done, "send")
     }
 
-    /// Receives what is there, and returns how many bytes: none at EOF.
+    /// Receives available bytes, and returns how many: none at EOF.
     pub(crate) fn try_receive(&self, memory: &mut [u8]) -> io::Result<usize> {
         if memory.is_empty() {
             return Ok(0);

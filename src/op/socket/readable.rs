@@ -63,7 +63,7 @@ impl StreamSocket {
         self.has_more.get()
     }
 
-    /// Receives what is there by an inline call, and returns how many bytes: none at EOF. `None` if
+    /// Receives available bytes by an inline call, and returns how many: none at EOF. `None` if
     /// there is nothing, or if no inline call may be made now.
     pub(crate) fn receive_into(&self, memory: &mut CallerMemory<'_>) -> Option<io::Result<usize>> {
         let driver = self.driver();
@@ -74,7 +74,7 @@ impl StreamSocket {
         driver.note_inline_call(done.result().unwrap_or(0) as usize);
         Some(self.received(done, "recv").inspect(|&count| {
             self.learn(count, length);
-            // SAFETY: the call has written so many bytes.
+            // SAFETY: the call has written this count of bytes.
             unsafe { memory.set_filled(count) };
         }))
     }

@@ -46,7 +46,7 @@ impl Directory {
 
     /// Opens what a path names, which has been decoded and begins with a slash. It blocks.
     ///
-    /// A path that is refused is not found, so that it tells nothing of what is there.
+    /// A refused path is "not found", so that the answer does not reveal which files exist.
     pub(crate) fn find(&self, path: &str) -> io::Result<Found> {
         let mut wanted = self.root.to_path_buf();
         wanted.push(relative(path).ok_or(io::ErrorKind::NotFound)?);

@@ -126,7 +126,7 @@ impl Beside {
             return Ok(Self::new(handle, true));
         }
         let usage = begin()?;
-        // A thread of the runtime's own is in it already, and could not wait for its stop.
+        // A runtime-owned thread has entered it already, and could not wait for its end.
         if current_id() == Some(usage.handle.id()) {
             let handle = usage.handle.clone();
             return Ok(Self::new(handle, false));

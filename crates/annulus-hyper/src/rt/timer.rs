@@ -13,7 +13,7 @@ use annulus::time;
 /// panics, and dropped there it returns home. A sleep is two allocations, one for the box that
 /// hyper's trait returns and one for the `ThreadBound`; a reset is none.
 ///
-/// The time is that of the runtime's clock, which tests may [pause](annulus::time::pause).
+/// It reads the runtime's clock, which tests may [pause](annulus::time::pause).
 ///
 /// # Panics
 ///

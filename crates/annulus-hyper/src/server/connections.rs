@@ -51,7 +51,7 @@ impl Checks {
         Some(Self { period, head: checks(times.head), request: checks(times.request) })
     }
 
-    /// What a connection is to do that waits for something, as so many checks in a row have found.
+    /// What a waiting connection is to do, after `unchanged` consecutive checks found it unchanged.
     fn judge(&self, awaited: Awaited, unchanged: u32, order: Order) -> Order {
         match (awaited, order) {
             (Awaited::Head, _) if unchanged >= self.head => Order::Cut(Cut::HeaderTimeout),

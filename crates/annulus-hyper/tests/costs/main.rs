@@ -59,7 +59,7 @@ fn counted(client: &mut Client) -> Counted {
     Counted { allocations: allocations.parse().unwrap(), transfers: transfers.parse().unwrap() }
 }
 
-/// What so many exchanges of `requests` pipelined requests cost on a server.
+/// What `exchanges` exchanges of `requests` pipelined requests cost on a server.
 fn cost(address: SocketAddr, exchanges: u64, requests: usize) -> Counted {
     let mut client = Client::connect(address);
     let pipelined = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(requests);

@@ -71,7 +71,7 @@ async fn answer_once(mut reader: StreamReader, mut writer: StreamWriter) -> io::
     writer.write(line.to_ascii_uppercase()).await
 }
 
-/// Answers one request of HTTP with so many bytes.
+/// Answers one HTTP request with `PAGE` bytes.
 async fn page(mut reader: StreamReader, mut writer: StreamWriter) -> io::Result<()> {
     reader.read_until("\r\n\r\n").await.map_err(io::Error::other)?;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {PAGE}\r\nconnection: close\r\n\r\n");

@@ -146,7 +146,7 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_bytes())
     }
 
-    /// Sends so many zeros in a thread of its own.
+    /// Sends `count` zeros from a separate thread.
     pub(crate) fn send_zeros(&self, count: usize) -> thread::JoinHandle<()> {
         let mut stream = self.0.get_ref().try_clone().unwrap();
         thread::spawn(move || stream.write_all(&vec![0; count]).unwrap())
