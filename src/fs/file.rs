@@ -182,18 +182,20 @@ fn no_such_offset() -> io::Error {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.fd().as_fd()
+        self.file.fd().unwrap_or_else(|error| panic!("{error}")).as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.file.fd().as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 }
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("fd", &self.as_raw_fd()).finish()
+        f.debug_struct("File")
+            .field("fd", &self.file.descriptor().fd_if_open().map(AsRawFd::as_raw_fd))
+            .finish()
     }
 }

@@ -44,6 +44,7 @@
 //! by step.
 
 mod check_loop;
+mod descriptor;
 mod drain;
 mod file;
 mod future;
@@ -57,13 +58,14 @@ mod socket;
 mod tests;
 mod timeout;
 
+pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
 pub(crate) use future::Op;
 pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
 pub(crate) use poll::{PollOnce, PolledFd};
 pub(crate) use socket::{
-    Accepted, Acceptor, Connect, Descriptor, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard,
-    Outbox, Peek, Readable, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener,
-    SocketParts, StreamSocket, Unsent, open_socket, set_option,
+    Accepted, Acceptor, Connect, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard, Outbox,
+    Peek, Readable, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener, SocketParts,
+    StreamSocket, Unsent, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -4,13 +4,16 @@
 //! again, only after the last one has completed.
 
 use std::cell::RefCell;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::driver::Driver;
 use crate::op::check_loop::check_loop;
+use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
+use crate::sys::Submission;
 use crate::sys::types::Fd;
 use crate::task::LocalWaker;
 
@@ -18,29 +21,34 @@ use crate::task::LocalWaker;
 pub(crate) struct FileFd {
     driver: Rc<Driver>,
     /// `None` only while it is dropped.
-    fd: Option<OwnedFd>,
+    descriptor: Option<Descriptor>,
     gates: DrainGates,
     /// The tasks that wait for the end of orphaned writes: several may synchronise one file.
     waiting: RefCell<Vec<LocalWaker>>,
 }
 
 impl FileFd {
-    pub(crate) fn new(driver: &Rc<Driver>, fd: OwnedFd) -> Self {
+    pub(crate) fn new(driver: &Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
         let (gates, waiting) = (DrainGates::default(), RefCell::default());
-        Self { driver: Rc::clone(driver), fd: Some(fd), gates, waiting }
+        Self { driver: Rc::clone(driver), descriptor: Some(descriptor.into()), gates, waiting }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
         &self.driver
     }
 
-    pub(crate) fn fd(&self) -> &OwnedFd {
-        self.fd.as_ref().expect("the descriptor is there until the file is dropped")
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        self.descriptor.as_ref().expect("the descriptor is there until the file is dropped")
     }
 
-    /// The descriptor as an SQE carries it.
-    pub(super) fn sqe_fd(&self) -> Fd {
-        Fd(self.fd().as_raw_fd())
+    /// The descriptor of the process, for system calls; see [`Descriptor::fd`].
+    pub(crate) fn fd(&self) -> io::Result<&OwnedFd> {
+        self.descriptor().fd()
+    }
+
+    /// Makes an SQE that uses the file.
+    pub(in crate::op) fn submission(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
+        self.descriptor().submission(build)
     }
 
     /// Waits until no orphaned write is in the kernel.
@@ -76,7 +84,7 @@ impl Drains for FileFd {
 
 impl Drop for FileFd {
     fn drop(&mut self) {
-        drop(self.fd.take());
+        drop(self.descriptor.take());
         // A listener may wait for a descriptor.
         self.driver.note_close();
     }

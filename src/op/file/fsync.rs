@@ -38,7 +38,7 @@ unsafe impl Operation for Fsync {
     }
 
     fn submission(&mut self) -> Submission {
-        opcode::Fsync::new(self.file.sqe_fd()).flags(self.flags).build()
+        self.file.submission(|fd| opcode::Fsync::new(fd).flags(self.flags).build())
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {

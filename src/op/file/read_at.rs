@@ -34,7 +34,8 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     fn submission(&mut self) -> Submission {
         let length = sqe_length(self.buffer.bytes_total());
         let start = self.buffer.stable_mut_ptr();
-        opcode::Read::new(self.file.sqe_fd(), start, length).offset(self.offset).build()
+        let offset = self.offset;
+        self.file.submission(|fd| opcode::Read::new(fd, start, length).offset(offset).build())
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {

@@ -35,7 +35,8 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
     fn submission(&mut self) -> Submission {
         let length = sqe_length(self.buffer.bytes_init());
         let start = self.buffer.stable_ptr();
-        opcode::Write::new(self.file.sqe_fd(), start, length).offset(self.offset).build()
+        let offset = self.offset;
+        self.file.submission(|fd| opcode::Write::new(fd, start, length).offset(offset).build())
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use super::descriptor::Descriptor;
 use crate::driver::{Driver, Orphan};
 use crate::error;
+use crate::op::descriptor::Descriptor;
 use crate::sys::bypass::Bypass;
 use crate::sys::errno::{ECANCELED, ENOTCONN};
 use crate::sys::socket::{linger, set_linger, shutdown};

@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::descriptor::Descriptor;
 use crate::driver::Driver;
+use crate::op::descriptor::Descriptor;
 use crate::op::operation::{Operation, Step};
 use crate::sys::address::RawAddress;
 use crate::sys::errno::ECANCELED;

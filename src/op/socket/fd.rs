@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::close::Closing;
-use super::descriptor::Descriptor;
 use crate::driver::Driver;
 use crate::error::Describe;
 use crate::op::check_loop::check_loop;
+use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
 use crate::sys::address::{Address, FromAddress};
 use crate::sys::bypass::Bypass;

@@ -1,6 +1,6 @@
 //! Operations on sockets.
 //!
-//! - [`fd`] is a socket of any kind: what it is reached by ([`descriptor`]), its addresses, its
+//! - [`fd`] is a socket of any kind: what it is reached by (`op::descriptor`), its addresses, its
 //!   drain, its end ([`shutdown`], [`close`]), its options ([`options`]).
 //! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
 //!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
@@ -20,7 +20,6 @@ mod accept;
 mod attempt;
 mod close;
 mod connect;
-mod descriptor;
 mod fd;
 mod next_recv;
 mod open;
@@ -48,7 +47,6 @@ mod transferred;
 
 pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, ListeningFd, SharedListener};
 pub(crate) use connect::Connect;
-pub(crate) use descriptor::Descriptor;
 pub(in crate::op) use fd::SocketFd;
 #[cfg(test)]
 pub(in crate::op) use open::OpenSocket;

@@ -4,8 +4,8 @@
 use std::io;
 use std::rc::Rc;
 
-use super::descriptor::Descriptor;
 use crate::driver::{Driver, FileSlot};
+use crate::op::descriptor::Descriptor;
 use crate::op::future::Op;
 use crate::op::operation::{Operation, Step};
 use crate::sys::{Completion, Submission, opcode, socket};

@@ -5,10 +5,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::descriptor::Descriptor;
 use super::fd::SocketFd;
 use crate::driver::Driver;
 use crate::error::Describe;
+use crate::op::descriptor::Descriptor;
 use crate::op::future::Op;
 use crate::op::operation::{Operation, Step};
 use crate::sys::{Completion, Submission, opcode, socket};

@@ -11,7 +11,6 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use super::close::Closing;
-use super::descriptor::Descriptor;
 use super::fd::SocketFd;
 use super::open_count::OpenGuard;
 use super::orphaned_bytes::OrphanedBytes;
@@ -20,6 +19,7 @@ use super::transferred::Transferred;
 use crate::buf::{IoBufMut, Lease};
 use crate::driver::{Driver, Orphan};
 use crate::error::{Describe, describe};
+use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
 use crate::op::multishot::Multishot;
 use crate::sys::Completion;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use crate::op::socket::descriptor::Descriptor;
+use crate::op::descriptor::Descriptor;
 use crate::sys::Completion;
 use crate::sys::address::Address;
 

@@ -1,4 +1,4 @@
-//! What a socket is reached by.
+//! What a socket or a file is reached by.
 
 use std::cell::OnceCell;
 use std::io;
@@ -23,7 +23,7 @@ impl Descriptor {
     }
 
     /// Makes an SQE that uses it.
-    pub(super) fn submission(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
+    pub(in crate::op) fn submission(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
         match (&self.slot, self.fd.get()) {
             (Some(slot), _) => build(Fd(slot.index() as i32)).flags(FIXED_FILE),
             (None, Some(fd)) => build(Fd(fd.as_raw_fd())),
@@ -60,7 +60,7 @@ impl Descriptor {
     }
 
     /// The file slot, if there is one, and the descriptor of the process, if there is one.
-    pub(super) fn into_parts(self) -> (Option<FileSlot>, Option<OwnedFd>) {
+    pub(in crate::op) fn into_parts(self) -> (Option<FileSlot>, Option<OwnedFd>) {
         (self.slot, self.fd.into_inner())
     }
 }
