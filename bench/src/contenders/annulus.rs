@@ -1,5 +1,9 @@
 //! Annulus, a task a connection: on leases, as in its `examples/echo.rs`, or with owned buffers, as
 //! in `examples/echo_owned.rs`.
+//!
+//! - [`files`] works with files.
+
+mod files;
 
 use std::future::Future;
 use std::io;
@@ -18,7 +22,7 @@ use bytes::Bytes;
 
 use super::hub::Hub;
 use super::{Announce, Contender, GREETING, Memory, Scaling, Service, own_buffer, source_block};
-use crate::files::Job;
+use crate::files::{Job, Report};
 use crate::kv;
 use crate::server::Calls;
 use crate::workloads::crossing::{self, Caller};
@@ -155,7 +159,12 @@ impl Contender for Annulus {
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
-        Some("the library has no files yet")
+        (self.receiving != Receiving::OnLease)
+            .then_some("it differs from annulus in receiving alone")
+    }
+
+    fn file(&self, job: &Job) -> io::Result<Report> {
+        files::run(job, self.builder())
     }
 
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {

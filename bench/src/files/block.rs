@@ -55,6 +55,36 @@ impl DerefMut for Block {
     }
 }
 
+mod for_annulus {
+    use annulus::buf::{IoBuf, IoBufMut};
+
+    use super::Block;
+
+    // SAFETY: the memory stays where it is when the block moves, and is always initialised.
+    unsafe impl IoBuf for Block {
+        fn stable_ptr(&self) -> *const u8 {
+            self.memory.as_ptr()
+        }
+
+        fn bytes_init(&self) -> usize {
+            self.size
+        }
+    }
+
+    // SAFETY: as above, and the block owns the memory.
+    unsafe impl IoBufMut for Block {
+        fn stable_mut_ptr(&mut self) -> *mut u8 {
+            self.memory.as_ptr()
+        }
+
+        fn bytes_total(&self) -> usize {
+            self.size
+        }
+
+        unsafe fn set_init(&mut self, _count: usize) {}
+    }
+}
+
 #[cfg(feature = "compio")]
 mod for_compio {
     use std::mem::MaybeUninit;
