@@ -73,7 +73,7 @@ where
     let places = settings.placement.places().map_err(ShardsError::Cpus)?;
     // Foreign code: it may panic, so before the threads wait for anything.
     let mut builders: Vec<_> = (0..places.len()).map(&settings.runtime).collect();
-    // One listener for all, as a process may have 64 of them.
+    // One listener for all: each has an eventfd.
     let heeds_ctrl_c: Vec<_> = builders.iter_mut().map(Builder::take_cancel_on_ctrl_c).collect();
     let ctrl_c = heeds_ctrl_c.contains(&true).then(|| SignalListener::new(&[SIGINT], 1));
     // Without a listener ctrl-c has its default effect.

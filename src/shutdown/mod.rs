@@ -76,7 +76,7 @@ impl Shutdown {
     ///
     /// # Errors
     ///
-    /// If the process is out of descriptors, or has 64 listeners for signals.
+    /// If the process is out of descriptors.
     ///
     /// # Example
     ///

@@ -14,7 +14,7 @@ pub(super) enum Level {
 
 impl Level {
     /// How many signals it takes.
-    fn signals(self) -> usize {
+    fn signals(self) -> u64 {
         match self {
             Self::Requested => 1,
             Self::Forced => 2,
@@ -62,7 +62,7 @@ impl State {
     pub(super) fn bell(&self, level: Level) -> Option<RawFd> {
         // A process that was forked shares the bells, but its parent's signals are not its own.
         let signals = self.signals.as_ref().filter(|signals| signals.is_of_this_process())?;
-        Some(signals.bell(level.signals()))
+        Some(signals.bell(level.signals() as usize))
     }
 }
 

@@ -25,6 +25,7 @@ mod no_threads;
 mod notify;
 mod shutdown_load;
 mod shutdown_signals;
+mod signal_streams;
 mod signals;
 mod signals_in_transfers;
 mod sockets;

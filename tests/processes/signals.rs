@@ -160,18 +160,3 @@ fn a_forked_child_is_killed_by_ctrl_c_and_its_parent_does_not_hear_of_it() {
         listening.await.unwrap();
     });
 }
-
-#[test]
-fn too_many_listeners_are_told_so_and_leave_the_others_alone() {
-    alone(this_test!(), async || {
-        let listening: Vec<_> = (0..64).map(|_| ctrl_c()).collect();
-        let error = ctrl_c().await.unwrap_err();
-        assert!(error.to_string().contains("64 listeners are there already"), "{error}");
-        raise();
-        for listening in listening {
-            listening.await.unwrap();
-        }
-        drop(ctrl_c());
-        assert_eq!(installed(), libc::SIG_DFL);
-    });
-}

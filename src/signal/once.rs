@@ -1,7 +1,4 @@
-//! Signals.
-//!
-//! [`ctrl_c`], [`terminate`] and [`hangup`] wait for one signal each. A server that is to end in
-//! order has [`Shutdown`](crate::Shutdown), which listens for both that ask a process to end.
+//! Waiting for one of the signals that end a process or have it read its configuration again.
 
 use std::io;
 
@@ -24,8 +21,7 @@ use crate::sys::signals::{SIGHUP, SIGINT, SIGTERM};
 ///
 /// # Errors
 ///
-/// If the process is out of descriptors, or has 64 listeners for signals: share one, in a task that
-/// notifies the others ([`Event`](crate::sync::Event), [`CancelToken`](crate::join::CancelToken)).
+/// If the process is out of descriptors: each future has one.
 ///
 /// # Panics
 ///

@@ -1,0 +1,175 @@
+//! The bells of listeners: what the handler counts in, and rings.
+//!
+//! The list of bells only grows: a bell that no listener uses is used again by the next. So the
+//! handler may walk it at any time, by loads alone.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::{io, iter};
+
+use crate::sys::eventfd::EventFd;
+
+/// How many signals a listener may want if it does not want all.
+pub(super) const MAX_WANTED: usize = 2;
+
+/// What a listener wants that wants all signals.
+pub(super) const ALL: u64 = u64::MAX;
+
+/// How many bells are allocated at once.
+const CHUNK: usize = 32;
+
+/// A part of the list of bells. It is never freed.
+struct Chunk {
+    bells: [Bell; CHUNK],
+    /// Set with the listeners' lock held.
+    next: OnceLock<Box<Chunk>>,
+}
+
+static FIRST: Chunk = Chunk::new();
+
+impl Chunk {
+    const fn new() -> Self {
+        Self { bells: [const { Bell::new() }; CHUNK], next: OnceLock::new() }
+    }
+}
+
+fn chunks() -> impl Iterator<Item = &'static Chunk> {
+    iter::successors(Some(&FIRST), |chunk| chunk.next.get().map(|next| &**next))
+}
+
+/// All bells, used or not. May be called by the handler.
+pub(super) fn bells() -> impl Iterator<Item = &'static Bell> {
+    chunks().flat_map(|chunk| &chunk.bells)
+}
+
+/// A bell that this process may use. Called with the listeners' lock held.
+pub(super) fn free_bell(this: i32) -> &'static Bell {
+    if let Some(bell) = bells().find(|bell| bell.is_free(this)) {
+        return bell;
+    }
+    let last = chunks().last().expect("there is a first chunk");
+    &last.next.get_or_init(|| Box::new(Chunk::new())).bells[0]
+}
+
+/// The bells of a listener, and the process that listens.
+pub(super) struct Bell {
+    /// The process that has a listener here, or zero.
+    listener: AtomicI32,
+    /// What it listens for: a bit for each signal, the lowest for signal 1.
+    signals: AtomicU64,
+    /// How many signals it wants.
+    wanted: AtomicU64,
+    /// How many have come.
+    heard: AtomicU64,
+    /// An eventfd for each signal that is wanted, or one for all, and the process that made it. Its
+    /// forked children share the eventfd, and must not use it.
+    eventfds: [OnceLock<(i32, EventFd)>; MAX_WANTED],
+}
+
+/// What a signal has found at a listener.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The listener wanted it, and wants one more.
+    WantsMore,
+    /// The listener wanted it, and no more.
+    Last,
+    /// The listener has heard all that it wants.
+    Unwanted,
+}
+
+impl Bell {
+    const fn new() -> Self {
+        Self {
+            listener: AtomicI32::new(0),
+            signals: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            eventfds: [const { OnceLock::new() }; MAX_WANTED],
+        }
+    }
+
+    /// Whether a listener of this process may use it: there is none, and no eventfd of it was made
+    /// by a process that this one was forked from.
+    fn is_free(&self, this: i32) -> bool {
+        let is_ours =
+            |made: &OnceLock<(i32, _)>| made.get().is_none_or(|(maker, _)| *maker == this);
+        self.listener.load(Ordering::Relaxed) == 0 && self.eventfds.iter().all(is_ours)
+    }
+
+    /// Has a listener of this process use it from now on.
+    ///
+    /// # Errors
+    ///
+    /// If descriptors have run out.
+    pub(super) fn listen(&self, signals: &[libc::c_int], wanted: u64, this: i32) -> io::Result<()> {
+        let count = if wanted == ALL { 1 } else { wanted as usize };
+        for eventfd in &self.eventfds[..count] {
+            match eventfd.get() {
+                Some((_, eventfd)) => eventfd.clear(),
+                None => drop(eventfd.set((this, EventFd::new()?))),
+            }
+        }
+        let set = signals.iter().map(|&signal| bit(signal)).fold(0, |set, bit| set | bit);
+        self.signals.store(set, Ordering::Relaxed);
+        self.wanted.store(wanted, Ordering::Relaxed);
+        self.heard.store(0, Ordering::Relaxed);
+        self.listener.store(this, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Its listener is gone.
+    pub(super) fn release(&self) {
+        self.listener.store(0, Ordering::Release);
+    }
+
+    pub(super) fn is_used_by(&self, this: i32) -> bool {
+        self.listener.load(Ordering::Acquire) == this
+    }
+
+    pub(super) fn listens_for(&self, signal: libc::c_int) -> bool {
+        self.signals.load(Ordering::Relaxed) & bit(signal) != 0
+    }
+
+    /// A signal has come, of those that it listens for. Called by the handler.
+    pub(super) fn hear(&self) -> Heard {
+        let nth = self.heard.fetch_add(1, Ordering::AcqRel);
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if nth >= wanted {
+            return Heard::Unwanted;
+        }
+        let index = if wanted == ALL { 0 } else { nth as usize };
+        if let Some((_, eventfd)) = self.eventfds[index].get() {
+            eventfd.ring();
+        }
+        if nth + 1 < wanted { Heard::WantsMore } else { Heard::Last }
+    }
+
+    /// Whether a listener of this process wants one more of a signal.
+    pub(super) fn wants(&self, signal: libc::c_int, this: i32) -> bool {
+        self.listener.load(Ordering::SeqCst) == this
+            && self.listens_for(signal)
+            && self.heard.load(Ordering::SeqCst) < self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether its listener wants all signals.
+    pub(super) fn wants_all(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) == ALL
+    }
+
+    /// How many of the signals have come.
+    pub(super) fn heard(&self) -> u64 {
+        // Acquire: who sees the signal sees what was done before it was sent, by another thread.
+        self.heard.load(Ordering::Acquire)
+    }
+
+    /// What is rung when the signal comes for the `nth` time, counted from zero.
+    pub(super) fn eventfd(&self, nth: usize) -> &EventFd {
+        let (_, eventfd) = self.eventfds[nth].get().expect("there is one for each wanted");
+        eventfd
+    }
+}
+
+/// The bit of a signal in a set of signals.
+fn bit(signal: libc::c_int) -> u64 {
+    1 << (signal - 1)
+}

@@ -1,0 +1,30 @@
+//! Listeners for signals.
+//!
+//! A signal handler may do next to nothing, so it counts the signal and rings a bell (an eventfd)
+//! of each listener ([`bell`]). Those eventfds are kept for good and used again, so that the
+//! handler can never ring a descriptor that was closed meanwhile, or has become something else.
+//!
+//! A [`SignalListener`] wants a number of signals: one, or two if the second means more than the
+//! first, or all. The [`handler`] is installed while a listener wants one more; the next signal
+//! does what it would have done without, which is to kill the process. A signal that was ignored,
+//! as ctrl-c is for what a shell starts in the background, stays so, unless a listener wants all.
+//!
+//! # Others' handlers
+//! The action for a signal belongs to the process, and any code may change it at any time. So the
+//! action from before is restored only where the handler is installed, or was until the signals
+//! used it up. A handler that was installed over it stays; if that calls the one it found, as most
+//! do, both hear. One that was there before is not called while there is a listener: it may be one
+//! that calls this.
+//!
+//! A child that was forked, and has not become another program, has the handler and the eventfds,
+//! but no listener. There the signal does what it does by default.
+
+mod action;
+mod bell;
+mod handler;
+mod listener;
+mod number;
+
+pub(crate) use action::kill_self_with_sigint;
+pub(crate) use listener::SignalListener;
+pub(crate) use number::*;
