@@ -16,6 +16,8 @@
 //!   the owned byte containers of the standard library and of the `bytes` crate.
 //! - [`Slice`] is a range of a buffer, made by [`IoBuf::slice`]; [`Slice::into_inner`] returns the
 //!   whole.
+//! - [`AlignedBuf`] has an alignment, for direct I/O; [`RegisteredBuf`]s are from a set that the
+//!   kernel has registered.
 //! - [`Lease`] is received bytes in a runtime-owned buffer, which returns when the lease is
 //!   dropped.
 //!
@@ -54,21 +56,30 @@
 //! Safe code never sees a byte that was not written: lengths grow only over bytes that the kernel
 //! has reported as written.
 
+mod aligned;
 mod caller_memory;
 mod containers;
+mod fixed_room;
 mod heap_buffer;
 mod lease;
 mod lease_memory;
+mod registered;
+mod registration;
 mod result;
 mod slice;
 mod traits;
 
+pub use aligned::AlignedBuf;
 pub(crate) use caller_memory::CallerMemory;
 #[cfg(feature = "tokio-io")]
 pub(crate) use caller_memory::fill_read_buf;
 pub(crate) use heap_buffer::{HeapBuffer, HeapTally};
 pub use lease::Lease;
 pub(crate) use lease_memory::LeaseMemory;
+pub(crate) use registered::SetMemory;
+pub use registered::{RegisteredBuf, RegisteredBuffers};
+#[doc(hidden)]
+pub use registration::Registration;
 pub use result::BufResult;
 pub use slice::Slice;
 pub use traits::{IoBuf, IoBufMut};

@@ -1,6 +1,6 @@
 //! A range of a buffer.
 
-use super::{IoBuf, IoBufMut};
+use super::{IoBuf, IoBufMut, Registration};
 
 /// A range of a buffer, made by [`IoBuf::slice`].
 ///
@@ -43,6 +43,10 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
 
     fn bytes_init(&self) -> usize {
         self.buffer.bytes_init().min(self.end) - self.begin
+    }
+
+    fn registration(&self) -> Option<Registration> {
+        self.buffer.registration()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use super::Slice;
+use super::{Registration, Slice};
 
 /// Owned memory that the kernel can read.
 ///
@@ -91,6 +91,14 @@ pub unsafe trait IoBuf: Unpin + 'static {
             Bound::Unbounded => usize::MAX,
         };
         Slice::new(self, begin, end)
+    }
+
+    /// As what the ring has registered the memory, if it has. Only the library's own types are:
+    /// a container of one passes on what that says, or leaves this out.
+    #[doc(hidden)]
+    #[inline]
+    fn registration(&self) -> Option<Registration> {
+        None
     }
 }
 

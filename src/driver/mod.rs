@@ -12,6 +12,8 @@
 //! - [`staged`] is what has something to submit at the end of the turn; [`spare_buffers`] are for
 //!   that, and [`unsent`] counts what the end of the runtime waits for.
 //! - [`file_table`] allocates the ring's file slots.
+//! - [`registered_memory`] is memory that the kernel has pinned for reads and writes, in a slot of
+//!   the ring's [`buffer_table`].
 //! - [`inline`] bounds the system calls that are made instead of SQEs.
 //! - [`close_watch`] wakes the tasks that wait for a free descriptor.
 //! - [`refusals`] reports a kernel that takes nothing.
@@ -25,6 +27,7 @@
 //! (`uring-sys-tests`, worker_writes_after_close). What it has not completed in time, it may still
 //! access: that is leaked.
 
+mod buffer_table;
 mod buffers;
 mod close_watch;
 mod completion_list;
@@ -36,6 +39,7 @@ mod key;
 #[cfg(feature = "metrics")]
 mod publisher;
 mod refusals;
+mod registered_memory;
 mod settings;
 mod slot;
 mod slots;
@@ -61,6 +65,7 @@ pub(crate) use file_table::{FIXED_FILE, FileSlot};
 pub(crate) use key::Key;
 #[cfg(feature = "metrics")]
 pub use publisher::MetricsPublisher;
+pub(crate) use registered_memory::RegisteredMemory;
 pub(crate) use settings::Settings;
 pub(crate) use slot::{Detached, Orphan};
 pub(crate) use spare_buffers::SpareBuffers;
@@ -68,6 +73,7 @@ pub(crate) use timers::TimerKey;
 pub(crate) use unsent::{UnsentGuard, UnsentWrites};
 
 use self::core::Core;
+use buffer_table::BufferTable;
 use buffers::Buffers;
 use close_watch::CloseWatch;
 use counters::Counters;
@@ -90,6 +96,7 @@ pub(crate) struct Driver {
     core: RefCell<Core>,
     timers: Timers,
     buffers: Buffers,
+    buffer_table: RefCell<BufferTable>,
     staged: StagedList,
     spare_buffers: SpareBuffers,
     unsent_writes: Rc<UnsentWrites>,
@@ -122,6 +129,7 @@ impl Driver {
             core: RefCell::new(core),
             timers: Timers::new(settings.is_clock_paused),
             buffers: Buffers::new(settings.buffers),
+            buffer_table: RefCell::default(),
             staged: StagedList::default(),
             spare_buffers: SpareBuffers::default(),
             unsent_writes: Rc::default(),

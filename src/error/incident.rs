@@ -106,6 +106,15 @@ pub enum Incident {
         /// The size of each buffer, in bytes.
         bytes: usize,
     },
+    /// [Registered buffers](crate::buf::RegisteredBuffers) could not be registered, mostly because
+    /// of the limit of locked memory. They are used as ordinary memory: each operation costs the
+    /// kernel a little more.
+    BuffersNotRegistered {
+        /// How many bytes the set has.
+        bytes: usize,
+        /// The kernel's error.
+        message: String,
+    },
     /// `io_uring_enter` has failed for a second, because memory or room for completions is short:
     /// nothing has been submitted meanwhile. The runtime keeps trying, and loses nothing. Reported
     /// once, until an enter succeeds.
@@ -138,6 +147,7 @@ impl Incident {
             Self::UnsentDataLost { .. } => "losses of unsent data",
             Self::ThreadBoundLeaked { .. } => "leaks of thread-bound values",
             Self::FewerLeases { .. } => "shortages of receive buffers",
+            Self::BuffersNotRegistered { .. } => "sets of buffers that are not registered",
             Self::EnterRefused { .. } => "refusals of io_uring_enter",
             Self::SmallerRing { .. } => "smaller rings",
             Self::OperationsLeaked { .. } => "operation leaks",
@@ -209,6 +219,11 @@ impl fmt::Display for Incident {
                 "there is address space for {granted} instead of {requested} receive buffers of \
                  {bytes} bytes: raise the limit with `ulimit -v` or LimitAS=, or request fewer with Builder::large_buffers and \
                  Builder::small_buffers"
+            ),
+            Self::BuffersNotRegistered { bytes, message } => write!(
+                f,
+                "{bytes} bytes of buffers are used without being registered: {message}; raise the \
+                 limit of locked memory with `ulimit -l` or LimitMEMLOCK=, or request fewer"
             ),
             Self::EnterRefused { lasted, message } => write!(
                 f,

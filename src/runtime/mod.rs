@@ -10,6 +10,7 @@
 //! - [`signals`] waits for signals; [`ctrl_c`] cancels the main task at ctrl-c, and
 //!   [`Interrupted`] says so.
 //! - [`Handle`] reaches the runtime from other threads, by the queues of [`remote`].
+//! - `registered_buffers` makes sets of buffers that the ring has registered.
 //! - `thread_bound` binds values to the current runtime.
 //! - `teardown` is the end of a runtime, which waits for what `shield` and `driver::unsent` count.
 //!
@@ -32,6 +33,7 @@ mod guest;
 mod handle;
 mod interrupted;
 mod napi;
+mod registered_buffers;
 pub(crate) mod remote;
 mod setup;
 mod shield;

@@ -123,6 +123,11 @@ impl Sqe {
         self.has(SubmissionFlags::BUFFER_SELECT).then_some(self.buffer)
     }
 
+    /// The slot of registered memory that a fixed read or write uses.
+    pub(crate) fn buffer_index(&self) -> u16 {
+        self.buffer
+    }
+
     /// The file slot that the operation puts its new file into, or that a close closes.
     pub(crate) fn file_index(&self) -> Option<u32> {
         self.file_index.checked_sub(1)

@@ -35,6 +35,10 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
         let length = sqe_length(self.buffer.bytes_total());
         let start = self.buffer.stable_mut_ptr();
         let offset = self.offset;
+        if let Some(index) = self.file.driver().registered_index(&self.buffer) {
+            let read = |fd| opcode::ReadFixed::new(fd, start, length, index).offset(offset).build();
+            return self.file.submission(read);
+        }
         self.file.submission(|fd| opcode::Read::new(fd, start, length).offset(offset).build())
     }
 

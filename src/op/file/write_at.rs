@@ -36,6 +36,11 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
         let length = sqe_length(self.buffer.bytes_init());
         let start = self.buffer.stable_ptr();
         let offset = self.offset;
+        if let Some(index) = self.file.driver().registered_index(&self.buffer) {
+            let write =
+                |fd| opcode::WriteFixed::new(fd, start, length, index).offset(offset).build();
+            return self.file.submission(write);
+        }
         self.file.submission(|fd| opcode::Write::new(fd, start, length).offset(offset).build())
     }
 

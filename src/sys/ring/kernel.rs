@@ -2,6 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 use std::{io, mem};
@@ -19,6 +20,9 @@ use crate::sys::enter::{Until, enter, register_ring_fd, unregister_ring_fd};
 use crate::sys::errno::{EEXIST, EINVAL, EOPNOTSUPP};
 use crate::sys::fork::Generation;
 use crate::sys::{BufferRing, Completion, Submission};
+
+/// An empty slot of the table of registered buffers.
+const NO_MEMORY: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 
 /// A kernel ring, owned by the thread that made it.
 ///
@@ -301,6 +305,34 @@ impl KernelRing {
     pub(super) fn release_buffers(&mut self) {
         // It fails only if there are none.
         let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
+    }
+
+    pub(super) fn make_buffer_table(&mut self, slots: u16) -> io::Result<()> {
+        // Empty ones are null, also before the flag that says so of a whole table (5.19).
+        let table = vec![NO_MEMORY; slots.into()];
+        let tags = vec![0; slots.into()];
+        // SAFETY: no slot has memory.
+        unsafe { self.ring.submitter().register_buffers2(&table, &tags) }
+    }
+
+    pub(super) unsafe fn register_memory(
+        &mut self,
+        slot: u16,
+        start: NonNull<u8>,
+        length: usize,
+    ) -> io::Result<()> {
+        let memory = libc::iovec { iov_base: start.as_ptr().cast(), iov_len: length };
+        // SAFETY: the caller keeps the memory until it is unregistered.
+        unsafe { self.ring.submitter().register_buffers_update(slot.into(), &[memory], None) }
+    }
+
+    pub(super) fn unregister_memory(&mut self, slot: u16) -> io::Result<()> {
+        if !self.generation.is_present() {
+            // The table is the parent's.
+            return Err(io::Error::from_raw_os_error(EEXIST));
+        }
+        // SAFETY: the slot has no memory then.
+        unsafe { self.ring.submitter().register_buffers_update(slot.into(), &[NO_MEMORY], None) }
     }
 
     pub(super) fn release_file_table(&mut self) {

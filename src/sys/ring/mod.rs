@@ -19,6 +19,7 @@ mod scripted;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 
 pub(crate) use interface::{BUFFER_GROUP, Entered, Full, Wait};
 pub(crate) use kernel::{Batch, KernelRing};
@@ -134,6 +135,45 @@ impl Ring {
     /// Takes the buffers back, when no SQE that names them is in flight any more.
     pub(crate) fn release_buffers(&mut self) {
         on_each!(self, ring => ring.release_buffers());
+    }
+
+    /// Makes a table of registered buffers, whose slots are empty. At most once.
+    ///
+    /// # Errors
+    ///
+    /// If the ring has none, or no memory for it.
+    pub(crate) fn make_buffer_table(&mut self, slots: u16) -> io::Result<()> {
+        on_each!(self, ring => ring.make_buffer_table(slots))
+    }
+
+    /// Registers memory in an empty slot of the table.
+    ///
+    /// # Safety
+    ///
+    /// The memory stays valid until it is unregistered, or for ever, or is never given to another
+    /// owner: a mapping of its own may be unmapped, as the ring keeps its pages
+    /// (`uring-sys-tests`, registered_pages_outlive_their_mapping).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if it is more than the process may lock.
+    pub(crate) unsafe fn register_memory(
+        &mut self,
+        slot: u16,
+        start: NonNull<u8>,
+        length: usize,
+    ) -> io::Result<()> {
+        // SAFETY: passed on by the caller.
+        unsafe { on_each!(self, ring => ring.register_memory(slot, start, length)) }
+    }
+
+    /// Empties a slot. Operations in flight keep what was there.
+    ///
+    /// # Errors
+    ///
+    /// If the ring is another process's.
+    pub(crate) fn unregister_memory(&mut self, slot: u16) -> io::Result<()> {
+        on_each!(self, ring => ring.unregister_memory(slot))
     }
 
     /// Closes the files in the table, when no SQE that names a file slot is in flight any more.

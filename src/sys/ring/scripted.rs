@@ -8,6 +8,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::{io, ptr, slice};
 
@@ -49,6 +50,10 @@ pub(crate) struct Script {
     pub(crate) has_buffers: bool,
     /// Those that were.
     buffers: Option<Provided>,
+    /// The table of registered buffers: where each begins, and how long it is.
+    pub(crate) registered: Vec<Option<(usize, usize)>>,
+    /// Errors for the next registrations.
+    pub(crate) registration_errors: VecDeque<i32>,
     /// Whether a kernel thread takes SQEs as soon as they are visible.
     pub(crate) has_thread: bool,
     /// Whether that thread is busy, and takes them only when an enter waits for room.
@@ -265,6 +270,33 @@ impl ScriptedRing {
 
     pub(super) fn release_buffers(&mut self) {
         self.script().buffers = None;
+    }
+
+    pub(super) fn make_buffer_table(&mut self, slots: u16) -> io::Result<()> {
+        self.script().registered = vec![None; slots.into()];
+        Ok(())
+    }
+
+    pub(super) unsafe fn register_memory(
+        &mut self,
+        slot: u16,
+        start: NonNull<u8>,
+        length: usize,
+    ) -> io::Result<()> {
+        let mut script = self.script();
+        match script.registration_errors.pop_front() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => {
+                script.registered[usize::from(slot)] = Some((start.addr().get(), length));
+                Ok(())
+            }
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the kernel's ring may refuse")]
+    pub(super) fn unregister_memory(&mut self, slot: u16) -> io::Result<()> {
+        self.script().registered[usize::from(slot)] = None;
+        Ok(())
     }
 
     pub(super) fn release_file_table(&mut self) {}

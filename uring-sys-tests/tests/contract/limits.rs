@@ -68,7 +68,7 @@ fn forbid_io_uring() {
     checked(installed.into()).expect("install the filter");
 }
 
-fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
+pub(crate) fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: reads `limit`, which lives for the call.
     checked(unsafe { libc::setrlimit(resource, &limit) }.into()).expect("set a limit");
@@ -114,7 +114,7 @@ fn memlock_accounting() -> Verdict {
 }
 
 /// Becomes a user with no privileges and no rings.
-fn become_unprivileged() -> io::Result<()> {
+pub(crate) fn become_unprivileged() -> io::Result<()> {
     const UNUSED_USER: libc::uid_t = 64_001;
     // SAFETY: the call takes no pointer; this process has one thread.
     checked(unsafe { libc::setuid(UNUSED_USER) }.into()).map(drop)

@@ -13,6 +13,7 @@ mod listeners;
 mod messages;
 mod multishot;
 mod races;
+mod registered;
 mod setup;
 mod sockets;
 mod stable;
@@ -41,6 +42,7 @@ const SUBJECTS: &[&[Case]] = &[
     teardown::CASES,
     multishot::CASES,
     buffers::CASES,
+    registered::CASES,
     links::CASES,
     timeouts::CASES,
     sockets::CASES,

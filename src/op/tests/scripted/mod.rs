@@ -13,6 +13,7 @@ mod multishot;
 mod outbox;
 mod receive;
 mod receive_lease;
+mod registered;
 mod send;
 mod shutdown;
 mod splice;
