@@ -31,6 +31,7 @@
 //! | tasks: [`spawn`]                      | [`task`]                                          |
 //! | waiting for several things at once    | [`join`]                                          |
 //! | servers and connections               | [`net`], and [`io`] for lines and records         |
+//! | files                                 | [`fs`]                                            |
 //! | buffers and leases                    | [`buf`]                                           |
 //! | sleeps, timeouts, intervals           | [`time`]                                          |
 //! | locks, queues, channels               | [`sync`], and [`sync::remote`] between threads    |
@@ -121,8 +122,6 @@ pub mod codec;
 mod driver;
 #[forbid(unsafe_code)]
 mod error;
-// Until there is more of it.
-#[doc(hidden)]
 #[forbid(unsafe_code)]
 pub mod fs;
 #[forbid(unsafe_code)]

@@ -1,5 +1,6 @@
-//! What open(2) is told.
+//! What the kernel is told of a file that it opens, and of a transfer.
 
 pub(crate) use libc::{
-    AT_FDCWD as CURRENT_DIRECTORY, O_CLOEXEC, O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY,
+    AT_FDCWD as CURRENT_DIRECTORY, O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECT, O_DSYNC,
+    O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_SYNC, O_TMPFILE, O_TRUNC, O_WRONLY, RWF_APPEND,
 };

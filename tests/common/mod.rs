@@ -5,6 +5,7 @@ pub(crate) mod bounded;
 pub(crate) mod child;
 pub(crate) mod conditions;
 pub(crate) mod descriptors;
+pub(crate) mod directory;
 pub(crate) mod drops;
 pub(crate) mod incidents;
 pub(crate) mod manual_executor;

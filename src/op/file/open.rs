@@ -1,26 +1,32 @@
 //! Opening a file. Dropped in flight, what has been opened is closed; a file that has been created
 //! stays.
+//!
+//! The kernel first tries an open as if it had `O_NONBLOCK`, if the path is cached. A FIFO for
+//! writing that no process reads fails so, with `ENXIO`; the second step waits for a reader on a
+//! kernel worker, as open(2) does.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::op::operation::{Operation, Step};
-use crate::sys::fs::{CURRENT_DIRECTORY, O_CLOEXEC};
+use crate::sys::errno::ENXIO;
+use crate::sys::fs::{CURRENT_DIRECTORY, O_CLOEXEC, O_NONBLOCK};
 use crate::sys::types::Fd;
-use crate::sys::{Completion, Submission, opcode};
+use crate::sys::{Completion, Submission, SubmissionFlags, opcode};
 
 /// Opens a file and returns its descriptor, which is not inherited by other programs.
 pub(crate) struct Open {
     path: CString,
     flags: i32,
     mode: u32,
+    on_worker: bool,
 }
 
 impl Open {
     /// As for open(2).
     pub(crate) fn new(path: CString, flags: i32, mode: u32) -> Self {
-        Self { path, flags, mode }
+        Self { path, flags, mode, on_worker: false }
     }
 
     fn opened(completion: Completion) -> io::Result<OwnedFd> {
@@ -34,13 +40,18 @@ unsafe impl Operation for Open {
     type Output = io::Result<OwnedFd>;
 
     fn submission(&mut self) -> Submission {
-        opcode::OpenAt::new(Fd(CURRENT_DIRECTORY), self.path.as_ptr())
+        let open = opcode::OpenAt::new(Fd(CURRENT_DIRECTORY), self.path.as_ptr())
             .flags(self.flags | O_CLOEXEC)
             .mode(self.mode)
-            .build()
+            .build();
+        if self.on_worker { open.flags(SubmissionFlags::ASYNC) } else { open }
     }
 
-    fn complete(self, completion: Completion) -> Step<Self> {
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if completion.failed_with(ENXIO) && self.flags & O_NONBLOCK == 0 && !self.on_worker {
+            self.on_worker = true;
+            return Step::Again(self);
+        }
         Step::Done(Self::opened(completion))
     }
 

@@ -1,11 +1,13 @@
 //! Reading from an offset of a file. Dropped in flight, it has no effect: a file is read by
 //! offsets, so the next read finds the same bytes.
 
+use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBufMut};
-use crate::error::Describe;
+use crate::error::{Describe, describe};
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::{Completion, Submission, opcode};
 
@@ -14,13 +16,22 @@ pub(crate) struct ReadAt<B> {
     file: Rc<FileFd>,
     buffer: B,
     offset: u64,
+    /// How many bytes earlier steps have read.
+    done: usize,
+    /// Whether the buffer is to be filled.
+    is_exact: bool,
 }
 
 impl<B: IoBufMut> ReadAt<B> {
-    /// An offset beyond `i64::MAX` would mean the file's own position to the kernel: the caller
-    /// refuses it.
+    /// Reads what one step reads. An offset beyond `i64::MAX` would mean the file's own position to
+    /// the kernel: the caller refuses it.
     pub(crate) fn new(file: &Rc<FileFd>, buffer: B, offset: u64) -> Self {
-        Self { file: Rc::clone(file), buffer, offset }
+        Self { file: Rc::clone(file), buffer, offset, done: 0, is_exact: false }
+    }
+
+    /// Fills the buffer, in as many steps as that takes.
+    pub(crate) fn exact(file: &Rc<FileFd>, buffer: B, offset: u64) -> Self {
+        Self { is_exact: true, ..Self::new(file, buffer, offset) }
     }
 }
 
@@ -31,10 +42,15 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
 
     const MAY_BE_ON_DEVICE: bool = true;
 
+    fn poll_ready(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        self.file.poll_writes_drained(context).map(|()| None)
+    }
+
     fn submission(&mut self) -> Submission {
-        let length = sqe_length(self.buffer.bytes_total());
-        let start = self.buffer.stable_mut_ptr();
-        let offset = self.offset;
+        let length = sqe_length(self.buffer.bytes_total() - self.done);
+        // SAFETY: `done` bytes of the buffer have been read, so it has them.
+        let start = unsafe { self.buffer.stable_mut_ptr().add(self.done) };
+        let offset = self.offset + self.done as u64;
         if let Some(index) = self.file.driver().registered_index(&self.buffer) {
             let read = |fd| opcode::ReadFixed::new(fd, start, length, index).offset(offset).build();
             return self.file.submission(read);
@@ -43,12 +59,23 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        let result = completion.result().describe("read").map(|count| count as usize);
-        if let Ok(count) = result {
-            // SAFETY: the kernel has written `count` bytes to the start of the buffer.
-            unsafe { self.buffer.set_init(count) };
+        let count = match completion.result().describe("read") {
+            Ok(count) => count as usize,
+            Err(error) => return Step::Done(BufResult(Err(error), self.buffer)),
+        };
+        self.done += count;
+        // SAFETY: the kernel has written `done` bytes to the start of the buffer.
+        unsafe { self.buffer.set_init(self.done) };
+        let missing = if self.is_exact { self.buffer.bytes_total() - self.done } else { 0 };
+        match missing {
+            0 => Step::Done(BufResult(Ok(self.done), self.buffer)),
+            missing if count == 0 => {
+                let text = format!("the file ends {missing} bytes before the end of the buffer");
+                let error = io::Error::new(io::ErrorKind::UnexpectedEof, text);
+                Step::Done(BufResult(Err(describe("read", error)), self.buffer))
+            }
+            _ => Step::Again(self),
         }
-        Step::Done(BufResult(result, self.buffer))
     }
 
     fn settle(self, _completion: Completion) {}

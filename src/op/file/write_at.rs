@@ -1,27 +1,47 @@
-//! Writing to an offset of a file. Dropped in flight, the write may happen in full, in part or not
-//! at all; a later fsync waits for it.
+//! Writing to an offset of a file, or to its end. Dropped in flight, the write may happen in full,
+//! in part or not at all; what follows on the file waits for it.
 
+use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBuf};
-use crate::error::Describe;
+use crate::error::{Describe, describe};
 use crate::op::drain::Draining;
 use crate::op::operation::{Operation, Step, sqe_length};
+use crate::sys::fs::RWF_APPEND;
 use crate::sys::{Completion, Submission, opcode};
 
-/// Writes a buffer, perhaps not all of it.
+/// Writes a buffer.
 pub(crate) struct WriteAt<B> {
     file: Rc<FileFd>,
     buffer: B,
     offset: u64,
+    /// How many bytes earlier steps have written.
+    done: usize,
+    /// Whether all of the buffer is to be written.
+    is_all: bool,
+    /// Whether the kernel is to find the end of the file, instead of the offset.
+    appends: bool,
 }
 
 impl<B: IoBuf> WriteAt<B> {
-    /// An offset beyond `i64::MAX` would mean the file's own position to the kernel: the caller
-    /// refuses it.
+    /// Writes what one step writes. An offset beyond `i64::MAX` would mean the file's own position
+    /// to the kernel: the caller refuses it.
     pub(crate) fn new(file: &Rc<FileFd>, buffer: B, offset: u64) -> Self {
-        Self { file: Rc::clone(file), buffer, offset }
+        let file = Rc::clone(file);
+        Self { file, buffer, offset, done: 0, is_all: false, appends: false }
+    }
+
+    /// Writes all of the buffer, in as many steps as that takes.
+    pub(crate) fn all(file: &Rc<FileFd>, buffer: B, offset: u64) -> Self {
+        Self { is_all: true, ..Self::new(file, buffer, offset) }
+    }
+
+    /// Writes all of the buffer to the end of the file.
+    pub(crate) fn append(file: &Rc<FileFd>, buffer: B) -> Self {
+        Self { appends: true, ..Self::all(file, buffer, 0) }
     }
 }
 
@@ -32,21 +52,41 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
 
     const MAY_BE_ON_DEVICE: bool = true;
 
-    fn submission(&mut self) -> Submission {
-        let length = sqe_length(self.buffer.bytes_init());
-        let start = self.buffer.stable_ptr();
-        let offset = self.offset;
-        if let Some(index) = self.file.driver().registered_index(&self.buffer) {
-            let write =
-                |fd| opcode::WriteFixed::new(fd, start, length, index).offset(offset).build();
-            return self.file.submission(write);
-        }
-        self.file.submission(|fd| opcode::Write::new(fd, start, length).offset(offset).build())
+    fn poll_ready(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        self.file.poll_writes_drained(context).map(|()| None)
     }
 
-    fn complete(self, completion: Completion) -> Step<Self> {
-        let result = completion.result().describe("write").map(|count| count as usize);
-        Step::Done(BufResult(result, self.buffer))
+    fn submission(&mut self) -> Submission {
+        let length = sqe_length(self.buffer.bytes_init() - self.done);
+        // SAFETY: `done` bytes of the buffer have been written, so it has them.
+        let start = unsafe { self.buffer.stable_ptr().add(self.done) };
+        let flags = if self.appends { RWF_APPEND } else { 0 };
+        let offset = self.offset + self.done as u64;
+        if let Some(index) = self.file.driver().registered_index(&self.buffer) {
+            return self.file.submission(|fd| {
+                let write = opcode::WriteFixed::new(fd, start, length, index).offset(offset);
+                write.rw_flags(flags).build()
+            });
+        }
+        self.file.submission(|fd| {
+            opcode::Write::new(fd, start, length).offset(offset).rw_flags(flags).build()
+        })
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        let count = match completion.result().describe("write") {
+            Ok(count) => count as usize,
+            Err(error) => return Step::Done(BufResult(Err(error), self.buffer)),
+        };
+        self.done += count;
+        if !self.is_all || self.done == self.buffer.bytes_init() {
+            return Step::Done(BufResult(Ok(self.done), self.buffer));
+        }
+        if count == 0 {
+            let error = io::Error::new(io::ErrorKind::WriteZero, "the file takes no more bytes");
+            return Step::Done(BufResult(Err(describe("write", error)), self.buffer));
+        }
+        Step::Again(self)
     }
 
     fn on_orphaned(&self) -> Option<Draining> {

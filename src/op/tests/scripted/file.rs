@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::op::{FileFd, Fsync, Open, ReadAt, WriteAt};
-use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM};
+use crate::sys::SubmissionFlags;
+use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM, ENXIO};
 
 const OPEN: u8 = opcode::OpenAt::CODE;
 const READ: u8 = opcode::Read::CODE;
@@ -45,6 +46,68 @@ fn an_fsync_is_submitted_after_the_last_dropped_write_has_completed() {
     assert_eq!(bench.opcodes()[4..], [FSYNC]);
     bench.ring.complete(4, 0, false);
     bench.end(&mut sync).unwrap();
+}
+
+/// The dropped write would overwrite what the second writes, and change what the read has found.
+#[test]
+fn a_read_and_a_write_are_submitted_after_the_dropped_write_has_completed() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut first = write(&file);
+    bench.start(&mut first);
+    drop(first);
+    let mut second = write(&file);
+    let mut read = Op::new(&bench.driver, ReadAt::new(&file, vec![0; 8], 0));
+    bench.start(&mut second);
+    bench.start(&mut read);
+    assert_eq!(bench.opcodes(), [WRITE, CANCEL]);
+    bench.advance(&mut second, 0, 4);
+    bench.start(&mut read);
+    assert_eq!(bench.opcodes()[2..], [WRITE, READ]);
+}
+
+#[test]
+fn a_write_of_all_goes_on_behind_what_has_been_written_until_the_file_takes_no_more() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut write = Op::new(file.driver(), WriteAt::all(&file, "text", 10));
+    bench.start(&mut write);
+    bench.advance(&mut write, 0, 3);
+    bench.advance(&mut write, 1, -EINTR);
+    assert_eq!((bench.taken(2).offset(), bench.taken(2).length()), (13, 1));
+    bench.ring.complete(2, 0, false);
+    let (result, buffer) = split(bench.end(&mut write));
+    assert_eq!((result.unwrap_err().kind(), buffer), (ErrorKind::WriteZero, "text"));
+}
+
+#[test]
+fn an_exact_read_goes_on_behind_what_has_been_read_until_the_file_ends() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let mut read = Op::new(file.driver(), ReadAt::exact(&file, Vec::with_capacity(8), 10));
+    bench.start(&mut read);
+    bench.ring.receive(0, b"abc");
+    bench.turn();
+    bench.start(&mut read);
+    assert_eq!((bench.taken(1).offset(), bench.taken(1).length()), (13, 5));
+    bench.ring.receive(1, b"de");
+    bench.turn();
+    bench.start(&mut read);
+    bench.ring.complete(2, 0, false);
+    let (result, buffer) = split(bench.end(&mut read));
+    assert_eq!((result.unwrap_err().kind(), &*buffer), (ErrorKind::UnexpectedEof, &b"abcde"[..]));
+}
+
+#[test]
+fn an_open_that_finds_no_reader_of_a_fifo_waits_for_one_on_a_worker() {
+    let bench = Bench::new();
+    let mut open = open(&bench);
+    bench.start(&mut open);
+    assert!(!bench.taken(0).has(SubmissionFlags::ASYNC));
+    bench.advance(&mut open, 0, -ENXIO);
+    assert!(bench.taken(1).has(SubmissionFlags::ASYNC));
+    bench.ring.complete(1, -ENXIO, false);
+    assert_eq!(errno(bench.end(&mut open)), Some(ENXIO), "the file is another");
 }
 
 /// Tasks share a file: the one that begins to wait last must not take the place of the others.

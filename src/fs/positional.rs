@@ -1,0 +1,193 @@
+//! Reading and writing at offsets, and making it durable.
+
+use std::future::Future;
+use std::io;
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
+
+use super::File;
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::op::{Fsync, Op, ReadAt, WriteAt};
+
+impl File {
+    /// Reads from an offset in bytes: at most the buffer's capacity; zero bytes at the end of the
+    /// file, or if the buffer has no capacity.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; `InvalidInput` for an offset beyond `i64::MAX`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has no effect. The buffer is lost. (Of a pipe, which has no offsets, the bytes
+    /// are lost, too.)
+    #[doc(alias = "pread")]
+    pub fn read_at<B: IoBufMut>(
+        &self,
+        buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        if is_beyond_files(offset) {
+            return Either::Left(ready(BufResult(Err(no_such_offset()), buffer)));
+        }
+        Either::Right(Op::new(self.file.driver(), ReadAt::new(&self.file, buffer, offset)))
+    }
+
+    /// Fills a buffer from an offset in bytes.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the file ends before; the buffer then has what was read. Otherwise as for
+    /// [`read_at`](Self::read_at).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`read_at`](Self::read_at).
+    pub fn read_exact_at<B: IoBufMut>(
+        &self,
+        buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        if let Some(known) = known_without_kernel(offset, buffer.bytes_total()) {
+            return Either::Left(ready(BufResult(known, buffer)));
+        }
+        let exact = Op::new(self.file.driver(), ReadAt::exact(&self.file, buffer, offset));
+        Either::Right(exact.map(|read| read.map(drop)))
+    }
+
+    /// Writes a buffer to an offset in bytes, perhaps not all of it, and returns how many bytes.
+    ///
+    /// In a file that was opened with [`append`](super::OpenOptions::append) the bytes go to the
+    /// end of the file, wherever the offset is.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, such as `StorageFull` or `FileTooLarge`; `InvalidInput` for an offset beyond
+    /// `i64::MAX`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the write may happen in full, in part or not at all. Later operations of this file
+    /// [wait for it](Self#dropped-writes).
+    #[doc(alias = "pwrite")]
+    pub fn write_at<B: IoBuf>(
+        &self,
+        buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        if is_beyond_files(offset) {
+            return Either::Left(ready(BufResult(Err(no_such_offset()), buffer)));
+        }
+        Either::Right(Op::new(self.file.driver(), WriteAt::new(&self.file, buffer, offset)))
+    }
+
+    /// Writes all of a buffer to an offset in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_at`](Self::write_at); a part may have been written.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write_at`](Self::write_at).
+    pub fn write_all_at<B: IoBuf>(
+        &self,
+        buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        if let Some(known) = known_without_kernel(offset, buffer.bytes_init()) {
+            return Either::Left(ready(BufResult(known, buffer)));
+        }
+        let all = Op::new(self.file.driver(), WriteAt::all(&self.file, buffer, offset));
+        Either::Right(all.map(|written| written.map(drop)))
+    }
+
+    /// Writes all of a buffer to the end of the file.
+    ///
+    /// The kernel finds the end (`RWF_APPEND`), so that what several tasks and processes append
+    /// does not overlap. It takes the buffer in one piece, unless it has no room for all: then the
+    /// rest follows in further pieces, and what others append may come between.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_at`](Self::write_at); a part may have been appended.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`write_at`](Self::write_at).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::fs::File;
+    ///
+    /// annulus::run(async {
+    ///     let path = std::env::temp_dir().join("annulus-append");
+    ///     let log = File::create(&path).await?;
+    ///     log.append("one\n").await.0?;
+    ///     log.append("two\n").await.0?;
+    ///     log.sync_data().await?;
+    ///     assert_eq!(std::fs::read(&path)?, b"one\ntwo\n");
+    ///     std::fs::remove_file(path)
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "RWF_APPEND")]
+    pub fn append<B: IoBuf>(&self, buffer: B) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        if buffer.bytes_init() == 0 {
+            return Either::Left(ready(BufResult(Ok(()), buffer)));
+        }
+        let all = Op::new(self.file.driver(), WriteAt::append(&self.file, buffer));
+        Either::Right(all.map(|written| written.map(drop)))
+    }
+
+    /// Makes everything that has been written durable, data and metadata. Waits for dropped writes
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's. What an error means for the data that was to be written is a matter of the
+    /// file system: it may be lost, and a second call may succeed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the data may be durable or not.
+    #[doc(alias = "fsync")]
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        Op::new(self.file.driver(), Fsync::all(&self.file))
+    }
+
+    /// [`sync_all`](Self::sync_all) without the metadata that is not needed to read the data, such
+    /// as times.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sync_all`](Self::sync_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`sync_all`](Self::sync_all).
+    #[doc(alias = "fdatasync")]
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        Op::new(self.file.driver(), Fsync::data(&self.file))
+    }
+}
+
+/// The kernel takes such an offset for the file's own position.
+fn is_beyond_files(offset: u64) -> bool {
+    i64::try_from(offset).is_err()
+}
+
+fn no_such_offset() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "no file has an offset beyond i64::MAX")
+}
+
+/// The outcome of a transfer of all of `length` bytes, where the kernel is not needed for it.
+fn known_without_kernel(offset: u64, length: usize) -> Option<io::Result<()>> {
+    if is_beyond_files(offset) {
+        Some(Err(no_such_offset()))
+    } else {
+        (length == 0).then_some(Ok(()))
+    }
+}
