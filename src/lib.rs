@@ -133,6 +133,8 @@ pub mod join;
 pub mod net;
 mod op;
 #[forbid(unsafe_code)]
+pub mod pipe;
+#[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
 pub mod service;

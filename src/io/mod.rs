@@ -18,6 +18,7 @@ mod copy;
 mod goal;
 mod lines;
 mod overlong;
+pub(crate) mod pipe_ops;
 mod read_buffer;
 mod read_error;
 mod reader;

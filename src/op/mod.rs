@@ -61,7 +61,10 @@ mod timeout;
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
 pub(crate) use future::Op;
-pub(crate) use pipe::{SpliceFromFile, SpliceToSocket};
+pub(crate) use pipe::{
+    PipeEnd, PipeReady, ReadPipe, ReadPipeLease, SpliceFromFile, SpliceToSocket, WritePipe,
+    try_read, try_write,
+};
 pub(crate) use poll::{PollOnce, PolledFd};
 pub(crate) use socket::{
     Accepted, Acceptor, Connect, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard, Outbox,

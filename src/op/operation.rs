@@ -37,6 +37,11 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     /// such a step to cancel it, and would not until the device is done.
     const MAY_BE_ON_DEVICE: bool = false;
 
+    /// [`MAY_BE_ON_DEVICE`](Self::MAY_BE_ON_DEVICE) where it depends on the descriptor.
+    fn may_be_on_device(&self) -> bool {
+        Self::MAY_BE_ON_DEVICE
+    }
+
     /// What keeps the memory until the notification, and takes that. An operation that
     /// [`NOTIFIES`](Self::NOTIFIES) has one.
     fn keeper(&self) -> Option<Box<dyn Orphan>> {

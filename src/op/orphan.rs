@@ -23,10 +23,10 @@ pub(super) fn orphan<O: Operation>(driver: &Driver, key: Key, operation: O) {
         }
         return operation.settle(completion);
     }
-    let keeper = operation.keeper();
+    let (keeper, is_on_device) = (operation.keeper(), operation.may_be_on_device());
     let orphan = Box::new(Orphaned { operation: Some(operation), _draining: draining });
     match keeper {
-        None if O::MAY_BE_ON_DEVICE => driver.orphan_on_device(key, orphan),
+        None if is_on_device => driver.orphan_on_device(key, orphan),
         None => driver.orphan(key, orphan),
         Some(keeper) => driver.orphan_until_notified(key, orphan, keeper),
     }

@@ -51,7 +51,7 @@ mod sqe;
 pub(crate) use buffer_ring::BufferRing;
 #[cfg(test)]
 use buffer_ring::Provided;
-pub(crate) use bypass::{nonblocking, socket, splice_pipe};
+pub(crate) use bypass::{nonblocking, pipe, socket, splice_pipe};
 pub(crate) use completion::Completion;
 pub(crate) use duration::{saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};

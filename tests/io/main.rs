@@ -7,5 +7,6 @@ mod common;
 mod codec;
 mod errors;
 mod last_words;
+mod pipes;
 mod stream_reader;
 mod stream_writer;

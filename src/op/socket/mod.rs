@@ -55,11 +55,13 @@ pub(crate) use open_count::{OpenCount, OpenGuard};
 #[cfg(test)]
 pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;
+pub(in crate::op) use orphaned_bytes::OrphanedBytes;
 pub(crate) use outbox::Outbox;
 pub(crate) use parts::SocketParts;
 pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
 pub(crate) use readable::Readable;
+pub(in crate::op) use recv_buffer::RecvBuffer;
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use recv_owned::Recv;
 pub(crate) use send::SendBytes;

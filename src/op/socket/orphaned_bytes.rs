@@ -10,7 +10,7 @@ use crate::buf::IoBufMut;
 const KEPT_CAPACITY: usize = 4096;
 
 #[derive(Default)]
-pub(super) struct OrphanedBytes {
+pub(in crate::op) struct OrphanedBytes {
     bytes: VecDeque<u8>,
     /// An error that the kernel reports once: it comes behind the bytes.
     error: Option<io::Error>,
@@ -20,46 +20,46 @@ pub(super) struct OrphanedBytes {
 }
 
 impl OrphanedBytes {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::op) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
 
-    pub(super) fn push_error(&mut self, error: io::Error) {
+    pub(in crate::op) fn push_error(&mut self, error: io::Error) {
         self.error = Some(error);
     }
 
     /// Adds EOF or, if the connection has broken, the reason for it.
-    pub(super) fn push_eof(&mut self, reason: Option<io::Error>) {
+    pub(in crate::op) fn push_eof(&mut self, reason: Option<io::Error>) {
         self.has_eof = reason.is_none();
         self.error = reason.or(self.error.take());
     }
 
     /// How many bytes there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::op) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Whether there is nothing, neither bytes nor an error nor EOF.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::op) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.error.is_none() && !self.has_eof
     }
 
-    pub(super) fn has_error(&self) -> bool {
+    pub(in crate::op) fn has_error(&self) -> bool {
         self.error.is_some()
     }
 
     /// Takes EOF, even from behind bytes. Returns whether there was one.
-    pub(super) fn take_eof(&mut self) -> bool {
+    pub(in crate::op) fn take_eof(&mut self) -> bool {
         mem::take(&mut self.has_eof)
     }
 
     /// Takes the error, once all bytes before it have been taken.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+    pub(in crate::op) fn take_error(&mut self) -> Option<io::Error> {
         if self.bytes.is_empty() { self.error.take() } else { None }
     }
 
     /// Moves bytes into the buffer and returns how many: none takes EOF, if there is one.
-    pub(super) fn take_into(&mut self, buffer: &mut impl IoBufMut) -> usize {
+    pub(in crate::op) fn take_into(&mut self, buffer: &mut impl IoBufMut) -> usize {
         self.take_by(|unread| {
             let count = unread.copy_into(buffer);
             unread.bytes.drain(..count);
@@ -68,7 +68,7 @@ impl OrphanedBytes {
     }
 
     /// [`take_into`](Self::take_into) for memory that is only borrowed.
-    pub(super) fn take_into_slice(&mut self, memory: &mut [u8]) -> usize {
+    pub(in crate::op) fn take_into_slice(&mut self, memory: &mut [u8]) -> usize {
         self.take_by(|unread| {
             let count = memory.len().min(unread.bytes.len());
             for (target, byte) in memory.iter_mut().zip(unread.bytes.drain(..count)) {
@@ -89,13 +89,13 @@ impl OrphanedBytes {
     }
 
     /// Takes all bytes; without any, EOF.
-    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
+    pub(in crate::op) fn take_bytes(&mut self) -> Vec<u8> {
         self.has_eof &= !self.bytes.is_empty();
         mem::take(&mut self.bytes).into()
     }
 
     /// Puts bytes before all others.
-    pub(super) fn push_front(&mut self, bytes: &[u8]) {
+    pub(in crate::op) fn push_front(&mut self, bytes: &[u8]) {
         let mut all = VecDeque::with_capacity(bytes.len() + self.bytes.len());
         all.extend(bytes);
         all.append(&mut self.bytes);
@@ -103,17 +103,21 @@ impl OrphanedBytes {
     }
 
     /// The bytes, the error behind them, and whether EOF is.
-    pub(super) fn into_parts(self) -> (Vec<u8>, Option<io::Error>, bool) {
+    pub(in crate::op) fn into_parts(self) -> (Vec<u8>, Option<io::Error>, bool) {
         (self.bytes.into(), self.error, self.has_eof)
     }
 
     /// What [`into_parts`](Self::into_parts) has returned, again.
-    pub(super) fn from_parts(bytes: Vec<u8>, error: Option<io::Error>, has_eof: bool) -> Self {
+    pub(in crate::op) fn from_parts(
+        bytes: Vec<u8>,
+        error: Option<io::Error>,
+        has_eof: bool,
+    ) -> Self {
         Self { bytes: bytes.into(), error, has_eof }
     }
 
     /// Copies bytes into the buffer, as many as there are or fit, and returns how many.
-    pub(super) fn copy_into(&self, buffer: &mut impl IoBufMut) -> usize {
+    pub(in crate::op) fn copy_into(&self, buffer: &mut impl IoBufMut) -> usize {
         let mut filled = 0;
         let (first, second) = self.bytes.as_slices();
         for part in [first, second] {

@@ -1,11 +1,11 @@
 //! Memory for an inline receive.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use super::stream::StreamSocket;
 use crate::buf::{HeapBuffer, Lease};
-use crate::driver::OwnedBuffer;
+use crate::driver::{Driver, OwnedBuffer};
 use crate::sys::Completion;
 use crate::sys::nonblocking::{available, receive};
 
@@ -14,23 +14,25 @@ const UNKNOWN: usize = 4095;
 
 /// A large buffer or, if all are lent out, a heap buffer. It is taken when data is available,
 /// and not held while waiting.
-pub(super) enum RecvBuffer {
+pub(in crate::op) enum RecvBuffer {
     Large(OwnedBuffer),
     Heap(HeapBuffer),
 }
 
 impl RecvBuffer {
     pub(super) fn new(socket: &StreamSocket) -> Self {
-        let driver = socket.driver();
-        let heap = || {
-            let fd = socket.descriptor().fd_if_open();
-            driver.buffers().heap_buffer(fd.map_or(UNKNOWN, |fd| available(fd.as_raw_fd())))
-        };
+        let fd = || socket.descriptor().fd_if_open().map(AsRawFd::as_raw_fd);
+        Self::for_bytes_of(socket.driver(), fd)
+    }
+
+    /// For the bytes of a descriptor, which is asked for if no large buffer is left.
+    pub(in crate::op) fn for_bytes_of(driver: &Driver, fd: impl FnOnce() -> Option<RawFd>) -> Self {
+        let heap = || driver.buffers().heap_buffer(fd().map_or(UNKNOWN, available));
         driver.buffers().take_large().map_or_else(|| Self::Heap(heap()), Self::Large)
     }
 
     /// Where it begins, and for how many bytes it has room.
-    pub(super) fn memory(&mut self) -> (*mut u8, usize) {
+    pub(in crate::op) fn memory(&mut self) -> (*mut u8, usize) {
         match self {
             Self::Large(buffer) => (buffer.start(), buffer.size()),
             Self::Heap(memory) => memory.room(),
@@ -47,17 +49,27 @@ impl RecvBuffer {
 
     /// Lends out what has been received into it, and lets the socket learn from it.
     pub(super) fn lend(mut self, socket: &StreamSocket, received: Completion) -> io::Result<Lease> {
-        if let Self::Heap(_) = self {
-            socket.driver().counters().buffer_misses.increment();
-        }
         let count = socket.received(received, "recv")?;
         let (_, room) = self.memory();
         socket.learn(count, room);
-        Ok(match self {
-            // SAFETY: the receive has written `count` bytes.
+        // SAFETY: the receive has written `count` bytes.
+        Ok(unsafe { self.lend_bytes(socket.driver(), count) })
+    }
+
+    /// Lends out its first `count` bytes.
+    ///
+    /// # Safety
+    ///
+    /// They have been written, and there is room for as many.
+    pub(in crate::op) unsafe fn lend_bytes(self, driver: &Driver, count: usize) -> Lease {
+        match self {
+            // SAFETY: passed on by the caller.
             Self::Large(buffer) => unsafe { buffer.lend(count) },
-            // SAFETY: as above, of no more than there is room for.
-            Self::Heap(memory) => unsafe { memory.lend(count) },
-        })
+            Self::Heap(memory) => {
+                driver.counters().buffer_misses.increment();
+                // SAFETY: as above.
+                unsafe { memory.lend(count) }
+            }
+        }
     }
 }

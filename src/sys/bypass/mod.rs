@@ -1,4 +1,4 @@
-//! Every system call that this library makes without the ring on a socket in use.
+//! Every system call that this library makes without the ring on a socket or pipe in use.
 //!
 //! | kind                 | system calls and their functions                 | without it        |
 //! |----------------------|--------------------------------------------------|-------------------|
@@ -6,6 +6,8 @@
 //! |                      | send(2), sendmsg(2): [`nonblocking`]             | a Send SQE        |
 //! |                      | splice(2) from a file, cachestat(2): [`splice_pipe`] | a Splice SQE  |
 //! |                      | splice(2) to a socket, fcntl(2): [`splice_pipe`] | an error          |
+//! |                      | preadv2(2), read(2) of a pipe: [`pipe`]          | a Read SQE        |
+//! |                      | pwritev2(2), write(2) to a pipe: [`pipe`]        | an error          |
 //! | [`Bypass::Shutdown`] | shutdown(2): `socket::shutdown`                  | a Shutdown SQE    |
 //! |                      | connect(2) to no address: `socket::disconnect`   | a Connect SQE     |
 //! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
@@ -29,8 +31,10 @@
 //! allows only those that it can carry out; operations then submit the SQE instead. A splice to a
 //! socket has none that would not wait, so `send_file` fails there.
 
+mod no_sigpipe;
 pub(crate) mod nonblocking;
 mod page_cache;
+pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod splice_pipe;
 

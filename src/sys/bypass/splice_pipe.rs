@@ -1,12 +1,13 @@
 //! A pipe through which pages pass from a file to a socket without being copied.
 
 use std::io;
-use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use super::no_sigpipe::NoSigpipe;
 use super::nonblocking::{outcome, unless_it_waits};
 use super::page_cache::is_cached;
+use super::pipe::{self, Waits};
 use crate::sys::Completion;
 
 pub(crate) struct SplicePipe {
@@ -19,13 +20,7 @@ impl SplicePipe {
     pub(crate) const CAPACITY: u32 = 64 * 1024;
 
     pub(crate) fn new() -> io::Result<Self> {
-        let mut fds = [-1; 2];
-        // SAFETY: the call writes two descriptors.
-        if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: both have just been opened, and nothing else owns them.
-        let [read, write] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let (read, write) = pipe::pair(Waits::Yes)?;
         Ok(Self { read, write })
     }
 
@@ -96,60 +91,5 @@ impl Drop for NonBlocking {
             // SAFETY: the call takes no pointers.
             unsafe { libc::fcntl(self.fd, libc::F_SETFL, flags) };
         }
-    }
-}
-
-/// While it lives, this thread gets no SIGPIPE, which a splice to a broken connection raises and
-/// for which it has no flag. Programs in Rust ignore that signal, unless they have undone it: then
-/// it is blocked here, and taken away if it has been raised.
-struct NoSigpipe {
-    /// What was blocked before, if anything was to be done.
-    before: Option<libc::sigset_t>,
-}
-
-impl NoSigpipe {
-    fn new() -> Self {
-        if is_ignored(libc::SIGPIPE) {
-            return Self { before: None };
-        }
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: the call reads one set and writes another.
-        let result =
-            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &sigpipe(), before.as_mut_ptr()) };
-        // SAFETY: the call has written it, if it has succeeded.
-        Self { before: (result == 0).then(|| unsafe { before.assume_init() }) }
-    }
-}
-
-impl Drop for NoSigpipe {
-    fn drop(&mut self) {
-        let Some(before) = self.before else { return };
-        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the calls read sets and a time.
-        unsafe {
-            if libc::sigismember(&before, libc::SIGPIPE) == 0 {
-                libc::sigtimedwait(&sigpipe(), ptr::null_mut(), &at_once);
-            }
-            libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
-        }
-    }
-}
-
-fn is_ignored(signal: libc::c_int) -> bool {
-    // SAFETY: all zeroes is a valid action, into which the call writes the present one.
-    unsafe {
-        let mut action: libc::sigaction = mem::zeroed();
-        libc::sigaction(signal, ptr::null(), &mut action);
-        action.sa_sigaction == libc::SIG_IGN
-    }
-}
-
-fn sigpipe() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: the first call initialises the set.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
-        set.assume_init()
     }
 }

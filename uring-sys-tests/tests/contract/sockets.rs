@@ -31,6 +31,7 @@ cases![
     peer_reset_codes,
     shutdown_wakes,
     write_sigpipe_vs_send @ in_own_process,
+    a_worker_raises_no_sigpipe @ in_own_process,
     zero_copy_two_completions: [SendZc],
     zero_copy_errors_notify_too: [SendZc],
     dontwait_zero_copy_send_never_waits: [SendZc],
@@ -244,6 +245,20 @@ fn write_sigpipe_vs_send() {
     assert_eq!(broken.outcome(), Err(Errno(libc::EPIPE)));
     let system_call = std::fs::File::from(write).write(b"x");
     assert!(system_call.is_err() && sigpipe_pending(), "the check for the signal works");
+}
+
+/// A write to a broken pipe that a kernel worker makes is `EPIPE` and never a signal: a worker has
+/// all signals blocked. What has no other way to be written is written so.
+fn a_worker_raises_no_sigpipe() {
+    let mut ring = Ring::plain(8);
+    block_sigpipe();
+    let (read, write) = socket::pipe();
+    drop(read);
+    for _ in 0..3 {
+        let broken = ring.run(Op::write(&write, Buffer::filled(8, 1)).forced_async());
+        assert_eq!(broken.outcome(), Err(Errno(libc::EPIPE)));
+        assert!(!sigpipe_pending(), "a worker raised SIGPIPE");
+    }
 }
 
 /// Keeps SIGPIPE pending instead of delivered.
