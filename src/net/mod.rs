@@ -40,6 +40,7 @@
 //! | move a connection to another thread           | [`TcpStream::into_parts`]               |
 //! | send a file                                   | [`TcpStream::send_file`]                |
 //! | listen, connect or serve otherwise            | [`ListenOptions`], [`ConnectOptions`]   |
+//! | set options before connect or listen          | [`TcpSocket`]                           |
 //! | limit a server                                | [`ServerOptions`]                       |
 //! | end a server in order, at SIGTERM             | [`Server::serve_until`]                 |
 //! | detect dead peers                             | [`TcpStream::set_keepalive`], [`Keepalive`] |
@@ -116,6 +117,7 @@ mod stream;
 mod tcp;
 mod unix;
 
+pub use crate::sys::tcp_info::TcpInfo;
 pub use address::{ToAddresses, lookup};
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
@@ -129,8 +131,8 @@ pub use stream::{
     StreamWriter, TcpParts, UnixParts, copy_bidirectional,
 };
 pub use tcp::{
-    ConnectOptions, Keepalive, TcpListener, TcpStream, open_connection, open_connection_with,
-    start_server, start_server_with,
+    ConnectOptions, Keepalive, TcpListener, TcpSocket, TcpStream, open_connection,
+    open_connection_with, start_server, start_server_with,
 };
 pub use unix::{
     UnixListener, UnixStream, open_unix_connection, start_unix_server, start_unix_server_with,

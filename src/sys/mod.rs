@@ -51,9 +51,9 @@ mod sqe;
 pub(crate) use buffer_ring::BufferRing;
 #[cfg(test)]
 use buffer_ring::Provided;
-pub(crate) use bypass::{nonblocking, pipe, socket, splice_pipe};
+pub(crate) use bypass::{nonblocking, option, pipe, socket, splice_pipe, tcp_info};
 pub(crate) use completion::Completion;
-pub(crate) use duration::{saturating_deadline, seconds, timespec};
+pub(crate) use duration::{millis, saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};

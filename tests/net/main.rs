@@ -27,5 +27,6 @@ mod server_limits;
 mod shutdown;
 mod tcp;
 mod tcp_options;
+mod tcp_socket;
 mod unix;
 mod zero_copy;

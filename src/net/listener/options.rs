@@ -1,7 +1,8 @@
 //! How to listen.
 
 use super::spread::Spread;
-use crate::net::tcp::Keepalive;
+use crate::net::tcp::option_names::{DEFER_ACCEPT, FAST_OPEN, FREEBIND, TRANSPARENT};
+use crate::net::tcp::{Initial, initial_option_methods, initial_options};
 
 /// How to listen.
 ///
@@ -31,8 +32,7 @@ pub struct ListenOptions {
     pub(in crate::net) reuse_port: bool,
     pub(in crate::net) spread: Option<Spread>,
     pub(in crate::net) v6_only: Option<bool>,
-    pub(in crate::net) nodelay: Option<bool>,
-    pub(in crate::net) keepalive: Option<Keepalive>,
+    pub(in crate::net) initial: Initial,
     pub(in crate::net) send_buffer_size: Option<usize>,
     pub(in crate::net) recv_buffer_size: Option<usize>,
 }
@@ -53,8 +53,7 @@ impl ListenOptions {
             reuse_port: false,
             spread: None,
             v6_only: None,
-            nodelay: None,
-            keepalive: None,
+            initial: Initial::new(),
             send_buffer_size: None,
             recv_buffer_size: None,
         }
@@ -140,29 +139,6 @@ impl ListenOptions {
         self
     }
 
-    /// Sets `TCP_NODELAY`, which accepted connections inherit at no cost.
-    ///
-    /// By default it is on for [`start_server`](crate::net::start_server), and off, which is the
-    /// system's default, for a [`TcpListener`](crate::net::TcpListener). See
-    /// [`TcpStream::set_nodelay`](crate::net::TcpStream::set_nodelay).
-    #[doc(alias = "TCP_NODELAY")]
-    pub const fn nodelay(mut self, on: bool) -> Self {
-        self.nodelay = Some(on);
-        self
-    }
-
-    /// Sets how the kernel probes silent peers of the connections.
-    ///
-    /// The connections inherit it.
-    ///
-    /// By default it does not. A server then keeps a connection whose peer has vanished until its
-    /// handler gives up. See [`TcpStream::set_keepalive`](crate::net::TcpStream::set_keepalive).
-    #[doc(alias = "SO_KEEPALIVE")]
-    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.keepalive = Some(keepalive);
-        self
-    }
-
     /// Sets the size of the connections' send buffers in the kernel, in bytes.
     ///
     /// The connections inherit it. By default the kernel lets the buffer of a TCP connection grow,
@@ -187,5 +163,35 @@ impl ListenOptions {
     pub const fn recv_buffer_size(mut self, bytes: usize) -> Self {
         self.recv_buffer_size = Some(bytes);
         self
+    }
+
+    initial_option_methods!();
+
+    initial_options! {
+        /// Sets how long a connection may be left unaccepted until its peer sends something.
+        ///
+        /// The listener is not woken for connections on which nothing has arrived; after this time,
+        /// in whole seconds and rounded to what the kernel's retries make of it, they are accepted
+        /// all the same, if the peer still answers. For protocols in which the client speaks first.
+        #[doc(alias = "TCP_DEFER_ACCEPT")]
+        defer_accept(seconds: u32), DEFER_ACCEPT, seconds;
+
+        /// Accepts data in the first packet of a connection (TCP Fast Open, RFC 7413).
+        ///
+        /// At most `queue` connections may be unconfirmed at the same time. The system must allow
+        /// it: bit 2 of `net.ipv4.tcp_fastopen`, which is not set by default; without it, this has
+        /// no effect. Such data may arrive twice: use it for requests that may be repeated.
+        #[doc(alias = "TCP_FASTOPEN")]
+        fast_open(queue: u32), FAST_OPEN, queue;
+
+        /// Listens on an address that this machine does not have yet.
+        #[doc(alias = "IP_FREEBIND")]
+        freebind(on: bool), FREEBIND, on;
+
+        /// Accepts connections to addresses of other machines, as a transparent proxy.
+        ///
+        /// Needs `CAP_NET_ADMIN` or `CAP_NET_RAW`.
+        #[doc(alias = "IP_TRANSPARENT")]
+        transparent(on: bool), TRANSPARENT, on;
     }
 }

@@ -19,10 +19,11 @@ use super::seat::Seat;
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
+use crate::net::tcp::option_names::USER_TIMEOUT;
 use crate::op::{Accepted, Acceptor, Holders, ListeningFd, SharedListener};
 use crate::runtime::context;
 use crate::sys::errno;
-use crate::sys::socket::{self, lingers, local_address};
+use crate::sys::socket::{lingers, local_address};
 use crate::task::coop;
 
 /// A listener of stream sockets: [`TcpListener`](crate::net::TcpListener) or
@@ -236,9 +237,7 @@ impl<S: Connection> ListenSocket<S> {
         if self.local_addr()?.ip().is_none() {
             return Ok(());
         }
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).max(1);
-        let (level, name) = (socket::IPPROTO_TCP, socket::TCP_USER_TIMEOUT);
-        socket::set_option(self.fd(), level, name, milliseconds).describe("set user timeout")
+        USER_TIMEOUT.set(self.fd(), Some(timeout))
     }
 
     pub(in crate::net) async fn close(mut self) -> Vec<(S, S::Addr)> {

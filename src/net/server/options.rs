@@ -80,7 +80,7 @@ impl ServerOptions {
     }
 
     /// Sets how to listen.
-    pub const fn listen(mut self, options: ListenOptions) -> Self {
+    pub fn listen(mut self, options: ListenOptions) -> Self {
         self.listen = options;
         self
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::connect_options::ConnectOptions;
 use super::happy_eyeballs::race;
-use super::options::{Initial, Setting};
 use super::stream::TcpStream;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
@@ -121,7 +120,7 @@ pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,
 ) -> io::Result<(StreamReader, StreamWriter)> {
-    let options = options.clone().nodelay(options.nodelay.unwrap_or(true));
+    let options = options.clone().nodelay(options.initial.nodelay.unwrap_or(true));
     let stream = TcpStream::connect_with(addresses, &options).await?;
     Ok(buffer(stream, BufferLimits { reader: options.reader_limit, writer: None }))
 }
@@ -159,11 +158,17 @@ async fn connect_to(
     let socket = new_socket(driver, &address, options).await.describe(&doing)?;
     let connect = Connect::new(driver, socket, address, options.timeout);
     let socket = Op::new(driver, connect).await.describe(&doing)?;
-    if is_connected_to_itself(&socket, address) {
-        let itself = "the system has connected the socket to itself: nothing listens there";
-        return Err(describe(doing, io::Error::new(io::ErrorKind::ConnectionRefused, itself)));
-    }
+    refuse_itself(&socket, address).describe(&doing)?;
     Ok(Rc::new(StreamSocket::new(Rc::clone(driver), socket)))
+}
+
+/// Fails if a socket has been connected to itself.
+pub(super) fn refuse_itself(socket: &Descriptor, address: SocketAddr) -> io::Result<()> {
+    if is_connected_to_itself(socket, address) {
+        let itself = "the system has connected the socket to itself: nothing listens there";
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, itself));
+    }
+    Ok(())
 }
 
 /// Whether a socket has been connected to itself.
@@ -196,9 +201,10 @@ async fn new_socket(
         None => open_socket(driver, domain(address), SOCK_STREAM, IPPROTO_TCP).await?,
         Some(_) => socket::tcp(address)?.into(),
     };
-    let initial = Initial { nodelay: options.nodelay, keepalive: options.keepalive };
-    for Setting { level, name, value, doing } in initial.each() {
-        new = set_option(driver, new, level, name, value).await.describe(doing)?;
+    for setting in options.initial.each() {
+        let doing = format_args!("set {}", setting.what).to_string();
+        let value = setting.value().describe(&doing)?;
+        new = set_option(driver, new, setting.level, setting.name, value).await.describe(&doing)?;
     }
     if let Some(local) = options.local_addr {
         let fd = new.fd()?;

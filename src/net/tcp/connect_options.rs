@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::io::checked_limit;
-use crate::net::tcp::Keepalive;
+use crate::net::tcp::option_names::FAST_OPEN_CONNECT;
+use crate::net::tcp::{Initial, initial_option_methods, initial_options};
 
 /// How to connect; see [`TcpStream::connect_with`](super::TcpStream::connect_with).
 ///
@@ -27,8 +28,7 @@ pub struct ConnectOptions {
     pub(in crate::net) timeout: Option<Duration>,
     pub(in crate::net) happy_eyeballs_delay: Option<Duration>,
     pub(in crate::net) local_addr: Option<SocketAddr>,
-    pub(in crate::net) nodelay: Option<bool>,
-    pub(in crate::net) keepalive: Option<Keepalive>,
+    pub(in crate::net) initial: Initial,
     pub(in crate::net) reader_limit: Option<usize>,
 }
 
@@ -45,8 +45,7 @@ impl ConnectOptions {
             timeout: None,
             happy_eyeballs_delay: Some(Duration::from_millis(250)),
             local_addr: None,
-            nodelay: None,
-            keepalive: None,
+            initial: Initial::new(),
             reader_limit: None,
         }
     }
@@ -79,26 +78,6 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets `TCP_NODELAY`.
-    ///
-    /// By default it is on for [`open_connection`](crate::net::open_connection), and off, which is
-    /// the system's default, for a [`TcpStream`](super::TcpStream). See
-    /// [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay).
-    #[doc(alias = "TCP_NODELAY")]
-    pub const fn nodelay(mut self, on: bool) -> Self {
-        self.nodelay = Some(on);
-        self
-    }
-
-    /// Sets how the kernel probes a silent peer.
-    ///
-    /// By default it does not. See [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
-    #[doc(alias = "SO_KEEPALIVE")]
-    pub const fn keepalive(mut self, keepalive: Keepalive) -> Self {
-        self.keepalive = Some(keepalive);
-        self
-    }
-
     /// Sets how many bytes a line or record may have, without its separator.
     ///
     /// For [`open_connection_with`](crate::net::open_connection_with) only. 64 KiB by default. See
@@ -111,5 +90,20 @@ impl ConnectOptions {
     pub const fn reader_limit(mut self, bytes: usize) -> Self {
         self.reader_limit = Some(checked_limit(bytes));
         self
+    }
+
+    initial_option_methods!();
+
+    initial_options! {
+        /// Sends the first bytes with the first packet (TCP Fast Open, RFC 7413; Linux 4.11).
+        ///
+        /// If an earlier connection to the same machine has been given a cookie, the connect
+        /// returns at once, and it is the first write that connects. That write, or a later read,
+        /// then has the error of a connect; the address is not tried in a race with others; and
+        /// before the first write no read may be awaited, as the peer knows nothing of the
+        /// connection. For protocols in which the client speaks first, with requests that may be
+        /// repeated: their bytes may arrive twice.
+        #[doc(alias = "TCP_FASTOPEN_CONNECT")]
+        fast_open(on: bool), FAST_OPEN_CONNECT, on;
     }
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::options::Initial;
 use super::stream::TcpStream;
 use crate::error::{Describe, describe, raw_os_error};
 use crate::net::address::{ToAddresses, lookup};
 use crate::net::listener::{
     self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread, methods,
 };
+use crate::net::options::{RECV_BUFFER_SIZE, SEND_BUFFER_SIZE};
 use crate::shards::Shard;
 use crate::sys::address::Address;
 use crate::sys::{errno, socket};
@@ -66,6 +66,20 @@ pub struct TcpListener {
 methods::listener!(TcpListener, TcpStream, SocketAddr, std::net::TcpListener);
 
 impl TcpListener {
+    /// The listener of a socket that listens.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub(super) fn of_socket(fd: OwnedFd, options: &ListenOptions) -> Self {
+        Self { listener: AcceptQueue::new(ListenSocket::new(fd, options)) }
+    }
+
+    /// The listening socket, for calls that do not pass it on.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        self.listener.fd()
+    }
+
     /// Listens on an address, or on the first of several that is free.
     ///
     /// # Errors
@@ -168,16 +182,13 @@ fn bind(address: &SocketAddr, options: &ListenOptions, shares: bool) -> io::Resu
         set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only)?;
     }
     let sizes = [
-        (socket::SO_SNDBUF, options.send_buffer_size),
-        (socket::SO_RCVBUF, options.recv_buffer_size),
+        (SEND_BUFFER_SIZE, options.send_buffer_size),
+        (RECV_BUFFER_SIZE, options.recv_buffer_size),
     ];
-    for (name, size) in sizes {
-        let Some(bytes) = size.map(|bytes| i32::try_from(bytes).unwrap_or(i32::MAX)) else {
-            continue;
-        };
-        socket::set_option(&fd, socket::SOL_SOCKET, name, bytes)?;
+    for (option, size) in sizes {
+        size.map_or(Ok(()), |bytes| option.set(&fd, bytes))?;
     }
-    Initial { nodelay: options.nodelay, keepalive: options.keepalive }.set(&fd)?;
+    options.initial.set(&fd)?;
     socket::bind(&fd, *address)?;
     Ok(fd)
 }

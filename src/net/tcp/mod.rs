@@ -1,5 +1,6 @@
 //! TCP: `listener` takes connections, `stream` is one, and `connect` opens one, racing several
-//! addresses in `happy_eyeballs`; `server` starts servers. `options` are those that only TCP has.
+//! addresses in `happy_eyeballs`; `server` starts servers. `socket` is one that is neither yet,
+//! and `options` are those that only TCP has.
 
 mod connect;
 mod connect_options;
@@ -7,6 +8,7 @@ mod happy_eyeballs;
 mod listener;
 mod options;
 mod server;
+mod socket;
 mod stream;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,7 +19,9 @@ pub use connect::{open_connection, open_connection_with};
 pub use connect_options::ConnectOptions;
 pub use listener::TcpListener;
 pub use options::Keepalive;
+pub(super) use options::{Initial, initial_option_methods, initial_options, names as option_names};
 pub use server::{start_server, start_server_with};
+pub use socket::TcpSocket;
 pub use stream::TcpStream;
 
 define::stream!(TcpStream, SocketAddr, std::net::TcpStream);

@@ -85,7 +85,8 @@ where
     H: AsyncFn(StreamReader, StreamWriter) -> T + 'static,
     T: HandlerOutcome + 'static,
 {
-    let listen_options = options.listen.clone().nodelay(options.listen.nodelay.unwrap_or(true));
+    let listen_options =
+        options.listen.clone().nodelay(options.listen.initial.nodelay.unwrap_or(true));
     start_server_on(handler, listen(addresses, &listen_options).await?, options)
 }
 

@@ -11,25 +11,10 @@ use crate::error::Describe;
 use crate::op::descriptor::Descriptor;
 use crate::op::future::Op;
 use crate::op::operation::{Operation, Step};
+use crate::sys::option::{self, OptionValue};
 use crate::sys::{Completion, Submission, opcode, socket};
 
 impl SocketFd {
-    /// Sets an option whose value is an integer.
-    pub(crate) fn set_option(
-        &self,
-        level: i32,
-        name: i32,
-        value: i32,
-        doing: &str,
-    ) -> io::Result<()> {
-        socket::set_option(self.fd()?, level, name, value).describe(doing)
-    }
-
-    /// Reads an option whose value is an integer.
-    pub(crate) fn option(&self, level: i32, name: i32, doing: &str) -> io::Result<i32> {
-        socket::option(self.fd()?, level, name).describe(doing)
-    }
-
     /// Sets how long a close waits for unsent bytes; `None`: it does not wait, and the kernel sends
     /// them afterwards.
     pub(crate) fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
@@ -45,17 +30,17 @@ impl SocketFd {
     }
 }
 
-/// Sets an option of a new socket, whose value is an integer, and returns the socket. Dropped in
+/// Sets an option of a new socket, and returns the socket. Dropped in
 /// flight, the socket is closed.
 pub(crate) async fn set_option(
     driver: &Rc<Driver>,
     socket: Descriptor,
     level: i32,
     name: i32,
-    value: i32,
+    value: OptionValue,
 ) -> io::Result<Descriptor> {
     match socket.fd_if_open() {
-        Some(fd) => socket::set_option(fd, level, name, value).map(|()| socket),
+        Some(fd) => option::set(fd, level, name, &value).map(|()| socket),
         None => Op::new(driver, SetOption::new(socket, level, name, value)).await,
     }
 }
@@ -65,11 +50,16 @@ pub(in crate::op) struct SetOption {
     socket: Descriptor,
     level: i32,
     name: i32,
-    value: Box<i32>,
+    value: Box<OptionValue>,
 }
 
 impl SetOption {
-    pub(in crate::op) fn new(socket: Descriptor, level: i32, name: i32, value: i32) -> Self {
+    pub(in crate::op) fn new(
+        socket: Descriptor,
+        level: i32,
+        name: i32,
+        value: OptionValue,
+    ) -> Self {
         Self { socket, level, name, value: Box::new(value) }
     }
 }
@@ -80,7 +70,7 @@ unsafe impl Operation for SetOption {
 
     fn submission(&mut self) -> Submission {
         let (level, name) = (self.level.unsigned_abs(), self.name.unsigned_abs());
-        let (value, length) = (std::ptr::from_ref(&*self.value), size_of::<i32>() as u32);
+        let (value, length) = (self.value.as_ptr(), self.value.length());
         self.socket
             .submission(|fd| opcode::SetSockOpt::new(fd, level, name, value.cast(), length).build())
     }

@@ -11,7 +11,7 @@
 //! | [`Bypass::Shutdown`] | shutdown(2): `socket::shutdown`                  | a Shutdown SQE    |
 //! |                      | connect(2) to no address: `socket::disconnect`   | a Connect SQE     |
 //! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
-//! |                      | getsockopt(2), setsockopt(2): [`socket`]         | an error          |
+//! |                      | getsockopt(2), setsockopt(2): [`socket`], [`option`] | an error      |
 //! |                      | `SIOCOUTQ`: `socket::unacknowledged`             | zero is assumed   |
 //! |                      | poll(2) of a listener: `socket::has_backlog`     | –                 |
 //! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
@@ -33,10 +33,12 @@
 
 mod no_sigpipe;
 pub(crate) mod nonblocking;
+pub(crate) mod option;
 mod page_cache;
 pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod splice_pipe;
+pub(crate) mod tcp_info;
 
 /// A kind of system call made without the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ pub(crate) use libc::{
 /// (6.2).
 pub(crate) const REPORT_USAGE: u16 = 1 << 3;
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+pub(super) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
@@ -124,11 +124,15 @@ pub(crate) fn refuse_connects(listener: &OwnedFd) -> io::Result<()> {
 
 /// How many connections wait in the backlog of a listener.
 pub(crate) fn backlog(listener: &OwnedFd) -> io::Result<u32> {
+    // Of a listener these are its queue of connections. (tcp_get_info in the kernel.)
+    Ok(raw_tcp_info(listener)?.tcpi_unacked)
+}
+
+/// What the kernel knows of a TCP socket, as it tells it.
+pub(super) fn raw_tcp_info(socket: &OwnedFd) -> io::Result<libc::tcp_info> {
     // SAFETY: `tcp_info` is plain data, for which all zeroes is valid.
     let none: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let info = raw_option(listener, IPPROTO_TCP, libc::TCP_INFO, none)?;
-    // Of a listener these are its queue of connections. (tcp_get_info in the kernel.)
-    Ok(info.tcpi_unacked)
+    raw_option(socket, IPPROTO_TCP, libc::TCP_INFO, none)
 }
 
 /// How many bytes the kernel holds that the peer has not acknowledged, those included that it has

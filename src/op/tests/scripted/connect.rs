@@ -9,6 +9,7 @@ use crate::op::socket::{OpenSocket, SetOption};
 use crate::op::{Connect, Descriptor};
 use crate::sys::address::domain;
 use crate::sys::errno::{ECANCELED, ECONNREFUSED, EINVAL, EMFILE, ENOENT, EPERM};
+use crate::sys::option::OptionValue;
 use crate::sys::socket::{IPPROTO_TCP, SOCK_STREAM};
 use crate::sys::{SqeFile, SubmissionFlags};
 
@@ -91,7 +92,7 @@ fn a_socket_whose_making_was_dropped_is_closed_when_it_has_been_made() {
 fn an_option_that_cannot_be_set_fails_and_closes_the_socket() {
     let bench = Bench::new();
     let (socket, slot) = open(&bench);
-    let mut set = Op::new(&bench.driver, SetOption::new(socket, 6, 1, 1));
+    let mut set = Op::new(&bench.driver, SetOption::new(socket, 6, 1, OptionValue::number(1)));
     bench.start(&mut set);
     bench.ring.complete(1, -EINVAL, false);
     assert_eq!(errno(bench.end(&mut set)), Some(EINVAL));
