@@ -51,6 +51,7 @@ mod future;
 mod multishot;
 mod operation;
 mod orphan;
+mod path;
 mod pipe;
 mod poll;
 mod socket;
@@ -61,6 +62,7 @@ mod timeout;
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
 pub(crate) use future::Op;
+pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{
     PipeEnd, PipeReady, ReadPipe, ReadPipeLease, SpliceFromFile, SpliceToSocket, WritePipe,
     try_read, try_write,

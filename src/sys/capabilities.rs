@@ -25,6 +25,8 @@ pub(crate) struct Capabilities {
     pub(crate) install_descriptor: bool,
     /// One cancel SQE reaches everything in flight.
     pub(crate) cancel_any: bool,
+    /// Directories and links are created on the ring.
+    pub(crate) create_paths: bool,
 }
 
 impl Capabilities {
@@ -36,6 +38,7 @@ impl Capabilities {
         send_zero_copy: true,
         install_descriptor: true,
         cancel_any: true,
+        create_paths: true,
     };
 
     pub(super) fn of(opcodes: &Opcodes) -> Self {
@@ -46,6 +49,7 @@ impl Capabilities {
             send_zero_copy: has_6_0(opcodes),
             install_descriptor: opcodes.is_supported(opcode::FixedFdInstall::CODE),
             cancel_any: linux_5_19,
+            create_paths: has_create_paths(opcodes),
         }
     }
 }
@@ -59,6 +63,12 @@ fn has_5_19(opcodes: &Opcodes) -> bool {
 /// Multishot receive came with 6.0, and so did the zero-copy send, which can be probed.
 fn has_6_0(opcodes: &Opcodes) -> bool {
     opcodes.is_supported(opcode::SendZc::CODE)
+}
+
+/// The three operations came together.
+fn has_create_paths(opcodes: &Opcodes) -> bool {
+    let all = [opcode::MkDirAt::CODE, opcode::SymlinkAt::CODE, opcode::LinkAt::CODE];
+    all.iter().all(|&opcode| opcodes.is_supported(opcode))
 }
 
 /// One thing that the library uses of io_uring, and whether it is there.
@@ -138,6 +148,10 @@ pub(super) fn required_opcodes(opcodes: &Opcodes) -> impl Iterator<Item = Facili
         must("read", "5.6", opcodes.is_supported(opcode::Read::CODE)),
         must("write", "5.6", opcodes.is_supported(opcode::Write::CODE)),
         must("fsync", "5.1", opcodes.is_supported(opcode::Fsync::CODE)),
+        must("statx", "5.6", opcodes.is_supported(opcode::Statx::CODE)),
+        must("openat2", "5.6", opcodes.is_supported(opcode::OpenAt2::CODE)),
+        must("rename", "5.11", opcodes.is_supported(opcode::RenameAt::CODE)),
+        must("unlink", "5.11", opcodes.is_supported(opcode::UnlinkAt::CODE)),
     ]
     .into_iter()
 }
@@ -170,6 +184,12 @@ pub(super) fn optional(
         ),
         may("single issuer", "6.0", flag(Flag::SingleIssuer), "the kernel takes more locks"),
         may("task-run flag", "5.19", flag(Flag::ShowTaskrun), "completions interrupt the tasks"),
+        may(
+            "creating directories and links",
+            "5.15",
+            has_create_paths(opcodes),
+            "a thread creates them",
+        ),
         may("submit all", "5.18", flag(Flag::SubmitAll), "a bad SQE delays the ones behind it"),
         may("multishot accept", "5.19", has_5_19(opcodes), "an SQE for each connection"),
         may("cancel everything at once", "5.19", has_5_19(opcodes), "an SQE for each cancel"),

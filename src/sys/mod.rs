@@ -18,9 +18,11 @@
 //! - [`signals`] rings a bell when a signal has come.
 //! - [`affinity`] pins a thread to CPUs.
 //! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
+//! - [`paths`] has paths as SQEs carry them, and calls on them for threads; [`listing`] reads
+//!   directories there, and [`copy_range`] copies. [`statx`] is what the kernel tells of a file.
 //!
-//! The rest are small: [`clock`], [`errno`], [`fs`], [`message`], [`poll`], `duration` and `pages`
-//! hold the kernel's constants and forms, and memory that is mapped.
+//! The rest are small: [`clock`], [`errno`], [`fs`], [`message`], [`poll`], [`resolve`],
+//! `duration` and `pages` hold the kernel's constants and forms, and memory that is mapped.
 
 pub(crate) mod address;
 pub(crate) mod affinity;
@@ -29,6 +31,7 @@ pub(crate) mod bypass;
 pub(crate) mod capabilities;
 pub(crate) mod clock;
 mod completion;
+pub(crate) mod copy_range;
 mod diagnose;
 mod duration;
 mod enter;
@@ -38,15 +41,19 @@ mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod inherited;
+pub(crate) mod listing;
 pub(crate) mod message;
 mod pages;
+pub(crate) mod paths;
 pub(crate) mod poll;
 pub(crate) mod probe;
+pub(crate) mod resolve;
 mod ring;
 pub(crate) mod setup;
 pub(crate) mod signals;
 #[cfg(test)]
 mod sqe;
+pub(crate) mod statx;
 
 pub(crate) use buffer_ring::BufferRing;
 #[cfg(test)]
