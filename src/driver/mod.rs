@@ -44,6 +44,7 @@ mod settings;
 mod slot;
 mod slots;
 mod spare_buffers;
+mod spare_segments;
 mod staged;
 mod submission_queue;
 mod teardown;
@@ -69,6 +70,7 @@ pub(crate) use registered_memory::RegisteredMemory;
 pub(crate) use settings::Settings;
 pub(crate) use slot::{Detached, Orphan};
 pub(crate) use spare_buffers::SpareBuffers;
+pub(crate) use spare_segments::SpareSegments;
 pub(crate) use timers::TimerKey;
 pub(crate) use unsent::{UnsentGuard, UnsentWrites};
 
@@ -99,6 +101,7 @@ pub(crate) struct Driver {
     buffer_table: RefCell<BufferTable>,
     staged: StagedList,
     spare_buffers: SpareBuffers,
+    spare_segments: SpareSegments,
     unsent_writes: Rc<UnsentWrites>,
     inline: InlineBudget,
     close_watch: CloseWatch,
@@ -132,6 +135,7 @@ impl Driver {
             buffer_table: RefCell::default(),
             staged: StagedList::default(),
             spare_buffers: SpareBuffers::default(),
+            spare_segments: SpareSegments::default(),
             unsent_writes: Rc::default(),
             inline: InlineBudget::new(),
             close_watch: CloseWatch::default(),
@@ -445,6 +449,11 @@ impl Driver {
     /// Buffers for what is staged.
     pub(crate) fn spare_buffers(&self) -> &SpareBuffers {
         &self.spare_buffers
+    }
+
+    /// Segment lists for vectored transfers.
+    pub(crate) fn spare_segments(&self) -> &SpareSegments {
+        &self.spare_segments
     }
 
     /// The writes that no future waits for.

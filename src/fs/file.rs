@@ -138,12 +138,18 @@ impl From<std::fs::File> for File {
     }
 }
 
+/// # Panics
+///
+/// If the file is a direct descriptor, and the process has no more descriptors.
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.fd().unwrap_or_else(|error| panic!("{error}")).as_fd()
     }
 }
 
+/// # Panics
+///
+/// If the file is a direct descriptor, and the process has no more descriptors.
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()

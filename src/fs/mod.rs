@@ -5,6 +5,8 @@
 //! | for                                     | use                                             |
 //! |-----------------------------------------|-------------------------------------------------|
 //! | transfers at offsets, by many tasks     | [`File::read_at`], [`File::write_all_at`]       |
+//! | the same with several buffers           | [`File::read_vectored_at`] and its kin          |
+//! | direct I/O                              | [`File::direct_io_alignment`]                   |
 //! | a log: records at the end of a file     | [`File::append`]                                |
 //! | a file that must survive a crash        | [`File::sync_data`], [`File::sync_all`]         |
 //! | every way to open a file                | [`OpenOptions`]                                 |
@@ -36,6 +38,7 @@
 mod copy;
 mod create_dir;
 mod dir;
+mod direct_io;
 mod file;
 mod file_type;
 mod links;
@@ -50,6 +53,7 @@ mod remove_tree;
 mod rename;
 mod resolve;
 mod temporary;
+mod vectored;
 mod whole;
 
 #[doc(no_inline)]
@@ -58,6 +62,7 @@ pub use std::fs::{FileTimes, Permissions};
 pub use copy::copy;
 pub use create_dir::{DirBuilder, create_dir, create_dir_all};
 pub use dir::Dir;
+pub use direct_io::DirectIoAlignment;
 pub use file::File;
 pub use file_type::FileType;
 pub use links::{canonicalize, hard_link, read_link, symlink};

@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::File;
+use crate::driver::FileSlot;
 use crate::error::describe;
-use crate::op::{Op, Open};
+use crate::op::{Op, Open, OpenDirect};
 use crate::runtime::context;
 use crate::sys::fs::{
     O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TMPFILE,
@@ -47,6 +48,7 @@ pub struct OpenOptions {
     direct: bool,
     sync: bool,
     data_sync: bool,
+    direct_descriptor: bool,
     /// Flags that are given to the kernel as they are.
     custom_flags: i32,
     mode: u32,
@@ -68,6 +70,7 @@ impl OpenOptions {
             direct: false,
             sync: false,
             data_sync: false,
+            direct_descriptor: false,
             custom_flags: 0,
             mode: 0o666,
         }
@@ -162,6 +165,24 @@ impl OpenOptions {
         self
     }
 
+    /// Sets whether the file becomes a direct descriptor: a slot of the ring's file table, of which
+    /// [`Builder::direct_descriptors`](crate::Builder::direct_descriptors) sets the number.
+    ///
+    /// The kernel looks it up faster than a descriptor of the process, most of all in a process
+    /// with several threads, and it counts neither against the limit of descriptors nor takes a
+    /// number that is found by others. Where no slot is free, or the ring has none, the file gets
+    /// an ordinary descriptor
+    /// ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)).
+    ///
+    /// What has no ring operation makes a descriptor of the process for it, once, which is then
+    /// kept beside the slot: [`as_fd`](std::os::fd::AsFd::as_fd), and the methods whose
+    /// documentation calls them direct or on a thread. Beyond its runtime such a file is closed.
+    #[doc(alias = "IORING_FILE_INDEX_ALLOC")]
+    pub fn direct_descriptor(&mut self, direct_descriptor: bool) -> &mut Self {
+        self.direct_descriptor = direct_descriptor;
+        self
+    }
+
     /// Sets whether a file without a name is created (`O_TMPFILE`): the path that is opened is the
     /// directory whose file system holds it.
     ///
@@ -194,7 +215,7 @@ impl OpenOptions {
     /// Dropped, what has been opened is closed. A file may have been created or emptied, or may be
     /// so a little later.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
-        let arguments = self.kernel_arguments();
+        let (arguments, is_direct) = (self.kernel_arguments(), self.direct_descriptor);
         async move {
             let path = path.as_ref();
             // Not before an error: the text is allocated.
@@ -203,6 +224,11 @@ impl OpenOptions {
             let driver = context::driver();
             let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
             let open = Open::new(name.map_err(failed)?, flags, mode);
+            let slot = if is_direct { FileSlot::alloc(&driver) } else { None };
+            if let Some(slot) = slot {
+                let opened = Op::new(&driver, OpenDirect::new(open, slot)).await;
+                return Ok(File::new(&driver, opened.map_err(failed)?));
+            }
             let fd = Op::new(&driver, open).await.map_err(failed)?;
             Ok(File::new(&driver, fd))
         }

@@ -184,7 +184,7 @@ fn no_such_offset() -> io::Error {
 }
 
 /// The outcome of a transfer of all of `length` bytes, where the kernel is not needed for it.
-fn known_without_kernel(offset: u64, length: usize) -> Option<io::Result<()>> {
+pub(super) fn known_without_kernel(offset: u64, length: usize) -> Option<io::Result<()>> {
     if is_beyond_files(offset) {
         Some(Err(no_such_offset()))
     } else {

@@ -60,7 +60,9 @@ mod tests;
 mod timeout;
 
 pub(crate) use descriptor::Descriptor;
-pub(crate) use file::{FileFd, Fsync, Open, ReadAt, WriteAt};
+pub(crate) use file::{
+    FileFd, Fsync, Open, OpenDirect, ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt,
+};
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{

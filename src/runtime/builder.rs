@@ -216,11 +216,12 @@ impl Builder {
         self
     }
 
-    /// Sets how many sockets may be direct descriptors (Linux 6.8); none by default.
+    /// Sets how many sockets and files may be direct descriptors (Linux 6.8); none by default.
     ///
     /// A direct descriptor is a slot of the ring's file table instead of the process's own table,
     /// which the kernel looks up faster. Accepted and connected sockets are direct while file slots
-    /// are free; further ones have ordinary descriptors
+    /// are free, and so are files that are [opened so](crate::fs::OpenOptions::direct_descriptor);
+    /// further ones have ordinary descriptors
     /// ([`Metrics::direct_descriptor_misses`](crate::Metrics::direct_descriptor_misses)). A socket
     /// that a system call needs (an option, an address, an inline transfer of bulk data) has an
     /// ordinary descriptor beside its file slot from then on. So does one used by

@@ -17,12 +17,13 @@
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`signals`] rings a bell when a signal has come.
 //! - [`affinity`] pins a thread to CPUs.
+//! - [`direct_io`] knows what direct I/O on a file asks for.
 //! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
 //! - [`paths`] has paths as SQEs carry them, and calls on them for threads; [`listing`] reads
 //!   directories there, and [`copy_range`] copies. [`statx`] is what the kernel tells of a file.
 //!
 //! The rest are small: [`clock`], [`errno`], [`fs`], [`message`], [`poll`], [`resolve`],
-//! `duration` and `pages` hold the kernel's constants and forms, and memory that is mapped.
+//! [`segments`], `duration` and `pages` hold the kernel's constants and forms, and mapped memory.
 
 pub(crate) mod address;
 pub(crate) mod affinity;
@@ -33,6 +34,7 @@ pub(crate) mod clock;
 mod completion;
 pub(crate) mod copy_range;
 mod diagnose;
+pub(crate) mod direct_io;
 mod duration;
 mod enter;
 pub(crate) mod errno;
@@ -49,6 +51,7 @@ pub(crate) mod poll;
 pub(crate) mod probe;
 pub(crate) mod resolve;
 mod ring;
+pub(crate) mod segments;
 pub(crate) mod setup;
 pub(crate) mod signals;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::common::skip::{build_or_skip, skip};
 use crate::this_test;
 
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
-fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
+pub(crate) fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
     let before = open();
     let builder = Runtime::builder().direct_descriptors(count).max_polls_per_turn(1);

@@ -10,6 +10,7 @@ mod async_fd;
 mod connect;
 mod copy;
 mod direct_descriptors;
+mod direct_files;
 mod dropped_accepts;
 mod files;
 mod full_sends;

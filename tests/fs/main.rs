@@ -3,8 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod direct_io;
 mod file;
 mod open_options;
+mod registered_buffers;
+mod vectored;
 
 use std::fs::OpenOptions;
 use std::path::Path;

@@ -5,12 +5,17 @@
 
 mod fd;
 mod fsync;
+mod misaligned;
 mod open;
+mod open_direct;
 mod read_at;
+mod vectored;
 mod write_at;
 
 pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
 pub(crate) use open::Open;
+pub(crate) use open_direct::OpenDirect;
 pub(crate) use read_at::ReadAt;
+pub(crate) use vectored::{ReadVectoredAt, WriteVectoredAt};
 pub(crate) use write_at::WriteAt;

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use crate::op::operation::{Operation, Step};
 use crate::sys::errno::ENXIO;
 use crate::sys::fs::{CURRENT_DIRECTORY, O_CLOEXEC, O_NONBLOCK};
-use crate::sys::types::Fd;
+use crate::sys::types::{DestinationSlot, Fd};
 use crate::sys::{Completion, Submission, SubmissionFlags, opcode};
 
 /// Opens a file and returns its descriptor, which is not inherited by other programs.
@@ -29,6 +29,21 @@ impl Open {
         Self { path, flags, mode, on_worker: false }
     }
 
+    /// The SQE, which opens the file into a file slot if one is given. Those are not inherited
+    /// anyway, and the kernel refuses to be told so.
+    pub(super) fn entry(&self, slot: Option<DestinationSlot>) -> Submission {
+        let flags = if slot.is_some() { self.flags } else { self.flags | O_CLOEXEC };
+        let open = opcode::OpenAt::new(Fd(CURRENT_DIRECTORY), self.path.as_ptr());
+        let open = open.flags(flags).mode(self.mode).file_index(slot).build();
+        if self.on_worker { open.flags(SubmissionFlags::ASYNC) } else { open }
+    }
+
+    /// Whether the next step is to wait on a worker.
+    pub(super) fn moves_to_worker(&mut self, completion: Completion) -> bool {
+        let is_refused = completion.failed_with(ENXIO) && self.flags & O_NONBLOCK == 0;
+        is_refused && !std::mem::replace(&mut self.on_worker, true)
+    }
+
     fn opened(completion: Completion) -> io::Result<OwnedFd> {
         // SAFETY: the result is a new descriptor, and each completion is taken once.
         unsafe { completion.into_fd() }
@@ -40,16 +55,11 @@ unsafe impl Operation for Open {
     type Output = io::Result<OwnedFd>;
 
     fn submission(&mut self) -> Submission {
-        let open = opcode::OpenAt::new(Fd(CURRENT_DIRECTORY), self.path.as_ptr())
-            .flags(self.flags | O_CLOEXEC)
-            .mode(self.mode)
-            .build();
-        if self.on_worker { open.flags(SubmissionFlags::ASYNC) } else { open }
+        self.entry(None)
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if completion.failed_with(ENXIO) && self.flags & O_NONBLOCK == 0 && !self.on_worker {
-            self.on_worker = true;
+        if self.moves_to_worker(completion) {
             return Step::Again(self);
         }
         Step::Done(Self::opened(completion))

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBufMut};
-use crate::error::{Describe, describe};
+use crate::error::describe;
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::{Completion, Submission, opcode};
 
@@ -32,6 +32,15 @@ impl<B: IoBufMut> ReadAt<B> {
     /// Fills the buffer, in as many steps as that takes.
     pub(crate) fn exact(file: &Rc<FileFd>, buffer: B, offset: u64) -> Self {
         Self { is_exact: true, ..Self::new(file, buffer, offset) }
+    }
+
+    #[cold]
+    fn fail(self, error: io::Error) -> Step<Self> {
+        let (start, length) = (self.buffer.stable_ptr(), self.buffer.bytes_total() - self.done);
+        let part = (start.wrapping_add(self.done), length);
+        let offset = self.offset + self.done as u64;
+        let error = self.file.transfer_error("read", error, Some(offset), [part].into_iter());
+        Step::Done(BufResult(Err(error), self.buffer))
     }
 }
 
@@ -59,9 +68,9 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        let count = match completion.result().describe("read") {
+        let count = match completion.result() {
             Ok(count) => count as usize,
-            Err(error) => return Step::Done(BufResult(Err(error), self.buffer)),
+            Err(error) => return self.fail(error),
         };
         self.done += count;
         // SAFETY: the kernel has written `done` bytes to the start of the buffer.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBuf};
-use crate::error::{Describe, describe};
+use crate::error::describe;
 use crate::op::drain::Draining;
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::fs::RWF_APPEND;
@@ -43,6 +43,15 @@ impl<B: IoBuf> WriteAt<B> {
     pub(crate) fn append(file: &Rc<FileFd>, buffer: B) -> Self {
         Self { appends: true, ..Self::all(file, buffer, 0) }
     }
+
+    #[cold]
+    fn fail(self, error: io::Error) -> Step<Self> {
+        let (start, length) = (self.buffer.stable_ptr(), self.buffer.bytes_init() - self.done);
+        let part = (start.wrapping_add(self.done), length);
+        let offset = (!self.appends).then_some(self.offset + self.done as u64);
+        let error = self.file.transfer_error("write", error, offset, [part].into_iter());
+        Step::Done(BufResult(Err(error), self.buffer))
+    }
 }
 
 // SAFETY: the SQE points to the buffer's memory, which does not move with it (`IoBuf`), and which
@@ -74,9 +83,9 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        let count = match completion.result().describe("write") {
+        let count = match completion.result() {
             Ok(count) => count as usize,
-            Err(error) => return Step::Done(BufResult(Err(error), self.buffer)),
+            Err(error) => return self.fail(error),
         };
         self.done += count;
         if !self.is_all || self.done == self.buffer.bytes_init() {

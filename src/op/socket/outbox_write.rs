@@ -13,12 +13,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::outbox::{Ending, Goal, Outbox, Stage, closed};
-use super::payload::MAX_SEGMENTS;
 use crate::error::describe;
 use crate::op::check_loop::check_loop;
 use crate::sys::Completion;
 use crate::sys::errno::{EAGAIN, EINTR};
 use crate::sys::nonblocking::{send, send_message};
+use crate::sys::segments::MAX_SEGMENTS;
 use crate::task::coop;
 
 /// From how many bytes on a write is sent at once.

@@ -95,9 +95,6 @@ unsafe impl<B: IoBuf> Payload for One<B> {
     }
 }
 
-/// The most segments that the kernel takes at once (`UIO_MAXIOV`).
-pub(super) const MAX_SEGMENTS: usize = 1024;
-
 /// Several buffers.
 pub(crate) struct Several<B> {
     buffers: Vec<B>,
@@ -116,7 +113,7 @@ impl<B: IoBuf> Several<B> {
         Self { buffers, message: socket.message(), next: 0, sent_of_next: 0, left, step_length: 0 }
     }
 
-    /// Points the message to what is left, without the empty ones.
+    /// Points the message to what is left.
     fn set_segments(&mut self) {
         let mut skip = self.sent_of_next;
         let parts = self.buffers[self.next..].iter().map(|buffer| {
@@ -124,7 +121,6 @@ impl<B: IoBuf> Several<B> {
             // SAFETY: no more of a buffer has been sent than it has.
             (unsafe { buffer.stable_ptr().add(skipped) }, buffer.bytes_init() - skipped)
         });
-        let parts = parts.filter(|&(_, length)| length > 0).take(MAX_SEGMENTS);
         self.step_length = sqe_length(self.message.set_segments(parts)) as usize;
     }
 }
