@@ -176,6 +176,12 @@ metrics! {
         /// As many as were needed at the same time lately, at most
         /// [`Builder::small_buffers`](crate::Builder::small_buffers).
         provided_buffers_in_use: usize,
+        /// How many provided buffers for datagrams are in use: lent, or free for the kernel to
+        /// fill.
+        ///
+        /// As many as were needed at the same time lately, at most
+        /// [`Builder::datagram_buffers`](crate::Builder::datagram_buffers).
+        datagram_buffers_in_use: usize,
         /// Bytes of memory that receives which found no buffer have allocated, and that are still
         /// held.
         ///

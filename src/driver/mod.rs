@@ -396,6 +396,19 @@ impl Driver {
         drop(state);
     }
 
+    /// The owner of a multishot operation, which points to no memory, is done with it: cancels it,
+    /// if it is in flight.
+    pub(crate) fn release_multishot(&self, key: Key) {
+        let mut core = self.core.borrow_mut();
+        let state = if core.slots.state(key).in_flight() {
+            core.orphan_empty(key)
+        } else {
+            core.slots.free(key)
+        };
+        drop(core);
+        drop(state);
+    }
+
     /// The owner of a detached operation, which points to no memory, is done with it: cancels it,
     /// if it is in flight.
     pub(crate) fn release_detached(&self, key: Key) {
@@ -440,6 +453,14 @@ impl Driver {
         &self.buffers
     }
 
+    /// The buffers for received bytes, of which those for datagrams are made by the first call.
+    pub(crate) fn datagram_buffers(&self) -> &Buffers {
+        if !self.buffers.are_datagrams_made() {
+            self.buffers.make_datagrams(self.core.borrow_mut().ring());
+        }
+        &self.buffers
+    }
+
     #[cold]
     fn make_buffers(&self) {
         let incidents = self.buffers.make(self.core.borrow_mut().ring());
@@ -475,6 +496,7 @@ impl Driver {
             in_kernel: counters.submitted - counters.completed,
             queued: self.core.borrow_mut().queued() as u64,
             provided_buffers_in_use: self.buffers.provided_in_use(),
+            datagram_buffers_in_use: self.buffers.datagrams_in_use(),
             fallback_buffer_bytes: self.buffers.fallback_bytes(),
             timers: self.timers.len(),
             ..counters

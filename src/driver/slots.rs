@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
+use super::buffers::Selected;
 use super::counters::Counters;
 use super::key::Key;
 use super::slot::{Effect, Late, Slot, State};
@@ -37,7 +38,7 @@ pub(super) struct Slots {
     pub(super) missed: VecDeque<Key>,
     free_file_slots: Vec<u32>,
     /// How many provided buffers the kernel has selected since they were last counted.
-    provided: u16,
+    provided: Selected,
 }
 
 /// What polling a slot comes to.
@@ -68,7 +69,7 @@ impl Slots {
             to_cancel: Vec::new(),
             missed: VecDeque::new(),
             free_file_slots: (0..file_slots).rev().collect(),
-            provided: 0,
+            provided: Selected::default(),
         }
     }
 
@@ -192,7 +193,7 @@ impl Slots {
             return self.record_unattended(key, completion);
         }
         self.attended -= usize::from(last);
-        self.provided += u16::from(completion.buffer().is_some());
+        self.provided.note(completion);
         match self.state(key).complete(completion) {
             Effect::None => {}
             Effect::Wake(waker) => self.woken.push(waker),
@@ -278,7 +279,7 @@ impl Slots {
 
     /// How many provided buffers the kernel has selected since the last call.
     #[inline]
-    pub(super) fn take_provided_count(&mut self) -> u16 {
+    pub(super) fn take_provided_count(&mut self) -> Selected {
         mem::take(&mut self.provided)
     }
 

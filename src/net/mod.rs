@@ -109,16 +109,22 @@
 //!   much was sent should not drop writes. To bound a write in time, spawn it, or close the stream.
 
 mod address;
+mod datagram;
 mod listener;
 mod options;
 mod polled;
 mod server;
 mod stream;
 mod tcp;
+mod udp;
 mod unix;
 
 pub use crate::sys::tcp_info::TcpInfo;
 pub use address::{ToAddresses, lookup};
+pub use datagram::{
+    Datagram, DatagramEndpoint, Ecn, RecvMany, RecvMeta, SendMany, SendOptions, datagram_endpoint,
+    open_datagram_endpoint,
+};
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
 pub use polled::{Polled, ReadSide, Side, WriteSide};
@@ -134,6 +140,7 @@ pub use tcp::{
     ConnectOptions, Keepalive, TcpListener, TcpSocket, TcpStream, open_connection,
     open_connection_with, start_server, start_server_with,
 };
+pub use udp::{UdpOptions, UdpSocket};
 pub use unix::{
     UnixListener, UnixStream, open_unix_connection, start_unix_server, start_unix_server_with,
 };

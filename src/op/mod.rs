@@ -71,8 +71,9 @@ pub(crate) use pipe::{
 };
 pub(crate) use poll::{PollOnce, PolledFd};
 pub(crate) use socket::{
-    Accepted, Acceptor, Connect, Heir, Holders, ListeningFd, One, OpenCount, OpenGuard, Outbox,
-    Peek, Readable, Recv, RecvLease, SendBytes, SendZeroCopy, Several, SharedListener, SocketParts,
-    StreamSocket, Unsent, open_socket, set_option,
+    Accepted, Acceptor, Arrived, Connect, DatagramSocket, Family, Heir, Holders, ListeningFd, One,
+    OpenCount, OpenGuard, Outbox, Peek, Readable, Recv, RecvDatagram, RecvLease, SendBytes,
+    SendDatagram, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket, Unsent,
+    open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

@@ -77,6 +77,14 @@ impl Multishot {
         }
     }
 
+    /// Cancels the operation, which points to no memory and whose completions mean nothing any
+    /// more.
+    pub(super) fn release(&self, driver: &Driver) {
+        if let Some(key) = self.key.take() {
+            driver.release_multishot(key);
+        }
+    }
+
     /// Cancels the operation, whose owner is gone: the orphan disposes of the completions that have
     /// not been taken.
     pub(super) fn orphan(&self, driver: &Driver, orphan: impl FnOnce() -> Box<dyn Orphan>) {

@@ -199,6 +199,27 @@ impl Builder {
         self
     }
 
+    /// Sets the receive buffers for datagrams: at most `count` of `bytes` each; 1024 of 68 KiB by
+    /// default.
+    ///
+    /// [`UdpSocket::recv_msg`](crate::net::UdpSocket::recv_msg) and
+    /// [`UdpSocket::recv_many`](crate::net::UdpSocket::recv_many) use them: they are provided
+    /// buffers (Linux 6.0). 320 bytes of each are for the sender's address and control messages. A
+    /// datagram that is longer than the rest is cut, which is reported; the default has room for
+    /// the longest. What datagrams are not written to takes address space only, so a buffer that
+    /// has held 1200 bytes costs a page. `count` is rounded up to a power of two.
+    ///
+    /// # Panics
+    ///
+    /// As for [`large_buffers`](Self::large_buffers), and if `bytes` is less than 1024.
+    #[track_caller]
+    pub fn datagram_buffers(mut self, count: u16, bytes: usize) -> Self {
+        let BufferSize { count, bytes } = buffer_size(count, bytes);
+        assert!(bytes >= 1024, "`datagram_buffers`: a buffer has at least 1024 bytes");
+        self.buffers.datagrams = BufferSize { count: count.next_power_of_two(), bytes };
+        self
+    }
+
     /// Limits the memory that receives allocate while all buffers are lent, in bytes; 16 MiB by
     /// default.
     ///

@@ -49,6 +49,16 @@ impl RawAddress {
         &mut self.length
     }
 
+    /// An address that the kernel has written elsewhere. What exceeds the longest address is cut.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut raw = Self::empty();
+        let length = bytes.len().min(size_of::<libc::sockaddr_storage>());
+        // SAFETY: the storage has room for `length` bytes, and any bytes are valid in it.
+        unsafe { raw.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), length) };
+        raw.length = length as libc::socklen_t;
+        raw
+    }
+
     /// What the kernel has written.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::io;
 
 pub(crate) use libc::{
     EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADR, EBUSY, ECANCELED, EEXIST, EINTR, EINVAL,
-    EISDIR, ELOOP, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM, ENOSYS, ENOTCONN, ENOTDIR, ENOTEMPTY,
-    ENXIO, EOPNOTSUPP, EPERM, EPIPE, ETIME, ETIMEDOUT,
+    EISDIR, ELOOP, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOENT, ENOMEM, ENOSYS, ENOTCONN, ENOTDIR,
+    ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ETIME, ETIMEDOUT,
 };
 #[cfg(test)]
 pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET};
@@ -36,6 +36,12 @@ pub(crate) fn is_fatal_to_connection(errno: i32) -> bool {
             | libc::ENETRESET
             | libc::EPROTO
     )
+}
+
+/// Whether a send reports that an earlier datagram could not be delivered, as an ICMP message has
+/// told: not an error of its own.
+pub(crate) fn is_undeliverable(errno: i32) -> bool {
+    matches!(errno, libc::ECONNREFUSED | libc::ENOPROTOOPT | libc::EPROTO)
 }
 
 /// Whether an accept that was cancelled found no connection.

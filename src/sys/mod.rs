@@ -13,6 +13,7 @@
 //! - [`capabilities`] → [`setup`] → [`probe`]: the features of a kernel, required and optional; a
 //!   ring made with the best flags it takes (`flags`), or a diagnosis of its refusal (`diagnose`);
 //!   and the public probe, which lists both.
+//! - [`datagram`] and [`control`] are the headers and control messages of datagrams.
 //! - [`address`] converts socket addresses to and from the kernel's form.
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`signals`] rings a bell when a signal has come.
@@ -32,7 +33,9 @@ pub(crate) mod bypass;
 pub(crate) mod capabilities;
 pub(crate) mod clock;
 mod completion;
+pub(crate) mod control;
 pub(crate) mod copy_range;
+pub(crate) mod datagram;
 mod diagnose;
 pub(crate) mod direct_io;
 mod duration;
@@ -67,7 +70,7 @@ pub(crate) use duration::{millis, saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};
-pub(crate) use ring::{BUFFER_GROUP, Batch, Entered, Full, KernelRing, Ring, Wait};
+pub(crate) use ring::{BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, Ring, Wait};
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
 #[cfg(test)]

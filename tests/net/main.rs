@@ -28,5 +28,7 @@ mod shutdown;
 mod tcp;
 mod tcp_options;
 mod tcp_socket;
+mod udp;
+mod udp_drops;
 mod unix;
 mod zero_copy;

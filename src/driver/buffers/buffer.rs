@@ -19,6 +19,8 @@ pub(crate) struct BufferSizes {
     /// Provided to the kernel. Their count is a power of two.
     pub(crate) small: BufferSize,
     pub(crate) large: BufferSize,
+    /// Provided to the kernel for datagrams. Their count is a power of two.
+    pub(crate) datagrams: BufferSize,
     /// How many bytes receives that find no buffer may allocate before they allocate little.
     pub(crate) fallback: usize,
 }
@@ -28,6 +30,7 @@ impl Default for BufferSizes {
         Self {
             small: BufferSize { count: 4096, bytes: 4 * 1024 },
             large: BufferSize { count: 64, bytes: 256 * 1024 },
+            datagrams: BufferSize { count: 1024, bytes: 68 * 1024 },
             fallback: 16 << 20,
         }
     }

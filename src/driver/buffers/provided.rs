@@ -11,13 +11,28 @@ use std::mem::ManuallyDrop;
 
 use super::buffer::{BufferSize, OwnedBuffer};
 use super::region::Region;
+use super::selected::FIRST_DATAGRAM;
 use crate::sys::errno::ENOMEM;
-use crate::sys::{BufferRing, Ring};
+use crate::sys::{BUFFER_GROUP, BufferRing, DATAGRAM_GROUP, Ring};
 
 /// How many are in use from the beginning, and at least.
 const FIRST: u16 = 64;
 
+/// What the kernel knows the buffers of a pool by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    id: u16,
+    /// The kernel's number of the first of them.
+    first: u16,
+}
+
+impl Group {
+    pub(super) const SMALL: Self = Self { id: BUFFER_GROUP, first: 0 };
+    pub(super) const DATAGRAMS: Self = Self { id: DATAGRAM_GROUP, first: FIRST_DATAGRAM };
+}
+
 pub(super) struct ProvidedPool {
+    group: Group,
     shared: ManuallyDrop<Shared>,
     in_use: u16,
     /// How many may be in use: what is returned beyond that is not provided again.
@@ -45,11 +60,12 @@ impl ProvidedPool {
     /// # Errors
     ///
     /// If the kernel has no buffer rings (5.19), or there is no memory for one.
-    pub(super) fn register(size: BufferSize, ring: &mut Ring) -> io::Result<Self> {
+    pub(super) fn register(size: BufferSize, group: Group, ring: &mut Ring) -> io::Result<Self> {
         let no_memory = || io::Error::from_raw_os_error(ENOMEM);
         let region = Region::reserve(size).ok_or_else(no_memory)?;
-        let (ring, count) = registered(region.count(), ring)?;
+        let (ring, count) = registered(region.count(), group, ring)?;
         let mut this = Self {
+            group,
             shared: ManuallyDrop::new(Shared { region, ring }),
             in_use: 0,
             enough: FIRST,
@@ -86,7 +102,7 @@ impl ProvidedPool {
     }
 
     fn put_back(&mut self) {
-        let Self { shared, in_use, enough, spare, selected, .. } = self;
+        let Self { shared, group, in_use, enough, spare, selected, .. } = self;
         let Shared { region, ring } = &mut **shared;
         let before = spare.len();
         region.memory().take_returned(|buffer| {
@@ -95,7 +111,7 @@ impl ProvidedPool {
                 *in_use -= 1;
                 spare.push(buffer);
             } else {
-                put(ring, region, buffer);
+                put(ring, region, *group, buffer);
             }
         });
         ring.publish();
@@ -105,17 +121,19 @@ impl ProvidedPool {
         }
     }
 
-    /// Takes one more into use, unless all are.
-    pub(super) fn grow(&mut self) {
+    /// Takes one more into use, unless all are. Returns whether it has.
+    pub(super) fn grow(&mut self) -> bool {
+        let before = self.in_use;
         self.add_one();
         self.enough = self.enough.max(self.in_use);
         self.shared.ring.publish();
+        self.in_use > before
     }
 
     fn add_one(&mut self) {
         if let Some(buffer) = self.spare.pop() {
             let Shared { region, ring } = &mut *self.shared;
-            put(ring, region, buffer);
+            put(ring, region, self.group, buffer);
             self.in_use += 1;
         }
     }
@@ -130,33 +148,33 @@ impl ProvidedPool {
     /// A buffer that the kernel has selected.
     #[inline]
     pub(super) fn claim(&self, buffer: u16) -> OwnedBuffer {
-        self.shared.region.buffer(buffer)
+        self.shared.region.buffer(buffer - self.group.first)
     }
 
     /// Takes all back from the kernel. Nothing may be in core.
     pub(super) fn release(&mut self, ring: &mut Ring) {
-        ring.release_buffers();
+        ring.release_buffers(self.group.id);
         self.released = true;
     }
 }
 
 /// Puts a buffer into the ring that has no lease.
-fn put(ring: &mut BufferRing, region: &Region, buffer: u16) {
+fn put(ring: &mut BufferRing, region: &Region, group: Group, buffer: u16) {
     let (start, size) = (region.memory().address(buffer), region.memory().size());
     // SAFETY: the buffer has no lease, so nothing accesses it, and the kernel gives it away once
     // until it is returned (`uring-sys-tests`, buffer_id_exclusive_until_returned); the ring has
     // room for all buffers.
-    unsafe { ring.put(buffer, start, size) };
+    unsafe { ring.put(group.first + buffer, start, size) };
 }
 
 /// A buffer ring with room for `count` buffers, or for fewer if memory is short.
-fn registered(count: u16, ring: &mut Ring) -> io::Result<(BufferRing, u16)> {
+fn registered(count: u16, group: Group, ring: &mut Ring) -> io::Result<(BufferRing, u16)> {
     // What there is memory for need not be a power of two.
     let mut count = if count.is_power_of_two() { count } else { count.next_power_of_two() / 2 };
     loop {
         let outcome = BufferRing::new(count).and_then(|buffers| {
             // SAFETY: the pool keeps the buffer ring until it is released, or for ever (`Drop`).
-            unsafe { ring.register_buffers(&buffers) }.map(|()| (buffers, count))
+            unsafe { ring.register_buffers(&buffers, group.id) }.map(|()| (buffers, count))
         });
         match outcome {
             Err(error) if error.raw_os_error() == Some(ENOMEM) && count > FIRST => count /= 2,
@@ -192,7 +210,8 @@ mod tests {
     }
 
     fn pool(ring: &mut Ring) -> ProvidedPool {
-        ProvidedPool::register(BufferSize { count: COUNT, bytes: 4096 }, ring).unwrap()
+        ProvidedPool::register(BufferSize { count: COUNT, bytes: 4096 }, Group::SMALL, ring)
+            .unwrap()
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Bench {
         });
         let capabilities = Capabilities { cancel_any: false, ..Capabilities::ALL };
         let size = BufferSize { count: 4, bytes: 64 };
-        let buffers = BufferSizes { small: size, large: size, fallback: 4096 };
+        let buffers = BufferSizes { small: size, large: size, datagrams: size, fallback: 4096 };
         let settings = Settings { buffers, ..Settings::default() };
         let driver = Driver::new(ring.clone(), capabilities, -1, settings, hook);
         Self { driver, ring, wakes: Arc::default(), incidents }

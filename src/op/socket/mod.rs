@@ -14,12 +14,14 @@
 //! - Sending on a stream: [`send`] of a [`payload`], [`send_zero_copy`], and the wait for room
 //!   ([`send_room`]). An [`outbox`] holds what is written to be sent at the end of the turn, and
 //!   [`outbox_write`] decides what of a write goes there.
+//! - Datagrams: [`datagram`].
 //! - Either at once or not at all: [`attempt`].
 
 mod accept;
 mod attempt;
 mod close;
 mod connect;
+mod datagram;
 mod fd;
 mod next_recv;
 mod open;
@@ -47,6 +49,7 @@ mod transferred;
 
 pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, ListeningFd, SharedListener};
 pub(crate) use connect::Connect;
+pub(crate) use datagram::{Arrived, DatagramSocket, Family, RecvDatagram, SendDatagram};
 pub(in crate::op) use fd::SocketFd;
 #[cfg(test)]
 pub(in crate::op) use open::OpenSocket;

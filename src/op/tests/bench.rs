@@ -31,7 +31,7 @@ impl Bench {
             counter.fetch_add(1, Relaxed);
         });
         let size = BufferSize { count: 4, bytes: 4096 };
-        let buffers = BufferSizes { small: size, large: size, fallback: 4096 };
+        let buffers = BufferSizes { small: size, large: size, datagrams: size, fallback: 4096 };
         let settings = Settings { buffers, ..Settings::default() };
         let driver = Rc::new(Driver::new(ring, capabilities, bell.as_raw_fd(), settings, hook));
         Self { driver, _bell: bell, incidents }

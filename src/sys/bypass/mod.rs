@@ -8,11 +8,13 @@
 //! |                      | splice(2) to a socket, fcntl(2): [`splice_pipe`] | an error          |
 //! |                      | preadv2(2), read(2) of a pipe: [`pipe`]          | a Read SQE        |
 //! |                      | pwritev2(2), write(2) to a pipe: [`pipe`]        | an error          |
+//! |                      | recvmsg(2), sendmsg(2): [`datagram`]             | the same as an SQE |
 //! | [`Bypass::Shutdown`] | shutdown(2): `socket::shutdown`                  | a Shutdown SQE    |
 //! |                      | connect(2) to no address: `socket::disconnect`   | a Connect SQE     |
 //! | [`Bypass::Query`]    | getsockname(2), getpeername(2): [`socket`]       | an error          |
 //! |                      | getsockopt(2), setsockopt(2): [`socket`], [`option`] | an error      |
 //! |                      | `SIOCOUTQ`: `socket::unacknowledged`             | zero is assumed   |
+//! |                      | connect(2) of a datagram socket: [`datagram`]    | an error          |
 //! |                      | poll(2) of a listener: `socket::has_backlog`     | –                 |
 //! | always               | socket(2), bind(2), listen(2): [`socket`]        | not on such a ring |
 //! | always               | close(2): the drop of an `OwnedFd`               | not on such a ring |
@@ -31,6 +33,8 @@
 //! allows only those that it can carry out; operations then submit the SQE instead. A splice to a
 //! socket has none that would not wait, so `send_file` fails there.
 
+pub(crate) mod datagram;
+pub(crate) mod multicast;
 mod no_sigpipe;
 pub(crate) mod nonblocking;
 pub(crate) mod option;

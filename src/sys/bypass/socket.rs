@@ -11,9 +11,10 @@ use crate::sys::duration::seconds;
 pub(crate) use libc::{
     AF_INET, AF_INET6, AF_UNIX, IP_BIND_ADDRESS_NO_PORT, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
     IPPROTO_MPTCP, IPPROTO_TCP, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_DONTWAIT, MSG_NOSIGNAL,
-    MSG_PEEK, SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_INCOMING_CPU, SO_KEEPALIVE, SO_PROTOCOL,
-    SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TYPE, SOCK_CLOEXEC, SOCK_STREAM,
-    SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
+    MSG_PEEK, MSG_TRUNC, SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_INCOMING_CPU, SO_KEEPALIVE,
+    SO_PROTOCOL, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TYPE, SOCK_CLOEXEC,
+    SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+    TCP_USER_TIMEOUT,
 };
 
 /// `IORING_SEND_ZC_REPORT_USAGE`: a zero-copy send reports whether the kernel copied after all
@@ -182,7 +183,12 @@ pub(crate) fn lingers(socket: &OwnedFd) -> bool {
     linger(socket).is_ok_and(|linger| linger.is_some_and(|linger| !linger.is_zero()))
 }
 
-fn set_raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+pub(super) fn set_raw_option<T: Copy>(
+    socket: &OwnedFd,
+    level: i32,
+    name: i32,
+    value: &T,
+) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     let value = std::ptr::from_ref(value).cast();
     // SAFETY: the kernel reads `length` bytes, which `value` has.
@@ -190,7 +196,12 @@ fn set_raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, value: &T) -
 }
 
 /// `value` must be of the type the option is documented to have; all callers' are plain integers.
-fn raw_option<T: Copy>(socket: &OwnedFd, level: i32, name: i32, mut value: T) -> io::Result<T> {
+pub(super) fn raw_option<T: Copy>(
+    socket: &OwnedFd,
+    level: i32,
+    name: i32,
+    mut value: T,
+) -> io::Result<T> {
     let mut length = size_of::<T>() as libc::socklen_t;
     let target = std::ptr::from_mut(&mut value).cast();
     // SAFETY: the kernel writes at most `length` bytes, and any bytes make valid integers.

@@ -41,8 +41,11 @@ pub(crate) struct Entered {
     pub(crate) outcome: io::Result<()>,
 }
 
-/// The group of the provided buffers, in SQEs that let the kernel select one.
+/// The group of the small provided buffers, in SQEs that let the kernel select one.
 pub(crate) const BUFFER_GROUP: u16 = 0;
+
+/// The group of the provided buffers for datagrams.
+pub(crate) const DATAGRAM_GROUP: u16 = 1;
 
 /// The submission queue has no room: enter first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

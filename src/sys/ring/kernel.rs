@@ -11,7 +11,7 @@ use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring};
 
-use super::interface::{BUFFER_GROUP, Entered, Full, Wait};
+use super::interface::{Entered, Full, Wait};
 use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
@@ -294,17 +294,21 @@ impl KernelRing {
         }
     }
 
-    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+    pub(super) unsafe fn register_buffers(
+        &mut self,
+        buffers: &BufferRing,
+        group: u16,
+    ) -> io::Result<()> {
         let (address, count) = (buffers.address(), buffers.count());
         let submitter = self.ring.submitter();
         // SAFETY: the caller keeps the memory, which is page-aligned and has room for
         // `count` buffers.
-        unsafe { submitter.register_buf_ring_with_flags(address, count, BUFFER_GROUP, 0) }
+        unsafe { submitter.register_buf_ring_with_flags(address, count, group, 0) }
     }
 
-    pub(super) fn release_buffers(&mut self) {
+    pub(super) fn release_buffers(&mut self, group: u16) {
         // It fails only if there are none.
-        let _ = self.ring.submitter().unregister_buf_ring(BUFFER_GROUP);
+        let _ = self.ring.submitter().unregister_buf_ring(group);
     }
 
     pub(super) fn make_buffer_table(&mut self, slots: u16) -> io::Result<()> {

@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-pub(crate) use interface::{BUFFER_GROUP, Entered, Full, Wait};
+pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait};
 pub(crate) use kernel::{Batch, KernelRing};
 #[cfg(test)]
 pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
@@ -118,7 +118,7 @@ impl Ring {
         on_each!(self, ring => ring.reap(sink));
     }
 
-    /// Provides buffers, for SQEs that name [`BUFFER_GROUP`]. At most once.
+    /// Provides buffers, for SQEs that name the group. At most once for each.
     ///
     /// # Safety
     ///
@@ -127,14 +127,18 @@ impl Ring {
     /// # Errors
     ///
     /// If the ring has no provided buffers, or no memory for them.
-    pub(crate) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+    pub(crate) unsafe fn register_buffers(
+        &mut self,
+        buffers: &BufferRing,
+        group: u16,
+    ) -> io::Result<()> {
         // SAFETY: passed on by the caller.
-        unsafe { on_each!(self, ring => ring.register_buffers(buffers)) }
+        unsafe { on_each!(self, ring => ring.register_buffers(buffers, group)) }
     }
 
-    /// Takes the buffers back, when no SQE that names them is in flight any more.
-    pub(crate) fn release_buffers(&mut self) {
-        on_each!(self, ring => ring.release_buffers());
+    /// Takes the buffers of a group back, when no SQE that names it is in flight any more.
+    pub(crate) fn release_buffers(&mut self, group: u16) {
+        on_each!(self, ring => ring.release_buffers(group));
     }
 
     /// Makes a table of registered buffers, whose slots are empty. At most once.

@@ -258,7 +258,11 @@ impl ScriptedRing {
         Entered { taken, outcome }
     }
 
-    pub(super) unsafe fn register_buffers(&mut self, buffers: &BufferRing) -> io::Result<()> {
+    pub(super) unsafe fn register_buffers(
+        &mut self,
+        buffers: &BufferRing,
+        _group: u16,
+    ) -> io::Result<()> {
         let mut script = self.script();
         if !script.has_buffers {
             return Err(io::ErrorKind::Unsupported.into());
@@ -268,7 +272,7 @@ impl ScriptedRing {
         Ok(())
     }
 
-    pub(super) fn release_buffers(&mut self) {
+    pub(super) fn release_buffers(&mut self, _group: u16) {
         self.script().buffers = None;
     }
 

@@ -1,0 +1,277 @@
+//! A socket with datagrams, of any family.
+//!
+//! Beside the [`SocketFd`] it is what dropped receives have left: whole datagrams with their
+//! senders, and the error that the kernel reports once. There is at most one such datagram for each
+//! receive that was in the kernel, and no receive is submitted while there is one; so they are few.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::headers::SpareHeaders;
+use super::readiness::Readiness;
+use crate::buf::{IoBufMut, Lease};
+use crate::driver::{Driver, Orphan};
+use crate::error::Describe;
+use crate::op::drain::{DrainGates, Drains};
+use crate::op::multishot::Multishot;
+use crate::op::socket::close::Closing;
+use crate::op::socket::fd::SocketFd;
+use crate::sys::datagram::{Envelope, MultishotHeader};
+use crate::sys::errno::is_undeliverable;
+use crate::sys::poll::{READABLE, WRITABLE};
+use crate::sys::{Completion, socket};
+
+/// The family of a datagram socket's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+/// A received datagram: as many of its bytes as there was room for, and the rest about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) bytes: Lease,
+    pub(crate) envelope: Envelope,
+}
+
+/// A datagram socket.
+pub(crate) struct DatagramSocket {
+    socket: SocketFd,
+    family: Family,
+    /// What dropped receives have left, the oldest first.
+    kept: RefCell<VecDeque<Arrived>>,
+    /// The error that a dropped operation has met, which the kernel does not report again; zero if
+    /// there is none.
+    error: Cell<i32>,
+    pub(super) headers: SpareHeaders,
+    pub(super) multishot: Multishot,
+    pub(super) multishot_header: OnceCell<Box<MultishotHeader>>,
+    pub(super) readable: Readiness,
+    pub(super) writable: Readiness,
+    inline: InlineGuess,
+}
+
+impl Deref for DatagramSocket {
+    type Target = SocketFd;
+
+    fn deref(&self) -> &SocketFd {
+        &self.socket
+    }
+}
+
+impl DatagramSocket {
+    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, family: Family) -> Self {
+        Self {
+            socket: SocketFd::new(driver, fd),
+            family,
+            kept: RefCell::default(),
+            error: Cell::new(0),
+            headers: SpareHeaders::default(),
+            multishot: Multishot::default(),
+            multishot_header: OnceCell::new(),
+            readable: Readiness::of(READABLE),
+            writable: Readiness::of(WRITABLE),
+            inline: InlineGuess::default(),
+        }
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Waits until a receive into the caller's buffer may begin: no orphaned receive is in the
+    /// kernel, and the multishot receive has ended and left what it had received.
+    pub(crate) fn poll_receivable(&self, context: &Context<'_>) -> Poll<()> {
+        if self.poll_reads_drained(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.poll_multishot_ended(context)
+    }
+
+    /// Keeps a datagram for the next receive.
+    pub(super) fn keep(&self, arrived: Arrived) {
+        self.kept.borrow_mut().push_back(arrived);
+    }
+
+    /// Whether a dropped receive has left a datagram.
+    pub(crate) fn has_kept(&self) -> bool {
+        !self.kept.borrow().is_empty()
+    }
+
+    /// Takes the oldest datagram that dropped receives have left.
+    pub(crate) fn take_kept(&self) -> Option<Arrived> {
+        self.kept.borrow_mut().pop_front()
+    }
+
+    /// A further lease of the oldest datagram that dropped receives have left.
+    pub(super) fn peek_kept(&self) -> Option<Arrived> {
+        self.kept.borrow().front().cloned()
+    }
+
+    /// Copies the oldest kept datagram into the buffer, as much as fits, and takes it unless it is
+    /// only looked at.
+    pub(crate) fn copy_kept(&self, buffer: &mut impl IoBufMut, takes: bool) -> Option<Envelope> {
+        let arrived = if takes { self.take_kept() } else { self.peek_kept() };
+        arrived.map(|arrived| {
+            // Foreign code, so with nothing borrowed.
+            buffer.fill_from(&arrived.bytes);
+            arrived.envelope
+        })
+    }
+
+    /// Keeps the error that a dropped receive has met, for the next operation.
+    pub(super) fn keep_recv_error(&self, completion: Completion) {
+        if let Some(errno) = completion.errno().filter(|_| !completion.is_interrupted()) {
+            self.error.set(errno);
+        }
+    }
+
+    /// Keeps the error that a dropped send has met, if it tells of an earlier datagram.
+    pub(super) fn keep_send_error(&self, completion: Completion) {
+        let is_of_earlier = |errno: &i32| self.family != Family::Unix && is_undeliverable(*errno);
+        if let Some(errno) = completion.errno().filter(is_of_earlier) {
+            self.error.set(errno);
+        }
+    }
+
+    /// Whether a dropped operation has left an error.
+    pub(super) fn has_error(&self) -> bool {
+        self.error.get() != 0
+    }
+
+    /// Takes the error that a dropped operation has left.
+    pub(crate) fn take_kept_error(&self) -> Option<i32> {
+        let errno = self.error.replace(0);
+        (errno != 0).then_some(errno)
+    }
+
+    /// The error that a dropped operation has left, described.
+    pub(crate) fn take_error_of(&self, doing: &str) -> Option<io::Error> {
+        let errno = self.take_kept_error()?;
+        Err::<(), _>(io::Error::from_raw_os_error(errno)).describe(doing).err()
+    }
+
+    /// Sets an option whose value is an integer.
+    pub(crate) fn set_option(
+        &self,
+        level: i32,
+        name: i32,
+        value: i32,
+        doing: &str,
+    ) -> io::Result<()> {
+        socket::set_option(self.fd()?, level, name, value).describe(doing)
+    }
+
+    /// Reads an option whose value is an integer.
+    pub(crate) fn option(&self, level: i32, name: i32, doing: &str) -> io::Result<i32> {
+        socket::option(self.fd()?, level, name).describe(doing)
+    }
+
+    pub(super) fn inline(&self) -> &InlineGuess {
+        &self.inline
+    }
+
+    /// Takes the socket apart, which no orphan uses: the descriptor, and what dropped receives have
+    /// left.
+    pub(crate) fn into_parts(mut self: Rc<Self>) -> io::Result<(OwnedFd, VecDeque<Arrived>)> {
+        let kept = self.kept.take();
+        self.readable.stop(&self.socket);
+        self.writable.stop(&self.socket);
+        let fd = match Rc::get_mut(&mut self) {
+            Some(this) => this.socket.take_fd()?,
+            // A forgotten future holds the socket.
+            None => self.fd()?.try_clone().describe("duplicate the socket")?,
+        };
+        Ok((fd, kept))
+    }
+}
+
+impl Drains for DatagramSocket {
+    fn gates(&self) -> &DrainGates {
+        self.socket.gates()
+    }
+}
+
+impl Drop for DatagramSocket {
+    /// The descriptor stays open until the kernel has completed the multishot receive.
+    fn drop(&mut self) {
+        self.readable.stop(&self.socket);
+        self.writable.stop(&self.socket);
+        if !self.multishot.is_started() {
+            return;
+        }
+        let Some(closing) = self.socket.take_closing() else { return };
+        let header = self.multishot_header.take();
+        let driver = Rc::clone(self.socket.driver());
+        self.multishot.orphan(&driver, || Box::new(OrphanedRecv { closing, _header: header }));
+    }
+}
+
+/// A multishot receive whose socket is gone: what it receives is discarded.
+struct OrphanedRecv {
+    closing: Closing,
+    /// The SQE points to it.
+    _header: Option<Box<MultishotHeader>>,
+}
+
+impl Orphan for OrphanedRecv {
+    fn settle(&mut self, completion: Completion) {
+        if let Some(id) = completion.buffer() {
+            drop(self.closing.driver().datagram_buffers().claim_datagram(id));
+        }
+    }
+}
+
+/// Guesses whether an inline receive finds a datagram. The kernel does not tell whether there are
+/// more, as it does for streams: so it is tried, and less often each time that it fails.
+#[derive(Default)]
+pub(super) struct InlineGuess {
+    /// How many receives are to be submitted without a try.
+    skip: Cell<u8>,
+    failed: Cell<u8>,
+}
+
+impl InlineGuess {
+    const MOST: u8 = 63;
+
+    /// Whether the next receive is to be tried inline.
+    pub(super) fn is_due(&self) -> bool {
+        let skip = self.skip.get();
+        self.skip.set(skip.saturating_sub(1));
+        skip == 0
+    }
+
+    pub(super) fn note(&self, found: bool) {
+        let failed = if found { 0 } else { (self.failed.get() * 2 + 1).min(Self::MOST) };
+        self.failed.set(failed);
+        self.skip.set(failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inline_receives_that_find_nothing_are_tried_ever_less_often() {
+        let guess = InlineGuess::default();
+        let mut tries = 0;
+        for _ in 0..1000 {
+            if guess.is_due() {
+                guess.note(false);
+                tries += 1;
+            }
+        }
+        assert!((6..=24).contains(&tries), "{tries} tries");
+        while !guess.is_due() {}
+        guess.note(true);
+        assert!(guess.is_due() && guess.is_due(), "one success suffices");
+    }
+}
