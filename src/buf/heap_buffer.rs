@@ -49,6 +49,16 @@ impl HeapBuffer {
         (self.bytes.as_mut_ptr(), self.bytes.capacity())
     }
 
+    /// Returns its start, to read.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    /// How many bytes fit.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Notes that the first `length` bytes have been written.
     ///
     /// # Safety

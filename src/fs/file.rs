@@ -1,12 +1,10 @@
-//! An open file: how it is opened, converted and closed.
+//! An open file, what it is made of, and how it is converted and closed.
 
-use std::future::Future;
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
 use std::rc::Rc;
-use std::{fmt, io};
 
-use super::OpenOptions;
+use super::cursor::Cursor;
 use crate::driver::Driver;
 use crate::op::{Descriptor, FileFd};
 use crate::runtime::context;
@@ -14,7 +12,23 @@ use crate::runtime::context;
 /// An open file.
 ///
 /// It is read and written at offsets ([`read_at`](Self::read_at), [`write_at`](Self::write_at) and
-/// their kin), by any number of tasks at once.
+/// their kin), by any number of tasks at once; or from a cursor on, which moves
+/// ([`read`](Self::read), [`write_all`](Self::write_all), [`seek`](Self::seek)). The cursor belongs
+/// to this `File`, and begins where the kernel's position of the file is.
+///
+/// As a source of bytes it can be read by lines:
+///
+/// ```
+/// use annulus::fs::File;
+/// use annulus::io::StreamReader;
+///
+/// annulus::run(async {
+///     let mut reader = StreamReader::new(File::open("Cargo.toml").await?);
+///     assert_eq!(&*reader.read_line().await?, b"[workspace]\n");
+///     std::io::Result::Ok(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Dropped writes
 ///
@@ -41,70 +55,13 @@ use crate::runtime::context;
 /// ```
 pub struct File {
     pub(super) file: Rc<FileFd>,
+    pub(super) cursor: Cursor,
 }
 
 impl File {
     /// A file of a descriptor that has just been opened.
     pub(super) fn new(driver: &Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
-        Self { file: Rc::new(FileFd::new(driver, descriptor)) }
-    }
-
-    /// Opens a file to read it.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's, such as `NotFound`; `InvalidInput` for a path with a zero byte.
-    ///
-    /// # Panics
-    ///
-    /// If there is no runtime on this thread.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, what has been opened is closed.
-    #[doc(alias = "O_RDONLY")]
-    pub fn open<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new().read(true).open(path)
-    }
-
-    /// Opens a file to write it: creates it if it does not exist, and else makes it empty.
-    ///
-    /// # Errors
-    ///
-    /// As for [`open`](Self::open).
-    ///
-    /// # Panics
-    ///
-    /// As for [`open`](Self::open).
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`open`](Self::open); the file may have been created or emptied, or may be so a
-    /// little later.
-    pub fn create<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path)
-    }
-
-    /// Creates a file to read and write it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`open`](Self::open); `AlreadyExists` if there is one.
-    ///
-    /// # Panics
-    ///
-    /// As for [`open`](Self::open).
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`create`](Self::create).
-    pub fn create_new<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path)
-    }
-
-    /// Returns options to open a file with, as [`OpenOptions::new`] does.
-    pub fn options() -> OpenOptions {
-        OpenOptions::new()
+        Self { file: Rc::new(FileFd::new(driver, descriptor)), cursor: Cursor::default() }
     }
 
     /// Takes over a file of the standard library.

@@ -7,6 +7,8 @@
 //! | transfers at offsets, by many tasks     | [`File::read_at`], [`File::write_all_at`]       |
 //! | the same with several buffers           | [`File::read_vectored_at`] and its kin          |
 //! | direct I/O                              | [`File::direct_io_alignment`]                   |
+//! | a sequence, from a cursor on             | [`File::read`], [`File::write_all`]             |
+//! | lines and records, over a file          | [`StreamReader`](crate::io::StreamReader)       |
 //! | a log: records at the end of a file     | [`File::append`]                                |
 //! | a file that must survive a crash        | [`File::sync_data`], [`File::sync_all`]         |
 //! | every way to open a file                | [`OpenOptions`]                                 |
@@ -37,12 +39,14 @@
 
 mod copy;
 mod create_dir;
+mod cursor;
 mod dir;
 mod direct_io;
 mod file;
 mod file_type;
 mod links;
 mod metadata;
+mod open;
 mod open_options;
 mod path;
 mod permissions;
@@ -52,6 +56,7 @@ mod remove;
 mod remove_tree;
 mod rename;
 mod resolve;
+mod sequential;
 mod temporary;
 mod vectored;
 mod whole;

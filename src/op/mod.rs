@@ -51,6 +51,7 @@ mod future;
 mod multishot;
 mod operation;
 mod orphan;
+mod orphaned_bytes;
 mod path;
 mod pipe;
 mod poll;
@@ -61,7 +62,8 @@ mod timeout;
 
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{
-    FileFd, Fsync, Open, OpenDirect, ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt,
+    FileFd, Fsync, LeaseBuffer, Open, OpenDirect, ReadAt, ReadStream, ReadVectoredAt, WriteAt,
+    WriteVectoredAt,
 };
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};

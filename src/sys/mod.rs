@@ -19,6 +19,7 @@
 //! - [`signals`] rings a bell when a signal has come.
 //! - [`affinity`] pins a thread to CPUs.
 //! - [`direct_io`] knows what direct I/O on a file asks for.
+//! - [`file`] holds the system calls that are made on files without the ring.
 //! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
 //! - [`paths`] has paths as SQEs carry them, and calls on them for threads; [`listing`] reads
 //!   directories there, and [`copy_range`] copies. [`statx`] is what the kernel tells of a file.
@@ -42,6 +43,7 @@ mod duration;
 mod enter;
 pub(crate) mod errno;
 pub(crate) mod eventfd;
+pub(crate) mod file;
 mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;

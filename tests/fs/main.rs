@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cursor;
 mod direct_io;
 mod file;
 mod open_options;

@@ -54,6 +54,11 @@ impl OwnedBuffer {
         self.memory.address(self.number).as_ptr()
     }
 
+    /// Where it begins, to read.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.memory.address(self.number).as_ptr()
+    }
+
     /// How many bytes it has.
     pub(crate) fn size(&self) -> usize {
         self.memory.size()

@@ -9,12 +9,15 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::buf::IoBufMut;
 use crate::driver::Driver;
+use crate::error::describe;
 use crate::op::check_loop::check_loop;
 use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
-use crate::sys::Submission;
+use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::sys::types::Fd;
+use crate::sys::{Completion, Submission};
 use crate::task::LocalWaker;
 
 /// A file. Dropped, it is closed.
@@ -23,14 +26,21 @@ pub(crate) struct FileFd {
     /// `None` only while it is dropped.
     descriptor: Option<Descriptor>,
     gates: DrainGates,
+    /// What dropped reads of a file without offsets have read.
+    unread: RefCell<OrphanedBytes>,
     /// The tasks that wait for the end of orphaned writes: several may synchronise one file.
     waiting: RefCell<Vec<LocalWaker>>,
 }
 
 impl FileFd {
     pub(crate) fn new(driver: &Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
-        let (gates, waiting) = (DrainGates::default(), RefCell::default());
-        Self { driver: Rc::clone(driver), descriptor: Some(descriptor.into()), gates, waiting }
+        Self {
+            driver: Rc::clone(driver),
+            descriptor: Some(descriptor.into()),
+            gates: DrainGates::default(),
+            unread: RefCell::default(),
+            waiting: RefCell::default(),
+        }
     }
 
     pub(crate) fn driver(&self) -> &Rc<Driver> {
@@ -51,8 +61,55 @@ impl FileFd {
         self.descriptor().submission(build)
     }
 
+    /// Has the next read return these bytes after those that are there already.
+    pub(crate) fn put_back(&self, bytes: &[u8]) {
+        self.unread.borrow_mut().push(bytes);
+    }
+
+    /// Has the next read return what an orphaned one has found: bytes, the end, or the error. A
+    /// cancelled one has found nothing.
+    pub(super) fn put_back_outcome(&self, bytes: &[u8], completion: Completion) {
+        let mut unread = self.unread.borrow_mut();
+        unread.push(bytes);
+        match completion.result() {
+            Ok(0) => unread.push_eof(None),
+            Err(error) if !completion.is_interrupted() => {
+                unread.push_error(describe("read", error));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there is something unread: bytes, the end, or an error.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.borrow().is_empty()
+    }
+
+    /// Whether the end or an error is behind the unread bytes.
+    pub(crate) fn has_unread_end(&self) -> bool {
+        self.unread.borrow().has_end()
+    }
+
+    /// How many bytes are unread.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.unread.borrow().len()
+    }
+
+    /// Moves unread bytes into a buffer; without any, takes the end, which is zero bytes, or the
+    /// error.
+    pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut) -> io::Result<usize> {
+        let mut unread = self.unread.borrow_mut();
+        unread.take_error().map_or_else(|| Ok(unread.take_into(buffer)), Err)
+    }
+
+    /// Waits until no orphaned read of a stream is in the kernel. For one waiter.
+    pub(crate) fn poll_reads_drained(&self, context: &Context<'_>) -> Poll<()> {
+        check_loop(&self.driver);
+        self.gates.reads.poll_drained(context)
+    }
+
     /// Waits until no orphaned write is in the kernel.
-    pub(super) fn poll_writes_drained(&self, context: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_writes_drained(&self, context: &Context<'_>) -> Poll<()> {
         check_loop(&self.driver);
         if self.gates.writes.is_drained() {
             return Poll::Ready(());

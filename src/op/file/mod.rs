@@ -5,17 +5,21 @@
 
 mod fd;
 mod fsync;
+mod lease_buffer;
 mod misaligned;
 mod open;
 mod open_direct;
 mod read_at;
+mod read_stream;
 mod vectored;
 mod write_at;
 
 pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
+pub(crate) use lease_buffer::LeaseBuffer;
 pub(crate) use open::Open;
 pub(crate) use open_direct::OpenDirect;
 pub(crate) use read_at::ReadAt;
+pub(crate) use read_stream::ReadStream;
 pub(crate) use vectored::{ReadVectoredAt, WriteVectoredAt};
 pub(crate) use write_at::WriteAt;

@@ -39,6 +39,12 @@ impl<B: IoBuf> WriteAt<B> {
         Self { is_all: true, ..Self::new(file, buffer, offset) }
     }
 
+    /// Writes where the kernel's own position of the file is, and moves that: to the end, if the
+    /// file was opened to append. A file without offsets has no other place.
+    pub(crate) fn at_own_position(file: &Rc<FileFd>, buffer: B, is_all: bool) -> Self {
+        Self { is_all, ..Self::new(file, buffer, u64::MAX) }
+    }
+
     /// Writes all of the buffer to the end of the file.
     pub(crate) fn append(file: &Rc<FileFd>, buffer: B) -> Self {
         Self { appends: true, ..Self::all(file, buffer, 0) }
@@ -70,7 +76,8 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
         // SAFETY: `done` bytes of the buffer have been written, so it has them.
         let start = unsafe { self.buffer.stable_ptr().add(self.done) };
         let flags = if self.appends { RWF_APPEND } else { 0 };
-        let offset = self.offset + self.done as u64;
+        // The file's own position stays one.
+        let offset = self.offset.saturating_add(self.done as u64);
         if let Some(index) = self.file.driver().registered_index(&self.buffer) {
             return self.file.submission(|fd| {
                 let write = opcode::WriteFixed::new(fd, start, length, index).offset(offset);

@@ -19,7 +19,7 @@ use crate::driver::Driver;
 use crate::error::{Describe, describe};
 use crate::op::check_loop::check_loop;
 use crate::op::drain::{DrainGates, Drains};
-use crate::op::socket::OrphanedBytes;
+use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::sys::Completion;
 use crate::sys::errno::{EAGAIN, EOPNOTSUPP};
 use crate::sys::pipe::{self, Kind, Waits};

@@ -3,9 +3,9 @@
 //! - [`fd`] is a socket of any kind: what it is reached by (`op::descriptor`), its addresses, its
 //!   drain, its end ([`shutdown`], [`close`]), its options ([`options`]).
 //! - [`stream`] is a socket with a stream of bytes: what orphaned reads have left
-//!   ([`orphaned_bytes`]) and what its messages are like ([`recv_strategy`]). Datagrams have no use
-//!   for it. How many bytes it has transferred: [`transferred`], [`progress`]. [`parts`] is such a
-//!   socket between two runtimes, and [`open_count`] counts those of a listener.
+//!   (`op::orphaned_bytes`) and what its messages are like ([`recv_strategy`]). Datagrams have no
+//!   use for it. How many bytes it has transferred: [`transferred`], [`progress`]. [`parts`] is
+//!   such a socket between two runtimes, and [`open_count`] counts those of a listener.
 //! - Making one: [`open`], [`connect`], [`accept`].
 //! - Receiving from a stream: [`recv_owned`] into the caller's buffer, [`peek`], and
 //!   [`recv_lease`], for which [`next_recv`] decides between [`recv_multishot`], a
@@ -27,7 +27,6 @@ mod next_recv;
 mod open;
 mod open_count;
 mod options;
-mod orphaned_bytes;
 mod outbox;
 mod outbox_write;
 mod parts;
@@ -58,7 +57,6 @@ pub(crate) use open_count::{OpenCount, OpenGuard};
 #[cfg(test)]
 pub(in crate::op) use options::SetOption;
 pub(crate) use options::set_option;
-pub(in crate::op) use orphaned_bytes::OrphanedBytes;
 pub(crate) use outbox::Outbox;
 pub(crate) use parts::SocketParts;
 pub(crate) use payload::{One, Several};

@@ -9,9 +9,9 @@ use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::orphaned_bytes::OrphanedBytes;
 use super::stream::{SocketState, StreamSocket};
 use crate::driver::Driver;
+use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::sys::address::Address;
 use crate::sys::socket::set_linger;
 

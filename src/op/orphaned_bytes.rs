@@ -44,6 +44,11 @@ impl OrphanedBytes {
         self.bytes.is_empty() && self.error.is_none() && !self.has_eof
     }
 
+    /// Whether EOF or an error is behind the bytes.
+    pub(in crate::op) fn has_end(&self) -> bool {
+        self.has_eof || self.has_error()
+    }
+
     pub(in crate::op) fn has_error(&self) -> bool {
         self.error.is_some()
     }
