@@ -11,20 +11,20 @@
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
-use std::{io, mem, thread};
+use std::{io, mem, slice, thread};
 
 use super::counters::Counters;
 use super::key::Key;
 use super::refusals::Refusals;
 use super::slot::{Orphan, State};
 use super::slots::Slots;
-use super::submission_queue::{Chain, SubmissionQueue};
+use super::submission_queue::SubmissionQueue;
 use crate::sys::errno::{
     EACCES, EAGAIN, EBADR, EBUSY, EEXIST, EINTR, ENOMEM, ENOSYS, EPERM, ETIME,
 };
 use crate::sys::poll::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
-use crate::sys::{Entered, Ring, Submission, Wait, opcode};
+use crate::sys::{Entered, Ring, Submission, SubmissionFlags, Wait, opcode};
 use crate::task::LocalWaker;
 
 /// How many cancels that missed are repeated at a time. An operation may be between two tries for
@@ -80,7 +80,7 @@ impl Core {
         // SAFETY: the caller keeps the SQEs' memory.
         unsafe {
             match linked_timeout {
-                None => self.push(sqe),
+                None => self.push(&sqe),
                 Some(timeout) => self.push_linked(sqe, timeout),
             }
         }
@@ -91,7 +91,7 @@ impl Core {
     fn push_unattended(&mut self, sqe: Submission, key: Key) {
         self.slots.unattended += 1;
         // SAFETY: callers pass SQEs that point to no memory.
-        unsafe { self.push(sqe.user_data(key.user_data())) };
+        unsafe { self.push(&sqe.user_data(key.user_data())) };
     }
 
     fn push_cancel(&mut self, key: Key) {
@@ -113,12 +113,12 @@ impl Core {
     ///
     /// As for [`Ring::push`].
     #[inline]
-    unsafe fn push(&mut self, sqe: Submission) {
+    unsafe fn push(&mut self, sqe: &Submission) {
         self.slots.pushed += 1;
         // SAFETY: passed on by the caller.
         unsafe {
-            if self.queue_mut().offer(&sqe).is_err() {
-                self.push_chain(Chain::Single(sqe));
+            if self.queue_mut().offer(sqe).is_err() {
+                self.push_chain(slice::from_ref(sqe));
             }
         }
     }
@@ -134,33 +134,34 @@ impl Core {
         self.slots.pushed += 2;
         let timeout = timeout.user_data(Key::UNATTENDED.user_data());
         // SAFETY: passed on by the caller.
-        unsafe { self.push_chain(Chain::linked(sqe, timeout)) };
+        unsafe { self.push_chain(&[sqe.flags(SubmissionFlags::IO_LINK), timeout]) };
     }
 
-    /// Queues a chain that has been counted. Enters the kernel if the ring has no room for it.
+    /// Queues linked SQEs, or a single one, that have been counted. Enters the kernel if the ring
+    /// has no room for them.
     ///
     /// # Safety
     ///
     /// As for [`Ring::push`], for each SQE.
     #[cold]
-    unsafe fn push_chain(&mut self, chain: Chain) {
+    pub(super) unsafe fn push_chain(&mut self, sqes: &[Submission]) {
         // SAFETY: passed on by the caller.
         unsafe {
-            if self.queue_mut().offer_chain(&chain).is_ok() {
+            if self.queue_mut().offer_chain(sqes).is_ok() {
                 return;
             }
             if !self.queue_mut().has_backlog() {
                 self.enter(Wait::No);
-                if self.queue_mut().offer_chain(&chain).is_ok() {
+                if self.queue_mut().offer_chain(sqes).is_ok() {
                     return;
                 }
             }
-            self.queue_mut().defer(chain);
+            self.queue_mut().defer(sqes);
         }
     }
 
     #[inline]
-    fn queue_mut(&mut self) -> &mut SubmissionQueue {
+    pub(super) fn queue_mut(&mut self) -> &mut SubmissionQueue {
         self.queue.as_mut().expect("SQEs are queued only while the ring is open")
     }
 

@@ -19,6 +19,8 @@ impl Key {
     pub(super) const BELL: Self = Self { index: CANCEL - 1, generation: 0 };
     /// SQEs whose completion means nothing.
     pub(super) const UNATTENDED: Self = Self { index: CANCEL - 2, generation: 0 };
+    /// The name of nothing.
+    pub(crate) const NONE: Self = Self::UNATTENDED;
     /// Slots have indices below this. It is the index of SQEs that close a file slot, whose number
     /// is in the place of the generation.
     pub(super) const SLOTS: u32 = CANCEL - 3;

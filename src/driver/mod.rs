@@ -4,7 +4,8 @@
 //!
 //! - [`turn`] submits, waits, collects and wakes.
 //! - [`core`] is all that is in flight, and the ring: it pushes, enters and reaps.
-//!   - [`submission_queue`] holds SQEs on their way to the kernel.
+//!   - [`submission_queue`] holds SQEs on their way to the kernel; [`chains`] makes linked
+//!     ones, and [`chain_watch`] sees whether the kernel takes them together.
 //!   - [`slots`] are the operations in flight; [`slot`] is the life of one, as a table of states,
 //!     and [`key`] its name.
 //! - [`timers`] holds the deadlines and the clock.
@@ -29,6 +30,8 @@
 
 mod buffer_table;
 mod buffers;
+mod chain_watch;
+mod chains;
 mod close_watch;
 mod completion_list;
 mod core;
@@ -419,7 +422,8 @@ impl Driver {
         drop(state);
     }
 
-    /// Cancels an operation whose future will still take its completion.
+    /// Cancels an operation, if it is in flight. Its completion still goes to its future, or to its
+    /// orphan.
     pub(crate) fn cancel(&self, key: Key) {
         self.core.borrow_mut().cancel(key);
     }

@@ -5,17 +5,21 @@
 use std::collections::VecDeque;
 use std::slice;
 
-use crate::sys::{Completion, Entered, Full, Ring, Submission, SubmissionFlags, Wait};
+use super::chain_watch::ChainWatch;
+use crate::sys::{Completion, Entered, Full, Ring, Submission, Wait};
 
-/// One SQE, or two that are linked and must be submitted together.
-pub(super) enum Chain {
+/// One SQE, or several that are linked and must be submitted together.
+enum Deferred {
     Single(Submission),
-    Linked([Submission; 2]),
+    Linked(Box<[Submission]>),
 }
 
-impl Chain {
-    pub(super) fn linked(first: Submission, second: Submission) -> Self {
-        Self::Linked([first.flags(SubmissionFlags::IO_LINK), second])
+impl Deferred {
+    fn of(sqes: &[Submission]) -> Self {
+        match sqes {
+            [sqe] => Self::Single(sqe.clone()),
+            _ => Self::Linked(sqes.into()),
+        }
     }
 
     fn sqes(&self) -> &[Submission] {
@@ -29,12 +33,14 @@ impl Chain {
 pub(super) struct SubmissionQueue {
     ring: Ring,
     /// What waits for room in the ring. The callers of `defer` keep what these SQEs point to.
-    backlog: VecDeque<Chain>,
+    backlog: VecDeque<Deferred>,
+    /// Which SQEs in the ring are linked.
+    chains: ChainWatch,
 }
 
 impl SubmissionQueue {
     pub(super) fn new(ring: Ring) -> Self {
-        Self { ring, backlog: VecDeque::new() }
+        Self { ring, backlog: VecDeque::new(), chains: ChainWatch::default() }
     }
 
     /// Puts an SQE into the ring, if the backlog is empty and there is room.
@@ -56,21 +62,29 @@ impl SubmissionQueue {
     /// # Safety
     ///
     /// As for [`Ring::push`], for each SQE.
-    pub(super) unsafe fn offer_chain(&mut self, chain: &Chain) -> Result<(), Full> {
+    pub(super) unsafe fn offer_chain(&mut self, sqes: &[Submission]) -> Result<(), Full> {
         if self.has_backlog() {
             return Err(Full);
         }
+        let before = self.ring.queued();
         // SAFETY: passed on by the caller.
-        unsafe { self.ring.push_all(chain.sqes()) }
+        unsafe { self.ring.push_all(sqes) }?;
+        self.chains.note_pushed(before, sqes);
+        Ok(())
     }
 
-    /// Adds a chain to the backlog.
+    /// Adds a chain, or a single SQE, to the backlog.
     ///
     /// # Safety
     ///
     /// As for [`Ring::push`], for each SQE.
-    pub(super) unsafe fn defer(&mut self, chain: Chain) {
-        self.backlog.push_back(chain);
+    pub(super) unsafe fn defer(&mut self, sqes: &[Submission]) {
+        self.backlog.push_back(Deferred::of(sqes));
+    }
+
+    /// The chains in the ring, and those that the kernel has not taken as a whole.
+    pub(super) fn chains(&mut self) -> &mut ChainWatch {
+        &mut self.chains
     }
 
     #[inline]
@@ -81,11 +95,13 @@ impl SubmissionQueue {
     /// Moves the backlog into the ring, as far as there is room.
     #[inline]
     pub(super) fn feed(&mut self) {
-        while let Some(chain) = self.backlog.front() {
-            // SAFETY: the caller of `defer` keeps the chain's memory.
-            if unsafe { self.ring.push_all(chain.sqes()) }.is_err() {
+        while let Some(deferred) = self.backlog.front() {
+            let before = self.ring.queued();
+            // SAFETY: the caller of `defer` keeps the memory.
+            if unsafe { self.ring.push_all(deferred.sqes()) }.is_err() {
                 return;
             }
+            self.chains.note_pushed(before, deferred.sqes());
             self.backlog.pop_front();
         }
     }
@@ -93,7 +109,8 @@ impl SubmissionQueue {
     /// How many SQEs have not reached the kernel.
     #[inline]
     pub(super) fn len(&mut self) -> usize {
-        self.ring.queued() + self.backlog.iter().map(|chain| chain.sqes().len()).sum::<usize>()
+        self.ring.queued()
+            + self.backlog.iter().map(|deferred| deferred.sqes().len()).sum::<usize>()
     }
 
     /// Whether an enter would submit something, complete something, or make room for the backlog.
@@ -127,7 +144,11 @@ impl SubmissionQueue {
 
     #[inline]
     pub(super) fn enter(&mut self, wait: Wait) -> Entered {
-        self.ring.enter(wait)
+        let entered = self.ring.enter(wait);
+        if self.chains.are_queued() {
+            self.chains.note_taken(entered.taken);
+        }
+        entered
     }
 
     #[inline]

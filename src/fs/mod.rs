@@ -11,6 +11,7 @@
 //! | lines and records, over a file          | [`StreamReader`](crate::io::StreamReader)       |
 //! | a log: records at the end of a file     | [`File::append`]                                |
 //! | a file that must survive a crash        | [`File::sync_data`], [`File::sync_all`]         |
+//! | several operations in one submission    | [`chain`](mod@chain), such as [`File::chain`]   |
 //! | every way to open a file                | [`OpenOptions`]                                 |
 //! | whole files                             | [`read`], [`write`], [`copy`](fn@copy)          |
 //! | directories                             | [`create_dir_all`], [`read_dir`]                |
@@ -37,6 +38,7 @@
 //! later operations on the same [`File`] [wait for it](File#dropped-writes). A dropped open closes
 //! what it has opened.
 
+pub mod chain;
 mod copy;
 mod create_dir;
 mod cursor;
@@ -64,6 +66,7 @@ mod whole;
 #[doc(no_inline)]
 pub use std::fs::{FileTimes, Permissions};
 
+pub use chain::{Chain, NotRun};
 pub use copy::copy;
 pub use create_dir::{DirBuilder, create_dir, create_dir_all};
 pub use dir::Dir;

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
 use super::File;
+use super::chain::{Write, WriteAll, Writing};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::{Fsync, Op, ReadAt, WriteAt};
 
@@ -70,16 +71,31 @@ impl File {
     ///
     /// Dropped, the write may happen in full, in part or not at all. Later operations of this file
     /// [wait for it](Self#dropped-writes).
+    ///
+    /// # Example
+    ///
+    /// [`then_sync_data`](Write::then_sync_data) links a synchronisation to it: both are then one
+    /// submission.
+    ///
+    /// ```
+    /// use annulus::fs::File;
+    ///
+    /// annulus::run(async {
+    ///     let path = std::env::temp_dir().join("annulus-write-at");
+    ///     let file = File::create(&path).await?;
+    ///     let count = file.write_at("durable", 0).then_sync_data().await.0?;
+    ///     assert_eq!(count, 7);
+    ///     std::fs::remove_file(path)
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "pwrite")]
-    pub fn write_at<B: IoBuf>(
-        &self,
-        buffer: B,
-        offset: u64,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        if is_beyond_files(offset) {
-            return Either::Left(ready(BufResult(Err(no_such_offset()), buffer)));
-        }
-        Either::Right(Op::new(self.file.driver(), WriteAt::new(&self.file, buffer, offset)))
+    pub fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> Write<B> {
+        Write::new(if is_beyond_files(offset) {
+            Writing::known(&self.file, Err(no_such_offset()), buffer)
+        } else {
+            Writing::new(&self.file, WriteAt::new(&self.file, buffer, offset))
+        })
     }
 
     /// Writes all of a buffer to an offset in bytes.
@@ -91,16 +107,11 @@ impl File {
     /// # Cancel safety
     ///
     /// As for [`write_at`](Self::write_at).
-    pub fn write_all_at<B: IoBuf>(
-        &self,
-        buffer: B,
-        offset: u64,
-    ) -> impl Future<Output = BufResult<(), B>> + use<B> {
-        if let Some(known) = known_without_kernel(offset, buffer.bytes_init()) {
-            return Either::Left(ready(BufResult(known, buffer)));
-        }
-        let all = Op::new(self.file.driver(), WriteAt::all(&self.file, buffer, offset));
-        Either::Right(all.map(|written| written.map(drop)))
+    pub fn write_all_at<B: IoBuf>(&self, buffer: B, offset: u64) -> WriteAll<B> {
+        WriteAll::new(match known_without_kernel(offset, buffer.bytes_init()) {
+            Some(known) => Writing::known(&self.file, known, buffer),
+            None => Writing::new(&self.file, WriteAt::all(&self.file, buffer, offset)),
+        })
     }
 
     /// Writes all of a buffer to the end of the file.
@@ -134,12 +145,12 @@ impl File {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "RWF_APPEND")]
-    pub fn append<B: IoBuf>(&self, buffer: B) -> impl Future<Output = BufResult<(), B>> + use<B> {
-        if buffer.bytes_init() == 0 {
-            return Either::Left(ready(BufResult(Ok(()), buffer)));
-        }
-        let all = Op::new(self.file.driver(), WriteAt::append(&self.file, buffer));
-        Either::Right(all.map(|written| written.map(drop)))
+    pub fn append<B: IoBuf>(&self, buffer: B) -> WriteAll<B> {
+        WriteAll::new(if buffer.bytes_init() == 0 {
+            Writing::known(&self.file, Ok(()), buffer)
+        } else {
+            Writing::new(&self.file, WriteAt::append(&self.file, buffer))
+        })
     }
 
     /// Makes everything that has been written durable, data and metadata. Waits for dropped writes
@@ -175,11 +186,11 @@ impl File {
 }
 
 /// The kernel takes such an offset for the file's own position.
-fn is_beyond_files(offset: u64) -> bool {
+pub(super) fn is_beyond_files(offset: u64) -> bool {
     i64::try_from(offset).is_err()
 }
 
-fn no_such_offset() -> io::Error {
+pub(super) fn no_such_offset() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "no file has an offset beyond i64::MAX")
 }
 

@@ -44,6 +44,23 @@ impl<O: Operation> Op<O> {
         Self { driver, operation: Some(operation), stage: Stage::Nothing, span }
     }
 
+    /// Returns the operation, which has not begun.
+    ///
+    /// # Panics
+    ///
+    /// If it has.
+    #[track_caller]
+    pub(crate) fn into_operation(mut self) -> O {
+        let has_begun = !matches!(self.stage, Stage::Nothing);
+        match self.operation.take() {
+            Some(operation) if !has_begun => operation,
+            operation => {
+                self.operation = operation;
+                panic!("the operation has begun: link what follows before the future is polled");
+            }
+        }
+    }
+
     /// Cancels the step that is in flight, if one is. Its outcome still comes here, and is
     /// `ECANCELED` if there is none.
     pub(crate) fn cancel(&mut self) {

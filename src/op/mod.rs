@@ -10,6 +10,8 @@
 //! - **A stream of completions**: [`Multishot`](multishot::Multishot) belongs to an object (a
 //!   listener, a stream socket), whose futures take completions from it.
 //!
+//! Operations of the first kind on files can be links of a [`chain`].
+//!
 //! # The life of an operation
 //!
 //! 1. [`Op::new`] holds the operation, and with it every resource that the kernel will use: the
@@ -43,6 +45,7 @@
 //! (`sys::capabilities`), and the method that offers it; docs/adding-an-operation.md shows it step
 //! by step.
 
+mod chain;
 mod check_loop;
 mod descriptor;
 mod drain;
@@ -60,11 +63,14 @@ mod socket;
 mod tests;
 mod timeout;
 
+pub(crate) use chain::{AfterShort, ChainOp, Linked};
+pub use chain::{Links, NotRun, Part, Push, Reason};
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{
     FileFd, Fsync, LeaseBuffer, Open, OpenDirect, ReadAt, ReadStream, ReadVectoredAt, WriteAt,
     WriteVectoredAt,
 };
+pub use file::{ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{

@@ -6,6 +6,8 @@
 //! that notifies is not cancelled, since its result comes soon, and its memory is kept apart, until
 //! the notification.
 
+use std::rc::Rc;
+
 use super::drain::Draining;
 use super::operation::Operation;
 use crate::driver::{Driver, Key, Orphan};
@@ -30,6 +32,30 @@ pub(super) fn orphan<O: Operation>(driver: &Driver, key: Key, operation: O) {
         None => driver.orphan(key, orphan),
         Some(keeper) => driver.orphan_until_notified(key, orphan, keeper),
     }
+}
+
+/// Makes a link of a chain an orphan: the future is gone while it has this slot. Returns whether it
+/// is in flight; then it is cancelled if `cancels`, and `next` is cancelled when it has completed.
+pub(super) fn orphan_link<O: Operation>(
+    driver: &Rc<Driver>,
+    key: Key,
+    operation: O,
+    next: Option<Key>,
+    cancels: bool,
+) -> bool {
+    // Dropped at the end, or with the orphan.
+    let draining = operation.on_orphaned();
+    if let Some(completion) = driver.try_take(key) {
+        operation.settle(completion);
+        return false;
+    }
+    let next = next.map(|next| (Rc::clone(driver), next));
+    let orphan = Orphaned { operation: Some(operation), _draining: draining };
+    driver.orphan_link(key, Box::new(OrphanedLink { orphan, next }), O::MAY_BE_ON_DEVICE);
+    if cancels {
+        driver.cancel(key);
+    }
+    true
 }
 
 /// The result of an operation that notifies has come: its slot keeps the memory until the
@@ -59,5 +85,23 @@ impl<O: Operation> Orphan for Orphaned<O> {
         if let Some(operation) = self.operation.take() {
             operation.settle(completion);
         }
+    }
+}
+
+/// A link of a chain whose future is gone.
+struct OrphanedLink<O> {
+    orphan: Orphaned<O>,
+    /// The link that the kernel begins when this has completed.
+    next: Option<(Rc<Driver>, Key)>,
+}
+
+impl<O: Operation> Orphan for OrphanedLink<O> {
+    fn settle(&mut self, completion: Completion) {
+        // If it has failed, the chain is severed.
+        let next = self.next.take().filter(|_| completion.errno().is_none());
+        if let Some((driver, next)) = next {
+            driver.cancel(next);
+        }
+        self.orphan.settle(completion);
     }
 }

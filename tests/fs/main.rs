@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod chain;
 mod cursor;
 mod direct_io;
 mod file;

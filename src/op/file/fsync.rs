@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use super::fd::FileFd;
 use crate::error::Describe;
+use crate::op::chain::{Link, NotRun};
 use crate::op::operation::{Operation, Step};
 use crate::sys::types::FsyncFlags;
 use crate::sys::{Completion, Submission, opcode};
@@ -46,4 +47,14 @@ unsafe impl Operation for Fsync {
     }
 
     fn settle(self, _completion: Completion) {}
+}
+
+impl Link for Fsync {
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn not_run(self, not_run: NotRun) -> Self::Output {
+        Err(not_run.into())
+    }
 }

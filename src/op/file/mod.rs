@@ -6,6 +6,7 @@
 mod fd;
 mod fsync;
 mod lease_buffer;
+mod links;
 mod misaligned;
 mod open;
 mod open_direct;
@@ -17,6 +18,7 @@ mod write_at;
 pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
 pub(crate) use lease_buffer::LeaseBuffer;
+pub use links::{ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
 pub(crate) use open::Open;
 pub(crate) use open_direct::OpenDirect;
 pub(crate) use read_at::ReadAt;

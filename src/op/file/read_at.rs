@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBufMut};
 use crate::error::describe;
+use crate::op::chain::{Link, NotRun};
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::{Completion, Submission, opcode};
 
@@ -88,4 +89,18 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     }
 
     fn settle(self, _completion: Completion) {}
+}
+
+impl<B: IoBufMut> Link for ReadAt<B> {
+    fn length(&self) -> Option<usize> {
+        Some(self.buffer.bytes_total() - self.done)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn not_run(self, not_run: NotRun) -> Self::Output {
+        BufResult(Err(not_run.into()), self.buffer)
+    }
 }

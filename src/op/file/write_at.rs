@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBuf};
 use crate::error::describe;
+use crate::op::chain::{Link, NotRun};
 use crate::op::drain::Draining;
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::fs::RWF_APPEND;
@@ -48,6 +49,10 @@ impl<B: IoBuf> WriteAt<B> {
     /// Writes all of the buffer to the end of the file.
     pub(crate) fn append(file: &Rc<FileFd>, buffer: B) -> Self {
         Self { appends: true, ..Self::all(file, buffer, 0) }
+    }
+
+    pub(crate) fn file(&self) -> &Rc<FileFd> {
+        &self.file
     }
 
     #[cold]
@@ -110,4 +115,14 @@ unsafe impl<B: IoBuf> Operation for WriteAt<B> {
     }
 
     fn settle(self, _completion: Completion) {}
+}
+
+impl<B: IoBuf> Link for WriteAt<B> {
+    fn length(&self) -> Option<usize> {
+        Some(self.buffer.bytes_init() - self.done)
+    }
+
+    fn not_run(self, not_run: NotRun) -> Self::Output {
+        BufResult(Err(not_run.into()), self.buffer)
+    }
 }

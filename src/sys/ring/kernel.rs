@@ -252,6 +252,10 @@ impl KernelRing {
         Ok(())
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.ring.params().sq_entries() as usize
+    }
+
     #[inline]
     pub(super) fn queued(&mut self) -> usize {
         // A forked child has no queue. It reports one SQE, so that a turn enters and fails.

@@ -16,6 +16,8 @@ mod interface;
 mod kernel;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod scripted_links;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -71,6 +73,11 @@ impl Ring {
     pub(crate) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
         // SAFETY: passed on by the caller.
         unsafe { on_each!(self, ring => ring.push_all(sqes)) }
+    }
+
+    /// How many SQEs may be queued at a time.
+    pub(crate) fn capacity(&self) -> usize {
+        on_each!(self, ring => ring.capacity())
     }
 
     /// How many SQEs are queued and not yet submitted.

@@ -13,7 +13,9 @@ use std::rc::Rc;
 use std::{io, ptr, slice};
 
 use super::interface::{Entered, Full, Wait};
+use super::scripted_links::{Links, SEVERED};
 use crate::sys::bypass::Bypasses;
+use crate::sys::errno::ENOENT;
 use crate::sys::{BufferRing, Completion, Provided, Sqe, Submission, opcode};
 
 /// `IORING_CQE_F_BUFFER`: a provided buffer was selected.
@@ -32,6 +34,9 @@ pub(crate) struct Script {
     queue: VecDeque<Submission>,
     /// The SQEs taken, in order.
     pub(crate) taken: Vec<Sqe>,
+    links: Links,
+    /// How many SQEs the next enters take at most, one number an enter.
+    pub(crate) limits: VecDeque<usize>,
     /// How many SQEs each enter took; with a thread, how many became visible to it at once.
     pub(crate) batches: Vec<usize>,
     /// What the next reaping finds.
@@ -80,8 +85,10 @@ impl Script {
 
     /// The kernel takes all that is queued.
     fn take(&mut self) -> usize {
-        let sqes: Vec<_> = self.queue.drain(..).collect();
+        let limit = self.limits.pop_front().unwrap_or(usize::MAX).min(self.queue.len());
+        let sqes: Vec<_> = self.queue.drain(..limit).collect();
         self.batches.push(sqes.len());
+        self.links.take(&sqes.iter().map(|sqe| *Sqe::of(sqe)).collect::<Vec<_>>());
         for sqe in sqes.iter().map(Sqe::of) {
             self.taken.push(*sqe);
             let completes = match sqe.opcode() {
@@ -116,11 +123,33 @@ impl ScriptedRing {
         self.complete_flagged(nth, result, if more { MORE } else { 0 });
     }
 
-    /// Completes the nth SQE that was taken, with these flags of CQEs.
+    /// Completes the nth SQE that was taken, with these flags of CQEs, and the rest of its chain if
+    /// that is severed.
     pub(crate) fn complete_flagged(&self, nth: usize, result: i32, flags: u32) {
-        let mut script = self.script();
+        let script = &mut *self.script();
         let user_data = script.taken[nth].user_data();
         script.completions.push_back(Completion::new(user_data, result, flags));
+        if flags & MORE == 0 {
+            for severed in script.links.complete(&script.taken, nth, result) {
+                let user_data = script.taken[severed].user_data();
+                script.completions.push_back(Completion::new(user_data, SEVERED, 0));
+            }
+        }
+    }
+
+    /// Carries out the nth SQE that was taken, a cancel: its target, if that has been begun and is
+    /// not over, completes with `ECANCELED`.
+    pub(crate) fn carry_out_cancel(&self, nth: usize) {
+        let target = {
+            let script = self.script();
+            let name = script.taken[nth].address();
+            let target = script.taken.iter().position(|sqe| sqe.user_data() == name);
+            target.filter(|&target| script.links.is_begun(target))
+        };
+        if let Some(target) = target {
+            self.complete(target, SEVERED, false);
+        }
+        self.complete(nth, target.map_or(-ENOENT, |_| 0), false);
     }
 
     /// Completes the nth SQE that was taken, a receive, with bytes that it has room for.
@@ -215,6 +244,10 @@ impl ScriptedRing {
 
     pub(super) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
         self.script().publish(sqes)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.0.borrow().capacity
     }
 
     pub(super) fn queued(&mut self) -> usize {

@@ -10,11 +10,11 @@ use crate::sys::SubmissionFlags;
 use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM, ENXIO};
 
 const OPEN: u8 = opcode::OpenAt::CODE;
-const READ: u8 = opcode::Read::CODE;
-const WRITE: u8 = opcode::Write::CODE;
-const FSYNC: u8 = opcode::Fsync::CODE;
+pub(super) const READ: u8 = opcode::Read::CODE;
+pub(super) const WRITE: u8 = opcode::Write::CODE;
+pub(super) const FSYNC: u8 = opcode::Fsync::CODE;
 
-fn file(bench: &Bench) -> Rc<FileFd> {
+pub(super) fn file(bench: &Bench) -> Rc<FileFd> {
     Rc::new(FileFd::new(&bench.driver, some_fd()))
 }
 
@@ -26,7 +26,7 @@ fn write(file: &Rc<FileFd>) -> Op<WriteAt<&'static str>> {
     Op::new(file.driver(), WriteAt::new(file, "text", 0))
 }
 
-fn fsync(file: &Rc<FileFd>) -> Op<Fsync> {
+pub(super) fn fsync(file: &Rc<FileFd>) -> Op<Fsync> {
     Op::new(file.driver(), Fsync::all(file))
 }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod cancel;
+mod chain;
 mod close;
 mod connect;
 mod file;
@@ -77,7 +78,16 @@ impl Bench {
     }
 
     fn with_hook(bypasses: Bypasses, hook: IncidentHook) -> Self {
-        let ring = ScriptedRing::with_capacity(16);
+        Self::with_ring(ScriptedRing::with_capacity(16), bypasses, hook)
+    }
+
+    /// With room for so many SQEs.
+    fn with_capacity(capacity: usize) -> Self {
+        let hook: IncidentHook = Arc::new(|incident: &_| panic!("{incident}"));
+        Self::with_ring(ScriptedRing::with_capacity(capacity), Bypasses::default(), hook)
+    }
+
+    fn with_ring(ring: ScriptedRing, bypasses: Bypasses, hook: IncidentHook) -> Self {
         ring.script().bypasses = bypasses;
         ring.script().has_buffers = true;
         let small = BufferSize { count: 128, bytes: SMALL };

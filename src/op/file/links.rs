@@ -1,0 +1,68 @@
+//! Operations on files as parts of a chain.
+
+use std::io;
+
+use super::{Fsync, ReadAt, WriteAt};
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::op::chain::{AnyLink, AnyPart, Linked, Part};
+
+/// Defines a part of a chain: its operation, and what it returns.
+macro_rules! part {
+    (
+        $(#[$doc:meta])*
+        $name:ident $(<$buffer:ident: $bound:ident>)?: $operation:ty,
+        $map:expr => $output:ty
+    ) => {
+        $(#[$doc])*
+        pub struct $name $(<$buffer: $bound>)? (Linked<$operation>);
+
+        impl $(<$buffer: $bound>)? $name $(<$buffer>)? {
+            pub(crate) fn new(link: Linked<$operation>) -> Self {
+                Self(link)
+            }
+        }
+
+        // SAFETY: the link is a part of it.
+        unsafe impl $(<$buffer: $bound>)? AnyPart for $name $(<$buffer>)? {
+            fn any(&mut self) -> &mut dyn AnyLink {
+                &mut self.0
+            }
+        }
+
+        impl $(<$buffer: $bound>)? Part for $name $(<$buffer>)? {
+            type Output = $output;
+
+            fn into_output(self) -> $output {
+                let map: fn(_) -> $output = $map;
+                map(self.0.into_output())
+            }
+        }
+    };
+}
+
+part! {
+    /// A write to an offset, perhaps of a part of its buffer.
+    WriteLink<B: IoBuf>: WriteAt<B>, |output| output => BufResult<usize, B>
+}
+
+part! {
+    /// A write of all of a buffer, to an offset or to the end of the file.
+    WriteAllLink<B: IoBuf>: WriteAt<B>, |output: BufResult<_, _>| output.map(drop)
+        => BufResult<(), B>
+}
+
+part! {
+    /// A read from an offset.
+    ReadLink<B: IoBufMut>: ReadAt<B>, |output| output => BufResult<usize, B>
+}
+
+part! {
+    /// A read that fills its buffer.
+    ReadExactLink<B: IoBufMut>: ReadAt<B>, |output: BufResult<_, _>| output.map(drop)
+        => BufResult<(), B>
+}
+
+part! {
+    /// A synchronisation.
+    SyncLink: Fsync, |output| output => io::Result<()>
+}

@@ -1,0 +1,243 @@
+//! Chains on the kernel: what they do to a file, what severs them, and what a dropped one leaves.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use annulus::Runtime;
+use annulus::buf::BufResult;
+use annulus::fs::chain::Reason;
+use annulus::fs::{File, NotRun};
+use annulus::join::gather;
+
+use crate::common::bounded::bounded;
+use crate::common::directory::Directory;
+use crate::common::memory::{LARGEST, Pool};
+use crate::common::poll::{once, times};
+use crate::{STAGES, run, writable};
+
+/// A file in memory that does not grow: writes are short at its end.
+fn full_file(length: usize) -> File {
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::memfd_create(c"full".as_ptr(), libc::MFD_ALLOW_SEALING) };
+    assert!(fd >= 0);
+    // SAFETY: the descriptor is new.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let file = fs::File::from(fd);
+    file.set_len(length as u64).unwrap();
+    // SAFETY: a call without pointers.
+    assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_GROW) }, 0);
+    File::from_std(file)
+}
+
+fn reason(error: &std::io::Error) -> Option<(usize, Reason)> {
+    NotRun::of(error).map(|not_run| (not_run.link(), not_run.reason()))
+}
+
+#[test]
+fn a_write_and_its_synchronisation_are_one_result() {
+    let directory = Directory::new();
+    let path = directory.join("log");
+    run(async || {
+        let file = File::create(&path).await.unwrap();
+        let BufResult(count, buffer) = file.write_at("0123", 0).then_sync_data().await;
+        assert_eq!((count.unwrap(), buffer), (4, "0123"));
+        let BufResult(written, buffer) = file.write_all_at("45", 4).then_sync_all().await;
+        written.unwrap();
+        assert_eq!(buffer, "45");
+        file.append("67").then_sync_data().await.0.unwrap();
+        file.append("").then_sync_data().await.0.unwrap();
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"01234567");
+}
+
+#[test]
+fn each_operation_of_a_chain_has_its_result() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = writable(&path);
+        let chain = file.chain().write_at("C", 0).read_exact_at(vec![0; 7], 0).append("s");
+        let chain = chain.sync_data().read_at(vec![0; 8], 0).write_all_at("!", 8).sync_all();
+        let (first, BufResult(read, seen), appended, synced, again, last, all) = chain.run().await;
+        assert_eq!(first.0.unwrap(), 1);
+        read.unwrap();
+        assert_eq!(seen, b"Content");
+        appended.0.unwrap();
+        synced.unwrap();
+        assert_eq!((again.0.unwrap(), again.1), (8, b"Contents".to_vec()));
+        last.0.unwrap();
+        all.unwrap();
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"Contents!");
+}
+
+#[test]
+fn what_follows_a_failure_is_not_carried_out_and_keeps_its_buffer() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = File::open(&path).await.unwrap();
+        let chain = file.chain().read_exact_at(vec![0; 7], 0).write_at("text", 0);
+        let (read, written, BufResult(last, buffer)) = chain.read_at(vec![7; 3], 0).run().await;
+        read.0.unwrap();
+        assert_eq!(annulus::raw_os_error(&written.0.unwrap_err()), Some(9), "EBADF");
+        let error = last.unwrap_err();
+        assert_eq!(reason(&error), Some((1, Reason::Failed)));
+        assert_eq!(error.to_string(), "not carried out: operation 1 of the chain failed");
+        assert_eq!(buffer, [7; 3]);
+        let BufResult(result, buffer) = file.write_at("text", 0).then_sync_data().await;
+        assert_eq!(annulus::raw_os_error(&result.unwrap_err()), Some(9), "EBADF");
+        assert_eq!(buffer, "text");
+    });
+}
+
+#[test]
+fn a_read_that_meets_the_end_of_the_file_severs_its_chain() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = writable(&path);
+        let (read, written) = file.chain().read_at(vec![0; 99], 0).write_at("C", 0).run().await;
+        assert_eq!(read.0.unwrap(), 7);
+        assert_eq!(reason(&written.0.unwrap_err()), Some((0, Reason::Short)));
+        let (read, written) = file.chain().read_exact_at(vec![0; 8], 0).append("C").run().await;
+        assert_eq!(read.0.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(reason(&written.0.unwrap_err()), Some((0, Reason::Short)));
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"content");
+}
+
+#[test]
+fn a_short_write_says_how_much_is_durable_and_an_exact_one_goes_on() {
+    run(async || {
+        let file = full_file(4096);
+        let BufResult(count, buffer) = file.write_at(vec![1; 8192], 0).then_sync_data().await;
+        assert_eq!((count.unwrap(), buffer.len()), (4096, 8192));
+        let (written, synced) = file.chain().write_at(vec![1; 8192], 0).sync_data().run().await;
+        assert_eq!(written.0.unwrap(), 4096);
+        assert_eq!(reason(&synced.unwrap_err()), Some((0, Reason::Short)));
+        // The rest is tried, and fails by itself.
+        let written = file.write_all_at(vec![1; 8192], 0).then_sync_data().await;
+        assert_eq!(written.0.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    });
+}
+
+#[test]
+fn an_offset_that_no_file_has_severs_the_chain_before_the_kernel_sees_it() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = writable(&path);
+        let written = file.write_at("text", u64::MAX).then_sync_data().await;
+        assert_eq!(written.0.unwrap_err().kind(), ErrorKind::InvalidInput);
+        let chain = file.chain().write_at("C", 0).write_all_at("text", 1 << 63).sync_all();
+        let (first, second, synced) = chain.run().await;
+        assert_eq!(first.0.unwrap(), 1);
+        assert_eq!(second.0.unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(reason(&synced.unwrap_err()), Some((1, Reason::Failed)));
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"Content");
+}
+
+#[test]
+#[should_panic(expected = "link what follows before the future is polled")]
+fn a_synchronisation_is_not_linked_to_a_write_that_has_begun() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = writable(&path);
+        let mut write = file.write_at("text", 0);
+        assert!(once(std::pin::Pin::new(&mut write)).await.is_pending());
+        drop(write.then_sync_data());
+    });
+}
+
+/// Each record names its place: one that is overwritten, lost or torn is found.
+fn chains_write_their_records(runtime: &Runtime, path: &Path) {
+    const RECORDS: usize = 64;
+    runtime.block_on(async {
+        let file = File::create(path).await.unwrap();
+        let chains = (0..RECORDS).map(|at| {
+            let record = |part| format!("{at:03}{part}").into_bytes();
+            let (head, tail) = ((8 * at) as u64, (8 * at + 4) as u64);
+            file.chain().write_at(record('a'), head).write_at(record('b'), tail).sync_data().run()
+        });
+        for (head, tail, synced) in gather(chains.collect::<Vec<_>>()).await {
+            assert_eq!((head.0.unwrap(), tail.0.unwrap()), (4, 4));
+            synced.unwrap();
+        }
+    });
+    let expected: String = (0..RECORDS).map(|at| format!("{at:03}a{at:03}b")).collect();
+    assert_eq!(fs::read_to_string(path).unwrap(), expected);
+}
+
+#[test]
+fn more_chains_than_the_submission_queue_holds_are_all_carried_out() {
+    let directory = Directory::new();
+    bounded(|| {
+        // The first is longer than the queue, and no number of them fills the others.
+        for entries in [2, 4, 16] {
+            let runtime = Runtime::builder().sq_entries(entries).build().unwrap();
+            chains_write_their_records(&runtime, &directory.join(entries.to_string()));
+        }
+    });
+}
+
+#[test]
+fn a_kernel_thread_that_submits_carries_chains_out_whole() {
+    let directory = Directory::new();
+    bounded(|| {
+        let builder = Runtime::builder().sqpoll(Duration::from_millis(5)).sq_entries(16);
+        chains_write_their_records(&builder.build().unwrap(), &directory.join("file"));
+    });
+}
+
+#[test]
+fn a_dropped_chain_keeps_its_buffers_and_later_synchronisations_wait_for_all_of_it() {
+    let directory = Directory::new();
+    let path = directory.file("file", vec![0; 2 * LARGEST]);
+    let pool = Pool::new(64);
+    run(async || {
+        let file = writable(&path);
+        for polls in STAGES {
+            for _ in 0..8 {
+                let chain = file.chain().write_all_at(pool.filled(LARGEST, 0x5a), 0).sync_data();
+                let chain = chain.write_all_at(pool.filled(LARGEST, 0xa5), LARGEST as u64);
+                drop(times(polls, chain.sync_data().run()).await);
+                pool.verify();
+            }
+            file.sync_all().await.unwrap();
+            assert_eq!(pool.alive(), 0, "no write is in the kernel any more, or will be");
+            let content = fs::read(&path).unwrap();
+            let (first, second) = content.split_at(LARGEST);
+            let is_written = second.contains(&0xa5);
+            assert!(!is_written || first.iter().all(|&byte| byte == 0x5a), "out of order");
+        }
+    });
+    pool.verify();
+}
+
+#[test]
+fn a_runtime_that_ends_over_chains_waits_for_the_kernel_to_release_their_buffers() {
+    let directory = Directory::new();
+    let path = directory.file("file", "");
+    let pool = Pool::new(64);
+    for polls in STAGES {
+        run(async || {
+            let file = writable(&path);
+            for at in 0..4 {
+                let chain = file.chain().write_all_at(pool.filled(LARGEST, 1), at).sync_data();
+                annulus::spawn(chain.append(pool.filled(LARGEST, 2)).run());
+            }
+            annulus::spawn(file.write_at(pool.filled(LARGEST, 3), 0).then_sync_all());
+            for _ in 0..polls {
+                annulus::yield_now().await;
+            }
+        });
+        assert_eq!(pool.alive(), 0);
+        pool.verify();
+    }
+}
