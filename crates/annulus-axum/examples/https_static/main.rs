@@ -14,32 +14,29 @@
 //!     --certificate fullchain.pem --key privkey.pem /srv/www '[::]:443'
 //! ```
 //!
-//! `files.rs` says which files are served, and `response.rs` answers: whole files, one range of
-//! them, or that they have not changed. Files are read on the pool of threads for blocking calls,
-//! in chunks, each when the one before is on its way: a connection never holds more than one.
+//! The site is that of `static_files`, in whose directory its sources are.
 //!
 //! Each shard accepts on the same port; they share the certificate and the sessions that clients
 //! resume. SIGTERM or ctrl-c stops listening, and what is being sent has ten seconds to end.
 
-mod files;
-mod response;
+#[path = "../shared/parsed.rs"]
+mod parsed;
+#[path = "../static_files/site/mod.rs"]
+mod site;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use annulus::net::{ListenOptions, ServerOptions, ShutdownOptions, ShutdownReport, TcpListener};
-use annulus::shards::Shard;
+use annulus::net::{ListenOptions, ShutdownReport, TcpListener};
 use annulus::{Shards, Shutdown};
-use annulus_axum::{TlsListener, local, serve};
+use annulus_axum::TlsListener;
 use annulus_tls::TlsAcceptor;
 use annulus_tls::rustls::ServerConfig;
-use axum::routing::get;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::files::Directory;
+use crate::site::Directory;
 
 const USAGE: &str = "\
 A server of static files over TLS, on all cores.
@@ -64,27 +61,12 @@ enum Identity {
 }
 
 fn main() -> ExitCode {
-    let arguments = match parse(std::env::args_os().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            let _ = writeln!(io::stdout(), "{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "https_static: {error}; --help says more");
-            return ExitCode::from(2);
-        }
+    let parsed = parse(std::env::args_os().skip(1));
+    let arguments = match parsed::arguments("https_static", USAGE, parsed) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
     };
-    match run(&arguments) {
-        Ok(report) => {
-            let _ = writeln!(io::stdout(), "stopped: {report}");
-            report.exit_code()
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "https_static: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    site::exit_code("https_static", run(&arguments))
 }
 
 /// `None` if help was asked for.
@@ -123,7 +105,11 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     let acceptor = TlsAcceptor::from(config);
     let shards = Shards::builder().shutdown(Shutdown::on_signals()?);
     let reports = shards.run(async |shard| {
-        serve_shard(&shard, &arguments.address, directory.clone(), acceptor.clone()).await
+        let nodelay = ListenOptions::new().nodelay(true);
+        let listener = TcpListener::bind_with(&arguments.address, &nodelay).await?;
+        let address = listener.local_addr()?;
+        let listener = TlsListener::new(listener, acceptor.clone());
+        site::serve_shard(&shard, address, listener, directory.clone()).await
     })?;
     reports.into_iter().sum()
 }
@@ -144,29 +130,4 @@ fn config(identity: &Identity) -> io::Result<ServerConfig> {
 fn alpn_protocols() -> impl Iterator<Item = &'static str> {
     let http2 = cfg!(feature = "http2").then_some("h2");
     http2.into_iter().chain(["http/1.1"])
-}
-
-async fn serve_shard(
-    shard: &Shard,
-    address: &str,
-    directory: Directory,
-    acceptor: TlsAcceptor,
-) -> io::Result<ShutdownReport> {
-    let nodelay = ListenOptions::new().nodelay(true);
-    let listener = TcpListener::bind_with(address, &nodelay).await?;
-    let address = listener.local_addr()?;
-    let app = get(local(response::answer)).with_state(directory);
-    // A peer that does not read what is sent holds a file, a chunk of it, and a connection.
-    let limits = ServerOptions::new()
-        .max_connections(10_000)
-        .idle_timeout(Duration::from_secs(600))
-        .send_timeout(Duration::from_secs(30));
-    let server = serve(TlsListener::new(listener, acceptor), app)
-        .configure(|server| server.limits(limits))
-        .start()?;
-    if shard.index() == 0 {
-        let _ = writeln!(io::stdout(), "listening on {address}; ctrl-c to stop");
-    }
-    let options = ShutdownOptions::new().grace(Duration::from_secs(10));
-    Ok(server.serve_until(shard.shutdown(), &options).await)
 }

@@ -1,4 +1,4 @@
-//! The example `https_static`, driven by curl.
+//! The examples `static_files` and `https_static`, driven by curl.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::clients::{curl, output, printed};
 use crate::common::program::{Program, example};
@@ -48,6 +50,10 @@ impl Drop for Files {
 }
 
 fn start(files: &Files) -> Served {
+    Served::start("static_files", &[&files.public()])
+}
+
+fn start_with_tls(files: &Files) -> Served {
     let [certificate, key] = identity_files();
     let arguments = ["--certificate", &certificate, "--key", &key, &files.public()];
     Served::start("https_static", &arguments)
@@ -57,13 +63,14 @@ fn start(files: &Files) -> Served {
 /// `format` says. Bodies have no line breaks here.
 fn answers<'a>(
     server: &Served,
+    scheme: &str,
     format: &str,
     requests: impl IntoIterator<Item = (Vec<&'a str>, &'a str)>,
 ) -> Option<Vec<String>> {
     let mut curl = curl(&["--no-fail-with-body"])?;
     let format = format!("{format}\n");
     for (options, path) in requests {
-        let url = format!("https://localhost:{}{path}", server.address.port());
+        let url = format!("{scheme}://localhost:{}{path}", server.address.port());
         // Each request has options of its own.
         curl.args(["--next", "-sS", "--max-time", "60", "--path-as-is", "-w", &format, &url]);
         curl.args(options).args(trusting(server.address));
@@ -90,7 +97,7 @@ fn files_have_their_type_and_only_those_below_the_directory_are_served() {
     ];
     let requests = served.iter().map(|(path, _)| (vec![], *path));
     let format = "|%{http_code} %{content_type}";
-    let Some(answers_of_served) = answers(&server, format, requests) else { return };
+    let Some(answers_of_served) = answers(&server, "http", format, requests) else { return };
     assert_eq!(answers_of_served, served.map(|(_, wanted)| wanted));
     let refused = [
         "/missing",
@@ -114,25 +121,66 @@ fn files_have_their_type_and_only_those_below_the_directory_are_served() {
         "/%ff",
     ];
     let requests = refused.map(|path| (vec![], path));
-    let answers_of_refused = answers(&server, "|%{http_code}", requests).unwrap();
+    let answers_of_refused = answers(&server, "http", "|%{http_code}", requests).unwrap();
     assert_eq!(answers_of_refused, refused.map(|_| "|404"), "{refused:?}");
     let request = (vec!["-X", "DELETE"], "/");
-    let answer = answers(&server, "|%{http_code} %header{allow}", [request]).unwrap();
+    let answer = answers(&server, "http", "|%{http_code} %header{allow}", [request]).unwrap();
     assert_eq!(answer, ["|405 GET,HEAD"]);
     assert!(server.stop().starts_with("stopped: "));
+}
+
+/// `swapped` is a directory of the site in one moment, and a link out of it in the next.
+#[test]
+fn a_link_that_replaces_a_directory_leads_to_no_file_outside() {
+    let files = Files::new("race");
+    let public = files.0.join("public");
+    fs::create_dir(files.0.join("outside")).unwrap();
+    fs::write(files.0.join("outside/file.txt"), "secret").unwrap();
+    fs::create_dir(public.join("inside")).unwrap();
+    fs::write(public.join("inside/file.txt"), "public").unwrap();
+    symlink("../outside", public.join("link")).unwrap();
+    symlink("inside", public.join("swapped")).unwrap();
+    let server = start(&files);
+    let url = format!("http://{}/swapped/file.txt?[1-3000]", server.address);
+    let Some(mut curl) = curl(&["-sS", "--no-fail-with-body", "-w", "%{http_code}\n", &url]) else {
+        return;
+    };
+    let is_over = AtomicBool::new(false);
+    let printed = thread::scope(|scope| {
+        scope.spawn(|| {
+            let turn = ["inside", "link"].into_iter().cycle();
+            for leads_to in turn.take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                symlink(leads_to, public.join(".next")).unwrap();
+                fs::rename(public.join(".next"), public.join("swapped")).unwrap();
+            }
+        });
+        let printed = printed(&mut curl);
+        is_over.store(true, Ordering::Relaxed);
+        printed
+    });
+    let count = |line| printed.lines().filter(|&it| it == line).count();
+    let (served, refused) = (count("public200"), count("404"));
+    assert_eq!(served + refused, 3000, "{printed}");
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused: nothing was replaced");
 }
 
 #[test]
 fn a_part_of_a_file_its_head_and_a_file_that_has_not_changed_are_answered() {
     let files = Files::new("parts");
-    let server = start(&files);
+    let server = start_with_tls(&files);
     let format = "|%{http_code} %header{content-length} %header{content-range}";
     let file = "/sub/ten.txt";
     let head = vec!["--head", "-o", "/dev/null"];
-    let Some(date) = answers(&server, "%header{last-modified}", [(head.clone(), file)]) else {
+    let format_of_state = "%header{last-modified}|%header{etag}";
+    let Some(state) = answers(&server, "https", format_of_state, [(head.clone(), file)]) else {
         return;
     };
-    let date = &date[0];
+    let (date, tag) = state[0].split_once('|').unwrap();
+    let none_match = format!("If-None-Match: \"other\", W/{tag}");
+    let unmodified = format!("If-Unmodified-Since: {date}");
+    let same = format!("If-Match: {tag}");
+    let same_weakly = format!("If-Match: W/{tag}");
+    let if_range_of_tag = format!("If-Range: {tag}");
     let since = format!("If-Modified-Since: {date}");
     let if_range = format!("If-Range: {date}");
     let range = "Range: bytes=2-4";
@@ -158,13 +206,23 @@ fn a_part_of_a_file_its_head_and_a_file_that_has_not_changed_are_answered() {
         (&[&since, "If-None-Match: \"tag\""], "0123456789|200 10 "),
         (&[old], "0123456789|200 10 "),
         (&["If-Modified-Since: yesterday"], "0123456789|200 10 "),
+        (&[&none_match], "|304  "),
+        (&["If-None-Match: *"], "|304  "),
+        (&[&none_match, old], "|304  "),
+        (&[range, &if_range_of_tag], "234|206 3 bytes 2-4/10"),
+        (&[&same, "If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"], "0123456789|200 10 "),
+        (&["If-Match: *"], "0123456789|200 10 "),
+        (&[&unmodified], "0123456789|200 10 "),
+        (&[&same_weakly], "|412 0 "),
+        (&["If-Match: \"other\""], "|412 0 "),
+        (&["If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"], "|412 0 "),
     ];
     for version in ["--http1.1", "--http2"] {
         let requests = table.iter().map(|(headers, _)| {
             let headers = headers.iter().flat_map(|header| ["-H", header]);
             (headers.chain([version]).collect(), file)
         });
-        let answers = answers(&server, format, requests).unwrap();
+        let answers = answers(&server, "https", format, requests).unwrap();
         assert_eq!(answers.len(), table.len());
         for (answer, (headers, wanted)) in answers.iter().zip(table) {
             // hyper adds a length to a 304 of HTTP/2.
@@ -173,7 +231,7 @@ fn a_part_of_a_file_its_head_and_a_file_that_has_not_changed_are_answered() {
         }
     }
     let request = ([&head[..], &["-H", range]].concat(), file);
-    assert_eq!(answers(&server, format, [request]).unwrap(), ["|200 10 "]);
+    assert_eq!(answers(&server, "https", format, [request]).unwrap(), ["|200 10 "]);
 }
 
 #[test]

@@ -2,21 +2,22 @@
 //!
 //! A path names a file below the directory, and nothing else: no `..` in any encoding, no name that
 //! begins with a dot, no device or pipe. A symlink is followed where it leads to a file below the
-//! directory. Who can change the directory while it is served can race that check, and is trusted.
+//! directory. The kernel resolves the path from a descriptor of the directory, and refuses to leave
+//! it (`annulus::fs::Dir`): links and directories that are replaced meanwhile lead nowhere else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::OpenOptions as StdOptions;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::path::Path;
+
+use annulus::fs::{Dir, File, OpenOptions};
+
+use super::conditions::State;
 
 /// A directory that is served.
 #[derive(Clone)]
-pub(crate) struct Directory {
-    /// Without symlinks, so that a prefix of a path is a directory above it.
-    root: Arc<Path>,
-}
+pub(crate) struct Directory(Dir);
 
 /// What a path names.
 pub(crate) enum Found {
@@ -29,54 +30,47 @@ pub(crate) enum Found {
 /// A file that was opened.
 pub(crate) struct Opened {
     pub(crate) file: File,
-    pub(crate) length: u64,
-    pub(crate) modified: Option<SystemTime>,
+    pub(crate) state: State,
     pub(crate) content_type: &'static str,
 }
 
 impl Directory {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let failed = |error: io::Error| {
+        let open = StdOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
+        let directory = open.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot serve {}: {error}", path.display()))
-        };
-        let root = fs::canonicalize(path).map_err(failed)?;
-        fs::read_dir(&root).map_err(failed)?;
-        Ok(Self { root: root.into() })
+        })?;
+        Ok(Self(Dir::from(OwnedFd::from(directory))))
     }
 
-    /// Opens what a path names, which has been decoded and begins with a slash. It blocks.
+    /// Opens what a path names, which has been decoded and begins with a slash.
     ///
     /// A refused path is "not found", so that the answer does not reveal which files exist.
-    pub(crate) fn find(&self, path: &str) -> io::Result<Found> {
-        let mut wanted = self.root.to_path_buf();
-        wanted.push(relative(path).ok_or(io::ErrorKind::NotFound)?);
-        let mut found = self.below(&wanted)?;
-        if found.is_dir() {
-            if !path.ends_with('/') {
-                return Ok(Found::Directory);
+    pub(crate) async fn find(&self, path: &str) -> io::Result<Found> {
+        let name = relative(path).ok_or(io::ErrorKind::NotFound)?;
+        let is_directory = path.ends_with('/');
+        let index;
+        let name = match (is_directory, name) {
+            (false, name) => name,
+            (true, "") => "index.html",
+            (true, name) => {
+                index = format!("{name}/index.html");
+                &index
             }
-            found = self.below(&found.join("index.html"))?;
-        } else if path.ends_with('/') {
-            return Err(io::ErrorKind::NotFound.into());
+        };
+        // Opening a pipe would wait for its writer.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = self.0.open_file_with(name, &options).await?;
+        let metadata = file.metadata().await?;
+        if metadata.is_dir() && !is_directory {
+            return Ok(Found::Directory);
         }
-        // Opening a pipe would wait for who writes to it.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&found)?;
-        let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(Found::File(Opened {
-            file,
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-            content_type: content_type(&found),
-        }))
-    }
-
-    /// A path without symlinks, if it is below the directory.
-    fn below(&self, path: &Path) -> io::Result<PathBuf> {
-        let path = fs::canonicalize(path)?;
-        if path.starts_with(&self.root) { Ok(path) } else { Err(io::ErrorKind::NotFound.into()) }
+        let state = State::new(metadata.len(), metadata.modified().ok(), metadata.ino());
+        Ok(Found::File(Opened { file, state, content_type: content_type(Path::new(name)) }))
     }
 }
 
