@@ -181,6 +181,17 @@ pub(crate) trait Files: 'static {
 
     /// Returns when the data that was written is on the disk.
     fn sync(file: &mut Self::File) -> impl Future<Output = io::Result<()>>;
+
+    /// Has a block filled, writes it, and returns when it is on the disk.
+    async fn write_and_sync(
+        file: &mut Self::File,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        Self::write(file, buffer, block, fill).await?;
+        Self::sync(file).await
+    }
 }
 
 /// Where a block is.
@@ -196,13 +207,13 @@ pub(crate) async fn work<F: Files>(mut file: F::File, mut worker: Worker) -> io:
     let mut buffer = F::buffer(kind.block_size());
     while let Some(block) = worker.next() {
         let began = Instant::now();
+        let fill = |bytes: &mut [u8]| worker.fill(block, bytes);
         if kind.reads() {
             F::read(&mut file, &mut buffer, block, |bytes| worker.check(block, bytes)).await?;
+        } else if kind == Kind::Sync {
+            F::write_and_sync(&mut file, &mut buffer, block, fill).await?;
         } else {
-            F::write(&mut file, &mut buffer, block, |bytes| worker.fill(block, bytes)).await?;
-        }
-        if kind == Kind::Sync {
-            F::sync(&mut file).await?;
+            F::write(&mut file, &mut buffer, block, fill).await?;
         }
         worker.done(block, began);
     }

@@ -71,7 +71,9 @@ impl Contender for Annulus {
         match self.receiving {
             Receiving::Owned => "this library, owned buffers, a task a connection",
             Receiving::OnLease => "this library, leases, a task a connection",
-            Receiving::Direct => "as annulus, with direct descriptors",
+            Receiving::Direct => {
+                "as annulus, with direct descriptors; files with registered buffers, too"
+            }
         }
     }
 
@@ -159,12 +161,11 @@ impl Contender for Annulus {
     }
 
     fn lacks_files(&self, _job: &Job) -> Option<&'static str> {
-        (self.receiving != Receiving::OnLease)
-            .then_some("it differs from annulus in receiving alone")
+        (self.receiving == Receiving::Owned).then_some("it differs from annulus in receiving alone")
     }
 
     fn file(&self, job: &Job) -> io::Result<Report> {
-        files::run(job, self.builder())
+        files::run(job, self.builder(), self.receiving == Receiving::Direct)
     }
 
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {

@@ -1,66 +1,126 @@
-//! Files on Annulus: reads and writes at offsets, each on the ring.
+//! Files on Annulus, in two forms: with buffers of the worker's, and with registered buffers and a
+//! direct descriptor. A write that is to be synced is one chain.
 
 use std::io;
+use std::marker::PhantomData;
+use std::ops::DerefMut;
 use std::rc::Rc;
 
-use annulus::buf::BufResult;
-use annulus::fs::File;
+use annulus::buf::{BufResult, IoBuf, IoBufMut, RegisteredBuf, RegisteredBuffers};
+use annulus::fs::{File, OpenOptions};
 
-use crate::files::{self, Block, Files, Job, Report, Span};
+use crate::files::{self, Block, Files, Job, Report, Span, Worker};
 
 /// Does a job with a task for each operation that is to be under way.
-pub(super) fn run(job: &Job, builder: annulus::Builder) -> io::Result<Report> {
+pub(super) fn run(job: &Job, builder: annulus::Builder, registered: bool) -> io::Result<Report> {
     job.measure(|workers| {
-        let file = job.open()?;
         builder.build()?.block_on(async move {
-            let file = Rc::new(File::from_std(file));
-            let work = |worker| files::work::<OnTheRing>(Rc::clone(&file), worker);
-            let tasks: Vec<_> =
-                workers.into_iter().map(|worker| annulus::spawn(work(worker))).collect();
-            for task in tasks {
-                task.await??;
+            let mut options = OpenOptions::new();
+            options.read(true).write(!job.kind.reads()).custom_flags(job.flags());
+            let file = options.direct_descriptor(registered).open(&job.path).await?;
+            if registered {
+                let buffers = RegisteredBuffers::new(job.depth, job.kind.block_size())?;
+                return work::<RegisteredBuf>(file, Some(buffers), workers).await;
             }
-            Ok(())
+            work::<Block>(file, None, workers).await
         })
     })
 }
 
-struct OnTheRing;
+async fn work<B: Buffer>(
+    file: File,
+    buffers: Option<RegisteredBuffers>,
+    workers: Vec<Worker>,
+) -> io::Result<()> {
+    let file = Rc::new(file);
+    let open = || Open { file: Rc::clone(&file), buffers: buffers.clone() };
+    let tasks: Vec<_> = workers
+        .into_iter()
+        .map(|worker| annulus::spawn(files::work::<OnTheRing<B>>(open(), worker)))
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
 
-impl Files for OnTheRing {
-    type Buffer = Option<Block>;
-    type File = Rc<File>;
+/// The file, as one worker has it.
+struct Open {
+    file: Rc<File>,
+    buffers: Option<RegisteredBuffers>,
+}
 
-    fn buffer(size: usize) -> Self::Buffer {
-        Some(Block::new(size))
+/// A buffer of one of the two forms.
+trait Buffer: IoBuf + IoBufMut + DerefMut<Target = [u8]> {
+    /// A buffer that has `size` bytes.
+    fn new(file: &Open, size: usize) -> Self;
+}
+
+impl Buffer for Block {
+    fn new(_file: &Open, size: usize) -> Self {
+        Self::new(size)
+    }
+}
+
+impl Buffer for RegisteredBuf {
+    fn new(file: &Open, size: usize) -> Self {
+        let buffers = file.buffers.as_ref().expect("this form has registered buffers");
+        let mut buffer = buffers.try_get().expect("there is one for each worker");
+        buffer.resize(size, 0);
+        buffer
+    }
+}
+
+struct OnTheRing<B>(PhantomData<B>);
+
+impl<B: Buffer> Files for OnTheRing<B> {
+    type Buffer = Option<B>;
+    type File = Open;
+
+    /// It is taken with the first block, as the file is where buffers are.
+    fn buffer(_size: usize) -> Self::Buffer {
+        None
     }
 
     async fn read(
-        file: &mut Rc<File>,
+        file: &mut Open,
         buffer: &mut Self::Buffer,
         block: Span,
         check: impl FnOnce(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let own = buffer.take().expect("it was put back");
-        let BufResult(read, own) = file.read_at(own, block.offset).await;
+        let own = buffer.take().unwrap_or_else(|| B::new(file, block.size));
+        let BufResult(read, own) = file.file.read_at(own, block.offset).await;
         let own = buffer.insert(own);
         check(&own[..read?])
     }
 
     async fn write(
-        file: &mut Rc<File>,
+        file: &mut Open,
         buffer: &mut Self::Buffer,
         block: Span,
         fill: impl FnOnce(&mut [u8]),
     ) -> io::Result<()> {
-        let mut own = buffer.take().expect("it was put back");
+        let mut own = buffer.take().unwrap_or_else(|| B::new(file, block.size));
         fill(&mut own);
-        let BufResult(written, own) = file.write_at(own, block.offset).await;
+        let BufResult(written, own) = file.file.write_at(own, block.offset).await;
         *buffer = Some(own);
         files::whole(block, written?)
     }
 
-    async fn sync(file: &mut Rc<File>) -> io::Result<()> {
-        file.sync_data().await
+    async fn sync(file: &mut Open) -> io::Result<()> {
+        file.file.sync_data().await
+    }
+
+    async fn write_and_sync(
+        file: &mut Open,
+        buffer: &mut Self::Buffer,
+        block: Span,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> io::Result<()> {
+        let mut own = buffer.take().unwrap_or_else(|| B::new(file, block.size));
+        fill(&mut own);
+        let BufResult(written, own) = file.file.write_at(own, block.offset).then_sync_data().await;
+        *buffer = Some(own);
+        files::whole(block, written?)
     }
 }
