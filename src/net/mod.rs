@@ -142,5 +142,6 @@ pub use tcp::{
 };
 pub use udp::{UdpOptions, UdpSocket};
 pub use unix::{
-    UnixListener, UnixStream, open_unix_connection, start_unix_server, start_unix_server_with,
+    UnixDatagram, UnixListener, UnixStream, open_unix_connection, start_unix_server,
+    start_unix_server_with,
 };

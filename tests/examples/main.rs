@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dns_forward;
 mod http;
 mod http_service;
 mod kv;

@@ -31,4 +31,5 @@ mod tcp_socket;
 mod udp;
 mod udp_drops;
 mod unix;
+mod unix_datagram;
 mod zero_copy;

@@ -355,6 +355,20 @@ macro_rules! datagram_methods {
             std::future::poll_fn(|context| self.poll_send_ready(context)).await
         }
 
+        /// Closes the socket, once dropped operations have ended.
+        ///
+        /// Afterwards its address is free. Dropped instead, a socket that has received by
+        /// [`recv_msg`](Self::recv_msg) or [`recv_many`](Self::recv_many) is closed a turn of the
+        /// event loop later.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, the socket is closed.
+        pub async fn close(self) {
+            // If a forgotten operation uses the descriptor, it is closed with that.
+            drop(self.core.take_apart().await);
+        }
+
         /// Returns this end's address.
         ///
         /// # Errors

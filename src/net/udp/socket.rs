@@ -294,20 +294,6 @@ impl UdpSocket {
         self.core.socket().poll_send(context, bytes, address.as_ref(), options.control())
     }
 
-    /// Closes the socket, once dropped operations have ended.
-    ///
-    /// Afterwards its port is free. Dropped instead, a socket that has received by
-    /// [`recv_msg`](Self::recv_msg) or [`recv_many`](Self::recv_many) is closed a turn of the event
-    /// loop later.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the socket is closed.
-    pub async fn close(self) {
-        // If a forgotten operation uses the descriptor, it is closed with that.
-        drop(self.core.take_apart().await);
-    }
-
     /// Returns how many datagrams the kernel has dropped at this socket, because its receive buffer
     /// had no room for them or because they were damaged.
     ///

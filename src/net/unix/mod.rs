@@ -1,6 +1,7 @@
 //! Unix stream sockets: the streams, listeners and servers of TCP, with addresses that are paths or
 //! abstract names.
 
+mod datagram;
 mod listener;
 mod server;
 mod stream;
@@ -11,6 +12,7 @@ use std::os::unix::net::SocketAddr;
 use super::listener::methods;
 use super::stream::{define, sealed};
 
+pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
 pub use server::{start_unix_server, start_unix_server_with};
 pub use stream::{UnixStream, open_unix_connection};

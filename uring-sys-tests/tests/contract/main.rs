@@ -4,6 +4,7 @@ mod buffers;
 mod cancel;
 mod case;
 mod completion;
+mod datagrams;
 mod descriptors;
 mod files;
 mod layout;
@@ -41,6 +42,7 @@ const SUBJECTS: &[&[Case]] = &[
     races::CASES,
     teardown::CASES,
     multishot::CASES,
+    datagrams::CASES,
     buffers::CASES,
     registered::CASES,
     links::CASES,

@@ -64,7 +64,7 @@ impl<B: IoBufMut> RecvDatagram<B> {
 // SAFETY: the SQE points to the header, which lives in a box, and that to the buffer's memory,
 // which does not move with it (`IoBufMut`). Nothing here touches either before the completion, and
 // the kernel does not write to them after that (`uring-sys-tests`, freed_buffer_never_written and
-// recvmsg_header_is_written_before_the_completion).
+// recvmsg_header_written_at_completion).
 unsafe impl<B: IoBufMut> Operation for RecvDatagram<B> {
     type Output = BufResult<Envelope, B>;
 

@@ -1,12 +1,17 @@
 //! Sending a datagram, to an address or to the socket's peer.
 //!
 //! A send never waits in the kernel: where there is no room it waits for that first (`send_room`).
-//! The exception is a Unix socket that sends to an address whose receiver is full. No poll reports
-//! when that has room, so a kernel worker waits with the send.
+//! Left to wait, a datagram of a Unix socket would be tried again by the kernel after it has used
+//! up the bytes, and be sent without any (`uring-sys-tests`,
+//! a_unix_datagram_that_waits_in_the_kernel_may_be_sent_empty).
+//!
+//! No poll tells when a receiver that is named by its address has room. So a send to a Unix address
+//! whose receiver is full is tried again after a pause.
 //!
 //! Dropped in flight, the datagram is sent as a whole or not at all; which is not reported.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::socket::{DatagramSocket, Family};
 use crate::buf::{BufResult, IoBuf};
@@ -20,10 +25,10 @@ use crate::sys::address::RawAddress;
 use crate::sys::bypass::datagram::send_datagram;
 use crate::sys::control::SentControl;
 use crate::sys::datagram::SendHeader;
-use crate::sys::errno::EAGAIN;
+use crate::sys::errno::{EAGAIN, ECANCELED};
 use crate::sys::nonblocking::send;
-use crate::sys::socket::MSG_NOSIGNAL;
-use crate::sys::{Completion, Submission, SubmissionFlags, opcode};
+use crate::sys::types::Timespec;
+use crate::sys::{Completion, Submission, opcode, timespec};
 
 /// Sends one datagram.
 pub(crate) struct SendDatagram<B> {
@@ -33,8 +38,26 @@ pub(crate) struct SendDatagram<B> {
     header: Option<Box<SendHeader>>,
     /// Whether it is to an address of a Unix socket.
     is_to_unix: bool,
-    /// Whether a kernel worker waits with it.
-    waits: bool,
+    /// The pause before the next try, once there has been one.
+    pause: Option<Box<Pause>>,
+}
+
+/// A pause, as the kernel reads it.
+struct Pause {
+    length: Duration,
+    timespec: Timespec,
+    is_running: bool,
+}
+
+impl Pause {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(50);
+
+    /// The next one, which is longer.
+    fn after(last: Option<Box<Self>>) -> Box<Self> {
+        let length = last.map_or(Self::SHORTEST, |last| (last.length * 2).min(Self::LONGEST));
+        Box::new(Self { length, timespec: timespec(length), is_running: true })
+    }
 }
 
 impl<B: IoBuf> SendDatagram<B> {
@@ -52,7 +75,7 @@ impl<B: IoBuf> SendDatagram<B> {
             header
         });
         let is_to_unix = address.is_some() && socket.family() == Family::Unix;
-        Self { socket: Rc::clone(socket), buffer, header, is_to_unix, waits: false }
+        Self { socket: Rc::clone(socket), buffer, header, is_to_unix, pause: None }
     }
 
     fn bytes(&self) -> (*const u8, usize) {
@@ -65,20 +88,19 @@ impl<B: IoBuf> SendDatagram<B> {
 }
 
 // SAFETY: the SQE points to the buffer's memory, which does not move with it (`IoBuf`), and to the
-// header, which lives in a box. The kernel reads the header at submission (`uring-sys-tests`,
-// sendmsg_header_read_at_submit), or later if a worker waits with it, and the bytes before the
-// completion; nothing here changes either.
+// header or the pause, which live in boxes. The kernel reads these at submission
+// (`uring-sys-tests`, sendmsg_header_read_at_submit and timespec_read_at_submit), and the bytes
+// before the completion; nothing here changes either.
 unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
     type Output = BufResult<usize, B>;
 
     fn submission(&mut self) -> Submission {
         let bytes = self.bytes();
-        let (flags, more) = if self.waits {
-            (MSG_NOSIGNAL, SubmissionFlags::ASYNC)
-        } else {
-            (SEND_FLAGS, SubmissionFlags::empty())
-        };
-        let submission = match &mut self.header {
+        if let Some(pause) = self.pause.as_ref().filter(|pause| pause.is_running) {
+            return opcode::Timeout::new(&raw const pause.timespec).build();
+        }
+        let flags = SEND_FLAGS;
+        match &mut self.header {
             Some(header) => {
                 let message = header.prepare(bytes);
                 let build = |fd| opcode::SendMsg::new(fd, message).flags(flags as u32).build();
@@ -89,12 +111,12 @@ unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
                     |fd| opcode::Send::new(fd, bytes.0, bytes.1 as u32).flags(flags).build();
                 self.socket.submission(build)
             }
-        };
-        submission.flags(more)
+        }
     }
 
     fn prefers_inline(&self, driver: &Driver) -> bool {
-        !self.waits && (driver.is_first_of_turn() || self.socket.has_error())
+        let may = self.pause.as_ref().is_none_or(|pause| !pause.is_running);
+        may && (driver.is_first_of_turn() || self.socket.has_error())
     }
 
     fn try_inline(&mut self) -> Option<Completion> {
@@ -115,8 +137,13 @@ unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if completion.failed_with(EAGAIN) && self.is_to_unix && !self.waits {
-            self.waits = true;
+        if let Some(pause) = self.pause.as_mut().filter(|pause| pause.is_running) {
+            pause.is_running = false;
+            if !completion.failed_with(ECANCELED) {
+                return Step::Again(self);
+            }
+        } else if completion.failed_with(EAGAIN) && self.is_to_unix {
+            self.pause = Some(Pause::after(self.pause.take()));
             return Step::Again(self);
         }
         let result = completion.result().describe(self.doing()).map(|count| count as usize);
@@ -131,6 +158,7 @@ unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
     }
 
     fn settle(self, completion: Completion) {
+        // A pause of a Unix socket ends with no such error.
         self.socket.keep_send_error(completion);
     }
 }
