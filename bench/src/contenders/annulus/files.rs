@@ -1,4 +1,4 @@
-//! Files on Annulus, in two forms: with buffers of the worker's, and with registered buffers and a
+//! Files on Annulus, in two forms: with a worker's own buffers, and with registered buffers and a
 //! direct descriptor. A write that is to be synced is one chain.
 
 use std::io;
