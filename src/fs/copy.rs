@@ -150,7 +150,12 @@ impl Copy {
         if !self.has_holes {
             return Ok(length);
         }
-        let Some(data) = next_data(&self.from, self.copied)? else {
+        let Ok(data) = next_data(&self.from, self.copied) else {
+            // A file system that does not tell.
+            self.has_holes = false;
+            return Ok(length);
+        };
+        let Some(data) = data else {
             // The rest is a hole.
             self.copied = self.copied.max(self.from.metadata()?.len());
             self.to.set_len(self.copied)?;

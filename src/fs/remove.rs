@@ -1,6 +1,8 @@
 //! Removing files and directories.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -89,11 +91,18 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 #[doc(alias = "rmtree")]
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
-    let name = c_path(path, "remove directory")?;
+    let name = c_path(without_slashes(path), "remove directory")?;
     let stop = StopOnDrop::default();
     let stopped = Arc::clone(&stop.0);
     let doing = format_args!("remove directory {}", path.display());
     on_thread(doing, move || remove_tree(Directory::Working, &name, &stopped)).await
+}
+
+/// The kernel follows a symbolic link that has a slash behind it, also where it is told not to.
+fn without_slashes(path: &Path) -> &Path {
+    let bytes = path.as_os_str().as_bytes();
+    let length = bytes.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
+    Path::new(OsStr::from_bytes(&bytes[..length.min(bytes.len())]))
 }
 
 /// Tells a thread to stop when the future that waits for it is dropped.

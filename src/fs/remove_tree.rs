@@ -127,3 +127,23 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::{env, fs, process};
+
+    use super::*;
+
+    #[test]
+    fn a_removal_that_is_told_to_stop_removes_nothing_more() {
+        let path = env::temp_dir().join(format!("annulus-stopped-removal-{}", process::id()));
+        fs::create_dir_all(path.join("below")).unwrap();
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let remove = |stop| remove_tree(Directory::Working, &name, &AtomicBool::new(stop));
+        assert_eq!(remove(true).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert!(path.join("below").exists());
+        remove(false).unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -8,7 +8,7 @@ pub(crate) use libc::{
     ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, ETIME, ETIMEDOUT,
 };
 #[cfg(test)]
-pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET};
+pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET, EXDEV};
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
 /// completion of a cancelled operation on a kernel worker carries it.

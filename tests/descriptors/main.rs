@@ -11,6 +11,7 @@ mod connect;
 mod copy;
 mod direct_descriptors;
 mod direct_files;
+mod directories;
 mod dropped_accepts;
 mod files;
 mod full_sends;

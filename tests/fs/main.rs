@@ -4,12 +4,20 @@
 mod common;
 
 mod chain;
+mod copy;
 mod cursor;
+mod dir;
 mod direct_io;
+mod failures;
 mod file;
 mod open_options;
+mod paths;
+mod read_dir;
 mod registered_buffers;
+mod remove_dir_all;
+mod temporary;
 mod vectored;
+mod whole;
 
 use std::fs::OpenOptions;
 use std::path::Path;

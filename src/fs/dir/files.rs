@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Dir;
+use crate::error::Describe;
 use crate::fs::metadata::exists;
 use crate::fs::path::on_thread;
 use crate::fs::{File, Metadata, OpenOptions, ReadDir};
@@ -36,7 +37,8 @@ impl Dir {
         self.open_file_with(path, OpenOptions::new().read(true)).await
     }
 
-    /// Opens a file as the options say.
+    /// Opens a file as the options say. [`OpenOptions::direct_descriptor`] is ignored: the file
+    /// gets a descriptor of the process.
     ///
     /// # Errors
     ///
@@ -55,8 +57,10 @@ impl Dir {
         path: impl AsRef<Path>,
         options: &OpenOptions,
     ) -> io::Result<File> {
-        let (flags, mode) = options.kernel_arguments()?;
-        let fd = self.open_within(path.as_ref(), flags, mode).await?;
+        let path = path.as_ref();
+        let arguments = options.kernel_arguments();
+        let (flags, mode) = arguments.describe(format_args!("open {}", path.display()))?;
+        let fd = self.open_within(path, flags, mode).await?;
         Ok(File::new(&context::driver(), fd))
     }
 

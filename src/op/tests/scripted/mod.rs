@@ -12,6 +12,7 @@ mod connect;
 mod file;
 mod multishot;
 mod outbox;
+mod path;
 mod receive;
 mod receive_lease;
 mod registered;
@@ -92,7 +93,7 @@ impl Bench {
         ring.script().has_buffers = true;
         let small = BufferSize { count: 128, bytes: SMALL };
         let large = BufferSize { count: 2, bytes: LARGE };
-        let buffers = BufferSizes { small, large, fallback: 4096 };
+        let buffers = BufferSizes { small, large, datagrams: small, fallback: 4096 };
         let settings = Settings { buffers, file_slots: 2, ..Settings::default() };
         let driver = Driver::new(ring.clone(), Capabilities::ALL, -1, settings, hook);
         Self { driver: Rc::new(driver), ring, wakes: Arc::default() }
