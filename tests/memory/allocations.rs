@@ -32,7 +32,7 @@ use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
 /// How often this thread allocates while it does something once, after it has done it a few times.
-async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
+pub(crate) async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
     for _ in 0..20 {
         something().await;
     }

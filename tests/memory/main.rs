@@ -7,6 +7,7 @@ mod common;
 
 mod allocations;
 mod allocator;
+mod file_allocations;
 mod guard_pages;
 mod panicking_buffers;
 mod pinned_memory;

@@ -202,12 +202,17 @@ impl ScriptedRing {
         // completed.
         unsafe {
             let message: &libc::msghdr = &*message;
-            let segments = slice::from_raw_parts(message.msg_iov, message.msg_iovlen);
-            let bytes = |segment: &libc::iovec| {
-                slice::from_raw_parts(segment.iov_base.cast::<u8>(), segment.iov_len).to_vec()
-            };
-            segments.iter().map(bytes).collect()
+            bytes_of(message.msg_iov, message.msg_iovlen)
         }
+    }
+
+    /// What is at the segments of the nth SQE that was taken, a vectored transfer of a file. It has
+    /// not completed.
+    pub(crate) fn listed_segments(&self, nth: usize) -> Vec<Vec<u8>> {
+        let sqe = self.taken(nth);
+        let list = ptr::with_exposed_provenance(sqe.address() as usize);
+        // SAFETY: the list and its memory are those of an SQE which has not completed.
+        unsafe { bytes_of(list, sqe.length() as usize) }
     }
 
     /// The address that the nth SQE that was taken, a connect, would connect to. It has not
@@ -233,6 +238,22 @@ impl ScriptedRing {
     /// The opcodes of the SQEs taken.
     pub(crate) fn opcodes(&self) -> Vec<u8> {
         self.script().taken.iter().map(Sqe::opcode).collect()
+    }
+}
+
+/// The bytes of segments.
+///
+/// # Safety
+///
+/// There are so many, and their memory is initialised.
+unsafe fn bytes_of(list: *const libc::iovec, count: usize) -> Vec<Vec<u8>> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let segments = slice::from_raw_parts(list, count);
+        let bytes = |segment: &libc::iovec| {
+            slice::from_raw_parts(segment.iov_base.cast::<u8>(), segment.iov_len).to_vec()
+        };
+        segments.iter().map(bytes).collect()
     }
 }
 

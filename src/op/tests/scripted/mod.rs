@@ -20,6 +20,7 @@ mod send;
 mod shutdown;
 mod splice;
 mod timeout;
+mod vectored;
 mod zero_copy;
 
 use std::fs::File;

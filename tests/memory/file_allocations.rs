@@ -1,0 +1,66 @@
+//! Transfers of files allocate nothing, whatever their buffers.
+
+use std::mem;
+
+use annulus::buf::{BufResult, RegisteredBuffers};
+use annulus::fs::{File, OpenOptions};
+use annulus::join::gather;
+
+use crate::allocations::allocations_of;
+use crate::common::directory::Directory;
+use crate::common::watchdog::run;
+
+async fn writable(directory: &Directory) -> File {
+    let path = directory.file("file", vec![1; 4096]);
+    OpenOptions::new().read(true).write(true).open(path).await.unwrap()
+}
+
+#[test]
+fn a_read_and_a_write_at_an_offset_allocate_nothing() {
+    run(async {
+        let directory = Directory::new();
+        let file = writable(&directory).await;
+        let mut kept = Vec::with_capacity(100);
+        let allocations = allocations_of(async || {
+            let BufResult(result, buffer) = file.read_exact_at(mem::take(&mut kept), 7).await;
+            result.unwrap();
+            let BufResult(result, buffer) = file.write_all_at(buffer, 7).await;
+            result.unwrap();
+            kept = buffer;
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
+
+#[test]
+fn a_registered_buffer_is_checked_out_and_used_without_an_allocation() {
+    run(async {
+        let directory = Directory::new();
+        let (file, buffers) = (writable(&directory).await, RegisteredBuffers::new(2, 100).unwrap());
+        let allocations = allocations_of(async || {
+            let BufResult(result, buffer) = file.read_exact_at(buffers.get().await, 7).await;
+            result.unwrap();
+            file.write_all_at(buffer, 7).await.0.unwrap();
+            drop((buffers.try_get().unwrap(), buffers.get().await));
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
+
+#[test]
+fn vectored_transfers_at_the_same_time_allocate_nothing() {
+    run(async {
+        let directory = Directory::new();
+        let file = writable(&directory).await;
+        let mut kept = [0; 2].map(|_| vec![vec![0; 10], vec![0; 20], vec![0; 30]]);
+        let allocations = allocations_of(async || {
+            let [first, second] = mem::take(&mut kept);
+            let read = file.read_exact_vectored_at(first, 7);
+            let write = file.write_all_vectored_at(second, 100);
+            let (read, written) = gather((read, write)).await;
+            let (((), first), ((), second)) = (read.unwrap(), written.unwrap());
+            kept = [first, second];
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
