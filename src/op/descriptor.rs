@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::driver::{FIXED_FILE, FileSlot};
 use crate::error::Describe;
-use crate::sys::{Submission, SubmissionFlags};
 use crate::sys::types::Fd;
+use crate::sys::{Submission, SubmissionFlags};
 
 /// A descriptor of the process, or a slot in the ring's file table (a direct descriptor), or both:
 /// a direct descriptor is installed as one of the process, once, when a system call needs one.
