@@ -51,7 +51,7 @@ impl<R: AsyncRead> StreamReader<R> {
 }
 
 /// A line as text, without its line ending.
-fn text(line: &[u8]) -> io::Result<String> {
+pub(super) fn text(line: &[u8]) -> io::Result<String> {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let text = String::from_utf8(text.to_vec());

@@ -27,6 +27,9 @@ mod readiness;
 mod received;
 mod records;
 mod sink;
+mod standard_input;
+mod standard_output;
+mod standard_stream;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod thread_bound;
 mod write_queue;
@@ -47,6 +50,8 @@ pub(crate) use reader::checked_limit;
 pub use readiness::{Interest, Ready};
 #[cfg(feature = "codec")]
 pub use received::Received;
+pub use standard_input::{Stdin, StdinLines, stdin};
+pub use standard_output::{Stderr, Stdout, stderr, stdout};
 pub use writer::StreamWriter;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, Lease};

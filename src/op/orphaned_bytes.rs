@@ -20,6 +20,10 @@ pub(in crate::op) struct OrphanedBytes {
 }
 
 impl OrphanedBytes {
+    pub(in crate::op) const fn new() -> Self {
+        Self { bytes: VecDeque::new(), error: None, has_eof: false }
+    }
+
     pub(in crate::op) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }

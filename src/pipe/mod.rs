@@ -19,11 +19,13 @@
 //! has reported.
 
 mod adopt;
+mod open_options;
 mod receiver;
 mod sender;
 
 use std::io;
 
+pub use open_options::OpenOptions;
 pub use receiver::{IntoFd, Receiver};
 pub use sender::Sender;
 

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cat;
 mod dns_forward;
 mod http;
 mod http_service;

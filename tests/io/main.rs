@@ -8,5 +8,6 @@ mod codec;
 mod errors;
 mod last_words;
 mod pipes;
+mod standard_streams;
 mod stream_reader;
 mod stream_writer;

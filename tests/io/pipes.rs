@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use annulus::buf::{BufResult, IoBuf};
 use annulus::io::{AsyncWrite, StreamReader, StreamWriter};
-use annulus::pipe::{Receiver, Sender, pipe};
+use annulus::pipe::{OpenOptions, Receiver, Sender, pipe};
 use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn, yield_now};
 
@@ -463,5 +463,78 @@ fn empty_buffers_are_neither_read_nor_written() {
         sender.write_all("").await.0.unwrap();
         let mut waiting = pin!(receiver.recv());
         assert!(once(waiting.as_mut()).await.is_pending());
+    });
+}
+
+/// A FIFO, removed at the end.
+struct Fifo(std::path::PathBuf);
+
+impl Fifo {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("annulus-fifo-{name}-{}", std::process::id()));
+        let c_path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: the path ends with a zero byte.
+        assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
+        Self(path)
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_fifo_without_a_reader_is_refused_and_one_with_a_reader_is_opened() {
+    let fifo = Fifo::new("open");
+    run(async {
+        let options = OpenOptions::new();
+        let error = options.open_sender(&fifo.0).await.unwrap_err();
+        assert_eq!(annulus::raw_os_error(&error), Some(libc::ENXIO), "{error}");
+        let mut receiver = options.open_receiver(&fifo.0).await.unwrap();
+        // There was no writer yet.
+        assert!(receiver.recv().await.unwrap().is_empty());
+        let mut sender = options.open_sender(&fifo.0).await.unwrap();
+        let mut waiting = pin!(receiver.recv());
+        assert!(once(waiting.as_mut()).await.is_pending());
+        sender.write_all("hello").await.0.unwrap();
+        assert_eq!(&*waiting.await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn a_fifo_that_is_opened_for_both_reads_no_eof() {
+    let fifo = Fifo::new("both");
+    run(async {
+        let mut options = OpenOptions::new();
+        let mut receiver = options.read_write(true).open_receiver(&fifo.0).await.unwrap();
+        for text in ["one", "two"] {
+            let mut sender = OpenOptions::new().open_sender(&fifo.0).await.unwrap();
+            sender.write_all(text).await.0.unwrap();
+            drop(sender);
+            assert_eq!(*receiver.recv().await.unwrap(), *text.as_bytes());
+        }
+        assert!(once(pin!(receiver.recv())).await.is_pending());
+        // It needs no reader either.
+        drop(receiver);
+        let mut sender = options.open_sender(&fifo.0).await.unwrap();
+        sender.write_all("kept").await.0.unwrap();
+    });
+}
+
+#[test]
+fn what_is_no_fifo_is_opened_only_unchecked() {
+    run(async {
+        let mut options = OpenOptions::new();
+        let error = options.open_receiver("/dev/null").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(error.to_string().contains("/dev/null"), "{error}");
+        let mut null = options.unchecked(true).open_receiver("/dev/null").await.unwrap();
+        assert!(null.recv().await.unwrap().is_empty());
+        let error = options.open_receiver("/nonexistent\0").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let error = options.open_receiver("/nonexistent").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
     });
 }

@@ -12,6 +12,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use crate::buf::IoBufMut;
@@ -22,7 +23,7 @@ use crate::op::drain::{DrainGates, Drains};
 use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::sys::Completion;
 use crate::sys::errno::{EAGAIN, EOPNOTSUPP};
-use crate::sys::pipe::{self, Kind, Waits};
+use crate::sys::pipe::{self, Call, Kind, Waits};
 use crate::sys::types::Fd;
 use crate::task::coop;
 
@@ -39,10 +40,21 @@ pub(super) enum Access {
     /// The descriptor blocks, and there is nothing else: what a poll has reported is read or
     /// written by a kernel worker.
     Worker,
+    /// A socket, which has calls of its own.
+    Socket,
     /// A file at its position, which a poll reports as always ready. A kernel worker may wait for
     /// its device.
     File,
 }
+
+/// What orphaned reads have left, of one end, or of the standard input, which all runtimes of the
+/// process share.
+enum Unread {
+    Own(RefCell<OrphanedBytes>),
+    OfStandardInput,
+}
+
+static STANDARD_INPUT: Mutex<OrphanedBytes> = Mutex::new(OrphanedBytes::new());
 
 /// One end of a pipe. Dropped, it is closed.
 pub(crate) struct PipeEnd {
@@ -53,7 +65,7 @@ pub(crate) struct PipeEnd {
     access: Cell<Access>,
     /// The same pipe or terminal opened once more, with a mode of its own.
     reopened: OnceCell<OwnedFd>,
-    unread: RefCell<OrphanedBytes>,
+    unread: Unread,
     /// Whether a read probably finds something, so that an inline call is worth it.
     pub(super) has_more: Cell<bool>,
     gates: DrainGates,
@@ -72,8 +84,24 @@ impl PipeEnd {
     /// The kernel's, of fstat(2).
     pub(crate) fn adopted(driver: &Rc<Driver>, fd: OwnedFd) -> io::Result<Self> {
         let kind = pipe::kind(fd.as_fd()).describe("fstat")?;
-        let access = if kind == Kind::File { Access::File } else { Access::Unknown };
+        let access = match kind {
+            Kind::File => Access::File,
+            Kind::Socket => Access::Socket,
+            Kind::Pipe | Kind::Terminal | Kind::Device => Access::Unknown,
+        };
         Ok(Self::with(driver, fd, kind, access))
+    }
+
+    /// [`adopted`](Self::adopted), of a duplicate of the standard input: what orphaned reads leave
+    /// is for the next read of the process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`adopted`](Self::adopted).
+    pub(crate) fn standard_input(driver: &Rc<Driver>, fd: OwnedFd) -> io::Result<Self> {
+        let mut end = Self::adopted(driver, fd)?;
+        end.unread = Unread::OfStandardInput;
+        Ok(end)
     }
 
     fn with(driver: &Rc<Driver>, fd: OwnedFd, kind: Kind, access: Access) -> Self {
@@ -83,9 +111,18 @@ impl PipeEnd {
             kind,
             access: Cell::new(access),
             reopened: OnceCell::new(),
-            unread: RefCell::default(),
+            unread: Unread::Own(RefCell::default()),
             has_more: Cell::new(access != Access::File),
             gates: DrainGates::default(),
+        }
+    }
+
+    fn with_unread<T>(&self, f: impl FnOnce(&mut OrphanedBytes) -> T) -> T {
+        match &self.unread {
+            Unread::Own(unread) => f(&mut unread.borrow_mut()),
+            Unread::OfStandardInput => {
+                f(&mut STANDARD_INPUT.lock().unwrap_or_else(PoisonError::into_inner))
+            }
         }
     }
 
@@ -118,15 +155,16 @@ impl PipeEnd {
 
     /// Makes an inline call on the descriptor. `None` if the call would have to wait, or if there
     /// is none that would not.
-    pub(super) fn call(&self, call: impl Fn(RawFd, Waits) -> Completion) -> Option<Completion> {
+    pub(super) fn call(&self, make: impl Fn(RawFd, Call) -> Completion) -> Option<Completion> {
         loop {
-            let waits = match self.access.get() {
+            let call = match self.access.get() {
                 Access::Worker | Access::File => return None,
-                Access::NonBlocking => Waits::No,
-                Access::Unknown | Access::NoWait => Waits::Yes,
+                Access::NonBlocking => Call::NonBlocking,
+                Access::Socket => Call::Socket,
+                Access::Unknown | Access::NoWait => Call::NoWait,
             };
-            let done = call(self.used_fd(), waits);
-            if done.failed_with(EOPNOTSUPP) && waits == Waits::Yes {
+            let done = make(self.used_fd(), call);
+            if done.failed_with(EOPNOTSUPP) && call == Call::NoWait {
                 self.access.set(self.other_access());
                 continue;
             }
@@ -139,17 +177,15 @@ impl PipeEnd {
 
     /// How to read and write a file of which the kernel has no reads without waiting.
     fn other_access(&self) -> Access {
-        if pipe::waits(self.fd().as_fd()).is_ok_and(|waits| waits == Waits::No) {
-            return Access::NonBlocking;
-        }
-        let may_reopen = matches!(self.kind, Kind::Pipe | Kind::Terminal);
-        match may_reopen.then(|| pipe::reopen(self.fd().as_fd())) {
-            Some(Ok(reopened)) => {
+        let fd = self.fd().as_fd();
+        if matches!(self.kind, Kind::Pipe | Kind::Terminal) {
+            if let Ok(reopened) = pipe::reopen(fd) {
                 let _ = self.reopened.set(reopened);
-                Access::NonBlocking
+                return Access::NonBlocking;
             }
-            _ => Access::Worker,
         }
+        let is_nonblocking = pipe::waits(fd).is_ok_and(|waits| waits == Waits::No);
+        if is_nonblocking { Access::NonBlocking } else { Access::Worker }
     }
 
     /// A read has found `count` bytes, and had room for `room`.
@@ -178,17 +214,16 @@ impl PipeEnd {
 
     /// Whether orphaned reads have left something.
     pub(crate) fn has_unread(&self) -> bool {
-        !self.unread.borrow().is_empty()
+        self.with_unread(|unread| !unread.is_empty())
     }
 
     /// What orphaned reads have left, as a read returns it: an error that is not behind bytes, or
     /// what `take` takes.
     fn take_unread<T>(&self, take: impl FnOnce(&mut OrphanedBytes) -> T) -> Option<io::Result<T>> {
-        let mut unread = self.unread.borrow_mut();
-        if let Some(error) = unread.take_error() {
-            return Some(Err(error));
-        }
-        (!unread.is_empty()).then(|| Ok(take(&mut unread)))
+        self.with_unread(|unread| match unread.take_error() {
+            Some(error) => Some(Err(error)),
+            None => (!unread.is_empty()).then(|| Ok(take(unread))),
+        })
     }
 
     /// What orphaned reads have left, into a buffer.
@@ -209,15 +244,21 @@ impl PipeEnd {
     /// Keeps for the next read what an orphaned one has read: bytes, EOF (which a terminal reports
     /// once), or an error. A cancelled read, and one that found nothing, has met none.
     pub(super) fn put_back(&self, bytes: &[u8], completion: Completion) {
-        let mut unread = self.unread.borrow_mut();
-        unread.push(bytes);
-        match completion.errno() {
-            None if bytes.is_empty() => unread.push_eof(None),
-            Some(errno) if errno != EAGAIN && !completion.is_interrupted() => {
-                unread.push_error(describe("read", io::Error::from_raw_os_error(errno)));
+        self.with_unread(|unread| {
+            unread.push(bytes);
+            match completion.errno() {
+                None if bytes.is_empty() => unread.push_eof(None),
+                Some(errno) if errno != EAGAIN && !completion.is_interrupted() => {
+                    unread.push_error(describe("read", io::Error::from_raw_os_error(errno)));
+                }
+                _ => {}
             }
-            _ => {}
-        }
+        });
+    }
+
+    /// Puts back what was read, before all that is unread.
+    pub(crate) fn put_front(&self, bytes: &[u8]) {
+        self.with_unread(|unread| unread.push_front(bytes));
     }
 
     /// Takes the descriptor out, or duplicates it if an operation still uses it.

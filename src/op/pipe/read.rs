@@ -41,7 +41,7 @@ impl ReadStep {
     /// The first step. Where the kernel waits without a worker, one SQE does all.
     pub(super) fn first(end: &PipeEnd) -> Self {
         match end.access() {
-            Access::NoWait | Access::NonBlocking | Access::File => Self::Read,
+            Access::NoWait | Access::NonBlocking | Access::Socket | Access::File => Self::Read,
             Access::Unknown | Access::Worker => Self::Poll,
         }
     }
@@ -104,7 +104,7 @@ unsafe impl<B: IoBufMut> Operation for ReadPipe<B> {
     fn try_inline(&mut self) -> Option<Completion> {
         let (start, length) = (self.buffer.stable_mut_ptr(), self.buffer.bytes_total());
         // SAFETY: the buffer has that many bytes from there on.
-        let done = self.end.call(|fd, waits| unsafe { read_now(fd, waits, start, length) });
+        let done = self.end.call(|fd, call| unsafe { read_now(fd, call, start, length) });
         match done {
             Some(_) => self.step = ReadStep::Read,
             None => {
@@ -174,7 +174,7 @@ pub(crate) fn try_read(end: &PipeEnd, memory: &mut [u8]) -> io::Result<usize> {
     }
     let (start, length) = (memory.as_mut_ptr(), memory.len());
     // SAFETY: that is the slice.
-    let done = end.call(|fd, waits| unsafe { read_now(fd, waits, start, length) });
+    let done = end.call(|fd, call| unsafe { read_now(fd, call, start, length) });
     let Some(done) = done else { return would_block() };
     driver.note_inline_call(done.result().unwrap_or(0) as usize);
     done.result().describe("read").map(|count| count as usize)

@@ -74,7 +74,7 @@ unsafe impl Operation for ReadPipeLease {
         let mut buffer = self.buffer();
         let (start, length) = buffer.memory();
         // SAFETY: the buffer has that many bytes from there on.
-        let done = self.end.call(|fd, waits| unsafe { read_now(fd, waits, start, length) });
+        let done = self.end.call(|fd, call| unsafe { read_now(fd, call, start, length) });
         match done {
             Some(_) => (self.step, self.buffer) = (ReadStep::Read, Some(buffer)),
             None => {

@@ -103,7 +103,7 @@ unsafe impl<B: IoBuf> Operation for WritePipe<B> {
     fn try_inline(&mut self) -> Option<Completion> {
         let (source, length) = self.rest();
         // SAFETY: that many bytes of the buffer are initialised there.
-        let done = self.end.call(|fd, waits| unsafe { write_now(fd, waits, source, length) });
+        let done = self.end.call(|fd, call| unsafe { write_now(fd, call, source, length) });
         // A worker writes what a poll has reported to have room, and only then.
         let keeps = done.is_none() && self.end.access() == Access::Worker;
         self.is_poll = if keeps { self.is_poll } else { done.is_none() };
@@ -159,7 +159,7 @@ pub(crate) fn try_write(end: &PipeEnd, bytes: &[u8]) -> io::Result<usize> {
     }
     let (source, length) = (bytes.as_ptr(), sqe_length(bytes.len()) as usize);
     // SAFETY: that is the slice.
-    let done = end.call(|fd, waits| unsafe { write_now(fd, waits, source, length) });
+    let done = end.call(|fd, call| unsafe { write_now(fd, call, source, length) });
     let Some(done) = done else { return would_block() };
     driver.note_inline_call(done.result().unwrap_or(0) as usize);
     done.result().describe("write").map(|count| count as usize)

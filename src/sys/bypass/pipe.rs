@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::no_sigpipe::NoSigpipe;
-use super::nonblocking::outcome;
+use super::nonblocking::{outcome, send};
 use crate::sys::Completion;
 
 /// `RWF_NOSIGNAL`: a write to a broken pipe raises no SIGPIPE (6.18).
@@ -26,11 +26,23 @@ pub(crate) enum Waits {
     No,
 }
 
+/// How a call on a descriptor is made that is not to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// The open file is `O_NONBLOCK`.
+    NonBlocking,
+    /// The open file may block: the call says that it must not wait (`RWF_NOWAIT`).
+    NoWait,
+    /// It is a socket.
+    Socket,
+}
+
 /// What a descriptor is, as far as reading and writing it as a stream is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A pipe or FIFO.
     Pipe,
+    /// A terminal that a program runs in, not the other end of one.
     Terminal,
     /// Another character device, such as /dev/null, or a descriptor without a file.
     Device,
@@ -64,10 +76,19 @@ pub(crate) fn kind(fd: BorrowedFd<'_>) -> io::Result<Kind> {
         libc::S_IFIFO => Kind::Pipe,
         libc::S_IFSOCK => Kind::Socket,
         libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
-        // SAFETY: the call takes no pointers.
-        libc::S_IFCHR if unsafe { libc::isatty(fd.as_raw_fd()) } == 1 => Kind::Terminal,
+        libc::S_IFCHR if is_terminal(fd) => Kind::Terminal,
         _ => Kind::Device,
     })
+}
+
+/// The other end of a pseudoterminal counts as a device: opened once more, it would be another one.
+fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    let mut number: libc::c_int = 0;
+    // SAFETY: the first call takes no pointers, and the second writes one integer.
+    unsafe {
+        libc::isatty(fd.as_raw_fd()) == 1
+            && libc::ioctl(fd.as_raw_fd(), libc::TIOCGPTN, &raw mut number) < 0
+    }
 }
 
 /// The flags of an open file (`F_GETFL`).
@@ -109,6 +130,14 @@ pub(crate) fn set_capacity(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize
     Ok(set as usize)
 }
 
+/// Duplicates a descriptor of this process by its number, close-on-exec.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no pointers.
+    let fd = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel has just made `fd`, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Opens the pipe or terminal of a descriptor once more, in the same direction, so that calls on it
 /// do not wait while those on the first still do. It needs /proc, and the permission to open it.
 pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -122,24 +151,20 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 }
 
 /// Reads what is there, at most `length` bytes. Fails with `EAGAIN` if the call would have to wait,
-/// and with `EOPNOTSUPP` if the file has no such reads; `waits` is how the open file is set.
+/// and with `EOPNOTSUPP` if the file has no such reads.
 ///
 /// # Safety
 ///
 /// `target` is valid for writes of `length` bytes.
-pub(crate) unsafe fn read_now(
-    fd: RawFd,
-    waits: Waits,
-    target: *mut u8,
-    length: usize,
-) -> Completion {
+pub(crate) unsafe fn read_now(fd: RawFd, call: Call, target: *mut u8, length: usize) -> Completion {
     let part = libc::iovec { iov_base: target.cast(), iov_len: length };
     // SAFETY: passed on by the caller; the one part is that memory.
     outcome(
         unsafe {
-            match waits {
-                Waits::No => libc::read(fd, target.cast(), length),
-                Waits::Yes => libc::preadv2(fd, &raw const part, 1, -1, libc::RWF_NOWAIT),
+            match call {
+                Call::NonBlocking => libc::read(fd, target.cast(), length),
+                Call::NoWait => libc::preadv2(fd, &raw const part, 1, -1, libc::RWF_NOWAIT),
+                Call::Socket => libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT),
             }
         },
         false,
@@ -150,19 +175,23 @@ pub(crate) unsafe fn read_now(
 static MAY_HAVE_NOSIGNAL: AtomicBool = AtomicBool::new(true);
 
 /// Writes as much as there is room for, of `length` bytes. Fails with `EAGAIN` if there is none,
-/// and with `EOPNOTSUPP` if the file has no such writes; `waits` is how the open file is set.
+/// and with `EOPNOTSUPP` if the file has no such writes.
 ///
 /// # Safety
 ///
 /// `source` is valid for reads of `length` bytes.
 pub(crate) unsafe fn write_now(
     fd: RawFd,
-    waits: Waits,
+    call: Call,
     source: *const u8,
     length: usize,
 ) -> Completion {
+    if call == Call::Socket {
+        // SAFETY: passed on by the caller.
+        return unsafe { send(fd, source, length) };
+    }
     let part = libc::iovec { iov_base: source.cast_mut().cast(), iov_len: length };
-    let no_wait = if waits == Waits::Yes { libc::RWF_NOWAIT } else { 0 };
+    let no_wait = if call == Call::NoWait { libc::RWF_NOWAIT } else { 0 };
     // Relaxed: nothing depends on what a thread has seen of it but one call more.
     let may_have = MAY_HAVE_NOSIGNAL.load(Ordering::Relaxed);
     if may_have {
@@ -176,9 +205,10 @@ pub(crate) unsafe fn write_now(
     let _no_signal = NoSigpipe::new();
     // SAFETY: as above.
     let written = unsafe {
-        match waits {
-            Waits::No => libc::write(fd, source.cast(), length),
-            Waits::Yes => libc::pwritev2(fd, &raw const part, 1, -1, no_wait),
+        if call == Call::NoWait {
+            libc::pwritev2(fd, &raw const part, 1, -1, no_wait)
+        } else {
+            libc::write(fd, source.cast(), length)
         }
     };
     let done = outcome(written, false);
