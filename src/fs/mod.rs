@@ -61,6 +61,7 @@ mod resolve;
 mod sequential;
 mod temporary;
 mod vectored;
+mod watcher;
 mod whole;
 
 #[doc(no_inline)]
@@ -82,4 +83,5 @@ pub use remove::{remove_dir, remove_dir_all, remove_file};
 pub use rename::{RenameOptions, rename, rename_with};
 pub use resolve::Resolve;
 pub use temporary::{PersistError, TempDir, TempFile};
+pub use watcher::{WatchEvent, WatchFor, WatchId, Watched, Watcher};
 pub use whole::{read, read_to_string, write};

@@ -51,3 +51,32 @@ impl AsRawFd for EventFd {
         self.0.as_raw_fd()
     }
 }
+
+/// A new counter for users, which does not block.
+pub(crate) fn counter(initial: u32, is_semaphore: bool) -> io::Result<OwnedFd> {
+    let kind = if is_semaphore { libc::EFD_SEMAPHORE } else { 0 };
+    // SAFETY: the call takes no pointers.
+    let fd = unsafe { libc::eventfd(initial, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK | kind) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `fd` has just been opened, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes the count, or one of a semaphore. `WouldBlock` if it is zero.
+pub(crate) fn take(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut count = 0u64;
+    let target = std::ptr::from_mut(&mut count).cast();
+    // SAFETY: the call writes eight bytes, which `count` has.
+    let read = unsafe { libc::read(fd.as_raw_fd(), target, size_of::<u64>()) };
+    if read < 0 { Err(io::Error::last_os_error()) } else { Ok(count) }
+}
+
+/// Adds to the count. `WouldBlock` if there is no room for as much.
+pub(crate) fn add(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
+    let source = std::ptr::from_ref(&count).cast();
+    // SAFETY: the call reads eight bytes, which `count` has.
+    let written = unsafe { libc::write(fd.as_raw_fd(), source, size_of::<u64>()) };
+    if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -20,6 +20,7 @@
 //! - [`affinity`] pins a thread to CPUs.
 //! - [`direct_io`] knows what direct I/O on a file asks for.
 //! - [`file`] holds the system calls that are made on files without the ring.
+//! - [`inotify`] watches files and directories.
 //! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
 //! - [`paths`] has paths as SQEs carry them, and calls on them for threads; [`listing`] reads
 //!   directories there, and [`copy_range`] copies. [`statx`] is what the kernel tells of a file.
@@ -48,6 +49,7 @@ mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod inherited;
+pub(crate) mod inotify;
 pub(crate) mod listing;
 pub(crate) mod message;
 mod pages;

@@ -6,8 +6,10 @@ mod common;
 #[cfg(feature = "codec")]
 mod codec;
 mod errors;
+mod event_fd;
 mod last_words;
 mod pipes;
 mod standard_streams;
 mod stream_reader;
 mod stream_writer;
+mod watcher;
