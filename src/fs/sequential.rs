@@ -36,7 +36,7 @@ impl File {
         &mut self,
         buffer: B,
     ) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        let Self { file, cursor } = self;
+        let Self { file, cursor, .. } = self;
         let offset = match cursor.offset(file) {
             Ok(Some(offset)) => offset,
             Ok(None) => return Either::Right(Either::Left(read_stream(file, buffer))),
@@ -67,7 +67,7 @@ impl File {
         &mut self,
         buffer: B,
     ) -> impl Future<Output = BufResult<(), B>> + use<'_, B> {
-        let Self { file, cursor } = self;
+        let Self { file, cursor, .. } = self;
         let length = buffer.bytes_total();
         let offset = match cursor.offset(file) {
             _ if length == 0 => Err(Ok(())),
@@ -140,7 +140,7 @@ impl File {
     }
 
     async fn write_with<B: IoBuf>(&mut self, buffer: B, is_all: bool) -> BufResult<usize, B> {
-        let Self { file, cursor } = self;
+        let Self { file, cursor, .. } = self;
         let target = match cursor.target(file) {
             Ok(target) => target,
             Err(error) => return BufResult(Err(error), buffer),
@@ -175,7 +175,7 @@ impl File {
     ///
     /// Dropped, the cursor stays where it was.
     pub async fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let Self { file, cursor } = self;
+        let Self { file, cursor, .. } = self;
         let (base, distance) = match to {
             SeekFrom::Start(offset) => (0, i128::from(offset)),
             SeekFrom::Current(distance) => {

@@ -146,8 +146,10 @@ impl<O: Operation> Op<O> {
     fn advance(&mut self, completion: Completion, is_cancelled: bool) -> Option<O::Output> {
         let mut operation = self.operation.take().expect("an operation in flight is not over");
         let step = match completion.errno() {
-            Some(EINTR) if is_cancelled => operation.complete(Completion::failed(ECANCELED)),
-            Some(EINTR) => {
+            Some(EINTR) if is_cancelled && O::REPEATS_INTERRUPTED => {
+                operation.complete(Completion::failed(ECANCELED))
+            }
+            Some(EINTR) if O::REPEATS_INTERRUPTED => {
                 operation.interrupted(completion);
                 Step::Again(operation)
             }

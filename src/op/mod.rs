@@ -67,8 +67,8 @@ pub(crate) use chain::{AfterShort, ChainOp, Linked};
 pub use chain::{Links, NotRun, Part, Push, Reason};
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{
-    FileFd, Fsync, LeaseBuffer, Open, OpenDirect, ReadAt, ReadStream, ReadVectoredAt, WriteAt,
-    WriteVectoredAt,
+    Advise, Allocate, Close, FileFd, Fsync, LeaseBuffer, Open, OpenDirect, ReadAt, ReadStream,
+    ReadVectoredAt, SetLen, WriteAt, WriteVectoredAt,
 };
 pub use file::{ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
 pub(crate) use future::Op;

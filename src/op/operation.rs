@@ -42,6 +42,9 @@ pub(crate) unsafe trait Operation: Sized + 'static {
         Self::MAY_BE_ON_DEVICE
     }
 
+    /// Whether a step that a signal has interrupted did nothing, and so is repeated.
+    const REPEATS_INTERRUPTED: bool = true;
+
     /// What keeps the memory until the notification, and takes that. An operation that
     /// [`NOTIFIES`](Self::NOTIFIES) has one.
     fn keeper(&self) -> Option<Box<dyn Orphan>> {

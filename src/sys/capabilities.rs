@@ -27,6 +27,8 @@ pub(crate) struct Capabilities {
     pub(crate) cancel_any: bool,
     /// Directories and links are created on the ring.
     pub(crate) create_paths: bool,
+    /// The length of a file is changed on the ring.
+    pub(crate) set_len: bool,
 }
 
 impl Capabilities {
@@ -39,6 +41,7 @@ impl Capabilities {
         install_descriptor: true,
         cancel_any: true,
         create_paths: true,
+        set_len: true,
     };
 
     pub(super) fn of(opcodes: &Opcodes) -> Self {
@@ -50,6 +53,7 @@ impl Capabilities {
             install_descriptor: opcodes.is_supported(opcode::FixedFdInstall::CODE),
             cancel_any: linux_5_19,
             create_paths: has_create_paths(opcodes),
+            set_len: opcodes.is_supported(opcode::Ftruncate::CODE),
         }
     }
 }
@@ -148,6 +152,8 @@ pub(super) fn required_opcodes(opcodes: &Opcodes) -> impl Iterator<Item = Facili
         must("read", "5.6", opcodes.is_supported(opcode::Read::CODE)),
         must("write", "5.6", opcodes.is_supported(opcode::Write::CODE)),
         must("fsync", "5.1", opcodes.is_supported(opcode::Fsync::CODE)),
+        must("fallocate", "5.6", opcodes.is_supported(opcode::Fallocate::CODE)),
+        must("fadvise", "5.6", opcodes.is_supported(opcode::Fadvise::CODE)),
         must("statx", "5.6", opcodes.is_supported(opcode::Statx::CODE)),
         must("openat2", "5.6", opcodes.is_supported(opcode::OpenAt2::CODE)),
         must("rename", "5.11", opcodes.is_supported(opcode::RenameAt::CODE)),
@@ -201,6 +207,12 @@ pub(super) fn optional(
             "6.8",
             opcodes.is_supported(opcode::FixedFdInstall::CODE),
             "no direct descriptors",
+        ),
+        may(
+            "setting the length of a file",
+            "6.9",
+            opcodes.is_supported(opcode::Ftruncate::CODE),
+            "it is set on a thread",
         ),
         may(
             "no I/O-wait accounting",

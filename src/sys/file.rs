@@ -5,9 +5,21 @@
 //! | lseek(2) to an offset      | never                                                           |
 //! | lseek(2) from the end      | for the server of a network file system                         |
 //! | fcntl(2) `F_GETFL`         | never                                                           |
+//! | ftruncate(2)               | for a disk                                                      |
+//! | flock(2)                   | for who has the lock; with `LOCK_NB`, and to unlock, for the    |
+//! |                            | server of a network file system                                 |
 
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
+
+pub(crate) use libc::{
+    FALLOC_FL_COLLAPSE_RANGE as COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE as INSERT_RANGE,
+    FALLOC_FL_KEEP_SIZE as KEEP_SIZE, FALLOC_FL_PUNCH_HOLE as PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE as ZERO_RANGE, POSIX_FADV_DONTNEED as ADVICE_DONT_NEED,
+    POSIX_FADV_NOREUSE as ADVICE_NO_REUSE, POSIX_FADV_NORMAL as ADVICE_NORMAL,
+    POSIX_FADV_RANDOM as ADVICE_RANDOM, POSIX_FADV_SEQUENTIAL as ADVICE_SEQUENTIAL,
+    POSIX_FADV_WILLNEED as ADVICE_WILL_NEED,
+};
 
 use super::errno::ESPIPE;
 
@@ -36,4 +48,54 @@ pub(crate) fn appends(fd: &OwnedFd) -> io::Result<bool> {
     // SAFETY: the call takes no pointers.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 { Err(io::Error::last_os_error()) } else { Ok(flags & libc::O_APPEND != 0) }
+}
+
+/// Cuts a file off, or extends it by a hole.
+pub(crate) fn set_len(fd: &OwnedFd, length: u64) -> io::Result<()> {
+    // SAFETY: the call takes no pointers.
+    match unsafe { libc::ftruncate64(fd.as_raw_fd(), length as i64) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What flock(2) does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockKind {
+    Exclusive,
+    Shared,
+}
+
+/// Locks a file, and waits until that is possible.
+pub(crate) fn lock(fd: &OwnedFd, kind: LockKind) -> io::Result<()> {
+    loop {
+        match flock(fd, operation(kind)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Locks a file. `WouldBlock` if that is not possible now.
+pub(crate) fn try_lock(fd: &OwnedFd, kind: LockKind) -> io::Result<()> {
+    flock(fd, operation(kind) | libc::LOCK_NB)
+}
+
+pub(crate) fn unlock(fd: &OwnedFd) -> io::Result<()> {
+    flock(fd, libc::LOCK_UN)
+}
+
+fn operation(kind: LockKind) -> i32 {
+    match kind {
+        LockKind::Exclusive => libc::LOCK_EX,
+        LockKind::Shared => libc::LOCK_SH,
+    }
+}
+
+fn flock(fd: &OwnedFd, operation: i32) -> io::Result<()> {
+    // SAFETY: the call takes no pointers.
+    match unsafe { libc::flock(fd.as_raw_fd(), operation) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
-use crate::error::describe;
+use crate::error::{Describe, describe};
 use crate::op::check_loop::check_loop;
 use crate::op::descriptor::Descriptor;
-use crate::op::drain::{DrainGates, Drains};
+use crate::op::drain::{DrainGate, DrainGates, Draining, Drains};
 use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission};
@@ -23,12 +23,12 @@ use crate::task::LocalWaker;
 /// A file. Dropped, it is closed.
 pub(crate) struct FileFd {
     driver: Rc<Driver>,
-    /// `None` only while it is dropped.
+    /// `None` only once it is taken out or dropped.
     descriptor: Option<Descriptor>,
     gates: DrainGates,
     /// What dropped reads of a file without offsets have read.
     unread: RefCell<OrphanedBytes>,
-    /// The tasks that wait for the end of orphaned writes: several may synchronise one file.
+    /// The tasks that wait for the end of orphans: several may use one file.
     waiting: RefCell<Vec<LocalWaker>>,
 }
 
@@ -54,6 +54,18 @@ impl FileFd {
     /// The descriptor of the process, for system calls; see [`Descriptor::fd`].
     pub(crate) fn fd(&self) -> io::Result<&OwnedFd> {
         self.descriptor().fd()
+    }
+
+    /// Takes the descriptor out, or duplicates it if something else still uses the file.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no more descriptors.
+    pub(crate) fn into_fd(self: Rc<Self>) -> io::Result<OwnedFd> {
+        match Rc::try_unwrap(self) {
+            Ok(mut file) => file.descriptor.take().expect("only a drop takes it before").into_fd(),
+            Err(shared) => shared.fd()?.try_clone().describe("duplicate the descriptor"),
+        }
     }
 
     /// Makes an SQE that uses the file.
@@ -102,28 +114,38 @@ impl FileFd {
         unread.take_error().map_or_else(|| Ok(unread.take_into(buffer)), Err)
     }
 
-    /// Waits until no orphaned read of a stream is in the kernel. For one waiter.
+    /// Waits until no orphaned read of a stream is in the kernel.
     pub(crate) fn poll_reads_drained(&self, context: &Context<'_>) -> Poll<()> {
-        check_loop(&self.driver);
-        self.gates.reads.poll_drained(context)
+        self.poll_drained(&self.gates.reads, context)
     }
 
     /// Waits until no orphaned write is in the kernel.
     pub(crate) fn poll_writes_drained(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll_drained(&self.gates.writes, context)
+    }
+
+    fn poll_drained(&self, gate: &DrainGate, context: &Context<'_>) -> Poll<()> {
         check_loop(&self.driver);
-        if self.gates.writes.is_drained() {
-            return Poll::Ready(());
-        }
+        if gate.is_drained() { Poll::Ready(()) } else { self.wait_for(gate, context) }
+    }
+
+    #[cold]
+    fn wait_for(&self, gate: &DrainGate, context: &Context<'_>) -> Poll<()> {
         // Cloning a waker is foreign code, which may have completed the last orphan: look once
         // more.
         let waker = LocalWaker::new(context.waker());
-        if self.gates.writes.is_drained() {
+        if gate.is_drained() {
             return Poll::Ready(());
         }
         if !self.waiting.borrow().iter().any(|present| present.will_wake(context.waker())) {
             self.waiting.borrow_mut().push(waker);
         }
         Poll::Pending
+    }
+
+    /// While what is returned lives, one more write of the file is an orphan.
+    pub(crate) fn orphaned_write(self: &Rc<Self>) -> Draining {
+        Draining::write(self)
     }
 }
 

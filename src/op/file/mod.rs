@@ -3,6 +3,9 @@
 //! They are carried out by kernel workers where the data is not in memory, and neither a cancel nor
 //! a dropped future stops a worker: what an operation points to is kept until it has completed.
 
+mod advise;
+mod allocate;
+mod close;
 mod fd;
 mod fsync;
 mod lease_buffer;
@@ -12,9 +15,13 @@ mod open;
 mod open_direct;
 mod read_at;
 mod read_stream;
+mod set_len;
 mod vectored;
 mod write_at;
 
+pub(crate) use advise::Advise;
+pub(crate) use allocate::Allocate;
+pub(crate) use close::Close;
 pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
 pub(crate) use lease_buffer::LeaseBuffer;
@@ -23,5 +30,6 @@ pub(crate) use open::Open;
 pub(crate) use open_direct::OpenDirect;
 pub(crate) use read_at::ReadAt;
 pub(crate) use read_stream::ReadStream;
+pub(crate) use set_len::SetLen;
 pub(crate) use vectored::{ReadVectoredAt, WriteVectoredAt};
 pub(crate) use write_at::WriteAt;

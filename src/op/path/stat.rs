@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use crate::error::Describe;
 use crate::op::file::FileFd;
@@ -21,7 +22,7 @@ pub(crate) struct Stat {
 
 enum Target {
     Path { at: PathAt, flags: i32 },
-    File { fd: RawFd, _open: Rc<FileFd> },
+    File { fd: RawFd, open: Rc<FileFd> },
 }
 
 impl Stat {
@@ -42,7 +43,7 @@ impl Stat {
     /// get one of the process.
     pub(crate) fn of_file(file: &Rc<FileFd>) -> io::Result<Self> {
         let fd = file.fd()?.as_raw_fd();
-        Ok(Self { target: Target::File { fd, _open: Rc::clone(file) }, room: Statx::room() })
+        Ok(Self { target: Target::File { fd, open: Rc::clone(file) }, room: Statx::room() })
     }
 }
 
@@ -50,6 +51,14 @@ impl Stat {
 // changed, and to the box, which nothing here reads before the completion.
 unsafe impl Operation for Stat {
     type Output = io::Result<Box<Statx>>;
+
+    /// A dropped write may still change the length and the times.
+    fn poll_ready(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
+        match &self.target {
+            Target::Path { .. } => Poll::Ready(None),
+            Target::File { open, .. } => open.poll_writes_drained(context).map(|()| None),
+        }
+    }
 
     fn submission(&mut self) -> Submission {
         let (directory, path, flags) = match &self.target {
