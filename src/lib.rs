@@ -135,6 +135,8 @@ mod op;
 #[forbid(unsafe_code)]
 pub mod pipe;
 #[forbid(unsafe_code)]
+pub mod process;
+#[forbid(unsafe_code)]
 mod runtime;
 #[forbid(unsafe_code)]
 pub mod service;

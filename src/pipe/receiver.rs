@@ -7,6 +7,7 @@ use std::{fmt, io};
 
 use super::adopt::{Direction, adopt};
 use crate::buf::{BufResult, IoBufMut, Lease};
+use crate::driver::Driver;
 use crate::error::Describe;
 use crate::io::{AsyncRead, pipe_ops};
 use crate::op::{PipeEnd, try_read};
@@ -54,6 +55,11 @@ pub struct IntoFd {
 impl Receiver {
     pub(super) fn new(end: PipeEnd) -> Self {
         Self { end: Rc::new(end) }
+    }
+
+    /// The end of a pipe that nothing else shares, and that does not block.
+    pub(crate) fn of_own(driver: &Rc<Driver>, fd: OwnedFd) -> Self {
+        Self::new(PipeEnd::nonblocking(driver, fd))
     }
 
     /// Takes over the end of a pipe: a `PipeReader`, `ChildStdout` or `ChildStderr` of the standard

@@ -10,6 +10,7 @@ use futures_util::future::Either;
 
 use super::adopt::{Direction, adopt};
 use crate::buf::{BufResult, IoBuf};
+use crate::driver::Driver;
 use crate::error::Describe;
 use crate::io::{AsyncWrite, pipe_ops};
 use crate::op::{Op, PipeEnd, PipeReady, try_write};
@@ -45,6 +46,11 @@ pub struct Sender {
 impl Sender {
     pub(super) fn new(end: PipeEnd) -> Self {
         Self { end: Some(Rc::new(end)) }
+    }
+
+    /// The end of a pipe that nothing else shares, and that does not block.
+    pub(crate) fn of_own(driver: &Rc<Driver>, fd: OwnedFd) -> Self {
+        Self::new(PipeEnd::nonblocking(driver, fd))
     }
 
     fn end(&self) -> io::Result<&Rc<PipeEnd>> {

@@ -29,6 +29,8 @@ pub(crate) struct Capabilities {
     pub(crate) create_paths: bool,
     /// The length of a file is changed on the ring.
     pub(crate) set_len: bool,
+    /// The end of a child completes an SQE.
+    pub(crate) wait_for_processes: bool,
 }
 
 impl Capabilities {
@@ -42,6 +44,7 @@ impl Capabilities {
         cancel_any: true,
         create_paths: true,
         set_len: true,
+        wait_for_processes: true,
     };
 
     pub(super) fn of(opcodes: &Opcodes) -> Self {
@@ -54,6 +57,7 @@ impl Capabilities {
             cancel_any: linux_5_19,
             create_paths: has_create_paths(opcodes),
             set_len: opcodes.is_supported(opcode::Ftruncate::CODE),
+            wait_for_processes: opcodes.is_supported(opcode::WaitId::CODE),
         }
     }
 }
@@ -213,6 +217,12 @@ pub(super) fn optional(
             "6.9",
             opcodes.is_supported(opcode::Ftruncate::CODE),
             "it is set on a thread",
+        ),
+        may(
+            "waiting for processes",
+            "6.7",
+            opcodes.is_supported(opcode::WaitId::CODE),
+            "a poll of a pidfd",
         ),
         may(
             "no I/O-wait accounting",

@@ -17,6 +17,7 @@
 //! - [`address`] converts socket addresses to and from the kernel's form.
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`signals`] rings a bell when a signal has come.
+//! - [`process`] names the children of this process, and takes their status.
 //! - [`affinity`] pins a thread to CPUs.
 //! - [`direct_io`] knows what direct I/O on a file asks for.
 //! - [`file`] holds the system calls that are made on files without the ring.
@@ -56,6 +57,7 @@ mod pages;
 pub(crate) mod paths;
 pub(crate) mod poll;
 pub(crate) mod probe;
+pub(crate) mod process;
 pub(crate) mod resolve;
 mod ring;
 pub(crate) mod segments;

@@ -10,6 +10,8 @@ mod common;
 
 mod activation;
 mod address_space;
+mod children;
+mod children_left;
 mod closing;
 mod ctrl_c;
 mod descriptor_limits;

@@ -52,6 +52,8 @@ pub enum Feature {
     MultishotTimeout,
     /// Receiving into several provided buffers at once.
     Bundles,
+    /// Waiting for a child.
+    WaitId,
 }
 
 /// A feature's name, the version that introduced it, and how it is found.
@@ -85,6 +87,7 @@ const TABLE: &[Row] = &[
     (Feature::MinWait, "min_wait (6.12)", |_| reports(Parameters::is_feature_min_timeout)),
     (Feature::MultishotTimeout, "multishot timeout (6.4)", |_| multishot_timeout()),
     (Feature::Bundles, "recv bundles (6.10)", |_| reports(Parameters::is_feature_recvsend_bundle)),
+    (Feature::WaitId, "waitid (6.7)", |p| p.is_supported(opcode::WaitId::CODE)),
 ];
 
 impl Feature {

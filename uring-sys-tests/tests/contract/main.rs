@@ -13,6 +13,7 @@ mod links;
 mod listeners;
 mod messages;
 mod multishot;
+mod processes;
 mod races;
 mod registered;
 mod setup;
@@ -51,6 +52,7 @@ const SUBJECTS: &[&[Case]] = &[
     listeners::CASES,
     descriptors::CASES,
     messages::CASES,
+    processes::CASES,
     workers::CASES,
     limits::CASES,
 ];
