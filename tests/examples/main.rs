@@ -8,6 +8,7 @@ mod dns_forward;
 mod http;
 mod http_service;
 mod kv;
+mod process_pool;
 mod programs;
 mod real_clients;
 mod shards;

@@ -65,12 +65,12 @@ fn a_dropped_child_continues_and_leaves_neither_a_zombie_nor_a_descriptor() {
             // The count of forks is registered by the first.
             sh("exit 0").status().await.unwrap();
             let before = open_descriptors();
-            let numbers: Vec<_> = (0..20).map(|_| sleeping().spawn().unwrap().id()).collect();
             let waited = sleeping().spawn().unwrap();
             timeout(Duration::from_millis(1), waited.exited()).await.unwrap_err();
             drop(waited.exited());
-            let numbers = [numbers, vec![waited.id()]].concat();
+            let mut numbers = vec![waited.id()];
             drop(waited);
+            numbers.extend((0..20).map(|_| sleeping().spawn().unwrap().id()));
             assert_eq!(children(), 21);
             assert!(numbers.iter().all(|&number| is_zombie(number) == Some(false)));
             numbers.iter().for_each(|&number| kill(number));
