@@ -120,17 +120,19 @@ impl FileFd {
     }
 
     /// Waits until no orphaned write is in the kernel.
+    #[inline]
     pub(crate) fn poll_writes_drained(&self, context: &Context<'_>) -> Poll<()> {
         self.poll_drained(&self.gates.writes, context)
     }
 
+    #[inline]
     fn poll_drained(&self, gate: &DrainGate, context: &Context<'_>) -> Poll<()> {
-        check_loop(&self.driver);
         if gate.is_drained() { Poll::Ready(()) } else { self.wait_for(gate, context) }
     }
 
     #[cold]
     fn wait_for(&self, gate: &DrainGate, context: &Context<'_>) -> Poll<()> {
+        check_loop(&self.driver);
         // Cloning a waker is foreign code, which may have completed the last orphan: look once
         // more.
         let waker = LocalWaker::new(context.waker());

@@ -36,6 +36,13 @@ impl<B: IoBufMut> ReadAt<B> {
     }
 
     #[cold]
+    fn end_early(self, missing: usize) -> Step<Self> {
+        let text = format!("the file ends {missing} bytes before the end of the buffer");
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, text);
+        Step::Done(BufResult(Err(describe("read", error)), self.buffer))
+    }
+
+    #[cold]
     fn fail(self, error: io::Error) -> Step<Self> {
         let (start, length) = (self.buffer.stable_ptr(), self.buffer.bytes_total() - self.done);
         let part = (start.wrapping_add(self.done), length);
@@ -79,11 +86,7 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
         let missing = if self.is_exact { self.buffer.bytes_total() - self.done } else { 0 };
         match missing {
             0 => Step::Done(BufResult(Ok(self.done), self.buffer)),
-            missing if count == 0 => {
-                let text = format!("the file ends {missing} bytes before the end of the buffer");
-                let error = io::Error::new(io::ErrorKind::UnexpectedEof, text);
-                Step::Done(BufResult(Err(describe("read", error)), self.buffer))
-            }
+            missing if count == 0 => self.end_early(missing),
             _ => Step::Again(self),
         }
     }
