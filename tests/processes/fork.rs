@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use annulus::buf::RegisteredBuffers;
+use annulus::fs::File;
 use annulus::task::ThreadBound;
 use annulus::{Runtime, spawn};
 
@@ -140,5 +142,42 @@ fn a_handle_in_a_forked_child_is_that_of_an_ended_runtime() {
         );
         drop(runtime);
         calling.join().unwrap();
+    });
+}
+
+/// The pages that the kernel writes to stay the parent's, and what the child drops is not taken out
+/// of the parent's ring.
+#[test]
+fn registered_buffers_in_a_forked_child_are_copies() {
+    if role().is_none() {
+        let output = command(this_test!(), "parent").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    bounded(|| {
+        let runtime = Runtime::new().unwrap();
+        let mut kept = runtime.block_on(async {
+            let buffers = RegisteredBuffers::new(2, 4096).unwrap();
+            let mut buffer = buffers.get().await;
+            buffer.extend_from_slice(b"parent");
+            Some((buffers, buffer))
+        });
+        let code = forked(|| {
+            let (buffers, mut buffer) = kept.take().unwrap();
+            let is_copy = *buffer == *b"parent";
+            buffer.fill(b'!');
+            drop((buffer, buffers));
+            let own = Runtime::new().unwrap().block_on(async { RegisteredBuffers::new(1, 16) });
+            i32::from(!is_copy || own.is_err())
+        });
+        assert_eq!(code, 0, "in the child");
+        let (buffers, buffer) = kept.unwrap();
+        assert_eq!(&*buffer, b"parent");
+        drop(buffer);
+        runtime.block_on(async {
+            let file = File::open("Cargo.toml").await.unwrap();
+            let (count, buffer) = file.read_at(buffers.get().await, 0).await.unwrap();
+            assert!(buffers.is_registered() && buffer[..count].starts_with(b"[workspace]"));
+        });
     });
 }

@@ -9,7 +9,7 @@ use std::{io, mem};
 
 use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
-use io_uring::{EnterFlags, IoUring};
+use io_uring::{EnterFlags, IoUring, Submitter};
 
 use super::interface::{Entered, Full, Wait};
 use crate::error::{Describe, SetupError};
@@ -206,6 +206,12 @@ impl KernelRing {
         if is_called { self.call(0, wait, how) } else { Ok(0) }
     }
 
+    /// For calls that change what is registered with the ring: with a parent's they must not.
+    fn own_submitter(&self) -> io::Result<Submitter<'_>> {
+        let is_own = self.generation.is_present();
+        is_own.then(|| self.ring.submitter()).ok_or_else(|| io::Error::from_raw_os_error(EEXIST))
+    }
+
     /// The submission queue, where this process has one.
     #[inline]
     fn submission(&mut self) -> Option<SubmissionQueue<'_>> {
@@ -320,7 +326,7 @@ impl KernelRing {
         let table = vec![NO_MEMORY; slots.into()];
         let tags = vec![0; slots.into()];
         // SAFETY: no slot has memory.
-        unsafe { self.ring.submitter().register_buffers2(&table, &tags) }
+        unsafe { self.own_submitter()?.register_buffers2(&table, &tags) }
     }
 
     pub(super) unsafe fn register_memory(
@@ -331,16 +337,12 @@ impl KernelRing {
     ) -> io::Result<()> {
         let memory = libc::iovec { iov_base: start.as_ptr().cast(), iov_len: length };
         // SAFETY: the caller keeps the memory until it is unregistered.
-        unsafe { self.ring.submitter().register_buffers_update(slot.into(), &[memory], None) }
+        unsafe { self.own_submitter()?.register_buffers_update(slot.into(), &[memory], None) }
     }
 
     pub(super) fn unregister_memory(&mut self, slot: u16) -> io::Result<()> {
-        if !self.generation.is_present() {
-            // The table is the parent's.
-            return Err(io::Error::from_raw_os_error(EEXIST));
-        }
         // SAFETY: the slot has no memory then.
-        unsafe { self.ring.submitter().register_buffers_update(slot.into(), &[NO_MEMORY], None) }
+        unsafe { self.own_submitter()?.register_buffers_update(slot.into(), &[NO_MEMORY], None) }
     }
 
     pub(super) fn release_file_table(&mut self) {
