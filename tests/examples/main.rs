@@ -4,6 +4,7 @@
 mod common;
 
 mod cat;
+mod cp;
 mod dns_forward;
 mod http;
 mod http_service;
