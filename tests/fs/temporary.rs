@@ -10,7 +10,7 @@ use annulus::{Runtime, spawn};
 
 use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
-use crate::common::poll::{once, times, until};
+use crate::common::poll::{once, times, until, yield_times};
 use crate::{STAGES, run};
 
 fn names(directory: &Directory) -> usize {
@@ -43,14 +43,19 @@ fn what_is_temporary_is_private_and_is_removed_when_it_is_dropped() {
 #[test]
 fn a_runtime_that_has_ended_has_removed_what_was_temporary() {
     let directory = Directory::new();
-    for _ in 0..20 {
+    for turns in 0..4 {
         run(async || {
             let file = TempFile::new_in(directory.path()).await.unwrap();
             let below = TempDir::new_in(directory.path()).await.unwrap();
-            std_fs::write(below.path().join("file"), "").unwrap();
+            // They take longer to remove than the runtime takes to end.
+            for n in 0..500 {
+                std_fs::write(below.path().join(n.to_string()), "").unwrap();
+            }
             drop((file, below));
+            // The threads have been told to, or not yet.
+            yield_times(turns).await;
         });
-        assert_eq!(names(&directory), 0, "dropped before the end");
+        assert_eq!(names(&directory), 0, "dropped {turns} turns before the end");
         bounded(|| {
             let runtime = Runtime::new().unwrap();
             let path: PathBuf = directory.path().into();
@@ -115,14 +120,15 @@ fn a_dropped_creation_leaves_nothing_behind() {
     run(async || {
         for _ in 0..20 {
             let mut file = Box::pin(TempFile::new_in(directory.path()));
-            assert!(once(file.as_mut()).await.is_pending());
+            // The thread may be so fast that it is ready at once.
+            let created = once(file.as_mut()).await;
             until(|| names(&directory) == 1).await;
-            drop(file);
+            drop((file, created));
             until(|| names(&directory) == 0).await;
             let mut below = Box::pin(TempDir::new_in(directory.path()));
-            assert!(once(below.as_mut()).await.is_pending());
+            let created = once(below.as_mut()).await;
             until(|| names(&directory) == 1).await;
-            drop(below);
+            drop((below, created));
             until(|| names(&directory) == 0).await;
         }
     });

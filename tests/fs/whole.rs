@@ -27,7 +27,9 @@ fn a_file_that_says_it_is_empty_is_read_to_its_end() {
         for path in ["/proc/self/maps", "/proc/self/status"] {
             assert_eq!(std::fs::metadata(path).unwrap().len(), 0);
             let text = fs::read_to_string(path).await.unwrap();
-            assert!(text.len() > 500 && text.ends_with('\n'), "{} bytes", text.len());
+            // The kernel returns a page of it at a time, if as much.
+            let end = if path.ends_with("maps") { "[stack]" } else { "nonvoluntary" };
+            assert!(text.contains(end) && text.ends_with('\n'), "{} bytes", text.len());
         }
     });
 }
