@@ -47,6 +47,7 @@ impl FileFd {
         &self.driver
     }
 
+    #[inline]
     pub(crate) fn descriptor(&self) -> &Descriptor {
         self.descriptor.as_ref().expect("the descriptor is there until the file is dropped")
     }
@@ -69,6 +70,7 @@ impl FileFd {
     }
 
     /// Makes an SQE that uses the file.
+    #[inline]
     pub(in crate::op) fn submission(&self, build: impl FnOnce(Fd) -> Submission) -> Submission {
         self.descriptor().submission(build)
     }
