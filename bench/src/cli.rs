@@ -33,6 +33,7 @@ use crate::server::host::ServeWeb;
 use crate::server::host::{Serve, ServeStore, Work, WorkFile};
 use crate::spread::{SpreadClients, SpreadTable};
 use crate::table::Width;
+use crate::udp::Udp;
 use crate::workloads::Workload;
 use crate::{page, plot, table, verdict, versions};
 
@@ -75,6 +76,8 @@ enum Command {
     Scale(With<Scale>),
     /// How evenly connections are spread over shards.
     Spread(SpreadTable),
+    /// Datagrams: packets a second and processor time a packet.
+    Udp(Udp),
     /// Requests to a store with the protocol of Redis.
     Kv(With<Kv>),
     /// Requests of HTTP, by clients that were not written here.
@@ -298,6 +301,7 @@ impl Cli {
             #[cfg(feature = "web")]
             Command::ServeWeb(serve) => Ok(serve.run()?),
             Command::Spread(table) => Ok(table.run()?),
+            Command::Udp(table) => Ok(table.run()?),
             Command::SpreadClients(clients) => Ok(clients.run()?),
             Command::Work(work) => Ok(work.run()?),
             Command::WorkFile(work) => Ok(work.run()?),

@@ -21,6 +21,7 @@ mod server;
 mod spread;
 mod summary;
 mod table;
+mod udp;
 mod verdict;
 mod versions;
 #[cfg(feature = "web")]

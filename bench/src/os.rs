@@ -4,6 +4,7 @@
 pub(crate) mod affinity;
 pub(crate) mod anonymous_file;
 pub(crate) mod clock;
+pub(crate) mod datagrams;
 pub(crate) mod descriptor;
 pub(crate) mod epoll;
 pub(crate) mod lifetime;

@@ -36,7 +36,7 @@ use crate::results::Sample;
 use crate::server::Server;
 
 /// A scenario's name and what it measures, for `list`.
-pub(crate) const ALL: [(&str, &str); 19] = [
+pub(crate) const ALL: [(&str, &str); 20] = [
     ("quick", "the headline of echo and tasks, in a few minutes"),
     ("echo", "messages sent back: throughput, latency and CPU a message"),
     ("latency", "echo at a fixed rate, latency counted from when a message was due"),
@@ -47,6 +47,7 @@ pub(crate) const ALL: [(&str, &str); 19] = [
     ("idle", "memory of an idle connection"),
     ("scale", "echo on one core, on two, and so on"),
     ("spread", "how evenly connections are spread over shards, for each way to do so"),
+    ("udp", "packets a second and processor time a packet, echoed and received only"),
     ("kv", "a store with the protocol of Redis, beside redis-server"),
     ("http", "requests of HTTP, by clients that were not written here; the feature `web`"),
     ("tls", "the same over TLS; the feature `web`"),

@@ -1,4 +1,4 @@
-//! TCP and Unix sockets: servers, listeners, connections, and the addresses they take.
+//! TCP, UDP and Unix sockets: servers, listeners, connections, and the addresses they take.
 //!
 //! Start with [`start_server`] and [`open_connection`], which have buffered readers and writers as
 //! asyncio has. [`TcpListener`] and [`TcpStream`] are the layer below: each operation takes and
@@ -44,7 +44,9 @@
 //! | limit a server                                | [`ServerOptions`]                       |
 //! | end a server in order, at SIGTERM             | [`Server::serve_until`]                 |
 //! | detect dead peers                             | [`TcpStream::set_keepalive`], [`Keepalive`] |
+//! | send and receive datagrams                    | [`UdpSocket`], [`datagram_endpoint`]    |
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
+//! | exchange datagrams on this machine            | [`UnixDatagram`]                        |
 //! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
 //!
 //! # Limits
@@ -102,6 +104,7 @@
 //!
 //! - a dropped **read** leaves what the kernel had already delivered to the next read of the
 //!   stream, in order; an error, too;
+//! - a dropped **receive** of a datagram leaves it to the next receive, with its sender;
 //! - a dropped **accept** leaves a connection that had arrived to the next accept;
 //! - a dropped **connect** closes its socket;
 //! - a dropped **write** may have sent a part of its bytes, and the caller cannot learn how many.

@@ -146,6 +146,7 @@ pub(super) fn required_opcodes(opcodes: &Opcodes) -> impl Iterator<Item = Facili
         must("connect", "5.5", opcodes.is_supported(opcode::Connect::CODE)),
         must("recv", "5.6", opcodes.is_supported(opcode::Recv::CODE)),
         must("send", "5.6", opcodes.is_supported(opcode::Send::CODE)),
+        must("recvmsg", "5.3", opcodes.is_supported(opcode::RecvMsg::CODE)),
         must("sendmsg", "5.3", opcodes.is_supported(opcode::SendMsg::CODE)),
         must("close", "5.6", opcodes.is_supported(opcode::Close::CODE)),
         must("poll", "5.1", opcodes.is_supported(opcode::PollAdd::CODE)),

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::net::Shutdown;
 use std::thread;
 
-use annulus::net::{Polled, TcpListener, TcpStream, lookup};
+use annulus::net::{Polled, TcpListener, TcpStream, UdpSocket, lookup};
 
 use super::Trials;
 use crate::common::net::connected;
@@ -133,4 +133,43 @@ fn no_local_question_starves_others() {
         trials.ready("bind", bind).await;
         trials.ready("lookup", async || lookup("127.0.0.1:0").await.unwrap()).await;
     });
+}
+
+/// A peer sends as fast as this socket receives: there is always a datagram.
+#[test]
+fn no_datagram_starves_others() {
+    run(async {
+        let mut trials = Trials::default();
+        let (near, far) = (udp().await, udp().await);
+        let to = near.local_addr().unwrap();
+        near.connect(far.local_addr().unwrap()).await.unwrap();
+        far.connect(to).await.unwrap();
+        trials.ready("send", async || far.send("x").await.0.unwrap()).await;
+        trials.ready("send_to", async || far.send_to("x", to).await.0.unwrap()).await;
+        let one = || [("x", to)];
+        trials.ready("send_many", async || far.send_many(one()).await.len()).await;
+        trials.ready("peek", async || near.peek(vec![0; 1]).await.0.unwrap()).await;
+        let recv = async || {
+            far.send("x").await.0.unwrap();
+            near.recv(vec![0; 1]).await.0.unwrap()
+        };
+        trials.ready("recv", recv).await;
+        let recv_msg = async || {
+            far.send("x").await.0.unwrap();
+            near.recv_msg().await.unwrap()
+        };
+        trials.ready("recv_msg", recv_msg).await;
+        let mut memory = [0; 1];
+        let mut polled = async || {
+            far.send("x").await.0.unwrap();
+            poll_fn(|context| near.poll_recv(context, &mut memory)).await.unwrap()
+        };
+        trials.ready("poll_recv", async || polled().await).await;
+        let poll_send = async || poll_fn(|context| far.poll_send(context, b"x")).await.unwrap();
+        trials.ready("poll_send", poll_send).await;
+    });
+}
+
+async fn udp() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
 }

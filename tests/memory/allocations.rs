@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use annulus::buf::BufResult;
 use annulus::io::{AsyncFd, Interest};
-use annulus::net::{Polled, TcpListener, TcpStream};
+use annulus::net::{Polled, SendOptions, TcpListener, TcpStream, UdpSocket};
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
@@ -574,5 +574,33 @@ fn a_watched_value_allocates_nothing_and_a_broadcast_one_once() {
             assert_eq!((receiver.recv().await, second.recv().await), (Ok(1), Ok(1)));
         };
         assert_eq!(allocations_of(sending).await, 1);
+    });
+}
+
+#[test]
+fn sending_and_receiving_datagrams_allocates_nothing() {
+    run(async {
+        let near = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let far = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = near.local_addr().unwrap();
+        far.connect(to).await.unwrap();
+        let mut buffer = vec![7; 1200];
+        let mut stream = near.recv_many();
+        let mut memory = [0; 1500];
+        let allocations = allocations_of(async || {
+            let BufResult(result, sent) = far.send(mem::take(&mut buffer)).await;
+            result.unwrap();
+            let BufResult(result, received) = near.recv_from(sent).await;
+            result.unwrap();
+            let BufResult(result, sent) = far.send_to(received, to).await;
+            result.unwrap();
+            buffer = sent;
+            let datagram = near.recv_msg().await.unwrap();
+            far.send_msg(datagram.into_lease(), &SendOptions::to(to)).await.0.unwrap();
+            drop(stream.recv().await.unwrap());
+            far.try_send(b"by attempts").unwrap();
+            poll_fn(|context| near.poll_recv(context, &mut memory)).await.unwrap();
+        });
+        assert_eq!(allocations.await, 0);
     });
 }

@@ -92,7 +92,12 @@ pub(crate) fn raw_address(address: SocketAddrV4) -> libc::sockaddr_in {
     raw
 }
 
-fn set_option(socket: &impl AsRawFd, level: i32, option: i32, value: i32) -> io::Result<()> {
+pub(super) fn set_option(
+    socket: &impl AsRawFd,
+    level: i32,
+    option: i32,
+    value: i32,
+) -> io::Result<()> {
     let length = size_of_val(&value) as libc::socklen_t;
     let pointer = (&raw const value).cast();
     // SAFETY: the value is valid for reads of its length.
