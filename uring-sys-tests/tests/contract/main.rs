@@ -6,6 +6,7 @@ mod case;
 mod completion;
 mod datagrams;
 mod descriptors;
+mod file_links;
 mod files;
 mod layout;
 mod limits;
@@ -47,6 +48,7 @@ const SUBJECTS: &[&[Case]] = &[
     buffers::CASES,
     registered::CASES,
     links::CASES,
+    file_links::CASES,
     timeouts::CASES,
     sockets::CASES,
     listeners::CASES,
