@@ -5,6 +5,7 @@ mod common;
 
 mod chain;
 mod copy;
+mod crash;
 mod cursor;
 mod dir;
 mod direct_io;
