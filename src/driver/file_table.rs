@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct FileSlot {
     driver: Rc<Driver>,
     index: u32,
+    /// Whether there is no file in it any more.
+    is_empty: bool,
 }
 
 impl FileSlot {
@@ -41,7 +43,12 @@ impl FileSlot {
     pub(crate) fn alloc_ahead(driver: &Rc<Driver>) -> Option<Self> {
         let index = driver.core.borrow_mut().slots.alloc_file_slot()?;
         driver.counters.direct_descriptors.increment();
-        Some(Self { driver: Rc::clone(driver), index })
+        Some(Self { driver: Rc::clone(driver), index, is_empty: false })
+    }
+
+    /// An SQE of the caller's has closed the file: the slot is free.
+    pub(crate) fn free(mut self) {
+        self.is_empty = true;
     }
 
     /// Its name in an SQE that puts a file into it.
@@ -105,8 +112,12 @@ pub(crate) const FIXED_FILE: SubmissionFlags = SubmissionFlags::FIXED_FILE;
 
 impl Drop for FileSlot {
     fn drop(&mut self) {
+        let mut core = self.driver.core.borrow_mut();
+        if self.is_empty {
+            return core.slots.free_file_slot(self.index);
+        }
         let sqe = opcode::Close::new(Fixed(self.index)).build();
-        self.driver.core.borrow_mut().close_file_slot(self.index, sqe);
+        core.close_file_slot(self.index, sqe);
     }
 }
 

@@ -246,6 +246,10 @@ impl Slots {
         self.free_file_slots.pop()
     }
 
+    pub(super) fn free_file_slot(&mut self, file_slot: u32) {
+        self.free_file_slots.push(file_slot);
+    }
+
     /// A timer has fired.
     #[inline]
     pub(super) fn record_wake(&mut self, waker: LocalWaker) {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::driver::{FIXED_FILE, FileSlot};
@@ -20,6 +21,29 @@ impl Descriptor {
     /// A direct descriptor.
     pub(crate) fn direct(slot: FileSlot) -> Self {
         Self { slot: Some(slot), fd: OnceCell::new() }
+    }
+
+    /// What a file will be reached by that has not been opened.
+    pub(crate) fn unopened() -> Self {
+        Self { slot: None, fd: OnceCell::new() }
+    }
+
+    /// It has been opened as this descriptor of the process.
+    pub(in crate::op) fn open(&self, fd: OwnedFd) {
+        // It is opened once.
+        let _ = self.fd.set(fd);
+    }
+
+    /// An SQE has closed it.
+    pub(in crate::op) fn forget(self) {
+        let (slot, fd) = self.into_parts();
+        slot.into_iter().for_each(FileSlot::free);
+        mem::forget(fd);
+    }
+
+    /// The file slot, if there is one.
+    pub(in crate::op) fn slot(&self) -> Option<&FileSlot> {
+        self.slot.as_ref()
     }
 
     /// Makes an SQE that uses it.

@@ -68,10 +68,10 @@ pub(crate) use chain::{AfterShort, ChainOp, Linked};
 pub use chain::{Links, NotRun, Part, Push, Reason};
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{
-    Advise, Allocate, Close, FileFd, Fsync, LeaseBuffer, Open, OpenDirect, ReadAt, ReadStream,
-    ReadVectoredAt, SetLen, WriteAt, WriteVectoredAt,
+    Advise, Allocate, Close, CloseLast, FileFd, Fsync, LeaseBuffer, Open, OpenDirect, OpenFirst,
+    ReadAt, ReadStream, ReadVectoredAt, SetLen, WriteAt, WriteVectoredAt,
 };
-pub use file::{ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
+pub use file::{CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{

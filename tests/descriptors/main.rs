@@ -7,6 +7,7 @@
 mod common;
 
 mod async_fd;
+mod chains;
 mod connect;
 mod copy;
 mod direct_descriptors;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use annulus::Runtime;
 use annulus::buf::BufResult;
 use annulus::fs::chain::Reason;
-use annulus::fs::{File, NotRun};
+use annulus::fs::{Chain, File, NotRun, OpenOptions};
 use annulus::join::gather;
 
 use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
 use crate::common::poll::{once, times};
+use crate::common::skip::build_or_skip;
 use crate::{STAGES, run, writable};
 
 /// A file in memory that does not grow: writes are short at its end.
@@ -240,4 +241,77 @@ fn a_runtime_that_ends_over_chains_waits_for_the_kernel_to_release_their_buffers
         assert_eq!(pool.alive(), 0);
         pool.verify();
     }
+}
+
+/// With direct descriptors, and without.
+fn on_both(test: &impl AsyncFn(&Directory)) {
+    bounded(|| {
+        for slots in [0, 2] {
+            let builder = Runtime::builder().direct_descriptors(slots);
+            let Some(runtime) = build_or_skip(builder) else { continue };
+            let directory = Directory::new();
+            runtime.block_on(test(&directory));
+            let open = runtime.block_on(async { annulus::metrics().direct_descriptors });
+            assert_eq!(open > 0, slots > 0);
+        }
+    });
+}
+
+#[test]
+fn a_file_is_opened_read_and_closed_by_a_chain_as_often_as_is_wished() {
+    on_both(&async |directory: &Directory| {
+        let path = directory.file("file", "content");
+        // More often than there are slots.
+        for _ in 0..5 {
+            let chain = Chain::open(&path, OpenOptions::new().read(true));
+            let reading = chain.read_at(Vec::with_capacity(64), 0).close();
+            let (opened, BufResult(count, content), closed) = reading.await;
+            opened.unwrap();
+            assert_eq!((count.unwrap(), content), (7, b"content".to_vec()));
+            closed.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_file_is_created_written_synchronised_and_closed_by_a_chain() {
+    on_both(&async |directory: &Directory| {
+        let path = directory.join("new");
+        let chain = Chain::open(&path, OpenOptions::new().write(true).create_new(true));
+        let chain = chain.write_all_at("head", 0).write_all_at("body", 4).sync_all();
+        let (opened, head, body, synced, closed) = chain.close().await;
+        opened.and(head.0).and(body.0).and(synced).and(closed).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"headbody");
+    });
+}
+
+#[test]
+fn a_chain_whose_open_fails_says_so_and_does_nothing_else() {
+    on_both(&async |directory: &Directory| {
+        let chain = Chain::open(directory.join("none"), OpenOptions::new().read(true));
+        let (opened, BufResult(read, buffer), closed) = chain.read_at(vec![7], 0).close().await;
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("none"), "{error}");
+        assert_eq!(reason(&read.unwrap_err()), Some((0, Reason::Failed)));
+        assert_eq!((buffer, reason(&closed.unwrap_err())), (vec![7], Some((0, Reason::Failed))));
+        // What the kernel is not asked at all.
+        for chain in [
+            Chain::open("zero\0byte", OpenOptions::new().read(true)),
+            Chain::open(directory.path(), &OpenOptions::new()),
+        ] {
+            let (opened, closed) = chain.close().await;
+            assert_eq!(opened.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(reason(&closed.unwrap_err()), Some((0, Reason::Failed)));
+        }
+        // A write to a file that was opened to read: the close is carried out all the same.
+        let path = directory.file("file", "content");
+        for _ in 0..5 {
+            let chain = Chain::open(&path, OpenOptions::new().read(true));
+            let (_, written, synced, closed) = chain.write_at("text", 0).sync_all().close().await;
+            assert_eq!(annulus::raw_os_error(&written.0.unwrap_err()), Some(9), "EBADF");
+            assert_eq!(reason(&synced.unwrap_err()), Some((1, Reason::Failed)));
+            closed.unwrap();
+        }
+    });
 }

@@ -1,16 +1,24 @@
 //! A chain of operations on one file, each with a result of its own.
 
+use std::ffi::CString;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::fs::File;
+use crate::driver::FileSlot;
+use crate::error::describe;
 use crate::fs::positional::{is_beyond_files, no_such_offset};
+use crate::fs::{File, OpenOptions};
 use crate::op::{
-    AfterShort, ChainOp, FileFd, Fsync, Linked, Links, Push, ReadAt, ReadExactLink, ReadLink,
-    SyncLink, WriteAllLink, WriteAt, WriteLink,
+    AfterShort, ChainOp, CloseLast, CloseLink, Descriptor, FileFd, Fsync, Linked, Links, Open,
+    OpenFirst, OpenLink, Push, ReadAt, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAt,
+    WriteLink,
 };
+use crate::runtime::context;
 
 /// Operations on one file, which the kernel carries out one after the other, from one submission.
 ///
@@ -35,28 +43,107 @@ use crate::op::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "IOSQE_IO_LINK")]
-#[must_use = "a chain does nothing until `run` is called and its future polled"]
-pub struct Chain<L = ()> {
+#[must_use = "a chain does nothing until `run` or `close` is called and its future polled"]
+pub struct Chain<L = (), K = Shared> {
     file: Rc<FileFd>,
     links: L,
+    kind: PhantomData<K>,
 }
+
+/// The kind of a chain on a file that is open already.
+pub enum Shared {}
+
+/// The kind of a chain that opens its file.
+pub enum Opens {}
 
 impl File {
     /// Begins a chain of up to eight operations on this file.
     pub fn chain(&self) -> Chain {
-        Chain { file: Rc::clone(&self.file), links: () }
+        Chain { file: Rc::clone(&self.file), links: (), kind: PhantomData }
     }
 }
 
-impl<L: Push> Chain<L> {
-    fn push<T>(self, link: impl FnOnce(&Rc<FileFd>) -> T) -> Chain<L::With<T>> {
+impl Chain<(OpenLink,), Opens> {
+    /// Begins a chain that opens its file, and [closes](Self::close) it at its end.
+    ///
+    /// So a file is read, or written durably, in one submission. That needs a direct descriptor
+    /// ([`Builder::direct_descriptors`](crate::Builder::direct_descriptors), Linux 6.8): the
+    /// operations name the place in the ring's table that the file is opened into. Without such
+    /// descriptors, or while none is free, the open is a submission of its own, and the rest
+    /// follows as another.
+    ///
+    /// The first result is that of the open, and fails as [`OpenOptions::open`] does.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::buf::BufResult;
+    /// use annulus::fs::{Chain, OpenOptions};
+    ///
+    /// annulus::run(async {
+    ///     let chain = Chain::open("Cargo.toml", OpenOptions::new().read(true));
+    ///     let reading = chain.read_at(Vec::with_capacity(11), 0).close();
+    ///     let (opened, BufResult(count, start), closed) = reading.await;
+    ///     assert_eq!(opened.and(count)?, 11);
+    ///     assert_eq!(start, b"[workspace]");
+    ///     closed
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Self {
+        let driver = context::driver();
+        let slot = FileSlot::alloc(&driver);
+        let descriptor = slot.map_or_else(Descriptor::unopened, Descriptor::direct);
+        let file = Rc::new(FileFd::new(&driver, descriptor));
+        let path = path.as_ref();
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
+        let arguments = options.kernel_arguments().and_then(|arguments| Ok((name?, arguments)));
+        let link = match arguments {
+            Ok((name, (flags, mode))) => {
+                Linked::new(OpenFirst::new(Open::new(name, flags, mode), &file))
+            }
+            Err(error) => Linked::refused(Err(describe(format!("open {}", path.display()), error))),
+        };
+        Chain { file, links: (OpenLink::new(link),), kind: PhantomData }
+    }
+}
+
+impl<L: Push> Chain<L, Opens>
+where
+    L::With<CloseLink>: Links,
+{
+    /// Adds the close of the file, submits the operations, and returns what each of them would: a
+    /// tuple in their order, with the results of the open and the close.
+    ///
+    /// The file is closed however the operations end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Chain::run).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`run`](Chain::run). What has been opened is closed.
+    pub fn close(self) -> impl Future<Output = <L::With<CloseLink> as Links>::Outputs> + use<L> {
+        let close = CloseLink::new(Linked::new(CloseLast::new(&self.file)));
+        ChainOp::new(self.file.driver(), self.links.push(close), AfterShort::Ends)
+    }
+}
+
+impl<L: Push, K> Chain<L, K> {
+    fn push<T>(self, link: impl FnOnce(&Rc<FileFd>) -> T) -> Chain<L::With<T>, K> {
         let link = link(&self.file);
-        Chain { file: self.file, links: self.links.push(link) }
+        Chain { file: self.file, links: self.links.push(link), kind: PhantomData }
     }
 
     /// Adds a [`File::read_at`]. A read of fewer bytes than the buffer has room for, as at the end
     /// of the file, severs the chain.
-    pub fn read_at<B: IoBufMut>(self, buffer: B, offset: u64) -> Chain<L::With<ReadLink<B>>> {
+    pub fn read_at<B: IoBufMut>(self, buffer: B, offset: u64) -> Chain<L::With<ReadLink<B>>, K> {
         self.push(|file| {
             ReadLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
@@ -70,7 +157,7 @@ impl<L: Push> Chain<L> {
         self,
         buffer: B,
         offset: u64,
-    ) -> Chain<L::With<ReadExactLink<B>>> {
+    ) -> Chain<L::With<ReadExactLink<B>>, K> {
         self.push(|file| {
             ReadExactLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
@@ -80,7 +167,7 @@ impl<L: Push> Chain<L> {
     }
 
     /// Adds a [`File::write_at`]. A write of fewer bytes than the buffer has severs the chain.
-    pub fn write_at<B: IoBuf>(self, buffer: B, offset: u64) -> Chain<L::With<WriteLink<B>>> {
+    pub fn write_at<B: IoBuf>(self, buffer: B, offset: u64) -> Chain<L::With<WriteLink<B>>, K> {
         self.push(|file| {
             WriteLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
@@ -91,7 +178,11 @@ impl<L: Push> Chain<L> {
 
     /// Adds a [`File::write_all_at`]. After a short write, the rest goes on with the rest of the
     /// chain, as one submission more.
-    pub fn write_all_at<B: IoBuf>(self, buffer: B, offset: u64) -> Chain<L::With<WriteAllLink<B>>> {
+    pub fn write_all_at<B: IoBuf>(
+        self,
+        buffer: B,
+        offset: u64,
+    ) -> Chain<L::With<WriteAllLink<B>>, K> {
         self.push(|file| {
             WriteAllLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
@@ -102,17 +193,17 @@ impl<L: Push> Chain<L> {
 
     /// Adds a [`File::append`]. After a short write, the rest goes on with the rest of the chain,
     /// as one submission more.
-    pub fn append<B: IoBuf>(self, buffer: B) -> Chain<L::With<WriteAllLink<B>>> {
+    pub fn append<B: IoBuf>(self, buffer: B) -> Chain<L::With<WriteAllLink<B>>, K> {
         self.push(|file| WriteAllLink::new(Linked::new(WriteAt::append(file, buffer))))
     }
 
     /// Adds a [`File::sync_data`].
-    pub fn sync_data(self) -> Chain<L::With<SyncLink>> {
+    pub fn sync_data(self) -> Chain<L::With<SyncLink>, K> {
         self.push(|file| SyncLink::new(Linked::new(Fsync::data(file))))
     }
 
     /// Adds a [`File::sync_all`].
-    pub fn sync_all(self) -> Chain<L::With<SyncLink>> {
+    pub fn sync_all(self) -> Chain<L::With<SyncLink>, K> {
         self.push(|file| SyncLink::new(Linked::new(Fsync::all(file))))
     }
 }

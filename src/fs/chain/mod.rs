@@ -7,7 +7,8 @@
 //!   [`append`](super::File::append) take a [`then_sync_data`](Write::then_sync_data) or
 //!   [`then_sync_all`](Write::then_sync_all), and stay one future with one result;
 //! - [`File::chain`](super::File::chain) links up to eight operations, and returns the result of
-//!   each.
+//!   each;
+//! - [`Chain::open`] opens a file for its chain, which closes it at its end.
 //!
 //! # What severs a chain
 //!
@@ -32,8 +33,9 @@ mod builder;
 mod then_sync;
 
 pub use crate::op::{
-    Links, NotRun, Part, Push, ReadExactLink, ReadLink, Reason, SyncLink, WriteAllLink, WriteLink,
+    CloseLink, Links, NotRun, OpenLink, Part, Push, ReadExactLink, ReadLink, Reason, SyncLink,
+    WriteAllLink, WriteLink,
 };
-pub use builder::Chain;
+pub use builder::{Chain, Opens, Shared};
 pub(super) use then_sync::Writing;
 pub use then_sync::{ThenSync, Write, WriteAll};

@@ -90,12 +90,12 @@ impl<L: Links> ChainOp<L> {
             let (next, severed) = (self.next, self.severed);
             let link = self.links().link(next);
             match severed.filter(|severed| severed.link() < next) {
-                Some(not_run) => link.skip(not_run),
-                None if link.is_open() => return true,
-                None if link.is_refused() => {
-                    self.severed = Some(NotRun::new(next, Reason::Failed));
+                Some(not_run) if not_run.link() == 0 || !link.ends_chain() => link.skip(not_run),
+                _ if link.is_open() => return true,
+                _ if link.is_refused() => {
+                    self.severed.get_or_insert(NotRun::new(next, Reason::Failed));
                 }
-                None => {}
+                _ => {}
             }
             self.next += 1;
         }
@@ -117,18 +117,20 @@ impl<L: Links> ChainOp<L> {
         let links = self.links.as_mut().expect("a chain was polled after its end");
         let mut sqes: [Submission; MOST] = array::from_fn(|_| opcode::Nop::new().build());
         let mut length = 0;
-        let mut flag = SubmissionFlags::empty();
+        let mut is_last_step = false;
         for at in start..end {
             let link = links.link(at);
             if !link.is_open() {
                 break;
             }
             if let Some(before) = sqes[..length].last_mut() {
-                *before = before.clone().flags(flag);
+                let is_hard = is_last_step && link.ends_chain();
+                let hard_or_soft = [SubmissionFlags::IO_LINK, SubmissionFlags::IO_HARDLINK];
+                *before = before.clone().flags(hard_or_soft[usize::from(is_hard)]);
             }
-            (sqes[length], flag) = link.submission();
+            (sqes[length], is_last_step) = (link.submission(), link.is_last_step());
             length += 1;
-            if link.is_longer_than_an_sqe() {
+            if link.ends_part() {
                 break;
             }
         }
@@ -144,7 +146,14 @@ impl<L: Links> ChainOp<L> {
             return;
         }
         for at in start..start + length {
-            self.take(at, Completion::failed(ECANCELED));
+            let link = links.link(at);
+            match self.severed {
+                Some(not_run) => link.skip(not_run),
+                None => {
+                    link.take(Completion::failed(ECANCELED), false);
+                    self.severed = Some(NotRun::new(at, Reason::Failed));
+                }
+            }
         }
         self.end_part(start + length);
     }
@@ -176,18 +185,26 @@ impl<L: Links> ChainOp<L> {
 
     /// Takes the completion of a link.
     fn take(&mut self, at: usize, completion: Completion) {
-        if self.is_unordered(at) {
+        let ends_chain = self.links().link(at).ends_chain();
+        if self.is_unordered(at) && !ends_chain {
             return self.take_unordered(at);
         }
         let was_canceled = completion.failed_with(ECANCELED);
+        let end = self.part.start + self.part.length;
         let links = self.links.as_mut().expect("a chain was polled after its end");
         match self.severed {
+            Some(not_run) if was_canceled && ends_chain && not_run.link() > 0 => {
+                self.again.get_or_insert(at);
+                return;
+            }
             Some(not_run) if was_canceled => return links.link(at).skip(not_run),
             // It is submitted again, behind the one that is.
             None if was_canceled && self.again.is_some() => return,
             _ => {}
         }
-        let again = match links.link(at).take(completion) {
+        let is_before_end = at + 1 < end && links.link(at + 1).ends_chain();
+        let was_hard = is_before_end && links.link(at).is_last_step();
+        let again = match links.link(at).take(completion, was_hard) {
             Taken::Done => return,
             Taken::Again => at,
             Taken::Severs(Reason::Short) if self.after_short == AfterShort::GoesOn => at + 1,
@@ -259,9 +276,9 @@ impl<L: Links> Drop for ChainOp<L> {
         let mut is_first = true;
         for position in part.taken..part.length {
             let next = part.keys[..part.length].get(position + 1).copied();
-            let next = next.filter(|_| links.link(part.start + position + 1).is_cancellable());
+            let next = next.filter(|_| !links.link(part.start + position + 1).ends_chain());
             let link = links.link(part.start + position);
-            let taken = if next.is_none() { part.last.take() } else { None };
+            let taken = if position + 1 == part.length { part.last.take() } else { None };
             // Whatever foreign code does, the memory of the other links must be kept.
             driver.report_panic(catch_panic(|| match taken {
                 Some(completion) => link.settle(completion),

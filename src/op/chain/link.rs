@@ -8,19 +8,27 @@ use crate::driver::{Driver, Key};
 use crate::op::operation::{Operation, Step, sqe_length};
 use crate::op::orphan::orphan_link;
 use crate::sys::errno::EINTR;
-use crate::sys::{Completion, Submission, SubmissionFlags};
+use crate::sys::{Completion, Submission};
 
 /// An operation that can be a link. It waits in `poll_ready`, but does not end there.
 pub(crate) trait Link: Operation {
-    /// Whether what follows is carried out even if this fails or is short.
-    const IS_HARD: bool = false;
-
-    /// Whether it is cancelled when the future is dropped.
-    const IS_CANCELLABLE: bool = true;
+    /// Whether it is carried out however the links before it have ended, unless the first has
+    /// failed. Then it is not cancelled when the future is dropped, and not repeated.
+    const ENDS_CHAIN: bool = false;
 
     /// How many bytes its next step is to transfer, if it is a transfer.
     fn length(&self) -> Option<usize> {
         None
+    }
+
+    /// Whether what follows waits in user space for the completion of its next step.
+    fn ends_part(&self) -> bool {
+        self.length().is_some_and(|length| length > sqe_length(length) as usize)
+    }
+
+    /// Whether its next step is the last, however that ends.
+    fn is_last_step(&self) -> bool {
+        false
     }
 
     /// Whether it can be carried out once more with the same outcome.
@@ -87,22 +95,26 @@ pub(crate) unsafe trait AnyLink {
     /// Whether it has failed without the kernel.
     fn is_refused(&self) -> bool;
 
-    /// Whether it is cancelled when the future is dropped.
-    fn is_cancellable(&self) -> bool;
+    /// Whether it is carried out however the links before it have ended.
+    fn ends_chain(&self) -> bool;
 
     /// Whether what follows waits in user space until its next step has completed.
-    fn is_longer_than_an_sqe(&self) -> bool;
+    fn ends_part(&self) -> bool;
+
+    /// Whether its next step is the last, however that ends.
+    fn is_last_step(&self) -> bool;
 
     fn is_repeatable(&self) -> bool;
 
     /// Waits for what must come first.
     fn poll_ready(&self, context: &Context<'_>) -> Poll<()>;
 
-    /// Writes the SQE of its next step, with the flag by which another is linked to it.
-    fn submission(&mut self) -> (Submission, SubmissionFlags);
+    /// Writes the SQE of its next step.
+    fn submission(&mut self) -> Submission;
 
-    /// Takes the completion of a step.
-    fn take(&mut self, completion: Completion) -> Taken;
+    /// Takes the completion of a step. It is not interrupted if what follows `was_hard`: that has
+    /// been carried out.
+    fn take(&mut self, completion: Completion, was_hard: bool) -> Taken;
 
     /// Ends it without its having been carried out.
     fn skip(&mut self, not_run: NotRun);
@@ -125,13 +137,16 @@ unsafe impl<O: Link> AnyLink for Linked<O> {
         self.is_refused
     }
 
-    fn is_cancellable(&self) -> bool {
-        O::IS_CANCELLABLE
+    fn ends_chain(&self) -> bool {
+        O::ENDS_CHAIN
     }
 
-    fn is_longer_than_an_sqe(&self) -> bool {
-        let length = self.operation().length();
-        length.is_some_and(|length| length > sqe_length(length) as usize)
+    fn ends_part(&self) -> bool {
+        self.operation().ends_part()
+    }
+
+    fn is_last_step(&self) -> bool {
+        self.operation().is_last_step()
     }
 
     fn is_repeatable(&self) -> bool {
@@ -143,16 +158,13 @@ unsafe impl<O: Link> AnyLink for Linked<O> {
         operation.poll_ready(context).map(|known| debug_assert!(known.is_none(), "a link waits"))
     }
 
-    fn submission(&mut self) -> (Submission, SubmissionFlags) {
-        let operation = self.operation.as_mut().expect("a link that is over is not submitted");
-        let flag = if O::IS_HARD { SubmissionFlags::IO_HARDLINK } else { SubmissionFlags::IO_LINK };
-        (operation.submission(), flag)
+    fn submission(&mut self) -> Submission {
+        self.operation.as_mut().expect("a link that is over is not submitted").submission()
     }
 
-    fn take(&mut self, completion: Completion) -> Taken {
+    fn take(&mut self, completion: Completion, was_hard: bool) -> Taken {
         let mut operation = self.operation.take().expect("a link in flight is not over");
-        // What is behind a hard link has been carried out.
-        if completion.failed_with(EINTR) && !O::IS_HARD {
+        if completion.failed_with(EINTR) && !was_hard && !O::ENDS_CHAIN {
             operation.interrupted(completion);
             self.operation = Some(operation);
             return Taken::Again;
@@ -169,7 +181,7 @@ unsafe impl<O: Link> AnyLink for Linked<O> {
                 return Taken::Again;
             }
         }
-        reason.filter(|_| !O::IS_HARD).map_or(Taken::Done, Taken::Severs)
+        reason.map_or(Taken::Done, Taken::Severs)
     }
 
     fn skip(&mut self, not_run: NotRun) {
@@ -180,7 +192,7 @@ unsafe impl<O: Link> AnyLink for Linked<O> {
 
     fn orphan(&mut self, driver: &Rc<Driver>, key: Key, next: Option<Key>, is_first: bool) -> bool {
         let operation = self.operation.take().expect("a link in flight is not over");
-        orphan_link(driver, key, operation, next, is_first && O::IS_CANCELLABLE)
+        orphan_link(driver, key, operation, next, is_first && !O::ENDS_CHAIN)
     }
 
     fn settle(&mut self, completion: Completion) {

@@ -9,8 +9,11 @@
 //!
 //! A link that fails, or transfers less than it was to, severs the chain: the kernel completes the
 //! rest with `ECANCELED`, without having begun it (failing_link_cancels_rest, short_write_severs,
-//! short_file_read_severs). Those links report [`NotRun`]. What follows a hard link is carried out
-//! all the same (hardlink_survives_failure).
+//! short_file_read_severs). Those links report [`NotRun`].
+//!
+//! A chain that opens its file ends with a close, which is carried out all the same. Where it
+//! follows a link that has just one step, that is a hard link (hardlink_survives_failure); where
+//! more is between, the kernel cancels it with the rest, and it is submitted once more.
 //!
 //! # Parts
 //!

@@ -3,7 +3,7 @@
 //! Operations hold it while they are in flight, so its descriptor is closed, and its number used
 //! again, only after the last one has completed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -25,6 +25,8 @@ pub(crate) struct FileFd {
     driver: Rc<Driver>,
     /// `None` only once it is taken out or dropped.
     descriptor: Option<Descriptor>,
+    /// Whether an SQE has closed it.
+    is_closed: Cell<bool>,
     gates: DrainGates,
     /// What dropped reads of a file without offsets have read.
     unread: RefCell<OrphanedBytes>,
@@ -37,6 +39,7 @@ impl FileFd {
         Self {
             driver: Rc::clone(driver),
             descriptor: Some(descriptor.into()),
+            is_closed: Cell::new(false),
             gates: DrainGates::default(),
             unread: RefCell::default(),
             waiting: RefCell::default(),
@@ -50,6 +53,11 @@ impl FileFd {
     #[inline]
     pub(crate) fn descriptor(&self) -> &Descriptor {
         self.descriptor.as_ref().expect("the descriptor is there until the file is dropped")
+    }
+
+    /// An SQE has closed the descriptor, which is used no more.
+    pub(super) fn note_closed(&self) {
+        self.is_closed.set(true);
     }
 
     /// The descriptor of the process, for system calls; see [`Descriptor::fd`].
@@ -167,7 +175,12 @@ impl Drains for FileFd {
 
 impl Drop for FileFd {
     fn drop(&mut self) {
-        drop(self.descriptor.take());
+        let descriptor = self.descriptor.take();
+        if self.is_closed.get() {
+            descriptor.into_iter().for_each(Descriptor::forget);
+        } else {
+            drop(descriptor);
+        }
         // A listener may wait for a descriptor.
         self.driver.note_close();
     }

@@ -50,6 +50,10 @@ unsafe impl Operation for Fsync {
 }
 
 impl Link for Fsync {
+    fn is_last_step(&self) -> bool {
+        true
+    }
+
     fn is_repeatable(&self) -> bool {
         true
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Fsync, ReadAt, WriteAt};
+use super::{CloseLast, Fsync, OpenFirst, ReadAt, WriteAt};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::chain::{AnyLink, AnyPart, Linked, Part};
 
@@ -60,6 +60,16 @@ part! {
     /// A read that fills its buffer.
     ReadExactLink<B: IoBufMut>: ReadAt<B>, |output: BufResult<_, _>| output.map(drop)
         => BufResult<(), B>
+}
+
+part! {
+    /// The open at the head of a chain.
+    OpenLink: OpenFirst, |output| output => io::Result<()>
+}
+
+part! {
+    /// The close at the end of a chain.
+    CloseLink: CloseLast, |output| output => io::Result<()>
 }
 
 part! {

@@ -5,10 +5,13 @@
 //! writing that no process reads fails so, with `ENXIO`; the second step waits for a reader on a
 //! kernel worker, as open(2) does.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+use crate::error::describe;
 use crate::op::operation::{Operation, Step};
 use crate::sys::errno::ENXIO;
 use crate::sys::fs::{CURRENT_DIRECTORY, O_CLOEXEC, O_NONBLOCK};
@@ -44,7 +47,14 @@ impl Open {
         is_refused && !std::mem::replace(&mut self.on_worker, true)
     }
 
-    fn opened(completion: Completion) -> io::Result<OwnedFd> {
+    /// Names the file that was to be opened.
+    #[cold]
+    pub(super) fn describe(&self, error: io::Error) -> io::Error {
+        let path = Path::new(OsStr::from_bytes(self.path.to_bytes()));
+        describe(format!("open {}", path.display()), error)
+    }
+
+    pub(super) fn opened(completion: Completion) -> io::Result<OwnedFd> {
         // SAFETY: the result is a new descriptor, and each completion is taken once.
         unsafe { completion.into_fd() }
     }

@@ -103,6 +103,10 @@ impl<B: IoBufMut> Link for ReadAt<B> {
         true
     }
 
+    fn is_last_step(&self) -> bool {
+        !self.is_exact
+    }
+
     fn not_run(self, not_run: NotRun) -> Self::Output {
         BufResult(Err(not_run.into()), self.buffer)
     }

@@ -122,6 +122,10 @@ impl<B: IoBuf> Link for WriteAt<B> {
         Some(self.buffer.bytes_init() - self.done)
     }
 
+    fn is_last_step(&self) -> bool {
+        !self.is_all
+    }
+
     fn not_run(self, not_run: NotRun) -> Self::Output {
         BufResult(Err(not_run.into()), self.buffer)
     }

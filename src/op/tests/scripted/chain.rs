@@ -1,14 +1,17 @@
 //! Chains: what is submitted together, what severs, and what a dropped chain leaves.
 
+use std::io::Read;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::file::{FSYNC, READ, WRITE, file, fsync};
+use super::file::{FSYNC, OPEN, READ, WRITE, file, fsync};
 use super::*;
 use crate::buf::IoBuf;
 use crate::op::chain::{AfterShort, ChainOp, Linked, Links, NotRun, Reason};
-use crate::op::{FileFd, Fsync, ReadAt, WriteAt};
-use crate::sys::SubmissionFlags;
+use crate::op::{CloseLast, Descriptor, FileFd, Fsync, Open, OpenFirst, ReadAt, WriteAt};
 use crate::sys::errno::{EBUSY, ECANCELED, EINTR, ENOENT, EPERM};
+use crate::sys::{SqeFile, SubmissionFlags};
 
 type Write = Linked<WriteAt<Vec<u8>>>;
 type Sync = Linked<Fsync>;
@@ -456,4 +459,139 @@ fn a_read_in_a_chain_fills_its_buffer_and_severs_at_the_end_of_the_file() {
     let (count, buffer) = split(read);
     assert_eq!((count.unwrap(), &*buffer), (3, &b"end"[..]));
     assert_eq!(not_run(split(written).0), Some((0, Reason::Short)));
+}
+
+/// A chain that opens its file into a slot, reads, and closes it.
+fn open_read_close(
+    bench: &Bench,
+) -> ChainOp<(Linked<OpenFirst>, Linked<ReadAt<Vec<u8>>>, Linked<CloseLast>)> {
+    let file = FileFd::new(&bench.driver, Descriptor::direct(bench.file_slot()));
+    let file = Rc::new(file);
+    let open = Linked::new(OpenFirst::new(Open::new(c"name".into(), 0, 0), &file));
+    let read = Linked::new(ReadAt::new(&file, Vec::with_capacity(8), 0));
+    chain(&file, (open, read, Linked::new(CloseLast::new(&file))), AfterShort::Ends)
+}
+
+#[test]
+fn a_file_is_opened_read_and_closed_in_one_submission_and_its_slot_needs_no_other_close() {
+    let bench = Bench::new();
+    let mut chain = open_read_close(&bench);
+    bench.start(&mut chain);
+    assert_eq!(bench.opcodes(), [OPEN, READ, CLOSE]);
+    let flags = [0, 1, 2].map(|nth| {
+        let sqe = bench.taken(nth);
+        [SubmissionFlags::IO_LINK, SubmissionFlags::IO_HARDLINK].map(|flag| sqe.has(flag))
+    });
+    assert_eq!(flags, [[true, false], [false, true], [false, false]]);
+    assert_eq!(bench.taken(0).file_index(), bench.taken(2).file_index());
+    bench.complete(0, 0);
+    bench.ring.receive(1, b"short");
+    bench.complete(2, 0);
+    let (opened, read, closed) = bench.end(&mut chain);
+    opened.unwrap();
+    assert_eq!(split(read).1, b"short");
+    closed.unwrap();
+    bench.turn();
+    assert_eq!(bench.opcodes().len(), 3);
+    drop([bench.file_slot(), bench.file_slot()]);
+}
+
+#[test]
+fn an_open_that_fails_severs_its_chain_and_frees_the_slot() {
+    let bench = Bench::new();
+    let mut chain = open_read_close(&bench);
+    bench.start(&mut chain);
+    bench.complete(0, -ENOENT);
+    let (opened, read, closed) = bench.end(&mut chain);
+    let error = opened.unwrap_err();
+    assert!(error.to_string().starts_with("open name: "), "{error}");
+    assert_eq!(not_run(split(read).0), Some((0, Reason::Failed)));
+    assert_eq!(not_run(closed), Some((0, Reason::Failed)));
+    // Whether it is empty is not known here: the kernel says that it was.
+    bench.turn();
+    assert_eq!(bench.opcodes()[3..], [CLOSE]);
+}
+
+/// The kernel cancels the close with the rest: it is submitted again, by itself.
+#[test]
+fn a_chain_that_is_severed_after_its_open_closes_the_file_all_the_same() {
+    let bench = Bench::new();
+    let slot = Descriptor::direct(bench.file_slot());
+    let file = Rc::new(FileFd::new(&bench.driver, slot));
+    let open = Linked::new(OpenFirst::new(Open::new(c"name".into(), 0, 0), &file));
+    let links = (open, write(&file, b"text", 0), sync(&file), Linked::new(CloseLast::new(&file)));
+    let mut chain = chain(&file, links, AfterShort::Ends);
+    drop(file);
+    bench.start(&mut chain);
+    bench.complete(0, 0);
+    bench.advance(&mut chain, 1, 2);
+    assert_eq!(bench.opcodes()[3..], [CLOSE, CLOSE]);
+    bench.complete(4, 0);
+    let (opened, written, synced, closed) = bench.end(&mut chain);
+    opened.unwrap();
+    assert_eq!(split(written).0.unwrap(), 2);
+    assert_eq!(not_run(synced), Some((1, Reason::Short)));
+    closed.unwrap();
+    bench.turn();
+    assert_eq!(bench.opcodes().len(), 5);
+}
+
+#[test]
+fn a_dropped_chain_that_opens_its_file_never_cancels_the_close() {
+    let bench = Bench::new();
+    let mut chain = open_read_close(&bench);
+    bench.start(&mut chain);
+    bench.complete(0, 0);
+    drop(chain);
+    bench.turn();
+    assert_eq!(bench.opcodes()[3..], [CANCEL]);
+    assert_eq!(bench.taken(3).address(), bench.taken(1).user_data());
+    bench.ring.receive(1, b"late");
+    bench.turn();
+    bench.complete(2, 0);
+    bench.turn();
+    assert_eq!(bench.opcodes().len(), 4, "neither a cancel of the close nor another close");
+    drop([bench.file_slot(), bench.file_slot()]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
+fn a_chain_without_a_file_slot_opens_first_and_closes_what_it_has_opened_once() {
+    for is_dropped in [false, true] {
+        let bench = Bench::new();
+        let file = Rc::new(FileFd::new(&bench.driver, Descriptor::unopened()));
+        let open = Linked::new(OpenFirst::new(Open::new(c"name".into(), 0, 0), &file));
+        let links = (open, write(&file, b"text", 0), Linked::new(CloseLast::new(&file)));
+        let mut chain = chain(&file, links, AfterShort::Ends);
+        drop(file);
+        bench.start(&mut chain);
+        assert_eq!(bench.opcodes(), [OPEN]);
+        let (near, mut far) = UnixStream::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let fd = near.into_raw_fd();
+        bench.advance(&mut chain, 0, fd);
+        assert_eq!(bench.opcodes(), [OPEN, WRITE, CLOSE]);
+        assert!(bench.taken(1).has(SubmissionFlags::IO_HARDLINK));
+        assert_eq!(
+            (bench.taken(1).file(), bench.taken(2).file()),
+            (SqeFile::Fd(fd), SqeFile::Fd(fd))
+        );
+        bench.complete(1, 4);
+        if is_dropped {
+            drop(chain);
+        } else {
+            bench.complete(2, 0);
+            bench.end(&mut chain).2.unwrap();
+            drop(chain);
+            // The scripted close has closed nothing, and the chain does not close it again.
+            assert_eq!(far.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            // SAFETY: the descriptor is open, and nothing else owns it.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            continue;
+        }
+        bench.turn();
+        assert_eq!(far.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        bench.complete(2, -ECANCELED);
+        assert_eq!(far.read(&mut [0]).unwrap(), 0, "it was not closed by the kernel");
+    }
 }

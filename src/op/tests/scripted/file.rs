@@ -9,7 +9,7 @@ use crate::op::{FileFd, Fsync, Open, ReadAt, WriteAt};
 use crate::sys::SubmissionFlags;
 use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM, ENXIO};
 
-const OPEN: u8 = opcode::OpenAt::CODE;
+pub(super) const OPEN: u8 = opcode::OpenAt::CODE;
 pub(super) const READ: u8 = opcode::Read::CODE;
 pub(super) const WRITE: u8 = opcode::Write::CODE;
 pub(super) const FSYNC: u8 = opcode::Fsync::CODE;
