@@ -9,6 +9,7 @@ mod dns_forward;
 mod http;
 mod http_service;
 mod kv;
+mod log_store;
 mod process_pool;
 mod programs;
 mod real_clients;
