@@ -17,7 +17,8 @@ use std::task::{Context, Poll};
 use std::{error, fmt, io};
 
 use super::readiness::{Interest, Ready};
-use crate::op::{Op, PollOnce, PolledFd};
+use super::ready_events::ReadyEvents;
+use crate::op::{Op, PollEvents, PollOnce, PolledFd};
 use crate::runtime::context;
 use crate::task::coop;
 
@@ -138,6 +139,41 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     pub async fn ready(&self, interest: Interest) -> io::Result<ReadyGuard<'_, T>> {
         let reported = self.poll_op(interest).await?;
         Ok(ReadyGuard { fd: self, ready: Ready::new(reported) })
+    }
+
+    /// Streams what the descriptor becomes ready for, by one SQE for all.
+    ///
+    /// It is edge-triggered, as tokio's `AsyncFd` is: the first item is what is ready at the start,
+    /// and then comes what becomes so. After each, call until [`WouldBlock`], or what is left is not
+    /// reported again. Reports that come while no task takes them are one. The futures
+    /// ([`readable`](Self::readable) and its kin) are level-triggered, and take an SQE each.
+    ///
+    /// [`WouldBlock`]: io::ErrorKind::WouldBlock
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, and if the runtime has ended.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::io::{AsyncFd, Interest};
+    /// use futures_util::StreamExt;
+    /// use std::io::{self, Write};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// annulus::run(async {
+    ///     let (near, mut far) = UnixStream::pair()?;
+    ///     let near = AsyncFd::new(near)?;
+    ///     let mut events = near.events(Interest::READABLE);
+    ///     far.write_all(b"hello")?;
+    ///     assert!(events.next().await.unwrap()?.is_readable());
+    ///     io::Result::Ok(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn events(&self, interest: Interest) -> ReadyEvents<'_, T> {
+        ReadyEvents::new(self, PollEvents::new(&self.polled, interest.events()))
     }
 
     /// Tries a call until it does not return [`WouldBlock`](io::ErrorKind::WouldBlock), and waits

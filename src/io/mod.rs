@@ -24,6 +24,7 @@ mod read_buffer;
 mod read_error;
 mod reader;
 mod readiness;
+mod ready_events;
 #[cfg(feature = "codec")]
 mod received;
 mod records;
@@ -50,6 +51,7 @@ pub use read_error::ReadError;
 pub use reader::StreamReader;
 pub(crate) use reader::checked_limit;
 pub use readiness::{Interest, Ready};
+pub use ready_events::ReadyEvents;
 #[cfg(feature = "codec")]
 pub use received::Received;
 pub use standard_input::{Stdin, StdinLines, stdin};

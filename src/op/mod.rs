@@ -58,6 +58,7 @@ mod orphaned_bytes;
 mod path;
 mod pipe;
 mod poll;
+mod poll_events;
 mod process;
 mod socket;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub(crate) use pipe::{
     try_read, try_write,
 };
 pub(crate) use poll::{PollOnce, PolledFd};
+pub(crate) use poll_events::PollEvents;
 pub(crate) use process::{ChildProcess, WaitChild, reap_child, reap_left_children};
 pub(crate) use socket::{
     Accepted, Acceptor, Arrived, Connect, DatagramSocket, Family, Heir, Holders, ListeningFd, One,

@@ -84,6 +84,11 @@ impl PolledFd {
         &self.driver
     }
 
+    /// The descriptor as an SQE carries it.
+    pub(super) fn sqe_fd(&self) -> Fd {
+        Fd(self.fd)
+    }
+
     /// Keeps the owner of the descriptor until no poll uses it.
     pub(crate) fn keep(self: Rc<Self>, owner: Box<dyn Any>) {
         self.owner.set(Some(owner));

@@ -18,6 +18,7 @@ use std::{mem, ptr};
 
 use annulus::io::{AsyncFd, Interest};
 use annulus::{Runtime, spawn};
+use futures_util::StreamExt;
 
 use crate::common::descriptors::{assert_back_to, counting, open};
 use crate::common::poll::{once, times, until, yield_times};
@@ -352,5 +353,71 @@ fn a_runtime_that_ends_under_a_wait_closes_the_descriptor() {
         assert_eq!(open(), before + 1);
         drop(outliving);
         assert_eq!(open(), before);
+    });
+}
+
+#[test]
+fn a_stream_of_events_reports_each_change_once_and_what_is_ready_at_its_start() {
+    run(async || {
+        let counter = AsyncFd::new(event_counter()).unwrap();
+        counter.get_ref().write_all(&1u64.to_ne_bytes()).unwrap();
+        let mut events = counter.events(Interest::READABLE);
+        assert!(events.next().await.unwrap().unwrap().is_readable());
+        // It is still ready, which is not reported again.
+        assert!(times(5, events.next()).await.is_none());
+        for _ in 0..3 {
+            counter.get_ref().write_all(&1u64.to_ne_bytes()).unwrap();
+            yield_times(3).await;
+        }
+        assert!(events.next().await.unwrap().unwrap().is_readable());
+        assert!(times(5, events.next()).await.is_none(), "three reports are one");
+        drop(events);
+        let mut again = counter.events(Interest::READABLE);
+        assert!(again.next().await.unwrap().unwrap().is_readable());
+    });
+}
+
+/// More reports than the driver keeps end the poll, which begins anew.
+#[test]
+fn a_stream_of_events_that_is_not_read_goes_on() {
+    run(async || {
+        let counter = AsyncFd::new(event_counter()).unwrap();
+        let mut events = counter.events(Interest::READABLE);
+        assert!(times(2, events.next()).await.is_none());
+        for round in 0..4 {
+            for _ in 0..100 {
+                counter.get_ref().write_all(&1u64.to_ne_bytes()).unwrap();
+                yield_times(2).await;
+            }
+            let report = events.next().await.unwrap().unwrap();
+            assert!(report.is_readable(), "round {round}");
+            yield_times(3).await;
+        }
+    });
+}
+
+/// The race: the stream, and then the descriptor, are dropped while the poll is in the queue or in
+/// the kernel.
+#[test]
+fn the_descriptor_of_dropped_events_is_closed_after_their_poll() {
+    run(async || {
+        for turns in 0..4 {
+            let counter = AsyncFd::new(event_counter()).unwrap();
+            let number = counter.as_raw_fd();
+            {
+                let mut events = counter.events(Interest::READABLE);
+                assert!(once(pin!(events.next())).await.is_pending());
+                yield_times(turns).await;
+            }
+            drop(counter);
+            let other = event_counter();
+            assert!(turns > 0 || other.as_raw_fd() != number, "the number is used under a poll");
+            yield_times(3).await;
+        }
+        let counter = AsyncFd::new(event_counter()).unwrap();
+        let mut events = counter.events(Interest::READABLE);
+        assert!(times(2, events.next()).await.is_none());
+        drop(events);
+        counter.into_inner().await;
     });
 }

@@ -1,0 +1,50 @@
+//! The changes of a descriptor's readiness, as a stream.
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::Stream;
+
+use super::async_fd::AsyncFd;
+use super::readiness::Ready;
+use crate::op::PollEvents;
+
+/// The stream of [`AsyncFd::events`].
+///
+/// # Cancel safety
+///
+/// A dropped [`next`](futures_util::StreamExt::next) loses no report. When the stream is dropped,
+/// the poll is cancelled.
+#[must_use = "streams do nothing unless polled"]
+pub struct ReadyEvents<'a, T: AsFd + 'static> {
+    fd: &'a AsyncFd<T>,
+    poll: PollEvents,
+}
+
+impl<'a, T: AsFd + 'static> ReadyEvents<'a, T> {
+    pub(super) fn new(fd: &'a AsyncFd<T>, poll: PollEvents) -> Self {
+        Self { fd, poll }
+    }
+
+    /// The descriptor.
+    pub fn get_ref(&self) -> &'a AsyncFd<T> {
+        self.fd
+    }
+}
+
+impl<T: AsFd + 'static> Stream for ReadyEvents<'_, T> {
+    type Item = io::Result<Ready>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll.poll_next(context).map(|reported| Some(reported.map(Ready::new)))
+    }
+}
+
+impl<T: AsFd + fmt::Debug + 'static> fmt::Debug for ReadyEvents<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyEvents").field("fd", self.fd).finish_non_exhaustive()
+    }
+}
