@@ -14,3 +14,4 @@ mod process_pool;
 mod programs;
 mod real_clients;
 mod shards;
+mod tail;
