@@ -144,8 +144,8 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     /// Streams what the descriptor becomes ready for, by one SQE for all.
     ///
     /// It is edge-triggered, as tokio's `AsyncFd` is: the first item is what is ready at the start,
-    /// and then comes what becomes so. After each, call until [`WouldBlock`], or what is left is not
-    /// reported again. Reports that come while no task takes them are one. The futures
+    /// and then comes what becomes so. After each, call until [`WouldBlock`], or what is left is
+    /// not reported again. Reports that come while no task takes them are one. The futures
     /// ([`readable`](Self::readable) and its kin) are level-triggered, and take an SQE each.
     ///
     /// [`WouldBlock`]: io::ErrorKind::WouldBlock
