@@ -47,6 +47,7 @@ mod direct_io;
 mod file;
 mod file_lock;
 mod file_type;
+mod link_at;
 mod links;
 mod lock;
 mod metadata;

@@ -12,14 +12,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::blocking::{ThreadHandle, to_thread};
-use crate::error::Describe;
 use crate::op::FileFd;
 use crate::runtime::{is_running, spawn};
 
 /// Changes a file by a call on a thread, once dropped writes are over.
 pub(super) fn change_off_loop<T, F>(
     file: &Rc<FileFd>,
-    doing: &'static str,
     call: F,
 ) -> impl Future<Output = io::Result<T>> + use<T, F>
 where
@@ -29,9 +27,9 @@ where
     let file = Rc::clone(file);
     async move {
         poll_fn(|context| file.poll_writes_drained(context)).await;
-        let fd = file.fd()?.try_clone().describe("duplicate the descriptor")?;
+        let fd = file.fd()?.try_clone()?;
         let handle = Some(to_thread(move || call(&fd)));
-        Change { handle, file }.await.describe(doing)
+        Change { handle, file }.await
     }
 }
 

@@ -186,10 +186,10 @@ impl OpenOptions {
     /// Sets whether a file without a name is created (`O_TMPFILE`): the path that is opened is the
     /// directory whose file system holds it.
     ///
-    /// The file is gone when it is closed, also by a crash, unless it has been given a name. It
-    /// must be writable. [`create`](Self::create), [`create_new`](Self::create_new) and
-    /// [`truncate`](Self::truncate) are refused together with it. File systems that have no such
-    /// files fail with `Unsupported`.
+    /// The file is gone when it is closed, also by a crash, unless it has been given a name
+    /// ([`File::link_at`]). It must be writable. [`create`](Self::create),
+    /// [`create_new`](Self::create_new) and [`truncate`](Self::truncate) are refused together with
+    /// it. File systems that have no such files fail with `Unsupported`.
     #[doc(alias = "O_TMPFILE")]
     pub fn temporary(&mut self, temporary: bool) -> &mut Self {
         self.temporary = temporary;

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::io;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
 use super::File;
 use super::off_loop::change_off_loop;
 use super::positional::{is_beyond_files, no_such_offset};
+use crate::error::Describe;
 use crate::op::{Advise, Allocate, Op, SetLen};
 use crate::sys::file as sys;
 
@@ -108,8 +110,8 @@ impl File {
         if self.file.driver().capabilities().set_len {
             return Either::Left(Op::new(self.file.driver(), SetLen::new(&self.file, length)));
         }
-        let call = move |fd: &_| sys::set_len(fd, length);
-        Either::Right(Either::Right(change_off_loop(&self.file, "ftruncate", call)))
+        let change = change_off_loop(&self.file, move |fd| sys::set_len(fd, length));
+        Either::Right(Either::Right(change.map(|changed| changed.describe("ftruncate"))))
     }
 
     /// Reserves space for `length` bytes from `offset` on, and extends the file to their end.

@@ -6,9 +6,11 @@
 //! | lseek(2) from the end      | for the server of a network file system                         |
 //! | fcntl(2) `F_GETFL`         | never                                                           |
 //! | ftruncate(2)               | for a disk                                                      |
+//! | linkat(2)                  | for a disk                                                      |
 //! | flock(2)                   | for who has the lock; with `LOCK_NB`, and to unlock, for the    |
 //! |                            | server of a network file system                                 |
 
+use std::ffi::{CStr, CString};
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -54,6 +56,18 @@ pub(crate) fn appends(fd: &OwnedFd) -> io::Result<bool> {
 pub(crate) fn set_len(fd: &OwnedFd, length: u64) -> io::Result<()> {
     // SAFETY: the call takes no pointers.
     match unsafe { libc::ftruncate64(fd.as_raw_fd(), length as i64) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Gives an open file a name more. Through /proc, since the call that takes the descriptor itself
+/// is for privileged processes alone.
+pub(crate) fn link(fd: &OwnedFd, path: &CStr) -> io::Result<()> {
+    let from = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    let (at, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+    // SAFETY: the call reads the two texts, which end with a zero byte and live across it.
+    match unsafe { libc::linkat(at, from.as_ptr(), at, path.as_ptr(), follow) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -2,6 +2,7 @@
 //! the queue, in the kernel, completed), or when the runtime is.
 
 use std::fs::OpenOptions;
+use std::io::SeekFrom;
 use std::path::Path;
 use std::pin::pin;
 
@@ -10,6 +11,7 @@ use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
 use crate::common::poll::{once, times, until, yield_times};
+use crate::common::random::seeded;
 use annulus::Runtime;
 use annulus::fs::File;
 
@@ -136,5 +138,50 @@ fn a_runtime_ends_while_an_open_and_a_read_of_a_pipe_wait() {
         drop(writer);
     });
     pool.verify();
+    assert_back_to(before);
+}
+
+/// Whatever opens, duplicates or closes a descriptor, dropped after a random number of polls.
+#[test]
+fn no_operation_that_is_dropped_leaves_a_descriptor_of_a_file() {
+    let _alone = alone();
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    let before = open();
+    let mut random = seeded();
+    run(async || {
+        for round in 0..300 {
+            let polls = random.usize(STAGES);
+            match random.u32(..8) {
+                0 => drop(times(polls, File::open(&path)).await),
+                1 => drop(times(polls, File::create_new(directory.join(round.to_string()))).await),
+                2 => {
+                    let mut options = File::options();
+                    let options = options.write(true).temporary(true);
+                    drop(times(polls, options.open(directory.path())).await);
+                }
+                3 => drop(times(polls, writable(&path).close()).await),
+                4 => {
+                    let file = writable(&path);
+                    let clone = file.try_clone().unwrap();
+                    drop(times(polls, clone.into_std()).await);
+                    drop(times(polls, file.into_std()).await);
+                }
+                5 => drop(times(polls, writable(&path).lock()).await),
+                6 => {
+                    let mut file = writable(&path);
+                    drop(times(polls, file.seek(SeekFrom::End(0))).await);
+                }
+                _ => {
+                    let file = writable(&path);
+                    drop(times(polls, file.link_at(directory.join("link"))).await);
+                    let clone = file.try_clone().unwrap();
+                    drop(times(polls, clone.close()).await);
+                }
+            }
+        }
+        // The bell's poll stays.
+        until(|| annulus::metrics().in_kernel <= 1).await;
+    });
     assert_back_to(before);
 }

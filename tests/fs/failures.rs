@@ -94,7 +94,7 @@ fn another_user_is_refused_what_it_may_not_do() {
 
 /// Runs `test` on a thread for which `path` is a file system in memory, of 256 KiB. The mount
 /// belongs to that thread, and ends with it. Skips the test where it may not be made.
-fn on_small_disk(path: &Path, flags: libc::c_ulong, test: impl FnOnce() + Send) {
+pub(crate) fn on_small_disk(path: &Path, flags: libc::c_ulong, test: impl FnOnce() + Send) {
     let mount = |target: &Path, kind: &std::ffi::CStr, flags, data: &std::ffi::CStr| {
         let target = std::ffi::CString::new(target.as_os_str().as_bytes()).unwrap();
         let (source, data) = (c"none".as_ptr(), data.as_ptr().cast());

@@ -3,16 +3,18 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
+use std::process;
 
 use annulus::fs::{Advice, AllocateMode, File};
 use annulus::raw_os_error;
 
+use crate::common::child::isolated;
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
 use crate::common::poll::times;
 use crate::common::seccomp::{Lacking, lacking};
 use crate::common::skip::skip;
-use crate::{STAGES, run, writable};
+use crate::{STAGES, run, this_test, writable};
 
 /// A kernel that cannot change a length on the ring. A ring for one thread alone could not be asked
 /// for its operations by the thread that simulates the kernel.
@@ -42,9 +44,20 @@ fn the_length_of_a_file_is_set() {
     run(lengths_are_set);
 }
 
+/// Runs a test where the kernel has no operation for lengths. In a process of its own, which ends
+/// with the test: the threads of the pool would keep the simulation for as long as they are idle.
+fn without_the_operation(test: &str, body: impl FnOnce() + Send + 'static) {
+    isolated(test, || {
+        lacking(NO_FTRUNCATE, || {
+            body();
+            process::exit(0);
+        });
+    });
+}
+
 #[test]
 fn the_length_of_a_file_is_set_on_a_thread_where_the_kernel_has_no_operation_for_it() {
-    lacking(NO_FTRUNCATE, || run(lengths_are_set));
+    without_the_operation(this_test!(), || run(lengths_are_set));
 }
 
 /// The dropped write would make the file longer again.
@@ -75,7 +88,7 @@ fn a_change_of_the_length_waits_for_dropped_writes_and_dropped_changes() {
 
 #[test]
 fn a_change_of_the_length_waits_for_a_dropped_change_on_a_thread() {
-    lacking(NO_FTRUNCATE, || run(lengths_wait_for_dropped_writes));
+    without_the_operation(this_test!(), || run(lengths_wait_for_dropped_writes));
 }
 
 #[test]

@@ -604,3 +604,39 @@ fn sending_and_receiving_datagrams_allocates_nothing() {
         assert_eq!(allocations.await, 0);
     });
 }
+
+#[test]
+fn reading_and_writing_a_file_allocates_nothing() {
+    let path = std::env::temp_dir().join(format!("annulus-allocations-{}", std::process::id()));
+    let options =
+        || std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+    let std = options().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    run(async {
+        let mut file = annulus::fs::File::from_std(std);
+        let mut buffer = vec![7; 4096];
+        let allocations = allocations_of(async || {
+            for offset in [0, 4096] {
+                let BufResult(result, written) =
+                    file.write_all_at(mem::take(&mut buffer), offset).await;
+                result.unwrap();
+                let BufResult(result, read) = file.read_exact_at(written, offset).await;
+                result.unwrap();
+                buffer = read;
+            }
+            file.set_len(8192).await.unwrap();
+            file.sync_data().await.unwrap();
+            // The same from the cursor on, and into a buffer of the runtime.
+            file.rewind().unwrap();
+            let BufResult(result, written) = file.write_all(mem::take(&mut buffer)).await;
+            result.unwrap();
+            let BufResult(result, read) = file.read_exact(written).await;
+            result.unwrap();
+            buffer = read;
+            file.rewind().unwrap();
+            assert_eq!(file.recv().await.unwrap().len(), 8192);
+            assert_eq!(file.recv().await.unwrap().len(), 0);
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
