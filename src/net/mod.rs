@@ -48,6 +48,8 @@
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
 //! | exchange datagrams on this machine            | [`UnixDatagram`]                        |
 //! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
+//! | know which user a local peer is               | [`UnixStream::peer_cred`]               |
+//! | pass files and sockets to another process     | [`UnixStream::send_with_fds`]           |
 //!
 //! # Limits
 //!
@@ -145,6 +147,6 @@ pub use tcp::{
 };
 pub use udp::{UdpOptions, UdpSocket};
 pub use unix::{
-    UnixDatagram, UnixListener, UnixStream, open_unix_connection, start_unix_server,
-    start_unix_server_with,
+    ReceivedFds, UCred, UnixDatagram, UnixListener, UnixStream, open_unix_connection,
+    start_unix_server, start_unix_server_with,
 };

@@ -55,6 +55,7 @@ mod multishot;
 mod operation;
 mod orphan;
 mod orphaned_bytes;
+mod orphaned_fds;
 mod path;
 mod pipe;
 mod poll;
@@ -84,8 +85,8 @@ pub(crate) use poll_events::PollEvents;
 pub(crate) use process::{ChildProcess, WaitChild, reap_child, reap_left_children};
 pub(crate) use socket::{
     Accepted, Acceptor, Arrived, Connect, DatagramSocket, Family, Heir, Holders, ListeningFd, One,
-    OpenCount, OpenGuard, Outbox, Peek, Readable, Recv, RecvDatagram, RecvLease, SendBytes,
-    SendDatagram, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket, Unsent,
-    open_socket, set_option,
+    OpenCount, OpenGuard, Outbox, Peek, Readable, Recv, RecvDatagram, RecvFds, RecvLease,
+    SendBytes, SendDatagram, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket,
+    Unsent, WithFds, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

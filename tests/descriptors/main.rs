@@ -14,6 +14,7 @@ mod direct_descriptors;
 mod direct_files;
 mod directories;
 mod dropped_accepts;
+mod fd_passing;
 mod files;
 mod full_sends;
 mod multishot_recv_ends;

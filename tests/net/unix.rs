@@ -555,3 +555,46 @@ fn a_listener_goes_to_the_standard_library_with_what_it_had_accepted() {
         }
     });
 }
+
+#[test]
+fn the_credentials_of_a_peer_are_those_of_its_process() {
+    run(async {
+        let name = unique("credentials");
+        let listener = UnixListener::bind(&name).unwrap();
+        let client = UnixStream::connect(&name).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        // SAFETY: the calls take no pointers.
+        let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        for cred in [client.peer_cred().unwrap(), accepted.peer_cred().unwrap()] {
+            assert_eq!((cred.uid(), cred.gid()), (uid, gid));
+            assert_eq!(cred.pid(), i32::try_from(std::process::id()).ok());
+        }
+        let (reader, writer) = accepted.into_buffered();
+        assert_eq!(reader.peer_cred().unwrap(), writer.peer_cred().unwrap());
+        let (reader, writer) = client.into_split();
+        assert_eq!(reader.peer_cred().unwrap(), writer.peer_cred().unwrap());
+    });
+}
+
+/// The other end of a client's connection is the process that listens.
+#[test]
+fn an_accepted_connection_has_the_credentials_of_the_process_that_has_connected() {
+    const PEER: &str = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\n\
+                        s.connect('\\0' + sys.argv[1])\ns.recv(1)\n";
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return crate::common::skip::skip("python3 is not installed");
+    }
+    let runtime = build_or_skip(Runtime::builder().direct_descriptors(8));
+    for runtime in [Some(Runtime::new().unwrap()), runtime].into_iter().flatten() {
+        block_on(&runtime, async {
+            let name = unique("other-process");
+            let listener = UnixListener::bind(&name).unwrap();
+            let mut peer = std::process::Command::new("python3");
+            let mut peer = peer.args(["-c", PEER, &name[1..]]).spawn().unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            assert_eq!(stream.peer_cred().unwrap().pid(), i32::try_from(peer.id()).ok());
+            peer.kill().unwrap();
+            peer.wait().unwrap();
+        });
+    }
+}

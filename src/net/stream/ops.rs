@@ -62,7 +62,7 @@ async fn drain_reads(socket: &StreamSocket) {
 
 /// The outcome of a read that needs no kernel: that of an empty buffer, the bytes that orphaned
 /// reads have left, which `serve` takes, or the error that they met.
-async fn serve_unread<B: IoBufMut>(
+pub(in crate::net) async fn serve_unread<B: IoBufMut>(
     socket: &StreamSocket,
     buffer: &mut B,
     serve: impl FnOnce(&StreamSocket, &mut B) -> usize,

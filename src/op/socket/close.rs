@@ -69,7 +69,14 @@ fn close_off_the_loop(driver: &Driver, descriptor: Descriptor) {
     let (slot, fd) = descriptor.into_parts();
     // The last reference to a file closes it: that is to be the worker's.
     drop(slot);
-    let Some(fd) = fd else { return };
+    if let Some(fd) = fd {
+        close_on_a_worker(driver, fd);
+    }
+}
+
+/// Closes a descriptor of the process on a kernel worker: this thread does not wait, whatever the
+/// close does.
+pub(in crate::op) fn close_on_a_worker(driver: &Driver, fd: OwnedFd) {
     let close = opcode::Close::new(Fd(fd.as_raw_fd())).build().flags(SubmissionFlags::ASYNC);
     // SAFETY: the SQE points to no memory.
     unsafe { driver.submit_detached(close, Box::new(Lingering(Some(fd)))) };

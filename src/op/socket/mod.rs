@@ -15,6 +15,7 @@
 //!   ([`send_room`]). An [`outbox`] holds what is written to be sent at the end of the turn, and
 //!   [`outbox_write`] decides what of a write goes there.
 //! - Datagrams: [`datagram`].
+//! - Descriptors with the bytes, on Unix sockets: [`recv_fds`], and [`send_fds`] is such a payload.
 //! - Either at once or not at all: [`attempt`].
 
 mod accept;
@@ -35,11 +36,13 @@ mod peek;
 mod progress;
 mod readable;
 mod recv_buffer;
+mod recv_fds;
 mod recv_lease;
 mod recv_multishot;
 mod recv_owned;
 mod recv_strategy;
 mod send;
+mod send_fds;
 mod send_room;
 mod send_zero_copy;
 mod shutdown;
@@ -47,6 +50,7 @@ mod stream;
 mod transferred;
 
 pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, ListeningFd, SharedListener};
+pub(in crate::op) use close::close_on_a_worker;
 pub(crate) use connect::Connect;
 pub(crate) use datagram::{Arrived, DatagramSocket, Family, RecvDatagram, SendDatagram};
 pub(in crate::op) use fd::SocketFd;
@@ -63,9 +67,11 @@ pub(crate) use payload::{One, Several};
 pub(crate) use peek::Peek;
 pub(crate) use readable::Readable;
 pub(in crate::op) use recv_buffer::RecvBuffer;
+pub(crate) use recv_fds::RecvFds;
 pub(crate) use recv_lease::RecvLease;
 pub(crate) use recv_owned::Recv;
 pub(crate) use send::SendBytes;
+pub(crate) use send_fds::WithFds;
 pub(in crate::op) use send_room::SendRoom;
 pub(crate) use send_zero_copy::{SendZeroCopy, Unsent};
 pub(crate) use stream::StreamSocket;

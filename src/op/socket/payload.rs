@@ -55,7 +55,7 @@ impl<B: IoBuf> One<B> {
         Self { buffer, sent: 0 }
     }
 
-    fn source(&self) -> *const u8 {
+    pub(super) fn source(&self) -> *const u8 {
         // SAFETY: `sent` is at most the number of initialised bytes.
         unsafe { self.buffer.stable_ptr().add(self.sent) }
     }

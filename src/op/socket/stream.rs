@@ -22,15 +22,20 @@ use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
 use crate::op::multishot::Multishot;
 use crate::op::orphaned_bytes::OrphanedBytes;
+use crate::op::orphaned_fds::OrphanedFds;
 use crate::sys::Completion;
 use crate::sys::errno::{ENOBUFS, EPIPE, is_fatal_to_connection};
 use crate::sys::message::MessageHeader;
+use crate::sys::passed_fds::PassedFds;
 use crate::task::coop;
 
 /// A stream socket. (`pub` in a private module, as the signatures of sealed traits name it.)
 pub struct StreamSocket {
     socket: SocketFd,
     unread: RefCell<OrphanedBytes>,
+    /// Descriptors that an orphaned read has received, for the read of the first unread byte. One
+    /// that cannot return them closes them, as the kernel does.
+    unread_fds: Cell<Option<Box<OrphanedFds>>>,
     /// Whether the last receive left bytes in the socket.
     pub(super) has_more: Cell<bool>,
     pub(super) strategy: Cell<RecvStrategy>,
@@ -80,6 +85,7 @@ impl StreamSocket {
         Self {
             socket: SocketFd::new(driver, descriptor),
             unread: RefCell::default(),
+            unread_fds: Cell::default(),
             has_more: Cell::new(false),
             strategy: Cell::default(),
             multishot: Multishot::default(),
@@ -260,16 +266,32 @@ impl StreamSocket {
 
     /// See [`OrphanedBytes::take_into`].
     pub(crate) fn take_unread(&self, buffer: &mut impl IoBufMut) -> usize {
+        drop(self.unread_fds.take());
         self.unread.borrow_mut().take_into(buffer)
+    }
+
+    /// Takes the descriptors that came with the unread bytes, before the first of those is taken.
+    /// What are more than `max` are closed.
+    pub(crate) fn take_unread_fds(&self, max: usize) -> PassedFds {
+        self.unread_fds.take().map_or_else(PassedFds::default, |fds| fds.into_passed(max))
+    }
+
+    /// Keeps the descriptors that came with the bytes that are about to be put back. There are no
+    /// others: a receive of descriptors begins when there are no unread bytes.
+    pub(super) fn put_back_fds(&self, fds: OrphanedFds) {
+        debug_assert!(!self.has_unread(), "a receive of descriptors begins without unread bytes");
+        self.unread_fds.set(Some(Box::new(fds)));
     }
 
     /// See [`OrphanedBytes::take_into_slice`].
     pub(super) fn take_unread_slice(&self, memory: &mut [u8]) -> usize {
+        drop(self.unread_fds.take());
         self.unread.borrow_mut().take_into_slice(memory)
     }
 
     /// See [`OrphanedBytes::take_bytes`].
     pub(crate) fn take_all_unread(&self) -> Vec<u8> {
+        drop(self.unread_fds.take());
         self.unread.borrow_mut().take_bytes()
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use crate::sys::Completion;
 use crate::sys::message::MessageHeader;
+use crate::sys::passed_fds::FdMessage;
 
 /// Receives what is there, at most `length` bytes. `None` if the call would have to wait. If it
 /// fills the memory, the completion says that there may be more.
@@ -43,6 +44,18 @@ pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Comple
 ///
 /// The message's segments are valid for reads.
 pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Completion {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: passed on by the caller.
+    outcome(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)
+}
+
+/// Sends as much as the socket takes of a message with descriptors. Fails with `EAGAIN` if it takes
+/// none.
+///
+/// # Safety
+///
+/// The message's segment is valid for reads.
+pub(crate) unsafe fn send_fds(fd: RawFd, message: &FdMessage) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
     outcome(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)

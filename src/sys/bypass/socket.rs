@@ -146,6 +146,14 @@ pub(crate) fn unacknowledged(socket: &OwnedFd) -> u64 {
     if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
+/// Who has connected a Unix socket, or listened on it, or made its pair: the user, the group and
+/// the process, which is zero if it is not visible from here.
+pub(crate) fn peer_credentials(socket: &OwnedFd) -> io::Result<(u32, u32, i32)> {
+    let none = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let libc::ucred { pid, uid, gid } = raw_option(socket, SOL_SOCKET, libc::SO_PEERCRED, none)?;
+    Ok((uid, gid, pid))
+}
+
 /// Whether a connection waits in the backlog of a listener.
 pub(crate) fn has_backlog(listener: &OwnedFd) -> bool {
     let mut poll = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };

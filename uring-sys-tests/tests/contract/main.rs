@@ -14,6 +14,7 @@ mod links;
 mod listeners;
 mod messages;
 mod multishot;
+mod passed_fds;
 mod processes;
 mod races;
 mod registered;
@@ -55,6 +56,7 @@ const SUBJECTS: &[&[Case]] = &[
     descriptors::CASES,
     messages::CASES,
     processes::CASES,
+    passed_fds::CASES,
     workers::CASES,
     limits::CASES,
 ];
