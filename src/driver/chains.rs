@@ -58,11 +58,11 @@ impl Driver {
         keys: &mut [Key],
         waker: &Waker,
     ) -> bool {
+        // A closed driver keeps no waker: dropping one is foreign code.
         if self.is_closing() {
             return false;
         }
-
-        // nothing.
+        // Cloning a waker is foreign code, too: nothing is borrowed meanwhile.
         let mut waker = Some(LocalWaker::new(waker));
         let last = sqes.len() - 1;
         let state = |at| {

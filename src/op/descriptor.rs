@@ -34,11 +34,13 @@ impl Descriptor {
         let _ = self.fd.set(fd);
     }
 
-    /// An SQE has closed it.
+    /// An SQE has closed it: the file slot, if there is one. What has been installed beside a slot
+    /// is still open, and is closed here.
     pub(in crate::op) fn forget(self) {
-        let (slot, fd) = self.into_parts();
-        slot.into_iter().for_each(FileSlot::free);
-        mem::forget(fd);
+        match self.into_parts() {
+            (Some(slot), _installed) => slot.free(),
+            (None, fd) => mem::forget(fd),
+        }
     }
 
     /// The file slot, if there is one.

@@ -16,7 +16,7 @@ use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
 use crate::common::poll::{once, times};
-use crate::common::skip::build_or_skip;
+use crate::common::skip::{build_or_skip, skip};
 use crate::{STAGES, run, writable};
 
 /// A file in memory that does not grow: writes are short at its end.
@@ -314,4 +314,35 @@ fn a_chain_whose_open_fails_says_so_and_does_nothing_else() {
             closed.unwrap();
         }
     });
+}
+
+/// The explanation of a misaligned transfer needs a descriptor of the process, which is installed
+/// beside the slot that the chain closes.
+#[test]
+fn a_chain_whose_direct_read_is_misaligned_leaves_no_descriptor_open() {
+    on_both(&async |directory: &Directory| {
+        let path = directory.file("file", [7; 8192]);
+        if !is_strict(&path).await {
+            return skip("direct I/O of this file system takes any length");
+        }
+        let opened = OpenOptions::new().read(true).direct(true).clone();
+        let chain = Chain::open(&path, &opened).read_exact_at(vec![0; 100], 0);
+        let (_, BufResult(read, _), closed) = chain.close().await;
+        let error = read.unwrap_err();
+        assert!(error.to_string().contains("direct I/O on this file asks for"), "{error}");
+        closed.unwrap();
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let of_file = descriptors.filter(|entry| {
+            fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(|target| target == path)
+        });
+        assert_eq!(of_file.count(), 0);
+    });
+}
+
+/// Whether a direct read that is not aligned is refused.
+async fn is_strict(path: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).direct(true).open(path).await else {
+        return false;
+    };
+    file.read_at(vec![0; 100], 0).await.0.is_err()
 }

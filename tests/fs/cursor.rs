@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -293,4 +293,31 @@ fn a_pipe_is_written_through_a_file() {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "one two");
     });
+}
+
+/// The first step fills the pipe; the second finds no reader.
+#[test]
+fn a_write_that_fails_after_a_short_step_says_why_and_returns_its_buffer() {
+    run(async || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut file = File::from(OwnedFd::from(writer));
+        let mut write = pin!(file.write_all(vec![7; 300_000]));
+        // Some of it is in the pipe, and the rest waits.
+        while !has_bytes(&reader) {
+            assert!(once(write.as_mut()).await.is_pending());
+            annulus::yield_now().await;
+        }
+        assert!(once(write.as_mut()).await.is_pending());
+        drop(reader);
+        let BufResult(written, buffer) = write.await;
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(buffer.len(), 300_000);
+    });
+}
+
+fn has_bytes(reader: &impl AsRawFd) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one int.
+    assert_eq!(unsafe { libc::ioctl(reader.as_raw_fd(), libc::FIONREAD, &raw mut count) }, 0);
+    count > 0
 }

@@ -10,8 +10,8 @@ use crate::sys::errno::EINVAL;
 
 impl FileFd {
     /// Describes the error of a transfer of memory, given as addresses and lengths. If the file is
-    /// open for direct I/O, and one of them or the offset is not aligned, the error says so. (An
-    /// append has no offset.)
+    /// open for direct I/O, and one of them or the offset is not aligned, the error says so. (A
+    /// write whose place the kernel chooses has no offset.)
     #[cold]
     pub(super) fn transfer_error(
         &self,

@@ -14,6 +14,9 @@ use crate::op::operation::{Operation, Step, sqe_length};
 use crate::sys::fs::RWF_APPEND;
 use crate::sys::{Completion, Submission, opcode};
 
+/// As an offset: the kernel's own position of the file.
+const OWN_POSITION: u64 = u64::MAX;
+
 /// Writes a buffer.
 pub(crate) struct WriteAt<B> {
     file: Rc<FileFd>,
@@ -43,7 +46,7 @@ impl<B: IoBuf> WriteAt<B> {
     /// Writes where the kernel's own position of the file is, and moves that: to the end, if the
     /// file was opened to append. A file without offsets has no other place.
     pub(crate) fn at_own_position(file: &Rc<FileFd>, buffer: B, is_all: bool) -> Self {
-        Self { is_all, ..Self::new(file, buffer, u64::MAX) }
+        Self { is_all, ..Self::new(file, buffer, OWN_POSITION) }
     }
 
     /// Writes all of the buffer to the end of the file.
@@ -59,7 +62,8 @@ impl<B: IoBuf> WriteAt<B> {
     fn fail(self, error: io::Error) -> Step<Self> {
         let (start, length) = (self.buffer.stable_ptr(), self.buffer.bytes_init() - self.done);
         let part = (start.wrapping_add(self.done), length);
-        let offset = (!self.appends).then_some(self.offset + self.done as u64);
+        let has_offset = !self.appends && self.offset != OWN_POSITION;
+        let offset = has_offset.then(|| self.offset + self.done as u64);
         let error = self.file.transfer_error("write", error, offset, [part].into_iter());
         Step::Done(BufResult(Err(error), self.buffer))
     }
