@@ -58,7 +58,10 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// Removes a directory and all that is in it, on a thread. Of a symbolic link it removes the link.
 ///
 /// No symbolic link is followed below the path, also not one by which another process replaces a
-/// directory meanwhile. What another process removes meanwhile is no error.
+/// directory meanwhile. What another process removes meanwhile is no error. A file system that is
+/// mounted below the path is emptied, too;
+/// [`Dir::remove_dir_all`](super::Dir::remove_dir_all) can be told not to enter it
+/// ([`Resolve::no_xdev`](super::Resolve::no_xdev)).
 ///
 /// # Errors
 ///
@@ -95,7 +98,7 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let stop = StopOnDrop::default();
     let stopped = Arc::clone(&stop.0);
     let doing = format_args!("remove directory {}", path.display());
-    on_thread(doing, move || remove_tree(Directory::Working, &name, &stopped)).await
+    on_thread(doing, move || remove_tree(Directory::Working, &name, false, &stopped)).await
 }
 
 /// The kernel follows a symbolic link that has a slash behind it, also where it is told not to.

@@ -31,8 +31,8 @@ struct Level {
 }
 
 impl Level {
-    fn open(above: Directory<'_>, name: &CStr) -> io::Result<Self> {
-        let fd = open_directory_in(above, name)?;
+    fn open(above: Directory<'_>, name: &CStr, stays_on_mount: bool) -> io::Result<Self> {
+        let fd = open_directory_in(above, name, stays_on_mount)?;
         Ok(Self { fd, name: name.to_owned(), entries: None, passes: 1 })
     }
 
@@ -50,9 +50,15 @@ impl Level {
 }
 
 /// Removes a directory and what is in it; of a symbolic link, the link alone. What is removed by
-/// another process meanwhile is no error. Once it is told to stop it fails with `Interrupted`.
-pub(super) fn remove_tree(root: Directory<'_>, name: &CStr, stop: &AtomicBool) -> io::Result<()> {
-    let top = match Level::open(root, name) {
+/// another process meanwhile is no error. With `stays_on_mount` it fails at a directory on which
+/// another file system is mounted. Once it is told to stop it fails with `Interrupted`.
+pub(super) fn remove_tree(
+    root: Directory<'_>,
+    name: &CStr,
+    stays_on_mount: bool,
+    stop: &AtomicBool,
+) -> io::Result<()> {
+    let top = match Level::open(root, name, stays_on_mount) {
         Ok(level) => level,
         Err(error) if is_no_directory(&error) => return remove_link(root, name, error),
         Err(error) => return Err(error),
@@ -64,7 +70,7 @@ pub(super) fn remove_tree(root: Directory<'_>, name: &CStr, stop: &AtomicBool) -
         }
         match level.next_entry()? {
             Some(entry) => {
-                let below = remove_entry(level, &entry)?;
+                let below = remove_entry(level, &entry, stays_on_mount)?;
                 levels.extend(below);
             }
             None => remove_emptied(root, &mut levels)?,
@@ -81,24 +87,27 @@ fn remove_link(root: Directory<'_>, name: &CStr, not_a_directory: io::Error) -> 
     Err(not_a_directory)
 }
 
-/// Removes an entry, or returns the directory that it is.
-fn remove_entry(level: &Level, entry: &Entry) -> io::Result<Option<Level>> {
+/// Removes an entry, or returns the directory that it is. What another process replaces again and
+/// again is left to the next pass.
+fn remove_entry(level: &Level, entry: &Entry, stays_on_mount: bool) -> io::Result<Option<Level>> {
     let above = Directory::Open(level.fd.as_fd());
     // Where the type is not known: a directory refuses to be removed as a file.
-    if entry.type_bits != S_IFDIR {
-        match remove_in(above, &entry.name, 0) {
-            Err(error) if error.raw_os_error() == Some(EISDIR) => {}
-            result => return ignore_missing(result).map(|()| None),
+    let mut is_directory = entry.type_bits == S_IFDIR;
+    for _ in 0..PASSES {
+        if is_directory {
+            match Level::open(above, &entry.name, stays_on_mount) {
+                Ok(below) => return Ok(Some(below)),
+                Err(error) if is_no_directory(&error) => is_directory = false,
+                Err(error) => return ignore_missing(Err(error)).map(|()| None),
+            }
+        } else {
+            match remove_in(above, &entry.name, 0) {
+                Err(error) if error.raw_os_error() == Some(EISDIR) => is_directory = true,
+                result => return ignore_missing(result).map(|()| None),
+            }
         }
     }
-    match Level::open(above, &entry.name) {
-        Ok(below) => Ok(Some(below)),
-        // Another process has replaced it.
-        Err(error) if is_no_directory(&error) => {
-            ignore_missing(remove_in(above, &entry.name, 0)).map(|()| None)
-        }
-        Err(error) => ignore_missing(Err(error)).map(|()| None),
-    }
+    Ok(None)
 }
 
 /// Removes the last directory, in which no entry is left, or begins it anew.
@@ -113,6 +122,8 @@ fn remove_emptied(root: Directory<'_>, levels: &mut Vec<Level>) -> io::Result<()
             Ok(())
         }
         result if levels.is_empty() => result,
+        // Another process has replaced it: the next pass of the directory above finds by what.
+        Err(error) if is_no_directory(&error) => Ok(()),
         result => ignore_missing(result),
     }
 }
@@ -131,6 +142,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
     use std::{env, fs, process};
 
     use super::*;
@@ -140,10 +152,34 @@ mod tests {
         let path = env::temp_dir().join(format!("annulus-stopped-removal-{}", process::id()));
         fs::create_dir_all(path.join("below")).unwrap();
         let name = CString::new(path.as_os_str().as_bytes()).unwrap();
-        let remove = |stop| remove_tree(Directory::Working, &name, &AtomicBool::new(stop));
+        let remove = |stop| remove_tree(Directory::Working, &name, false, &AtomicBool::new(stop));
         assert_eq!(remove(true).unwrap_err().kind(), io::ErrorKind::Interrupted);
         assert!(path.join("below").exists());
         remove(false).unwrap();
         assert!(!path.exists());
+    }
+
+    /// Another process replaces a directory by a link between the look at its entry and its
+    /// removal.
+    #[test]
+    fn a_link_that_has_taken_the_place_of_a_listed_directory_is_removed_and_not_followed() {
+        let path = env::temp_dir().join(format!("annulus-replaced-{}", process::id()));
+        for directory in ["outside", "tree/below"] {
+            fs::create_dir_all(path.join(directory)).unwrap();
+        }
+        fs::write(path.join("outside/file"), "kept").unwrap();
+        let name = CString::new(path.join("tree").as_os_str().as_bytes()).unwrap();
+        for stays_on_mount in [false, true] {
+            let mut level = Level::open(Directory::Working, &name, stays_on_mount).unwrap();
+            let entry = level.next_entry().unwrap().unwrap();
+            fs::remove_dir(path.join("tree/below")).unwrap();
+            symlink("../outside", path.join("tree/below")).unwrap();
+            let below = remove_entry(&level, &entry, stays_on_mount).unwrap();
+            assert!(below.is_none(), "the link was followed");
+            assert!(level.next_entry().unwrap().is_none());
+            fs::create_dir(path.join("tree/below")).unwrap();
+        }
+        assert_eq!(fs::read(path.join("outside/file")).unwrap(), b"kept");
+        fs::remove_dir_all(path).unwrap();
     }
 }

@@ -72,6 +72,10 @@ impl Resolve {
         Self { flags: self.flags | RESOLVE_CACHED }
     }
 
+    pub(super) fn stays_on_mount(self) -> bool {
+        self.flags & RESOLVE_NO_XDEV != 0
+    }
+
     pub(super) fn flags(self) -> u64 {
         self.flags
     }

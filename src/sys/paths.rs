@@ -6,12 +6,14 @@
 use std::ffi::{CStr, CString, OsStr, c_int};
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::errno::EINTR;
+use super::resolve::RESOLVE_NO_XDEV;
 use super::types::Fd;
 
 pub(crate) use libc::{
@@ -94,11 +96,26 @@ pub(crate) fn remove_in(directory: Directory<'_>, name: &CStr, flags: c_int) -> 
 }
 
 /// Opens a directory by its name in another one, to list it; fails with `ENOTDIR` for a symbolic
-/// link, also to a directory, and with `ELOOP` on some file systems.
-pub(crate) fn open_directory_in(directory: Directory<'_>, name: &CStr) -> io::Result<OwnedFd> {
+/// link, also to a directory, and with `ELOOP` on some file systems. With `stays_on_mount` it fails
+/// with `EXDEV` where another file system is mounted on the name.
+pub(crate) fn open_directory_in(
+    directory: Directory<'_>,
+    name: &CStr,
+    stays_on_mount: bool,
+) -> io::Result<OwnedFd> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: the call reads the name, which ends with a zero byte.
-    let fd = retry(|| unsafe { libc::openat(directory.raw(), name.as_ptr(), flags) })?;
+    let (raw, path) = (directory.raw(), name.as_ptr());
+    let fd = if stays_on_mount {
+        // SAFETY: all fields are integers.
+        let mut how: libc::open_how = unsafe { mem::zeroed() };
+        (how.flags, how.resolve) = (flags as u64, RESOLVE_NO_XDEV);
+        let (how, size) = (&raw const how, size_of::<libc::open_how>());
+        // SAFETY: the call reads the name, which ends with a zero byte, and `size` bytes of `how`.
+        retry(|| unsafe { libc::syscall(libc::SYS_openat2, raw, path, how, size) as c_int })?
+    } else {
+        // SAFETY: the call reads the name, which ends with a zero byte.
+        retry(|| unsafe { libc::openat(raw, path, flags) })?
+    };
     // SAFETY: the descriptor is new.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

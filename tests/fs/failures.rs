@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 
-use annulus::fs::{self, Dir, File};
+use annulus::fs::{self, Dir, File, Resolve};
 use annulus::raw_os_error;
 
 use crate::common::child::isolated;
@@ -166,6 +166,30 @@ fn a_disk_that_is_read_only_says_so() {
             for error in errors {
                 assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem, "{error}");
             }
+        });
+    });
+}
+
+#[test]
+fn a_removal_that_is_told_so_does_not_enter_another_file_system() {
+    let directory = Directory::new();
+    let mounted = directory.join("tree/below/mounted");
+    std_fs::create_dir_all(&mounted).unwrap();
+    on_small_disk(&mounted, 0, || {
+        run(async || {
+            std_fs::create_dir(mounted.join("directory")).unwrap();
+            let dir = Dir::open(directory.path()).await.unwrap();
+            let strict = dir.with_resolve(Resolve::beneath().no_xdev());
+            for path in ["tree", "tree/below/mounted"] {
+                let error = strict.remove_dir_all(path).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::CrossesDevices, "{error}");
+            }
+            assert!(mounted.join("directory").exists());
+            // It depends on where the thread was started whether this is a mount point to it.
+            if let Err(error) = dir.remove_dir_all("tree").await {
+                assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}");
+            }
+            assert!(!mounted.join("directory").exists());
         });
     });
 }

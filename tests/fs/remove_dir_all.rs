@@ -76,10 +76,12 @@ fn a_symbolic_link_is_removed_and_not_what_it_leads_to() {
     assert!(directory.join("outside/below").exists());
 }
 
-/// Another thread exchanges a directory in the tree and a link that leads outside, as an attacker
-/// would that waits for root to clean `/tmp`: between the look at an entry and its removal.
+/// Another thread exchanges directories in the tree and links that lead outside, as an attacker
+/// would that waits for root to clean `/tmp`: between the look at an entry and its removal. There
+/// are many, so that the look at most of them is old when they are removed.
 #[test]
 fn a_directory_that_becomes_a_link_meanwhile_leads_nothing_outside_to_be_removed() {
+    const PAIRS: usize = 40;
     let directory = Directory::new();
     std_fs::create_dir(directory.join("outside")).unwrap();
     for n in 0..20 {
@@ -87,26 +89,32 @@ fn a_directory_that_becomes_a_link_meanwhile_leads_nothing_outside_to_be_removed
     }
     let stop = AtomicBool::new(false);
     let tree = directory.join("tree");
+    let pair = |n: usize| (tree.join(format!("below {n}")), tree.join(format!("link {n}")));
     thread::scope(|scope| {
         scope.spawn(|| {
-            let (below, link) = (tree.join("below"), tree.join("link"));
-            while !stop.load(Relaxed) {
-                let _ = std_fs::create_dir_all(&below);
-                let _ = std_fs::write(below.join("file"), "");
-                let _ = symlink("../outside", &link);
+            for n in (0..PAIRS).rev().cycle() {
+                let (below, link) = pair(n);
                 exchange(&below, &link);
-                let _ = std_fs::remove_file(&below);
+                if stop.load(Relaxed) {
+                    return;
+                }
             }
         });
         let _stop = OnDrop(|| stop.store(true, Relaxed));
         run(async || {
-            for _ in 0..150 {
-                match fs::remove_dir_all(&tree).await {
-                    Ok(()) => {}
-                    Err(error) => {
-                        let expected = [ErrorKind::NotFound, ErrorKind::DirectoryNotEmpty];
-                        assert!(expected.contains(&error.kind()), "{error}");
-                    }
+            for _ in 0..5 {
+                for (below, link) in (0..PAIRS).map(pair) {
+                    // What the last round has left may be there.
+                    let _ = std_fs::create_dir_all(&below);
+                    let _ = symlink("../outside", &link);
+                }
+                if let Err(error) = fs::remove_dir_all(&tree).await {
+                    let expected = [
+                        ErrorKind::NotFound,
+                        ErrorKind::NotADirectory,
+                        ErrorKind::DirectoryNotEmpty,
+                    ];
+                    assert!(expected.contains(&error.kind()), "{error}");
                 }
             }
         });

@@ -97,7 +97,9 @@ impl Dir {
     }
 
     /// Removes a directory and all that is in it, as
-    /// [`fs::remove_dir_all`](crate::fs::remove_dir_all) does, on a thread.
+    /// [`fs::remove_dir_all`](crate::fs::remove_dir_all) does, on a thread. With
+    /// [`Resolve::no_xdev`](crate::fs::Resolve::no_xdev) it ends at a directory on which another
+    /// file system is mounted, with `CrossesDevices`, and leaves that alone.
     ///
     /// # Errors
     ///
@@ -117,7 +119,8 @@ impl Dir {
         let stop = StopOnDrop::default();
         let stopped = Arc::clone(&stop.0);
         let doing = format_args!("remove directory {}", path.display());
-        on_thread(doing, move || remove_tree(at.directory(), at.path(), &stopped)).await
+        let stays = self.resolve.stays_on_mount();
+        on_thread(doing, move || remove_tree(at.directory(), at.path(), stays, &stopped)).await
     }
 
     /// Renames a file or directory, into `to_dir` or into this one, and replaces a file that has

@@ -85,7 +85,7 @@ impl Removal {
             Kind::File => std::fs::remove_file(&self.path),
             Kind::Directory => {
                 let name = CString::new(self.path.as_os_str().as_bytes())?;
-                remove_tree(Directory::Working, &name, &AtomicBool::new(false))
+                remove_tree(Directory::Working, &name, false, &AtomicBool::new(false))
             }
         }
     }
