@@ -162,7 +162,11 @@ impl Copy {
             self.is_complete = true;
             return Ok(0);
         };
-        let end = next_hole(&self.from, data)?;
+        let Ok(end) = next_hole(&self.from, data) else {
+            // Another process has cut the source off meanwhile: a read finds its end.
+            self.has_holes = false;
+            return Ok(length);
+        };
         self.copied = data;
         Ok(length.min(usize::try_from(end - data).unwrap_or(usize::MAX)))
     }
