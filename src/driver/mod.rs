@@ -286,6 +286,7 @@ impl Driver {
 
     /// [`poll_next`](Self::poll_next) at the cost of the task's budget: where that is spent, a
     /// completion stays in the slot until the task is polled again.
+    #[inline]
     pub(crate) fn poll_next_within_budget(
         &self,
         key: Key,
@@ -434,6 +435,7 @@ impl Driver {
     }
 
     /// Whether this turn has queued no SQE and made no inline call so far.
+    #[inline]
     pub(crate) fn is_first_of_turn(&self) -> bool {
         self.inline.is_untouched() && self.core.borrow_mut().queued() == 0
     }

@@ -74,7 +74,8 @@ impl Slots {
     }
 
     /// Opens a slot for an SQE that is about to be pushed.
-    #[inline]
+    // Chains open slots, too, and the compiler would leave the call to both.
+    #[inline(always)]
     pub(super) fn open(&mut self, state: State) -> Key {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;

@@ -53,6 +53,8 @@ impl Multishot {
     }
 
     /// [`poll_next`](Self::poll_next) at the cost of the task's budget.
+    // Several sockets receive so, and each message of a stream would pay for the call.
+    #[inline(always)]
     pub(super) fn poll_next_within_budget(
         &self,
         driver: &Driver,
