@@ -18,13 +18,33 @@ pub(crate) struct Envelope {
     pub(crate) control: ReceivedControl,
 }
 
-/// The header of one receive, with room for the sender's address and control messages. It lives in
-/// a box, where the kernel reads and writes it.
+/// The header of one receive, with room for the sender's address and, where the family has any that
+/// are read, control messages. It lives in a box, where the kernel reads and writes it.
 pub(crate) struct RecvHeader {
     header: libc::msghdr,
     segment: libc::iovec,
     address: RawAddress,
     control: ControlBuffer,
+    control_room: ControlRoom,
+}
+
+/// How much room a receive gives the kernel for control messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlRoom {
+    /// For all that are read here.
+    Full,
+    /// None. With room for a descriptor, the kernel would install what the peer of a Unix socket
+    /// passes: one descriptor of this process for each, which nothing would close.
+    Empty,
+}
+
+impl ControlRoom {
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Full => CONTROL_ROOM,
+            Self::Empty => 0,
+        }
+    }
 }
 
 fn empty_header() -> libc::msghdr {
@@ -33,12 +53,13 @@ fn empty_header() -> libc::msghdr {
 }
 
 impl RecvHeader {
-    pub(crate) fn new() -> Box<Self> {
+    pub(crate) fn new(control_room: ControlRoom) -> Box<Self> {
         Box::new(Self {
             header: empty_header(),
             segment: libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 },
             address: RawAddress::empty(),
             control: ControlBuffer::new(),
+            control_room,
         })
     }
 
@@ -51,7 +72,7 @@ impl RecvHeader {
         self.header.msg_iov = &raw mut self.segment;
         self.header.msg_iovlen = 1;
         self.header.msg_control = self.control.start().cast();
-        self.header.msg_controllen = CONTROL_ROOM as _;
+        self.header.msg_controllen = self.control_room.bytes() as _;
         self.header.msg_flags = 0;
         &raw mut self.header
     }
@@ -145,13 +166,13 @@ const NAME_ROOM: usize = 112;
 pub(crate) struct MultishotHeader(libc::msghdr);
 
 impl MultishotHeader {
-    /// How many bytes of each provided buffer come before a datagram's own.
+    /// How many bytes of each provided buffer come before a datagram's own, at most.
     pub(crate) const OVERHEAD: usize = 16 + NAME_ROOM + CONTROL_ROOM;
 
-    pub(crate) fn new() -> Box<Self> {
+    pub(crate) fn new(control_room: ControlRoom) -> Box<Self> {
         let mut header = empty_header();
         header.msg_namelen = NAME_ROOM as _;
-        header.msg_controllen = CONTROL_ROOM as _;
+        header.msg_controllen = control_room.bytes() as _;
         Box::new(Self(header))
     }
 

@@ -6,6 +6,8 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use super::socket::{SOL_SOCKET, set_option};
+
 /// The most descriptors that a message carries (`SCM_MAX_FD`).
 pub(crate) const MAX_PASSED: usize = 253;
 
@@ -14,6 +16,15 @@ pub(crate) const MSG_CMSG_CLOEXEC: u32 = libc::MSG_CMSG_CLOEXEC as u32;
 
 /// A descriptor of the sender's process, which a socket with `SO_PASSPIDFD` receives. Not in libc.
 const SCM_PIDFD: i32 = 4;
+
+/// Whether a Unix socket receives descriptors (Linux 6.16). Not in libc.
+const SO_PASSRIGHTS: i32 = 83;
+
+/// Has the kernel refuse or accept messages to a Unix socket that pass descriptors, whose sender
+/// then gets `EPERM`. Kernels before Linux 6.16 accept them always.
+pub(crate) fn accept_fds(socket: &OwnedFd, on: bool) {
+    let _ = set_option(socket, SOL_SOCKET, SO_PASSRIGHTS, on.into());
+}
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 const FD: usize = size_of::<RawFd>();

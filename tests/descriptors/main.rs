@@ -17,6 +17,7 @@ mod dropped_accepts;
 mod fd_passing;
 mod files;
 mod full_sends;
+mod hostile_datagrams;
 mod multishot_recv_ends;
 mod send_file;
 mod teardown;

@@ -16,13 +16,20 @@ use crate::net::datagram::core::{DatagramCore, datagram};
 use crate::net::datagram::methods::{datagram_methods, datagram_traits};
 use crate::op::Family;
 use crate::sys::address::RawAddress;
-use crate::sys::bypass::datagram::connect;
+use crate::sys::bypass::datagram::{SOCK_DGRAM, connect};
 use crate::sys::control::SentControl;
+use crate::sys::socket::{self, AF_UNIX};
 
 /// A Unix socket with datagrams, on the thread of its runtime.
 ///
 /// Datagrams arrive in order and none is dropped: a sender waits while the receiver's queue is
 /// full. All methods take `&self`: several tasks of the thread may share a socket (behind an `Rc`).
+///
+/// It takes no descriptors that peers pass. The kernel refuses such datagrams, and their sender
+/// gets `PermissionDenied` (Linux 6.16); before, it closes what they pass on the thread that
+/// receives them. That takes as long as the peer likes if it passes a socket that lingers: so on
+/// such a kernel, set the permissions of the path as for one that is trusted. To receive
+/// descriptors, use a [`UnixStream`](super::UnixStream).
 ///
 /// # Example
 ///
@@ -73,8 +80,9 @@ impl UnixDatagram {
     ///
     /// If there is no runtime on this thread.
     pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
-        let bound = net::UnixDatagram::bind_addr(address);
-        bound.describe(format_args!("bind {}", text_of(address))).map(Self::from_std)
+        let core = DatagramCore::adopt(open().describe("socket")?, Family::Unix);
+        let bound = socket::bind(core.socket().fd()?, address);
+        bound.describe(format_args!("bind {}", text_of(address))).map(|()| Self { core })
     }
 
     /// Makes a socket without a name, which can send, and receive once it is connected.
@@ -87,7 +95,8 @@ impl UnixDatagram {
     ///
     /// If there is no runtime on this thread.
     pub fn unbound() -> io::Result<Self> {
-        net::UnixDatagram::unbound().describe("socket").map(Self::from_std)
+        let fd = open().describe("socket")?;
+        Ok(Self { core: DatagramCore::adopt(fd, Family::Unix) })
     }
 
     /// Makes two sockets that are connected to each other.
@@ -213,6 +222,11 @@ impl UnixDatagram {
     ///
     /// `NotConnected` if there is no peer.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        crate::sys::socket::shutdown(self.core.socket().fd()?, how).describe("shutdown")
+        socket::shutdown(self.core.socket().fd()?, how).describe("shutdown")
     }
+}
+
+/// A new socket, which is not bound.
+fn open() -> io::Result<OwnedFd> {
+    socket::open(AF_UNIX, SOCK_DGRAM, 0)
 }

@@ -2,22 +2,28 @@
 
 use std::cell::RefCell;
 
-use crate::sys::datagram::{RecvHeader, SendHeader};
+use crate::sys::datagram::{ControlRoom, RecvHeader, SendHeader};
 
 /// How many of either kind a socket keeps.
 const KEPT: usize = 4;
 
 /// The unused headers of a socket.
-#[derive(Default)]
 #[expect(clippy::vec_box, reason = "a header must not move while the kernel uses it")]
 pub(super) struct SpareHeaders {
+    /// Of the receives.
+    control_room: ControlRoom,
     recv: RefCell<Vec<Box<RecvHeader>>>,
     send: RefCell<Vec<Box<SendHeader>>>,
 }
 
 impl SpareHeaders {
+    pub(super) fn with(control_room: ControlRoom) -> Self {
+        Self { control_room, recv: RefCell::default(), send: RefCell::default() }
+    }
+
     pub(super) fn take_recv(&self) -> Box<RecvHeader> {
-        self.recv.borrow_mut().pop().unwrap_or_else(RecvHeader::new)
+        let spare = self.recv.borrow_mut().pop();
+        spare.unwrap_or_else(|| RecvHeader::new(self.control_room))
     }
 
     pub(super) fn keep_recv(&self, header: Box<RecvHeader>) {

@@ -88,7 +88,8 @@ impl DatagramSocket {
         if self.multishot.is_started() {
             return true;
         }
-        let header = self.multishot_header.get_or_init(MultishotHeader::new).as_ptr();
+        let new_header = || MultishotHeader::new(self.family().control_room());
+        let header = self.multishot_header.get_or_init(new_header).as_ptr();
         let build = |fd| {
             let receive = opcode::RecvMsgMulti::new(fd, header, DATAGRAM_GROUP);
             receive.flags(MSG_TRUNC as u32).build()

@@ -21,8 +21,9 @@ use crate::op::drain::{DrainGates, Drains};
 use crate::op::multishot::Multishot;
 use crate::op::socket::close::Closing;
 use crate::op::socket::fd::SocketFd;
-use crate::sys::datagram::{Envelope, MultishotHeader};
+use crate::sys::datagram::{ControlRoom, Envelope, MultishotHeader};
 use crate::sys::errno::is_undeliverable;
+use crate::sys::passed_fds::accept_fds;
 use crate::sys::poll::{READABLE, WRITABLE};
 use crate::sys::{Completion, socket};
 
@@ -32,6 +33,17 @@ pub(crate) enum Family {
     V4,
     V6,
     Unix,
+}
+
+impl Family {
+    /// For control messages of received datagrams. Those of Unix sockets are descriptors, which no
+    /// method here returns, and credentials, which are not asked for.
+    pub(super) const fn control_room(self) -> ControlRoom {
+        match self {
+            Self::V4 | Self::V6 => ControlRoom::Full,
+            Self::Unix => ControlRoom::Empty,
+        }
+    }
 }
 
 /// A received datagram: as many of its bytes as there was room for, and the rest about it.
@@ -68,12 +80,16 @@ impl Deref for DatagramSocket {
 
 impl DatagramSocket {
     pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, family: Family) -> Self {
+        if family == Family::Unix {
+            // The kernel would close them on this thread, which can take as long as the peer likes.
+            accept_fds(&fd, false);
+        }
         Self {
             socket: SocketFd::new(driver, fd),
             family,
             kept: RefCell::default(),
             error: Cell::new(0),
-            headers: SpareHeaders::default(),
+            headers: SpareHeaders::with(family.control_room()),
             multishot: Multishot::default(),
             multishot_header: OnceCell::new(),
             readable: Readiness::of(READABLE),
@@ -181,7 +197,7 @@ impl DatagramSocket {
     /// Takes the socket apart, which no orphan uses: the descriptor, and what dropped receives have
     /// left.
     pub(crate) fn into_parts(mut self: Rc<Self>) -> io::Result<(OwnedFd, VecDeque<Arrived>)> {
-        let kept = self.kept.take();
+        let (family, kept) = (self.family, self.kept.take());
         self.readable.stop(&self.socket);
         self.writable.stop(&self.socket);
         let fd = match Rc::get_mut(&mut self) {
@@ -189,6 +205,9 @@ impl DatagramSocket {
             // A forgotten future holds the socket.
             None => self.fd()?.try_clone().describe("duplicate the socket")?,
         };
+        if family == Family::Unix {
+            accept_fds(&fd, true);
+        }
         Ok((fd, kept))
     }
 }
