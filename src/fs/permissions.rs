@@ -2,13 +2,15 @@
 
 use std::fs::{self, FileTimes, Permissions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs as unix;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::File;
+use super::off_loop::change_off_loop;
 use super::path::on_thread;
+use crate::error::Describe;
 
 /// Changes the permissions of what a path leads to, on a thread.
 ///
@@ -87,7 +89,7 @@ pub async fn lchown(path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) 
 }
 
 impl File {
-    /// Changes the permissions of the file, on a thread.
+    /// Changes the permissions of the file, on a thread. Waits for dropped writes first.
     ///
     /// # Errors
     ///
@@ -99,13 +101,16 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the permissions may be changed or not, perhaps a little later.
+    /// Dropped, the permissions may be changed or not. Later operations of this file
+    /// [wait for it](Self#dropped-writes).
     #[doc(alias = "fchmod")]
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        self.on_thread("set permissions of a file", |file| file.set_permissions(permissions)).await
+        self.change("set permissions of a file", |file: fs::File| file.set_permissions(permissions))
+            .await
     }
 
-    /// Changes the times of the file, on a thread.
+    /// Changes the times of the file, on a thread. Waits for dropped writes first, which would
+    /// change them again.
     ///
     /// # Errors
     ///
@@ -117,7 +122,8 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the times may be changed or not, perhaps a little later.
+    /// Dropped, the times may be changed or not. Later operations of this file
+    /// [wait for it](Self#dropped-writes).
     ///
     /// # Example
     ///
@@ -138,7 +144,7 @@ impl File {
     #[doc(alias = "utime")]
     #[doc(alias = "futimens")]
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        self.on_thread("set times of a file", move |file| file.set_times(times)).await
+        self.change("set times of a file", move |file: fs::File| file.set_times(times)).await
     }
 
     /// Changes when the file was last modified, as [`set_times`](Self::set_times) does.
@@ -158,13 +164,13 @@ impl File {
         self.set_times(FileTimes::new().set_modified(time)).await
     }
 
-    /// Works on the file on a thread, by a descriptor of its own.
-    async fn on_thread<T: Send + 'static>(
+    /// Changes the file on a thread, by a descriptor of its own.
+    async fn change(
         &self,
         doing: &str,
-        work: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let file = fs::File::from(self.file.fd()?.as_fd().try_clone_to_owned()?);
-        on_thread(doing, move || work(&file)).await
+        change: impl FnOnce(fs::File) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let call = move |fd: &OwnedFd| change(fs::File::from(fd.try_clone()?));
+        change_off_loop(&self.file, call).await.describe(doing)
     }
 }

@@ -5,14 +5,16 @@ use std::fs as std_fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::pin::pin;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use annulus::fs::{self, File, FileTimes, RenameOptions};
 use annulus::join::gather;
 
 use crate::common::directory::Directory;
-use crate::common::poll::{times, until};
-use crate::{STAGES, run};
+use crate::common::poll::{once, times, until};
+use crate::{STAGES, run, writable};
 
 #[test]
 fn metadata_is_what_the_standard_library_says() {
@@ -218,6 +220,35 @@ fn a_dropped_change_leaves_the_directory_as_it_was_or_changed() {
             // The bell's poll stays.
             until(|| annulus::metrics().in_kernel <= 1).await;
             assert_ne!(name("old").exists(), name("new").exists(), "dropped after {polls} polls");
+        }
+    });
+}
+
+/// The kernel has not begun the dropped write when the times are changed: if a thread did so now,
+/// the write would change them again.
+#[test]
+fn a_change_of_the_times_waits_for_dropped_writes() {
+    let directory = Directory::new();
+    let path = directory.file("file", "");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let found = || std_fs::metadata(&path).unwrap().modified().unwrap();
+    run(async || {
+        let file = writable(&path);
+        for _ in 0..2 {
+            assert!(times(1, file.write_at("text", 0)).await.is_none());
+            let mut change = pin!(file.set_modified(time));
+            assert!(once(change.as_mut()).await.is_pending());
+            // The event loop submits nothing meanwhile.
+            for _ in 0..20 {
+                if found() == time {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            change.await.unwrap();
+            file.sync_data().await.unwrap();
+            assert_eq!(found(), time);
+            file.set_len(0).await.unwrap();
         }
     });
 }
