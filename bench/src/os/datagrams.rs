@@ -43,10 +43,13 @@ impl Datagrams {
             let header = &mut self.messages[index].msg_hdr;
             header.msg_iov = &raw mut self.segments[index];
             header.msg_iovlen = 1;
-            if named {
-                header.msg_name = (&raw mut self.addresses[index]).cast();
-                header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-            }
+            // An address that no receive has filled is none to send to.
+            (header.msg_name, header.msg_namelen) = if named {
+                let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+                ((&raw mut self.addresses[index]).cast(), length)
+            } else {
+                (ptr::null_mut(), 0)
+            };
         }
     }
 
