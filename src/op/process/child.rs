@@ -86,7 +86,9 @@ impl ChildProcess {
     ///
     /// The kernel's.
     pub(crate) fn send_signal(&self, signal: i32) -> io::Result<()> {
-        if !self.is_running() {
+        // Asked first: if other code has waited for it, its number may be another process's, which
+        // matters where there is no pidfd.
+        if !self.is_running() || !matches!(self.try_status(), Ok(None)) {
             return Ok(());
         }
         self.id().send_signal(signal)
@@ -100,5 +102,42 @@ impl Drop for ChildProcess {
         {
             leave(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::sys::signals::SIGKILL;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri starts no processes")]
+    fn a_process_that_is_no_child_of_this_one_is_sent_no_signal() {
+        // The shell has ended, so what it has started is no child of this process.
+        let mut shell = Command::new("sh")
+            .args(["-c", "exec 3<&0; cat <&3 & echo $!"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = shell.stdin.take().unwrap();
+        let mut output = BufReader::new(shell.stdout.take().unwrap());
+        let mut number = String::new();
+        output.read_line(&mut number).unwrap();
+        assert!(shell.wait().unwrap().success());
+        // It has the number of a child that other code has waited for, and of which no pidfd could
+        // be opened.
+        let id = ChildId::ended(number.trim().parse().unwrap());
+        let child = ChildProcess { id: Some(id), outcome: Cell::new(None) };
+        child.send_signal(SIGKILL).unwrap();
+        input.write_all(b"!").unwrap();
+        drop(input);
+        let mut answer = Vec::new();
+        output.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"!", "it was killed");
+        assert!(child.try_status().is_err(), "its end is not for this process");
     }
 }
