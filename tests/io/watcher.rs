@@ -130,6 +130,26 @@ fn a_rename_between_two_watches_is_one_event_and_one_to_elsewhere_is_half() {
     });
 }
 
+#[test]
+fn files_that_are_moved_away_in_one_burst_wait_for_their_second_halves_together() {
+    let (directory, elsewhere) = (Directory::new("burst-from"), Directory::new("burst-to"));
+    run(async {
+        let (mut watcher, _) = watched(&directory, WatchFor::MOVED).await;
+        for number in 0..20 {
+            let name = number.to_string();
+            fs::write(directory.path(&name), "").unwrap();
+            fs::rename(directory.path(&name), elsewhere.path(&name)).unwrap();
+        }
+        assert_next(&mut watcher, &["moved away 0"]).await;
+        for number in 1..20 {
+            let Poll::Ready(event) = once(pin!(watcher.next_event())).await else {
+                panic!("event {number} waits anew")
+            };
+            assert_eq!(shown(&event.unwrap()), format!("moved away {number}"));
+        }
+    });
+}
+
 /// The race: the first half of a rename has been read, and the second comes while it is held. Here
 /// the future is dropped, too.
 #[test]

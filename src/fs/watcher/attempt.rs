@@ -42,7 +42,7 @@ impl Attempt {
             // A watch that exists would be changed, and be the caller's and another's.
             let mask = what.mask() | inotify::IN_MASK_CREATE;
             let number = inotify::add(fd.as_fd(), &path, mask)?;
-            let id = lock(&watches).id(number);
+            let id = lock(&watches).claim(number);
             let mut made = lock(&made);
             if made.is_abandoned {
                 let _ = inotify::remove(fd.as_fd(), number);

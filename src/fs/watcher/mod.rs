@@ -5,8 +5,8 @@
 //! returned, so a dropped future loses none.
 //!
 //! The kernel reports a rename as two events with a common cookie, nearly always one after the
-//! other. They are joined here: the first waits for the second in what has been read, and if it was
-//! the last of that, for a few milliseconds.
+//! other. They are joined here: the second is looked for behind the first in what has been read,
+//! and if it is not there, awaited for a few milliseconds, once for all that has been read.
 //!
 //! The kernel names watches by small numbers, which it uses again one day. [`WatchId`]s are counted
 //! by this library, and a table translates.
@@ -91,6 +91,8 @@ pub struct Watcher {
     reading: Option<Op<ReadPipeLease>>,
     /// While the first event is half of a rename and the second is awaited.
     pairing: Option<Op<KernelTimeout>>,
+    /// How many of the first events have been there while such a wait was over: they need no other.
+    settled: usize,
 }
 
 impl Watcher {
@@ -114,6 +116,7 @@ impl Watcher {
             events: VecDeque::new(),
             reading: None,
             pairing: None,
+            settled: 0,
         })
     }
 
@@ -186,7 +189,8 @@ impl Watcher {
         loop {
             if let Some(event) = self.events.front() {
                 let may_wait = event.mask & inotify::IN_MOVED_FROM != 0;
-                if !may_wait || self.has_pair() || self.events.len() > LOOK_AHEAD {
+                let is_late = self.settled > 0 || self.events.len() > LOOK_AHEAD;
+                if !may_wait || is_late || self.has_pair() {
                     ready!(coop::poll_spend(context));
                     return Poll::Ready(Ok(self.take_event()));
                 }
@@ -198,6 +202,7 @@ impl Watcher {
                         return Poll::Pending;
                     }
                     ready!(self.poll_pairing(context))?;
+                    self.settled = self.events.len();
                     return Poll::Ready(Ok(self.take_event()));
                 }
             }
@@ -250,7 +255,10 @@ impl Watcher {
         let is_half =
             self.events.front().is_some_and(|event| event.mask & inotify::IN_MOVED_FROM != 0);
         let pair = if is_half { self.pair() } else { None };
+        // The second half may be one of the settled events or not.
+        self.settled -= usize::from(pair.is_some_and(|index| index < self.settled));
         let pair = pair.and_then(|index| self.events.remove(index));
+        self.settled = self.settled.saturating_sub(1);
         let event = self.events.pop_front().expect("there is an event");
         match pair {
             Some(pair) => WatchEvent::Moved { from: event.watched, to: pair.watched },
