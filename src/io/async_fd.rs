@@ -173,7 +173,7 @@ impl<T: AsFd + 'static> AsyncFd<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn events(&self, interest: Interest) -> ReadyEvents<'_, T> {
-        ReadyEvents::new(self, PollEvents::new(&self.polled, interest.events()))
+        ReadyEvents::new(self.get_ref(), PollEvents::new(&self.polled, interest.events()))
     }
 
     /// Tries a call until it does not return [`WouldBlock`](io::ErrorKind::WouldBlock), and waits

@@ -2,40 +2,38 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::stream::Stream;
 
-use super::async_fd::AsyncFd;
 use super::readiness::Ready;
 use crate::op::PollEvents;
 
-/// The stream of [`AsyncFd::events`].
+/// The stream of [`AsyncFd::events`](super::AsyncFd::events).
 ///
 /// # Cancel safety
 ///
 /// A dropped [`next`](futures_util::StreamExt::next) loses no report. When the stream is dropped,
 /// the poll is cancelled.
 #[must_use = "streams do nothing unless polled"]
-pub struct ReadyEvents<'a, T: AsFd + 'static> {
-    fd: &'a AsyncFd<T>,
+pub struct ReadyEvents<'a, T> {
+    value: &'a T,
     poll: PollEvents,
 }
 
-impl<'a, T: AsFd + 'static> ReadyEvents<'a, T> {
-    pub(super) fn new(fd: &'a AsyncFd<T>, poll: PollEvents) -> Self {
-        Self { fd, poll }
+impl<'a, T> ReadyEvents<'a, T> {
+    pub(super) fn new(value: &'a T, poll: PollEvents) -> Self {
+        Self { value, poll }
     }
 
-    /// The descriptor.
-    pub fn get_ref(&self) -> &'a AsyncFd<T> {
-        self.fd
+    /// The value that has the descriptor.
+    pub fn get_ref(&self) -> &'a T {
+        self.value
     }
 }
 
-impl<T: AsFd + 'static> Stream for ReadyEvents<'_, T> {
+impl<T> Stream for ReadyEvents<'_, T> {
     type Item = io::Result<Ready>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -43,8 +41,8 @@ impl<T: AsFd + 'static> Stream for ReadyEvents<'_, T> {
     }
 }
 
-impl<T: AsFd + fmt::Debug + 'static> fmt::Debug for ReadyEvents<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for ReadyEvents<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadyEvents").field("fd", self.fd).finish_non_exhaustive()
+        f.debug_struct("ReadyEvents").field("value", self.value).finish_non_exhaustive()
     }
 }
