@@ -104,7 +104,8 @@ impl Signal {
 
     /// Waits for the next delivery.
     ///
-    /// Returns `None` only if it has to wait in a runtime that is ending.
+    /// Returns `None` only if it has to wait in a runtime that is ending, or in a process that was
+    /// forked from the one that listens: no signal of that one is reported there.
     ///
     /// # Panics
     ///
@@ -136,6 +137,10 @@ impl Signal {
             let (driver, mut poll) = match waiting {
                 Some(waiting) => waiting,
                 None => {
+                    if !self.listener.is_of_this_process() {
+                        // The bell is the parent's: to clear it would take its signals.
+                        return Poll::Ready(None);
+                    }
                     // Cleared before the count is read: what comes after that rings again.
                     self.listener.clear();
                     if self.listener.heard() > self.received {

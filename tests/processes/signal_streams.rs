@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 use std::{mem, ptr, thread};
 
@@ -364,6 +366,44 @@ fn a_forked_child_has_no_listener_and_its_parent_is_not_told() {
         assert!(is_silent(&mut listener).await);
         raise(SIGUSR1);
         assert_eq!(listener.recv().await, Some(()));
+    });
+}
+
+/// The child shares the bell with its parent. A wait of the child would silence the bell, and wait
+/// for ever for a signal of its own.
+#[test]
+fn a_listener_that_a_forked_child_has_inherited_ends_there() {
+    isolated(this_test!(), || {
+        let mut listener = listen(SIGUSR1);
+        let waits =
+            |listener: &mut Signal| run(async move { poll_once(&mut pin!(listener.recv())) });
+        assert!(waits(&mut listener).is_pending());
+        // SAFETY: this process has one other thread at most, which ends it if it hangs.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let has_ended = catch_unwind(AssertUnwindSafe(|| {
+                Runtime::new()
+                    .unwrap()
+                    .block_on(async { poll_once(&mut pin!(listener.recv())) == Poll::Ready(None) })
+            }));
+            // SAFETY: the call touches no memory.
+            unsafe { libc::_exit(i32::from(!has_ended.unwrap_or(false))) };
+        }
+        let mut status = 0;
+        // SAFETY: the call writes one integer.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "the child's listener waits");
+        raise(SIGUSR1);
+        assert!(waits(&mut listener).is_ready());
+    });
+}
+
+/// A thread of a program in another language may have no room for a handler on its own stack.
+#[test]
+fn the_handler_runs_on_the_stack_that_a_thread_has_for_handlers() {
+    alone(this_test!(), async || {
+        let _listener = listen(SIGUSR1);
+        assert_ne!(action(SIGUSR1).sa_flags & libc::SA_ONSTACK, 0);
     });
 }
 

@@ -2,6 +2,10 @@
 //!
 //! The list of bells only grows: a bell that no listener uses is used again by the next. So the
 //! handler may walk it at any time, by loads alone.
+//!
+//! A handler that was preempted may have found a listener which is gone by now. It would count its
+//! signal, and ring, for the next listener that uses the bell. So no bell is used again while a
+//! handler runs ([`Handling`]).
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -42,9 +46,50 @@ pub(super) fn bells() -> impl Iterator<Item = &'static Bell> {
     chunks().flat_map(|chunk| &chunk.bells)
 }
 
+/// How many handlers run, on all threads, in the low half; in the high half, of which process. A
+/// process that was forked while one ran has no thread that runs it.
+static HANDLING: AtomicU64 = AtomicU64::new(0);
+
+/// The count of a process while none of its handlers runs.
+fn none_handling(this: i32) -> u64 {
+    u64::from(this as u32) << 32
+}
+
+/// While it lives, no bell that had a listener gets another one.
+pub(super) struct Handling(());
+
+impl Handling {
+    /// Begins, before the handler looks for listeners.
+    pub(super) fn begin(this: i32) -> Self {
+        let none = none_handling(this);
+        let is_ours = |count: u64| count >> 32 == none >> 32;
+        let one_more = |count| Some(if is_ours(count) { count } else { none } + 1);
+        // `SeqCst`: see `free_bell`.
+        let _ = HANDLING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        Self(())
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        // Release: what the handler has done to a bell comes before the next use of that.
+        HANDLING.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Whether no handler of this process is between finding a listener and having rung for it.
+fn is_quiet(this: i32) -> bool {
+    let (count, none) = (HANDLING.load(Ordering::SeqCst), none_handling(this));
+    count == none || count >> 32 != none >> 32
+}
+
 /// A bell that this process may use. Called with the listeners' lock held.
 pub(super) fn free_bell(this: i32) -> &'static Bell {
-    if let Some(bell) = bells().find(|bell| bell.is_free(this)) {
+    // Either this sees a handler, or the handler sees that the listeners of free bells are gone:
+    // each of them stores before it loads what the other has stored.
+    let is_quiet = is_quiet(this);
+    let may_use = |bell: &&Bell| bell.is_free(this) && (is_quiet || bell.is_new());
+    if let Some(bell) = bells().find(may_use) {
         return bell;
     }
     let last = chunks().last().expect("there is a first chunk");
@@ -96,6 +141,11 @@ impl Bell {
         self.listener.load(Ordering::Relaxed) == 0 && self.eventfds.iter().all(is_ours)
     }
 
+    /// Whether it never had a listener.
+    fn is_new(&self) -> bool {
+        self.eventfds.iter().all(|eventfd| eventfd.get().is_none())
+    }
+
     /// Has a listener of this process use it from now on.
     ///
     /// # Errors
@@ -119,11 +169,11 @@ impl Bell {
 
     /// Its listener is gone.
     pub(super) fn release(&self) {
-        self.listener.store(0, Ordering::Release);
+        self.listener.store(0, Ordering::SeqCst);
     }
 
     pub(super) fn is_used_by(&self, this: i32) -> bool {
-        self.listener.load(Ordering::Acquire) == this
+        self.listener.load(Ordering::SeqCst) == this
     }
 
     pub(super) fn listens_for(&self, signal: libc::c_int) -> bool {
@@ -146,7 +196,7 @@ impl Bell {
 
     /// Whether a listener of this process wants one more of a signal.
     pub(super) fn wants(&self, signal: libc::c_int, this: i32) -> bool {
-        self.listener.load(Ordering::SeqCst) == this
+        self.is_used_by(this)
             && self.listens_for(signal)
             && self.heard.load(Ordering::SeqCst) < self.wanted.load(Ordering::Relaxed)
     }

@@ -1,13 +1,13 @@
 //! The signal handler, and when its place is another action's.
 //!
-//! All that is called from [`handle`] is async-signal-safe: loads, stores and swaps of atomics, and
-//! the system calls `getpid`, `write`, `sigaction` and `raise`.
+//! All that is called from [`handle`] is async-signal-safe: operations on atomics, and the system
+//! calls `getpid`, `write`, `sigaction` and `raise`.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::action::{get_action, plain_action, set_action};
-use super::bell::{Heard, bells};
+use super::bell::{Handling, Heard, bells};
 use super::number::SIGNALS_END;
 
 /// What the handler must know of a signal.
@@ -43,6 +43,7 @@ extern "C" fn handle(signal: libc::c_int) {
     // SAFETY: as above.
     let kept = unsafe { *errno };
     let this = this_process();
+    let handling = Handling::begin(this);
     let (mut is_wanted, mut wants_more) = (false, false);
     let mut has_listener = INSTALLED[signal as usize].by.load(Ordering::Acquire) != this;
     for bell in bells().filter(|bell| bell.is_used_by(this)) {
@@ -63,6 +64,7 @@ extern "C" fn handle(signal: libc::c_int) {
             unsafe { libc::raise(signal) };
         }
     }
+    drop(handling);
     // SAFETY: as above.
     unsafe { *errno = kept };
 }
@@ -96,8 +98,9 @@ fn handler(before: &libc::sigaction) -> libc::sigaction {
     action.sa_sigaction = handle as extern "C" fn(libc::c_int) as usize;
     let is_ignored = before.sa_sigaction == libc::SIG_IGN;
     let kept = if is_ignored { libc::SA_NOCLDWAIT } else { before.sa_flags & libc::SA_NOCLDWAIT };
-    // A system call that the handler interrupts is made again, where the kernel can do that.
-    action.sa_flags = libc::SA_RESTART | kept;
+    // A system call that the handler interrupts is made again, where the kernel can do that. A
+    // thread with small stacks, such as one of Go's, has another one for handlers.
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | kept;
     action
 }
 

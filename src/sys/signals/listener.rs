@@ -127,3 +127,25 @@ impl Before {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::signals::SIGWINCH;
+    use crate::sys::signals::bell::Handling;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no signal handlers")]
+    fn a_bell_is_not_used_again_while_a_handler_may_ring_it_for_a_listener_that_is_gone() {
+        let first = SignalListener::of_all(SIGWINCH).unwrap();
+        let bell = first.bell;
+        let handling = Handling::begin(this_process());
+        // The handler has found the first listener.
+        drop(first);
+        let second = SignalListener::of_all(SIGWINCH).unwrap();
+        bell.hear();
+        assert!(!std::ptr::eq(second.bell, bell));
+        assert_eq!(second.heard(), 0, "a signal for another listener");
+        drop(handling);
+    }
+}
