@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -68,11 +69,13 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
     let (source, mode) = on_thread(doing, move || check_source(source)).await?;
     // It is emptied when it is known not to be the source.
     let target = open(to, O_WRONLY | O_CREAT, mode).await?;
-    let mut copy = on_thread(doing, move || Copy::begin(source, target, mode)).await?;
-    while !copy.is_complete {
-        copy = on_thread(doing, move || copy.go_on()).await?;
+    let mut step = on_thread(doing, move || Copy::begin(source, target, mode)).await?;
+    loop {
+        match step {
+            Break(copied) => return Ok(copied),
+            Continue(copy) => step = on_thread(doing, move || copy.go_on()).await?,
+        }
     }
-    Ok(copy.copied)
 }
 
 async fn open(path: &Path, flags: i32, mode: u32) -> io::Result<File> {
@@ -105,7 +108,7 @@ struct Copy {
 }
 
 impl Copy {
-    fn begin(from: File, to: File, mode: u32) -> io::Result<Self> {
+    fn begin(from: File, to: File, mode: u32) -> io::Result<ControlFlow<u64, Self>> {
         let (source, target) = (from.metadata()?, to.metadata()?);
         if (source.dev(), source.ino()) == (target.dev(), target.ino()) {
             let text = "source and target are the same file; nothing was changed";
@@ -123,11 +126,17 @@ impl Copy {
                 copy.is_complete = true;
             }
         }
-        Ok(copy)
+        Ok(copy.step())
+    }
+
+    /// What follows a step: the next, or the length of the copy, whose files are closed here. On a
+    /// network file system, that waits until the content is stored.
+    fn step(self) -> ControlFlow<u64, Self> {
+        if self.is_complete { Break(self.copied) } else { Continue(self) }
     }
 
     /// Copies the next piece.
-    fn go_on(mut self) -> io::Result<Self> {
+    fn go_on(mut self) -> io::Result<ControlFlow<u64, Self>> {
         let mut left = PIECE;
         while left > 0 && !self.is_complete {
             let length = self.skip_hole(left)?;
@@ -142,7 +151,7 @@ impl Copy {
                 }
             }
         }
-        Ok(self)
+        Ok(self.step())
     }
 
     /// Leaves a hole that begins here out. Returns how many bytes of data follow, at most `length`.

@@ -72,8 +72,8 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// As for [`File::create`] and [`File::write_at`]; after `StorageFull` and other errors of a write
-/// the file has a part of the content.
+/// As for [`File::create`], [`File::write_at`] and [`File::close`]; after `StorageFull` and other
+/// errors of a write the file has a part of the content.
 ///
 /// # Panics
 ///
@@ -100,7 +100,7 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 #[doc(alias = "write_bytes")]
 #[doc(alias = "write_text")]
 pub async fn write(path: impl AsRef<Path>, content: impl IoBuf) -> io::Result<()> {
-    File::create(path.as_ref()).await?.write_all_at(content, 0).await.0
+    write_and_close(File::create(path.as_ref()).await?, content).await
 }
 
 impl Dir {
@@ -155,8 +155,14 @@ impl Dir {
     pub async fn write(&self, path: impl AsRef<Path>, content: impl IoBuf) -> io::Result<()> {
         let mut options = File::options();
         options.write(true).create(true).truncate(true);
-        self.open_file_with(path, &options).await?.write_all_at(content, 0).await.0
+        write_and_close(self.open_file_with(path, &options).await?, content).await
     }
+}
+
+/// A network file system stores the content at the close, for which the event loop must not wait.
+async fn write_and_close(file: File, content: impl IoBuf) -> io::Result<()> {
+    file.write_all_at(content, 0).await.0?;
+    file.close().await
 }
 
 async fn read_to_end(file: File) -> io::Result<Vec<u8>> {

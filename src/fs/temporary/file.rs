@@ -152,7 +152,8 @@ impl TempFile {
         (self.file, self.path.keep())
     }
 
-    /// Removes the file, and waits for that.
+    /// Closes the file and removes it, and waits for both. A kernel worker frees the space of a
+    /// large file, where a clone does not keep it open.
     ///
     /// # Errors
     ///
@@ -166,8 +167,11 @@ impl TempFile {
     ///
     /// Dropped, it is removed all the same.
     pub async fn close(self) -> io::Result<()> {
-        remove_file(self.path.path()).await?;
-        self.path.keep();
+        let Self { file, path } = self;
+        // First, so that the removal frees the space. What could not be stored is not wanted.
+        let _ = file.close().await;
+        remove_file(path.path()).await?;
+        path.keep();
         Ok(())
     }
 }
