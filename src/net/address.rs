@@ -1,31 +1,14 @@
 //! What can be connected to or listened on.
 
-use std::future::poll_fn;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use std::sync::LazyLock;
-use std::time::Duration;
-
-use crate::blocking::ThreadPool;
-use crate::error::Describe;
 use crate::sys::address::interface_index;
-use crate::task::coop;
-
-/// How many look-ups run at the same time in a process. They have threads of their own, as a
-/// [`to_thread`](crate::blocking::to_thread) that blocks for long must not hold up every connect.
-const LOOK_UPS: usize = 16;
-/// How long an idle thread waits for the next look-up.
-const IDLE: Duration = Duration::from_secs(10);
-
-static THREADS: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(LOOK_UPS, IDLE));
 
 /// Socket addresses, or a name that is looked up.
 ///
 /// Implemented for socket addresses, pairs of an IP address or a name and a port, slices and
 /// vectors of socket addresses, and text: `"127.0.0.1:80"`, `"[::1]:80"`, `"[fe80::1%eth0]:80"` or
-/// `"name:80"`. Names are looked up on threads, so that the event loop is not blocked: up to 16 at
-/// the same time.
+/// `"name:80"`. Names are looked up as by [`lookup`](super::lookup).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no address",
     note = "give text such as \"127.0.0.1:80\" or \"localhost:80\", a pair such as \
@@ -125,72 +108,6 @@ fn of_text(text: &str) -> AddressSource {
         Ok(port) => host_and_port(host, port),
         Err(_) => invalid("the port after the colon is not a number up to 65535"),
     }
-}
-
-/// Looks up addresses.
-///
-/// They are in the order in which the system prefers them.
-///
-/// # Errors
-///
-/// `NotFound` if a name is not known or has no addresses, `TimedOut` if no name server answers, and
-/// `InvalidInput` for text that is not of the form `name:port`; each error names what was looked
-/// up. [`WouldBlock`](io::ErrorKind::WouldBlock) if no thread can be started.
-///
-/// # Cancel safety
-///
-/// Dropped, a look-up continues in its thread, and its result is discarded.
-///
-/// # Example
-///
-/// ```
-/// annulus::run(async {
-///     let addresses = annulus::net::lookup("127.0.0.1:80").await.unwrap();
-///     assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
-/// })?;
-/// # Ok::<(), annulus::SetupError>(())
-/// ```
-#[doc(alias = "lookup_host")]
-#[doc(alias = "asyncio.loop.getaddrinfo")]
-pub async fn lookup(addresses: impl ToAddresses) -> io::Result<Vec<SocketAddr>> {
-    // Known addresses are ready at once, every time: other tasks must be polled, too.
-    poll_fn(|context| coop::poll_spend(context)).await;
-    let (found, name) = match addresses.source() {
-        AddressSource::Known(addresses) => (Ok(addresses), "an empty list".to_owned()),
-        AddressSource::Invalid(text, why) => {
-            (Err(io::Error::new(io::ErrorKind::InvalidInput, why)), text)
-        }
-        AddressSource::Name(host, port) => {
-            let name = format!("{host}:{port}");
-            (on_a_thread(host, port).await, name)
-        }
-    };
-    let none = || io::Error::new(io::ErrorKind::NotFound, "no addresses");
-    let found = found.and_then(|found| (!found.is_empty()).then_some(found).ok_or_else(none));
-    found.describe(format_args!("look up {name}"))
-}
-
-/// Looks a name up on a thread.
-async fn on_a_thread(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let look_up = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-    match THREADS.spawn(look_up).await {
-        Ok(found) => found.map_err(with_kind),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Gives an error of a look-up its kind. The standard library keeps only a text of the reason.
-fn with_kind(error: io::Error) -> io::Error {
-    if error.raw_os_error().is_some() {
-        return error;
-    }
-    let kind = match error.kind() {
-        // EAI_AGAIN: no name server has answered.
-        _ if error.to_string().contains("Temporary failure") => io::ErrorKind::TimedOut,
-        io::ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
-        _ => io::ErrorKind::NotFound,
-    };
-    io::Error::new(kind, error)
 }
 
 #[cfg(test)]

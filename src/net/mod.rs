@@ -44,6 +44,7 @@
 //! | limit a server                                | [`ServerOptions`]                       |
 //! | end a server in order, at SIGTERM             | [`Server::serve_until`]                 |
 //! | detect dead peers                             | [`TcpStream::set_keepalive`], [`Keepalive`] |
+//! | look up a name or an address                  | [`lookup`], [`reverse_lookup`]          |
 //! | send and receive datagrams                    | [`UdpSocket`], [`datagram_endpoint`]    |
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
 //! | exchange datagrams on this machine            | [`UnixDatagram`]                        |
@@ -116,6 +117,7 @@
 mod address;
 mod datagram;
 mod listener;
+mod names;
 mod options;
 mod polled;
 mod server;
@@ -125,13 +127,14 @@ mod udp;
 mod unix;
 
 pub use crate::sys::tcp_info::TcpInfo;
-pub use address::{ToAddresses, lookup};
+pub use address::ToAddresses;
 pub use datagram::{
     Datagram, DatagramEndpoint, Ecn, RecvMany, RecvMeta, SendMany, SendOptions, datagram_endpoint,
     open_datagram_endpoint,
 };
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
+pub use names::{LookupOptions, lookup, lookup_with, reverse_lookup};
 pub use polled::{Polled, ReadSide, Side, WriteSide};
 pub use server::{
     HandlerFailure, HandlerOutcome, Server, ServerOptions, ShutdownOptions, ShutdownReport,

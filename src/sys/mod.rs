@@ -22,6 +22,7 @@
 //! - [`direct_io`] knows what direct I/O on a file asks for.
 //! - [`file`] holds the system calls that are made on files without the ring.
 //! - [`inotify`] watches files and directories.
+//! - [`names`] asks the C library for the name of an address.
 //! - [`passed_fds`] are the descriptors that a message carries to another process.
 //! - [`inherited`] takes over descriptors that a process was started with, and passes some on.
 //! - [`paths`] has paths as SQEs carry them, and calls on them for threads; [`listing`] reads
@@ -54,6 +55,7 @@ pub(crate) mod inherited;
 pub(crate) mod inotify;
 pub(crate) mod listing;
 pub(crate) mod message;
+pub(crate) mod names;
 mod pages;
 pub(crate) mod passed_fds;
 pub(crate) mod paths;

@@ -121,7 +121,10 @@ fn a_local_address_is_connected_from() {
 fn many_names_are_looked_up_at_once() {
     let _alone = descriptors::alone();
     run(async {
-        let lookups = annulus::join::gather((0..200).map(|_| lookup("localhost:80"))).await;
-        assert!(lookups.into_iter().all(|found| !found.unwrap().is_empty()));
+        // The second is no name, but the C library reads it as an address, and only on a thread.
+        for name in ["localhost:80", "127.1:80"] {
+            let lookups = annulus::join::gather((0..200).map(|_| lookup(name))).await;
+            assert!(lookups.into_iter().all(|found| !found.unwrap().is_empty()));
+        }
     });
 }

@@ -3,16 +3,20 @@
 //! process's pool would do.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use annulus::Incident;
 use annulus::blocking::{ThreadError, ThreadPool, to_thread};
-use annulus::net::{StreamReader, StreamWriter, TcpListener, TcpStream, lookup, start_server};
+use annulus::net::{
+    StreamReader, StreamWriter, TcpListener, TcpStream, lookup, reverse_lookup, start_server,
+};
 use futures_util::FutureExt;
 
 use crate::common::child::isolated;
 use crate::common::incidents::Incidents;
 use crate::common::seccomp::without_threads;
+use crate::common::skip::skip;
 use crate::this_test;
 
 fn is_refused(error: &io::Error) -> bool {
@@ -67,12 +71,38 @@ fn names_cannot_be_looked_up_without_threads_and_that_is_an_error() {
                 let refused = |name: &str, error: io::Error| {
                     assert!(is_refused(&error), "{name}: {error:?}");
                 };
-                refused("lookup", lookup("localhost:80").await.unwrap_err());
-                refused("connect", TcpStream::connect("localhost:80").await.unwrap_err());
-                refused("bind", TcpListener::bind("localhost:0").await.unwrap_err());
+                // What is not in /etc/hosts.
+                refused("lookup", lookup("name.invalid:80").await.unwrap_err());
+                let reversed = reverse_lookup(Ipv4Addr::new(192, 0, 2, 1)).await;
+                refused("reverse_lookup", reversed.unwrap_err());
+                refused("connect", TcpStream::connect("name.invalid:80").await.unwrap_err());
+                refused("bind", TcpListener::bind("name.invalid:0").await.unwrap_err());
                 let handler = async |_: StreamReader, _: StreamWriter| {};
-                let server = start_server(handler, "localhost:0").boxed_local();
+                let server = start_server(handler, "name.invalid:0").boxed_local();
                 refused("start_server", server.await.unwrap_err());
+            })
+            .unwrap();
+        });
+    });
+}
+
+#[test]
+fn names_of_the_file_of_hosts_are_looked_up_without_threads() {
+    let nsswitch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let has = |text: &str, first: &str, second: &str| {
+        let mut lines = text.lines().map(str::split_whitespace);
+        lines.any(|mut words| words.next() == Some(first) && words.next() == Some(second))
+    };
+    if !has(&nsswitch, "hosts:", "files") || !has(&hosts, "127.0.0.1", "localhost") {
+        return skip("this machine has no /etc/hosts with localhost that comes first");
+    }
+    isolated(this_test!(), || {
+        without_threads(|| {
+            annulus::run(async {
+                let found = lookup("LocalHost:80").await.unwrap();
+                assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+                assert_eq!(reverse_lookup(Ipv4Addr::LOCALHOST).await.unwrap(), "localhost");
             })
             .unwrap();
         });

@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 
 use super::stream::TcpStream;
 use crate::error::{Describe, describe, raw_os_error};
-use crate::net::address::{ToAddresses, lookup};
 use crate::net::listener::{
     self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread, methods,
 };
 use crate::net::options::{RECV_BUFFER_SIZE, SEND_BUFFER_SIZE};
+use crate::net::{ToAddresses, lookup};
 use crate::shards::Shard;
 use crate::sys::address::Address;
 use crate::sys::{errno, socket};

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 
 use super::listener::TcpListener;
 use crate::error::raw_os_error;
-use crate::net::address::{ToAddresses, lookup};
 use crate::net::listener::ListenOptions;
 use crate::net::server::{HandlerOutcome, Server, ServerOptions, start_server_on};
 use crate::net::stream::{StreamReader, StreamWriter};
+use crate::net::{ToAddresses, lookup};
 use crate::sys::errno;
 
 /// Serves connections with a handler, each in a task of its own, in the background.
