@@ -139,7 +139,12 @@ impl Builder {
         self
     }
 
-    /// Limits the kernel threads for operations that block (io-wq, Linux 5.15); 256 by default.
+    /// Limits the kernel threads for operations that block (io-wq, Linux 5.15).
+    ///
+    /// There are two kinds, and this sets the limit of each. By default it is 32 for regular files,
+    /// opens and closes, and 256 for all else. Threads that work on one file system wait for its
+    /// locks, at the cost of processor time: a program that writes and syncs much may gain by four
+    /// for each core.
     ///
     /// Such operations read the pages of a file that are not in memory, close a socket that
     /// [lingers](crate::net::TcpStream::set_linger), or connect to a Unix socket whose backlog is

@@ -80,7 +80,9 @@ pub(crate) use duration::{millis, saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};
-pub(crate) use ring::{BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, Ring, Wait};
+pub(crate) use ring::{
+    BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, Ring, Wait, WorkerLimits,
+};
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
 #[cfg(test)]

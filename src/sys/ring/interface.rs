@@ -50,3 +50,12 @@ pub(crate) const DATAGRAM_GROUP: u16 = 1;
 /// The submission queue has no room: enter first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
+
+/// How many kernel workers there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerLimits {
+    /// For work that ends by itself ("bounded"): regular files, opens and closes, also of sockets.
+    pub(crate) files: u32,
+    /// For work that may wait for a peer ("unbounded"), such as a splice of a pipe.
+    pub(crate) others: u32,
+}

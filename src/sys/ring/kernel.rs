@@ -11,7 +11,7 @@ use io_uring::squeue::SubmissionQueue;
 use io_uring::types::{Napi, Timespec};
 use io_uring::{EnterFlags, IoUring, Submitter};
 
-use super::interface::{Entered, Full, Wait};
+use super::interface::{Entered, Full, Wait, WorkerLimits};
 use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
@@ -139,17 +139,15 @@ impl KernelRing {
         self.ring.submitter().register_files_sparse(slots)
     }
 
-    /// Bounds the kernel workers of this thread: at most `most` for bounded work (files), and as
-    /// many for unbounded work (everything else).
+    /// Bounds the kernel workers of this thread.
     ///
     /// # Errors
     ///
     /// If the kernel cannot (5.15).
-    pub(crate) fn bound_workers(&self, most: u32) -> Result<(), SetupError> {
-        // There are two kinds, and a bound for each: a close is of the first, a splice of the
-        // second. The kernel refuses a number that an int does not hold, and lowers others to its
-        // own limit.
-        let mut limits = [most.min(i32::MAX as u32); 2];
+    pub(crate) fn bound_workers(&self, limits: WorkerLimits) -> Result<(), SetupError> {
+        // The kernel refuses a number that an int does not hold, and lowers others to its own
+        // limit.
+        let mut limits = [limits.files, limits.others].map(|limit| limit.min(i32::MAX as u32));
         self.ring.submitter().register_iowq_max_workers(&mut limits).map_err(|error| {
             match error.raw_os_error() {
                 Some(EINVAL) => {

@@ -23,7 +23,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait};
+pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait, WorkerLimits};
 pub(crate) use kernel::{Batch, KernelRing};
 #[cfg(test)]
 pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
