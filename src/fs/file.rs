@@ -80,6 +80,11 @@ impl File {
         Self { file, cursor: Cursor::default(), lock: OnceCell::new() }
     }
 
+    /// What operations of other modules hold while they use the file.
+    pub(crate) fn shared(&self) -> &Rc<FileFd> {
+        &self.file
+    }
+
     /// Takes over a file of the standard library.
     ///
     /// # Panics

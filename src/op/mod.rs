@@ -77,8 +77,8 @@ pub use file::{CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllL
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{
-    PipeEnd, PipeReady, ReadPipe, ReadPipeLease, SpliceFromFile, SpliceToSocket, WritePipe,
-    try_read, try_write,
+    PipeEnd, PipeReady, ReadPipe, ReadPipeLease, SpliceFile, SpliceFromFile, SplicePipes,
+    SpliceToSocket, WritePipe, transfer_unread, try_read, try_write,
 };
 pub(crate) use poll::{PollOnce, PolledFd};
 pub(crate) use poll_events::PollEvents;

@@ -39,7 +39,7 @@ use crate::sys::pipe::{self as sys_pipe, Waits};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Receiver {
-    end: Rc<PipeEnd>,
+    pub(super) end: Rc<PipeEnd>,
 }
 
 /// What a [`Receiver`] becomes outside of its runtime.

@@ -53,7 +53,7 @@ impl Sender {
         Self::new(PipeEnd::nonblocking(driver, fd))
     }
 
-    fn end(&self) -> io::Result<&Rc<PipeEnd>> {
+    pub(super) fn end(&self) -> io::Result<&Rc<PipeEnd>> {
         self.end.as_ref().ok_or_else(|| {
             io::Error::new(io::ErrorKind::BrokenPipe, "this end of the pipe has been shut down")
         })

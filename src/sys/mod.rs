@@ -74,7 +74,7 @@ pub(crate) mod statx;
 pub(crate) use buffer_ring::BufferRing;
 #[cfg(test)]
 use buffer_ring::Provided;
-pub(crate) use bypass::{nonblocking, option, pipe, socket, splice_pipe, tcp_info};
+pub(crate) use bypass::{nonblocking, option, pipe, socket, splice, splice_pipe, tcp_info};
 pub(crate) use completion::Completion;
 pub(crate) use duration::{millis, saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};

@@ -9,6 +9,7 @@ mod errors;
 mod event_fd;
 mod last_words;
 mod pipes;
+mod splice;
 mod standard_streams;
 mod stream_reader;
 mod stream_writer;

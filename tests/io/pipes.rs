@@ -23,7 +23,7 @@ use crate::this_test;
 
 /// How the pipe of a test is read and written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kernel {
+pub(crate) enum Kernel {
     /// It is made by this library, and so non-blocking.
     Made,
     /// It is blocking, and the kernel reads it without waiting.
@@ -34,10 +34,14 @@ enum Kernel {
     ByWorkers,
 }
 
-const KERNELS: [Kernel; 4] = [Kernel::Made, Kernel::Adopted, Kernel::Reopened, Kernel::ByWorkers];
+pub(crate) const KERNELS: [Kernel; 4] =
+    [Kernel::Made, Kernel::Adopted, Kernel::Reopened, Kernel::ByWorkers];
 
 /// Runs a test on a kernel that lacks what such pipes do without.
-fn on<F: Future<Output = ()>>(kernel: Kernel, test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn on<F: Future<Output = ()>>(
+    kernel: Kernel,
+    test: impl FnOnce() -> F + Send + 'static,
+) {
     let body = move || {
         let _watchdog = Watchdog::new(crate::common::patience::limit());
         // The loop enters the kernel between two polls.
@@ -57,7 +61,7 @@ fn on<F: Future<Output = ()>>(kernel: Kernel, test: impl FnOnce() -> F + Send + 
 }
 
 /// The end of a pipe that is read from, and a writer outside.
-fn receiver(kernel: Kernel) -> (Receiver, File) {
+pub(crate) fn receiver(kernel: Kernel) -> (Receiver, File) {
     if kernel == Kernel::Made {
         let (sender, receiver) = pipe().unwrap();
         return (receiver, File::from(blocking(&sender)));
@@ -67,7 +71,7 @@ fn receiver(kernel: Kernel) -> (Receiver, File) {
 }
 
 /// The end of a pipe that is written to, and a reader outside.
-fn sender(kernel: Kernel) -> (Sender, File) {
+pub(crate) fn sender(kernel: Kernel) -> (Sender, File) {
     if kernel == Kernel::Made {
         let (sender, receiver) = pipe().unwrap();
         return (sender, File::from(blocking(&receiver)));

@@ -4,7 +4,8 @@
 //! |----------------------|--------------------------------------------------|-------------------|
 //! | [`Bypass::Inline`]   | recv(2), `FIONREAD`: [`nonblocking`]             | a Recv SQE        |
 //! |                      | send(2), sendmsg(2): [`nonblocking`]             | a Send SQE        |
-//! |                      | splice(2) from a file, cachestat(2): [`splice_pipe`] | a Splice SQE  |
+//! |                      | splice(2) from a file, cachestat(2): [`splice`] | a Splice SQE       |
+//! |                      | splice(2), tee(2) of pipes: [`splice`]           | an error          |
 //! |                      | splice(2) to a socket, fcntl(2): [`splice_pipe`] | an error          |
 //! |                      | preadv2(2), read(2) of a pipe: [`pipe`]          | a Read SQE        |
 //! |                      | pwritev2(2), write(2) to a pipe: [`pipe`]        | an error          |
@@ -41,6 +42,7 @@ pub(crate) mod option;
 mod page_cache;
 pub(crate) mod pipe;
 pub(crate) mod socket;
+pub(crate) mod splice;
 pub(crate) mod splice_pipe;
 pub(crate) mod tcp_info;
 

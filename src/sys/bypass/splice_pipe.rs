@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::no_sigpipe::NoSigpipe;
-use super::nonblocking::{outcome, unless_it_waits};
-use super::page_cache::is_cached;
+use super::nonblocking::outcome;
 use super::pipe::{self, Waits};
+use super::splice::splice_cached;
 use crate::sys::Completion;
 
 pub(crate) struct SplicePipe {
@@ -24,18 +24,10 @@ impl SplicePipe {
         Ok(Self { read, write })
     }
 
-    /// Moves bytes of a file into the pipe, which has room for them, if they are in memory. `None`
-    /// if the call would have to wait for a disk, or may have to. (What is thrown out of memory at
-    /// this very moment is waited for.)
+    /// Moves bytes of a file into the pipe, which has room for them, if they are in memory; see
+    /// [`splice_cached`].
     pub(crate) fn splice_from(&self, file: RawFd, offset: u64, length: u32) -> Option<Completion> {
-        let mut from = i64::try_from(offset).ok()?;
-        if !is_cached(file, offset, length.into()) {
-            return None;
-        }
-        let (to, none) = (self.write.as_raw_fd(), ptr::null_mut());
-        // SAFETY: the call reads and writes the offset.
-        let spliced = unsafe { libc::splice(file, &mut from, to, none, length as usize, 0) };
-        unless_it_waits(outcome(spliced, false))
+        splice_cached(file, offset, self.write_fd(), length)
     }
 
     /// The end that is written to.
