@@ -32,4 +32,5 @@ mod udp;
 mod udp_drops;
 mod unix;
 mod unix_datagram;
+mod unix_file;
 mod zero_copy;

@@ -181,6 +181,9 @@ fn an_address_in_use_says_whether_its_file_is_only_left_over() {
         let error = UnixListener::bind(&path).unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::AddrInUse, in_use));
         listener.close().await;
+        let keeps = ListenOptions::new().unlink(false);
+        let address = SocketAddr::from_pathname(&path).unwrap();
+        UnixListener::bind_addr(&address, &keeps).unwrap().close().await;
         let error = UnixListener::bind(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(error.to_string().contains("remove it first"), "{error}");

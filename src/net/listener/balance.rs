@@ -22,10 +22,11 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::socket_file::{BoundFile, SocketFile};
 use crate::op::{Holders, OpenCount, OpenGuard};
 use crate::sys::address::Address;
 
@@ -38,6 +39,8 @@ pub(super) struct Balance(Mutex<Seats>);
 
 #[derive(Debug)]
 pub(super) struct Seats {
+    /// The file that the last of all removes, before the socket is closed.
+    pub(super) file: Option<Arc<SocketFile>>,
     /// For the descriptors of shards that join; `None` once all have left.
     pub(super) listener: Option<OwnedFd>,
     /// Common to the acceptors of all shards.
@@ -62,6 +65,16 @@ pub(super) struct Target {
     pub(super) waker: Option<Waker>,
     /// Of the accepts of others that wait until this seat changes.
     waiting: Vec<Waker>,
+}
+
+/// What a shard that has left its seat leaves.
+pub(super) struct Left {
+    pub(super) target: Option<Target>,
+    /// The wakers of all that wait.
+    pub(super) waiting: Vec<Waker>,
+    /// Of the last. The file goes first: see [`SocketFile`].
+    _file: Option<Arc<SocketFile>>,
+    _listener: Option<OwnedFd>,
 }
 
 /// A connection on its way to a shard.
@@ -90,10 +103,11 @@ pub(super) enum Choice {
 
 impl Balance {
     /// The seats of `count` shards, of which none is taken.
-    pub(super) fn new(listener: OwnedFd, count: usize) -> Self {
+    pub(super) fn new(listener: OwnedFd, file: Option<BoundFile>, count: usize) -> Self {
         let targets = (0..count).map(|_| None).collect();
         let holders = Holders::default();
-        Self(Mutex::new(Seats { listener: Some(listener), holders, targets, next: 0 }))
+        let file = file.map(|file| Arc::new(SocketFile::new(file, &holders)));
+        Self(Mutex::new(Seats { file, listener: Some(listener), holders, targets, next: 0 }))
     }
 
     /// Whether all shards that had a seat have left.
@@ -221,15 +235,16 @@ impl Seats {
         targets.flat_map(|target| mem::take(&mut target.waiting)).collect()
     }
 
-    /// Empties a seat. If it was the last, no shard can join any more. Returns the seat and the
-    /// wakers of all that wait; they are dropped outside of the lock.
-    pub(super) fn leave(&mut self, index: usize) -> (Option<Target>, Vec<Waker>) {
+    /// Empties a seat. If it was the last, no shard can join any more. What it returns is dropped
+    /// outside of the lock.
+    pub(super) fn leave(&mut self, index: usize) -> Left {
         let waiting = self.take_waiting();
         let target = self.targets[index].take();
+        let (mut file, mut listener) = (None, None);
         if self.is_empty() {
-            self.listener = None;
+            (file, listener) = (self.file.take(), self.listener.take());
         }
-        (target, waiting)
+        Left { target, waiting, _file: file, _listener: listener }
     }
 
     pub(super) fn is_empty(&self) -> bool {

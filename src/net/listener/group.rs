@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::balance::Balance;
 use super::options::ListenOptions;
 use super::seat::Seat;
+use super::socket_file::BoundFile;
 use super::spread::Spread;
 use crate::driver::Driver;
 use crate::runtime::context;
@@ -64,6 +65,11 @@ pub(in crate::net) trait Sockets {
     /// Makes a socket that is bound, but does not listen. If it `shares`, other sockets may have
     /// its port.
     fn bind(&self, address: &Address, shares: bool) -> io::Result<OwnedFd>;
+
+    /// The file to which the socket that has just been made is bound, if it is to be removed.
+    fn file(&self) -> Option<BoundFile> {
+        None
+    }
 
     /// Whether the kernel chooses a part of the address.
     fn is_open_ended(&self) -> bool;
@@ -201,11 +207,12 @@ impl<T: Sockets> Joining<'_, T> {
     fn found(&self, list: &mut GroupList, key: Key) -> io::Result<Joined> {
         let shares = self.options.reuse_port;
         let fd = self.sockets.bind(&key.address, shares)?;
+        let file = self.sockets.file();
         self.prepare(&fd)?;
         socket::listen(&fd, self.options.backlog)?;
         let address = socket::local_address(&fd)?;
         let (fd, balance, seat) = if self.spread == Spread::LeastLoaded {
-            let balance = Arc::new(Balance::new(fd, self.shard.count()));
+            let balance = Arc::new(Balance::new(fd, file, self.shard.count()));
             let (fd, seat) = self.sit(&balance).expect("no shard has left")?;
             (fd, Some(balance), Some(seat))
         } else {

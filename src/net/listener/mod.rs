@@ -6,7 +6,8 @@
 //!
 //! Shards listen on an address together: `group` finds the listeners that belong together, and
 //! `spread` are the ways to spread connections over them, of which all but one are the kernel's:
-//! `balance` counts and chooses, and a `seat` is one shard's part in that.
+//! `balance` counts and chooses, and a `seat` is one shard's part in that. A `socket_file` is what
+//! a Unix listener removes at its end.
 
 mod accept_queue;
 mod backoff;
@@ -18,6 +19,7 @@ pub(super) mod methods;
 mod options;
 mod seat;
 mod socket;
+mod socket_file;
 mod spread;
 
 pub(super) use accept_queue::AcceptQueue;
@@ -29,4 +31,5 @@ pub(super) use listening::sealed as listening_sealed;
 pub use options::ListenOptions;
 pub use socket::Listener;
 pub(super) use socket::{ListenSocket, sealed};
+pub(super) use socket_file::BoundFile;
 pub use spread::Spread;

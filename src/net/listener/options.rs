@@ -31,6 +31,7 @@ pub struct ListenOptions {
     pub(in crate::net) reuse_addr: bool,
     pub(in crate::net) reuse_port: bool,
     pub(in crate::net) spread: Option<Spread>,
+    pub(in crate::net) unlink: bool,
     pub(in crate::net) v6_only: Option<bool>,
     pub(in crate::net) initial: Initial,
     pub(in crate::net) send_buffer_size: Option<usize>,
@@ -52,6 +53,7 @@ impl ListenOptions {
             reuse_addr: true,
             reuse_port: false,
             spread: None,
+            unlink: true,
             v6_only: None,
             initial: Initial::new(),
             send_buffer_size: None,
@@ -127,6 +129,15 @@ impl ListenOptions {
     /// ```
     pub const fn spread(mut self, spread: Spread) -> Self {
         self.spread = Some(spread);
+        self
+    }
+
+    /// Sets whether a Unix listener removes the file at its path when it is closed or dropped.
+    ///
+    /// On by default; see [`UnixListener`](crate::net::UnixListener#the-file) for when it stays
+    /// all the same.
+    pub const fn unlink(mut self, on: bool) -> Self {
+        self.unlink = on;
         self
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::balance::{Accepted, Balance, Choice, PATIENCE, Placed, Target};
+use super::socket_file::SocketFile;
 use crate::op::{self, Heir, Holders};
 use crate::time::{Sleep, sleep};
 
@@ -66,9 +67,10 @@ impl Seat {
         wake_all(wakers);
     }
 
-    /// What the acceptors of all shards have in common.
-    pub(super) fn holders(&self) -> Holders {
-        self.balance.lock().holders.clone()
+    /// What the listeners of all shards have in common.
+    pub(super) fn shared(&self) -> (Holders, Option<Arc<SocketFile>>) {
+        let seats = self.balance.lock();
+        (seats.holders.clone(), seats.file.clone())
     }
 
     /// Has the shards that have a seat take what the kernel has accepted for a listener that is
@@ -193,11 +195,11 @@ impl Seat {
         self.has_left = true;
         let mut seats = self.balance.lock();
         let held = self.held.take().map(|accepted| seats.give(self.index, accepted));
-        let (target, waiting) = seats.leave(self.index);
+        let mut left = seats.leave(self.index);
         let is_last = seats.is_empty();
         drop(seats);
-        wake_all(waiting);
-        let mut own = target.map(|target| target.inbox).unwrap_or_default();
+        wake_all(mem::take(&mut left.waiting));
+        let mut own = left.target.take().map(|target| target.inbox).unwrap_or_default();
         own.extend(held);
         (own, is_last)
     }
@@ -211,8 +213,9 @@ impl Drop for Seat {
         }
         let (mut wakers, mut guards, mut unplaced) = (Vec::new(), Vec::new(), Vec::new());
         let mut seats = self.balance.lock();
-        let (mut target, waiting) = seats.leave(self.index);
-        let inbox = target.as_mut().map(|target| mem::take(&mut target.inbox)).unwrap_or_default();
+        let mut left = seats.leave(self.index);
+        let inbox =
+            left.target.as_mut().map(|target| mem::take(&mut target.inbox)).unwrap_or_default();
         let placed = inbox.into_iter().map(|Placed { accepted, guard }| {
             guards.push(guard);
             accepted
@@ -225,7 +228,7 @@ impl Drop for Seat {
         }
         drop(seats);
         wake_all(wakers);
-        wake_all(waiting);
+        wake_all(mem::take(&mut left.waiting));
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::balance::{self, Placed};
 use super::group::{Joined, Member};
 use super::options::ListenOptions;
 use super::seat::Seat;
+use super::socket_file::{BoundFile, SocketFile};
 use crate::error::{Describe, describe};
 use crate::net::stream::sealed::Address;
 use crate::net::stream::{Connection, new_socket};
@@ -44,6 +45,8 @@ pub(in crate::net) mod sealed {
 
 /// A listening socket whose connections are streams of type `S`.
 pub struct ListenSocket<S> {
+    /// Before the acceptor, which has the socket: see there.
+    file: Option<Arc<SocketFile>>,
     acceptor: Acceptor,
     /// Whether its connections inherit that closing them may take time.
     lingers: bool,
@@ -76,7 +79,20 @@ impl<S: Connection> ListenSocket<S> {
     ///
     /// If there is no runtime on this thread.
     pub(in crate::net) fn new(fd: OwnedFd, options: &ListenOptions) -> Self {
-        Self::with(fd, options, None, None)
+        Self::with(fd, options, None, None, None)
+    }
+
+    /// Like [`new`](Self::new), for a socket that is bound to a file which is to be removed.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub(in crate::net) fn with_file(
+        fd: OwnedFd,
+        options: &ListenOptions,
+        file: Option<BoundFile>,
+    ) -> Self {
+        Self::with(fd, options, file, None, None)
     }
 
     /// Takes over the listening socket of a shard, which listens together with others.
@@ -85,12 +101,13 @@ impl<S: Connection> ListenSocket<S> {
     ///
     /// If there is no runtime on this thread.
     pub(in crate::net) fn joined(joined: Joined, options: &ListenOptions) -> Self {
-        Self::with(joined.fd, options, joined.seat, Some(joined.member))
+        Self::with(joined.fd, options, None, joined.seat, Some(joined.member))
     }
 
     fn with(
         fd: OwnedFd,
         options: &ListenOptions,
+        bound: Option<BoundFile>,
         seat: Option<Seat>,
         member: Option<Member>,
     ) -> Self {
@@ -101,10 +118,18 @@ impl<S: Connection> ListenSocket<S> {
         // and so does one that may be sent to another thread.
         let is_direct = driver.has_file_table() && !lingers && seat.is_none();
         // Shards whose connections are balanced have the same socket: the last refuses connections.
-        let holders = seat.as_ref().map_or_else(Holders::default, Seat::holders);
+        let (holders, file) = seat.as_ref().map_or_else(
+            || {
+                let holders = Holders::default();
+                let file = bound.map(|bound| Arc::new(SocketFile::new(bound, &holders)));
+                (holders, file)
+            },
+            Seat::shared,
+        );
         let mut acceptor = Acceptor::new(driver, fd, holders, ahead, is_direct);
         seat.iter().for_each(|seat| acceptor.set_heir(seat.heir()));
         Self {
+            file,
             acceptor,
             lingers,
             backoff: AcceptBackoff::default(),
@@ -254,6 +279,7 @@ impl<S: Connection> ListenSocket<S> {
         if self.leave_seat() {
             self.acceptor.leave_to_others();
         }
+        drop(self.file.take());
         poll_fn(|context| {
             ready!(coop::poll_spend(context));
             if let Some(placed) = self.placed.pop_front() {

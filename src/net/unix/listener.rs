@@ -8,15 +8,34 @@ use std::{fs, io};
 
 use super::stream::{UnixStream, address_of, text_of};
 use crate::error::describe;
-use crate::net::listener::{self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread};
+use crate::net::listener::{
+    self, AcceptQueue, BoundFile, ListenOptions, ListenSocket, Sockets, Spread,
+};
 use crate::shards::Shard;
 use crate::sys::address::{Address, RawAddress};
 use crate::sys::socket::{self, AF_UNIX, SOCK_STREAM};
 
 /// A socket that accepts connections at a path or an abstract name.
 ///
-/// It is used as a [`TcpListener`](crate::net::TcpListener) is, with the same guarantees. The file
-/// at the path stays when the listener is dropped: remove it, then or before the next bind.
+/// It is used as a [`TcpListener`](crate::net::TcpListener) is, with the same guarantees.
+///
+/// # The file
+///
+/// The file at the path is removed when the listener is closed or dropped, unless
+/// [`ListenOptions::unlink`] is off; with [shards](crate::shards), when the last of them closes it.
+/// It stays if
+///
+/// - another file or socket is at the path by then: a successor that has replaced the path keeps
+///   its own. The kernel cannot compare and remove in one step, so a successor that replaces it at
+///   that very moment may lose its file;
+/// - the listener was adopted ([`from_std`](Self::from_std), socket activation), handed over to a
+///   successor, taken out ([`into_std`](Self::into_std)), or its descriptor was borrowed by `AsFd`
+///   or `AsRawFd`: then others may listen on;
+/// - this is a process that was forked from the one that bound it;
+/// - the process ends at once (`process::exit`, a signal, an abort).
+///
+/// It is made and removed by calls of this thread, as the standard library would do it: use a
+/// directory that is local, such as `/run`.
 ///
 /// # Example
 ///
@@ -79,7 +98,7 @@ impl UnixListener {
 
 fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixListener> {
     let spread = options.spread.unwrap_or(Spread::LeastLoaded);
-    let sockets = UnixSockets(address);
+    let sockets = UnixSockets { address, unlinks: options.unlink };
     let shard = Shard::try_current().filter(|_| spread != Spread::Private);
     let socket = match shard {
         Some(_) if spread != Spread::LeastLoaded => {
@@ -94,20 +113,24 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixLi
         }
         None => {
             let fd = sockets.make()?;
+            let file = sockets.file();
             socket::listen(&fd, options.backlog)?;
-            ListenSocket::new(fd, options)
+            ListenSocket::with_file(fd, options, file)
         }
     };
     Ok(UnixListener { listener: AcceptQueue::new(socket) })
 }
 
 /// The socket of shards that listen at the same path or name.
-struct UnixSockets<'a>(&'a SocketAddr);
+struct UnixSockets<'a> {
+    address: &'a SocketAddr,
+    unlinks: bool,
+}
 
 impl UnixSockets<'_> {
     fn make(&self) -> io::Result<OwnedFd> {
         let fd = socket::open(AF_UNIX, SOCK_STREAM, 0)?;
-        socket::bind(&fd, self.0)?;
+        socket::bind(&fd, self.address)?;
         Ok(fd)
     }
 }
@@ -117,8 +140,12 @@ impl Sockets for UnixSockets<'_> {
         self.make()
     }
 
+    fn file(&self) -> Option<BoundFile> {
+        self.address.as_pathname().filter(|_| self.unlinks).and_then(BoundFile::at)
+    }
+
     fn is_open_ended(&self) -> bool {
-        self.0.is_unnamed()
+        self.address.is_unnamed()
     }
 }
 

@@ -32,8 +32,17 @@ pub(crate) struct Holders(Arc<AtomicU8>);
 const OWN: u8 = 0;
 /// Others may have the socket, and listen on it when this descriptor is closed.
 const SHARED: u8 = 1;
-/// It refuses connections, and is about to be closed.
+/// It is about to refuse connections and to be closed.
 const REFUSES: u8 = 2;
+
+impl Holders {
+    /// Ends the socket for others: from now on no thread duplicates it. Returns false if one has,
+    /// or another may have the socket for another reason.
+    pub(crate) fn end(&self) -> bool {
+        let ended = self.0.compare_exchange(OWN, REFUSES, Ordering::AcqRel, Ordering::Acquire);
+        ended != Err(SHARED)
+    }
+}
 
 impl ListeningFd {
     pub(super) fn new(fd: OwnedFd, holders: Holders) -> Self {
@@ -59,9 +68,7 @@ impl ListeningFd {
     /// Those that are there, and those whose handshake has begun, are accepted as before. Returns
     /// whether it does: others may have the socket, and listen on.
     pub(super) fn refuse_connects(&self) -> bool {
-        let state = &self.0.0.holders.0;
-        let changed = state.compare_exchange(OWN, REFUSES, Ordering::AcqRel, Ordering::Acquire);
-        changed != Err(SHARED) && socket::refuse_connects(self).is_ok()
+        self.0.0.holders.end() && socket::refuse_connects(self).is_ok()
     }
 
     /// Takes the socket out, or duplicates it if an accept, or another thread at this moment, uses
