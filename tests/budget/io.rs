@@ -1,12 +1,15 @@
 //! Of `annulus::io`. What is read from and written to here takes no budget itself.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 use annulus::buf::{BufResult, IoBuf, IoBufMut, Lease};
 use annulus::io::{
     AsyncFd, AsyncRead, AsyncWrite, Interest, StreamReader, StreamWriter, bytes_stream, copy,
 };
+use annulus::pipe::pipe;
 use futures_util::{SinkExt, StreamExt};
 
 use super::{TIMES, Trials};
@@ -197,6 +200,44 @@ fn calls_on_a_descriptor_that_is_always_ready_take_budget() {
         let new =
             async || drop(AsyncFd::new(UnixStream::pair().unwrap().0).unwrap().into_inner().await);
         trials.ready("AsyncFd::into_inner", new).await;
+    });
+}
+
+/// The other end is another thread's, which always has more to say and reads everything.
+#[test]
+fn a_flooded_pipe_lets_other_tasks_run() {
+    run(async {
+        let (flood, mut input) = pipe().unwrap();
+        let (mut output, drain) = pipe().unwrap();
+        let mut flood = File::from(flood.into_blocking_fd().await.unwrap());
+        let mut drain = File::from(drain.into_blocking_fd().await.unwrap().fd);
+        let flooding = thread::spawn(move || while flood.write_all(&[7; 65_536]).is_ok() {});
+        let draining =
+            thread::spawn(
+                move || while drain.read(&mut [0; 65_536]).is_ok_and(|count| count > 0) {},
+            );
+        let mut trials = Trials::default();
+        trials.ready("Receiver::read", async || input.read(vec![0]).await.0.unwrap()).await;
+        trials.ready("Receiver::recv", async || input.recv().await.unwrap().len()).await;
+        let try_read = async || {
+            if input.try_read(&mut [0]).is_err() {
+                input.readable().await.unwrap();
+            }
+        };
+        trials.ready("Receiver::try_read", try_read).await;
+        trials.ready("Sender::write", async || output.write("x").await.0.unwrap()).await;
+        let splice = async || input.splice_to(&mut output, 1).await.unwrap();
+        trials.ready("Receiver::splice_to", splice).await;
+        let none = async || input.splice_to(&mut output, 0).await.unwrap();
+        trials.ready("a splice of nothing", none).await;
+        let tee = async || input.tee_to(&mut output, 1).await.unwrap();
+        trials.ready("Receiver::tee_to", tee).await;
+        let file = annulus::fs::File::open("/proc/self/exe").await.unwrap();
+        let from = async || output.splice_from(&file, 0, 1).await.unwrap();
+        trials.ready("Sender::splice_from", from).await;
+        drop((input, output));
+        flooding.join().unwrap();
+        draining.join().unwrap();
     });
 }
 

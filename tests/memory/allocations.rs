@@ -18,6 +18,7 @@ use std::time::Duration;
 use annulus::buf::BufResult;
 use annulus::io::{AsyncFd, Interest};
 use annulus::net::{Polled, SendOptions, TcpListener, TcpStream, UdpSocket};
+use annulus::pipe::pipe;
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
@@ -98,6 +99,45 @@ fn waiting_for_a_descriptor_allocates_nothing() {
             poll_fn(|context| near.poll_write_ready(context).map_ok(drop)).await.unwrap();
         });
         assert_eq!(allocations.await, 0);
+    });
+}
+
+/// At once, and after a wait: of bytes, and of room.
+#[test]
+fn reads_writes_and_splices_of_pipes_allocate_nothing() {
+    run(async {
+        let (mut sender, mut receiver) = pipe().unwrap();
+        let (mut output, mut copies) = pipe().unwrap();
+        let capacity = sender.capacity().unwrap();
+        let (mut message, mut buffer) = (vec![7; capacity + 1], Vec::with_capacity(capacity));
+        let transferring = async || {
+            let writing = async {
+                let BufResult(result, sent) = sender.write_all(mem::take(&mut message)).await;
+                result.unwrap();
+                message = sent;
+            };
+            let reading = async {
+                let mut left = capacity + 1;
+                while left > 0 {
+                    let BufResult(count, read) = receiver.read(mem::take(&mut buffer)).await;
+                    left -= count.unwrap();
+                    buffer = read;
+                    buffer.clear();
+                }
+            };
+            futures_util::join!(reading, writing);
+            let leasing = async { receiver.recv().await.unwrap().len() };
+            let writing = async { sender.write("lent").await.0.unwrap() };
+            assert_eq!(futures_util::join!(leasing, writing), (4, 4));
+            let splicing = async {
+                assert_eq!(receiver.tee_to(&mut output, 10).await.unwrap(), 7);
+                receiver.splice_to(&mut output, 10).await.unwrap()
+            };
+            let writing = async { sender.write("spliced").await.0.unwrap() };
+            assert_eq!(futures_util::join!(splicing, writing), (7, 7));
+            assert_eq!(copies.recv().await.unwrap().len(), 14);
+        };
+        assert_eq!(allocations_of(transferring).await, 0);
     });
 }
 

@@ -7,6 +7,7 @@
 mod common;
 
 mod cancel_token;
+mod event_fd;
 mod guest;
 mod handle;
 mod handle_ends;
