@@ -18,9 +18,8 @@ impl Receiver {
     /// how many.
     ///
     /// It moves at least one byte; zero means EOF, or that the length is zero. It waits for bytes
-    /// here and for room there by polls, and costs no kernel worker. 64 KiB at a time, the default
-    /// capacity of a pipe, take about a quarter of the processor time of a read and a write; see
-    /// [the module](super#without-copies).
+    /// here and for room there by polls, and costs no kernel worker. What it gains is in
+    /// [the module's documentation](super#without-copies).
     ///
     /// # Errors
     ///
