@@ -27,6 +27,11 @@ use crate::this_test;
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
 pub(crate) fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
+    alone_with_file_slots(count, test);
+}
+
+/// The same, for a test that is alone already.
+pub(crate) fn alone_with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     let before = open();
     let builder = Runtime::builder().direct_descriptors(count).max_polls_per_turn(1);
     let Some(runtime) = build_or_skip(builder) else { return };

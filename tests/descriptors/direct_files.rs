@@ -10,10 +10,10 @@ use annulus::buf::{BufResult, RegisteredBuffers};
 use annulus::fs::{File, OpenOptions};
 use annulus::{metrics, yield_now};
 
-use crate::common::descriptors::open;
+use crate::common::descriptors::{alone, open};
 use crate::common::directory::Directory;
 use crate::common::poll::times;
-use crate::direct_descriptors::with_file_slots;
+use crate::direct_descriptors::{alone_with_file_slots, with_file_slots};
 
 async fn open_direct(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).direct_descriptor(true).open(path).await
@@ -21,9 +21,9 @@ async fn open_direct(path: &Path) -> std::io::Result<File> {
 
 #[test]
 fn a_file_in_a_file_slot_takes_no_descriptor_until_a_call_needs_one() {
-    let directory = Directory::new();
-    let path = directory.file("file", "");
     with_file_slots(4, async || {
+        let directory = Directory::new();
+        let path = directory.file("file", "");
         let before = open();
         let file = open_direct(&path).await.unwrap();
         assert_eq!(open(), before);
@@ -48,9 +48,9 @@ fn a_file_in_a_file_slot_takes_no_descriptor_until_a_call_needs_one() {
 
 #[test]
 fn a_file_that_finds_no_file_slot_gets_an_ordinary_descriptor() {
-    let directory = Directory::new();
-    let path = directory.file("file", "content");
     with_file_slots(2, async || {
+        let directory = Directory::new();
+        let path = directory.file("file", "content");
         let before = open();
         let mut files = Vec::new();
         for _ in 0..4 {
@@ -79,9 +79,9 @@ fn a_file_that_finds_no_file_slot_gets_an_ordinary_descriptor() {
 /// The race: the future of an open is dropped while the kernel puts the file into its slot.
 #[test]
 fn a_direct_open_that_fails_or_is_dropped_frees_its_file_slot() {
-    let directory = Directory::new();
-    let (path, missing) = (directory.file("file", ""), directory.join("missing"));
     with_file_slots(2, async || {
+        let directory = Directory::new();
+        let (path, missing) = (directory.file("file", ""), directory.join("missing"));
         let before = open();
         for polls in (0..6).cycle().take(60) {
             drop(times(polls, open_direct(&path)).await);
@@ -104,10 +104,11 @@ fn a_direct_open_that_fails_or_is_dropped_frees_its_file_slot() {
 
 #[test]
 fn a_file_in_a_file_slot_may_outlive_its_runtime() {
+    let _alone = alone();
     let directory = Directory::new();
     let path = directory.file("file", "content");
     let mut kept = None;
-    with_file_slots(2, async || {
+    alone_with_file_slots(2, async || {
         let installed = open_direct(&path).await.unwrap();
         let _ = installed.as_raw_fd();
         drop(installed);

@@ -1,7 +1,7 @@
 //! What is counted for the whole process: open descriptors, and processor time.
 //!
-//! Every test holds [`common::descriptors::alone`], so that no other test opens, closes or starts
-//! anything meanwhile.
+//! Every test holds [`common::descriptors::alone`] from before it opens, closes or starts the first
+//! thing, its directory included, until it has removed the last: another test may be counting.
 
 #[path = "../common/mod.rs"]
 mod common;
