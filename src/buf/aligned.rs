@@ -160,8 +160,8 @@ mod tests {
         assert_eq!(&*buffer, b">\0");
         buffer.clear();
         assert!(buffer.is_empty());
-        assert_eq!(buffer.fill_from(b"more than eight"), 8);
-        assert_eq!(&*buffer, b"more tha");
+        assert_eq!(buffer.fill_from(b"eight of more"), 8);
+        assert_eq!(&*buffer, b"eight of");
     }
 
     #[test]

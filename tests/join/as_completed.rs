@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use annulus::join::as_completed;
-use annulus::time::{Elapsed, sleep, timeout};
+use annulus::time::{Elapsed, pause, sleep, timeout};
 use annulus::{spawn, yield_now};
 use futures_util::stream::FusedStream;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -155,6 +155,7 @@ fn the_limit_is_for_all_together_and_what_is_ready_when_it_is_up_still_comes() {
 #[test]
 fn outputs_can_still_be_taken_after_the_deadline() {
     run(async {
+        pause();
         let sleeps = [1, 20].map(|millis| sleep(Duration::from_millis(millis)));
         let mut completed = as_completed(sleeps).timeout(Duration::from_millis(10));
         let within: Vec<_> = completed.by_ref().collect().await;
