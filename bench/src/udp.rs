@@ -4,7 +4,8 @@
 //! sendmmsg(2) and recvmmsg(2). An echo is closed: a number of datagrams is on its way, so none is
 //! dropped. Receive-only is open: the load sends as fast as it can, and what the server does not
 //! receive the kernel drops; what counts there is the processor time of a received packet. Rounds
-//! of all servers are interleaved, and the median is shown.
+//! of all servers are interleaved, and the median is shown; ratios are of processor time, pair by
+//! pair.
 
 use std::io;
 use std::net::UdpSocket;
@@ -20,6 +21,7 @@ use crate::machine::{self, Machine};
 use crate::os::affinity::{allowed, pin};
 use crate::os::clock::thread_cpu_time;
 use crate::os::datagrams::{BATCH, Datagrams, prepare, set_segment_size};
+use crate::summary::Spread;
 
 /// Datagrams: packets a second and processor time a packet.
 #[derive(Args, Debug)]
@@ -115,8 +117,8 @@ impl Udp {
     /// Prints a table.
     pub(crate) fn run(&self) -> io::Result<()> {
         println!("{}; load {}", Machine::this().line(), machine::load());
-        println!("| service | bytes | server | packets/s | CPU ns a packet |");
-        println!("|---|---|---|---|---|");
+        println!("| service | bytes | server | packets/s | CPU ns a packet | to mmsg | to tokio |");
+        println!("|---|---|---|---|---|---|---|");
         for &service in &self.services {
             for &size in &self.sizes {
                 let mut all = vec![Vec::new(); self.servers.len()];
@@ -128,7 +130,13 @@ impl Udp {
                 for (rounds, server) in all.iter().zip(&self.servers) {
                     let rate = median(rounds.iter().map(|round| round.rate));
                     let cost = median(rounds.iter().map(|round| round.cost));
-                    println!("| {service} | {size} | {server} | {rate:.0} | {cost:.0} |");
+                    let to = |name| {
+                        let place = self.servers.iter().position(|it| it.to_string() == name);
+                        place.map_or_else(String::new, |place| ratio(rounds, &all[place]))
+                    };
+                    let (by_hand, peer) = (to("mmsg"), to("tokio"));
+                    print!("| {service} | {size} | {server} | {rate:.0} | {cost:.0} ");
+                    println!("| {by_hand} | {peer} |");
                 }
             }
         }
@@ -169,6 +177,14 @@ impl Udp {
             Ok(Measured { rate: packets / elapsed.min(length).as_secs_f64(), cost })
         })
     }
+}
+
+/// The processor time of a packet to another server's, round by round.
+fn ratio(rounds: &[Measured], others: &[Measured]) -> String {
+    let pairs = rounds.iter().zip(others).map(|(own, other)| own.cost / other.cost);
+    Spread::of(pairs).map_or_else(String::new, |Spread { median, minimum, maximum }| {
+        format!("{median:.2} ({minimum:.2}..{maximum:.2})")
+    })
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
