@@ -31,7 +31,11 @@
 //! | tasks: [`spawn`]                      | [`task`]                                          |
 //! | waiting for several things at once    | [`join`]                                          |
 //! | servers and connections               | [`net`], and [`io`] for lines and records         |
-//! | files                                 | [`fs`]                                            |
+//! | datagrams                             | [`net::UdpSocket`], [`net::UnixDatagram`]         |
+//! | files, directories, watching them     | [`fs`]                                            |
+//! | pipes, FIFOs, standard streams        | [`pipe`], [`io::stdin`], [`io::stdout`]           |
+//! | child processes                       | [`process`]                                       |
+//! | signals                               | [`signal`], and [`Shutdown`] for servers          |
 //! | buffers and leases                    | [`buf`]                                           |
 //! | sleeps, timeouts, intervals           | [`time`]                                          |
 //! | locks, queues, channels               | [`sync`], and [`sync::remote`] between threads    |
