@@ -4,6 +4,7 @@
 //! dropped copy ends with the piece that it is at, and other jobs have their chance between two
 //! pieces.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -63,7 +64,11 @@ const BUFFER: usize = 256 << 10;
 #[doc(alias = "copyfile")]
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    let doing = format_args!("copy {} to {}", from.display(), to.display());
+    copy_told(from, to, format_args!("copy {} to {}", from.display(), to.display())).await
+}
+
+/// Copies, and tells errors of what it was doing.
+async fn copy_told(from: &Path, to: &Path, doing: fmt::Arguments<'_>) -> io::Result<u64> {
     // Not to wait for a writer, if it is a FIFO, which is refused below.
     let source = open(from, O_RDONLY | O_NONBLOCK, 0).await?;
     let (source, mode) = on_thread(doing, move || check_source(source)).await?;

@@ -83,8 +83,7 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 #[doc(alias = "readlink")]
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let (path, owned) = (path.as_ref(), path.as_ref().to_owned());
-    let doing = format_args!("read link {}", path.display());
-    on_thread(doing, move || std::fs::read_link(owned)).await
+    on_thread(format_args!("read link {}", path.display()), move || std::fs::read_link(owned)).await
 }
 
 /// Returns the absolute path without symbolic links, `.` and `..`, by a thread: it takes a system
@@ -104,6 +103,6 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 #[doc(alias = "realpath")]
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let (path, owned) = (path.as_ref(), path.as_ref().to_owned());
-    let doing = format_args!("canonicalize {}", path.display());
-    on_thread(doing, move || std::fs::canonicalize(owned)).await
+    on_thread(format_args!("canonicalize {}", path.display()), move || std::fs::canonicalize(owned))
+        .await
 }

@@ -45,8 +45,10 @@ use crate::error::Describe;
 #[doc(alias = "chmod")]
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let (path, owned) = (path.as_ref(), path.as_ref().to_owned());
-    let doing = format_args!("set permissions of {}", path.display());
-    on_thread(doing, move || fs::set_permissions(owned, permissions)).await
+    on_thread(format_args!("set permissions of {}", path.display()), move || {
+        fs::set_permissions(owned, permissions)
+    })
+    .await
 }
 
 /// Changes the owner of what a path leads to, on a thread. `None` leaves the user or the group.
@@ -65,8 +67,10 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 /// Dropped, the owner may be changed or not, perhaps a little later.
 pub async fn chown(path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
     let (path, owned) = (path.as_ref(), path.as_ref().to_owned());
-    let doing = format_args!("change owner of {}", path.display());
-    on_thread(doing, move || unix::chown(owned, uid, gid)).await
+    on_thread(format_args!("change owner of {}", path.display()), move || {
+        unix::chown(owned, uid, gid)
+    })
+    .await
 }
 
 /// [`chown`] that does not follow a symbolic link: its own owner is changed.
@@ -84,8 +88,10 @@ pub async fn chown(path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) -
 /// As for [`chown`].
 pub async fn lchown(path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
     let (path, owned) = (path.as_ref(), path.as_ref().to_owned());
-    let doing = format_args!("change owner of {}", path.display());
-    on_thread(doing, move || unix::lchown(owned, uid, gid)).await
+    on_thread(format_args!("change owner of {}", path.display()), move || {
+        unix::lchown(owned, uid, gid)
+    })
+    .await
 }
 
 impl File {

@@ -97,8 +97,10 @@ pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let name = c_path(without_slashes(path), "remove directory")?;
     let stop = StopOnDrop::default();
     let stopped = Arc::clone(&stop.0);
-    let doing = format_args!("remove directory {}", path.display());
-    on_thread(doing, move || remove_tree(Directory::Working, &name, false, &stopped)).await
+    on_thread(format_args!("remove directory {}", path.display()), move || {
+        remove_tree(Directory::Working, &name, false, &stopped)
+    })
+    .await
 }
 
 /// The kernel follows a symbolic link that has a slash behind it, also where it is told not to.

@@ -118,9 +118,11 @@ impl Dir {
         let at = self.locate(path, "remove directory").await?;
         let stop = StopOnDrop::default();
         let stopped = Arc::clone(&stop.0);
-        let doing = format_args!("remove directory {}", path.display());
         let stays = self.resolve.stays_on_mount();
-        on_thread(doing, move || remove_tree(at.directory(), at.path(), stays, &stopped)).await
+        on_thread(format_args!("remove directory {}", path.display()), move || {
+            remove_tree(at.directory(), at.path(), stays, &stopped)
+        })
+        .await
     }
 
     /// Renames a file or directory, into `to_dir` or into this one, and replaces a file that has

@@ -159,8 +159,10 @@ impl Dir {
         let path = path.as_ref();
         let fd = self.open_within(path, O_PATH | O_NOFOLLOW, 0).await?;
         let link = PathAt::of_descriptor(Arc::new(fd));
-        let doing = format_args!("read link {}", path.display());
-        let target = on_thread(doing, move || read_opened_link(&link)).await?;
+        let target = on_thread(format_args!("read link {}", path.display()), move || {
+            read_opened_link(&link)
+        })
+        .await?;
         Ok(OsString::from_vec(target).into())
     }
 
@@ -185,8 +187,10 @@ impl Dir {
     ) -> io::Result<()> {
         let path = path.as_ref();
         let fd: OwnedFd = self.open_within(path, O_PATH, 0).await?;
-        let doing = format_args!("set permissions of {}", path.display());
-        on_thread(doing, move || paths::set_mode(fd.as_fd(), permissions.mode())).await
+        on_thread(format_args!("set permissions of {}", path.display()), move || {
+            paths::set_mode(fd.as_fd(), permissions.mode())
+        })
+        .await
     }
 
     /// Makes what was created, removed and renamed in this directory durable.

@@ -29,8 +29,7 @@ async fn create_new<T: Send + 'static>(
     create: impl Fn(&Path) -> io::Result<T> + Send + 'static,
 ) -> io::Result<(T, TempPath)> {
     let directory_of = directory.to_owned();
-    let doing = format_args!("create a temporary {kind} in {}", directory.display());
-    on_thread(doing, move || {
+    on_thread(format_args!("create a temporary {kind} in {}", directory.display()), move || {
         // It is removed later, when the working directory may be another one.
         let directory = absolute(directory_of)?;
         let mut tries = 0;

@@ -54,8 +54,9 @@ unsafe impl Operation for WaitChild {
         if completion.failed_with(ECHILD) {
             return Step::Done(Ok(()));
         }
-        let doing = format_args!("wait for process {}", self.child.id().number());
-        Step::Done(completion.result().map(drop).describe(doing))
+        let child = self.child.id().number();
+        let result = completion.result().map(drop);
+        Step::Done(result.describe(format_args!("wait for process {child}")))
     }
 
     fn settle(self, _completion: Completion) {}
