@@ -140,7 +140,8 @@ mod tests {
             pool.give_back(second, class);
         }
         let (other, third) = (pool.take(Class::of(Layout::new::<[u64; 40]>())), pool.take(class));
-        assert_eq!(third == second, ENABLED);
+        // Without the pool the allocator decides, and may return the same memory.
+        assert!(third == second || !ENABLED);
         // SAFETY: as above.
         unsafe {
             pool.give_back(other, Class::of(Layout::new::<[u64; 40]>()));

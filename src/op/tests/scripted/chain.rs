@@ -461,10 +461,10 @@ fn a_read_in_a_chain_fills_its_buffer_and_severs_at_the_end_of_the_file() {
     assert_eq!(not_run(split(written).0), Some((0, Reason::Short)));
 }
 
+type OpenReadClose = (Linked<OpenFirst>, Linked<ReadAt<Vec<u8>>>, Linked<CloseLast>);
+
 /// A chain that opens its file into a slot, reads, and closes it.
-fn open_read_close(
-    bench: &Bench,
-) -> ChainOp<(Linked<OpenFirst>, Linked<ReadAt<Vec<u8>>>, Linked<CloseLast>)> {
+fn open_read_close(bench: &Bench) -> ChainOp<OpenReadClose> {
     let file = FileFd::new(&bench.driver, Descriptor::direct(bench.file_slot()));
     let file = Rc::new(file);
     let open = Linked::new(OpenFirst::new(Open::new(c"name".into(), 0, 0), &file));
