@@ -118,7 +118,7 @@ fn what_is_missing_is_listed_with_its_reason() {
     let output = command.arg("list").output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in [
-        "without annulus, annulus-direct, annulus-owned: file: the library has no files yet",
+        "without annulus-owned: file: it differs from annulus in receiving alone",
         "without asyncio, raw-epoll-own, uvloop: proxy: it has no such server here",
         "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
     ] {

@@ -33,7 +33,15 @@ use crate::common::skip::build_or_skip;
 use crate::common::watchdog::{block_on, run};
 
 /// How often this thread allocates while it does something once, after it has done it a few times.
-pub(crate) async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
+pub(crate) async fn allocations_of(something: impl AsyncFnMut()) -> u64 {
+    let allocations = allocations_of_a_hundred(something).await;
+    assert_eq!(allocations % 100, 0, "the same each time");
+    allocations / 100
+}
+
+/// How often this thread allocates while it does something a hundred times, after it has done it a
+/// few times.
+async fn allocations_of_a_hundred(mut something: impl AsyncFnMut()) -> u64 {
     for _ in 0..20 {
         something().await;
     }
@@ -41,9 +49,7 @@ pub(crate) async fn allocations_of(mut something: impl AsyncFnMut()) -> u64 {
     for _ in 0..100 {
         something().await;
     }
-    let allocations = allocator::allocations() - before;
-    assert_eq!(allocations % 100, 0, "the same each time");
-    allocations / 100
+    allocator::allocations() - before
 }
 
 /// A connection whose far end echoes, and a buffer for it.
@@ -223,24 +229,28 @@ async fn leases_allocate_nothing() {
 
 #[test]
 fn poll_forms_allocate_nothing() {
-    run(polls_allocate_nothing());
+    run(polls_allocate(0));
 }
 
 #[test]
 fn poll_forms_allocate_nothing_with_direct_descriptors() {
     let Some(runtime) = build_or_skip(Runtime::builder().direct_descriptors(8)) else { return };
-    block_on(&runtime, polls_allocate_nothing());
+    block_on(&runtime, polls_allocate(0));
 }
 
+/// A submission thread receives while this one does something else. What has come several at a time
+/// when it looks is kept in memory that is allocated for it: the list and its first items.
 #[test]
-fn poll_forms_allocate_nothing_with_a_submission_thread() {
+fn poll_forms_allocate_only_for_messages_that_come_together_with_a_submission_thread() {
     let runtime = Runtime::builder().sqpoll(Duration::from_millis(1)).build().unwrap();
-    block_on(&runtime, polls_allocate_nothing());
+    block_on(&runtime, polls_allocate(2 * 2 * 100));
 }
 
 /// Writes that are staged, of which there are several in a turn, and writes from the caller's
 /// memory behind a staged one.
-async fn polls_allocate_nothing() {
+///
+/// Asserts that a hundred exchanges, each of two messages, allocate at most so often.
+async fn polls_allocate(most: u64) {
     async fn transfer(stream: &mut Polled<TcpStream>, buffer: &mut [MaybeUninit<u8>], size: usize) {
         let mut left = size;
         while left > 0 {
@@ -268,7 +278,8 @@ async fn polls_allocate_nothing() {
             write_all(&mut near, &message).await.unwrap();
             transfer(&mut near, &mut buffer, 10 + size).await;
         };
-        assert_eq!(allocations_of(asking).await, 0, "{size} bytes");
+        let allocations = allocations_of_a_hundred(asking).await;
+        assert!(allocations <= most, "{size} bytes: {allocations}");
     }
 }
 

@@ -148,7 +148,8 @@ fn a_sandbox_that_is_entered_late_is_named_when_it_refuses() {
         let runtime = Runtime::new().unwrap();
         block_on(&runtime, sleep(Duration::from_millis(1)));
         refuse_from_now_on(ENTER, libc::EPERM);
-        block_on(&runtime, sleep(Duration::from_millis(1)));
+        // So long that the loop must wait for it.
+        block_on(&runtime, sleep(Duration::from_secs(10)));
     });
     sandboxed.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
 }
