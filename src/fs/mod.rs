@@ -2,24 +2,24 @@
 //!
 //! # Which to use
 //!
-//! | for                                      | use                                           |
-//! |------------------------------------------|-----------------------------------------------|
-//! | transfers at offsets, by many tasks      | [`File::read_at`], [`File::write_all_at`]     |
-//! | the same with several buffers            | [`File::read_vectored_at`] and its kin        |
-//! | buffers that the ring has registered     | [`RegisteredBuffers`]                         |
-//! | direct I/O                               | [`File::direct_io_alignment`]                 |
-//! | a sequence, from a cursor on             | [`File::read`], [`File::write_all`]           |
-//! | lines and records, over a file           | [`StreamReader`](crate::io::StreamReader)     |
-//! | a log: records at the end of a file      | [`File::append`]                              |
-//! | a file that must survive a crash         | [`File::sync_data`], [`File::sync_all`]       |
-//! | several operations in one submission     | [`chain`](mod@chain), such as [`File::chain`] |
-//! | every way to open a file                 | [`OpenOptions`]                               |
-//! | whole files                              | [`read`], [`write`], [`copy`](fn@copy)        |
-//! | directories                              | [`create_dir_all`], [`read_dir`]              |
-//! | paths that others choose, as of a server | [`Dir`], which they do not leave              |
-//! | what changes in a directory              | [`Watcher`]                                   |
-//! | files that are removed in the end        | [`TempFile`], [`TempDir`]                     |
-//! | code that blocks on files of its own     | [`to_thread`](crate::blocking::to_thread)     |
+//! | for                                      | use                                              |
+//! |------------------------------------------|--------------------------------------------------|
+//! | transfers at offsets, by many tasks      | [`File::read_at`], [`File::write_all_at`]        |
+//! | the same with several buffers            | [`File::read_vectored_at`] and its kin           |
+//! | buffers that the ring has registered     | [`RegisteredBuffers`]                            |
+//! | direct I/O                               | [`File::direct_io_alignment`]                    |
+//! | a sequence, from a cursor on             | [`File::read`], [`File::write_all`]              |
+//! | lines and records, over a file           | [`StreamReader`](crate::io::StreamReader)        |
+//! | a log: records at the end of a file      | [`File::append`]                                 |
+//! | a file that must survive a crash         | [`File::sync_data`], [`File::sync_all`]          |
+//! | several operations in one submission     | [`chain`](mod@chain), such as [`File::chain`]    |
+//! | every way to open a file                 | [`OpenOptions`]                                  |
+//! | whole files                              | [`read`], [`write`](fn@write), [`copy`](fn@copy) |
+//! | directories                              | [`create_dir_all`], [`read_dir`](fn@read_dir)    |
+//! | paths that others choose, as of a server | [`Dir`], which they do not leave                 |
+//! | what changes in a directory              | [`Watcher`]                                      |
+//! | files that are removed in the end        | [`TempFile`], [`TempDir`]                        |
+//! | code that blocks on files of its own     | [`to_thread`](crate::blocking::to_thread)        |
 //!
 //! [`RegisteredBuffers`]: crate::buf::RegisteredBuffers
 //!

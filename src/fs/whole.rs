@@ -138,12 +138,12 @@ impl Dir {
         text(self.read(path).await?)
     }
 
-    /// Creates a file with a content, or replaces that of one that exists, as [`fs::write`](write)
-    /// does.
+    /// Creates a file with a content, or replaces that of one that exists, as
+    /// [`fs::write`](fn@write) does.
     ///
     /// # Errors
     ///
-    /// As for [`fs::write`](write), and as for [all methods](Self#errors).
+    /// As for [`fs::write`](fn@write), and as for [all methods](Self#errors).
     ///
     /// # Panics
     ///
@@ -151,7 +151,7 @@ impl Dir {
     ///
     /// # Cancel safety
     ///
-    /// As for [`fs::write`](write).
+    /// As for [`fs::write`](fn@write).
     pub async fn write(&self, path: impl AsRef<Path>, content: impl IoBuf) -> io::Result<()> {
         let mut options = File::options();
         options.write(true).create(true).truncate(true);

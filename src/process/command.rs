@@ -14,9 +14,8 @@ use crate::runtime::context;
 
 /// Builds and starts a child process.
 ///
-/// The methods are those of [`std::process::Command`] and its
-/// [`CommandExt`](std::os::unix::process::CommandExt), and mean the same. What needs `unsafe`
-/// ([`pre_exec`](std::os::unix::process::CommandExt::pre_exec)) is reached by
+/// The methods are those of [`std::process::Command`] and its [`CommandExt`], and mean the same.
+/// What needs `unsafe` ([`pre_exec`](std::os::unix::process::CommandExt::pre_exec)) is reached by
 /// [`as_std_mut`](Self::as_std_mut).
 ///
 /// In the child SIGPIPE has its default effect and no signal is blocked, as the standard library

@@ -20,7 +20,7 @@
 //! - [`process`] names the children of this process, and takes their status.
 //! - [`affinity`] pins a thread to CPUs.
 //! - [`direct_io`] knows what direct I/O on a file asks for.
-//! - [`file`] holds the system calls that are made on files without the ring.
+//! - [`file`](mod@file) holds the system calls that are made on files without the ring.
 //! - [`inotify`] watches files and directories.
 //! - [`names`] asks the C library for the name of an address.
 //! - [`passed_fds`] are the descriptors that a message carries to another process.

@@ -13,7 +13,7 @@ use crate::fs::remove_tree::remove_tree;
 use crate::op::Change;
 
 impl Dir {
-    /// Creates a directory, as [`fs::create_dir`](crate::fs::create_dir) does.
+    /// Creates a directory, as [`fs::create_dir`](fn@crate::fs::create_dir) does.
     ///
     /// # Errors
     ///
@@ -126,11 +126,11 @@ impl Dir {
     }
 
     /// Renames a file or directory, into `to_dir` or into this one, and replaces a file that has
-    /// the new name, as [`fs::rename`](crate::fs::rename) does.
+    /// the new name, as [`fs::rename`](fn@crate::fs::rename) does.
     ///
     /// # Errors
     ///
-    /// As for [`fs::rename`](crate::fs::rename) and for [`create_dir`](Self::create_dir).
+    /// As for [`fs::rename`](fn@crate::fs::rename) and for [`create_dir`](Self::create_dir).
     ///
     /// # Panics
     ///

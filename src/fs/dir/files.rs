@@ -121,7 +121,7 @@ impl Dir {
     }
 
     /// Opens a directory to list its entries, `.` for this one, as
-    /// [`fs::read_dir`](crate::fs::read_dir) does. The paths of the entries are relative to this
+    /// [`fs::read_dir`](fn@crate::fs::read_dir) does. The paths of the entries are relative to this
     /// directory.
     ///
     /// # Errors

@@ -106,7 +106,8 @@ impl TempFile {
     ///
     /// # Errors
     ///
-    /// As for [`fs::rename`](crate::fs::rename). The error has the file, which is still temporary.
+    /// As for [`fs::rename`](fn@crate::fs::rename). The error has the file, which is still
+    /// temporary.
     ///
     /// # Panics
     ///

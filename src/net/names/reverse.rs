@@ -11,9 +11,9 @@ use crate::sys::names::name_of;
 
 /// Looks up the name of an address.
 ///
-/// `/etc/hosts` comes first, as for [`lookup`](super::lookup); then the C library is asked, on one
-/// of the same threads. An address of IPv4 that is mapped into IPv6 is looked up as one of IPv4.
-/// The name proves nothing, as the owner of the address chooses it: look the name up, and see
+/// `/etc/hosts` comes first, as for [`lookup`](fn@super::lookup); then the C library is asked, on
+/// one of the same threads. An address of IPv4 that is mapped into IPv6 is looked up as one of
+/// IPv4. The name proves nothing, as the owner of the address chooses it: look the name up, and see
 /// whether the address is among its own.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
-//! Operations on pipes and what is used like them ([`end`]): [`read`], [`read_lease`], [`write`],
-//! and the wait for readiness ([`ready`]). Those that move pages into one ([`splice_pipes`],
-//! [`splice_file`]). And those on a pipe that pages pass through on their way from a file to a
-//! socket ([`splice_from_file`], [`splice_to_socket`]).
+//! Operations on pipes and what is used like them ([`end`]): [`read`], [`read_lease`],
+//! [`write`](mod@write), and the wait for readiness ([`ready`]). Those that move pages into one
+//! ([`splice_pipes`], [`splice_file`]). And those on a pipe that pages pass through on their way
+//! from a file to a socket ([`splice_from_file`], [`splice_to_socket`]).
 
 mod end;
 mod read;
