@@ -11,7 +11,7 @@
 //! below `/proc`, is copied from its start to its end by one of them.
 //!
 //! Within one file system the `cp` of coreutils is faster, as is `annulus::fs::copy`: there the
-//! kernel copies by itself (copy_file_range), and no byte comes here.
+//! kernel copies the bytes (copy_file_range), and none reaches this process.
 
 #[path = "shared/parsed.rs"]
 mod parsed;

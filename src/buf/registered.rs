@@ -159,7 +159,7 @@ impl Set {
     fn check_out(self: &Rc<Self>, permit: OwnedPermit) -> RegisteredBuf {
         let number = self.free.borrow_mut().pop().expect("each permit is for a free buffer");
         let offset = number * self.stride;
-        // SAFETY: the memory has `count` buffers of so many bytes, and the number is one of them.
+        // SAFETY: the memory has `count` buffers of `stride` bytes; the number is below that.
         let start = unsafe { self.memory.start().add(offset) };
         RegisteredBuf {
             start,

@@ -48,7 +48,7 @@ impl ChainWatch {
         !self.queued.is_empty()
     }
 
-    /// The kernel has taken so many SQEs.
+    /// The kernel has taken the first `taken` SQEs of the ring.
     #[cold]
     pub(super) fn note_taken(&mut self, taken: usize) {
         let split = &mut self.split;

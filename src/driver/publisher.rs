@@ -1,7 +1,7 @@
 //! Publishing a runtime's metrics through the crate `metrics`, to whichever exporter is installed.
 //!
 //! Only the runtime's own thread can read its counters, which are no atomics. So nothing is
-//! published by itself: the metrics are collected when a caller asks, at the price of one call
+//! published unasked: the metrics are collected when a caller asks, at the price of one call
 //! of each runtime, and between two of these it costs nothing.
 
 use metrics::{Label, SharedString, counter, gauge};

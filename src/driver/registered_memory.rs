@@ -104,7 +104,7 @@ impl RegisteredMemory {
     }
 }
 
-// SAFETY: the mapping has so many bytes, and belongs to this value. Each slot holds the bytes from
+// SAFETY: the mapping has `length` bytes, and belongs to this value. Each slot holds the bytes from
 // a multiple of `of_a_slot` on.
 unsafe impl SetMemory for RegisteredMemory {
     fn start(&self) -> NonNull<u8> {

@@ -116,6 +116,7 @@
 
 mod address;
 mod datagram;
+mod lead;
 mod listener;
 mod names;
 mod options;

@@ -22,7 +22,7 @@ impl Bell {
         Ok(Self { own: EventFd::new()?, outer: OnceLock::new() })
     }
 
-    /// Ends the sleep of the runtime's thread, in its own event loop or in the outer one.
+    /// Wakes the runtime's thread from its wait, in its own event loop or in the outer one.
     pub(super) fn ring(&self) {
         self.own.ring();
         if let Some(outer) = self.outer.get() {

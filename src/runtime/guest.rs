@@ -115,7 +115,7 @@ impl Runtime {
 }
 
 impl Guest {
-    /// Makes a turn of the runtime's event loop: collects completions, fires timers, polls tasks
+    /// Runs a turn of the runtime's event loop: collects completions, fires timers, polls tasks
     /// that are ready, at most [`Builder::max_polls_per_turn`](crate::Builder::max_polls_per_turn)
     /// times, and submits what they have queued.
     ///

@@ -1,14 +1,9 @@
 //! A datagram socket and the tasks that receive from it.
 //!
-//! One receive uses the kernel at a time: that of the future which has the *lead*. The others wait
-//! for the lead in order. It is passed on when its future has a datagram and when it is dropped, so
-//! a datagram that a dropped future had received is found by the next: were several receives in the
-//! kernel, it could come to lie behind one that waits.
-//!
-//! A task that polls without a future may lose interest without notice. So it never keeps the lead:
-//! it polls the socket only while no future has it, and is woken each time when one passes it on.
+//! One receive uses the kernel at a time: that of the future which has the
+//! [lead](crate::net::lead). A datagram that a dropped future had received is found by the next:
+//! were several receives in the kernel, it could come to lie behind one that waits.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,37 +12,18 @@ use std::task::{Context, Poll, ready};
 
 use super::meta::{Datagram, RecvMeta};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::net::lead::Lead;
 use crate::op::{Arrived, DatagramSocket, Family, Op, RecvDatagram, SendDatagram};
 use crate::runtime::context;
-use crate::sync::{Lock, LockGuard};
 use crate::sys::address::{FromAddress, RawAddress};
 use crate::sys::control::SentControl;
 use crate::sys::datagram::Envelope;
-use crate::task::{LocalWaker, coop};
+use crate::task::coop;
 
 /// A datagram socket and the tasks that receive from it.
 pub(in crate::net) struct DatagramCore {
     socket: Rc<DatagramSocket>,
-    lead: Lock<()>,
-    /// The last task that polled without a future.
-    poller: Cell<Option<LocalWaker>>,
-}
-
-/// The right to receive. Dropped, it is passed on.
-struct Lead<'a> {
-    /// `None` once it has been passed on.
-    guard: Option<LockGuard<'a, ()>>,
-    poller: &'a Cell<Option<LocalWaker>>,
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        // First, since the task that is then woken may poll at once.
-        drop(self.guard.take());
-        if let Some(poller) = self.poller.take() {
-            poller.wake();
-        }
-    }
+    lead: Lead,
 }
 
 impl DatagramCore {
@@ -58,19 +34,11 @@ impl DatagramCore {
     /// If there is no runtime on this thread.
     pub(in crate::net) fn adopt(fd: OwnedFd, family: Family) -> Rc<Self> {
         let socket = Rc::new(DatagramSocket::new(context::driver(), fd, family));
-        Rc::new(Self { socket, lead: Lock::new(()), poller: Cell::new(None) })
+        Rc::new(Self { socket, lead: Lead::default() })
     }
 
     pub(in crate::net) fn socket(&self) -> &Rc<DatagramSocket> {
         &self.socket
-    }
-
-    async fn lead(&self) -> Lead<'_> {
-        let guard = match self.lead.try_lock() {
-            Some(guard) => guard,
-            None => self.lead.lock().await,
-        };
-        Lead { guard: Some(guard), poller: &self.poller }
     }
 
     /// Receives a datagram into the buffer, as much as fits, or looks at it.
@@ -81,7 +49,7 @@ impl DatagramCore {
     ) -> impl Future<Output = BufResult<Envelope, B>> + use<B> {
         let this = Rc::clone(self);
         async move {
-            let _lead = this.lead().await;
+            let _lead = this.lead.wait().await;
             let socket = &this.socket;
             poll_fn(|context| socket.poll_receivable(context)).await;
             if socket.has_kept() {
@@ -102,7 +70,7 @@ impl DatagramCore {
     ) -> impl Future<Output = io::Result<Arrived>> + use<> {
         let this = Rc::clone(self);
         async move {
-            let _lead = this.lead().await;
+            let _lead = this.lead.wait().await;
             poll_fn(|context| this.socket.poll_receive_lease(context)).await
         }
     }
@@ -129,24 +97,27 @@ impl DatagramCore {
     /// Receives if no future waits. Of the tasks that poll only the last is woken.
     pub(in crate::net) fn poll_recv(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         memory: &mut [u8],
         peeks: bool,
     ) -> Poll<io::Result<Envelope>> {
-        self.poll_leading(context, || self.socket.poll_receive(context, memory, peeks))
+        self.lead.poll(context, |context| self.socket.poll_receive(context, memory, peeks))
     }
 
     /// Receives on lease if no future waits.
     pub(in crate::net) fn poll_recv_lease(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<io::Result<Arrived>> {
-        self.poll_leading(context, || self.socket.poll_receive_lease(context))
+        self.lead.poll(context, |context| self.socket.poll_receive_lease(context))
     }
 
     /// Waits until a receive may succeed.
-    pub(in crate::net) fn poll_recv_ready(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_leading(context, || {
+    pub(in crate::net) fn poll_recv_ready(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.lead.poll(context, |context| {
             ready!(self.socket.poll_receivable(context));
             if self.socket.has_kept() {
                 return Poll::Ready(Ok(()));
@@ -155,30 +126,10 @@ impl DatagramCore {
         })
     }
 
-    fn poll_leading<T>(&self, context: &Context<'_>, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        let lead = self.lead.try_lock();
-        if lead.is_some() {
-            let polled = poll();
-            if polled.is_ready() {
-                return polled;
-            }
-        }
-        // Before the lead is passed on, so that no end of it is missed.
-        self.set_poller(context);
-        drop(lead);
-        Poll::Pending
-    }
-
-    fn set_poller(&self, context: &Context<'_>) {
-        let present = self.poller.take().filter(|waker| waker.will_wake(context.waker()));
-        let waker = present.unwrap_or_else(|| LocalWaker::new(context.waker()));
-        drop(self.poller.replace(Some(waker)));
-    }
-
     /// Takes the descriptor out, once no orphan uses the socket, with what dropped receives had
     /// received.
     pub(in crate::net) async fn take_apart(self: Rc<Self>) -> io::Result<(OwnedFd, Vec<Arrived>)> {
-        let lead = self.lead().await;
+        let lead = self.lead.wait().await;
         poll_fn(|context| self.socket.poll_receivable(context)).await;
         poll_fn(|context| self.socket.poll_writes_drained(context)).await;
         drop(lead);

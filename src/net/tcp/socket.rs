@@ -200,7 +200,7 @@ impl TcpSocket {
 
         /// Sets how long a listener leaves a connection unaccepted until its peer sends something.
         ///
-        /// See [`ListenOptions::defer_accept`]. Reads back the time of the kernel's retries.
+        /// See [`ListenOptions::defer_accept`]. The kernel rounds the time.
         ///
         /// # Errors
         ///

@@ -120,8 +120,8 @@ unsafe impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
             Err(error) => return Step::Done(self.0.fail("readv", error)),
         };
         self.0.done += count;
-        // SAFETY: the kernel has written so many bytes to what was listed, which are the buffers in
-        // order.
+        // SAFETY: the kernel has written `done` bytes to the listed segments, which are the buffers
+        // in order.
         let missing = unsafe { self.set_lengths() };
         if !self.0.is_all || missing == 0 {
             Step::Done(self.0.end(Ok(())))

@@ -78,7 +78,7 @@ macro_rules! tcp_option_methods {
 
             /// Sets whether received data is acknowledged at once.
             ///
-            /// The kernel soon decides by itself again: set it after each read for which it
+            /// The kernel soon returns to its default: set it after each read for which it
             /// matters.
             ///
             /// # Errors

@@ -512,7 +512,7 @@ fn an_open_that_fails_severs_its_chain_and_frees_the_slot() {
     assert_eq!(bench.opcodes()[3..], [CLOSE]);
 }
 
-/// The kernel cancels the close with the rest: it is submitted again, by itself.
+/// The kernel cancels the close with the rest: it is submitted again, alone.
 #[test]
 fn a_chain_that_is_severed_after_its_open_closes_the_file_all_the_same() {
     let bench = Bench::new();

@@ -83,7 +83,7 @@ impl Bench {
         Self::with_ring(ScriptedRing::with_capacity(16), bypasses, hook)
     }
 
-    /// With room for so many SQEs.
+    /// With room for `capacity` SQEs.
     fn with_capacity(capacity: usize) -> Self {
         let hook: IncidentHook = Arc::new(|incident: &_| panic!("{incident}"));
         Self::with_ring(ScriptedRing::with_capacity(capacity), Bypasses::default(), hook)
