@@ -17,8 +17,8 @@ pin_project! {
     /// Makes a future that needs Tokio usable everywhere, and converts I/O traits.
     ///
     /// - A **future** is polled, and dropped, inside of the context of the Tokio runtime
-    ///   [beside](crate::tokio), which the first poll starts as [`handle`](crate::tokio::handle)
-    ///   does. No guard is needed.
+    ///   [beside](crate::tokio), which the first poll starts if it is not running. No guard is
+    ///   needed: polled on a thread that has none, it keeps that runtime until the process exits.
     /// - A **reader or writer** with the traits of `futures_io` has those of Tokio, and the other
     ///   way round: [`AsyncRead`], [`AsyncBufRead`] and [`AsyncWrite`]. What has Tokio's traits is
     ///   polled inside of the context, too.
@@ -116,7 +116,7 @@ impl<T> Compat<T> {
     fn entered<'a, R>(self: Pin<&'a mut Self>, poll: impl FnOnce(Pin<&'a mut T>) -> R) -> R {
         let this = self.project();
         let handle = this.handle.get_or_insert_with(|| {
-            crate::tokio::handle().unwrap_or_else(|error| panic!("{error}"))
+            crate::tokio::handle_for_poll().unwrap_or_else(|error| panic!("{error}"))
         });
         let _entered = handle.enter();
         poll(this.inner.as_pin_mut().expect(KEPT))

@@ -84,6 +84,15 @@ impl Drop for Entry {
     }
 }
 
+/// The handle of the runtime that this thread's guards keep running, if it has guards.
+pub(super) fn handle_of_thread() -> Option<Handle> {
+    let handle = ENTRY.try_with(|entry| {
+        let entry = entry.borrow();
+        entry.as_ref().filter(|entry| !entry.is_of_parent()).map(|entry| entry.handle.clone())
+    });
+    handle.ok().flatten()
+}
+
 /// Whether this thread is inside of an annulus runtime.
 fn is_in_annulus() -> bool {
     annulus::Handle::try_current().is_some()

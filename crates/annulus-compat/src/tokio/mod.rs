@@ -125,7 +125,13 @@ pub fn try_beside() -> io::Result<Beside> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn handle() -> io::Result<Handle> {
-    process::lasting_handle()
+    process::handle()
+}
+
+/// The handle for a future that is polled on this thread, which may outlive the guards of others:
+/// without a guard on this thread, the runtime runs until the process exits.
+pub(crate) fn handle_for_poll() -> io::Result<Handle> {
+    entry::handle_of_thread().map_or_else(process::lasting_handle, Ok)
 }
 
 /// Spawns a task on the Tokio runtime beside, and starts that as [`handle`] does.

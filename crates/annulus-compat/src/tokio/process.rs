@@ -124,11 +124,21 @@ impl Running {
 }
 
 /// The handle of the runtime, which is started if it is not running and then never stopped.
+pub(super) fn handle() -> io::Result<Handle> {
+    handle_of(|_| ())
+}
+
+/// [`handle`] of a runtime that is never stopped from now on, by whatever it was started.
 pub(super) fn lasting_handle() -> io::Result<Handle> {
+    handle_of(|running| running.is_lasting = true)
+}
+
+fn handle_of(prepare: impl FnOnce(&mut Running)) -> io::Result<Handle> {
     let mut running = current().lock();
     let running = match &mut *running {
         Some(running) => running,
         none => none.insert(Running::start(&Builder::new(), true)?),
     };
+    prepare(running);
     Ok(running.runtime.handle().clone())
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use annulus::Shards;
+use annulus_compat::Compat;
 use annulus_compat::tokio::{Builder, beside, spawn};
 
 use crate::common::bounded::bounded;
@@ -139,6 +140,28 @@ fn runtimes_that_have_stopped_leave_no_descriptor_and_no_thread() {
             assert!(Instant::now() < deadline, "{before:?} have become {:?}", count());
             std::thread::yield_now();
         }
+    });
+}
+
+#[test]
+fn a_wrapped_future_on_a_thread_without_a_guard_outlives_the_guards_of_others() {
+    isolated(this_test!(), || {
+        let (begin, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            let tokio = beside();
+            begin.send(()).unwrap();
+            ended.recv().unwrap();
+            drop(tokio);
+        });
+        begun.recv().unwrap();
+        annulus::run(Compat::new(async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            end.send(()).unwrap();
+            other.join().unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }))
+        .unwrap();
     });
 }
 
