@@ -34,8 +34,7 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// All of them.
-    #[cfg(test)]
+    /// All of them: those of the portable ring.
     pub(crate) const ALL: Self = Self {
         multishot_accept: true,
         multishot_recv: true,

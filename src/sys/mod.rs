@@ -67,7 +67,7 @@ mod ring;
 pub(crate) mod segments;
 pub(crate) mod setup;
 pub(crate) mod signals;
-#[cfg(test)]
+#[allow(dead_code, reason = "operations of the portable ring come one by one")]
 mod sqe;
 pub(crate) mod statx;
 
@@ -81,9 +81,9 @@ pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags}
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};
 pub(crate) use ring::{
-    BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, Ring, Wait, WorkerLimits,
+    BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, PortableRing, Ring, Wait,
+    WorkerLimits,
 };
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
-#[cfg(test)]
 pub(crate) use sqe::{Sqe, SqeFile};

@@ -7,13 +7,13 @@ use std::{io, thread};
 
 use io_uring::{Builder, EnterFlags, IoUring};
 
-use super::KernelRing;
 use super::capabilities::{self, Capabilities};
 use super::diagnose::diagnose;
 use super::duration::millis;
 use super::enter::{Until, enter};
 use super::errno::{EINVAL, ENOMEM};
 use super::flags::{Flag, STEPS, STEPS_WITH_THREAD};
+use super::{KernelRing, PortableRing, WorkerLimits};
 use crate::error::SetupError;
 
 /// The smallest submission queue, in SQEs, that is tried when locked memory is short.
@@ -60,6 +60,19 @@ pub(crate) fn kernel_ring(
     capabilities.send_zero_copy &= submission_thread.is_none();
     let submissions = ring.params().sq_entries();
     Ok(NewRing { ring: KernelRing::new(ring), capabilities, submissions })
+}
+
+/// Makes a portable ring for the calling thread. It can do all that the kernel's can.
+///
+/// # Errors
+///
+/// If the process has no descriptors left.
+pub(crate) fn portable_ring(
+    size: Size,
+    limits: WorkerLimits,
+) -> Result<(PortableRing, Capabilities), SetupError> {
+    let capacity = size.submissions.clamp(1, MOST_SUBMISSIONS).next_power_of_two();
+    Ok((PortableRing::new(capacity, limits)?, Capabilities::ALL))
 }
 
 /// Makes a ring with the best flags that the kernel takes, and returns both.

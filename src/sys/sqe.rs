@@ -1,5 +1,4 @@
-//! A typed view of the 64 bytes of an SQE, for rings that interpret SQEs themselves. Until
-//! there is a further ring, only tests compile it, for the scripted ring.
+//! A typed view of the 64 bytes of an SQE, for rings that interpret SQEs themselves.
 //!
 //! Operations write SQEs with the builders of the `io-uring` crate, whose `Entry` tells no more
 //! than its opcode and user data. Its memory is `struct io_uring_sqe`, which is ABI. That the
@@ -12,6 +11,9 @@ use std::mem::offset_of;
 use std::ptr;
 
 use super::{Submission, SubmissionFlags};
+
+/// `SPLICE_F_FD_IN_FIXED`: a splice reads from a file slot.
+const SPLICE_F_FD_IN_FIXED: u32 = 1 << 31;
 
 /// `struct io_uring_sqe`.
 #[repr(C)]
@@ -126,6 +128,15 @@ impl Sqe {
     /// The slot of registered memory that a fixed read or write uses.
     pub(crate) fn buffer_index(&self) -> u16 {
         self.buffer
+    }
+
+    /// What a splice reads from.
+    pub(crate) fn splice_source(&self) -> SqeFile {
+        if self.op_flags & SPLICE_F_FD_IN_FIXED != 0 {
+            SqeFile::FileSlot(self.file_index)
+        } else {
+            SqeFile::Fd(self.file_index as i32)
+        }
     }
 
     /// The file slot that the operation puts its new file into, or that a close closes.

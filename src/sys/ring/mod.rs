@@ -6,14 +6,15 @@
 //! it is the kernel's ring, and a branch that is predicted costs less than a call through a
 //! pointer.
 //!
-//! A further ring (a portable one, a simulated one) is a variant here and a file beside [`kernel`]
-//! with the same methods. It reads SQEs through `sys::Sqe`, which is compiled for tests alone until
-//! there is such a ring. And because operations also make system calls of their own on the
+//! A further ring is a variant here and a file beside [`kernel`] with the same methods. It reads
+//! SQEs through `sys::Sqe`. And because operations also make system calls of their own on the
 //! descriptors that a ring hands out, it says which of them work there
-//! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
+//! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them. [`portable`] is the ring for where there
+//! is no io_uring.
 
 mod interface;
 mod kernel;
+mod portable;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::ptr::NonNull;
 
 pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait, WorkerLimits};
 pub(crate) use kernel::{Batch, KernelRing};
+pub(crate) use portable::PortableRing;
 #[cfg(test)]
 pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
 
@@ -32,9 +34,11 @@ use super::bypass::Bypasses;
 use super::{BufferRing, Completion, Submission};
 
 /// A submission queue and a completion queue.
-#[cfg_attr(test, expect(clippy::large_enum_variant, reason = "nearly always it is the large one"))]
+#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
 pub(crate) enum Ring {
     Kernel(KernelRing),
+    /// Needs no io_uring.
+    Portable(Box<PortableRing>),
     /// Does what a test tells it to.
     #[cfg(test)]
     Scripted(ScriptedRing),
@@ -45,6 +49,7 @@ macro_rules! on_each {
     ($this:ident, $ring:ident => $call:expr) => {
         match $this {
             Self::Kernel($ring) => $call,
+            Self::Portable($ring) => $call,
             #[cfg(test)]
             Self::Scripted($ring) => $call,
         }
@@ -201,6 +206,12 @@ impl Ring {
 impl From<KernelRing> for Ring {
     fn from(ring: KernelRing) -> Self {
         Self::Kernel(ring)
+    }
+}
+
+impl From<PortableRing> for Ring {
+    fn from(ring: PortableRing) -> Self {
+        Self::Portable(Box::new(ring))
     }
 }
 

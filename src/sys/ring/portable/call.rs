@@ -1,0 +1,96 @@
+//! What an attempt at an SQE is given, and what it may lead to.
+
+use std::os::fd::RawFd;
+use std::ptr;
+
+use super::file_table::FileTable;
+use super::memory::RegisteredMemory;
+use crate::sys::errno::{EBADF, EFAULT};
+use crate::sys::{Sqe, SqeFile, opcode};
+
+/// An SQE with its descriptors looked up: all that a system call needs. A worker has a copy.
+///
+/// The descriptors stay open until the completion. Those of the process are kept by the operation
+/// that has pushed the SQE, those of the file table by its request.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) sqe: Sqe,
+    /// What the operation works on; -1 if it names nothing.
+    pub(super) fd: RawFd,
+    /// What a splice reads from.
+    pub(super) source: RawFd,
+}
+
+impl Call {
+    /// # Errors
+    ///
+    /// `EBADF` for an empty file slot, `EFAULT` for memory that is not that of the slot named.
+    pub(super) fn resolve(
+        sqe: &Sqe,
+        files: &FileTable,
+        memory: &RegisteredMemory,
+    ) -> Result<Self, i32> {
+        // The slot that a close empties is not used as a descriptor.
+        let fd = match sqe.file() {
+            SqeFile::Fd(fd) => fd,
+            SqeFile::FileSlot(slot) => files.fd(slot).ok_or(EBADF)?,
+        };
+        let mut source = -1;
+        match sqe.opcode() {
+            opcode::Splice::CODE | opcode::Tee::CODE => {
+                source = match sqe.splice_source() {
+                    SqeFile::Fd(fd) => fd,
+                    SqeFile::FileSlot(slot) => files.fd(slot).ok_or(EBADF)?,
+                };
+            }
+            opcode::ReadFixed::CODE | opcode::WriteFixed::CODE
+                if !memory.holds(sqe.buffer_index(), sqe.address(), sqe.length()) =>
+            {
+                return Err(EFAULT);
+            }
+            _ => {}
+        }
+        Ok(Self { sqe: *sqe, fd, source })
+    }
+
+    /// The memory that the SQE names.
+    pub(super) fn memory<T>(&self) -> *mut T {
+        ptr::with_exposed_provenance_mut(self.sqe.address() as usize)
+    }
+
+    /// The second memory that the SQE names (`off`, `addr2`).
+    pub(super) fn second_memory<T>(&self) -> *mut T {
+        ptr::with_exposed_provenance_mut(self.sqe.offset() as usize)
+    }
+}
+
+/// What a job is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It ends by itself: regular files, opens and closes.
+    File,
+    /// It may wait for a peer.
+    Other,
+}
+
+/// What one try has led to.
+#[derive(Clone, Copy)]
+pub(super) enum Attempt {
+    /// The SQE completes, for the last time.
+    Done { result: i32, flags: u32 },
+    /// It would wait: it is tried again when the descriptor reports one of these events (`POLL*`).
+    WaitFor { fd: RawFd, events: u32 },
+    /// It blocks: a worker carries it out. The function returns the result of the completion, a
+    /// negative errno if it failed.
+    Offload { kind: Kind, run: fn(&Call) -> i32 },
+}
+
+impl Attempt {
+    pub(super) fn done(result: i32) -> Self {
+        Self::Done { result, flags: 0 }
+    }
+
+    pub(super) fn failed(errno: i32) -> Self {
+        Self::done(-errno)
+    }
+}
