@@ -73,16 +73,22 @@ pub(super) enum Kind {
     Other,
 }
 
+/// What a worker runs. It returns the result of the completion, a negative errno if it has failed.
+///
+/// A call points to what stays valid until its completion. Paths, `iovec` arrays, `struct
+/// open_how`, addresses and message headers that are only read do not: the kernel copies them at
+/// submission (`uring-sys-tests`, path_read_at_submit and its neighbours), so the operation may
+/// free them from the attempt on, and the attempt copies them into its work.
+pub(super) type Work = Box<dyn FnOnce() -> i32 + Send>;
+
 /// What one try has led to.
-#[derive(Clone, Copy)]
 pub(super) enum Attempt {
     /// The SQE completes, for the last time.
     Done { result: i32, flags: u32 },
     /// It would wait: it is tried again when the descriptor reports one of these events (`POLL*`).
     WaitFor { fd: RawFd, events: u32 },
-    /// It blocks: a worker carries it out. The function returns the result of the completion, a
-    /// negative errno if it failed.
-    Offload { kind: Kind, run: fn(&Call) -> i32 },
+    /// It blocks: a worker carries it out.
+    Offload { kind: Kind, work: Work },
 }
 
 impl Attempt {

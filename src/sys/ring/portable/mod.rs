@@ -99,10 +99,10 @@ impl PortableRing {
             Attempt::WaitFor { .. } => {
                 token.unwrap_or_else(|| self.requests.insert(Request { call, is_job: false }));
             }
-            Attempt::Offload { kind, run } => {
+            Attempt::Offload { kind, work } => {
                 let token =
                     token.unwrap_or_else(|| self.requests.insert(Request { call, is_job: true }));
-                self.workers.submit(Job { token, kind, call, run });
+                self.workers.submit(Job { token, kind, work });
             }
         }
     }

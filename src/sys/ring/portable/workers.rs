@@ -2,17 +2,15 @@
 
 use std::mem;
 
-use super::call::{Call, Kind};
+use super::call::{Kind, Work};
 use crate::sys::WorkerLimits;
 
 /// A call that blocks.
-#[derive(Clone, Copy)]
 pub(super) struct Job {
     /// The request's name.
     pub(super) token: usize,
     pub(super) kind: Kind,
-    pub(super) call: Call,
-    pub(super) run: fn(&Call) -> i32,
+    pub(super) work: Work,
 }
 
 /// The loop's side. For now the loop runs the jobs itself.
@@ -29,7 +27,7 @@ impl Workers {
     /// Queues a job, and starts a thread for it if none is idle and there may be another.
     pub(super) fn submit(&mut self, job: Job) {
         let _ = job.kind;
-        self.finished.push((job.token, (job.run)(&job.call)));
+        self.finished.push((job.token, (job.work)()));
     }
 
     /// Passes on what has finished since the last call: tokens and results.
