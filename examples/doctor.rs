@@ -1,33 +1,34 @@
-//! What this machine's io_uring can do, and what is missing.
+//! What this machine's io_uring can do, what is missing, and which ring a runtime gets here.
 //!
 //! ```sh
 //! cargo run --example doctor
 //! ```
 //!
-//! It prints a line for each facility that the library uses, and a verdict:
+//! It prints a line for each facility of io_uring that the library uses, and a verdict:
 //!
 //! ```text
 //! facility                               since  here  without it
-//! completions that are never dropped     5.5    yes   no runtime
+//! completions that are never dropped     5.5    yes   the portable ring
 //! ...
 //! multishot accept                       5.19   yes   an SQE for each connection
 //!
-//! Linux 6.18.44: Annulus runs here, with everything it can use.
+//! Linux 6.18.44: Annulus runs here, on the kernel's ring, with everything it can use.
 //! ```
 //!
-//! Where there is no io_uring at all (the kernel is too old, a container's seccomp profile forbids
-//! it, an administrator has switched it off), it prints one line with the cause and the remedy.
-//! The exit status is 0 if Annulus runs here.
+//! Where io_uring is unavailable (the kernel is too old, a container's seccomp profile forbids it,
+//! an administrator has switched it off), it prints the cause and what would make it available;
+//! Annulus then runs on the portable ring. It makes a runtime to find out. The exit status is 0 if
+//! that works.
 
 use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use annulus::Probe;
+use annulus::{Builder, Probe, RingKind};
 
 const USAGE: &str = "\
-Says what this machine's io_uring can do, and whether Annulus runs here.
+Says what this machine's io_uring can do, and on which ring Annulus runs here.
 
 Usage: doctor";
 
@@ -44,26 +45,33 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    match annulus::probe() {
-        Ok(probe) => {
-            // A reader that takes only the first lines (`doctor | head`) does not change the
-            // verdict.
-            let _ = io::stdout().write_all(Report(&probe).to_string().as_bytes());
-            if probe.is_sufficient() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    // The report says what the incident of the portable ring would.
+    let ring = match Builder::new().on_incident(|_| ()).build() {
+        Ok(runtime) => runtime.metrics().ring,
         Err(error) => {
             eprintln!("doctor: {error}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let report = match annulus::probe() {
+        Ok(probe) => Report { probe: &probe, ring }.to_string(),
+        Err(error) => format!("no io_uring: {error}\n\nAnnulus runs here, on the portable ring.\n"),
+    };
+    // A reader that takes only the first lines (`doctor | head`) does not change the verdict.
+    let _ = io::stdout().write_all(report.as_bytes());
+    ExitCode::SUCCESS
 }
 
 /// A probe as a table, with the verdict below.
-struct Report<'a>(&'a Probe);
+struct Report<'a> {
+    probe: &'a Probe,
+    /// What a runtime is on here.
+    ring: RingKind,
+}
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let facilities = self.0.facilities();
+        let facilities = self.probe.facilities();
         let width = facilities.iter().map(|facility| facility.name.len()).max().unwrap_or(0);
         let mut row = |name, since, here, without| {
             writeln!(f, "{name:width$}  {since:5}  {here:4}  {without}")
@@ -71,19 +79,31 @@ impl Display for Report<'_> {
         row("facility", "since", "here", "without it")?;
         for facility in facilities {
             let here = if facility.supported { "yes" } else { "NO" };
-            row(facility.name, facility.since, here, facility.without.unwrap_or("no runtime"))?;
+            row(
+                facility.name,
+                facility.since,
+                here,
+                facility.without.unwrap_or("the portable ring"),
+            )?;
         }
-        let kernel = self.0.kernel();
-        writeln!(f, "\nLinux {kernel}: {}", verdict(self.0))
+        let kernel = self.probe.kernel();
+        writeln!(f, "\nLinux {kernel}: Annulus runs here, {}", self.verdict())
     }
 }
 
-fn verdict(probe: &Probe) -> &'static str {
-    if probe.is_full() {
-        "Annulus runs here, with everything it can use."
-    } else if probe.is_sufficient() {
-        "Annulus runs here; the last column says what is done without the missing ones."
-    } else {
-        "Annulus does not run here; use Linux 6.1 or later."
+impl Report<'_> {
+    fn verdict(&self) -> &'static str {
+        match self.ring {
+            RingKind::Kernel if self.probe.is_full() => {
+                "on the kernel's ring, with everything it can use."
+            }
+            RingKind::Kernel => {
+                "on the kernel's ring; the last column says what is done without the missing ones."
+            }
+            _ if self.probe.is_sufficient() => {
+                "on the portable ring, as ANNULUS_RING says; the kernel's is available."
+            }
+            _ => "on the portable ring; Linux 6.1 or later has all that the kernel's needs.",
+        }
     }
 }

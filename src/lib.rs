@@ -177,6 +177,7 @@ pub use runtime::{
 #[doc(inline)]
 pub use shards::Shards;
 pub use shutdown::Shutdown;
+pub use sys::RingKind;
 pub use sys::probe::{Facility, Probe, probe};
 
 /// The examples of the README are tested with the others.

@@ -11,6 +11,8 @@ use std::cell::Cell;
 use std::iter::Sum;
 use std::ops::Add;
 
+use crate::sys::RingKind;
+
 /// A count that only grows.
 #[derive(Default)]
 pub(crate) struct Counter(Cell<u64>);
@@ -56,6 +58,12 @@ macro_rules! metrics {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Metrics {
+            /// Which ring the runtime is on: [`Kernel`](RingKind::Kernel) or
+            /// [`Portable`](RingKind::Portable).
+            ///
+            /// Of a sum: the portable one if any of the runtimes is on it. Only
+            /// `Metrics::default()` has [`Auto`](RingKind::Auto).
+            pub ring: RingKind,
             $($(#[$counter_doc])* pub $counter: u64,)*
             $($(#[$gauge_doc])* pub $gauge: $type,)*
         }
@@ -65,6 +73,7 @@ macro_rules! metrics {
 
             fn add(self, other: Self) -> Self {
                 Self {
+                    ring: self.ring.max(other.ring),
                     $($counter: self.$counter + other.$counter,)*
                     $($gauge: self.$gauge + other.$gauge,)*
                 }
@@ -86,7 +95,12 @@ macro_rules! metrics {
 
             /// The rest, with the names under which it is published.
             pub(super) fn gauges(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
-                [$((concat!("annulus_", stringify!($gauge)), self.$gauge as f64),)*].into_iter()
+                let is_portable = f64::from(u8::from(self.ring == RingKind::Portable));
+                [
+                    ("annulus_portable_ring", is_portable),
+                    $((concat!("annulus_", stringify!($gauge)), self.$gauge as f64),)*
+                ]
+                .into_iter()
             }
         }
 
@@ -207,5 +221,13 @@ mod tests {
         let one = Metrics { submitted: 2, in_kernel: 3, timers: 4, ..Metrics::default() };
         let sum = Metrics { submitted: 6, in_kernel: 9, timers: 12, ..Metrics::default() };
         assert_eq!([one; 3].into_iter().sum::<Metrics>(), sum);
+        let on = |ring| Metrics { ring, ..one };
+        let sum = |kinds: &[RingKind]| kinds.iter().copied().map(on).sum::<Metrics>().ring;
+        assert_eq!(sum(&[RingKind::Kernel, RingKind::Kernel]), RingKind::Kernel);
+        assert_eq!(
+            sum(&[RingKind::Kernel, RingKind::Portable, RingKind::Kernel]),
+            RingKind::Portable
+        );
+        assert_eq!(sum(&[]), RingKind::Auto);
     }
 }

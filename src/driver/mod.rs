@@ -93,7 +93,7 @@ use crate::error::{IncidentHook, catch_panic};
 use crate::sys::bypass::{Bypass, Bypasses};
 use crate::sys::capabilities::Capabilities;
 use crate::sys::errno::ECANCELED;
-use crate::sys::{Completion, Ring, Submission};
+use crate::sys::{Completion, Ring, RingKind, Submission};
 use crate::task::{LocalWaker, coop};
 
 /// A ring and all that is in flight on it. Belongs to one thread.
@@ -113,6 +113,8 @@ pub(crate) struct Driver {
     /// A list to swap with the one that reaping fills, so that neither is ever allocated anew.
     spare_wakers: Cell<Vec<LocalWaker>>,
     settings: Settings,
+    /// What the ring is, or was once it is closed.
+    kind: RingKind,
     capabilities: Capabilities,
     bypasses: Bypasses,
     incidents: IncidentHook,
@@ -128,7 +130,7 @@ impl Driver {
         incidents: IncidentHook,
     ) -> Self {
         let ring = ring.into();
-        let bypasses = ring.allowed_bypasses();
+        let (kind, bypasses) = (ring.kind(), ring.allowed_bypasses());
         let counters = Rc::<Counters>::default();
         let core = Core::new(ring, bell, Rc::clone(&counters), settings.file_slots);
         Self {
@@ -146,6 +148,7 @@ impl Driver {
             counters,
             spare_wakers: Cell::default(),
             settings,
+            kind,
             capabilities,
             bypasses,
             incidents,
@@ -499,6 +502,7 @@ impl Driver {
     pub(crate) fn metrics(&self) -> Metrics {
         let counters = self.counters.read();
         Metrics {
+            ring: self.kind,
             in_kernel: counters.submitted - counters.completed,
             queued: self.core.borrow_mut().queued() as u64,
             provided_buffers_in_use: self.buffers.provided_in_use(),

@@ -12,7 +12,8 @@ use super::counters::Metrics;
 ///
 /// Counters are called `annulus_NAME_total` and gauges `annulus_NAME`, where `NAME` is the field of
 /// [`Metrics`]: `annulus_submitted_total`, `annulus_enter_calls_total`, `annulus_timers`. The names
-/// are part of the interface. All have the label `runtime`.
+/// are part of the interface. `annulus_portable_ring` is 1 if the runtime is on the portable ring,
+/// and 0 if it is on the kernel's. All have the label `runtime`.
 ///
 /// One publisher is kept for each runtime, as it adds what has been counted since the last time. If
 /// a counter is lower than last time, a new runtime has taken the place of the former (a shard has

@@ -96,6 +96,13 @@ pub enum Incident {
         /// How many SQEs it has.
         granted: u32,
     },
+    /// io_uring is unavailable, so this runtime, as all of this process that leave the choice to
+    /// [`RingKind::Auto`](crate::RingKind::Auto), is on the portable ring. Reported once in a
+    /// process.
+    PortableRing {
+        /// Why io_uring is unavailable, and what would make it available.
+        reason: String,
+    },
     /// There was not enough address space for the number of receive buffers that was requested, for
     /// [leases](crate::buf::Lease). Receives that find no free buffer allocate memory.
     FewerLeases {
@@ -150,6 +157,7 @@ impl Incident {
             Self::BuffersNotRegistered { .. } => "sets of buffers that are not registered",
             Self::EnterRefused { .. } => "refusals of io_uring_enter",
             Self::SmallerRing { .. } => "smaller rings",
+            Self::PortableRing { .. } => "portable rings",
             Self::OperationsLeaked { .. } => "operation leaks",
         }
     }
@@ -213,6 +221,11 @@ impl fmt::Display for Incident {
                 f,
                 "the limit of locked memory is too low: the ring has {granted} SQEs instead of \
                  {requested}; raise the limit with `ulimit -l` or LimitMEMLOCK="
+            ),
+            Self::PortableRing { reason } => write!(
+                f,
+                "the portable ring is used, which costs more: {reason}. RingKind::Portable, or \
+                 ANNULUS_RING=portable in the environment, chooses it without this message"
             ),
             Self::FewerLeases { requested, granted, bytes } => write!(
                 f,

@@ -10,8 +10,13 @@ const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
+const EOPNOTSUPP: i32 = 95;
 
 /// Why a runtime could not be created. Each message is one line that names the remedy.
+///
+/// Where io_uring is unavailable a runtime is created on the portable ring. So the variants that
+/// say why it is are returned by [`probe`](fn@crate::probe), and where
+/// [`RingKind::Kernel`](crate::RingKind::Kernel) was chosen.
 ///
 /// # Example
 ///
@@ -59,35 +64,83 @@ pub enum SetupError {
         /// The first kernel release that does.
         since: &'static str,
     },
+    /// An environment variable that configures a runtime has a value without a meaning.
+    InvalidVariable {
+        /// The variable's name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// Any other error, such as `EMFILE`.
     Other(io::Error),
 }
 
+impl SetupError {
+    /// Whether io_uring is unavailable, by an error of making the kernel's ring: another time it
+    /// would not be there either. A shortage may be over by then, and is none of these.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self {
+            Self::NotInKernel | Self::Disabled { .. } | Self::Forbidden | Self::TooOld { .. } => {
+                true
+            }
+            // A sandbox answers so where the kernel would not.
+            Self::Other(error) => matches!(raw_os_error(error), Some(EINVAL | EOPNOTSUPP)),
+            Self::LockedMemory { .. }
+            | Self::AddressSpace { .. }
+            | Self::OptionUnsupported { .. }
+            | Self::InvalidVariable { .. } => false,
+        }
+    }
+
+    /// Why there is no ring of the kernel, and what would give one.
+    pub(crate) fn reason(&self) -> impl fmt::Display {
+        Reason(self)
+    }
+}
+
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotInKernel => f.write_str(
+        Reason(self).fmt(f)?;
+        if self.is_unavailable() {
+            f.write_str("; or choose RingKind::Portable, which does without io_uring")?;
+        }
+        Ok(())
+    }
+}
+
+/// The message of an error, without the remedy that is another ring.
+struct Reason<'a>(&'a SetupError);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use SetupError::{
+            AddressSpace, Disabled, Forbidden, InvalidVariable, LockedMemory, NotInKernel,
+            OptionUnsupported, Other, TooOld,
+        };
+        match self.0 {
+            NotInKernel => f.write_str(
                 "this kernel has no io_uring (ENOSYS): use Linux 6.1 or later built with \
                  CONFIG_IO_URING, or, on Enterprise Linux 9, enable it with \
                  `sysctl kernel.io_uring_disabled=0`",
             ),
-            Self::Disabled { level: 1 } => f.write_str(
+            Disabled { level: 1 } => f.write_str(
                 "io_uring is switched off for unprivileged processes \
                  (kernel.io_uring_disabled = 1): run `sysctl kernel.io_uring_disabled=0`, or add \
                  the user to the group in kernel.io_uring_group",
             ),
-            Self::Disabled { level } => write!(
+            Disabled { level } => write!(
                 f,
                 "io_uring is switched off (kernel.io_uring_disabled = {level}): run \
                  `sysctl kernel.io_uring_disabled=0`",
             ),
-            Self::Forbidden => f.write_str(
+            Forbidden => f.write_str(
                 "io_uring is forbidden here (EPERM or EACCES), most likely by a container's seccomp \
                  profile or by a security module: allow io_uring_setup, io_uring_enter and \
-                 io_uring_register there, or run the container with \
-                 `--security-opt seccomp=unconfined`",
+                 io_uring_register there",
             ),
-            Self::LockedMemory { limit } => {
+            LockedMemory { limit } => {
                 f.write_str("not even the smallest ring fits in the locked-memory limit")?;
                 if let Some(bytes) = limit {
                     write!(f, " of {} KiB", bytes / 1024)?;
@@ -96,7 +149,7 @@ impl fmt::Display for SetupError {
                     " (ENOMEM): raise it with `ulimit -l` or LimitMEMLOCK=, or run fewer rings",
                 )
             }
-            Self::AddressSpace { limit } => {
+            AddressSpace { limit } => {
                 f.write_str("the process cannot map the memory of even the smallest ring (ENOMEM): ")?;
                 match limit {
                     Some(bytes) => write!(
@@ -110,15 +163,18 @@ impl fmt::Display for SetupError {
                     ),
                 }
             }
-            Self::TooOld { feature, since } => write!(
+            TooOld { feature, since } => write!(
                 f,
                 "this kernel's io_uring lacks {feature} (Linux {since}): use Linux 6.1 or later",
             ),
-            Self::OptionUnsupported { option, since } => write!(
+            OptionUnsupported { option, since } => write!(
                 f,
                 "this kernel does not support Builder::{option} (Linux {since}): leave the option out",
             ),
-            Self::Other(error) => {
+            InvalidVariable { name, value, expected } => {
+                write!(f, "the environment variable {name} is {value:?}: set it to {expected}, or unset it")
+            }
+            Other(error) => {
                 write!(f, "cannot set up the ring: {error}")?;
                 match raw_os_error(error) {
                     Some(EMFILE) => f.write_str("; raise the limit of open files with `ulimit -n`"),
@@ -146,7 +202,10 @@ impl SetupError {
             Self::Other(error) => raw_os_error(error),
             // `ENOSYS` differs between architectures, and the others are found without a failed
             // call.
-            Self::NotInKernel | Self::TooOld { .. } | Self::OptionUnsupported { .. } => None,
+            Self::NotInKernel
+            | Self::TooOld { .. }
+            | Self::OptionUnsupported { .. }
+            | Self::InvalidVariable { .. } => None,
         }
     }
 }
@@ -175,6 +234,7 @@ impl SetupError {
             }
             Self::Disabled { .. } | Self::Forbidden => io::ErrorKind::PermissionDenied,
             Self::LockedMemory { .. } | Self::AddressSpace { .. } => io::ErrorKind::OutOfMemory,
+            Self::InvalidVariable { .. } => io::ErrorKind::InvalidInput,
             Self::Other(inner) => inner.kind(),
         }
     }

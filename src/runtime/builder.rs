@@ -7,8 +7,8 @@ use std::{fmt, mem};
 use super::napi::NapiOptions;
 use crate::driver::{BufferSize, BufferSizes};
 use crate::error::{Incident, IncidentHook, catch_panic};
-use crate::sys::Batch;
 use crate::sys::setup::Size;
+use crate::sys::{Batch, RingKind};
 use crate::trace::SlowPolls;
 
 /// Configures a [`Runtime`](crate::Runtime).
@@ -26,6 +26,7 @@ use crate::trace::SlowPolls;
 #[must_use]
 #[derive(Clone)]
 pub struct Builder {
+    pub(super) ring: RingKind,
     pub(super) size: Size,
     pub(super) sqpoll: Option<Duration>,
     pub(super) min_wait: Option<Batch>,
@@ -49,6 +50,7 @@ impl Builder {
     /// Returns the default configuration.
     pub fn new() -> Self {
         Self {
+            ring: RingKind::Auto,
             size: Size { submissions: 1024, completions: 8192 },
             sqpoll: None,
             min_wait: None,
@@ -66,6 +68,26 @@ impl Builder {
             incidents: None,
             slow_polls: SlowPolls::default(),
         }
+    }
+
+    /// Sets which ring the runtime uses; [`RingKind::Auto`] by default.
+    ///
+    /// That is io_uring, or the portable ring where io_uring is unavailable, and the environment
+    /// may decide otherwise (`ANNULUS_RING`). With another kind it may not.
+    ///
+    /// # Example
+    ///
+    /// A program that would rather not start than be slower:
+    ///
+    /// ```no_run
+    /// use annulus::{Builder, RingKind};
+    ///
+    /// let runtime = Builder::new().ring(RingKind::Kernel).build()?;
+    /// # Ok::<(), annulus::SetupError>(())
+    /// ```
+    pub fn ring(mut self, kind: RingKind) -> Self {
+        self.ring = kind;
+        self
     }
 
     /// Sets the number of SQEs of the submission queue; 1024 by default.
@@ -99,7 +121,7 @@ impl Builder {
     /// start at once. Where cores are scarce it makes everything slower.
     ///
     /// [`write_all_zero_copy`](crate::net::TcpStream::write_all_zero_copy) copies in such a
-    /// runtime.
+    /// runtime. On the portable ring this has no effect.
     #[doc(alias = "IORING_SETUP_SQPOLL")]
     pub fn sqpoll(mut self, idle: Duration) -> Self {
         self.sqpoll = Some(idle);
@@ -451,6 +473,7 @@ impl Default for Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("ring", &self.ring)
             .field("sq_entries", &self.size.submissions)
             .field("cq_entries", &self.size.completions)
             .field("sqpoll", &self.sqpoll)

@@ -1,7 +1,7 @@
 //! The runtime: a ring, an executor and the tasks of one thread.
 //!
-//! - [`Builder`] configures a [`Runtime`], and `setup` makes it; [`run`] and
-//!   [`block_on`](fn@block_on) do both.
+//! - [`Builder`] configures a [`Runtime`], and `setup` makes it, on the ring that `select_ring`
+//!   makes; [`run`] and [`block_on`](fn@block_on) do both.
 //! - [`context`] is how code finds the runtime that it runs in.
 //! - `event_loop` is the loop; `enter` marks that this thread is in it, and `block_on` runs a
 //!   future in it.
@@ -35,6 +35,7 @@ mod interrupted;
 mod napi;
 mod registered_buffers;
 pub(crate) mod remote;
+mod select_ring;
 mod setup;
 mod shield;
 pub(crate) mod signals;

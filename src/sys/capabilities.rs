@@ -88,7 +88,7 @@ pub struct Facility {
     pub since: &'static str,
     /// Whether this kernel has it.
     pub supported: bool,
-    /// What it means to lack it; `None` if the library cannot do without it.
+    /// What it means to lack it; `None` if the kernel's ring cannot be used without it.
     pub without: Option<&'static str>,
 }
 

@@ -13,6 +13,7 @@
 //! - [`capabilities`] → [`setup`] → [`probe`]: the features of a kernel, required and optional; a
 //!   ring made with the best flags it takes (`flags`), or a diagnosis of its refusal (`diagnose`);
 //!   and the public probe, which lists both.
+//!   [`RingKind`] names the kernel's ring and the portable one, between which runtimes choose.
 //! - [`datagram`] and [`control`] are the headers and control messages of datagrams.
 //! - [`address`] converts socket addresses to and from the kernel's form.
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
@@ -64,6 +65,7 @@ pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod resolve;
 mod ring;
+mod ring_kind;
 pub(crate) mod segments;
 pub(crate) mod setup;
 pub(crate) mod signals;
@@ -86,4 +88,5 @@ pub(crate) use ring::{
 };
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
+pub use ring_kind::RingKind;
 pub(crate) use sqe::{Sqe, SqeFile};

@@ -25,7 +25,8 @@ impl Probe {
         &self.facilities
     }
 
-    /// Whether a runtime can be made here.
+    /// Whether a runtime can be on the kernel's ring here. Otherwise it is on the
+    /// [portable](crate::RingKind::Portable) one.
     pub fn is_sufficient(&self) -> bool {
         self.facilities.iter().all(|facility| facility.supported || facility.without.is_some())
     }
@@ -40,7 +41,8 @@ impl Probe {
 ///
 /// # Errors
 ///
-/// The reason why there is no io_uring at all, with the remedy.
+/// The reason why there is no io_uring at all, with the remedy. Runtimes are on the portable ring
+/// then.
 ///
 /// # Example
 ///

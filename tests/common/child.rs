@@ -35,10 +35,26 @@ pub(crate) fn role() -> Option<String> {
 
 /// Runs `body` in a child process that runs only the calling test, [`this_test`].
 pub(crate) fn isolated(test: &str, body: impl FnOnce()) {
+    isolated_as(body, || command(test, "isolated"));
+}
+
+/// [`isolated`] with the environment naming this ring, or none.
+pub(crate) fn isolated_on(ring: Option<&str>, test: &str, body: impl FnOnce()) {
+    isolated_as(body, || {
+        let mut command = command(test, "isolated");
+        match ring {
+            Some(ring) => command.env("ANNULUS_RING", ring),
+            None => command.env_remove("ANNULUS_RING"),
+        };
+        command
+    });
+}
+
+fn isolated_as(body: impl FnOnce(), command: impl FnOnce() -> Command) {
     if role().is_some() {
         return bounded(body);
     }
-    let output = command(test, "isolated").output().expect("this binary runs");
+    let output = command().output().expect("this binary runs");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{text}", output.status);
 }

@@ -152,7 +152,12 @@ impl Echo {
     }
 
     pub(crate) fn on(address: &str) -> Self {
-        let mut program = Program::start(example("echo").arg(address));
+        Self::of(example("echo").arg(address))
+    }
+
+    /// The example as this command starts it.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut program = Program::start(command);
         let line = program.stdout.next().expect("the line that says where it listens");
         Self { program, address: listening_address(&line) }
     }

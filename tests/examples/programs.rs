@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::common::patience::{limit, patient};
 use crate::common::program::{
     Echo, Ended, Guarded, Program, connect, example, exchange, listening_address,
 };
+use crate::common::seccomp::forbid;
 
 /// Those that take an address, or nothing.
 const EXAMPLES: [&str; 5] = ["echo", "echo_owned", "client", "chat", "doctor"];
@@ -93,16 +94,20 @@ mod arguments {
 
 mod without_io_uring {
     use super::*;
-    use crate::common::seccomp::forbid;
+
+    /// A program for which the kernel answers `errno` to every call that makes a ring.
+    fn without(name: &str, errno: i32, ring: &str) -> Command {
+        let mut command = example(name);
+        forbid(command.env("ANNULUS_RING", ring), libc::SYS_io_uring_setup, errno);
+        command
+    }
 
     fn complaint_of(name: &str, errno: i32) -> String {
-        let mut command = example(name);
-        forbid(&mut command, libc::SYS_io_uring_setup, errno);
-        complaint(name, &Program::start(&mut command).ended(), 1)
+        complaint(name, &Program::start(&mut without(name, errno, "kernel")).ended(), 1)
     }
 
     #[test]
-    fn a_seccomp_profile_that_forbids_io_uring_is_named_with_the_remedy() {
+    fn a_seccomp_profile_that_forbids_the_chosen_ring_is_named_with_the_remedy() {
         for name in EXAMPLES {
             let line = complaint_of(name, libc::EPERM);
             assert!(line.contains("seccomp") && line.contains("io_uring_setup"), "{line}");
@@ -110,7 +115,7 @@ mod without_io_uring {
     }
 
     #[test]
-    fn a_kernel_without_io_uring_is_named_with_the_remedy() {
+    fn a_kernel_without_the_chosen_ring_is_named_with_the_remedy() {
         for name in EXAMPLES {
             let line = complaint_of(name, libc::ENOSYS);
             assert!(line.contains("ENOSYS") && line.contains("Linux 6.1"), "{line}");
@@ -392,25 +397,49 @@ mod doctor {
     use super::*;
 
     #[test]
-    fn doctor_lists_what_the_library_probes_in_columns_and_gives_a_verdict() {
+    fn doctor_lists_what_the_library_probes_in_columns_and_says_which_ring_a_runtime_is_on() {
         let probe = annulus::probe().unwrap();
-        let ended = run("doctor", &[""; 0]);
-        assert_eq!(ended.status.success(), probe.is_sufficient());
-        assert_eq!(ended.stderr, [""; 0]);
+        for (ring, verdict) in [("auto", "on the kernel's ring"), ("portable", "as ANNULUS_RING")] {
+            let ended = Program::start(example("doctor").env("ANNULUS_RING", ring)).ended();
+            assert!(ended.status.success());
+            assert_eq!(ended.stderr, [""; 0]);
 
-        let [title, lines @ .., blank, verdict] = ended.stdout.as_slice() else {
-            panic!("too short: {ended:?}");
-        };
-        let column = title.find("since").unwrap();
-        assert_eq!(lines.len(), probe.facilities().len());
-        for (line, facility) in lines.iter().zip(probe.facilities()) {
-            let (name, rest) = line.split_at(column);
-            assert_eq!(name.trim_end(), facility.name);
-            assert!(rest.starts_with(facility.since), "out of column: {line}");
+            let [title, lines @ .., blank, last] = ended.stdout.as_slice() else {
+                panic!("too short: {ended:?}");
+            };
+            let column = title.find("since").unwrap();
+            assert_eq!(lines.len(), probe.facilities().len());
+            for (line, facility) in lines.iter().zip(probe.facilities()) {
+                let (name, rest) = line.split_at(column);
+                assert_eq!(name.trim_end(), facility.name);
+                assert!(rest.starts_with(facility.since), "out of column: {line}");
+            }
+            assert_eq!(blank, "");
+            assert!(last.contains(verdict) && last.contains(probe.kernel()), "{last}");
         }
-        assert_eq!(blank, "");
-        let runs = if probe.is_sufficient() { "Annulus runs here" } else { "does not run here" };
-        assert!(verdict.contains(runs) && verdict.contains(probe.kernel()), "{verdict}");
+    }
+
+    #[test]
+    fn doctor_says_where_io_uring_is_forbidden_what_would_allow_it() {
+        let mut command = example("doctor");
+        forbid(command.env_remove("ANNULUS_RING"), libc::SYS_io_uring_setup, libc::EPERM);
+        let ended = Program::start(&mut command).ended();
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(ended.stderr, [""; 0]);
+        let [reason, blank, verdict] = ended.stdout.as_slice() else { panic!("{ended:?}") };
+        assert!(reason.starts_with("no io_uring: ") && reason.contains("allow io_uring_setup"));
+        assert_eq!(
+            (blank.as_str(), verdict.as_str()),
+            ("", "Annulus runs here, on the portable ring.")
+        );
+    }
+
+    #[test]
+    fn doctor_fails_where_no_runtime_can_be_made() {
+        let ended = Program::start(example("doctor").env("ANNULUS_RING", "epoll")).ended();
+        assert_eq!(ended.stdout, [""; 0]);
+        let expected = "ANNULUS_RING is \"epoll\": set it to auto, kernel or portable, or unset it";
+        assert!(complaint("doctor", &ended, 1).contains(expected), "{ended:?}");
     }
 
     #[test]

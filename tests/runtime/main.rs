@@ -8,6 +8,7 @@ mod common;
 mod attributes;
 mod other_runtimes;
 mod panic_places;
+mod ring_kind;
 mod ring_options;
 mod setup;
 mod starvation;

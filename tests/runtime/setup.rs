@@ -1,4 +1,5 @@
-//! Where io_uring is missing, forbidden, short of memory or old, set-up says so, and what to do.
+//! Where io_uring is missing, forbidden, short of memory or old, set-up of the kernel's ring says
+//! so, and what to do. Which ring is set up: `ring_kind.rs`.
 //!
 //! The kernels are simulated by seccomp filters, which hold for one thread only.
 
@@ -13,7 +14,9 @@ use std::time::Duration;
 use annulus::fs;
 use annulus::net::TcpListener;
 use annulus::time::{sleep, timeout};
-use annulus::{Probe, Runtime, SetupError, metrics, probe, raw_os_error, spawn, yield_now};
+use annulus::{
+    Builder, Probe, RingKind, Runtime, SetupError, metrics, probe, raw_os_error, spawn, yield_now,
+};
 
 use crate::common::child::isolated;
 use crate::common::conditions::until;
@@ -30,10 +33,14 @@ const SETUP: libc::c_long = libc::SYS_io_uring_setup;
 const ENTER: libc::c_long = libc::SYS_io_uring_enter;
 const REGISTER: libc::c_long = libc::SYS_io_uring_register;
 
+fn on_the_kernels_ring() -> Builder {
+    Runtime::builder().ring(RingKind::Kernel)
+}
+
 /// What set-up says of a kernel that refuses some calls.
 fn error_when_refused(calls: impl Into<Calls>, errno: i32) -> SetupError {
     let calls = calls.into();
-    refusing(calls, errno, || Runtime::new().expect_err("a refusal"))
+    refusing(calls, errno, || on_the_kernels_ring().build().expect_err("a refusal"))
 }
 
 /// Checks that an error is one line, names all of `remedies`, and is of the right kind.
@@ -63,7 +70,7 @@ fn a_seccomp_profile_that_forbids_io_uring_is_explained() {
     let error = error_when_refused(SETUP, libc::EPERM);
     assert!(matches!(error, SetupError::Forbidden), "{error}");
     let calls = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
-    let remedies = [&calls[..], &["EPERM", "--security-opt seccomp=unconfined"]].concat();
+    let remedies = [&calls[..], &["EPERM", "RingKind::Portable"]].concat();
     assert_helpful(error, ErrorKind::PermissionDenied, &remedies);
 }
 
@@ -145,7 +152,7 @@ fn a_machine_without_open_files_left_is_explained() {
 #[should_panic(expected = "a sandbox that a process enters while a runtime is there")]
 fn a_sandbox_that_is_entered_late_is_named_when_it_refuses() {
     let sandboxed = thread::spawn(|| {
-        let runtime = Runtime::new().unwrap();
+        let runtime = on_the_kernels_ring().build().unwrap();
         block_on(&runtime, sleep(Duration::from_millis(1)));
         refuse_from_now_on(ENTER, libc::EPERM);
         // So long that the loop must wait for it.
@@ -184,7 +191,7 @@ fn a_probe_says_the_same_as_a_runtime() {
 /// Everything that depends on how a ring was set up: connections, cancels, wake-ups, teardown.
 fn use_everything() {
     let drops = Drops::default();
-    let runtime = Runtime::new().unwrap();
+    let runtime = on_the_kernels_ring().build().unwrap();
     block_on(&runtime, async {
         let (mut near, far) = pair().await;
         let server = spawn(echo(far));
@@ -306,7 +313,7 @@ fn directories_and_links_are_created_where_the_ring_cannot() {
 
 /// Creates five names, one of which is there already. Returns how many SQEs the ring has taken.
 fn entries_for_five_names() -> u64 {
-    run(async {
+    block_on(&on_the_kernels_ring().build().unwrap(), async {
         let directory = Directory::new();
         let before = metrics().submitted;
         let created = directory.join("created");
@@ -327,7 +334,7 @@ fn entries_for_five_names() -> u64 {
 
 /// How many SQEs the ring takes to accept ten connections.
 fn entries_for_ten_connections() -> u64 {
-    run(async {
+    block_on(&on_the_kernels_ring().build().unwrap(), async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let before = metrics().submitted;

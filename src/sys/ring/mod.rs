@@ -31,7 +31,7 @@ pub(crate) use portable::PortableRing;
 pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
 
 use super::bypass::Bypasses;
-use super::{BufferRing, Completion, Submission};
+use super::{BufferRing, Completion, RingKind, Submission};
 
 /// A submission queue and a completion queue.
 #[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
@@ -57,6 +57,16 @@ macro_rules! on_each {
 }
 
 impl Ring {
+    /// Which of the rings that users know this is.
+    pub(crate) fn kind(&self) -> RingKind {
+        match self {
+            Self::Kernel(_) => RingKind::Kernel,
+            Self::Portable(_) => RingKind::Portable,
+            #[cfg(test)]
+            Self::Scripted(_) => RingKind::Auto,
+        }
+    }
+
     /// Queues an SQE. It reaches the kernel with the next [`enter`](Self::enter).
     ///
     /// # Safety
