@@ -107,8 +107,9 @@
 //!
 //! # What it needs
 //!
-//! Linux 6.1 or later for the full set, 5.13 at least; see [`probe`](probe()). Where io_uring is
-//! missing or forbidden, [`SetupError`] names the cause and the remedy.
+//! Linux 6.1 or later for the full set, 5.13 for io_uring at all; see [`probe`](probe()). Where
+//! io_uring is missing, switched off or forbidden, runtimes are on a portable ring on epoll (Linux
+//! 4.18), and the first says so; see [`RingKind`].
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("annulus is built on io_uring, which only Linux has");

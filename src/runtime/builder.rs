@@ -135,7 +135,7 @@ impl Builder {
     /// each. The price is latency: up to `timeout` (in microseconds, rounded up; at most 71
     /// minutes) for whatever wakes the event loop, other threads included. Timers are as punctual
     /// as before. More `completions` than [`cq_entries`](Self::cq_entries) count as that many. On
-    /// an older kernel [`build`](Self::build) fails.
+    /// an older kernel [`build`](Self::build) fails. On the portable ring this has no effect.
     ///
     /// # Panics
     ///
@@ -152,8 +152,8 @@ impl Builder {
     /// 6.9). Off by default.
     ///
     /// This shortens latency and keeps a processor busy. It needs a network device that supports
-    /// it, and has no effect on the loopback interface. On an older kernel [`build`](Self::build)
-    /// fails.
+    /// it, and has no effect on the loopback interface, or on the portable ring. On an older kernel
+    /// [`build`](Self::build) fails.
     #[doc(alias = "IORING_REGISTER_NAPI")]
     #[doc(alias = "SO_BUSY_POLL")]
     pub fn napi_busy_poll(mut self, options: NapiOptions) -> Self {
@@ -174,7 +174,7 @@ impl Builder {
     ///
     /// The limit is the thread's, for all rings that the thread makes; more than `RLIMIT_NPROC`
     /// count as that many. On an older kernel [`build`](Self::build) fails if this was called; the
-    /// default is not applied there.
+    /// default is not applied there. On the portable ring the limits are those of its own threads.
     ///
     /// # Panics
     ///

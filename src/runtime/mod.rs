@@ -167,7 +167,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be used here, or the kernel does not support a setting; see
+    /// If the [ring](Builder::ring) cannot be made, or the kernel does not support a setting; see
     /// [`SetupError`].
     pub fn build(self) -> Result<Runtime, SetupError> {
         setup::set_up(self).map(|shared| Runtime { shared })
@@ -179,7 +179,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If io_uring cannot be used here; see [`SetupError`].
+    /// If no ring can be made, for want of descriptors or memory; see [`SetupError`].
     pub fn new() -> Result<Self, SetupError> {
         Builder::new().build()
     }
