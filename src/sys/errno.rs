@@ -5,11 +5,10 @@ use std::io;
 pub(crate) use libc::{
     EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EBADR, EBUSY, ECANCELED, ECHILD, EEXIST,
     EFAULT, EINTR, EINVAL, EISDIR, ELOOP, EMFILE, EMSGSIZE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
-    ENOSYS, ENOTCONN, ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, ETIME,
-    ETIMEDOUT,
+    ENOSYS, ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, ETIME, ETIMEDOUT,
 };
 #[cfg(test)]
-pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET, EXDEV};
+pub(crate) use libc::{EALREADY, ECONNABORTED, ECONNREFUSED, ECONNRESET, ENOTCONN, EXDEV};
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
 /// completion of a cancelled operation on a kernel worker carries it.

@@ -11,7 +11,7 @@ use super::capabilities::{self, Capabilities};
 use super::diagnose::diagnose;
 use super::duration::millis;
 use super::enter::{Until, enter};
-use super::errno::{EINVAL, ENOMEM};
+use super::errno::{EAGAIN, EBUSY, EINTR, EINVAL, ENOMEM};
 use super::flags::{Flag, STEPS, STEPS_WITH_THREAD};
 use super::{KernelRing, PortableRing, WorkerLimits};
 use crate::error::SetupError;
@@ -86,14 +86,21 @@ pub(super) fn raw_ring(
             Ok(ring) => {
                 // A seccomp filter may allow the set-up and forbid the rest: that is found out now.
                 let nothing = Until { completions: 0, patience: 0, timeout: None };
-                enter(ring.as_raw_fd(), 0, nothing, EnterFlags::empty()).map_err(diagnose)?;
-                return Ok((ring, flags));
+                match enter(ring.as_raw_fd(), 0, nothing, EnterFlags::empty()) {
+                    Err(error) if !is_passing(&error) => return Err(diagnose(error)),
+                    _ => return Ok((ring, flags)),
+                }
             }
             Err(error) if error.raw_os_error() == Some(EINVAL) => last = Some(error),
             Err(error) => return Err(diagnose(error)),
         }
     }
     Err(diagnose(last.expect("there is at least one step")))
+}
+
+/// Whether an enter has failed as one may at any time, which the loop repeats.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EINTR | EAGAIN | EBUSY | ENOMEM))
 }
 
 /// Tries smaller rings while locked memory is short. Kernels that charge it give it back some time

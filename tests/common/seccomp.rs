@@ -7,8 +7,10 @@ use std::io;
 use std::mem::{offset_of, zeroed};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use libc::{c_long, c_ulong, seccomp_data, seccomp_notif, seccomp_notif_resp, sock_filter};
 
@@ -102,18 +104,95 @@ pub(crate) fn lacking<T: Send + 'static>(
     supervised(calls, move |call| decide(call, lacking), body)
 }
 
-/// Runs `body` on a thread for which every third of the calls fails with `errno`.
-pub(crate) fn failing_at_times<T: Send + 'static>(
+/// Which of the calls of a kind fail, counted from one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    /// Every so many.
+    Every(u64),
+    /// From one to another, both included.
+    Between(u64, u64),
+    /// From this one on.
+    From(u64),
+    /// From this one on, for so long.
+    For(u64, Duration),
+}
+
+/// Counts calls.
+struct Counted {
+    when: When,
+    made: u64,
+    /// When the first of them failed.
+    began: Option<Instant>,
+}
+
+impl Counted {
+    fn new(when: When) -> Self {
+        Self { when, made: 0, began: None }
+    }
+
+    /// Counts one more. Returns whether it fails.
+    fn next_fails(&mut self) -> bool {
+        self.made += 1;
+        match self.when {
+            When::Every(period) => self.made % period == 0,
+            When::Between(first, last) => (first..=last).contains(&self.made),
+            When::From(first) => self.made >= first,
+            When::For(first, time) => {
+                self.made >= first && self.began.get_or_insert_with(Instant::now).elapsed() < time
+            }
+        }
+    }
+}
+
+/// Runs `body` on a thread for which some of the calls fail with `errno`. Returns also how many
+/// have failed.
+pub(crate) fn failing<T: Send + 'static>(
     calls: impl Into<Calls>,
     errno: i32,
+    when: When,
     body: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let mut count = 0;
-    let decide = move |_: &seccomp_data| {
-        count += 1;
-        if count % 3 == 0 { Verdict::Answer(errno) } else { Verdict::Continue }
+) -> (T, u64) {
+    let (mut counted, failed) = (Counted::new(when), Arc::new(AtomicU64::new(0)));
+    let counter = Arc::clone(&failed);
+    let decide = move |call: &seccomp_data| {
+        if !counted.next_fails() {
+            return Verdict::Continue;
+        }
+        counter.fetch_add(1, Ordering::Relaxed);
+        if c_long::from(call.nr) == libc::SYS_close {
+            // An error of `close` is one of what it has done beside closing.
+            // SAFETY: the thread that waits in the call has given the descriptor up by it.
+            unsafe { libc::close(call.args[0] as i32) };
+        }
+        Verdict::Answer(errno)
     };
-    supervised(vec![calls.into()], decide, body)
+    let output = supervised(vec![calls.into()], decide, body);
+    (output, failed.load(Ordering::Relaxed))
+}
+
+/// Runs `body` on a thread for which one of the calls that `errnos` lists fails: the one with the
+/// `number`, in the order in which they are made. The error is one of those that are listed for
+/// that call, by turns. Returns also which call has failed, and how.
+pub(crate) fn failing_once<T: Send + 'static>(
+    errnos: &'static [(c_long, &'static [i32])],
+    number: usize,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> (T, Option<(c_long, i32)>) {
+    let (mut made, (failed, failures)) = (0, mpsc::channel());
+    let decide = move |call: &seccomp_data| {
+        made += 1;
+        if made != number {
+            return Verdict::Continue;
+        }
+        let listed = errnos.iter().find(|(number, _)| *number == c_long::from(call.nr));
+        let (call, errnos) = listed.expect("no other is supervised");
+        let errno = errnos[number % errnos.len()];
+        failed.send((*call, errno)).unwrap();
+        Verdict::Answer(errno)
+    };
+    let calls = errnos.iter().map(|(number, _)| Calls::from(*number)).collect();
+    let output = supervised(calls, decide, body);
+    (output, failures.try_recv().ok())
 }
 
 /// Runs `body` on a thread of a machine without IPv6.
@@ -140,7 +219,10 @@ fn supervised<T: Send + 'static>(
         body()
     });
     let outcome = supervised.join();
-    supervisor.join().unwrap();
+    // It goes on while there are threads that the supervised one has started.
+    if supervisor.is_finished() {
+        supervisor.join().unwrap();
+    }
     outcome.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
@@ -202,14 +284,20 @@ fn supervise(listener: i32, mut decide: impl FnMut(&seccomp_data) -> Verdict) {
         // SAFETY: the kernel wants it zeroed, and fills it.
         let mut call: seccomp_notif = unsafe { zeroed() };
         // SAFETY: the call writes one notification.
-        assert_eq!(unsafe { libc::ioctl(listener, NOTIFY_RECEIVE, &mut call) }, 0);
+        if unsafe { libc::ioctl(listener, NOTIFY_RECEIVE, &mut call) } != 0 {
+            // A signal has interrupted the call meanwhile, or its thread is gone.
+            assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
+            continue;
+        }
         let (error, flags) = match decide(&call.data) {
             Verdict::Continue => (0, NOTIFY_CONTINUE),
             Verdict::Answer(errno) => (-errno, 0),
         };
         let answer = seccomp_notif_resp { id: call.id, val: 0, error, flags };
         // SAFETY: the call reads one response.
-        assert_eq!(unsafe { libc::ioctl(listener, NOTIFY_SEND, &answer) }, 0);
+        if unsafe { libc::ioctl(listener, NOTIFY_SEND, &answer) } != 0 {
+            assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::common::conditions::{poll_once, until};
 use crate::common::drops::Drops;
 use crate::common::pair::{ask, echo, pair};
 use crate::common::patience::limit;
-use crate::common::seccomp::failing_at_times;
+use crate::common::seccomp::{When, failing};
 use crate::common::watchdog::{block_on, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -222,7 +222,7 @@ fn the_counters_add_up_and_nothing_stays_in_the_kernel_but_the_bell() {
 #[test]
 fn an_entry_that_fails_at_times_loses_nothing() {
     for errno in [libc::EINTR, libc::EBUSY, libc::EAGAIN, libc::ENOMEM] {
-        failing_at_times(libc::SYS_io_uring_enter, errno, || {
+        failing(libc::SYS_io_uring_enter, errno, When::Every(3), || {
             let (drops, runtime) = (Drops::default(), Runtime::builder().sq_entries(8));
             let runtime = runtime.cq_entries(16).build().unwrap();
             block_on(&runtime, async {
