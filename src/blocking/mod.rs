@@ -4,11 +4,12 @@
 //! [`ThreadPool`] is a pool with other limits. Both return a [`ThreadHandle`], which is a future of
 //! the output.
 //!
-//! A pool's threads are in `pool`; what a closure shares with its handle is in `call`. Both use
-//! locks, under which no foreign code (closures, wakers, outputs) is called, cloned or dropped.
+//! A pool's threads are in `sys::threads`, and `generation` gives each process its own; what a
+//! closure shares with its handle is in `call`. Both use locks, under which no foreign code
+//! (closures, wakers, outputs) is called, cloned or dropped.
 
 mod call;
-mod pool;
+mod generation;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub use call::{ThreadError, ThreadHandle};
 
 use call::Call;
-use pool::Generation;
+use generation::{Generation, Job};
 
 use crate::runtime::context;
 
@@ -135,7 +136,9 @@ impl ThreadPool {
             its.run(closure);
             drop(outside);
         };
-        if let Err(error) = self.generation.current().submit(Box::new(job)) {
+        let job: Job = Box::new(job);
+        if let Err((job, error)) = self.generation.current().submit(job) {
+            drop(job);
             call.refuse(error);
         }
         ThreadHandle::new(call)

@@ -19,7 +19,7 @@
 //! - [`eventfd`] is the bell by which another thread ends a ring's wait.
 //! - [`signals`] rings a bell when a signal has come.
 //! - [`process`] names the children of this process, and takes their status.
-//! - [`affinity`] pins a thread to CPUs.
+//! - [`affinity`] pins a thread to CPUs, and [`threads`] are pools of threads for what blocks.
 //! - [`direct_io`] knows what direct I/O on a file asks for.
 //! - [`file`](mod@file) holds the system calls that are made on files without the ring.
 //! - [`inotify`] watches files and directories.
@@ -72,6 +72,7 @@ pub(crate) mod signals;
 #[allow(dead_code, reason = "operations of the portable ring come one by one")]
 mod sqe;
 pub(crate) mod statx;
+pub(crate) mod threads;
 
 pub(crate) use buffer_ring::BufferRing;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{mem, process, ptr};
 
 /// The action for a signal.
-pub(super) fn get_action(signal: libc::c_int) -> libc::sigaction {
+pub(in crate::sys) fn get_action(signal: libc::c_int) -> libc::sigaction {
     // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
     let mut action = unsafe { mem::zeroed() };
     // SAFETY: the call writes one `sigaction`. It fails only for a signal that there is not. It may
@@ -14,7 +14,7 @@ pub(super) fn get_action(signal: libc::c_int) -> libc::sigaction {
 
 /// Installs an action and gives the one that was there. The C library keeps what belongs to
 /// returning from a handler (`SA_RESTORER`) right.
-pub(super) fn set_action(signal: libc::c_int, action: &libc::sigaction) -> libc::sigaction {
+pub(in crate::sys) fn set_action(signal: libc::c_int, action: &libc::sigaction) -> libc::sigaction {
     // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
     let mut replaced = unsafe { mem::zeroed() };
     // SAFETY: the call reads one `sigaction`, whose handler does only what a handler may or was

@@ -26,5 +26,6 @@ mod listener;
 mod number;
 
 pub(crate) use action::kill_self_with_sigint;
+pub(in crate::sys) use action::{get_action, set_action};
 pub(crate) use listener::SignalListener;
 pub(crate) use number::*;
