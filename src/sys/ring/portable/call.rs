@@ -79,7 +79,9 @@ pub(super) enum Kind {
 /// open_how`, addresses and message headers that are only read do not: the kernel copies them at
 /// submission (`uring-sys-tests`, path_read_at_submit and its neighbours), so the operation may
 /// free them from the attempt on, and the attempt copies them into its work.
-pub(super) type Work = Box<dyn FnOnce() -> i32 + Send>;
+///
+/// It is called again if a signal has interrupted it (`EINTR`) and it was not cancelled.
+pub(super) type Work = Box<dyn FnMut() -> i32 + Send>;
 
 /// What one try has led to.
 pub(super) enum Attempt {

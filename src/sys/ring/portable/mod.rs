@@ -12,8 +12,10 @@ mod attempt;
 #[allow(dead_code, reason = "operations come one by one")]
 mod call;
 mod file_table;
+mod interrupts;
 mod memory;
 mod requests;
+#[allow(dead_code, reason = "the ring does not sleep or cancel yet")]
 mod workers;
 
 use std::collections::VecDeque;
@@ -22,14 +24,14 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 use std::{io, mem, thread};
 
-use self::attempt::attempt;
+use self::attempt::{attempt, makes_descriptor};
 use self::call::{Attempt, Call};
 use self::file_table::FileTable;
 use self::memory::RegisteredMemory;
 use self::requests::{Request, Requests};
 use self::workers::{Job, Workers};
 use super::interface::{Entered, Full, Wait, WorkerLimits};
-use crate::error::SetupError;
+use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
 use crate::sys::errno::{EEXIST, EINVAL, ETIME};
 use crate::sys::fork::Generation;
@@ -67,7 +69,7 @@ impl PortableRing {
             requests: Requests::default(),
             files: FileTable::default(),
             memory: RegisteredMemory::default(),
-            workers: Workers::new(limits),
+            workers: Workers::new(limits).describe("eventfd").map_err(SetupError::Other)?,
         })
     }
 
@@ -102,7 +104,8 @@ impl PortableRing {
             Attempt::Offload { kind, work } => {
                 let token =
                     token.unwrap_or_else(|| self.requests.insert(Request { call, is_job: true }));
-                self.workers.submit(Job { token, kind, work });
+                let makes_descriptor = makes_descriptor(call.sqe.opcode());
+                self.workers.submit(Job { token, kind, makes_descriptor, work });
             }
         }
     }
