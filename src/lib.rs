@@ -89,6 +89,7 @@
 //! | `tracing`            | spans and events for subscribers of the crate `tracing`, see below   |
 //! | `console`            | tasks and their wakers in tokio-console                              |
 //! | `metrics`            | `MetricsPublisher`, for exporters of the crate `metrics`             |
+//! | `faults`             | for tests: what a kernel may do and seldom does, on purpose          |
 //!
 //! The spans and events of `tracing`, by their targets:
 //!
@@ -127,6 +128,9 @@ pub mod codec;
 mod driver;
 #[forbid(unsafe_code)]
 mod error;
+#[cfg(feature = "faults")]
+#[forbid(unsafe_code)]
+pub mod faults;
 #[forbid(unsafe_code)]
 pub mod fs;
 #[forbid(unsafe_code)]

@@ -11,6 +11,10 @@
 
 use std::cell::Cell;
 
+#[cfg(feature = "faults")]
+use crate::sys::InlineFaults;
+use crate::sys::Ring;
+
 /// Bytes that a turn may transfer by inline calls: about two milliseconds' worth.
 const MAX_BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 
@@ -19,11 +23,25 @@ const CALL_COST: usize = 1024;
 
 pub(super) struct InlineBudget {
     left: Cell<usize>,
+    #[cfg(feature = "faults")]
+    faults: Option<InlineFaults>,
 }
 
 impl InlineBudget {
-    pub(super) fn new() -> Self {
-        Self { left: Cell::new(MAX_BYTES_PER_TURN) }
+    /// Of the driver on a ring.
+    #[cfg_attr(not(feature = "faults"), expect(unused_variables))]
+    pub(super) fn new(ring: &Ring) -> Self {
+        Self {
+            left: Cell::new(MAX_BYTES_PER_TURN),
+            #[cfg(feature = "faults")]
+            faults: ring.inline_faults(),
+        }
+    }
+
+    /// Whether the next call is not to be made, to test what happens then.
+    #[cfg(feature = "faults")]
+    pub(super) fn is_withheld(&self) -> bool {
+        self.faults.as_ref().is_some_and(InlineFaults::withholds)
     }
 
     /// A turn begins.

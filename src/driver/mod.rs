@@ -132,6 +132,7 @@ impl Driver {
         let ring = ring.into();
         let (kind, bypasses) = (ring.kind(), ring.allowed_bypasses());
         let counters = Rc::<Counters>::default();
+        let inline = InlineBudget::new(&ring);
         let core = Core::new(ring, bell, Rc::clone(&counters), settings.file_slots);
         Self {
             core: RefCell::new(core),
@@ -142,7 +143,7 @@ impl Driver {
             spare_buffers: SpareBuffers::default(),
             spare_segments: SpareSegments::default(),
             unsent_writes: Rc::default(),
-            inline: InlineBudget::new(),
+            inline,
             close_watch: CloseWatch::default(),
             trimming: Trimming::new(),
             counters,
@@ -434,6 +435,10 @@ impl Driver {
 
     /// Whether an operation may be done by an inline call now.
     pub(crate) fn may_run_inline(&self) -> bool {
+        #[cfg(feature = "faults")]
+        if self.inline.is_withheld() {
+            return false;
+        }
         !self.inline.is_spent() && self.allows(Bypass::Inline) && !self.is_closing()
     }
 

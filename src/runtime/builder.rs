@@ -7,6 +7,8 @@ use std::{fmt, mem};
 use super::napi::NapiOptions;
 use crate::driver::{BufferSize, BufferSizes};
 use crate::error::{Incident, IncidentHook, catch_panic};
+#[cfg(feature = "faults")]
+use crate::sys::Faults;
 use crate::sys::setup::Size;
 use crate::sys::{Batch, RingKind};
 use crate::trace::SlowPolls;
@@ -44,6 +46,8 @@ pub struct Builder {
     /// If `None`, each runtime has a `Reporter`.
     pub(super) incidents: Option<IncidentHook>,
     pub(super) slow_polls: SlowPolls,
+    #[cfg(feature = "faults")]
+    pub(super) faults: Option<Faults>,
 }
 
 impl Builder {
@@ -67,6 +71,8 @@ impl Builder {
             cancels_on_ctrl_c: false,
             incidents: None,
             slow_polls: SlowPolls::default(),
+            #[cfg(feature = "faults")]
+            faults: None,
         }
     }
 
@@ -449,6 +455,17 @@ impl Builder {
     #[doc(alias = "slow_callback_duration")]
     pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
         self.slow_polls = SlowPolls::longer_than(threshold);
+        self
+    }
+
+    /// Makes faults on purpose, to test what runs on the runtime (feature `faults`).
+    ///
+    /// See [`Faults`]. By default the environment variable `ANNULUS_FAULTS` says which, if it is
+    /// set ([`Faults::from_env`]). Without the feature there is neither.
+    #[cfg(feature = "faults")]
+    #[doc(alias = "chaos")]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
         self
     }
 }

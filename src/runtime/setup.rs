@@ -13,7 +13,22 @@ use super::select_ring::select_ring;
 use super::shield::ShieldedWork;
 use crate::driver::{Driver, Settings};
 use crate::error::{Describe, Reporter, SetupError};
+#[cfg(feature = "faults")]
+use crate::sys::{Faults, Ring};
 use crate::task::{Executor, RuntimeId};
+
+/// Puts the faults that the builder or the environment asks for in front of a ring.
+#[cfg(feature = "faults")]
+fn with_faults(ring: Ring, faults: Option<Faults>) -> Result<Ring, SetupError> {
+    let faults = match faults {
+        None => Faults::from_env()?,
+        faults => faults,
+    };
+    Ok(match faults {
+        Some(faults) => ring.with_faults(&faults),
+        None => ring,
+    })
+}
 
 /// Makes a runtime of the calling thread.
 pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
@@ -32,6 +47,8 @@ pub(super) fn set_up(builder: Builder) -> Result<Rc<Shared>, SetupError> {
         file_slots: builder.direct_descriptors,
         is_clock_paused: builder.starts_paused,
     };
+    #[cfg(feature = "faults")]
+    let ring = with_faults(ring, builder.faults)?;
     let driver = Rc::new(Driver::new(ring, capabilities, fd, settings, hook));
     // The tasks keep the eventfd open for as long as a thread could ring it.
     let ring_bell = {

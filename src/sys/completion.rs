@@ -10,6 +10,10 @@ use super::errno::is_cancellation;
 /// `IORING_CQE_F_SOCK_NONEMPTY`, which the crate can test but not set.
 const SOCK_NONEMPTY: u32 = 1 << 2;
 
+/// `IORING_CQE_F_MORE`, which the crate can test but not clear.
+#[cfg(feature = "faults")]
+const MORE: u32 = 1 << 1;
+
 /// `IORING_NOTIF_USAGE_ZC_COPIED`.
 const NOTIF_COPIED: u32 = 1 << 31;
 
@@ -35,6 +39,30 @@ impl Completion {
     /// The result of an inline call; `more` is [`has_more`](Self::has_more).
     pub(super) fn of_call(result: i32, more: bool) -> Self {
         Self::new(0, result, if more { SOCK_NONEMPTY } else { 0 })
+    }
+
+    /// The same of an SQE with other user data.
+    #[cfg(feature = "faults")]
+    pub(super) fn for_user(self, user_data: u64) -> Self {
+        Self { user_data, ..self }
+    }
+
+    /// The same with another result.
+    #[cfg(feature = "faults")]
+    pub(super) fn with_result(self, result: i32) -> Self {
+        Self { result, ..self }
+    }
+
+    /// The same as the last one of its SQE.
+    #[cfg(feature = "faults")]
+    pub(super) fn without_more(self) -> Self {
+        Self { flags: self.flags & !MORE, ..self }
+    }
+
+    /// Whether this is the notification of a zero-copy send.
+    #[cfg(feature = "faults")]
+    pub(super) fn is_notification(self) -> bool {
+        cqueue::notif(self.flags)
     }
 
     /// Whether the socket had more bytes after a receive.

@@ -83,10 +83,14 @@ pub(crate) use duration::{millis, saturating_deadline, seconds, timespec};
 pub(crate) use io_uring::squeue::{Entry as Submission, Flags as SubmissionFlags};
 pub(crate) use io_uring::{opcode, types};
 pub(crate) use pages::{Pages, page_size};
+#[cfg(feature = "faults")]
+pub(crate) use ring::InlineFaults;
 pub(crate) use ring::{
     BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, PortableRing, Ring, Wait,
     WorkerLimits,
 };
+#[cfg(feature = "faults")]
+pub use ring::{FaultKind, FaultLog, Faults};
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
 pub use ring_kind::RingKind;

@@ -7,6 +7,8 @@
 //! Most fields share their bytes with others: which of them is meant depends on the opcode. The
 //! accessors are named after what the fields mean to the operations that this library submits.
 
+#[cfg(feature = "faults")]
+use std::mem;
 use std::mem::offset_of;
 use std::ptr;
 
@@ -73,6 +75,14 @@ impl Sqe {
         unsafe { &*ptr::from_ref(submission).cast() }
     }
 
+    /// As it is submitted.
+    #[cfg(feature = "faults")]
+    pub(crate) fn to_submission(self) -> Submission {
+        // SAFETY: as above; and a `Submission` has no invariant that any SQE would break, as
+        // pushing one is what is unsafe.
+        unsafe { mem::transmute(self) }
+    }
+
     pub(crate) fn opcode(&self) -> u8 {
         self.opcode
     }
@@ -137,6 +147,21 @@ impl Sqe {
         } else {
             SqeFile::Fd(self.file_index as i32)
         }
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) fn set_user_data(&mut self, user_data: u64) {
+        self.user_data = user_data;
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) fn set_address(&mut self, address: u64) {
+        self.address = address;
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) fn set_length(&mut self, length: u32) {
+        self.length = length;
     }
 
     /// The file slot that the operation puts its new file into, or that a close closes.

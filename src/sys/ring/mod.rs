@@ -12,6 +12,10 @@
 //! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them. [`portable`] is the ring for where there
 //! is no io_uring.
 
+#[cfg(feature = "faults")]
+mod behind_faults;
+#[cfg(feature = "faults")]
+mod faulty;
 mod interface;
 mod kernel;
 mod portable;
@@ -24,6 +28,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
+#[cfg(feature = "faults")]
+pub use faulty::{FaultKind, FaultLog, Faults};
+#[cfg(feature = "faults")]
+pub(crate) use faulty::{FaultyRing, InlineFaults};
 pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait, WorkerLimits};
 pub(crate) use kernel::{Batch, KernelRing};
 pub(crate) use portable::PortableRing;
@@ -39,6 +47,9 @@ pub(crate) enum Ring {
     Kernel(KernelRing),
     /// Needs no io_uring.
     Portable(Box<PortableRing>),
+    /// In front of another, whose answers it changes on purpose.
+    #[cfg(feature = "faults")]
+    Faulty(Box<FaultyRing>),
     /// Does what a test tells it to.
     #[cfg(test)]
     Scripted(ScriptedRing),
@@ -50,6 +61,8 @@ macro_rules! on_each {
         match $this {
             Self::Kernel($ring) => $call,
             Self::Portable($ring) => $call,
+            #[cfg(feature = "faults")]
+            Self::Faulty($ring) => $call,
             #[cfg(test)]
             Self::Scripted($ring) => $call,
         }
@@ -62,6 +75,8 @@ impl Ring {
         match self {
             Self::Kernel(_) => RingKind::Kernel,
             Self::Portable(_) => RingKind::Portable,
+            #[cfg(feature = "faults")]
+            Self::Faulty(ring) => ring.kind(),
             #[cfg(test)]
             Self::Scripted(_) => RingKind::Auto,
         }
