@@ -388,14 +388,14 @@ fn quick() -> Vec<Cell> {
 fn list() {
     println!("scenarios:");
     for (name, what) in scenarios::ALL {
-        println!("  {name:<21} {what}");
+        println!("  {name:<22} {what}");
     }
     println!("\ncontenders:");
     for contender in contenders::all() {
         println!("  {:<21} {}", contender.name(), contender.form());
     }
     for name in contenders::left_out() {
-        println!("  {name:<21} left out: built without the feature {name}");
+        println!("  {name:<22} left out: built without the feature {name}");
     }
     println!("\nmissing:");
     for line in table::absent(&missing()) {

@@ -16,6 +16,7 @@ mod hub;
 #[cfg(feature = "monoio")]
 mod monoio;
 pub(crate) mod other_build;
+mod portable;
 mod python;
 mod raw_epoll;
 mod raw_threads;
@@ -167,6 +168,11 @@ pub(crate) trait Contender {
         self.name()
     }
 
+    /// The variables that its process finds in its environment, beside those of this one.
+    fn environment(&self) -> &[(&str, &str)] {
+        &[]
+    }
+
     /// Whether it has a server for this service.
     fn serves(&self, service: Service) -> bool;
 
@@ -302,6 +308,7 @@ const NO_CALLS: &str = "it has no calls between threads of its own";
 /// All that this program was built with, in the order of the tables.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     let mut all: Vec<Box<dyn Contender>> = annulus::forms().collect();
+    all.extend(portable::forms(annulus::forms()));
     all.extend(raw_epoll::forms());
     all.extend(raw_uring::forms());
     all.push(Box::new(raw_threads::RawThreads));
@@ -322,6 +329,8 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     all.push(Box::new(fio::Fio));
     #[cfg(feature = "web")]
     all.extend(web::forms());
+    #[cfg(feature = "web")]
+    all.extend(portable::forms(web::forms()));
     all
 }
 
@@ -421,6 +430,23 @@ mod tests {
         assert!(by_name("raw-threads@").is_none());
         assert!(by_name("unknown@256k").is_none());
         assert!(by_name("raw-epoll@256k").is_none(), "its connections share a buffer");
+    }
+
+    #[test]
+    fn portable_contenders_differ_in_the_environment_of_their_process_alone() {
+        for (portable, plain) in [
+            ("annulus-portable", "annulus"),
+            ("annulus-owned-portable", "annulus-owned"),
+            #[cfg(feature = "web")]
+            ("annulus-hyper-portable", "annulus-hyper"),
+        ] {
+            let portable = by_name(portable).expect("it is among them");
+            assert_eq!(portable.hosted_as(), plain);
+            assert_eq!(portable.environment(), [("ANNULUS_RING", "portable")]);
+            assert_eq!(by_name(plain).unwrap().environment(), [("ANNULUS_RING", "kernel")]);
+        }
+        let sized = by_name("annulus-owned-portable@4k").unwrap();
+        assert_eq!(sized.environment(), [("ANNULUS_RING", "portable")]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::RingKind;
 use annulus::net::SendOptions;
 use annulus::time::timeout;
 use clap::{Args, ValueEnum};
@@ -62,6 +63,8 @@ enum Server {
     AnnulusOwned,
     /// Leases, and the kernel puts datagrams together (GRO) and cuts them (GSO).
     AnnulusOffload,
+    /// Leases, on the portable ring.
+    AnnulusPortable,
     #[cfg(feature = "tokio")]
     Tokio,
 }
@@ -72,6 +75,7 @@ impl Server {
         Self::Annulus,
         Self::AnnulusOwned,
         Self::AnnulusOffload,
+        Self::AnnulusPortable,
         #[cfg(feature = "tokio")]
         Self::Tokio,
     ];
@@ -259,8 +263,9 @@ fn serve(server: Server, socket: UdpSocket, run: &Run, service: Service) -> io::
             }
             Ok(())
         }
-        Server::Annulus => annulus(socket, run, service, false),
-        Server::AnnulusOffload => annulus(socket, run, service, true),
+        Server::Annulus => annulus(socket, run, service, false, RingKind::Kernel),
+        Server::AnnulusOffload => annulus(socket, run, service, true, RingKind::Kernel),
+        Server::AnnulusPortable => annulus(socket, run, service, false, RingKind::Portable),
         Server::AnnulusOwned => annulus_owned(socket, run, service),
         #[cfg(feature = "tokio")]
         Server::Tokio => tokio_server(socket, run, service),
@@ -270,8 +275,14 @@ fn serve(server: Server, socket: UdpSocket, run: &Run, service: Service) -> io::
 /// Ends a server that waits for a datagram.
 const TICK: Duration = Duration::from_millis(50);
 
-fn annulus(socket: UdpSocket, run: &Run, service: Service, offload: bool) -> io::Result<()> {
-    annulus::run(async {
+fn annulus(
+    socket: UdpSocket,
+    run: &Run,
+    service: Service,
+    offload: bool,
+    ring: RingKind,
+) -> io::Result<()> {
+    annulus::Runtime::builder().ring(ring).build()?.block_on(async {
         let socket = annulus::net::UdpSocket::from_std(socket);
         if offload {
             socket.set_gro(true)?;
@@ -291,11 +302,10 @@ fn annulus(socket: UdpSocket, run: &Run, service: Service, offload: bool) -> io:
         }
         Ok(())
     })
-    .map_err(io::Error::from)?
 }
 
 fn annulus_owned(socket: UdpSocket, run: &Run, service: Service) -> io::Result<()> {
-    annulus::run(async {
+    annulus::Runtime::builder().ring(RingKind::Kernel).build()?.block_on(async {
         let socket = annulus::net::UdpSocket::from_std(socket);
         let mut buffer = vec![0; 2048];
         while !run.is_over() {
@@ -312,7 +322,6 @@ fn annulus_owned(socket: UdpSocket, run: &Run, service: Service) -> io::Result<(
         }
         Ok(())
     })
-    .map_err(io::Error::from)?
 }
 
 #[cfg(feature = "tokio")]

@@ -44,7 +44,7 @@ fn samples(folder: &Path, scenario: &str) -> Vec<(String, usize)> {
 
 #[test]
 fn echo_compares_by_round() {
-    let contenders = "annulus,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
+    let contenders = "annulus,annulus-portable,raw-epoll,raw-uring-oneshot,raw-uring-bundle";
     let shape = ["--connections", "4", "--sizes", "64,256k", "--depths", "1,16"];
     let shape = [&shape[..], &["--reference", "raw-uring", "--wide"]].concat();
     let arguments = [&["echo", "--contenders", contenders], &shape[..]].concat();
@@ -54,8 +54,8 @@ fn echo_compares_by_round() {
     assert!(printed.contains("to raw-uring-") && printed.contains("annulus ahead"), "{printed}");
     assert!(printed.contains("cpu to raw-uring-"), "{printed}");
     let samples = samples(&folder, "echo");
-    // Four contenders in four cells, each with both rounds.
-    assert_eq!(samples.len(), 16, "{printed}");
+    // Five contenders in four cells, each with both rounds.
+    assert_eq!(samples.len(), 20, "{printed}");
     assert!(samples.iter().all(|(_, rounds)| *rounds == 2), "{printed}");
     make_a_page(&folder);
     fs::remove_dir_all(&folder).unwrap();
@@ -118,7 +118,7 @@ fn what_is_missing_is_listed_with_its_reason() {
     let output = command.arg("list").output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in [
-        "without annulus-owned: file: it differs from annulus in receiving alone",
+        "without annulus-owned, annulus-owned-portable: file: it differs from annulus in receiving alone",
         "without asyncio, raw-epoll-own, uvloop: proxy: it has no such server here",
         "without asyncio, uvloop: scale: its interpreter runs one thread at a time",
     ] {
@@ -139,17 +139,19 @@ fn results_are_all_that_is_said_if_that_is_asked_for() {
 
 #[test]
 fn tasks_run_without_a_server() {
-    let (output, folder) =
-        run("tasks", &["tasks", "--wide", "--contenders", "annulus,raw-epoll,tokio"]);
+    let (output, folder) = run(
+        "tasks",
+        &["tasks", "--wide", "--contenders", "annulus,annulus-portable,raw-epoll,tokio"],
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // A hand-written server has no tasks, and is left out by name.
     assert!(String::from_utf8_lossy(&output.stdout).contains("without raw-epoll"));
     let samples = samples(&folder, "tasks");
     assert!(!samples.is_empty());
     assert!(samples.iter().all(|(_, rounds)| *rounds == 2));
-    // All workloads, by both.
+    // All workloads, by each.
     let count = |name: &str| samples.iter().filter(|(one, _)| one == name).count();
-    assert_eq!((count("tokio"), count("annulus")), (15, 15));
+    assert_eq!(["tokio", "annulus", "annulus-portable"].map(count), [15; 3]);
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -204,8 +206,15 @@ fn run_with_all(scenario: &str, shape: &[&str], cells: usize) -> Vec<String> {
 fn a_fan_out_reaches_every_reader() {
     let shape = ["--readers", "20", "--sizes", "64,20k", "--depths", "4"];
     let whole = run_with_all("fanout", &shape, 2);
-    for name in ["annulus", "raw-epoll", "raw-uring-4k", "raw-uring-bundle", "raw-threads", "tokio"]
-    {
+    for name in [
+        "annulus",
+        "annulus-portable",
+        "raw-epoll",
+        "raw-uring-4k",
+        "raw-uring-bundle",
+        "raw-threads",
+        "tokio",
+    ] {
         assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
     }
 }
@@ -216,8 +225,15 @@ fn files_hold_what_was_written() {
     let kinds = "random-read,random-write,sequential-read,sequential-write,sync";
     let shape = ["--kinds", kinds, "--modes", "buffered", "--depths", "8", "--file-size", "1M"];
     let whole = run_with_all("file", &shape, 5);
-    let names = ["raw-threads", "raw-uring-oneshot", "raw-uring-direct", "tokio", "smol", "monoio"];
-    for name in names {
+    for name in [
+        "annulus-portable",
+        "raw-threads",
+        "raw-uring-oneshot",
+        "raw-uring-direct",
+        "tokio",
+        "smol",
+        "monoio",
+    ] {
         assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
     }
 }
@@ -251,7 +267,7 @@ fn proxies_pass_on_both_ways() {
 fn the_stores_reply_what_was_set() {
     let shape = ["--connections", "4", "--pipelines", "1,16", "--keys", "1000"];
     let whole = run_with_all("kv", &shape, 4);
-    for name in ["annulus", "tokio"] {
+    for name in ["annulus", "annulus-portable", "tokio"] {
         assert!(whole.iter().any(|one| one == name), "{name} is not among {whole:?}");
     }
     // Where redis-server is not installed, it is left out by name.
@@ -271,6 +287,7 @@ fn all_servers_of_http_answer_the_same() {
         "annulus-axum",
         "annulus-httparse",
         "annulus-hyper",
+        "annulus-hyper-portable",
         "cyper-axum",
         "epoll-httparse",
         "monoio-hyper",

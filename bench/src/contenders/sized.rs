@@ -45,6 +45,10 @@ impl Contender for WithBuffer {
         self.form
     }
 
+    fn environment(&self) -> &[(&str, &str)] {
+        self.contender.environment()
+    }
+
     fn serves(&self, service: Service) -> bool {
         self.contender.serves(service)
     }

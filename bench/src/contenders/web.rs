@@ -19,7 +19,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::{Announce, Contender, Memory, Purpose, Service};
+use super::{Announce, Contender, Memory, Purpose, Service, portable};
 use crate::server::Calls;
 use crate::web::Protocol;
 
@@ -88,6 +88,10 @@ impl Contender for Web {
 
     fn memory(&self) -> Memory {
         Memory::Shared("as it chooses")
+    }
+
+    fn environment(&self) -> &[(&str, &str)] {
+        if self.name.starts_with("annulus-") { portable::KERNEL } else { &[] }
     }
 
     fn purpose(&self) -> Purpose {

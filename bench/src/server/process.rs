@@ -73,6 +73,7 @@ impl Server {
         calls: Calls,
     ) -> io::Result<Self> {
         let mut command = Command::new(program_of(contender)?);
+        command.envs(contender.environment().iter().copied());
         command.args(arguments).args(["--cores", &list(cores)]);
         command.args(["--parent", &std::process::id().to_string()]);
         let mut child = Guard::spawn(command, Stdio::piped())?;
@@ -147,6 +148,7 @@ pub(crate) fn run_to_end(
             command
         }
     };
+    command.envs(contender.environment().iter().copied());
     command.args(arguments).args(["--parent", &std::process::id().to_string()]);
     let output = anonymous_file::create()?;
     let mut child = Guard::spawn(command, Stdio::from(output.try_clone()?))?;
