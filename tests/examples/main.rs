@@ -13,5 +13,6 @@ mod log_store;
 mod process_pool;
 mod programs;
 mod real_clients;
+mod sandboxed;
 mod shards;
 mod tail;
