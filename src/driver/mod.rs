@@ -171,6 +171,15 @@ impl Driver {
         self.bypasses.contains(bypass)
     }
 
+    /// A descriptor leaves the ring, because it is closed or handed out, or comes to it. A ring
+    /// that knows which descriptors are ready begins anew with this number.
+    #[inline]
+    pub(crate) fn forget(&self, fd: RawFd) {
+        if let Some(ring) = self.core.borrow_mut().ring() {
+            ring.forget(fd);
+        }
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }

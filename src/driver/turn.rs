@@ -7,7 +7,7 @@
 //! buffer) may call back into the driver at will, and a panic in it finds nothing half done.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::Driver;
@@ -51,8 +51,9 @@ impl Driver {
     }
 
     /// Has the kernel signal `counter` whenever the next turn has something to collect. What it
-    /// signals shows in [`is_pending`](Self::is_pending) before. Once.
-    pub(crate) fn signal_by(&self, counter: BorrowedFd<'_>) -> io::Result<()> {
+    /// signals shows in [`is_pending`](Self::is_pending) before. Once. Returns what to watch
+    /// instead of the counter, if that alone does not tell.
+    pub(crate) fn signal_by(&self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         let mut core = self.core.borrow_mut();
         core.ring().expect("the ring is open until the runtime ends").signal_by(counter)
     }

@@ -7,14 +7,21 @@
 //! milliseconds later.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use crate::sys::eventfd::EventFd;
 
 pub(super) struct Bell {
     own: EventFd,
-    outer: OnceLock<EventFd>,
+    outer: OnceLock<Outer>,
+}
+
+/// What wakes an outer event loop.
+struct Outer {
+    counter: EventFd,
+    /// What it watches instead of the counter, if that alone does not tell.
+    watched: Option<OwnedFd>,
 }
 
 impl Bell {
@@ -26,13 +33,24 @@ impl Bell {
     pub(super) fn ring(&self) {
         self.own.ring();
         if let Some(outer) = self.outer.get() {
-            outer.ring();
+            outer.counter.ring();
         }
     }
 
-    /// From now on an outer event loop waits for this eventfd.
-    pub(super) fn set_outer(&self, counter: EventFd) {
-        assert!(self.outer.set(counter).is_ok(), "a runtime becomes a guest once");
+    /// From now on an outer event loop waits for this eventfd, or for what is `watched` instead,
+    /// which is readable when the eventfd is.
+    pub(super) fn set_outer(&self, counter: EventFd, watched: Option<OwnedFd>) {
+        let is_set = self.outer.set(Outer { counter, watched }).is_ok();
+        assert!(is_set, "a runtime becomes a guest once");
+    }
+
+    /// Forgets that the outer event loop was rung.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub(super) fn clear_outer(&self) {
+        self.outer().counter.clear();
     }
 
     /// What the outer event loop waits for.
@@ -40,7 +58,12 @@ impl Bell {
     /// # Panics
     ///
     /// If there is none.
-    pub(super) fn outer(&self) -> &EventFd {
+    pub(super) fn watched(&self) -> BorrowedFd<'_> {
+        let outer = self.outer();
+        outer.watched.as_ref().map_or(outer.counter.as_fd(), OwnedFd::as_fd)
+    }
+
+    fn outer(&self) -> &Outer {
         self.outer.get().expect("the runtime is a guest")
     }
 }

@@ -47,7 +47,7 @@ impl Shared {
         let next_timer = self.driver.time_until_due();
         // What was signalled up to here, this turn has seen or sees now: the kernel shows what it
         // has for the ring before it signals. What comes later signals once more.
-        self.bell.outer().clear();
+        self.bell.clear_outer();
         let may_wait =
             !self.executor.has_ready() && !self.driver.is_pending() && self.executor.park();
         self.executor.watch_ready(may_wait);

@@ -106,10 +106,10 @@ impl Runtime {
     #[doc(alias = "as_raw_fd")]
     pub fn into_guest(self) -> io::Result<Guest> {
         let counter = EventFd::new()?;
-        self.shared.driver.signal_by(counter.as_fd())?;
+        let watched = self.shared.driver.signal_by(counter.as_fd())?;
         // The first turn is due.
         counter.ring();
-        self.shared.bell.set_outer(counter);
+        self.shared.bell.set_outer(counter, watched);
         Ok(Guest { runtime: self })
     }
 }
@@ -172,11 +172,12 @@ impl Guest {
 
 /// The descriptor that the outer event loop waits for: readable when a turn is due, but for timers.
 ///
-/// It is an eventfd, level-triggered until the next turn, and works edge-triggered, too. Do not
-/// read it: the turn does.
+/// It is an eventfd, or an epoll instance where the runtime is on the portable ring. It is
+/// level-triggered until the next turn, and works edge-triggered, too. Do not read it: the turn
+/// does.
 impl AsFd for Guest {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.runtime.shared.bell.outer().as_fd()
+        self.runtime.shared.bell.watched()
     }
 }
 

@@ -75,7 +75,6 @@ impl BufferRing {
 }
 
 /// The consumer's side of a buffer ring, which the kernel has: for other rings.
-#[cfg(test)]
 pub(crate) struct Provided {
     entries: NonNull<BufRingEntry>,
     count: u16,
@@ -83,7 +82,6 @@ pub(crate) struct Provided {
     head: u16,
 }
 
-#[cfg(test)]
 impl BufferRing {
     /// The consumer's side. There is one.
     ///
@@ -95,10 +93,16 @@ impl BufferRing {
     }
 }
 
-#[cfg(test)]
 impl Provided {
     /// Takes the first buffer, if there is one: its number, where it begins, and its size.
     pub(super) fn next(&mut self) -> Option<(u16, *mut u8, usize)> {
+        let first = self.peek()?;
+        self.head = self.head.wrapping_add(1);
+        Some(first)
+    }
+
+    /// The first buffer, which [`next`](Self::next) would take.
+    pub(super) fn peek(&self) -> Option<(u16, *mut u8, usize)> {
         // SAFETY: the tail is in the ring's first entry, and the ring is alive.
         let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
         if self.head == tail.load(Ordering::Acquire) {
@@ -106,7 +110,6 @@ impl Provided {
         }
         // SAFETY: the index is within the ring, and the tail has passed the entry.
         let entry = unsafe { self.entries.add(usize::from(self.head & (self.count - 1))).as_ref() };
-        self.head = self.head.wrapping_add(1);
         Some((entry.bid(), entry.addr() as *mut u8, entry.len() as usize))
     }
 }

@@ -75,7 +75,6 @@ pub(crate) mod statx;
 pub(crate) mod threads;
 
 pub(crate) use buffer_ring::BufferRing;
-#[cfg(test)]
 use buffer_ring::Provided;
 pub(crate) use bypass::{nonblocking, option, pipe, socket, splice, splice_pipe, tcp_info};
 pub(crate) use completion::Completion;

@@ -126,6 +126,16 @@ impl Sqe {
         self.op_flags
     }
 
+    /// Points it to other memory.
+    pub(crate) fn set_address(&mut self, address: u64) {
+        self.address = address;
+    }
+
+    /// Sets its position, or its second address.
+    pub(crate) fn set_offset(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
     pub(crate) fn user_data(&self) -> u64 {
         self.user_data
     }
@@ -138,6 +148,16 @@ impl Sqe {
     /// The slot of registered memory that a fixed read or write uses.
     pub(crate) fn buffer_index(&self) -> u16 {
         self.buffer
+    }
+
+    /// What a cancel by file means.
+    pub(crate) fn cancelled_file(&self, by_slot: bool) -> SqeFile {
+        if by_slot { SqeFile::FileSlot(self.fd as u32) } else { SqeFile::Fd(self.fd) }
+    }
+
+    /// The length of the address of a send, if there is one.
+    pub(crate) fn address_length(&self) -> u16 {
+        self.file_index as u16
     }
 
     /// What a splice reads from.

@@ -178,7 +178,7 @@ fn a_peer_makes_the_process_hold_only_a_few_unread_messages() {
             for n in 0..40 {
                 peer.write_all(&[n; MESSAGE]).unwrap();
                 // The loop enters the kernel, which receives.
-                yield_times(2).await;
+                yield_times(16).await;
             }
             let mut detached = stream.into_std().await.unwrap();
             let held = detached.unread.len();
@@ -212,7 +212,7 @@ fn messages_that_have_come_take_from_the_budget_of_the_task_that_reads_them() {
                 let (stream, mut peer) = multishot_receiving().await;
                 for _ in 0..MESSAGES {
                     peer.write_all(b"small").unwrap();
-                    yield_times(2).await;
+                    yield_times(16).await;
                 }
                 pairs.push((stream, peer));
             }

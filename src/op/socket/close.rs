@@ -46,6 +46,9 @@ impl Closing {
 impl Drop for Closing {
     fn drop(&mut self) {
         let Some(descriptor) = self.descriptor.take() else { return };
+        if let Some(fd) = descriptor.fd_if_open() {
+            self.driver.forget(fd.as_raw_fd());
+        }
         if self.lingers {
             close_off_the_loop(&self.driver, descriptor);
         } else {

@@ -40,9 +40,13 @@ pub struct SocketFd {
 
 impl SocketFd {
     pub(crate) fn new(driver: Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
+        let descriptor = descriptor.into();
+        if let Some(fd) = descriptor.fd_if_open() {
+            driver.forget(fd.as_raw_fd());
+        }
         Self {
             driver,
-            descriptor: Some(descriptor.into()),
+            descriptor: Some(descriptor),
             lingers: Cell::new(false),
             is_over: Cell::new(false),
             peer: OnceCell::new(),
@@ -181,7 +185,9 @@ impl SocketFd {
 
     /// Takes the descriptor of the process out.
     pub(super) fn take_fd(&mut self) -> io::Result<OwnedFd> {
-        self.descriptor.take().expect("the descriptor is there").into_fd()
+        let fd = self.descriptor.take().expect("the descriptor is there").into_fd()?;
+        self.driver.forget(fd.as_raw_fd());
+        Ok(fd)
     }
 }
 

@@ -280,8 +280,8 @@ impl KernelRing {
         self.generation.is_present() && !self.ring.completion().is_empty()
     }
 
-    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
-        self.ring.submitter().register_eventfd(counter.as_raw_fd())
+    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+        self.ring.submitter().register_eventfd(counter.as_raw_fd()).map(|()| None)
     }
 
     #[inline]

@@ -25,7 +25,7 @@ mod scripted;
 mod scripted_links;
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 #[cfg(feature = "faults")]
@@ -136,10 +136,13 @@ impl Ring {
     /// Has the kernel signal an eventfd whenever there is something to collect: a completion, or
     /// finished work whose completions only an enter will report. Once.
     ///
+    /// Where no kernel does that, returns a descriptor to be watched instead, which is readable
+    /// when the counter is or there is something to collect.
+    ///
     /// # Errors
     ///
     /// If the ring cannot.
-    pub(crate) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
+    pub(crate) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         on_each!(self, ring => ring.signal_by(counter))
     }
 
@@ -147,6 +150,15 @@ impl Ring {
     #[inline]
     pub(crate) fn enter(&mut self, wait: Wait) -> Entered {
         on_each!(self, ring => ring.enter(wait))
+    }
+
+    /// A descriptor of the process leaves the ring, because it is closed or handed out, or comes
+    /// to it. For rings that know what descriptors are ready.
+    #[inline]
+    pub(crate) fn forget(&mut self, fd: RawFd) {
+        if let Self::Portable(ring) = self {
+            ring.forget(fd);
+        }
     }
 
     /// Passes every completion in the completion queue to `sink` and frees its CQE there.

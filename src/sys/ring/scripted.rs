@@ -7,7 +7,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::{io, ptr, slice};
@@ -289,7 +289,7 @@ impl ScriptedRing {
     }
 
     #[expect(clippy::unused_self, reason = "the kernel's ring has a choice")]
-    pub(super) fn signal_by(&mut self, _counter: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn signal_by(&mut self, _counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -25,3 +25,49 @@ pub(super) fn makes_descriptor(code: u8) -> bool {
     ]
     .contains(&code)
 }
+
+/// Whether there is such an operation.
+pub(super) fn is_known(code: u8) -> bool {
+    KNOWN.contains(&code)
+}
+
+const KNOWN: &[u8] = &[
+    opcode::Nop::CODE,
+    opcode::Recv::CODE,
+    opcode::RecvMsg::CODE,
+    opcode::Send::CODE,
+    opcode::SendZc::CODE,
+    opcode::SendMsg::CODE,
+    opcode::Accept::CODE,
+    opcode::Connect::CODE,
+    opcode::Shutdown::CODE,
+    opcode::Socket::CODE,
+    opcode::SetSockOpt::CODE,
+    opcode::PollAdd::CODE,
+    opcode::Timeout::CODE,
+    opcode::LinkTimeout::CODE,
+    opcode::AsyncCancel::CODE,
+    opcode::Close::CODE,
+    opcode::FixedFdInstall::CODE,
+    opcode::OpenAt::CODE,
+    opcode::OpenAt2::CODE,
+    opcode::Read::CODE,
+    opcode::Write::CODE,
+    opcode::ReadFixed::CODE,
+    opcode::WriteFixed::CODE,
+    opcode::Readv::CODE,
+    opcode::Writev::CODE,
+    opcode::Fsync::CODE,
+    opcode::Fallocate::CODE,
+    opcode::Fadvise::CODE,
+    opcode::Ftruncate::CODE,
+    opcode::Statx::CODE,
+    opcode::UnlinkAt::CODE,
+    opcode::RenameAt::CODE,
+    opcode::LinkAt::CODE,
+    opcode::SymlinkAt::CODE,
+    opcode::MkDirAt::CODE,
+    opcode::Splice::CODE,
+    opcode::Tee::CODE,
+    opcode::WaitId::CODE,
+];

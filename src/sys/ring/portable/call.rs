@@ -3,10 +3,7 @@
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::file_table::FileTable;
-use super::memory::RegisteredMemory;
-use crate::sys::errno::{EBADF, EFAULT};
-use crate::sys::{Sqe, SqeFile, opcode};
+use crate::sys::Sqe;
 
 /// An SQE with its descriptors looked up: all that a system call needs. A worker has a copy.
 ///
@@ -22,35 +19,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// # Errors
-    ///
-    /// `EBADF` for an empty file slot, `EFAULT` for memory that is not that of the slot named.
-    pub(super) fn resolve(
-        sqe: &Sqe,
-        files: &FileTable,
-        memory: &RegisteredMemory,
-    ) -> Result<Self, i32> {
-        // The slot that a close empties is not used as a descriptor.
-        let fd = match sqe.file() {
-            SqeFile::Fd(fd) => fd,
-            SqeFile::FileSlot(slot) => files.fd(slot).ok_or(EBADF)?,
-        };
-        let mut source = -1;
-        match sqe.opcode() {
-            opcode::Splice::CODE | opcode::Tee::CODE => {
-                source = match sqe.splice_source() {
-                    SqeFile::Fd(fd) => fd,
-                    SqeFile::FileSlot(slot) => files.fd(slot).ok_or(EBADF)?,
-                };
-            }
-            opcode::ReadFixed::CODE | opcode::WriteFixed::CODE
-                if !memory.holds(sqe.buffer_index(), sqe.address(), sqe.length()) =>
-            {
-                return Err(EFAULT);
-            }
-            _ => {}
-        }
-        Ok(Self { sqe: *sqe, fd, source })
+    /// An SQE whose descriptors are looked up when it begins.
+    pub(super) fn of(sqe: Sqe) -> Self {
+        Self { sqe, fd: -1, source: -1 }
     }
 
     /// The memory that the SQE names.

@@ -1,41 +1,71 @@
 //! A ring that needs no io_uring: it interprets SQEs with ordinary system calls.
 //!
-//! An [`enter`](PortableRing::enter) takes all SQEs that were pushed and makes one [`attempt`] at
-//! each, which never waits. An attempt that would have to wait says for what: a descriptor, whose
-//! readiness the ring learns, or a job for its [`workers`]. What has not completed is a request
-//! ([`requests`]), and is attempted again when that has come.
+//! An [`enter`](PortableRing::enter) takes all SQEs that were pushed and makes one attempt at each,
+//! which never waits. An attempt that would have to wait says for what: a descriptor, whose
+//! readiness the [`poller`] learns from an [`epoll`] instance, a time ([`timeouts`]), or a thread
+//! of the [`workers`]. What has not completed is a request ([`requests`]), and is attempted again
+//! when that has come.
+//!
+//! - [`batch`] takes what was pushed, and [`links`] says what a chain is; [`keep`] copies what an
+//!   SQE points to and its operation may free.
+//! - [`progress`] is the life of a request, [`cancel`] its early end.
+//! - [`socket_attempts`] are the attempts at sockets and polls, by the system calls in [`sockets`]
+//!   and [`polls`]; [`attempt`] leads to the others.
+//! - [`buffers`], [`file_table`] and [`memory`] are what is registered with the ring.
+//! - [`waiting`] is an enter's wait, and [`guest`] the wait of an outer event loop.
 //!
 //! The ring answers as the kernel does wherever `uring-sys-tests` says how that is.
+//!
+//! # What it costs
+//!
+//! A message on a connection costs a receive, a send and a share of an `epoll_wait`. Nothing is
+//! allocated for it: the memory of a request is used again, and a list that was emptied keeps its
+//! room.
 
-#[allow(dead_code, reason = "operations come one by one")]
 mod attempt;
+mod batch;
+mod buffers;
 #[allow(dead_code, reason = "operations come one by one")]
 mod call;
+mod cancel;
+mod epoll;
 mod file_table;
+mod guest;
 mod interrupts;
+mod keep;
+mod links;
 mod memory;
+mod poller;
+mod polls;
+mod progress;
 mod requests;
-#[allow(dead_code, reason = "the ring does not sleep or cancel yet")]
+mod socket_attempts;
+mod sockets;
+mod timeouts;
+mod waiting;
+#[allow(dead_code, reason = "operations come one by one")]
 mod workers;
 
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
-use std::{io, mem, thread};
 
-use self::attempt::{attempt, makes_descriptor};
-use self::call::{Attempt, Call};
+use self::buffers::ProvidedBuffers;
+use self::epoll::{Epoll, WORKERS_BELL};
 use self::file_table::FileTable;
 use self::memory::RegisteredMemory;
-use self::requests::{Request, Requests};
-use self::workers::{Job, Workers};
+use self::poller::Poller;
+use self::requests::{Requests, Token};
+use self::timeouts::Timeouts;
+use self::workers::Workers;
 use super::interface::{Entered, Full, Wait, WorkerLimits};
 use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
-use crate::sys::errno::{EEXIST, EINVAL, ETIME};
+use crate::sys::errno::EEXIST;
 use crate::sys::fork::Generation;
-use crate::sys::{BufferRing, Completion, Sqe, Submission};
+use crate::sys::poll::READABLE;
+use crate::sys::{BufferRing, Completion, Submission};
 
 /// A ring on ordinary system calls, owned by the thread that made it.
 ///
@@ -49,9 +79,38 @@ pub(crate) struct PortableRing {
     /// What has completed and was not reaped.
     completions: VecDeque<Completion>,
     requests: Requests,
+    /// What is due in this enter.
+    runnable: VecDeque<Token>,
+    /// What is due in the next one.
+    deferred: Vec<Token>,
+    epoll: Epoll,
+    poller: Poller,
+    timeouts: Timeouts,
+    workers: Workers,
+    turns: Turns,
+    buffers: ProvidedBuffers,
     files: FileTable,
     memory: RegisteredMemory,
-    workers: Workers,
+    outer: Option<Outer>,
+    /// Lists that are filled and emptied, kept for their room.
+    reported: Vec<Token>,
+    finished: Vec<(Token, i32)>,
+}
+
+/// What has passed since the last look at the descriptors; see [`waiting`].
+#[derive(Default)]
+struct Turns {
+    turns: u32,
+    enters: u32,
+    /// Whether something was registered that may be ready already.
+    must_look: bool,
+}
+
+/// What reports to an outer event loop; see [`guest`].
+struct Outer {
+    timer: OwnedFd,
+    /// The time that the timer is set to, in nanoseconds of the monotonic clock.
+    time: Option<u64>,
 }
 
 impl PortableRing {
@@ -61,15 +120,33 @@ impl PortableRing {
     ///
     /// If the process has no descriptors left.
     pub(crate) fn new(capacity: u32, limits: WorkerLimits) -> Result<Self, SetupError> {
+        let workers = Workers::new(limits).describe("eventfd").map_err(SetupError::Other)?;
+        let epoll = Epoll::new().describe("epoll_create1").map_err(SetupError::Other)?;
+        let edges = READABLE | libc::EPOLLET as u32;
+        epoll
+            .add(workers.bell().as_raw_fd(), edges, WORKERS_BELL)
+            .map_err(io::Error::from_raw_os_error)
+            .describe("epoll_ctl")
+            .map_err(SetupError::Other)?;
         Ok(Self {
             generation: Generation::of_this_process(),
             capacity: capacity as usize,
             queue: Vec::new(),
             completions: VecDeque::new(),
             requests: Requests::default(),
+            runnable: VecDeque::new(),
+            deferred: Vec::new(),
+            epoll,
+            poller: Poller::default(),
+            timeouts: Timeouts::default(),
+            workers,
+            turns: Turns::default(),
+            buffers: ProvidedBuffers::default(),
             files: FileTable::default(),
             memory: RegisteredMemory::default(),
-            workers: Workers::new(limits).describe("eventfd").map_err(SetupError::Other)?,
+            outer: None,
+            reported: Vec::new(),
+            finished: Vec::new(),
         })
     }
 
@@ -77,66 +154,17 @@ impl PortableRing {
     pub(crate) fn make_direct_descriptors(&mut self, count: u32) {
         self.files.resize(count);
     }
-
-    /// Makes the first attempt at an SQE.
-    fn begin(&mut self, sqe: Sqe) {
-        match Call::resolve(&sqe, &self.files, &self.memory) {
-            Ok(call) => {
-                let attempt = attempt(&call);
-                self.follow(None, call, attempt);
-            }
-            Err(errno) => self.complete(&sqe, -errno, 0),
-        }
-    }
-
-    /// Does what an attempt has led to. `token` is the request's, if it was attempted before.
-    fn follow(&mut self, token: Option<usize>, call: Call, attempt: Attempt) {
-        match attempt {
-            Attempt::Done { result, flags } => {
-                if let Some(token) = token {
-                    self.requests.remove(token);
-                }
-                self.complete(&call.sqe, result, flags);
-            }
-            Attempt::WaitFor { .. } => {
-                token.unwrap_or_else(|| self.requests.insert(Request { call, is_job: false }));
-            }
-            Attempt::Offload { kind, work } => {
-                let token =
-                    token.unwrap_or_else(|| self.requests.insert(Request { call, is_job: true }));
-                let makes_descriptor = makes_descriptor(call.sqe.opcode());
-                self.workers.submit(Job { token, kind, makes_descriptor, work });
-            }
-        }
-    }
-
-    /// An SQE is over.
-    fn complete(&mut self, sqe: &Sqe, result: i32, flags: u32) {
-        self.completions.push_back(Completion::new(sqe.user_data(), result, flags));
-    }
-
-    fn progress(&mut self) {
-        let mut finished = Vec::new();
-        self.workers.collect(|token, result| finished.push((token, result)));
-        for (token, result) in finished {
-            let request = self.requests.remove(token);
-            self.complete(&request.call.sqe, result, 0);
-        }
-        for token in self.requests.waiting() {
-            let call = self.requests.get(token).call;
-            let attempt = attempt(&call);
-            self.follow(Some(token), call, attempt);
-        }
-    }
 }
 
 /// What the driver asks of any ring; see [`Ring`](super::Ring) for what each does.
 impl PortableRing {
+    #[inline]
     pub(super) unsafe fn push(&mut self, sqe: &Submission) -> Result<(), Full> {
         // SAFETY: passed on by the caller.
         unsafe { self.push_all(std::slice::from_ref(sqe)) }
     }
 
+    #[inline]
     pub(super) unsafe fn push_all(&mut self, sqes: &[Submission]) -> Result<(), Full> {
         if !self.generation.is_present() {
             return Ok(());
@@ -152,13 +180,10 @@ impl PortableRing {
         self.capacity
     }
 
+    #[inline]
     pub(super) fn queued(&mut self) -> usize {
         // As the kernel's ring in a forked child: one, so that a turn enters and fails.
         if self.generation.is_present() { self.queue.len() } else { 1 }
-    }
-
-    pub(super) fn has_deferred(&mut self) -> bool {
-        !self.requests.is_empty()
     }
 
     #[expect(clippy::unused_self, reason = "other rings have a bound")]
@@ -170,55 +195,48 @@ impl PortableRing {
         !self.completions.is_empty()
     }
 
-    #[expect(clippy::unused_self, reason = "the counter is not signalled yet")]
-    pub(super) fn signal_by(&mut self, _counter: BorrowedFd<'_>) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+        self.watched_beside(counter).map(Some)
     }
 
     pub(super) fn enter(&mut self, wait: Wait) -> Entered {
         if !self.generation.is_present() {
             return Entered { taken: 0, outcome: Err(io::Error::from_raw_os_error(EEXIST)) };
         }
-        let queue = mem::take(&mut self.queue);
-        let taken = queue.len();
-        for sqe in &queue {
-            self.begin(*Sqe::of(sqe));
-        }
-        let end = match wait {
-            Wait::No => Some(Instant::now()),
-            Wait::AtMost(limit) | Wait::ForOne(limit) => Instant::now().checked_add(limit),
-            Wait::Forever => None,
-        };
-        loop {
-            self.progress();
-            let is_late = end.is_some_and(|end| end <= Instant::now());
-            if !self.completions.is_empty() || is_late {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        let outcome = if self.completions.is_empty() && wait != Wait::No {
-            Err(io::Error::from_raw_os_error(ETIME))
-        } else {
-            Ok(())
-        };
+        self.end_outer_sleep();
+        self.runnable.extend(self.deferred.drain(..));
+        let taken = self.take_queue();
+        self.run();
+        let outcome = self.wait(wait, taken > 0);
+        self.prepare_outer_sleep();
         Entered { taken, outcome }
     }
 
-    #[expect(clippy::unused_self, reason = "provided buffers come later")]
-    pub(super) unsafe fn register_buffers(
-        &mut self,
-        _buffers: &BufferRing,
-        _group: u16,
-    ) -> io::Result<()> {
-        Err(io::Error::from_raw_os_error(EINVAL))
+    /// A descriptor of the process is about to leave the ring, or has come to it: what is known of
+    /// the file that has had its number is no longer true.
+    pub(super) fn forget(&mut self, fd: RawFd) {
+        // A forked child shares the epoll instance: what it removed, its parent would miss.
+        if self.generation.is_present() {
+            self.poller.forget(&self.epoll, &mut self.requests, fd);
+        }
     }
 
-    #[expect(clippy::unused_self, reason = "provided buffers come later")]
-    pub(super) fn release_buffers(&mut self, _group: u16) {}
+    pub(super) unsafe fn register_buffers(
+        &mut self,
+        buffers: &BufferRing,
+        group: u16,
+    ) -> io::Result<()> {
+        // SAFETY: the caller keeps the buffer ring until it is released, or for ever.
+        let is_new = self.buffers.insert(group, unsafe { buffers.provided() });
+        if is_new { Ok(()) } else { Err(io::Error::from_raw_os_error(EEXIST)) }
+    }
+
+    pub(super) fn release_buffers(&mut self, group: u16) {
+        self.buffers.remove(group);
+    }
 
     pub(super) fn make_buffer_table(&mut self, slots: u16) -> io::Result<()> {
-        self.memory.resize(slots);
+        self.own()?.memory.resize(slots);
         Ok(())
     }
 
@@ -228,19 +246,22 @@ impl PortableRing {
         start: NonNull<u8>,
         length: usize,
     ) -> io::Result<()> {
-        self.memory.set(slot, Some((start.as_ptr() as usize, length)));
+        self.own()?.memory.set(slot, Some((start.as_ptr().expose_provenance(), length)));
         Ok(())
     }
 
     pub(super) fn unregister_memory(&mut self, slot: u16) -> io::Result<()> {
-        self.memory.set(slot, None);
+        self.own()?.memory.set(slot, None);
         Ok(())
     }
 
     pub(super) fn release_file_table(&mut self) {
-        self.files.resize(0);
+        for file in self.files.drain().collect::<Vec<_>>() {
+            self.drop_file(&file);
+        }
     }
 
+    #[inline]
     pub(super) fn reap(&mut self, sink: impl FnMut(Completion)) {
         self.completions.drain(..).for_each(sink);
     }
@@ -248,5 +269,11 @@ impl PortableRing {
     #[expect(clippy::unused_self, reason = "other rings have a choice")]
     pub(super) fn allowed_bypasses(&self) -> Bypasses {
         Bypasses::ALL
+    }
+
+    /// For calls that change what is registered with the ring: with a parent's they must not.
+    fn own(&mut self) -> io::Result<&mut Self> {
+        let is_own = self.generation.is_present();
+        is_own.then_some(self).ok_or_else(|| io::Error::from_raw_os_error(EEXIST))
     }
 }

@@ -1,36 +1,200 @@
-//! What has not completed.
+//! What has not completed: one request for each SQE.
+//!
+//! Requests are found by their user data, for cancels. The table for that needs no hashing: the
+//! driver's user data begins with the number of a slot, and those are dense, so its low bits spread
+//! requests over the buckets as evenly as can be.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
 
 use slab::Slab;
 
 use super::call::Call;
+use super::keep::Kept;
+use crate::sys::opcode;
+
+/// The name of a request, while it lives.
+pub(super) type Token = u32;
+
+/// The name of none.
+pub(super) const NO_REQUEST: Token = u32::MAX;
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// For the link before it.
+    Linked,
+    /// For its next attempt, which is due.
+    Runnable,
+    /// For its descriptor, in the list of its waiters.
+    Waiting,
+    /// For a descriptor that was closed under it, as only a cancel ends it.
+    Lost,
+    /// For a worker.
+    Job,
+    /// For a time, in nanoseconds of the monotonic clock: that of a timeout, or of the next
+    /// attempt.
+    Timed(u64),
+    /// As a linked timeout for the end of the request that it limits, and for a time once that has
+    /// been begun.
+    Limit { of: Token, until: Option<u64> },
+}
+
+/// The place of a request among the waiters of a descriptor.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) fd: RawFd,
+    pub(super) events: u32,
+    pub(super) before: Token,
+    pub(super) after: Token,
+}
 
 pub(super) struct Request {
     pub(super) call: Call,
-    /// Whether the workers have it.
-    pub(super) is_job: bool,
+    pub(super) state: State,
+    /// The file of the slot that it uses.
+    pub(super) file: Option<Rc<OwnedFd>>,
+    /// That which a splice reads from.
+    pub(super) source_file: Option<Rc<OwnedFd>>,
+    /// What it was given that the operation may have freed since.
+    pub(super) kept: Option<Box<Kept>>,
+    /// The bytes that it has moved, of all that it is to move (`MSG_WAITALL`).
+    pub(super) moved: u32,
+    /// The bytes that it is to move, if it severs its chain by fewer.
+    pub(super) whole: u32,
+    /// The time that a timeout was given, in nanoseconds.
+    pub(super) nanos: u64,
+    /// Whether a cancel has come while a worker had it.
+    pub(super) was_cancelled: bool,
+    /// Whether the socket is to be made blocking again at the end.
+    pub(super) was_blocking: bool,
+    /// The link behind it.
+    pub(super) next: Token,
+    /// Its linked timeout.
+    pub(super) limit: Token,
+    pub(super) place: Place,
+    next_in_bucket: Token,
+}
+
+impl Request {
+    pub(super) fn new(call: Call) -> Self {
+        let place = Place { fd: -1, events: 0, before: NO_REQUEST, after: NO_REQUEST };
+        Self {
+            call,
+            state: State::Runnable,
+            file: None,
+            source_file: None,
+            kept: None,
+            moved: 0,
+            whole: 0,
+            nanos: 0,
+            was_cancelled: false,
+            was_blocking: false,
+            next: NO_REQUEST,
+            limit: NO_REQUEST,
+            place,
+            next_in_bucket: NO_REQUEST,
+        }
+    }
+
+    /// Whether a cancel finds it: it has begun, and is no linked timeout and no cancel.
+    fn is_cancellable(&self) -> bool {
+        !matches!(self.state, State::Linked | State::Limit { .. })
+            && self.call.sqe.opcode() != opcode::AsyncCancel::CODE
+    }
 }
 
 #[derive(Default)]
-pub(super) struct Requests(Slab<Request>);
+pub(super) struct Requests {
+    slab: Slab<Request>,
+    /// The first request of each bucket. A power of two, and at least as many as requests.
+    buckets: Vec<Token>,
+}
 
 impl Requests {
-    pub(super) fn insert(&mut self, request: Request) -> usize {
-        self.0.insert(request)
+    pub(super) fn insert(&mut self, request: Request) -> Token {
+        let token = self.slab.insert(request) as Token;
+        if self.slab.len() > self.buckets.len() {
+            self.spread();
+        } else {
+            self.enter_bucket(token);
+        }
+        token
     }
 
-    pub(super) fn remove(&mut self, token: usize) -> Request {
-        self.0.remove(token)
+    pub(super) fn remove(&mut self, token: Token) -> Request {
+        let request = self.slab.remove(token as usize);
+        let bucket = self.bucket_of(&request);
+        let mut at = self.buckets[bucket];
+        if at == token {
+            self.buckets[bucket] = request.next_in_bucket;
+        } else {
+            while self[at].next_in_bucket != token {
+                at = self[at].next_in_bucket;
+            }
+            self[at].next_in_bucket = request.next_in_bucket;
+        }
+        request
     }
 
-    pub(super) fn get(&self, token: usize) -> &Request {
-        &self.0[token]
+    pub(super) fn get(&self, token: Token) -> Option<&Request> {
+        self.slab.get(token as usize)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.slab.is_empty()
     }
 
-    pub(super) fn waiting(&self) -> Vec<usize> {
-        self.0.iter().filter(|(_, request)| !request.is_job).map(|(token, _)| token).collect()
+    /// The first request with this user data that a cancel finds.
+    pub(super) fn find(&self, user_data: u64) -> Option<Token> {
+        let mask = self.buckets.len().checked_sub(1)?;
+        let mut at = self.buckets[user_data as usize & mask];
+        while at != NO_REQUEST {
+            let request = &self[at];
+            if request.call.sqe.user_data() == user_data && request.is_cancellable() {
+                return Some(at);
+            }
+            at = request.next_in_bucket;
+        }
+        None
+    }
+
+    /// All that a cancel finds.
+    pub(super) fn cancellable(&self) -> impl Iterator<Item = (Token, &Request)> {
+        let all = self.slab.iter().map(|(token, request)| (token as Token, request));
+        all.filter(|(_, request)| request.is_cancellable())
+    }
+
+    fn bucket_of(&self, request: &Request) -> usize {
+        request.call.sqe.user_data() as usize & (self.buckets.len() - 1)
+    }
+
+    fn enter_bucket(&mut self, token: Token) {
+        let bucket = self.bucket_of(&self[token]);
+        self[token].next_in_bucket = self.buckets[bucket];
+        self.buckets[bucket] = token;
+    }
+
+    /// Makes more buckets.
+    fn spread(&mut self) {
+        let count = (2 * self.buckets.len()).max(64);
+        self.buckets.clear();
+        self.buckets.resize(count, NO_REQUEST);
+        let tokens: Vec<_> = self.slab.iter().map(|(token, _)| token as Token).collect();
+        tokens.into_iter().for_each(|token| self.enter_bucket(token));
+    }
+}
+
+impl std::ops::Index<Token> for Requests {
+    type Output = Request;
+
+    fn index(&self, token: Token) -> &Request {
+        &self.slab[token as usize]
+    }
+}
+
+impl std::ops::IndexMut<Token> for Requests {
+    fn index_mut(&mut self, token: Token) -> &mut Request {
+        &mut self.slab[token as usize]
     }
 }

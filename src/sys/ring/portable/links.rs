@@ -1,0 +1,44 @@
+//! Chains: which SQEs are linked, and what severs them.
+//!
+//! It is as in the kernel (`uring-sys-tests`, `links` and `file_links`): a chain ends with the
+//! batch that it is taken in; a failure, and a transfer that is short, sever it; a hard link does
+//! not.
+
+use std::slice;
+
+use super::call::Call;
+use crate::sys::{Sqe, SubmissionFlags, opcode};
+
+/// Whether the next SQE of the batch waits for this one.
+pub(super) fn is_linked(sqe: &Sqe) -> bool {
+    sqe.has(SubmissionFlags::IO_LINK) || sqe.has(SubmissionFlags::IO_HARDLINK)
+}
+
+/// Whether the result of an SQE severs the chain behind it. `whole` is what it was to move.
+pub(super) fn severs(sqe: &Sqe, whole: u32, result: i32) -> bool {
+    !sqe.has(SubmissionFlags::IO_HARDLINK) && (result < 0 || (result as u32) < whole)
+}
+
+/// How many bytes an operation moves if it is not short; zero where a short one is a success.
+pub(super) fn whole(call: &Call) -> u32 {
+    let sqe = &call.sqe;
+    match sqe.opcode() {
+        opcode::Read::CODE
+        | opcode::Write::CODE
+        | opcode::ReadFixed::CODE
+        | opcode::WriteFixed::CODE
+        | opcode::Splice::CODE
+        | opcode::Tee::CODE => sqe.length(),
+        opcode::Readv::CODE | opcode::Writev::CODE => {
+            // SAFETY: the operation keeps the array until the submission, which this is part of.
+            let segments = unsafe { slice::from_raw_parts(call.memory(), sqe.length() as usize) };
+            let length = |segment: &libc::iovec| segment.iov_len as u32;
+            segments.iter().map(length).fold(0, u32::saturating_add)
+        }
+        opcode::Recv::CODE | opcode::Send::CODE | opcode::SendZc::CODE => {
+            let is_for_all = sqe.op_flags() & libc::MSG_WAITALL as u32 != 0;
+            if is_for_all { sqe.length() } else { 0 }
+        }
+        _ => 0,
+    }
+}
