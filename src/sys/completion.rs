@@ -65,6 +65,11 @@ impl Completion {
         cqueue::notif(self.flags)
     }
 
+    /// The result as the kernel has it: a negative errno if the operation has failed.
+    pub(super) fn raw_result(self) -> i32 {
+        self.result
+    }
+
     /// Whether the socket had more bytes after a receive.
     pub(crate) fn has_more(self) -> bool {
         self.flags & SOCK_NONEMPTY != 0

@@ -160,6 +160,16 @@ impl Sqe {
         self.file_index as u16
     }
 
+    /// The options of a wait for a process.
+    pub(crate) fn wait_options(&self) -> i32 {
+        self.file_index as i32
+    }
+
+    /// The value of a socket's option that is set, as its address and length.
+    pub(crate) fn option_value(&self) -> (u64, u32) {
+        (self.address3, self.file_index)
+    }
+
     /// What a splice reads from.
     pub(crate) fn splice_source(&self) -> SqeFile {
         if self.op_flags & SPLICE_F_FD_IN_FIXED != 0 {

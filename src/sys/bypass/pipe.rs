@@ -7,12 +7,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::no_sigpipe::NoSigpipe;
-use super::nonblocking::{outcome, send};
+use super::nonblocking::outcome;
 use crate::sys::Completion;
 
 /// `RWF_NOSIGNAL`: a write to a broken pipe raises no SIGPIPE (6.18).
@@ -159,16 +159,39 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub(crate) unsafe fn read_now(fd: RawFd, call: Call, target: *mut u8, length: usize) -> Completion {
     let part = libc::iovec { iov_base: target.cast(), iov_len: length };
     // SAFETY: passed on by the caller; the one part is that memory.
-    outcome(
-        unsafe {
-            match call {
-                Call::NonBlocking => libc::read(fd, target.cast(), length),
-                Call::NoWait => libc::preadv2(fd, &raw const part, 1, -1, libc::RWF_NOWAIT),
-                Call::Socket => libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT),
-            }
-        },
-        false,
-    )
+    unsafe { read_parts_now(fd, call, &raw const part, 1) }
+}
+
+/// [`read_now`] into several parts.
+///
+/// # Safety
+///
+/// There are `count` parts, which are valid for writes.
+pub(crate) unsafe fn read_parts_now(
+    fd: RawFd,
+    call: Call,
+    parts: *const libc::iovec,
+    count: usize,
+) -> Completion {
+    let number = count as libc::c_int;
+    // SAFETY: passed on by the caller.
+    let read = unsafe {
+        match call {
+            Call::NonBlocking => libc::readv(fd, parts, number),
+            Call::NoWait => libc::preadv2(fd, parts, number, -1, libc::RWF_NOWAIT),
+            Call::Socket => libc::recvmsg(fd, &mut message(parts, count), libc::MSG_DONTWAIT),
+        }
+    };
+    outcome(read, false)
+}
+
+/// A message without an address or control messages.
+fn message(parts: *const libc::iovec, count: usize) -> libc::msghdr {
+    // SAFETY: `msghdr` is plain data, for which all zeroes is valid.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = parts.cast_mut();
+    message.msg_iovlen = count as _;
+    message
 }
 
 /// Whether the kernel may have `RWF_NOSIGNAL`.
@@ -186,17 +209,34 @@ pub(crate) unsafe fn write_now(
     source: *const u8,
     length: usize,
 ) -> Completion {
-    if call == Call::Socket {
-        // SAFETY: passed on by the caller.
-        return unsafe { send(fd, source, length) };
-    }
     let part = libc::iovec { iov_base: source.cast_mut().cast(), iov_len: length };
+    // SAFETY: passed on by the caller; the one part is that memory.
+    unsafe { write_parts_now(fd, call, &raw const part, 1) }
+}
+
+/// [`write_now`] of several parts.
+///
+/// # Safety
+///
+/// There are `count` parts, which are valid for reads.
+pub(crate) unsafe fn write_parts_now(
+    fd: RawFd,
+    call: Call,
+    parts: *const libc::iovec,
+    count: usize,
+) -> Completion {
+    let number = count as libc::c_int;
+    if call == Call::Socket {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: passed on by the caller.
+        return outcome(unsafe { libc::sendmsg(fd, &message(parts, count), flags) }, false);
+    }
     let no_wait = if call == Call::NoWait { libc::RWF_NOWAIT } else { 0 };
     // Relaxed: nothing depends on what a thread has seen of it but one call more.
     let may_have = MAY_HAVE_NOSIGNAL.load(Ordering::Relaxed);
     if may_have {
-        // SAFETY: passed on by the caller; the one part is that memory.
-        let written = unsafe { libc::pwritev2(fd, &raw const part, 1, -1, no_wait | RWF_NOSIGNAL) };
+        // SAFETY: passed on by the caller.
+        let written = unsafe { libc::pwritev2(fd, parts, number, -1, no_wait | RWF_NOSIGNAL) };
         let done = outcome(written, false);
         if !done.failed_with(libc::EOPNOTSUPP) {
             return done;
@@ -206,9 +246,9 @@ pub(crate) unsafe fn write_now(
     // SAFETY: as above.
     let written = unsafe {
         if call == Call::NoWait {
-            libc::pwritev2(fd, &raw const part, 1, -1, no_wait)
+            libc::pwritev2(fd, parts, number, -1, no_wait)
         } else {
-            libc::write(fd, source.cast(), length)
+            libc::writev(fd, parts, number)
         }
     };
     let done = outcome(written, false);

@@ -1,7 +1,7 @@
 //! What an attempt at an SQE is given, and what it may lead to.
 
 use std::os::fd::RawFd;
-use std::ptr;
+use std::{io, ptr};
 
 use crate::sys::Sqe;
 
@@ -33,6 +33,14 @@ impl Call {
     pub(super) fn second_memory<T>(&self) -> *mut T {
         ptr::with_exposed_provenance_mut(self.sqe.offset() as usize)
     }
+}
+
+/// The result of a system call as a completion has it.
+pub(super) fn outcome(result: isize) -> i32 {
+    if result >= 0 {
+        return result as i32;
+    }
+    -io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// What a job is counted as.
@@ -71,5 +79,9 @@ impl Attempt {
 
     pub(super) fn failed(errno: i32) -> Self {
         Self::done(-errno)
+    }
+
+    pub(super) fn offload(kind: Kind, work: impl FnMut() -> i32 + Send + 'static) -> Self {
+        Self::Offload { kind, work: Box::new(work) }
     }
 }

@@ -10,7 +10,9 @@
 //!   SQE points to and its operation may free.
 //! - [`progress`] is the life of a request, [`cancel`] its early end.
 //! - [`socket_attempts`] are the attempts at sockets and polls, by the system calls in [`sockets`]
-//!   and [`polls`]; [`attempt`] leads to the others.
+//!   and [`polls`]. [`attempt`] leads to the others: [`files`] and [`streams`] are read and written
+//!   ([`transfer`]), within a budget ([`inline`]); [`paths`], [`descriptors`] and [`processes`] are
+//!   the rest.
 //! - [`buffers`], [`file_table`] and [`memory`] are what is registered with the ring.
 //! - [`waiting`] is an enter's wait, and [`guest`] the wait of an outer event loop.
 //!
@@ -25,25 +27,33 @@
 mod attempt;
 mod batch;
 mod buffers;
-#[allow(dead_code, reason = "operations come one by one")]
 mod call;
 mod cancel;
+mod descriptors;
 mod epoll;
+mod file_kind;
 mod file_table;
+mod files;
 mod guest;
+mod inline;
 mod interrupts;
 mod keep;
 mod links;
 mod memory;
+mod paths;
 mod poller;
 mod polls;
+mod processes;
 mod progress;
 mod requests;
 mod socket_attempts;
 mod sockets;
+mod streams;
+#[cfg(test)]
+mod tests;
 mod timeouts;
+mod transfer;
 mod waiting;
-#[allow(dead_code, reason = "operations come one by one")]
 mod workers;
 
 use std::collections::VecDeque;
@@ -54,6 +64,7 @@ use std::ptr::NonNull;
 use self::buffers::ProvidedBuffers;
 use self::epoll::{Epoll, WORKERS_BELL};
 use self::file_table::FileTable;
+use self::inline::InlineBudget;
 use self::memory::RegisteredMemory;
 use self::poller::Poller;
 use self::requests::{Requests, Token};
@@ -87,6 +98,7 @@ pub(crate) struct PortableRing {
     poller: Poller,
     timeouts: Timeouts,
     workers: Workers,
+    inline: InlineBudget,
     turns: Turns,
     buffers: ProvidedBuffers,
     files: FileTable,
@@ -140,6 +152,7 @@ impl PortableRing {
             poller: Poller::default(),
             timeouts: Timeouts::default(),
             workers,
+            inline: InlineBudget::new(),
             turns: Turns::default(),
             buffers: ProvidedBuffers::default(),
             files: FileTable::default(),
@@ -203,6 +216,7 @@ impl PortableRing {
         if !self.generation.is_present() {
             return Entered { taken: 0, outcome: Err(io::Error::from_raw_os_error(EEXIST)) };
         }
+        self.inline.refill();
         self.end_outer_sleep();
         self.runnable.extend(self.deferred.drain(..));
         let taken = self.take_queue();

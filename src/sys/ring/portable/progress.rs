@@ -103,7 +103,7 @@ impl PortableRing {
         if call.sqe.opcode() == opcode::Close::CODE {
             self.poller.forget(&self.epoll, &mut self.requests, call.fd);
         }
-        match attempt(&call) {
+        match attempt(&call, &self.inline) {
             Attempt::Done { result, flags } => self.end(token, result, flags),
             Attempt::WaitFor { fd, events } => self.wait_for(token, fd, events, Waits::Once),
             Attempt::Offload { kind, work } => {

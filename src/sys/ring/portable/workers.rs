@@ -195,11 +195,6 @@ impl Workers {
         }
     }
 
-    /// How many jobs were not collected.
-    pub(super) fn count(&self) -> usize {
-        self.jobs.len() + self.refused.len()
-    }
-
     /// Whether [`collect`](Self::collect) finds something.
     pub(super) fn has_finished(&self) -> bool {
         let has_ended = || self.shared.state.load(Ordering::Relaxed) & FINISHED != 0;

@@ -70,7 +70,7 @@ fn collect(workers: &mut Workers) -> Vec<(usize, i32)> {
 
 fn collect_all(workers: &mut Workers) -> Vec<(usize, i32)> {
     let mut results = Vec::new();
-    while workers.count() > 0 {
+    while !workers.jobs.is_empty() || !workers.refused.is_empty() {
         results.extend(collect(workers));
     }
     results.sort_unstable();

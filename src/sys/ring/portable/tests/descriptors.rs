@@ -1,0 +1,144 @@
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{on_both, portable};
+use crate::sys::types::Fd;
+use crate::sys::{opcode, process::ChildId};
+
+#[test]
+fn descriptors_of_every_kind_are_closed_once() {
+    on_both(|bench| {
+        let path = bench.path("file");
+        let fds = [
+            File::create(path).unwrap().into_raw_fd(),
+            io::pipe().unwrap().0.into_raw_fd(),
+            UnixStream::pair().unwrap().0.into_raw_fd(),
+            File::open("/dev/null").unwrap().into_raw_fd(),
+        ];
+        let closed = fds.map(|fd| bench.one(opcode::Close::new(Fd(fd)).build()));
+        assert_eq!(closed, [0; 4]);
+        (closed, bench.one(opcode::Close::new(Fd(1 << 20)).build()))
+    });
+}
+
+/// Its peer reads nothing: the close waits, and must not keep the loop waiting.
+#[test]
+fn a_close_that_lingers_is_a_workers() {
+    let mut bench = portable();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    while stream.write(&[0; 65536]).is_ok() {}
+    let linger = libc::linger { l_onoff: 1, l_linger: 60 };
+    // SAFETY: the call reads one `linger`.
+    let result = unsafe {
+        let (value, length) = ((&raw const linger).cast(), size_of_val(&linger) as u32);
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length)
+    };
+    assert_eq!(result, 0);
+    let begun = Instant::now();
+    bench.start(&[opcode::Close::new(Fd(stream.into_raw_fd())).build()], 0);
+    assert!(begun.elapsed() < Duration::from_secs(30), "the loop waited for the peer");
+    std::thread::spawn(move || peer.read_to_end(&mut Vec::new()));
+    assert_eq!(bench.collect(1), [(0, 0)]);
+}
+
+#[test]
+fn sockets_are_made_set_up_and_shut_down() {
+    on_both(|bench| {
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        let fd = bench.one(opcode::Socket::new(libc::AF_INET, kind, 0).build());
+        assert!(fd >= 0, "{fd}");
+        // SAFETY: the completion has just told of the descriptor.
+        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+        let on: libc::c_int = 1;
+        let (level, name) = (libc::SOL_SOCKET as u32, libc::SO_KEEPALIVE as u32);
+        let value = (&raw const on).cast();
+        let set = opcode::SetSockOpt::new(Fd(fd), level, name, value, 4).build();
+        let set = bench.one(set);
+        let mut present: libc::c_int = 0;
+        let mut length = 4;
+        // SAFETY: the call writes one integer.
+        unsafe {
+            let target = (&raw mut present).cast();
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, target, &raw mut length);
+        }
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let shut = bench.one(opcode::Shutdown::new(Fd(ours.as_raw_fd()), libc::SHUT_WR).build());
+        assert_eq!(theirs.read(&mut [0; 4]).unwrap(), 0);
+        assert_eq!((set, present, shut), (0, 1, 0));
+        let wrong = [
+            bench.one(opcode::Socket::new(9999, kind, 0).build()),
+            bench.one(opcode::SetSockOpt::new(Fd(fd), level, 9999, value, 4).build()),
+            bench.one(opcode::Shutdown::new(Fd(fd), libc::SHUT_WR).build()),
+            bench.one(opcode::Shutdown::new(Fd(-1), libc::SHUT_WR).build()),
+        ];
+        drop(socket);
+        (set, shut, wrong)
+    });
+}
+
+#[test]
+fn bytes_of_a_file_are_spliced_into_a_pipe() {
+    on_both(|bench| {
+        let path = bench.path("file");
+        fs::write(&path, b"0123456789").unwrap();
+        let file = File::open(&path).unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        let (from, to) = (Fd(file.as_raw_fd()), Fd(writer.as_raw_fd()));
+        let mut splice = |offset| bench.one(opcode::Splice::new(from, offset, to, -1, 5).build());
+        let results = [splice(3), splice(8), splice(10), splice(-1)];
+        drop(writer);
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        assert_eq!((results, &bytes[..]), ([5, 2, 0, 5], &b"345678901234"[..]));
+        results
+    });
+}
+
+/// A child that ends at EOF of its input, or when it is killed.
+fn child() -> Child {
+    Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_wait_for_a_child_ends_with_it_and_leaves_its_status() {
+    on_both(|bench| {
+        let mut child = child();
+        let id = ChildId::new(child.id());
+        let options = libc::WEXITED | libc::WNOWAIT;
+        let by_number = (libc::P_PID, child.id());
+        let target = id.wait_target();
+        let waits = [(target.kind, target.id), by_number]
+            .map(|(kind, id)| opcode::WaitId::new(kind, id, options).build());
+        bench.start(&waits, 0);
+        drop(child.stdin.take());
+        let results = bench.collect(2);
+        assert_eq!(results, [(0, 0), (1, 0)]);
+        assert!(child.wait().unwrap().success(), "the status was taken");
+        let late = waits.map(|wait| bench.one(wait));
+        assert_eq!(late, [-libc::ECHILD; 2]);
+        (results, late)
+    });
+}
+
+#[test]
+fn a_wait_for_a_child_by_its_number_is_cancelled() {
+    let mut bench = portable();
+    let mut child = child();
+    let options = libc::WEXITED | libc::WNOWAIT;
+    for round in 0..20 {
+        bench.start(&[opcode::WaitId::new(libc::P_PID, child.id(), options).build()], 7);
+        (0..round * 1000).for_each(|_| std::hint::spin_loop());
+        bench.start(&[opcode::AsyncCancel::new(7).build()], 8);
+        assert_eq!(bench.collect(2)[0], (7, -libc::ECANCELED));
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
