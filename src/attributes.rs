@@ -25,6 +25,7 @@ use crate::shutdown::Shutdown;
 /// [`Shutdown::on_signals`](crate::Shutdown::on_signals).
 ///
 /// `builder = ...` is an expression of the [`Builder`] to make each runtime with. With
+/// `ring = "kernel"` or `"portable"` each is on that ring ([`Builder::ring`]). With
 /// `ctrl_c = true` the first ctrl-c cancels the function ([`Builder::cancel_on_ctrl_c`]).
 /// `crate = "..."` is the path of this crate, if it has another name.
 ///
@@ -104,6 +105,11 @@ use crate::shutdown::Shutdown;
 /// ```
 ///
 /// ```compile_fail
+/// #[annulus::main(ring = "epoll")]
+/// async fn main() {}
+/// ```
+///
+/// ```compile_fail
 /// #[annulus::main(shards = 0)]
 /// async fn main() {}
 /// ```
@@ -128,8 +134,9 @@ pub use annulus_macros::main;
 /// Runs an `async fn` as a test, on a runtime of its own.
 ///
 /// `#[should_panic]`, `#[ignore]` and a `Result` work as in other tests. `start_paused = true`
-/// pauses the clock ([`time::pause`](crate::time::pause)); `builder = ...` and `crate = "..."` are
-/// as for [`main`](macro@main). The test fails if no runtime can be made, with the reason.
+/// pauses the clock ([`time::pause`](crate::time::pause)); `builder = ...`, `ring = "..."` and
+/// `crate = "..."` are as for [`main`](macro@main). The test fails if no runtime can be made, with
+/// the reason.
 ///
 /// # Example
 ///

@@ -28,8 +28,9 @@ pub fn test(options: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn expand_main(options: TokenStream, function: TokenStream) -> Result<TokenStream, CompileError> {
-    let options = Options::parse(options, &["builder", "ctrl_c", "shards", "signals", "crate"])?;
-    let (path, builder) = (options.path(), options.builder());
+    let options =
+        Options::parse(options, &["builder", "ring", "ctrl_c", "shards", "signals", "crate"])?;
+    let (path, builder) = (options.path(), options.builder()?);
     let Some(count) = options.shards()? else {
         options.refuse(
             "signals",
@@ -50,8 +51,8 @@ fn expand_main(options: TokenStream, function: TokenStream) -> Result<TokenStrea
 }
 
 fn expand_test(options: TokenStream, function: TokenStream) -> Result<TokenStream, CompileError> {
-    let options = Options::parse(options, &["builder", "start_paused", "crate"])?;
-    let (path, builder) = (options.path(), options.builder());
+    let options = Options::parse(options, &["builder", "ring", "start_paused", "crate"])?;
+    let (path, builder) = (options.path(), options.builder()?);
     let function = Function::parse(function, Arguments::None)?;
     let attribute = "#[::core::prelude::v1::test]";
     Ok(function.into_sync(attribute, |test| format!("{path}::__run_test({builder}, {test}())")))

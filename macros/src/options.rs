@@ -46,7 +46,7 @@ impl Options {
     /// core. Without the option `shards` returns `None`.
     pub(crate) fn shards(&self) -> Result<Option<String>, CompileError> {
         let Some(value) = self.0.get("shards") else { return Ok(None) };
-        let place = value.clone().into_iter().next().map_or_else(Span::call_site, |it| it.span());
+        let place = place(value);
         match value.to_string().as_str() {
             "\"cores\"" => Ok(Some("::core::option::Option::None".to_owned())),
             text if text.starts_with('"') => {
@@ -65,18 +65,29 @@ impl Options {
 
     /// Refuses an option that means nothing beside the others.
     pub(crate) fn refuse(&self, option: &str, message: &str) -> Result<(), CompileError> {
-        let place = |value: &TokenStream| value.clone().into_iter().next().map(|it| it.span());
         match self.0.get(option) {
-            Some(value) => {
-                let place = place(value).unwrap_or_else(Span::call_site);
-                Err(CompileError::new(place, message))
-            }
+            Some(value) => Err(CompileError::new(place(value), message)),
             None => Ok(()),
         }
     }
 
+    /// Returns the call that sets the ring of a `Builder`, with the option `ring`.
+    fn ring(&self) -> Result<String, CompileError> {
+        let Some(value) = self.0.get("ring") else { return Ok(String::new()) };
+        let kind = match value.to_string().as_str() {
+            "\"auto\"" => "Auto",
+            "\"kernel\"" => "Kernel",
+            "\"portable\"" => "Portable",
+            _ => {
+                let message = "`ring` is \"auto\", \"kernel\" or \"portable\"";
+                return Err(CompileError::new(place(value), message));
+            }
+        };
+        Ok(format!(".ring({}::RingKind::{kind})", self.path()))
+    }
+
     /// Returns the expression that makes the `Builder`.
-    pub(crate) fn builder(&self) -> String {
+    pub(crate) fn builder(&self) -> Result<String, CompileError> {
         let builder = self.0.get("builder").map_or_else(
             || format!("{}::Builder::new()", self.path()),
             |builder| format!("({builder})"),
@@ -86,8 +97,13 @@ impl Options {
         };
         let paused = setting("start_paused", "start_paused");
         let ctrl_c = setting("ctrl_c", "cancel_on_ctrl_c");
-        format!("{builder}{paused}{ctrl_c}")
+        Ok(format!("{builder}{}{paused}{ctrl_c}", self.ring()?))
     }
+}
+
+/// Where a value is in the source.
+fn place(value: &TokenStream) -> Span {
+    value.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span())
 }
 
 fn is(token: &TokenTree, wanted: char) -> bool {

@@ -4,8 +4,8 @@ use std::env::current_exe;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use annulus::Builder;
 use annulus::time::{now, sleep};
+use annulus::{Builder, RingKind};
 
 use crate::common::child::role;
 
@@ -38,6 +38,16 @@ async fn an_hour_takes_a_moment() {
 #[annulus::test(builder = Builder::new().max_polls_per_turn(1), start_paused = true)]
 async fn a_test_may_have_its_own_builder() {
     sleep(Duration::from_secs(60)).await;
+}
+
+#[annulus::test(ring = "portable")]
+async fn a_test_may_choose_the_portable_ring() {
+    assert_eq!(annulus::metrics().ring, RingKind::Portable);
+}
+
+#[annulus::test(builder = Builder::new().ring(RingKind::Portable), ring = "kernel")]
+async fn the_option_ring_is_set_after_the_builder_was_made() {
+    assert_eq!(annulus::metrics().ring, RingKind::Kernel);
 }
 
 mod elsewhere {
