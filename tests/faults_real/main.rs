@@ -9,4 +9,7 @@
 mod common;
 
 mod calls;
+mod host;
+mod link;
+mod network;
 mod service;

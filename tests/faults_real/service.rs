@@ -5,7 +5,9 @@
 //! filter of the one that starts it.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream as Peer};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream as Peer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -14,7 +16,7 @@ use annulus::net::{
     ListenOptions, ServerOptions, StreamReader, StreamWriter, TcpListener, TcpStream,
     start_server_with,
 };
-use annulus::{Incident, Metrics, SetupError, metrics, spawn};
+use annulus::{Builder, Incident, Metrics, RingKind, SetupError, metrics, spawn};
 
 use crate::common::conditions::until;
 use crate::common::descriptors::open;
@@ -22,6 +24,20 @@ use crate::common::incidents::Incidents;
 use crate::common::patience::limit;
 use crate::common::pattern::pattern;
 use crate::common::watchdog::Watchdog;
+
+/// How many times as much is done as in a run of the whole suite: `ANNULUS_FAULT_ROUNDS`.
+pub(crate) fn rounds() -> usize {
+    let rounds = std::env::var("ANNULUS_FAULT_ROUNDS");
+    rounds.map_or(1, |text| text.parse().expect("ANNULUS_FAULT_ROUNDS is a number"))
+}
+
+/// The ring that the tests run on. None may change to the other because of a fault.
+pub(crate) fn ring() -> RingKind {
+    match std::env::var("ANNULUS_RING").as_deref() {
+        Ok("portable") => RingKind::Portable,
+        _ => RingKind::Kernel,
+    }
+}
 
 /// How many bytes say how many follow.
 const LENGTH: usize = 4;
@@ -67,25 +83,31 @@ pub(crate) enum NotServed {
     Listen(io::Error),
 }
 
-/// Serves the clients on a new runtime.
+/// Serves the clients on a new runtime, on this machine.
 pub(crate) fn serve(clients: Clients) -> Result<Outcome, NotServed> {
-    let _watchdog = Watchdog::new(limit());
+    serve_at(Ipv4Addr::LOCALHOST, clients)
+}
+
+/// Serves the clients on a new runtime, at an address.
+pub(crate) fn serve_at(host: Ipv4Addr, clients: Clients) -> Result<Outcome, NotServed> {
+    let _watchdog = Watchdog::new(limit() * rounds() as u32);
     let (before, incidents) = (clients.before, Incidents::default());
     let its = incidents.clone();
-    let builder = annulus::Builder::new().on_incident(move |incident| its.report(incident));
+    let builder = Builder::new().ring(ring());
+    let builder = builder.on_incident(move |incident| its.report(incident));
     let runtime = builder.build().map_err(NotServed::Setup)?;
-    let (tally, metrics) = runtime.block_on(serve_all(clients)).map_err(NotServed::Listen)?;
+    let (tally, metrics) = runtime.block_on(serve_all(host, clients)).map_err(NotServed::Listen)?;
     drop(runtime);
     Ok(Outcome { tally, metrics, incidents: incidents.take(), before })
 }
 
-async fn serve_all(clients: Clients) -> io::Result<(Tally, Metrics)> {
+async fn serve_all(host: Ipv4Addr, clients: Clients) -> io::Result<(Tally, Metrics)> {
     // What is echoed in parts would wait for acknowledgements otherwise.
     let listen = ListenOptions::new().nodelay(true);
     let options = ServerOptions::new().listen(listen.clone());
-    let server = start_server_with(by_reader, "127.0.0.1:0", &options).await?;
-    let owned = TcpListener::bind_with("127.0.0.1:0", &listen).await?;
-    let leased = TcpListener::bind_with("127.0.0.1:0", &listen).await?;
+    let server = start_server_with(by_reader, (host, 0), &options).await?;
+    let owned = TcpListener::bind_with((host, 0), &listen).await?;
+    let leased = TcpListener::bind_with((host, 0), &listen).await?;
     let addresses = [server.local_addrs()[0], owned.local_addr()?, leased.local_addr()?];
     let accepting = [
         spawn(async move {
@@ -102,7 +124,9 @@ async fn serve_all(clients: Clients) -> io::Result<(Tally, Metrics)> {
     let tally = clients.go(addresses);
     // Timers have to go on, too.
     until(|| tally.is_finished()).await;
-    assert!(server.is_serving() && accepting.iter().all(|task| !task.is_finished()));
+    // No fault of a moment ends a listener.
+    assert!(server.is_serving(), "a server has stopped");
+    assert!(accepting.iter().all(|task| !task.is_finished()), "a listener has ended");
     let metrics = metrics();
     server.close();
     server.wait_closed().await;
@@ -149,6 +173,8 @@ async fn by_lease(mut stream: TcpStream) {
 pub(crate) struct Clients {
     addresses: Sender<[SocketAddr; 3]>,
     tally: JoinHandle<Tally>,
+    /// How many messages have come back.
+    progress: Arc<AtomicUsize>,
     /// How many descriptors were open.
     before: usize,
 }
@@ -157,18 +183,27 @@ impl Clients {
     pub(crate) fn new(load: Load) -> Self {
         let before = open();
         let (addresses, known) = mpsc::channel::<[SocketAddr; 3]>();
+        let progress = Arc::new(AtomicUsize::new(0));
+        let its = Arc::clone(&progress);
         let run = move || {
             // Without a server there is nothing to do.
             let Ok(addresses) = known.recv() else { return Tally::default() };
             let start = |number: usize| {
                 let address = addresses[number % addresses.len()];
-                thread::spawn(move || Client { address, load, tally: Tally::default() }.run(number))
+                let progress = Arc::clone(&its);
+                let client = Client { address, load, progress, tally: Tally::default() };
+                thread::spawn(move || client.run(number))
             };
             let clients: Vec<_> = (0..load.clients).map(start).collect();
             let tallies = clients.into_iter().map(|client| client.join().expect("it has run"));
             tallies.fold(Tally::default(), Tally::plus)
         };
-        Self { addresses, tally: thread::spawn(run), before }
+        Self { addresses, tally: thread::spawn(run), progress, before }
+    }
+
+    /// What counts the messages that have come back.
+    pub(crate) fn progress(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.progress)
     }
 
     fn go(self, addresses: [SocketAddr; 3]) -> JoinHandle<Tally> {
@@ -191,6 +226,7 @@ impl Tally {
 struct Client {
     address: SocketAddr,
     load: Load,
+    progress: Arc<AtomicUsize>,
     tally: Tally,
 }
 
@@ -236,7 +272,12 @@ impl Client {
             peer.write_all(&message)?;
             let mut back = vec![0; message.len()];
             peer.read_exact(&mut back)?;
-            if back == message { self.tally.echoed += 1 } else { self.tally.corrupt += 1 }
+            if back == message {
+                self.tally.echoed += 1;
+            } else {
+                self.tally.corrupt += 1;
+            }
+            self.progress.fetch_add(1, Ordering::Relaxed);
         }
         peer.shutdown(Shutdown::Write)?;
         let mut rest = Vec::new();
