@@ -125,6 +125,14 @@ impl Completion {
     }
 }
 
+/// For comparing rings.
+#[cfg(test)]
+impl Completion {
+    pub(super) fn raw_flags(self) -> u32 {
+        self.flags
+    }
+}
+
 impl From<&cqueue::Entry> for Completion {
     fn from(cqe: &cqueue::Entry) -> Self {
         Self::new(cqe.user_data(), cqe.result(), cqe.flags())

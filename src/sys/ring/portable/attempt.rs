@@ -94,6 +94,5 @@ const KNOWN: &[u8] = &[
     opcode::SymlinkAt::CODE,
     opcode::MkDirAt::CODE,
     opcode::Splice::CODE,
-    opcode::Tee::CODE,
     opcode::WaitId::CODE,
 ];

@@ -29,6 +29,8 @@ mod batch;
 mod buffers;
 mod call;
 mod cancel;
+#[cfg(test)]
+mod compared;
 mod descriptors;
 mod epoll;
 mod file_kind;

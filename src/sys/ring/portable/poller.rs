@@ -162,12 +162,18 @@ impl Poller {
         let wanted = match (self.entry(fd).registered, waits) {
             (Registered::Socket, _) => return Ok(()),
             (_, Waits::OnSocket) => Registered::Socket,
-            (Registered::Edges(old), _) if old & events == events => return Ok(()),
-            (Registered::Edges(old), _) => Registered::Edges(old | events),
+            (Registered::Edges(old), _) => {
+                if self.is_new_file(epoll, requests, (fd, events), waits) || old & events == events
+                {
+                    return Ok(());
+                }
+                Registered::Edges(old | events)
+            }
             (Registered::Once(old), Waits::OnEdges) if !is_idle => Registered::Edges(old | events),
             (_, Waits::OnEdges) => Registered::Edges(events),
             (Registered::Once(old), Waits::Once) if !is_idle => {
-                if old & events == events {
+                if self.is_new_file(epoll, requests, (fd, events), waits) || old & events == events
+                {
                     return Ok(());
                 }
                 Registered::Once(old | events)
@@ -175,6 +181,29 @@ impl Poller {
             (_, Waits::Once) => Registered::Once(events),
         };
         self.set(epoll, requests, fd, wanted)
+    }
+
+    /// Whether a descriptor that is registered has become another file's, which is registered then.
+    /// To change the registration, which tells that too, would have it report once more what it has
+    /// reported.
+    fn is_new_file(
+        &mut self,
+        epoll: &Epoll,
+        requests: &mut Requests,
+        (fd, events): (RawFd, u32),
+        waits: Waits,
+    ) -> bool {
+        let (wanted, flag) = match waits {
+            Waits::OnEdges => (Registered::Edges(events), EDGE),
+            _ => (Registered::Once(events), ONCE),
+        };
+        let next = identity(fd, self.entry(fd).generation.wrapping_add(1));
+        let is_new = epoll.add(fd, events | flag, next).is_ok();
+        if is_new {
+            self.lose(requests, fd);
+            self.note_registered(fd, wanted);
+        }
+        is_new
     }
 
     /// Changes a registration.
@@ -220,7 +249,7 @@ impl Poller {
 
     /// What identifies a report.
     fn data(&mut self, fd: RawFd) -> u64 {
-        u64::from(self.entry(fd).generation) << 32 | u64::from(fd.unsigned_abs())
+        identity(fd, self.entry(fd).generation)
     }
 
     /// The descriptor is another file's now, or none's: what waits for the old one waits on, and
@@ -317,6 +346,10 @@ pub(super) fn readiness(events: u32) -> u32 {
         ready |= WRITABLE;
     }
     ready
+}
+
+fn identity(fd: RawFd, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(fd.unsigned_abs())
 }
 
 fn is_tcp(fd: RawFd) -> bool {

@@ -1,0 +1,134 @@
+//! Linked SQEs.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::sockets::{recv, tcp_pair};
+use super::{compare, fd};
+use crate::sys::poll::READABLE;
+use crate::sys::types::Fd;
+use crate::sys::{Submission, SubmissionFlags, opcode, timespec};
+
+const FAR: Duration = Duration::from_secs(3600);
+
+fn linked(sqe: Submission) -> Submission {
+    sqe.flags(SubmissionFlags::IO_LINK)
+}
+
+fn hard(sqe: Submission) -> Submission {
+    sqe.flags(SubmissionFlags::IO_HARDLINK)
+}
+
+fn nop() -> Submission {
+    opcode::Nop::new().build()
+}
+
+#[test]
+fn links_run_one_after_the_other() {
+    compare(|bench| {
+        let (near, mut far) = tcp_pair();
+        let mut buffer = [0; 4];
+        let poll = opcode::PollAdd::new(fd(&near), READABLE).build();
+        let answer = opcode::Send::new(fd(&near), b"answer".as_ptr(), 6).build();
+        let chain = [(1, linked(poll)), (2, linked(answer)), (3, recv(&near, &mut buffer))];
+        bench.submit(chain);
+        bench.assert_quiet();
+        far.write_all(b"ask.").unwrap();
+        bench.collect(3);
+        assert_eq!(&buffer, b"ask.");
+    });
+}
+
+#[test]
+fn a_failure_severs_a_chain_but_for_a_hard_link() {
+    compare(|bench| {
+        let fails = || opcode::PollAdd::new(Fd(-1), READABLE).build();
+        bench.run([(1, linked(fails())), (2, linked(nop())), (3, nop())]);
+        bench.run([(4, hard(fails())), (5, nop())]);
+        bench.run([(6, hard(fails())), (7, linked(fails())), (8, hard(nop())), (9, nop())]);
+        bench.run([(10, linked(nop())), (11, linked(nop())), (12, nop())]);
+    });
+}
+
+#[test]
+fn a_short_receive_severs_only_if_it_was_for_all() {
+    compare(|bench| {
+        let (near, mut far) = tcp_pair();
+        let mut buffer = [0; 8];
+        far.write_all(b"part").unwrap();
+        bench.run([(1, linked(recv(&near, &mut buffer))), (2, nop())]);
+        far.write_all(b"part").unwrap();
+        drop(far);
+        let all = opcode::Recv::new(fd(&near), buffer.as_mut_ptr(), 8).flags(libc::MSG_WAITALL);
+        bench.run([(3, linked(all.build())), (4, nop())]);
+    });
+}
+
+#[test]
+fn a_chain_ends_with_its_batch() {
+    compare(|bench| {
+        let (near, _far) = tcp_pair();
+        let poll = opcode::PollAdd::new(fd(&near), READABLE).build();
+        bench.submit([(1, linked(poll))]);
+        bench.run([(2, nop())]);
+        bench.submit([(3, opcode::AsyncCancel::new(1).build())]);
+        bench.collect(2);
+    });
+}
+
+#[test]
+fn a_cancel_finds_the_link_that_has_begun_and_no_other() {
+    compare(|bench| {
+        let (near, mut far) = tcp_pair();
+        let poll = || opcode::PollAdd::new(fd(&near), READABLE).build();
+        let cancel = |target| opcode::AsyncCancel::new(target).build();
+        bench.submit([(1, linked(poll())), (2, linked(nop())), (3, nop())]);
+        bench.run([(4, cancel(2))]);
+        bench.submit([(5, cancel(1))]);
+        bench.collect(4);
+        bench.submit([(6, linked(poll())), (7, nop())]);
+        far.write_all(b"x").unwrap();
+        bench.collect(2);
+    });
+}
+
+#[test]
+fn a_linked_timeout_fires_or_is_called_off() {
+    compare(|bench| {
+        let (near, mut far) = tcp_pair();
+        let mut buffer = [0; 8];
+        let times = [Duration::from_millis(2), FAR].map(timespec);
+        let [soon, late] = &times;
+        let limit = |time| opcode::LinkTimeout::new(time).build();
+        bench.run([(1, linked(recv(&near, &mut buffer))), (2, limit(soon))]);
+        bench.submit([(3, linked(recv(&near, &mut buffer))), (4, limit(late))]);
+        bench.assert_quiet();
+        far.write_all(b"soon").unwrap();
+        bench.collect(2);
+        bench.run([(5, linked(nop())), (6, limit(late))]);
+        // A cancel of the limited one calls it off, too.
+        bench.submit([(7, linked(recv(&near, &mut buffer))), (8, limit(late))]);
+        bench.submit([(9, opcode::AsyncCancel::new(7).build())]);
+        bench.collect(3);
+        // Links may follow the timeout.
+        bench.run([(10, linked(nop())), (11, linked(limit(late))), (12, nop())]);
+        let chain = [
+            (13, linked(recv(&near, &mut buffer))),
+            (14, linked(limit(soon))),
+            (15, linked(nop())),
+            (16, nop()),
+        ];
+        bench.run(chain);
+    });
+}
+
+#[test]
+fn a_bad_link_fails_its_whole_chain() {
+    compare(|bench| {
+        let mut bad = nop();
+        // SAFETY: the first byte of an SQE is its opcode, and any value is one.
+        unsafe { std::ptr::from_mut(&mut bad).cast::<u8>().write(u8::MAX) };
+        bench.run([(1, linked(nop())), (2, linked(bad.clone())), (3, nop())]);
+        bench.run([(4, bad)]);
+    });
+}
