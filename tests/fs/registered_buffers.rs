@@ -12,6 +12,7 @@ use crate::common::child::isolated;
 use crate::common::directory::Directory;
 use crate::common::poll::{times, until, yield_times};
 use crate::common::random::seeded;
+use crate::common::skip::needs_kernel_ring;
 use crate::{STAGES, run, this_test, writable};
 
 const SIZE: usize = 8192;
@@ -190,6 +191,9 @@ fn a_set_that_cannot_be_is_an_error() {
 #[test]
 fn a_set_beyond_the_limit_of_locked_memory_works_unregistered_and_is_reported() {
     const LIMIT: u64 = 1 << 20;
+    if needs_kernel_ring("no other ring locks memory") {
+        return;
+    }
     isolated(this_test!(), || {
         become_unprivileged();
         let limit = libc::rlimit { rlim_cur: LIMIT, rlim_max: LIMIT };

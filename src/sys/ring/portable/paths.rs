@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::slice;
 
 use super::call::{Attempt, Call, Kind, outcome};
@@ -55,15 +56,10 @@ pub(super) fn open_within(call: &Call) -> Attempt {
     let is_plain = resolve == 0 && size == OPEN_HOW_SIZE;
     let mut may_wait = !never_waits(flags);
     Attempt::offload(Kind::File, move || {
-        if mem::take(&mut may_wait) && waits(directory, &path, flags) {
+        if mem::take(&mut may_wait) && waits_within(directory, &path, flags, resolve) {
             return MAY_WAIT;
         }
-        // SAFETY: the path ends with a zero byte, and the call reads as many bytes.
-        let opened =
-            outcome(
-                unsafe { libc::syscall(OPENAT2, directory, path.as_ptr(), how.as_ptr(), size) }
-                    as isize,
-            );
+        let opened = open_by(directory, &path, &how);
         if opened != -ENOSYS || !is_plain {
             return opened;
         }
@@ -72,25 +68,48 @@ pub(super) fn open_within(call: &Call) -> Attempt {
     })
 }
 
+/// openat2(2), with the bytes of a `struct open_how`.
+fn open_by(directory: i32, path: &CStr, how: &[u8]) -> i32 {
+    let (path, start, size) = (path.as_ptr(), how.as_ptr(), how.len());
+    // SAFETY: the path ends with a zero byte, and the call reads so many bytes.
+    outcome(unsafe { libc::syscall(OPENAT2, directory, path, start, size) } as isize)
+}
+
 /// Whether an open with these flags never waits for a peer.
 fn never_waits(flags: i32) -> bool {
     const CREATES: i32 = libc::O_CREAT | libc::O_EXCL;
     flags & (libc::O_NONBLOCK | libc::O_PATH | libc::O_DIRECTORY) != 0 || flags & CREATES == CREATES
 }
 
-/// Whether an open waits for a peer: that of a FIFO for its other end, that of a terminal for its
-/// line. What takes its place before the open keeps a thread for files waiting, and nothing else.
+/// Whether an open waits for a peer. What takes its place before the open keeps a thread for files
+/// waiting, and nothing else.
 fn waits(directory: i32, path: &CStr, flags: i32) -> bool {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
     let nofollow = if flags & libc::O_NOFOLLOW != 0 { libc::AT_SYMLINK_NOFOLLOW } else { 0 };
+    is_waited_for(directory, path, libc::AT_NO_AUTOMOUNT | nofollow)
+}
+
+/// The same of a path that is resolved as openat2(2) is told, so that nothing else is looked up.
+fn waits_within(directory: i32, path: &CStr, flags: i32, resolve: u64) -> bool {
+    let flags = libc::O_PATH | libc::O_CLOEXEC | flags & libc::O_NOFOLLOW;
+    let how = [flags as u64, 0, resolve].map(u64::to_ne_bytes);
+    let fd = open_by(directory, path, how.as_flattened());
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: the call has just made the descriptor, and nothing else owns it.
+    let place = unsafe { OwnedFd::from_raw_fd(fd) };
+    is_waited_for(place.as_raw_fd(), c"", libc::AT_EMPTY_PATH)
+}
+
+/// Whether a path is that of a FIFO, whose open waits for the other end, or of a terminal, whose
+/// open may wait for its line.
+fn is_waited_for(directory: i32, path: &CStr, flags: i32) -> bool {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the path ends with a zero byte, and the call writes one `stat`.
-    let found = unsafe {
-        libc::fstatat(directory, path.as_ptr(), stat.as_mut_ptr(), libc::AT_NO_AUTOMOUNT | nofollow)
-    };
+    let found = unsafe { libc::fstatat(directory, path.as_ptr(), stat.as_mut_ptr(), flags) };
     // SAFETY: the call has succeeded, and so written it.
-    found == 0
-        && [libc::S_IFIFO, libc::S_IFCHR]
-            .contains(&(unsafe { stat.assume_init() }.st_mode & libc::S_IFMT))
+    let mode = || unsafe { stat.assume_init_ref() }.st_mode;
+    found == 0 && [libc::S_IFIFO, libc::S_IFCHR].contains(&(mode() & libc::S_IFMT))
 }
 
 pub(super) fn stat(call: &Call) -> Attempt {
