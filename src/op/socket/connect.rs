@@ -1,6 +1,7 @@
 //! Connecting a socket of any family. Dropped in flight, the socket is closed.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ impl Connect {
         address: impl Into<RawAddress>,
         limit: Option<Duration>,
     ) -> Self {
+        if let Some(fd) = socket.fd_if_open() {
+            driver.forget(fd.as_raw_fd());
+        }
         let arguments = Arguments { address: address.into(), limit: limit.map(timespec) };
         Self { driver: Rc::clone(driver), socket, arguments: Box::new(arguments) }
     }

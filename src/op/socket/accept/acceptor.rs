@@ -74,6 +74,7 @@ impl Acceptor {
         ahead: u32,
         is_direct: bool,
     ) -> Self {
+        driver.forget(fd.as_raw_fd());
         let (listener, in_flight) = (ListeningFd::new(fd, holders), InFlight::None);
         Self { driver, listener, in_flight, heir: None, ahead, is_direct, room: None, rest: None }
     }
