@@ -14,15 +14,19 @@ use io_uring::{EnterFlags, IoUring};
 use crate::completion::Completion;
 use crate::op::Op;
 
-/// How long a test waits for what must come: 20 seconds, times `ANNULUS_PATIENCE` on slow machines.
+/// How much longer than by default everything may take: `ANNULUS_PATIENCE`, for slow machines.
+pub fn multiplier() -> u32 {
+    static MULTIPLIER: LazyLock<u32> = LazyLock::new(|| {
+        env::var("ANNULUS_PATIENCE")
+            .map_or(1, |text| text.parse().expect("ANNULUS_PATIENCE is a whole number"))
+    });
+    *MULTIPLIER
+}
+
+/// How long a test waits for what must come: 20 seconds, times [`multiplier`].
 /// Only a failing test waits that long.
 pub fn patience() -> Duration {
-    static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
-        let multiplier = env::var("ANNULUS_PATIENCE")
-            .map_or(1, |text| text.parse().expect("ANNULUS_PATIENCE is a whole number"));
-        Duration::from_secs(20) * multiplier
-    });
-    *PATIENCE
+    Duration::from_secs(20) * multiplier()
 }
 
 /// How long a test listens for what must not come. A kernel that is wrong is heard with near

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use crate::raw::{checked, owned};
-use crate::ring::patience;
+use crate::ring::{multiplier, patience};
 
 /// A connected pair over the loopback device: what connected and what was accepted.
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -179,8 +179,9 @@ pub fn fill(mut socket: &TcpStream) -> usize {
 
 fn has_room_soon(socket: &TcpStream) -> bool {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let millis = 20 * i32::try_from(multiplier()).expect("a small number");
     // SAFETY: the call reads and writes one `pollfd`.
-    let ready = unsafe { libc::poll(&mut poll, 1, 20) };
+    let ready = unsafe { libc::poll(&mut poll, 1, millis) };
     checked(ready.into()).expect("poll the socket") > 0
 }
 

@@ -12,7 +12,7 @@ use io_uring::types::{DestinationSlot, Fd, FsyncFlags};
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::{Op, Slot};
-use uring_sys_tests::raw::{checked, owned};
+use uring_sys_tests::raw::checked;
 use uring_sys_tests::ring::Ring;
 use uring_sys_tests::socket;
 
@@ -20,8 +20,8 @@ use crate::case::cases;
 use crate::files::unnamed_file;
 
 cases![
-    short_write_severs,
-    short_write_goes_on_behind_hardlink,
+    short_write_severs @ in_own_process,
+    short_write_goes_on_behind_hardlink @ in_own_process,
     linked_fsync_after_write_on_worker,
     links_ordered_on_workers,
     failed_open_severs_hardlinked_close,
@@ -67,17 +67,16 @@ fn with_slot() -> Ring {
     ring
 }
 
-/// A file in memory of 4096 bytes that cannot grow: a longer write is short.
+/// A file that has room for 4096 bytes, by a limit of this process: a longer write is short.
 fn full_file() -> File {
-    // SAFETY: the name is a C string, read before the call returns.
-    let fd = unsafe { libc::memfd_create(c"full".as_ptr(), libc::MFD_ALLOW_SEALING) };
-    let fd = checked(fd.into()).expect("make a file in memory");
-    let file = File::from(owned(fd));
-    file.set_len(4096).expect("set its length");
-    // SAFETY: a call without pointers.
-    let sealed = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_GROW) };
-    assert_eq!(sealed, 0, "seal its length");
-    file
+    let most = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+    // SAFETY: the call reads one `rlimit`; a process that ignores the signal is not ended by it.
+    let limited = unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::setrlimit(libc::RLIMIT_FSIZE, &raw const most)
+    };
+    checked(limited.into()).expect("limit the size of files");
+    unnamed_file()
 }
 
 /// A write of fewer bytes than it was given severs the chain although it succeeded.

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 use io_uring::opcode;
 use io_uring::types::{TimeoutFlags, Timespec};
@@ -15,7 +16,7 @@ use uring_sys_tests::child::Verdict;
 use uring_sys_tests::completion::{Completion, Errno};
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{self, owned};
-use uring_sys_tests::ring::Ring;
+use uring_sys_tests::ring::{QUIET, Ring};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -89,9 +90,9 @@ fn multishot_poll_reports_each_write() {
 const POLLOUT: u32 = libc::POLLOUT as u32;
 const POLLRDHUP: u32 = libc::POLLRDHUP as u32;
 
-/// A poll for room reports `POLLOUT` when there is room. Where the peer has ended its direction it
-/// reports that at once, without `POLLOUT`. The driver tells by it a wait that is over from one
-/// that is not.
+/// A poll for room reports `POLLOUT` when there is room, and only then. Where the peer has ended
+/// its direction it reports that at once, without `POLLOUT`, or (Debian's 6.12.118) waits for room.
+/// The driver tells by it a wait that is over from one that is not.
 fn polls_for_room_report_room() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
@@ -99,26 +100,41 @@ fn polls_for_room_report_room() {
     assert!(room.is_ok_and(|events| events & POLLOUT != 0), "there is room: {room:?}");
     let sent = socket::fill(&near);
     far.shutdown(std::net::Shutdown::Write).expect("end the peer's direction");
-    let ended = ring.run(Op::poll(&near, libc::POLLOUT)).outcome();
-    assert!(ended.is_ok_and(|events| events & (POLLOUT | POLLRDHUP) == POLLRDHUP), "{ended:?}");
+    ring.start([Op::poll(&near, libc::POLLOUT).tag(1)]);
+    let reports = reports_of_the_end(&mut ring);
+    assert!(reports.len() <= 1, "one poll, one report: {reports:?}");
     socket::drain(&far, sent);
-    let room = ring.run(Op::poll(&near, libc::POLLOUT)).outcome();
+    if !reports.is_empty() {
+        ring.start([Op::poll(&near, libc::POLLOUT).tag(1)]);
+    }
+    let room = ring.next_for(1).outcome();
     assert!(room.is_ok_and(|events| events & POLLOUT != 0), "there is room again: {room:?}");
 }
 
-/// A multishot poll for room reports the peer's end once, is then quiet while there is no room, and
-/// reports
-/// `POLLOUT` when room has come. It is edge-triggered; the one-shot poll would report the end again
-/// and again. The driver waits so for the room of half-closed connections.
+/// What polls for room report of the peer's end while there is no room.
+fn reports_of_the_end(ring: &mut Ring) -> Vec<Completion> {
+    thread::sleep(QUIET);
+    let reports = ring.reap();
+    for report in &reports {
+        let events = report.outcome();
+        let is_end = events.is_ok_and(|events| events & (POLLOUT | POLLRDHUP) == POLLRDHUP);
+        assert!(is_end, "the end, and no room: {report:?}");
+    }
+    reports
+}
+
+/// A multishot poll for room reports the peer's end at most once, is then quiet while there is no
+/// room, and reports `POLLOUT` when room has come. It is edge-triggered; the one-shot poll would
+/// report the end again and again. The driver waits so for the room of half-closed connections.
 fn multishot_poll_for_room_is_quiet_until_room_comes() {
     let mut ring = Ring::plain(8);
     let (near, far) = socket::tcp_pair();
     let sent = socket::fill(&near);
     far.shutdown(std::net::Shutdown::Write).expect("end the peer's direction");
     ring.start([Op::poll_multi(&near, libc::POLLOUT).tag(1)]);
-    let ended = ring.next_for(1);
-    assert!(ended.more(), "it goes on: {ended:?}");
-    assert!(ended.outcome().is_ok_and(|events| events & POLLOUT == 0), "{ended:?}");
+    let reports = reports_of_the_end(&mut ring);
+    assert!(reports.len() <= 1, "the end is reported once: {reports:?}");
+    assert!(reports.iter().all(Completion::more), "it goes on: {reports:?}");
     ring.assert_quiet("there is no room");
     socket::drain(&far, sent);
     loop {
