@@ -1,0 +1,1 @@
+"""The parts of ci/kernels: what is booted, and what comes of it."""
