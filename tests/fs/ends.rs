@@ -26,9 +26,8 @@ fn a_file_is_closed_after_its_dropped_writes() {
             drop(times(polls, file.write_at(pool.filled(LARGEST, 7), 0)).await);
             file.close().await.unwrap();
             assert_eq!(pool.alive(), 0, "no write is in the kernel any more");
-            assert!(
-                fs::read_link(&link).is_ok_and(|now| now != path) || !fs::exists(link).unwrap()
-            );
+            // Another test may have the number now.
+            assert!(fs::read_link(&link).ok().is_none_or(|now| now != path));
         }
     });
     pool.verify();

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use crate::common::child::isolated;
 use crate::common::incidents::Incidents;
 use crate::common::seccomp::without_threads;
-use crate::common::skip::skip;
+use crate::common::skip::{needs_kernel_ring, skip};
 use crate::this_test;
 
 fn is_refused(error: &io::Error) -> bool {
@@ -88,6 +88,9 @@ fn names_cannot_be_looked_up_without_threads_and_that_is_an_error() {
 
 #[test]
 fn names_of_the_file_of_hosts_are_looked_up_without_threads() {
+    if needs_kernel_ring("the portable ring reads files by threads") {
+        return;
+    }
     let nsswitch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let has = |text: &str, first: &str, second: &str| {

@@ -14,6 +14,7 @@ use annulus::{Runtime, metrics};
 use crate::common::child::{command, role};
 use crate::common::net::{connected, reset};
 use crate::common::patience::limit;
+use crate::common::skip::needs_kernel_ring;
 use crate::common::watchdog::run;
 use crate::this_test;
 
@@ -83,6 +84,9 @@ fn descriptors() -> Vec<RawFd> {
 /// The kernel would not let the process end before the peer has taken the bytes.
 #[test]
 fn a_process_with_a_submission_thread_copies_and_ends_although_its_peer_reads_nothing() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     if let Some(address) = role() {
         let builder = Runtime::builder().teardown_timeout(Duration::from_millis(200));
         let runtime = builder.sqpoll(Duration::from_millis(10)).build().unwrap();
