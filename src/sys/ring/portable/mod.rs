@@ -101,7 +101,8 @@ pub(crate) struct PortableRing {
     timeouts: Timeouts,
     workers: Workers,
     inline: InlineBudget,
-    turns: Turns,
+    /// How many turns have passed since the last look at the descriptors; see [`waiting`].
+    turns: u32,
     buffers: ProvidedBuffers,
     files: FileTable,
     memory: RegisteredMemory,
@@ -109,15 +110,6 @@ pub(crate) struct PortableRing {
     /// Lists that are filled and emptied, kept for their room.
     reported: Vec<Token>,
     finished: Vec<(Token, i32)>,
-}
-
-/// What has passed since the last look at the descriptors; see [`waiting`].
-#[derive(Default)]
-struct Turns {
-    turns: u32,
-    enters: u32,
-    /// Whether something was registered that may be ready already.
-    must_look: bool,
 }
 
 /// What reports to an outer event loop; see [`guest`].
@@ -155,7 +147,7 @@ impl PortableRing {
             timeouts: Timeouts::default(),
             workers,
             inline: InlineBudget::new(),
-            turns: Turns::default(),
+            turns: 0,
             buffers: ProvidedBuffers::default(),
             files: FileTable::default(),
             memory: RegisteredMemory::default(),
@@ -223,7 +215,7 @@ impl PortableRing {
         self.runnable.extend(self.deferred.drain(..));
         let taken = self.take_queue();
         self.run();
-        let outcome = self.wait(wait, taken > 0);
+        let outcome = self.wait(wait);
         self.prepare_outer_sleep();
         Entered { taken, outcome }
     }

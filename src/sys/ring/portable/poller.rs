@@ -1,15 +1,15 @@
 //! Which descriptors requests wait for, and what the ring knows of their readiness.
 //!
-//! A **socket** is registered once, edge-triggered, when a receive, send or accept on it first has
-//! to wait, and stays so until the ring is told that the descriptor leaves
+//! A connection or other **socket** is registered once, edge-triggered, when a receive or send on
+//! it first has to wait, and stays so until the ring is told that the descriptor leaves
 //! ([`Poller::forget`]). What is ready is remembered: after an attempt that has found nothing, or
 //! less than it wanted, the socket is not tried again before the next edge. So a message on a
 //! connection costs one receive, and its share of a wait.
 //!
-//! Any **other** descriptor belongs to the user, who may close it under a waiting request. It is
-//! registered while requests wait: for one event where these are one-shot, edge-triggered where one
-//! is a multishot poll. A registration that has reported stays behind disabled, which saves a
-//! system call for the next wait.
+//! Any **other** descriptor may be closed without a word to the ring, and that of a user even under
+//! a waiting request. It is registered while requests wait: for one event where these are one-shot,
+//! edge-triggered where one is a multishot poll or accept. A registration that has reported stays
+//! behind disabled, which saves a system call for the next wait.
 //!
 //! The number that is registered holds a generation, so that a report of a file that had the
 //! descriptor before is not taken for one of the file that has it now.
@@ -160,10 +160,13 @@ impl Poller {
         // A disabled one reports nothing, so that its events need not be kept.
         let is_idle = self.entry(fd).first == NO_REQUEST;
         let wanted = match (self.entry(fd).registered, waits) {
-            (Registered::Socket, _) => return Ok(()),
+            (Registered::Socket, Waits::OnSocket) => return Ok(()),
+            (Registered::Socket, _) => {
+                return self.is_new_file(epoll, requests, (fd, events), waits).map(|_| ());
+            }
             (_, Waits::OnSocket) => Registered::Socket,
             (Registered::Edges(old), _) => {
-                if self.is_new_file(epoll, requests, (fd, events), waits) || old & events == events
+                if self.is_new_file(epoll, requests, (fd, events), waits)? || old & events == events
                 {
                     return Ok(());
                 }
@@ -172,7 +175,7 @@ impl Poller {
             (Registered::Once(old), Waits::OnEdges) if !is_idle => Registered::Edges(old | events),
             (_, Waits::OnEdges) => Registered::Edges(events),
             (Registered::Once(old), Waits::Once) if !is_idle => {
-                if self.is_new_file(epoll, requests, (fd, events), waits) || old & events == events
+                if self.is_new_file(epoll, requests, (fd, events), waits)? || old & events == events
                 {
                     return Ok(());
                 }
@@ -192,18 +195,24 @@ impl Poller {
         requests: &mut Requests,
         (fd, events): (RawFd, u32),
         waits: Waits,
-    ) -> bool {
+    ) -> Result<bool, i32> {
         let (wanted, flag) = match waits {
             Waits::OnEdges => (Registered::Edges(events), EDGE),
             _ => (Registered::Once(events), ONCE),
         };
         let next = identity(fd, self.entry(fd).generation.wrapping_add(1));
-        let is_new = epoll.add(fd, events | flag, next).is_ok();
-        if is_new {
-            self.lose(requests, fd);
-            self.note_registered(fd, wanted);
+        match epoll.add(fd, events | flag, next) {
+            Err(EEXIST) => Ok(false),
+            Ok(()) => {
+                self.lose(requests, fd);
+                self.note_registered(fd, wanted);
+                Ok(true)
+            }
+            Err(errno) => {
+                self.lose(requests, fd);
+                Err(errno)
+            }
         }
-        is_new
     }
 
     /// Changes a registration.

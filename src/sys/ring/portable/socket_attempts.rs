@@ -143,11 +143,15 @@ impl PortableRing {
         }
         let is_multishot = call.sqe.ioprio() & ACCEPT_MULTISHOT != 0;
         for _ in 0..MOST_IN_A_ROW {
-            let outcome = sockets::accept(&call);
-            if !is_multishot || outcome.is_err() {
-                return self.end_unless_blocked(token, READABLE, outcome);
+            match sockets::accept(&call) {
+                Ok(fd) if is_multishot => self.post(call.sqe.user_data(), fd as i32, MORE),
+                Ok(fd) => return self.end(token, fd as i32, 0),
+                Err(EAGAIN) => {
+                    let waits = if is_multishot { Waits::OnEdges } else { Waits::Once };
+                    return self.wait_for(token, call.fd, READABLE, waits);
+                }
+                Err(errno) => return self.end(token, -errno, 0),
             }
-            self.post(call.sqe.user_data(), outcome.unwrap_or_default() as i32, MORE);
         }
         self.go_on_later(token);
     }
@@ -188,8 +192,7 @@ impl PortableRing {
         } else if self.poller.has_edges(call.fd) {
             polls::poll_now(call.fd, wanted)
         } else {
-            // The registration reports what is ready now.
-            self.note_registered();
+            // The registration reports what is ready now, in this enter.
             Ok(0)
         };
         match ready {

@@ -2,15 +2,14 @@
 //!
 //! Whether a descriptor is ready only a system call tells, unlike the kernel's ring, which says in
 //! shared memory that something has completed. So while tasks keep the loop busy, an enter is due
-//! every few turns; and an enter that has completed something at once, such as a send, leaves the
-//! look at the descriptors to the next one.
+//! every few turns, and every enter looks at the descriptors once.
 
 use std::io;
 use std::time::Duration;
 
+use super::PortableRing;
 use super::epoll::{TIMER, WORKERS_BELL};
 use super::timeouts::time_after;
-use super::{PortableRing, Turns};
 use crate::sys::Wait;
 use crate::sys::clock::monotonic_nanos;
 use crate::sys::errno::{EINTR, ETIME};
@@ -18,15 +17,7 @@ use crate::sys::errno::{EINTR, ETIME};
 /// How many turns may pass without a look at the descriptors.
 const MOST_TURNS: u32 = 8;
 
-/// How many enters may pass without one that have completed something at once.
-const MOST_ENTERS: u32 = 3;
-
 impl PortableRing {
-    /// Something was registered that may be ready already: this enter looks.
-    pub(super) fn note_registered(&mut self) {
-        self.turns.must_look = true;
-    }
-
     /// Whether an enter would find something, or is due as none has looked for a while.
     #[inline]
     pub(in crate::sys::ring) fn has_deferred(&mut self) -> bool {
@@ -43,26 +34,17 @@ impl PortableRing {
         if self.outer.is_some() {
             return self.is_readable();
         }
-        self.turns.turns += 1;
-        self.turns.turns >= MOST_TURNS
+        self.turns += 1;
+        self.turns >= MOST_TURNS
     }
 
-    /// Waits as told, and completes what has come. `has_taken`: there were SQEs.
-    pub(super) fn wait(&mut self, wait: Wait, has_taken: bool) -> io::Result<()> {
+    /// Waits as told, and completes what has come.
+    pub(super) fn wait(&mut self, wait: Wait) -> io::Result<()> {
         self.collect_jobs();
-        let turns = &mut self.turns;
-        if has_taken
-            && !self.completions.is_empty()
-            && !turns.must_look
-            && turns.enters < MOST_ENTERS
-        {
-            turns.enters += 1;
-            return Ok(());
-        }
         if wait == Wait::No && self.requests.is_empty() {
             return Ok(());
         }
-        *turns = Turns::default();
+        self.turns = 0;
         let end = match wait {
             Wait::No => None,
             Wait::AtMost(limit) | Wait::ForOne(limit) => Some(time_after(nanos(limit))),
