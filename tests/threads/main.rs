@@ -14,6 +14,7 @@ mod handle_ends;
 mod messages;
 mod remote;
 mod restarts;
+mod ring_workers;
 mod sharded;
 mod shards;
 mod shutdown;
