@@ -174,3 +174,25 @@ fn large_reads_and_many_are_complete() {
         (one, many)
     });
 }
+
+/// The kernel may have thrown out what lies behind; the read goes on there.
+#[test]
+fn a_read_of_which_a_part_is_in_memory_is_complete() {
+    on_both(|bench| {
+        const SIZE: usize = 1 << 20;
+        let path = bench.path("file");
+        fs::write(&path, vec![7; SIZE]).unwrap();
+        let file = File::open(&path).unwrap();
+        file.sync_all().unwrap();
+        let results = [0, 1, 2, 3].map(|quarter| {
+            // SAFETY: the call touches no memory.
+            unsafe {
+                let half = (SIZE / 2) as libc::off_t;
+                libc::posix_fadvise(file.as_raw_fd(), half, half, libc::POSIX_FADV_DONTNEED);
+            }
+            bench.one(read(&file, &mut vec![0; SIZE - quarter * 4096], 0))
+        });
+        assert_eq!(results, [0, 1, 2, 3].map(|quarter| SIZE as i32 - quarter * 4096));
+        results
+    });
+}
