@@ -195,10 +195,14 @@ impl PortableRing {
     /// The last completion of a request. What is linked behind it becomes due.
     pub(super) fn end(&mut self, token: Token, result: i32, flags: u32) {
         self.set_state(token, State::Runnable);
-        let request = self.requests.remove(token);
+        let mut request = self.requests.remove(token);
         let sqe = request.call.sqe;
         if request.was_blocking {
             sockets::set_blocking(request.call.fd);
+        }
+        // Its slot may have been closed meanwhile: then this was the last use.
+        for file in [request.file.take(), request.source_file.take()].into_iter().flatten() {
+            self.drop_file(&file);
         }
         let result = match sqe.file_index() {
             Some(slot) if result >= 0 && makes_descriptor(sqe.opcode()) => {

@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{on_both, portable};
-use crate::sys::types::Fd;
-use crate::sys::{opcode, process::ChildId};
+use super::{Bench, on_both, portable};
+use crate::sys::process::ChildId;
+use crate::sys::types::{Fd, Fixed};
+use crate::sys::{Ring, SubmissionFlags, opcode};
 
 #[test]
 fn descriptors_of_every_kind_are_closed_once() {
@@ -141,4 +142,27 @@ fn a_wait_for_a_child_by_its_number_is_cancelled() {
     }
     drop(child.stdin.take());
     child.wait().unwrap();
+}
+
+/// The number of a descriptor that was closed is the next socket's, of which nothing is known.
+#[test]
+fn a_file_slot_that_is_closed_under_a_receive_leaves_no_registration_behind() {
+    let mut bench = portable();
+    let Ring::Portable(ring) = &mut bench.ring else { unreachable!("a portable bench") };
+    ring.make_direct_descriptors(1);
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let number = near.as_raw_fd();
+    ring.files.put(0, near.into()).unwrap();
+    let mut buffer = [0_u8; 4];
+    let recv = opcode::Recv::new(Fixed(0), buffer.as_mut_ptr(), 4).build();
+    bench.start(&[recv.flags(SubmissionFlags::FIXED_FILE)], 0);
+    let is_registered = |bench: &mut Bench| match &bench.ring {
+        Ring::Portable(ring) => ring.poller.has_edges(number),
+        _ => false,
+    };
+    assert!(is_registered(&mut bench));
+    assert_eq!(bench.run(&[opcode::Close::new(Fixed(0)).build().user_data(1)]), [0]);
+    far.write_all(b"last").unwrap();
+    assert_eq!(bench.collect(1), [(0, 4)]);
+    assert!(!is_registered(&mut bench));
 }
