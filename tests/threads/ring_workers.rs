@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::fs::{File, OpenOptions};
+use annulus::time::timeout;
 
 use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
@@ -60,6 +61,8 @@ fn an_open_that_waits_for_ever_ends_when_it_is_dropped_and_holds_up_no_end_of_a_
             let runtime = incidents.runtime();
             runtime.block_on(async {
                 drop(times(polls, File::open(&path)).await);
+                // By then a thread waits in it.
+                drop(timeout(Duration::from_millis(5), File::open(&path)).await);
                 drop(times(polls, OpenOptions::new().write(true).open(&path)).await);
             });
             let begun = Instant::now();
