@@ -81,7 +81,7 @@ fn workers(builder: &Builder) -> Option<WorkerLimits> {
 fn portable(builder: &Builder) -> Result<(Ring, Capabilities), SetupError> {
     let limits = workers(builder).unwrap_or(DEFAULT_WORKERS);
     let (mut ring, capabilities) = portable_ring(builder.size, limits)?;
-    ring.make_direct_descriptors(builder.direct_descriptors);
+    ring.make_direct_descriptors(builder.direct_descriptors)?;
     Ok((ring.into(), capabilities))
 }
 

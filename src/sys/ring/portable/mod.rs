@@ -75,7 +75,7 @@ use self::workers::Workers;
 use super::interface::{Entered, Full, Wait, WorkerLimits};
 use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
-use crate::sys::errno::EEXIST;
+use crate::sys::errno::{EEXIST, EMFILE};
 use crate::sys::fork::Generation;
 use crate::sys::poll::READABLE;
 use crate::sys::{BufferRing, Completion, Submission};
@@ -158,8 +158,21 @@ impl PortableRing {
     }
 
     /// Makes a table of empty file slots.
-    pub(crate) fn make_direct_descriptors(&mut self, count: u32) {
+    ///
+    /// # Errors
+    ///
+    /// If the process may not have `count` open files, as the kernel's ring: each slot takes one.
+    pub(crate) fn make_direct_descriptors(&mut self, count: u32) -> Result<(), SetupError> {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the call writes the limit.
+        let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+        if result == 0 && libc::rlim_t::from(count) > limit.rlim_cur {
+            return Err(io::Error::from_raw_os_error(EMFILE))
+                .describe(format_args!("make {count} direct descriptors"))
+                .map_err(SetupError::Other);
+        }
         self.files.resize(count);
+        Ok(())
     }
 }
 

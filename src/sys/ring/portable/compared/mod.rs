@@ -44,7 +44,7 @@ struct Bench {
 fn portable() -> Bench {
     let limits = WorkerLimits { files: 4, others: 4 };
     let (mut ring, _) = portable_ring(SIZE, limits).unwrap();
-    ring.make_direct_descriptors(SLOTS);
+    ring.make_direct_descriptors(SLOTS).unwrap();
     Bench { ring: ring.into(), seen: Vec::new() }
 }
 

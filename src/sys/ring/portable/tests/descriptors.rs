@@ -149,7 +149,7 @@ fn a_wait_for_a_child_by_its_number_is_cancelled() {
 fn a_file_slot_that_is_closed_under_a_receive_leaves_no_registration_behind() {
     let mut bench = portable();
     let Ring::Portable(ring) = &mut bench.ring else { unreachable!("a portable bench") };
-    ring.make_direct_descriptors(1);
+    ring.make_direct_descriptors(1).unwrap();
     let (near, mut far) = UnixStream::pair().unwrap();
     let number = near.as_raw_fd();
     ring.files.put(0, near.into()).unwrap();
