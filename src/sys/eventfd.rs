@@ -20,23 +20,16 @@ impl EventFd {
 
     /// Makes the descriptor report readiness once more.
     pub(crate) fn ring(&self) {
-        let one = 1u64;
         // The only failure is a counter about to overflow, which 2^64 - 2 rings away is not.
-        // SAFETY: the call reads eight bytes, which `one` is.
-        unsafe {
-            libc::write(self.0.as_raw_fd(), std::ptr::from_ref(&one).cast(), size_of::<u64>())
-        };
+        let _ = add(self.0.as_fd(), 1);
     }
 }
 
 impl EventFd {
     /// Forgets that it was rung.
     pub(crate) fn clear(&self) {
-        let mut count = 0u64;
-        let target = std::ptr::from_mut(&mut count).cast();
         // It fails only if it was not rung.
-        // SAFETY: the call writes eight bytes, which `count` has.
-        unsafe { libc::read(self.0.as_raw_fd(), target, size_of::<u64>()) };
+        let _ = take(self.0.as_fd());
     }
 }
 
@@ -69,14 +62,25 @@ pub(crate) fn take(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let mut count = 0u64;
     let target = std::ptr::from_mut(&mut count).cast();
     // SAFETY: the call writes eight bytes, which `count` has.
-    let read = unsafe { libc::read(fd.as_raw_fd(), target, size_of::<u64>()) };
-    if read < 0 { Err(io::Error::last_os_error()) } else { Ok(count) }
+    unless_interrupted(|| unsafe { libc::read(fd.as_raw_fd(), target, size_of::<u64>()) })?;
+    Ok(count)
 }
 
 /// Adds to the count. `WouldBlock` if there is no room for as much.
 pub(crate) fn add(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
     let source = std::ptr::from_ref(&count).cast();
     // SAFETY: the call reads eight bytes, which `count` has.
-    let written = unsafe { libc::write(fd.as_raw_fd(), source, size_of::<u64>()) };
-    if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    unless_interrupted(|| unsafe { libc::write(fd.as_raw_fd(), source, size_of::<u64>()) })
+}
+
+/// Makes a call until no signal interrupts it. (Linux interrupts none that does not wait; a sandbox
+/// may.)
+fn unless_interrupted(mut call: impl FnMut() -> isize) -> io::Result<()> {
+    while call() < 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINTR) {
+            return Err(error);
+        }
+    }
+    Ok(())
 }

@@ -204,7 +204,8 @@ pub(crate) fn without_ipv6<T: Send + 'static>(body: impl FnOnce() -> T + Send + 
     supervised(vec![libc::SYS_socket.into()], decide, body)
 }
 
-/// Runs `body` on a thread for whose calls `decide` does.
+/// Runs `body` on a thread for whose calls `decide` does, and for those of the threads that it has
+/// started. Those of its child processes are the kernel's.
 fn supervised<T: Send + 'static>(
     calls: Vec<Calls>,
     decide: impl FnMut(&seccomp_data) -> Verdict + Send + 'static,
@@ -289,7 +290,8 @@ fn supervise(listener: i32, mut decide: impl FnMut(&seccomp_data) -> Verdict) {
             assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
             continue;
         }
-        let (error, flags) = match decide(&call.data) {
+        let verdict = if is_own(call.pid) { decide(&call.data) } else { Verdict::Continue };
+        let (error, flags) = match verdict {
             Verdict::Continue => (0, NOTIFY_CONTINUE),
             Verdict::Answer(errno) => (-errno, 0),
         };
@@ -299,6 +301,11 @@ fn supervise(listener: i32, mut decide: impl FnMut(&seccomp_data) -> Verdict) {
             assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
         }
     }
+}
+
+/// Whether a thread is one of this process.
+fn is_own(thread: u32) -> bool {
+    std::fs::exists(format!("/proc/self/task/{thread}")).is_ok_and(|exists| exists)
 }
 
 enum Verdict {

@@ -9,7 +9,12 @@
 mod common;
 
 mod calls;
+mod everything;
+mod group;
 mod host;
+mod limits;
 mod link;
 mod network;
 mod service;
+mod stopped;
+mod sweeps;

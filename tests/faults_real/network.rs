@@ -14,9 +14,10 @@ use annulus::{metrics, raw_os_error};
 
 use crate::common::child::{command, role};
 use crate::common::conditions::until;
+use crate::common::patience::limit;
 use crate::common::random::seeded;
 use crate::common::skip::skip;
-use crate::common::watchdog::run;
+use crate::common::watchdog::{Watchdog, run};
 use crate::host::{Interface, move_to_another, on_its_own};
 use crate::link::{Link, Quality};
 use crate::service::{Clients, Load, Outcome, rounds, serve_at};
@@ -29,6 +30,7 @@ const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 /// skipped.
 fn on_a_host(test: &str, body: impl FnOnce()) {
     if role().is_some() {
+        let _watchdog = Watchdog::new(limit() * rounds() as u32);
         return body();
     }
     let mut command = command(test, "network");

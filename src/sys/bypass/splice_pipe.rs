@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::no_sigpipe::NoSigpipe;
-use super::nonblocking::outcome;
+use super::nonblocking::{outcome, unless_it_waits};
 use super::pipe::{self, Waits};
 use super::splice::splice_cached;
 use crate::sys::Completion;
@@ -25,9 +25,10 @@ impl SplicePipe {
     }
 
     /// Moves bytes of a file into the pipe, which has room for them, if they are in memory; see
-    /// [`splice_cached`].
+    /// [`splice_cached`]. As there is room, it is the file that would have to be waited for if the
+    /// call says so.
     pub(crate) fn splice_from(&self, file: RawFd, offset: u64, length: u32) -> Option<Completion> {
-        splice_cached(file, offset, self.write_fd(), length)
+        splice_cached(file, offset, self.write_fd(), length).and_then(unless_it_waits)
     }
 
     /// The end that is written to.
