@@ -185,11 +185,6 @@ impl Sqe {
     }
 
     #[cfg(feature = "faults")]
-    pub(crate) fn set_address(&mut self, address: u64) {
-        self.address = address;
-    }
-
-    #[cfg(feature = "faults")]
     pub(crate) fn set_length(&mut self, length: u32) {
         self.length = length;
     }

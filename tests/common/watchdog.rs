@@ -35,6 +35,8 @@ impl Watchdog {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 // Not by a macro, whose output the test harness would capture and lose.
                 let _ = writeln!(std::io::stderr(), "test {test} hangs: not over after {limit:?}");
+                #[cfg(feature = "faults")]
+                annulus::faults::FaultLog::print_all();
                 std::process::abort();
             }
         });

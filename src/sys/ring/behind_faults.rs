@@ -1,7 +1,7 @@
 //! Puts faults in front of a ring.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use super::Ring;
@@ -52,12 +52,16 @@ impl Behind for Ring {
         Ring::has_completions(self)
     }
 
-    fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
+    fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         Ring::signal_by(self, counter)
     }
 
     fn enter(&mut self, wait: Wait) -> Entered {
         Ring::enter(self, wait)
+    }
+
+    fn forget(&mut self, fd: RawFd) {
+        Ring::forget(self, fd);
     }
 
     fn reap_into(&mut self, completions: &mut Vec<Completion>) {

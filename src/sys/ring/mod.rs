@@ -156,8 +156,11 @@ impl Ring {
     /// to it. For rings that know what descriptors are ready.
     #[inline]
     pub(crate) fn forget(&mut self, fd: RawFd) {
-        if let Self::Portable(ring) = self {
-            ring.forget(fd);
+        match self {
+            Self::Portable(ring) => ring.forget(fd),
+            #[cfg(feature = "faults")]
+            Self::Faulty(ring) => ring.forget(fd),
+            _ => {}
         }
     }
 

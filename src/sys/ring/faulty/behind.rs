@@ -1,7 +1,7 @@
 //! What a faulty ring asks of the ring behind it; see `Ring`, which has the same methods.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use crate::sys::bypass::Bypasses;
@@ -20,8 +20,9 @@ pub(crate) trait Behind {
     fn has_deferred(&mut self) -> bool;
     fn is_overflown(&mut self) -> bool;
     fn has_completions(&mut self) -> bool;
-    fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()>;
+    fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>>;
     fn enter(&mut self, wait: Wait) -> Entered;
+    fn forget(&mut self, fd: RawFd);
     fn reap_into(&mut self, completions: &mut Vec<Completion>);
     /// # Safety
     ///

@@ -49,11 +49,12 @@ impl Held {
         self.completions.is_empty() && self.overflown.is_empty()
     }
 
-    /// Whether a completion with this user data is here.
-    pub(super) fn has(&self, user_data: u64) -> bool {
-        let mut held = self.completions.iter().map(|held| held.completion);
-        held.any(|completion| completion.user_data == user_data)
-            || self.overflown.iter().any(|completion| completion.user_data == user_data)
+    /// Whether the last completion of the SQE with this user data is here.
+    pub(super) fn has_last(&self, user_data: u64) -> bool {
+        let held = self.completions.iter().map(|held| &held.completion);
+        let is_last =
+            |completion: &Completion| completion.user_data == user_data && !completion.more();
+        held.chain(&self.overflown).any(is_last)
     }
 
     pub(super) fn is_overflown(&self) -> bool {
@@ -145,7 +146,7 @@ mod tests {
         let mut due = Vec::new();
         held.take_due(1, &dice(), &mut due);
         assert_eq!(user_data(&due), [3]);
-        assert!(held.has(1) && !held.has(3));
+        assert!(held.has_last(1) && !held.has_last(3));
         held.take_due(5, &dice(), &mut due);
         assert_eq!(user_data(&due), [3, 1, 2, 4]);
         assert!(held.is_empty() && held.groups.is_empty());

@@ -28,7 +28,7 @@ mod queue;
 mod requests;
 mod transfers;
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 use std::{io, mem, slice, thread};
@@ -41,7 +41,7 @@ pub use faults::{FaultKind, Faults};
 use held::Held;
 pub(crate) use inline::InlineFaults;
 pub use log::FaultLog;
-use queue::Queue;
+use queue::{Passed, Queue};
 use requests::{End, Ending, Fate, Request, Requests};
 use transfers::Transfer;
 
@@ -161,7 +161,7 @@ impl FaultyRing {
                 return Fate::AsItIs;
             }
             let choice = dice.below(3, FaultKind::LateCancels, number);
-            if self.held.has(sqe.address()) {
+            if self.held.has_last(sqe.address()) {
                 return Fate::AnswersLateCancel {
                     result: [0, -ENOENT, -EALREADY][choice as usize],
                 };
@@ -337,7 +337,7 @@ impl FaultyRing {
     /// Whether an enter is refused, with which errno.
     fn refusal(&mut self) -> Option<i32> {
         let is_refused = self.dice.falls(FaultKind::RefusedEnters, self.enters)
-            && self.dice.below(4, FaultKind::RefusedEnters, self.enters) == 0
+            && self.dice.below(8, FaultKind::RefusedEnters, self.enters) == 0
             && self.refused_in_a_row < IN_A_ROW;
         let errno = match self.dice.below(2, FaultKind::RefusedEnters, !self.enters) {
             _ if !is_refused => None,
@@ -436,7 +436,7 @@ impl FaultyRing {
         !self.held.is_empty() || self.inner.has_completions()
     }
 
-    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         self.is_signalling = true;
         self.inner.signal_by(counter)
     }
@@ -447,7 +447,11 @@ impl FaultyRing {
             self.note(format_args!("enter {}: errno {errno}", self.enters));
             return Entered { taken: 0, outcome: Err(io::Error::from_raw_os_error(errno)) };
         }
-        let left = self.queue.pass_on(&mut *self.inner, &self.dice, self.enters);
+        let Passed { left, of_chain } =
+            self.queue.pass_on(&mut *self.inner, &self.dice, self.enters);
+        if let Some(first) = of_chain {
+            self.note(format_args!("enter {}: a chain is split after {first}", self.enters));
+        }
         if left > 0 {
             self.note(format_args!("enter {}: {left} SQEs are not taken", self.enters));
         }
@@ -465,6 +469,10 @@ impl FaultyRing {
             outcome => outcome,
         };
         Entered { taken: self.queue.note_taken(taken), outcome }
+    }
+
+    pub(super) fn forget(&mut self, fd: RawFd) {
+        self.inner.forget(fd);
     }
 
     pub(super) fn reap(&mut self, sink: impl FnMut(Completion)) {

@@ -16,6 +16,14 @@ pub(super) struct Queue {
     passed: VecDeque<bool>,
 }
 
+/// What was passed on.
+pub(super) struct Passed {
+    /// How many SQEs were not.
+    pub(super) left: usize,
+    /// How many SQEs of the chain that was split.
+    pub(super) of_chain: Option<usize>,
+}
+
 impl Queue {
     /// Adds linked SQEs, or a single one.
     pub(super) fn add(&mut self, sqes: Vec<Submission>) {
@@ -50,9 +58,8 @@ impl Queue {
         has_room
     }
 
-    /// Passes SQEs on to the ring behind for an enter: all for which it has room, or fewer. Returns
-    /// how many are left.
-    pub(super) fn pass_on(&mut self, ring: &mut dyn Behind, dice: &Dice, enter: u64) -> usize {
+    /// Passes SQEs on to the ring behind for an enter: all for which it has room, or fewer.
+    pub(super) fn pass_on(&mut self, ring: &mut dyn Behind, dice: &Dice, enter: u64) -> Passed {
         let kind = FaultKind::PartialSubmissions;
         let mut end = self.offered.len();
         if end > 1 && dice.falls(kind, enter) {
@@ -65,19 +72,21 @@ impl Queue {
             let Some(sqes) = self.offered.front() else { break };
             // SAFETY: the driver keeps what the SQEs point to.
             if unsafe { ring.push_all(sqes) }.is_err() {
-                return self.len();
+                return Passed { left: self.len(), of_chain: None };
             }
             self.passed.extend(sqes.iter().map(|_| true));
             self.offered.pop_front();
         }
+        let mut of_chain = None;
         if let (Some(_), Some(chain)) = (split, self.offered.front_mut()) {
             let first = 1 + dice.below(chain.len() as u64 - 1, kind, enter) as usize;
             // SAFETY: as above.
             if unsafe { ring.push_all(&chain[..first]) }.is_ok() {
                 self.passed.extend(chain.drain(..first).map(|_| true));
+                of_chain = Some(first);
             }
         }
-        self.len()
+        Passed { left: self.len(), of_chain }
     }
 
     /// The ring behind has taken some. Returns how many of them are the driver's.
