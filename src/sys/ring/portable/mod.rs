@@ -37,6 +37,7 @@ mod file_kind;
 mod file_table;
 mod files;
 mod guest;
+mod gvisor;
 mod inline;
 mod interrupts;
 mod keep;

@@ -17,6 +17,7 @@
 use std::os::fd::RawFd;
 
 use super::epoll::{Epoll, Event};
+use super::gvisor::is_gvisor;
 use super::requests::{NO_REQUEST, Requests, State, Token};
 use crate::sys::errno::{EEXIST, ENOENT};
 use crate::sys::poll::{BROKEN, FAILED, HUNG_UP, PEER_ENDED, PRIORITY, READABLE, WRITABLE};
@@ -253,7 +254,8 @@ impl Poller {
     fn note_registered(&mut self, fd: RawFd, wanted: Registered) {
         self.entry(fd).registered = wanted;
         // A receive on a Unix socket also stops between the messages of two writers.
-        self.entry(fd).is_drained_by_short_receives = wanted == Registered::Socket && is_tcp(fd);
+        self.entry(fd).is_drained_by_short_receives =
+            wanted == Registered::Socket && is_tcp(fd) && !is_gvisor();
     }
 
     /// What identifies a report.
