@@ -52,6 +52,7 @@ pub(crate) mod file;
 mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
+pub(crate) mod gvisor;
 pub(crate) mod inherited;
 pub(crate) mod inotify;
 pub(crate) mod listing;

@@ -4,8 +4,9 @@
 //! a group. The first to listen makes sure that the address is free: its socket is bound and
 //! listens before it shares the port (`SO_REUSEPORT`), so that it fails if any socket outside of
 //! the group has it. Otherwise a second instance of the program, started by mistake, would get a
-//! part of the connections without an error. The others join: with a socket of their own, or, if
-//! the connections are [balanced](super::balance), with the same.
+//! part of the connections without an error. (Under gVisor, where a socket shares its port only if
+//! it was bound so, it does get them.) The others join: with a socket of their own, or, if the
+//! connections are [balanced](super::balance), with the same.
 //!
 //! With port 0, the first listener of each shard for an address is of one group, the second of
 //! another, and so on; counted from the start of the shard, so that a shard that was restarted
@@ -28,6 +29,7 @@ use crate::driver::Driver;
 use crate::runtime::context;
 use crate::shards::Shard;
 use crate::sys::address::Address;
+use crate::sys::gvisor::is_gvisor;
 use crate::sys::socket::{self, SO_INCOMING_CPU, SO_REUSEPORT, SOL_SOCKET};
 
 /// The groups of one run.
@@ -205,7 +207,7 @@ struct Joining<'a, T> {
 impl<T: Sockets> Joining<'_, T> {
     /// Makes the first socket of a group.
     fn found(&self, list: &mut GroupList, key: Key) -> io::Result<Joined> {
-        let shares = self.options.reuse_port;
+        let shares = self.options.reuse_port || is_gvisor();
         let fd = self.sockets.bind(&key.address, shares)?;
         let file = self.sockets.file();
         self.prepare(&fd)?;

@@ -37,7 +37,6 @@ mod file_kind;
 mod file_table;
 mod files;
 mod guest;
-mod gvisor;
 mod inline;
 mod interrupts;
 mod keep;

@@ -17,9 +17,9 @@
 use std::os::fd::RawFd;
 
 use super::epoll::{Epoll, Event};
-use super::gvisor::is_gvisor;
 use super::requests::{NO_REQUEST, Requests, State, Token};
 use crate::sys::errno::{EEXIST, ENOENT};
+use crate::sys::gvisor::is_gvisor;
 use crate::sys::poll::{BROKEN, FAILED, HUNG_UP, PEER_ENDED, PRIORITY, READABLE, WRITABLE};
 
 const EDGE: u32 = libc::EPOLLET as u32;

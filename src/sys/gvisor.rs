@@ -1,15 +1,16 @@
 //! What differs under gVisor, whose kernel is no Linux.
 //!
-//! It does not always report, with the last bytes of a TCP connection, that its peer has ended it
-//! (`EPOLLRDHUP`; never before July 2023). Behind a receive that gets less than it wants there may
-//! be an EOF then, of which no later event tells.
+//! - It does not always report, with the last bytes of a TCP connection, that its peer has ended it
+//!   (`EPOLLRDHUP`; never before July 2023). Behind a receive that gets less than it wants there may
+//!   be an EOF then, of which no later event tells.
+//! - A socket that is bound shares its port (`SO_REUSEPORT`) only if it did when it was bound.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Whether this process runs under gVisor.
-pub(super) fn is_gvisor() -> bool {
+pub(crate) fn is_gvisor() -> bool {
     static IS: OnceLock<bool> = OnceLock::new();
     *IS.get_or_init(|| {
         let mut names = MaybeUninit::<libc::utsname>::zeroed();
