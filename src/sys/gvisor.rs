@@ -1,8 +1,8 @@
 //! What differs under gVisor, whose kernel is no Linux.
 //!
 //! - It does not always report, with the last bytes of a TCP connection, that its peer has ended it
-//!   (`EPOLLRDHUP`; never before July 2023). Behind a receive that gets less than it wants there may
-//!   be an EOF then, of which no later event tells.
+//!   (`EPOLLRDHUP`; never before July 2023). Behind a receive that gets less than it wants there
+//!   may be an EOF then, of which no later event tells.
 //! - A socket that is bound shares its port (`SO_REUSEPORT`) only if it did when it was bound.
 
 use std::ffi::CStr;
