@@ -38,12 +38,11 @@ const VARIABLE: &str = "ANNULUS_FAULTS";
 ///     let runtime = Builder::new().faults(Faults::from_seed(seed)).build()?;
 ///     runtime.block_on(async {
 ///         let listener = TcpListener::bind("127.0.0.1:0").await?;
-///         let client = TcpStream::connect(listener.local_addr()).await?;
-///         let (server, _) = listener.accept().await?;
-///         client.write_all(vec![7; 10_000]).await.result?;
+///         let mut client = TcpStream::connect(listener.local_addr()?).await?;
+///         let (mut server, _) = listener.accept().await?;
+///         client.write_all(vec![7; 10_000]).await.into_result()?;
 ///         // With a single `read` this would fail for some of the seeds.
-///         let (result, bytes) = server.read_exact(vec![0; 10_000]).await.into();
-///         result?;
+///         let ((), bytes) = server.read_exact(vec![0; 10_000]).await.into_result()?;
 ///         assert!(bytes.iter().all(|&byte| byte == 7));
 ///         std::io::Result::Ok(())
 ///     })?;

@@ -2,7 +2,7 @@
 //!
 //! What is in memory is read and written at once, with `RWF_NOWAIT`; what waits for a device or a
 //! server is a worker's. So is what `RWF_NOWAIT` does not keep from waiting: direct I/O, and writes
-//! that are to reach the device. Whatever is no file goes to [`streams`](super::streams).
+//! that are to reach the device. Whatever is no file goes to [`streams`].
 
 use super::call::{Attempt, Call, Kind, outcome};
 use super::file_kind::{FileKind, file_kind, open_flags};
