@@ -127,6 +127,17 @@ pub fn why_unavailable() -> Option<String> {
     Some(format!("io_uring is unavailable: {error}: {reason}"))
 }
 
+/// Why the driver uses no ring of this kernel, or `None` when it does.
+///
+/// # Panics
+///
+/// When no ring can be made at all: ask [`why_unavailable`] first.
+pub fn why_too_old() -> Option<String> {
+    // The tags of resources came with multishot polls, which no bit tells of.
+    let is_old = !reports(Parameters::is_feature_resource_tagging);
+    is_old.then(|| "the driver uses no ring of this kernel: its io_uring is older than 5.13".into())
+}
+
 fn sets_up(configure: impl Fn(&mut io_uring::Builder) -> &mut io_uring::Builder) -> bool {
     let configure = |builder: &mut io_uring::Builder| {
         configure(builder);

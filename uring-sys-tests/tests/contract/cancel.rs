@@ -3,8 +3,10 @@
 //! Every dropped future becomes a cancel. The driver acts on the target's own completion alone and
 //! takes the cancel's answer for advice, so both must be what they are taken for.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
 use io_uring::types::{CancelBuilder, Fd};
@@ -12,7 +14,7 @@ use uring_sys_tests::completion::Errno;
 use uring_sys_tests::memory::Buffer;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{checked, owned};
-use uring_sys_tests::ring::{Ring, patience};
+use uring_sys_tests::ring::{QUIET, Ring, patience};
 use uring_sys_tests::socket;
 
 use crate::case::cases;
@@ -134,8 +136,9 @@ fn cancelled_multishot_ends_without_more() {
     assert_eq!((last.outcome(), last.more()), (CANCELED, false));
 }
 
-/// Cancel `ANY | ALL` ends everything: reads, multishots, timers, links and what a worker runs.
-/// Teardown cancels so and reaps to zero; one operation left is memory that is never safe to free.
+/// Cancel `ANY | ALL` ends everything: reads, multishots, timers, links and what a worker runs. One
+/// may miss an operation (on Linux 6.1 a timeout was seen to go on), and a later one does not.
+/// Teardown repeats it until nothing is left: one operation is memory that is never safe to free.
 fn cancel_everything_leaves_nothing() {
     let mut ring = Ring::plain(32);
     let (near, _far) = socket::tcp_pair();
@@ -156,17 +159,29 @@ fn cancel_everything_leaves_nothing() {
         Op::recv(&near, Buffer::zeroed(8)).link(),
         Op::link_timeout(2 * patience()),
     ];
-    let count = pending.len() as u64;
+    let count = pending.len();
     ring.start(pending.into_iter().zip(10..).map(|(op, tag)| op.tag(tag)));
     ring.assert_quiet("all of it is pending");
-    let ended = ring.run(Op::cancel_everything().tag(CANCEL)).outcome();
-    assert!(matches!(ended, Ok(1..)), "something was cancelled: {ended:?}");
-    for tag in 10..10 + count {
-        let last = ring.next_for(tag);
+    let mut ended = Vec::new();
+    for round in 0..100 {
+        let cancelled = ring.run(Op::cancel_everything().tag(CANCEL)).outcome();
+        assert!(
+            round > 0 || matches!(cancelled, Ok(1..)),
+            "something was cancelled: {cancelled:?}"
+        );
+        thread::sleep(QUIET);
+        ended.extend(ring.reap());
+        if ended.len() >= count {
+            break;
+        }
+    }
+    for last in &ended {
         assert!(!last.more(), "the last one: {last:?}");
         let legal = [CANCELED, Err(Errno(libc::EINTR))];
         assert!(legal.contains(&last.outcome()), "{last:?}");
     }
+    let tags: BTreeSet<_> = ended.iter().map(|done| done.tag).collect();
+    assert_eq!((tags.len(), ended.len()), (count, count), "each ends once: {ended:?}");
     assert_eq!(ring.run(Op::cancel_everything().tag(CANCEL)).outcome(), Ok(0), "nothing is left");
     ring.assert_quiet("nothing completes twice");
 }

@@ -42,7 +42,12 @@ impl Case {
         let Some(missing) = missing else {
             return Trial::ignorable_test(self.name, || self.run());
         };
-        let reason = format!("skipped: needs {missing}");
+        self.skipped(&format!("needs {missing}"))
+    }
+
+    /// The test as one that is ignored, for this reason.
+    pub(crate) fn skipped(&'static self, reason: &str) -> Trial {
+        let reason = format!("skipped: {reason}");
         let skipped = Completion::ignored_with(&reason);
         Trial::ignorable_test(self.name, || Ok(skipped)).with_kind(reason).with_ignored_flag(true)
     }

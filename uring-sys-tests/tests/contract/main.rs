@@ -71,7 +71,11 @@ fn main() -> ExitCode {
         eprintln!("{reason}");
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, cases().map(Case::trial).collect()).exit_code()
+    let trials = match feature::why_too_old() {
+        None => cases().map(Case::trial).collect(),
+        Some(reason) => cases().map(|case| case.skipped(&reason)).collect(),
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {

@@ -136,11 +136,21 @@ fn full_send_after_fin_stays_off_iowq() {
     socket::fill(&near);
     let buffer = Buffer::zeroed(1 << 20);
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    for _ in 0..3 {
+    let mut refused = 0;
+    for _ in 0..100 {
         let (outcome, worker) = takes_worker(Op::send_with(&near, buffer, flags));
-        assert_eq!(outcome, Err(Errno(libc::EAGAIN)));
         assert!(!worker, "the send took a worker");
+        match outcome {
+            // On a slow machine room comes for a while yet.
+            Ok(_) => continue,
+            Err(error) => assert_eq!(error, Errno(libc::EAGAIN)),
+        }
+        refused += 1;
+        if refused == 3 {
+            return;
+        }
     }
+    panic!("it has room again and again");
 }
 
 /// Operations that each block a worker until `Blocked::release`.
