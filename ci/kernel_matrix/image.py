@@ -18,7 +18,9 @@ FILES = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "etc/services": "http 80/tcp\nhttps 443/tcp\n",
 }
-DIRECTORIES = ["proc", "sys", "dev", "tmp", "run", "root", "usr/bin", "usr/sbin", "sbin"]
+# What the tests find in the directory in which cargo runs them.
+TREE = ["Cargo.toml", "README.md"]
+DIRECTORIES = ["t/tree/src", "proc", "sys", "dev", "tmp", "run", "root", "usr/bin", "usr/sbin", "sbin"]
 
 
 def libraries(program):
@@ -27,10 +29,11 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", done.stdout)
 
 
-def tree(init, tests, examples):
+def tree(root, init, tests, examples):
     """The files to boot with: path -> (mode, bytes)."""
     files = {name: (0o644, text.encode()) for name, text in FILES.items()}
     files.update({name: (stat.S_IFDIR | 0o755, b"") for name in DIRECTORIES})
+    files.update({f"t/tree/{name}": (0o644, (root / name).read_bytes()) for name in TREE})
     files["init"] = (0o755, init.read_bytes())
     busybox = Path(shutil.which("busybox"))
     files["bin/busybox"] = (0o755, busybox.read_bytes())

@@ -39,7 +39,7 @@ what() {
 binary() {
     skip=
     for try in 1 2 3; do
-        what "$1" "$2" $((120 * patience)) sh -c "cd /tmp && exec /t/deps/$1 $filter $skip"
+        what "$1" "$2" $((120 * patience)) sh -c "cd /t/tree && exec /t/deps/$1 $filter $skip"
         hung=$(sed -n 's/^test \(.*\) hangs: .*/\1/p' /tmp/log | head -n 1)
         [ -n "$hung" ] || break
         skip="$skip --skip $hung"
@@ -51,11 +51,10 @@ service() {
     what "doctor" "$1" $((10 * patience)) $2 /t/examples/doctor
     what "echo" "$1" $((20 * patience)) $2 sh -c '
         /t/examples/echo 127.0.0.1:7001 & server=$!
-        for try in $(seq 100); do
-            echo hello | nc -w 5 127.0.0.1 7001 >/tmp/answer-$$ && break
+        for try in $(seq 50); do
+            [ "$(echo hello | /t/examples/client 127.0.0.1:7001)" = hello ] && echo answered && break
             sleep 0.2
-        done
-        kill -INT $server && wait $server && grep hello /tmp/answer-$$'
+        done | tee /dev/stderr | grep -q answered && kill $server && wait $server'
 }
 
 switch=/proc/sys/kernel/io_uring_disabled
@@ -66,7 +65,8 @@ for ring in $rings; do
     [ "$ring" = portable ] && [ -e $switch ] && echo 2 >$switch
     service "$ring" ""
     for each in $binaries; do
-        binary "$each" "$ring"
+        # The contract is what the driver assumes of the kernel's ring.
+        [ "$each-$ring" = contract-portable ] || binary "$each" "$ring"
     done
 done
 unset ANNULUS_RING
