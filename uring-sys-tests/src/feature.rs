@@ -1,4 +1,4 @@
-//! What this kernel offers beyond Linux 5.15, found by trying, never by its version.
+//! What this kernel offers beyond Linux 5.13, found by trying, never by its version.
 //!
 //! Distribution kernels carry backports and lack configuration options, so each feature is probed
 //! by the probe registration, by the bits that set-up reports or by a small trial.
@@ -22,8 +22,22 @@ use crate::socket;
 /// A feature that a test may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
+    /// Creating directories and links.
+    CreatedPaths,
     /// `IORING_SETUP_SUBMIT_ALL`.
     SubmitAll,
+    /// Registering the ring's own descriptor.
+    RegisteredRing,
+    /// Cancelling by descriptor, all that match, or everything.
+    CancelFlags,
+    /// Multishot accept.
+    MultishotAccept,
+    /// Tables of files that are registered empty, and slots that the kernel chooses.
+    EmptyTables,
+    /// Completions of receives that tell of more, and of the part that a cancelled one has taken.
+    SocketFlags,
+    /// A cancel that waits, by the registration call.
+    SyncCancel,
     /// `IORING_SETUP_SINGLE_ISSUER`.
     SingleIssuer,
     /// `IORING_SETUP_DEFER_TASKRUN`.
@@ -60,6 +74,16 @@ pub enum Feature {
 type Row = (Feature, &'static str, fn(&Probe) -> bool);
 
 const TABLE: &[Row] = &[
+    (Feature::CreatedPaths, "mkdirat (5.15)", |p| p.is_supported(opcode::MkDirAt::CODE)),
+    // These have no sign of their own: an operation of the same release tells.
+    (Feature::RegisteredRing, "registered rings (5.18)", |p| {
+        p.is_supported(opcode::MsgRingData::CODE)
+    }),
+    (Feature::CancelFlags, "cancel flags (5.19)", |p| p.is_supported(opcode::Socket::CODE)),
+    (Feature::MultishotAccept, "multishot accept (5.19)", |p| p.is_supported(opcode::Socket::CODE)),
+    (Feature::EmptyTables, "empty file tables (5.19)", |p| p.is_supported(opcode::Socket::CODE)),
+    (Feature::SocketFlags, "flags of receives (5.19)", |p| p.is_supported(opcode::Socket::CODE)),
+    (Feature::SyncCancel, "synchronous cancel (6.0)", |p| p.is_supported(opcode::SendZc::CODE)),
     (Feature::SubmitAll, "submit_all (5.18)", |_| sets_up(|b| b.setup_submit_all())),
     (Feature::SingleIssuer, "single_issuer (6.0)", |_| sets_up(|b| b.setup_single_issuer())),
     (Feature::DeferTaskrun, "defer_taskrun (6.1)", |_| {

@@ -21,19 +21,19 @@ use crate::case::cases;
 
 cases![
     cancel_by_user_data,
-    cancel_by_descriptor,
-    cancel_by_descriptor_all,
+    cancel_by_descriptor: [CancelFlags],
+    cancel_by_descriptor_all: [CancelFlags],
     duplicate_user_data_cancels_one,
     double_cancel_completes_once,
     double_cancel_completes_once_deferred: [DeferTaskrun],
-    cancelled_multishot_ends_without_more,
-    cancel_everything_leaves_nothing,
-    cancel_everything_stays_in_its_ring,
-    synchronous_cancel_waits,
+    cancelled_multishot_ends_without_more: [MultishotAccept],
+    cancel_everything_leaves_nothing: [CancelFlags],
+    cancel_everything_stays_in_its_ring: [CancelFlags],
+    synchronous_cancel_waits: [SyncCancel],
     late_cancel_is_harmless,
     close_does_not_complete,
-    fd_reuse_not_matched,
-    waitall_recv_cancel_reports_part,
+    fd_reuse_not_matched: [CancelFlags],
+    waitall_recv_cancel_reports_part: [SocketFlags],
     freed_buffer_never_written,
 ];
 

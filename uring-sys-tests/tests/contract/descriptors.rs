@@ -20,12 +20,12 @@ use uring_sys_tests::socket;
 use crate::case::cases;
 
 cases![
-    missing_descriptor_ebadf,
+    missing_descriptor_ebadf: [EmptyTables],
     close_through_ring_closes,
-    direct_full_enfile,
-    freed_slot_given_again,
-    slot_reuse_isolated,
-    linked_open_read_close_direct,
+    direct_full_enfile: [EmptyTables],
+    freed_slot_given_again: [EmptyTables],
+    slot_reuse_isolated: [EmptyTables],
+    linked_open_read_close_direct: [EmptyTables],
     direct_descriptor_installed: [FixedFdInstall],
 ];
 

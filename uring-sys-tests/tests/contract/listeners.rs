@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
+use uring_sys_tests::child::Verdict;
 use uring_sys_tests::completion::Errno;
 use uring_sys_tests::op::Op;
 use uring_sys_tests::raw::{checked, owned};
@@ -18,7 +19,7 @@ use uring_sys_tests::socket;
 use crate::case::cases;
 
 cases![
-    accepted_connections_inherit_options,
+    accepted_connections_inherit_options: [MultishotAccept],
     a_peer_that_is_gone_has_a_name,
     a_listener_tells_the_length_of_its_backlog,
     a_cancelled_accept_takes_what_is_there,
@@ -243,7 +244,7 @@ fn a_listener_may_share_its_port_later() {
 /// Of the listeners on a port the kernel chooses one with the `SO_INCOMING_CPU` that the handshake
 /// is processed on, whatever the order of the sockets, and any if there is none. So connections are
 /// spread by CPU without a program.
-fn the_cpu_chooses_among_listeners_of_a_port() {
+fn the_cpu_chooses_among_listeners_of_a_port() -> Verdict {
     let cpu = pin_to_this_cpu();
     let first = alone_on_a_port();
     let address = socket::address_of(&first);
@@ -254,13 +255,18 @@ fn the_cpu_chooses_among_listeners_of_a_port() {
         joined
     });
     socket::set_option(&first, libc::SOL_SOCKET, libc::SO_INCOMING_CPU, cpu);
-    assert_eq!(spread(address, [&first, &others[0], &others[1]], 50), [50, 0, 0]);
+    let counts = spread(address, [&first, &others[0], &others[1]], 50);
+    if counts.iter().all(|&count| count > 0) {
+        return Verdict::Skipped("needs listeners chosen by CPU (6.2)".into());
+    }
+    assert_eq!(counts, [50, 0, 0]);
     // The last socket takes the place of one that is closed.
     let [second, third] = others;
     drop(second);
     assert_eq!(spread(address, [&first, &third], 50), [50, 0]);
     drop(first);
     assert_eq!(spread(address, [&third], 5), [5]);
+    Verdict::Held
 }
 
 /// A BPF program returns the index of a socket, and the last socket takes the index of one that is

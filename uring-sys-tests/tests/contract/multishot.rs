@@ -23,7 +23,7 @@ use crate::case::cases;
 
 cases![
     multishot_ends_without_more: [MultishotRecv],
-    multishot_accept_goes_on,
+    multishot_accept_goes_on: [MultishotAccept],
     multishot_poll_reports_each_write,
     polls_for_room_report_room,
     multishot_poll_for_room_is_quiet_until_room_comes,
@@ -31,7 +31,7 @@ cases![
     multishot_fairness_bound: [MultishotRecv, DeferTaskrun],
     byte_cap_stops_multishot: [ByteCap],
     multishot_timeout_counts: [MultishotTimeout],
-    emfile_keeps_backlog @ in_own_process,
+    emfile_keeps_backlog: [MultishotAccept] @ in_own_process,
 ];
 
 const GROUP: u16 = 5;

@@ -197,12 +197,12 @@ fn fork_leaves_registered_pages_to_the_parent() {
 /// is unregistered can be registered again, some time after. The driver names the limit, and goes
 /// on without registration.
 fn registered_memory_charged() -> Verdict {
+    let limit = 64 * page_size();
+    set_limit(libc::RLIMIT_MEMLOCK, limit as u64);
     if let Err(reason) = become_unprivileged() {
         return Verdict::Skipped(format!("needs to change its user: {reason}"));
     }
     let mut ring = with_table();
-    let limit = 64 * page_size();
-    set_limit(libc::RLIMIT_MEMLOCK, limit as u64);
     let large = ManuallyDrop::new(Pages::new(limit + page_size()));
     assert_eq!(fill(&ring, 0, &large), Err(Errno(libc::ENOMEM)));
     let file = memory_file();

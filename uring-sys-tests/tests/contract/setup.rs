@@ -30,7 +30,7 @@ cases![
     ring_fd_cloexec,
     restrictions_hold: [DeferTaskrun],
     registered_ring_enters: [DeferTaskrun],
-    registered_ring_is_per_thread,
+    registered_ring_is_per_thread: [RegisteredRing],
 ];
 
 /// The driver drops set-up flags one at a time on `EINVAL`, and on nothing else.

@@ -31,7 +31,7 @@ cases![
     thread_exit_cancels,
     close_is_no_barrier @ in_own_process,
     worker_writes_after_close,
-    cancel_any_then_close_frees_port @ in_own_process,
+    cancel_any_then_close_frees_port: [CancelFlags] @ in_own_process,
     fork_child_refused: [SingleIssuer] @ in_own_process,
 ];
 

@@ -27,7 +27,7 @@ use crate::case::cases;
 use crate::files::{unnamed_file, unused_path};
 
 cases![
-    inline_vs_iowq_table @ in_own_process,
+    inline_vs_iowq_table: [CreatedPaths] @ in_own_process,
     full_send_after_fin_stays_off_iowq @ in_own_process,
     max_workers_respected @ in_own_process,
     iowq_cancel_codes @ in_own_process,
