@@ -64,6 +64,8 @@ for ring in $rings; do
     # The portable ring must need nothing of io_uring: it is off while that one is tested.
     [ "$ring" = portable ] && [ -e $switch ] && echo 2 >$switch
     service "$ring" ""
+    # Too old a kernel has no ring that would be used: its tests are those of the portable one.
+    [ "$ring" = kernel ] && /t/examples/doctor | tail -n 1 | grep -q "on the portable ring" && continue
     for each in $binaries; do
         # The contract is what the driver assumes of the kernel's ring.
         [ "$each-$ring" = contract-portable ] || binary "$each" "$ring"
