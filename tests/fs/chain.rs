@@ -126,6 +126,35 @@ fn a_short_write_says_how_much_is_durable_and_an_exact_one_goes_on() {
     });
 }
 
+/// A FIFO cannot be synchronised, and the kernel does not sever a chain for that.
+#[test]
+fn nothing_is_written_behind_a_synchronisation_that_fails() {
+    let directory = Directory::new();
+    let path = directory.join("fifo");
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the name is a C string.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    run(async || {
+        let file = writable(&path);
+        let chain = file.chain().append("first").sync_data().append("second");
+        let (first, synced, BufResult(second, buffer)) = chain.run().await;
+        first.0.unwrap();
+        assert_eq!(synced.unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(reason(&second.unwrap_err()), Some((1, Reason::Failed)));
+        assert_eq!(buffer, "second");
+        let BufResult(count, _) = file.read_at(Vec::with_capacity(99), 0).await;
+        assert_eq!(count.unwrap(), 5);
+        // With a close at its end, which is not held back.
+        let chain = Chain::open(&path, OpenOptions::new().read(true).write(true));
+        let chain = chain.append("third").sync_all();
+        let (opened, third, synced, closed) = chain.close().await;
+        opened.and(third.0).and(closed).unwrap();
+        assert_eq!(synced.unwrap_err().kind(), ErrorKind::InvalidInput);
+        let BufResult(count, _) = file.read_at(Vec::with_capacity(99), 0).await;
+        assert_eq!(count.unwrap(), 5);
+    });
+}
+
 #[test]
 fn an_offset_that_no_file_has_severs_the_chain_before_the_kernel_sees_it() {
     let directory = Directory::new();

@@ -197,12 +197,14 @@ impl<L: Push, K> Chain<L, K> {
         self.push(|file| WriteAllLink::new(Linked::new(WriteAt::append(file, buffer))))
     }
 
-    /// Adds a [`File::sync_data`].
+    /// Adds a [`File::sync_data`]. What follows it, but for a [`close`](Chain::close), is submitted
+    /// when it has succeeded.
     pub fn sync_data(self) -> Chain<L::With<SyncLink>, K> {
         self.push(|file| SyncLink::new(Linked::new(Fsync::data(file))))
     }
 
-    /// Adds a [`File::sync_all`].
+    /// Adds a [`File::sync_all`]. What follows it, but for a [`close`](Chain::close), is submitted
+    /// when it has succeeded.
     pub fn sync_all(self) -> Chain<L::With<SyncLink>, K> {
         self.push(|file| SyncLink::new(Linked::new(Fsync::all(file))))
     }
@@ -212,7 +214,8 @@ impl<L: Links> Chain<L> {
     /// Submits the operations, and returns what each of them would: a tuple in their order.
     ///
     /// A chain that is longer than the submission queue
-    /// ([`Builder::sq_entries`](crate::Builder::sq_entries)) is submitted in parts.
+    /// ([`Builder::sq_entries`](crate::Builder::sq_entries)), or goes on behind a synchronisation,
+    /// is submitted in parts.
     ///
     /// # Errors
     ///

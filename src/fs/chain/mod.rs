@@ -1,6 +1,6 @@
 //! Chains: several operations on a file in one submission, one after the other.
 //!
-//! The kernel begins each operation as soon as the one before it has completed, without a round
+//! The kernel begins each operation as soon as the one before it has succeeded, without a round
 //! through this process. That saves a wake-up, and the second half of what a durable write costs:
 //!
 //! - [`File::write_at`](super::File::write_at), [`write_all_at`](super::File::write_all_at) and
@@ -18,6 +18,10 @@
 //! ([`write_all_at`](Chain::write_all_at), [`append`](Chain::append),
 //! [`read_exact_at`](Chain::read_exact_at)) go on with the rest after a short transfer, and so does
 //! the chain behind them.
+//!
+//! Behind a synchronisation the kernel would go on even if that failed. So what follows one is a
+//! submission of its own, once the synchronisation has succeeded; a close, which is carried out in
+//! any case, is not. A chain costs least if it synchronises at its end.
 //!
 //! A chain is no transaction: what has been done before it was severed stays done.
 //!

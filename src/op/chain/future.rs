@@ -13,7 +13,7 @@ use crate::driver::{Driver, Key};
 use crate::error::catch_panic;
 use crate::op::check_loop::check_loop;
 use crate::sys::errno::ECANCELED;
-use crate::sys::{Completion, Submission, SubmissionFlags, opcode};
+use crate::sys::{Completion, Sqe, Submission, SubmissionFlags, failure_severs, opcode};
 use crate::trace::OperationSpan;
 
 /// What becomes of the rest of a chain behind a transfer that was short, and whose caller expects
@@ -125,6 +125,9 @@ impl<L: Links> ChainOp<L> {
             }
             if let Some(before) = sqes[..length].last_mut() {
                 let is_hard = is_last_step && link.ends_chain();
+                if !is_hard && !failure_severs(Sqe::of(before).opcode()) {
+                    break;
+                }
                 let hard_or_soft = [SubmissionFlags::IO_LINK, SubmissionFlags::IO_HARDLINK];
                 *before = before.clone().flags(hard_or_soft[usize::from(is_hard)]);
             }

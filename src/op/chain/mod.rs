@@ -9,7 +9,8 @@
 //!
 //! A link that fails, or transfers less than it was to, severs the chain: the kernel completes the
 //! rest with `ECANCELED`, without having begun it (failing_link_cancels_rest, short_write_severs,
-//! short_file_read_severs). Those links report [`NotRun`].
+//! short_file_read_severs). Those links report [`NotRun`]. Behind some operations that fail the
+//! kernel goes on all the same (failed_sync_keeps_chain), so nothing is linked to these.
 //!
 //! A chain that opens its file ends with a close, which is carried out all the same. Where it
 //! follows a link that has just one step, that is a hard link (hardlink_survives_failure); where
@@ -23,6 +24,8 @@
 //! - after a step that a signal has interrupted, or which has more to transfer: its next step is
 //!   the head of the new part;
 //! - behind a link that has more to transfer than one SQE can;
+//! - behind a link whose failure does not sever (`sys::failure_severs`), as a synchronisation: its
+//!   success is awaited here. A close that is carried out in any case goes with it;
 //! - where the submission queue has room for no more;
 //! - if the kernel has not taken the chain as a whole (`driver::chains`), so that it was not
 //!   ordered: then links that may be repeated are, and others fail.

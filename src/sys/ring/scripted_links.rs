@@ -1,9 +1,10 @@
 //! Links of a scripted ring: which SQE waits for which, and what a completion does to the rest of
-//! its chain. It is as in the kernel (`uring-sys-tests`, `links`): a chain ends with the batch that
-//! it is taken in; a failure, and a transfer that is short, sever it; a hard link does not.
+//! its chain. It is as in the kernel (`uring-sys-tests`, `links` and `failed_links`): a chain ends
+//! with the batch that it is taken in; most failures, and a transfer that is short, sever it; a
+//! hard link does not.
 
 use crate::sys::errno::ECANCELED;
-use crate::sys::{Sqe, SubmissionFlags, opcode};
+use crate::sys::{Sqe, SubmissionFlags, failure_severs, opcode};
 
 /// The links of the SQEs that were taken, in the same order.
 #[derive(Default)]
@@ -47,7 +48,8 @@ impl Links {
         self.0[nth].is_over = true;
         let is_severed = match self.0[nth].to_next {
             ToNext::None => return Vec::new(),
-            ToNext::Soft => result < 0 || is_short(&taken[nth], result),
+            ToNext::Soft if result < 0 => result == SEVERED || failure_severs(taken[nth].opcode()),
+            ToNext::Soft => is_short(&taken[nth], result),
             ToNext::Hard => false,
         };
         self.0[nth + 1].is_waiting = false;

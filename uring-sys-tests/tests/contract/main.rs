@@ -6,6 +6,7 @@ mod case;
 mod completion;
 mod datagrams;
 mod descriptors;
+mod failed_links;
 mod file_links;
 mod files;
 mod layout;
@@ -50,6 +51,7 @@ const SUBJECTS: &[&[Case]] = &[
     registered::CASES,
     links::CASES,
     file_links::CASES,
+    failed_links::CASES,
     timeouts::CASES,
     sockets::CASES,
     listeners::CASES,

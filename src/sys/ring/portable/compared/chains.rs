@@ -1,6 +1,7 @@
 //! Linked SQEs.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use super::sockets::{recv, tcp_pair};
@@ -47,6 +48,25 @@ fn a_failure_severs_a_chain_but_for_a_hard_link() {
         bench.run([(4, hard(fails())), (5, nop())]);
         bench.run([(6, hard(fails())), (7, linked(fails())), (8, hard(nop())), (9, nop())]);
         bench.run([(10, linked(nop())), (11, linked(nop())), (12, nop())]);
+    });
+}
+
+#[test]
+fn a_failure_that_the_kernel_does_not_count_severs_no_chain() {
+    compare(|bench| {
+        let (pipe, _writer) = io::pipe().unwrap();
+        let unconnected = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let fails: [Submission; 3] = [
+            opcode::Fsync::new(fd(&pipe)).build(),
+            opcode::Fallocate::new(fd(&pipe), 1).build(),
+            opcode::Shutdown::new(fd(&unconnected), libc::SHUT_WR).build(),
+        ];
+        for fails in fails {
+            let results = bench.run([(1, linked(fails)), (2, linked(nop())), (3, nop())]);
+            let results: Vec<_> =
+                results.iter().map(|completion| completion.raw_result()).collect();
+            assert!(matches!(results[..], [..0, 0, 0]), "{results:?}");
+        }
     });
 }
 

@@ -3,9 +3,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 
-use super::{c_path, linked, on_both, portable};
+use super::{Bench, c_path, linked, on_both, portable};
 use crate::sys::types::{Fd, OpenHow};
-use crate::sys::{Submission, SubmissionFlags, opcode};
+use crate::sys::{Submission, opcode};
 
 const HERE: Fd = Fd(libc::AT_FDCWD);
 
@@ -137,17 +137,30 @@ fn a_cancel_ends_an_open_of_a_fifo_that_waits_for_ever() {
     }
 }
 
-/// The kernel's ring runs the next one, as it does not count it as a failure: of all operations on
-/// paths only an open that fails severs there.
 #[test]
-fn an_operation_on_a_path_that_fails_severs_its_chain() {
-    let mut bench = portable();
-    let made = bench.path("made");
-    let (missing, path) = (c_path(&bench.path("missing")), c_path(&made));
-    let remove = || opcode::UnlinkAt::new(HERE, missing.as_ptr()).build();
-    let make = || opcode::MkDirAt::new(HERE, path.as_ptr()).mode(0o700).build();
-    assert_eq!(bench.run(&linked([remove(), make()])), [-libc::ENOENT, -libc::ECANCELED]);
-    assert!(!made.exists());
-    let hard = bench.run(&[remove().flags(SubmissionFlags::IO_HARDLINK), make()]);
-    assert_eq!((&hard[..], made.exists()), (&[-libc::ENOENT, 0][..], true));
+fn of_all_operations_on_paths_only_an_open_that_fails_severs_its_chain() {
+    on_both(|bench| {
+        let made = c_path(&bench.path("made"));
+        let (missing, beyond) = (c_path(&bench.path("missing")), c_path(&bench.path("no/where")));
+        let [made, missing, beyond] = [&made, &missing, &beyond].map(|path| path.as_ptr());
+        let make = || opcode::MkDirAt::new(HERE, made).mode(0o700).build();
+        let opened = bench.run(&linked([opcode::OpenAt::new(HERE, missing).build(), make()]));
+        assert_eq!((&opened[..], exists(bench)), (&[-libc::ENOENT, -libc::ECANCELED][..], false));
+        let failing = [
+            opcode::UnlinkAt::new(HERE, missing).build(),
+            opcode::RenameAt::new(HERE, missing, HERE, beyond).build(),
+            opcode::LinkAt::new(HERE, missing, HERE, beyond).build(),
+            opcode::SymlinkAt::new(HERE, missing, beyond).build(),
+            opcode::MkDirAt::new(HERE, beyond).build(),
+        ];
+        for sqe in failing {
+            let results = bench.run(&linked([sqe, make()]));
+            assert_eq!((&results[..], exists(bench)), (&[-libc::ENOENT, 0][..], true));
+            fs::remove_dir(bench.path("made")).unwrap();
+        }
+    });
+}
+
+fn exists(bench: &Bench) -> bool {
+    bench.path("made").exists()
 }
