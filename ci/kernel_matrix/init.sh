@@ -21,7 +21,7 @@ ulimit -n 20000
 . /settings
 export ANNULUS_PATIENCE=$patience
 
-# Runs a command, bounded in time: what NAME RING SECONDS COMMAND...
+# Runs a command, bounded in time, between two lines for ci/kernels: what NAME RING SECONDS COMMAND...
 what() {
     name=$1 ring=$2 limit=$3
     shift 3
@@ -46,16 +46,23 @@ binary() {
     done
 }
 
-# A server and its client, with what is asked of a machine first: does it run here?
+# A server and its client, as the user $2, behind what is asked of a machine first: does it run here?
 service() {
-    what "doctor" "$1" $((10 * patience)) $2 /t/examples/doctor
-    what "echo" "$1" $((20 * patience)) $2 sh -c '
-        /t/examples/echo 127.0.0.1:7001 & server=$!
-        for try in $(seq 50); do
-            [ "$(echo hello | /t/examples/client 127.0.0.1:7001)" = hello ] && echo answered && break
-            sleep 0.2
-        done | tee /dev/stderr | grep -q answered && kill $server && wait $server'
+    what "doctor" "$1" $((10 * patience)) su -s /bin/sh "$2" -c /t/examples/doctor
+    what "echo" "$1" $((20 * patience)) su -s /bin/sh "$2" -c /run/echo
 }
+cat >/run/echo <<'END'
+#!/bin/sh
+/t/examples/echo 127.0.0.1:7001 &
+server=$!
+for try in $(seq 50); do
+    answer=$(echo hello | /t/examples/client 127.0.0.1:7001)
+    [ "$answer" = hello ] && break
+    sleep 0.2
+done
+kill $server && wait $server && [ "$answer" = hello ]
+END
+chmod 755 /run/echo
 
 switch=/proc/sys/kernel/io_uring_disabled
 echo "@@ kernel $(uname -r) $(nproc)"
@@ -63,7 +70,7 @@ for ring in $rings; do
     [ "$ring" = kernel ] || export ANNULUS_RING=$ring
     # The portable ring must need nothing of io_uring: it is off while that one is tested.
     [ "$ring" = portable ] && [ -e $switch ] && echo 2 >$switch
-    service "$ring" ""
+    service "$ring" root
     # Too old a kernel has no ring that would be used: its tests are those of the portable one.
     [ "$ring" = kernel ] && /t/examples/doctor | tail -n 1 | grep -q "on the portable ring" && continue
     for each in $binaries; do
@@ -74,9 +81,9 @@ done
 unset ANNULUS_RING
 if [ -e $switch ]; then
     echo 1 >$switch
-    service unprivileged "su -s /bin/sh nobody -c exec\ \"\$0\"\ \"\$@\" --"
+    service unprivileged nobody
     echo 2 >$switch
-    service disabled ""
+    service disabled root
 fi
 echo "@@ begin dmesg -"
 dmesg | grep -E "WARNING|BUG|Oops|Call Trace|general protection|hung_task|out of memory|segfault" | head -n 40

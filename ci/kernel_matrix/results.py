@@ -4,6 +4,9 @@ import fnmatch
 import re
 
 TEST = re.compile(r"^test +(?:\[(?P<kind>.*?)\] +)?(?P<name>\S+)(?: - should panic)?\s+\.\.\. (?P<verdict>ok|FAILED|ignored)\b")
+# Where tests run one at a time, what a test prints comes between its name and its verdict; the list
+# at the end has the names of those that failed.
+LISTED = re.compile(r"^    (?P<name>\S+)$")
 SKIPPED = re.compile(r"skipped: (?P<name>\S+): (?P<reason>.*)")
 HANGS = re.compile(r"^test (?P<name>.*) hangs: ")
 
@@ -28,8 +31,11 @@ class Binary:
 
     def read(self, lines, status, seconds):
         self.seconds += seconds
-        saw_tests = hung = False
+        saw_tests = hung = is_list = False
         for line in lines:
+            is_list = line == "failures:" or (is_list and (not line or bool(LISTED.match(line))))
+            if is_list and (found := LISTED.match(line)):
+                self.failed.setdefault(found["name"], reason_of(lines, found["name"]))
             if found := TEST.match(line):
                 saw_tests = True
                 name = found["name"]
