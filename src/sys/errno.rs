@@ -5,11 +5,32 @@ use std::io;
 pub(crate) use libc::{
     EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, EALREADY, EBADF, EBADR, EBUSY, ECANCELED, ECHILD,
     EEXIST, EFAULT, EINPROGRESS, EINTR, EINVAL, EISDIR, ELOOP, EMFILE, EMSGSIZE, ENFILE, ENOBUFS,
-    ENOENT, ENOMEM, ENOSYS, ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, ETIME,
-    ETIMEDOUT,
+    ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, ENOTEMPTY, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESPIPE,
+    ETIME, ETIMEDOUT,
 };
 #[cfg(test)]
 pub(crate) use libc::{ECONNABORTED, ECONNREFUSED, ECONNRESET, ENOTCONN, EXDEV};
+
+/// Why the last system call of this thread has failed.
+pub(crate) fn last_errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Makes a system call that does not wait, and makes it again if a signal has interrupted it.
+/// Returns its result, or its errno. (Linux interrupts none of these calls, but a sandbox may, and
+/// so may a file system that is a process.)
+#[inline]
+pub(crate) fn unless_interrupted(mut call: impl FnMut() -> isize) -> Result<usize, i32> {
+    loop {
+        if let Ok(result) = usize::try_from(call()) {
+            return Ok(result);
+        }
+        match last_errno() {
+            EINTR => {}
+            errno => return Err(errno),
+        }
+    }
+}
 
 /// What the kernel calls a system call that is to begin again. User space never sees it, but the
 /// completion of a cancelled operation on a kernel worker carries it.

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::errno::unless_interrupted;
+
 /// An eventfd. A multishot poll reports every write, so that a counter that is polled so never
 /// needs reading.
 pub(crate) struct EventFd(OwnedFd);
@@ -62,7 +64,8 @@ pub(crate) fn take(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let mut count = 0u64;
     let target = std::ptr::from_mut(&mut count).cast();
     // SAFETY: the call writes eight bytes, which `count` has.
-    unless_interrupted(|| unsafe { libc::read(fd.as_raw_fd(), target, size_of::<u64>()) })?;
+    unless_interrupted(|| unsafe { libc::read(fd.as_raw_fd(), target, size_of::<u64>()) })
+        .map_err(io::Error::from_raw_os_error)?;
     Ok(count)
 }
 
@@ -71,16 +74,6 @@ pub(crate) fn add(fd: BorrowedFd<'_>, count: u64) -> io::Result<()> {
     let source = std::ptr::from_ref(&count).cast();
     // SAFETY: the call reads eight bytes, which `count` has.
     unless_interrupted(|| unsafe { libc::write(fd.as_raw_fd(), source, size_of::<u64>()) })
-}
-
-/// Makes a call until no signal interrupts it. (Linux interrupts none that does not wait; a sandbox
-/// may.)
-fn unless_interrupted(mut call: impl FnMut() -> isize) -> io::Result<()> {
-    while call() < 0 {
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINTR) {
-            return Err(error);
-        }
-    }
-    Ok(())
+        .map(drop)
+        .map_err(io::Error::from_raw_os_error)
 }

@@ -18,7 +18,7 @@ use crate::common::directory::Directory;
 use crate::common::seccomp::{Calls, When, failing};
 use crate::common::skip::needs_kernel_ring;
 use crate::everything::do_everything;
-use crate::service::{Clients, Load, Outcome, is_known_to_fail, ring, serve};
+use crate::service::{Clients, Load, Outcome, ring, serve};
 use crate::this_test;
 
 /// Enough for every way to echo, short and long.
@@ -81,9 +81,6 @@ const ON_THE_PORTABLE_RING: &[Row] = &[
 /// Whatever is repeated, or done in another way, when it fails.
 #[test]
 fn calls_that_can_be_repeated_or_replaced_fail_without_a_client_that_notices() {
-    if is_known_to_fail("which calls it makes, and when, has not been settled") {
-        return;
-    }
     isolated(this_test!(), || {
         let others = match ring() {
             RingKind::Portable => ON_THE_PORTABLE_RING,
@@ -114,9 +111,6 @@ const BESIDE_ON_THE_KERNELS_RING: &[Row] =
 
 #[test]
 fn interrupted_calls_on_files_pipes_datagrams_and_children_are_made_again() {
-    if is_known_to_fail("a write of a file hangs when calls are interrupted") {
-        return;
-    }
     isolated(this_test!(), || {
         let mut hit = BTreeMap::new();
         let others = match ring() {

@@ -26,7 +26,6 @@ use crate::common::incidents::Incidents;
 use crate::common::patience::limit;
 use crate::common::pattern::pattern;
 use crate::common::program::Program;
-use crate::common::skip::skip;
 
 /// How many times as much is done as in a run of the whole suite: `ANNULUS_FAULT_ROUNDS`.
 pub(crate) fn rounds() -> usize {
@@ -40,16 +39,6 @@ pub(crate) fn ring() -> RingKind {
         Ok("portable") => RingKind::Portable,
         _ => RingKind::Kernel,
     }
-}
-
-/// Whether a test is left out because it is known to fail on the portable ring; reports that. By
-/// hand (with more rounds than one) it runs all the same.
-pub(crate) fn is_known_to_fail(what: &str) -> bool {
-    let is_known = ring() == RingKind::Portable && rounds() == 1;
-    if is_known {
-        skip(&format!("known to fail on the portable ring: {what}"));
-    }
-    is_known
 }
 
 /// How many bytes say how many follow.

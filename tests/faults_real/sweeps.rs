@@ -14,7 +14,7 @@ use crate::common::directory::Directory;
 use crate::common::random::seeded;
 use crate::common::seccomp::failing_once;
 use crate::everything::do_everything;
-use crate::service::{Clients, Load, NotServed, is_known_to_fail, rounds, serve};
+use crate::service::{Clients, Load, NotServed, rounds, serve};
 use crate::this_test;
 
 /// All that there is to a service, once.
@@ -77,9 +77,6 @@ const PASSING: &[i32] = &[EINTR, EAGAIN];
 
 #[test]
 fn whichever_call_fails_once_the_service_goes_on_or_says_why_it_could_not_begin() {
-    if is_known_to_fail("one of the failures makes the service hang") {
-        return;
-    }
     isolated(this_test!(), || {
         let mut hit = BTreeMap::<_, usize>::new();
         for number in 1.. {

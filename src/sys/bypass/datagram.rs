@@ -22,7 +22,7 @@ pub(crate) unsafe fn receive_datagram(
 ) -> Completion {
     let message = header.prepare(memory.0, memory.1);
     // SAFETY: passed on by the caller; the header's own memory is borrowed.
-    outcome(unsafe { libc::recvmsg(fd, message, flags | libc::MSG_DONTWAIT) }, false)
+    outcome(|| unsafe { libc::recvmsg(fd, message, flags | libc::MSG_DONTWAIT) })
 }
 
 /// Sends one datagram by a message that has been prepared. Fails with `EAGAIN` if there is no room.
@@ -33,7 +33,7 @@ pub(crate) unsafe fn receive_datagram(
 pub(crate) unsafe fn send_datagram(fd: RawFd, message: *const libc::msghdr) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    outcome(unsafe { libc::sendmsg(fd, message, flags) }, false)
+    outcome(|| unsafe { libc::sendmsg(fd, message, flags) })
 }
 
 /// Sets the peer of a datagram socket, which sends nothing and so does not wait.

@@ -1,9 +1,9 @@
 //! Sending and receiving by system calls that never wait, for operations that need no ring.
 
-use std::io;
 use std::os::fd::RawFd;
 
 use crate::sys::Completion;
+use crate::sys::errno::unless_interrupted;
 use crate::sys::message::MessageHeader;
 use crate::sys::passed_fds::FdMessage;
 
@@ -15,8 +15,11 @@ use crate::sys::passed_fds::FdMessage;
 /// `target` is valid for writes of `length` bytes.
 pub(crate) unsafe fn receive(fd: RawFd, target: *mut u8, length: usize) -> Option<Completion> {
     // SAFETY: passed on by the caller.
-    let result = unsafe { libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT) };
-    unless_it_waits(outcome(result, result.unsigned_abs() == length))
+    let receive = || unsafe { libc::recv(fd, target.cast(), length, libc::MSG_DONTWAIT) };
+    unless_it_waits(match unless_interrupted(receive) {
+        Ok(count) => Completion::of_call(count as i32, count == length),
+        Err(errno) => Completion::failed(errno),
+    })
 }
 
 /// How many bytes a socket has to be received; zero if it does not say.
@@ -35,7 +38,7 @@ pub(crate) fn available(fd: RawFd) -> usize {
 pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    outcome(unsafe { libc::send(fd, source.cast(), length, flags) }, false)
+    outcome(|| unsafe { libc::send(fd, source.cast(), length, flags) })
 }
 
 /// Sends as much as the socket takes of a message. Fails with `EAGAIN` if it takes none.
@@ -46,7 +49,7 @@ pub(crate) unsafe fn send(fd: RawFd, source: *const u8, length: usize) -> Comple
 pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    outcome(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)
+    outcome(|| unsafe { libc::sendmsg(fd, message.as_ptr(), flags) })
 }
 
 /// Sends as much as the socket takes of a message with descriptors. Fails with `EAGAIN` if it takes
@@ -58,15 +61,15 @@ pub(crate) unsafe fn send_message(fd: RawFd, message: &MessageHeader) -> Complet
 pub(crate) unsafe fn send_fds(fd: RawFd, message: &FdMessage) -> Completion {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: passed on by the caller.
-    outcome(unsafe { libc::sendmsg(fd, message.as_ptr(), flags) }, false)
+    outcome(|| unsafe { libc::sendmsg(fd, message.as_ptr(), flags) })
 }
 
-/// What a call that never waits has done; `more` is [`Completion::has_more`].
-pub(super) fn outcome(result: isize, more: bool) -> Completion {
-    if result >= 0 {
-        return Completion::of_call(result as i32, more);
+/// Makes a call that never waits, and tells what it has done.
+pub(super) fn outcome(call: impl FnMut() -> isize) -> Completion {
+    match unless_interrupted(call) {
+        Ok(result) => Completion::of_call(result as i32, false),
+        Err(errno) => Completion::failed(errno),
     }
-    Completion::failed(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// `None` if the call would have had to wait.

@@ -175,14 +175,13 @@ pub(crate) unsafe fn read_parts_now(
 ) -> Completion {
     let number = count as libc::c_int;
     // SAFETY: passed on by the caller.
-    let read = unsafe {
+    outcome(|| unsafe {
         match call {
             Call::NonBlocking => libc::readv(fd, parts, number),
             Call::NoWait => libc::preadv2(fd, parts, number, -1, libc::RWF_NOWAIT),
             Call::Socket => libc::recvmsg(fd, &mut message(parts, count), libc::MSG_DONTWAIT),
         }
-    };
-    outcome(read, false)
+    })
 }
 
 /// A message without an address or control messages.
@@ -229,29 +228,28 @@ pub(crate) unsafe fn write_parts_now(
     if call == Call::Socket {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: passed on by the caller.
-        return outcome(unsafe { libc::sendmsg(fd, &message(parts, count), flags) }, false);
+        return outcome(|| unsafe { libc::sendmsg(fd, &message(parts, count), flags) });
     }
     let no_wait = if call == Call::NoWait { libc::RWF_NOWAIT } else { 0 };
     // Relaxed: nothing depends on what a thread has seen of it but one call more.
     let may_have = MAY_HAVE_NOSIGNAL.load(Ordering::Relaxed);
     if may_have {
         // SAFETY: passed on by the caller.
-        let written = unsafe { libc::pwritev2(fd, parts, number, -1, no_wait | RWF_NOSIGNAL) };
-        let done = outcome(written, false);
+        let done =
+            outcome(|| unsafe { libc::pwritev2(fd, parts, number, -1, no_wait | RWF_NOSIGNAL) });
         if !done.failed_with(libc::EOPNOTSUPP) {
             return done;
         }
     }
     let _no_signal = NoSigpipe::new();
     // SAFETY: as above.
-    let written = unsafe {
+    let done = outcome(|| unsafe {
         if call == Call::NoWait {
             libc::pwritev2(fd, parts, number, -1, no_wait)
         } else {
             libc::writev(fd, parts, number)
         }
-    };
-    let done = outcome(written, false);
+    });
     if may_have && !done.failed_with(libc::EOPNOTSUPP) {
         // It was the other flag that the kernel lacks.
         MAY_HAVE_NOSIGNAL.store(false, Ordering::Relaxed);

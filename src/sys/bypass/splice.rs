@@ -32,13 +32,12 @@ pub(crate) fn transfer_now(
     let _no_signal = NoSigpipe::new();
     let none = ptr::null_mut();
     // SAFETY: without offsets the calls take no pointers.
-    let count = unsafe {
+    unless_it_waits(outcome(|| unsafe {
         match transfer {
             Transfer::Move => libc::splice(from, none, to, none, length, NO_WAIT),
             Transfer::Duplicate => libc::tee(from, to, length, NO_WAIT),
         }
-    };
-    unless_it_waits(outcome(count, false))
+    }))
 }
 
 /// Moves bytes of a file into a pipe, if they are in memory. Fails with `EAGAIN` if the pipe has no
@@ -56,8 +55,7 @@ pub(crate) fn splice_cached(
     }
     let _no_signal = NoSigpipe::new();
     // SAFETY: the call reads and writes the offset.
-    let count = unsafe {
+    Some(outcome(|| unsafe {
         libc::splice(file, &raw mut from, pipe, ptr::null_mut(), length as usize, NO_WAIT)
-    };
-    Some(outcome(count, false))
+    }))
 }

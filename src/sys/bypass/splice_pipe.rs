@@ -47,7 +47,7 @@ impl SplicePipe {
         let flags = libc::SPLICE_F_NONBLOCK | if more { libc::SPLICE_F_MORE } else { 0 };
         let (from, none) = (self.read.as_raw_fd(), ptr::null_mut());
         // SAFETY: without offsets the call takes no pointers.
-        outcome(unsafe { libc::splice(from, none, socket, none, length, flags) }, false)
+        outcome(|| unsafe { libc::splice(from, none, socket, none, length, flags) })
     }
 }
 

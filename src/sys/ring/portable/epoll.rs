@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-use crate::sys::errno::{EINVAL, ENOSYS, EPERM};
+use crate::sys::errno::{EINVAL, ENOSYS, EPERM, last_errno};
 use crate::sys::{millis, timespec};
 
 /// How many events one wait takes at most. What is left comes with the next, as epoll takes turns
@@ -120,8 +120,4 @@ impl Epoll {
 
 fn counted(result: i64) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
-}
-
-pub(super) fn last_errno() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }

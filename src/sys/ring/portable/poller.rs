@@ -18,7 +18,7 @@ use std::os::fd::RawFd;
 
 use super::epoll::{Epoll, Event};
 use super::requests::{NO_REQUEST, Requests, State, Token};
-use crate::sys::errno::{EEXIST, ENOENT};
+use crate::sys::errno::{EBADF, EEXIST, ENOENT, ENOMEM, ENOSPC};
 use crate::sys::gvisor::is_gvisor;
 use crate::sys::poll::{BROKEN, FAILED, HUNG_UP, PEER_ENDED, PRIORITY, READABLE, WRITABLE};
 
@@ -131,7 +131,7 @@ impl Poller {
         waits: Waits,
     ) -> Result<(), i32> {
         if fd < 0 {
-            return Err(crate::sys::errno::EBADF);
+            return Err(EBADF);
         }
         self.register(epoll, requests, (fd, events), waits)?;
         let entry = self.entry(fd);
@@ -209,6 +209,8 @@ impl Poller {
                 self.note_registered(fd, wanted);
                 Ok(true)
             }
+            // Whether it has, is not known.
+            Err(errno @ (ENOMEM | ENOSPC)) => Err(errno),
             Err(errno) => {
                 self.lose(requests, fd);
                 Err(errno)
@@ -326,24 +328,43 @@ impl Poller {
         if event.events & (PEER_ENDED | HUNG_UP | FAILED | PRIORITY) != 0 {
             entry.is_drained_by_short_receives = false;
         }
-        (entry.first != NO_REQUEST).then_some((fd, entry.first))
+        Some((fd, self.first(fd)?))
     }
 
     /// After a report of one event: waits for the events that are left to wait for.
-    pub(super) fn renew(&mut self, epoll: &Epoll, requests: &mut Requests, fd: RawFd) {
+    ///
+    /// # Errors
+    ///
+    /// The descriptor would report nothing to those that wait for it.
+    pub(super) fn renew(
+        &mut self,
+        epoll: &Epoll,
+        requests: &mut Requests,
+        fd: RawFd,
+    ) -> Result<(), i32> {
         let entry = self.entry(fd);
         if !matches!(entry.registered, Registered::Once(_)) {
-            return;
+            return Ok(());
         }
         let (mut at, mut events) = (entry.first, 0);
         while at != NO_REQUEST {
             events |= requests[at].place.events;
             at = requests[at].place.after;
         }
-        if events != 0 {
-            // It fails if the file is closed: then only a cancel ends what waits.
-            let _ = self.set(epoll, requests, fd, Registered::Once(events));
+        if events == 0 {
+            return Ok(());
         }
+        match self.set(epoll, requests, fd, Registered::Once(events)) {
+            // The file is closed: only a cancel ends what waits.
+            Err(EBADF) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// The first request that waits for a descriptor.
+    pub(super) fn first(&mut self, fd: RawFd) -> Option<Token> {
+        let first = self.entry(fd).first;
+        (first != NO_REQUEST).then_some(first)
     }
 }
 

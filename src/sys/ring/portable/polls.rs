@@ -3,8 +3,7 @@
 use std::os::fd::RawFd;
 
 use super::call::Call;
-use super::epoll::last_errno;
-use crate::sys::errno::EBADF;
+use crate::sys::errno::{EBADF, unless_interrupted};
 use crate::sys::poll::{BROKEN, PEER_ENDED};
 
 /// `IORING_POLL_ADD_MULTI`.
@@ -25,9 +24,7 @@ pub(super) fn wanted(call: &Call) -> u32 {
 pub(super) fn poll_now(fd: RawFd, events: u32) -> Result<u32, i32> {
     let mut poll = libc::pollfd { fd, events: events as i16, revents: 0 };
     // SAFETY: the call reads and writes one `pollfd`.
-    if unsafe { libc::poll(&mut poll, 1, 0) } < 0 {
-        return Err(last_errno());
-    }
+    unless_interrupted(|| unsafe { libc::poll(&mut poll, 1, 0) } as isize)?;
     let ready = u32::from(poll.revents as u16);
     if ready & libc::POLLNVAL as u32 != 0 || fd < 0 { Err(EBADF) } else { Ok(ready & events) }
 }

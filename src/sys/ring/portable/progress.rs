@@ -15,7 +15,7 @@ use super::polls;
 use super::requests::{NO_REQUEST, State, Token};
 use super::sockets;
 use super::workers::Job;
-use crate::sys::errno::{ECANCELED, EPERM, ETIME};
+use crate::sys::errno::{ECANCELED, EINTR, EPERM, ETIME, last_errno};
 use crate::sys::poll::{READABLE, WRITABLE};
 use crate::sys::{Completion, opcode};
 
@@ -55,7 +55,11 @@ impl PortableRing {
             }
         }
         self.reported = tokens;
-        self.poller.renew(&self.epoll, &mut self.requests, fd);
+        if let Err(errno) = self.poller.renew(&self.epoll, &mut self.requests, fd) {
+            while let Some(token) = self.poller.first(fd) {
+                self.end(token, -errno, 0);
+            }
+        }
     }
 
     /// Makes one attempt at a request; a multishot one goes on as long as there is something.
@@ -90,7 +94,7 @@ impl PortableRing {
                 let call = &self.requests[token].call;
                 // SAFETY: the call takes no pointers.
                 let fd = unsafe { libc::fcntl(call.fd, libc::F_DUPFD_CLOEXEC, 0) };
-                let result = if fd < 0 { -super::epoll::last_errno() } else { fd };
+                let result = if fd < 0 { -last_errno() } else { fd };
                 self.end(token, result, 0);
             }
             _ => self.attempt_other(token),
@@ -103,7 +107,13 @@ impl PortableRing {
         if call.sqe.opcode() == opcode::Close::CODE {
             self.poller.forget(&self.epoll, &mut self.requests, call.fd);
         }
-        match attempt(&call, &self.inline) {
+        let attempt = loop {
+            match attempt(&call, &self.inline) {
+                Attempt::Done { result, .. } if result == -EINTR => {}
+                attempt => break attempt,
+            }
+        };
+        match attempt {
             Attempt::Done { result, flags } => self.end(token, result, flags),
             Attempt::WaitFor { fd, events } => self.wait_for(token, fd, events, Waits::Once),
             Attempt::Offload { kind, work } => {

@@ -139,7 +139,10 @@ impl PortableRing {
     pub(super) fn attempt_accept(&mut self, token: Token) {
         let call = self.requests[token].call;
         if self.requests[token].state == State::Runnable {
-            sockets::set_nonblocking(call.fd);
+            // An accept that waits would stop the loop.
+            if let Err(errno) = sockets::set_nonblocking(call.fd) {
+                return self.end(token, -errno, 0);
+            }
         }
         let is_multishot = call.sqe.ioprio() & ACCEPT_MULTISHOT != 0;
         for _ in 0..MOST_IN_A_ROW {
@@ -159,7 +162,10 @@ impl PortableRing {
     pub(super) fn attempt_connect(&mut self, token: Token) {
         let request = &mut self.requests[token];
         if request.kept.is_none() {
-            request.was_blocking |= sockets::set_nonblocking(request.call.fd);
+            match sockets::set_nonblocking(request.call.fd) {
+                Ok(was_blocking) => request.was_blocking |= was_blocking,
+                Err(errno) => return self.end(token, -errno, 0),
+            }
         }
         match sockets::connect(&request.call) {
             Connecting::Over(outcome) => {

@@ -5,8 +5,8 @@ use std::ptr;
 
 use super::buffers::Selected;
 use super::call::Call;
-use super::epoll::last_errno;
-use crate::sys::errno::{EAGAIN, EALREADY, EFAULT, EINPROGRESS};
+use super::file_kind::open_flags;
+use crate::sys::errno::{EAGAIN, EALREADY, EFAULT, EINPROGRESS, last_errno, unless_interrupted};
 
 /// The size of `struct io_uring_recvmsg_out`, four integers: what a multishot receive puts before
 /// the sender's address, the control messages and the datagram.
@@ -15,8 +15,8 @@ const RECVMSG_OUT: usize = 16;
 /// The outcome of a system call: a count, or an errno.
 pub(super) type Outcome = Result<u32, i32>;
 
-fn outcome(result: isize) -> Outcome {
-    u32::try_from(result).map_err(|_| last_errno())
+fn outcome(call: impl FnMut() -> isize) -> Outcome {
+    unless_interrupted(call).map(|count| count as u32)
 }
 
 /// Receives into the memory that the SQE names, behind what it has received, or into a provided
@@ -26,7 +26,7 @@ pub(super) fn recv(call: &Call, moved: u32, buffer: Option<Selected>) -> Outcome
     let flags = call.sqe.op_flags() as i32 | libc::MSG_DONTWAIT;
     // SAFETY: the operation keeps its memory until the completion, and a provided buffer in the
     // ring belongs to the ring.
-    outcome(unsafe { libc::recv(call.fd, start.cast(), length, flags) })
+    outcome(|| unsafe { libc::recv(call.fd, start.cast(), length, flags) })
 }
 
 /// Where a receive may write.
@@ -44,7 +44,7 @@ pub(super) fn target(call: &Call, moved: u32, buffer: Option<Selected>) -> (*mut
 pub(super) fn recvmsg(call: &Call) -> Outcome {
     let flags = call.sqe.op_flags() as i32 | libc::MSG_DONTWAIT;
     // SAFETY: the operation keeps the header, and all that it points to, until the completion.
-    outcome(unsafe { libc::recvmsg(call.fd, call.memory(), flags) })
+    outcome(|| unsafe { libc::recvmsg(call.fd, call.memory(), flags) })
 }
 
 /// A datagram in a provided buffer, behind what is told of it.
@@ -80,7 +80,7 @@ pub(super) fn recvmsg_into(call: &Call, buffer: Selected) -> Result<Datagram, i3
     let flags = call.sqe.op_flags() as i32 | libc::MSG_DONTWAIT;
     // SAFETY: all that the header points to is within the provided buffer, which belongs to the
     // ring.
-    let length = outcome(unsafe { libc::recvmsg(call.fd, &mut header, flags) })?;
+    let length = outcome(|| unsafe { libc::recvmsg(call.fd, &mut header, flags) })?;
     let out = [header.msg_namelen, header.msg_controllen as u32, length, header.msg_flags as u32];
     // SAFETY: the buffer begins with room for them, which need not be aligned.
     unsafe { ptr::write_unaligned(start.cast::<[u32; 4]>(), out) };
@@ -98,7 +98,7 @@ pub(super) fn send(call: &Call, moved: u32) -> Outcome {
     // Its length is in the low half of the field.
     let to_length = if to.is_null() { 0 } else { call.sqe.address_length() };
     // SAFETY: the operation keeps its memory until the completion.
-    outcome(unsafe { libc::sendto(call.fd, start.cast(), length, flags, to, to_length.into()) })
+    outcome(|| unsafe { libc::sendto(call.fd, start.cast(), length, flags, to, to_length.into()) })
 }
 
 /// Sends the message that the SQE names.
@@ -106,7 +106,7 @@ pub(super) fn sendmsg(call: &Call) -> Outcome {
     let flags = call.sqe.op_flags() as i32 | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the operation keeps what is sent until the completion, and the header until the
     // submission; later the ring has a copy.
-    outcome(unsafe { libc::sendmsg(call.fd, call.memory(), flags) })
+    outcome(|| unsafe { libc::sendmsg(call.fd, call.memory(), flags) })
 }
 
 /// Accepts a connection from a listener that does not block.
@@ -114,7 +114,7 @@ pub(super) fn accept(call: &Call) -> Outcome {
     let (address, length) = (call.memory(), call.second_memory());
     let flags = call.sqe.op_flags() as i32;
     // SAFETY: the operation keeps the memory, if there is any, until the completion.
-    outcome(unsafe { libc::accept4(call.fd, address, length, flags) } as isize)
+    outcome(|| unsafe { libc::accept4(call.fd, address, length, flags) } as isize)
 }
 
 /// What a connect that does not block has come to.
@@ -130,7 +130,7 @@ pub(super) enum Connecting {
 pub(super) fn connect(call: &Call) -> Connecting {
     let length = call.sqe.offset() as libc::socklen_t;
     // SAFETY: the operation keeps the address until the submission; later the ring has a copy.
-    match outcome(unsafe { libc::connect(call.fd, call.memory(), length) } as isize) {
+    match outcome(|| unsafe { libc::connect(call.fd, call.memory(), length) } as isize) {
         Err(EINPROGRESS | EALREADY) => Connecting::UnderWay,
         Err(EAGAIN) => Connecting::BacklogIsFull,
         outcome => Connecting::Over(outcome),
@@ -138,25 +138,24 @@ pub(super) fn connect(call: &Call) -> Connecting {
 }
 
 /// Makes a descriptor not block. Returns whether it did.
-pub(super) fn set_nonblocking(fd: RawFd) -> bool {
-    // SAFETY: the calls take no pointers.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        let did_block = flags >= 0 && flags & libc::O_NONBLOCK == 0;
-        if did_block {
-            libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK);
-        }
-        did_block
+///
+/// # Errors
+///
+/// Those of fcntl(2): then a call on the descriptor may wait.
+pub(super) fn set_nonblocking(fd: RawFd) -> Result<bool, i32> {
+    let flags = open_flags(fd)?;
+    if flags & libc::O_NONBLOCK != 0 {
+        return Ok(false);
     }
+    // SAFETY: the call takes no pointers.
+    let result = unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    if result < 0 { Err(last_errno()) } else { Ok(true) }
 }
 
 /// Makes a descriptor block again.
 pub(super) fn set_blocking(fd: RawFd) {
-    // SAFETY: the calls take no pointers.
-    unsafe {
-        let flags = libc::fcntl(fd, libc::F_GETFL);
-        if flags >= 0 {
-            libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK);
-        }
+    if let Ok(flags) = open_flags(fd) {
+        // SAFETY: the call takes no pointers.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) };
     }
 }

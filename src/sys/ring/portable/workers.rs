@@ -324,10 +324,21 @@ impl threads::Job for Task {
     fn run(self) {
         let Self { mut job, shared } = self;
         let result = match job.kind {
-            Kind::File => (job.work)(),
+            Kind::File => run_to_its_end(&mut job),
             Kind::Other => run_interruptible(&mut job, &shared.interrupts),
         };
         shared.add(Ended { job, result });
+    }
+}
+
+/// Runs a job that ends by itself. Its thread takes no signals for it, but a sandbox may interrupt
+/// it, and so may a file system that is a process.
+fn run_to_its_end(job: &mut Job) -> i32 {
+    loop {
+        let result = (job.work)();
+        if result != -EINTR {
+            return result;
+        }
     }
 }
 
