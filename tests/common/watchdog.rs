@@ -35,11 +35,20 @@ impl Watchdog {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 // Not by a macro, whose output the test harness would capture and lose.
                 let _ = writeln!(std::io::stderr(), "test {test} hangs: not over after {limit:?}");
-                #[cfg(feature = "faults")]
-                annulus::faults::FaultLog::print_all();
+                print_faults();
                 std::process::abort();
             }
         });
         Self { _alive: alive }
     }
+}
+
+/// Says what the rings of this process have done on purpose.
+#[allow(
+    unexpected_cfgs,
+    reason = "the crates beside the core, which use this file, lack the feature"
+)]
+fn print_faults() {
+    #[cfg(feature = "faults")]
+    annulus::faults::FaultLog::print_all();
 }

@@ -5,8 +5,8 @@
 
 use super::faults::{FaultKind, Faults};
 
-/// The rates, in 65,536ths, of which a seed gives each kind one. Some kinds are left out, so that
-/// they do not hide what others find.
+/// How many of 65,536 decisions are for a fault: a seed picks one rate for each kind. Zero leaves a
+/// kind out, so that it does not hide what others find.
 const RATES: [u64; 4] = [0, 1 << 10, 1 << 13, 1 << 15];
 
 #[derive(Clone)]
