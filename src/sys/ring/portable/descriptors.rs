@@ -1,6 +1,6 @@
 //! Opening, closing and setting up descriptors, and moving bytes between them.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::call::{Attempt, Call, Kind, outcome};
@@ -14,19 +14,44 @@ const SET_SOCKET_OPTION: u32 = 3;
 /// `SPLICE_F_FD_IN_FIXED`, which is the ring's.
 const FROM_FILE_SLOT: u32 = 1 << 31;
 
-/// A close of a descriptor of the process. Where it may take time it is a worker's: of a file,
-/// whose server may have to be told; of a socket that lingers; of a terminal, which sends what it
-/// has.
+/// A close of a descriptor of the process.
 pub(super) fn close(call: &Call) -> Attempt {
     let fd = call.fd;
     let is_async = call.sqe.has(SubmissionFlags::ASYNC);
-    match file_kind(fd) {
+    match closed_by(fd) {
         Err(errno) => Attempt::failed(errno),
-        Ok(FileKind::File) => Attempt::offload(Kind::File, move || close_now(fd)),
-        Ok(FileKind::Device) => Attempt::offload(Kind::Other, move || close_now(fd)),
-        Ok(_) if is_async || lingers(fd) => Attempt::offload(Kind::Other, move || close_now(fd)),
-        Ok(_) => Attempt::done(close_now(fd)),
+        Ok(Some(kind)) => Attempt::offload(kind, move || close_now(fd)),
+        Ok(None) if is_async => Attempt::offload(Kind::Other, move || close_now(fd)),
+        Ok(None) => Attempt::done(close_now(fd)),
     }
+}
+
+/// A close of a file that was in a slot, and that nothing uses. If its job is dropped before it has
+/// begun, the file is closed by that.
+pub(super) fn close_file(file: OwnedFd) -> Attempt {
+    match closed_by(file.as_raw_fd()) {
+        Ok(Some(kind)) => {
+            let mut file = Some(file);
+            Attempt::offload(kind, move || {
+                drop(file.take());
+                0
+            })
+        }
+        _ => {
+            drop(file);
+            Attempt::done(0)
+        }
+    }
+}
+
+/// Which worker closes a descriptor, if that may take time: of a file, whose server may have to be
+/// told; of a socket that lingers; of a terminal, which sends what it has.
+fn closed_by(fd: RawFd) -> Result<Option<Kind>, i32> {
+    Ok(match file_kind(fd)? {
+        FileKind::File => Some(Kind::File),
+        FileKind::Device => Some(Kind::Other),
+        FileKind::Socket | FileKind::Pipe => lingers(fd).then_some(Kind::Other),
+    })
 }
 
 fn close_now(fd: RawFd) -> i32 {

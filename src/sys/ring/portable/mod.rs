@@ -278,7 +278,7 @@ impl PortableRing {
 
     pub(super) fn release_file_table(&mut self) {
         for file in self.files.drain().collect::<Vec<_>>() {
-            self.drop_file(&file);
+            drop(self.last_use(file));
         }
     }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::PortableRing;
 use super::attempt::{attempt, makes_descriptor};
 use super::call::Attempt;
+use super::descriptors::close_file;
 use super::epoll::Event;
 use super::keep::keep;
 use super::links::severs;
@@ -83,12 +84,7 @@ impl PortableRing {
                 self.end(token, result, 0);
             }
             opcode::Close::CODE if sqe.file_index().is_some() => {
-                let slot = sqe.file_index().unwrap_or_default();
-                let result = match self.files.take(slot) {
-                    Ok(file) => self.drop_file(&file),
-                    Err(errno) => -errno,
-                };
-                self.end(token, result, 0);
+                self.close_slot(token, sqe.file_index().unwrap_or_default());
             }
             opcode::FixedFdInstall::CODE => {
                 let call = &self.requests[token].call;
@@ -107,18 +103,23 @@ impl PortableRing {
         if call.sqe.opcode() == opcode::Close::CODE {
             self.poller.forget(&self.epoll, &mut self.requests, call.fd);
         }
-        let attempt = loop {
+        let outcome = loop {
             match attempt(&call, &self.inline) {
                 Attempt::Done { result, .. } if result == -EINTR => {}
-                attempt => break attempt,
+                outcome => break outcome,
             }
         };
-        match attempt {
+        self.follow(token, outcome);
+    }
+
+    /// Does what an attempt has led to.
+    fn follow(&mut self, token: Token, outcome: Attempt) {
+        match outcome {
             Attempt::Done { result, flags } => self.end(token, result, flags),
             Attempt::WaitFor { fd, events } => self.wait_for(token, fd, events, Waits::Once),
             Attempt::Offload { kind, work } => {
                 self.set_state(token, State::Job);
-                let makes_descriptor = makes_descriptor(call.sqe.opcode());
+                let makes_descriptor = makes_descriptor(self.requests[token].call.sqe.opcode());
                 let token = token as usize;
                 self.workers.submit(Job { token, kind, makes_descriptor, work });
             }
@@ -212,7 +213,7 @@ impl PortableRing {
         }
         // Its slot may have been closed meanwhile: then this was the last use.
         for file in [request.file.take(), request.source_file.take()].into_iter().flatten() {
-            self.drop_file(&file);
+            self.drop_file(file);
         }
         let result = match sqe.file_index() {
             Some(slot) if result >= 0 && makes_descriptor(sqe.opcode()) => {
@@ -252,18 +253,36 @@ impl PortableRing {
 
     fn put_file(&mut self, slot: u32, file: OwnedFd) -> i32 {
         match self.files.put(slot, file) {
-            Ok(None) => 0,
-            Ok(Some(old)) => self.drop_file(&old),
+            Ok(old) => {
+                old.into_iter().for_each(|old| self.drop_file(old));
+                0
+            }
             Err(errno) => -errno,
         }
     }
 
-    /// Closes the file of a slot, unless a request still uses it.
-    pub(super) fn drop_file(&mut self, file: &Rc<OwnedFd>) -> i32 {
-        if Rc::strong_count(file) == 1 {
-            self.poller.forget(&self.epoll, &mut self.requests, file.as_raw_fd());
+    /// Empties a slot. It completes when the file is closed, or at once if a request still uses it.
+    fn close_slot(&mut self, token: Token, slot: u32) {
+        let closed = match self.files.take(slot) {
+            Ok(file) => self.last_use(file).map_or(Attempt::done(0), close_file),
+            Err(errno) => Attempt::failed(errno),
+        };
+        self.follow(token, closed);
+    }
+
+    /// Closes the file of a slot, unless a request still uses it. Nothing waits for that.
+    fn drop_file(&mut self, file: Rc<OwnedFd>) {
+        if let Some(Attempt::Offload { kind, work }) = self.last_use(file).map(close_file) {
+            self.workers.detach(kind, work);
         }
-        0
+    }
+
+    /// The file of a slot, and nothing is known of its descriptor any more. `None` if something
+    /// else uses it.
+    pub(super) fn last_use(&mut self, file: Rc<OwnedFd>) -> Option<OwnedFd> {
+        let file = Rc::into_inner(file)?;
+        self.poller.forget(&self.epoll, &mut self.requests, file.as_raw_fd());
+        Some(file)
     }
 
     /// Puts a completion into the queue.

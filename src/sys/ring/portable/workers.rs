@@ -48,6 +48,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// The result of a file's job that may wait for a peer after all. It is run again as such a job.
 pub(super) const MAY_WAIT: i32 = i32::MIN;
 
+/// The name of jobs whose end nothing waits for.
+const DETACHED: usize = usize::MAX;
+
 /// Results are in the list, or will be in a moment.
 const FINISHED: u8 = 1;
 /// The loop sleeps, or is about to.
@@ -195,6 +198,12 @@ impl Workers {
         }
     }
 
+    /// Queues a call whose end nothing waits for. It is dropped if there is no thread for it.
+    pub(super) fn detach(&self, kind: Kind, work: Work) {
+        let job = Job { token: DETACHED, kind, makes_descriptor: false, work };
+        let _ = self.pool(kind).submit(Task { job, shared: Arc::clone(&self.shared) });
+    }
+
     /// Whether [`collect`](Self::collect) finds something.
     pub(super) fn has_finished(&self) -> bool {
         let has_ended = || self.shared.state.load(Ordering::Relaxed) & FINISHED != 0;
@@ -323,6 +332,10 @@ impl Shared {
 impl threads::Job for Task {
     fn run(self) {
         let Self { mut job, shared } = self;
+        if job.token == DETACHED {
+            (job.work)();
+            return;
+        }
         let result = match job.kind {
             Kind::File => run_to_its_end(&mut job),
             Kind::Other => run_interruptible(&mut job, &shared.interrupts),

@@ -27,13 +27,11 @@ fn descriptors_of_every_kind_are_closed_once() {
     });
 }
 
-/// Its peer reads nothing: the close waits, and must not keep the loop waiting.
-#[test]
-fn a_close_that_lingers_is_a_workers() {
-    let mut bench = portable();
+/// A socket whose close waits for its peer, which has not read what was sent.
+fn lingering() -> (OwnedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (mut peer, _) = listener.accept().unwrap();
+    let (peer, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
     while stream.write(&[0; 65536]).is_ok() {}
     let linger = libc::linger { l_onoff: 1, l_linger: 60 };
@@ -43,6 +41,44 @@ fn a_close_that_lingers_is_a_workers() {
         libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, length)
     };
     assert_eq!(result, 0);
+    (stream.into(), peer)
+}
+
+/// The loop must not wait.
+#[test]
+fn a_close_of_a_file_slot_that_lingers_is_a_workers() {
+    for is_in_use in [false, true] {
+        let mut bench = portable();
+        let Ring::Portable(ring) = &mut bench.ring else { unreachable!("a portable bench") };
+        ring.make_direct_descriptors(1).unwrap();
+        let (stream, mut peer) = lingering();
+        ring.files.put(0, stream).unwrap();
+        let begun = Instant::now();
+        let mut buffer = [0_u8; 4];
+        let recv = opcode::Recv::new(Fixed(0), buffer.as_mut_ptr(), 4).build();
+        if is_in_use {
+            bench.start(&[recv.flags(SubmissionFlags::FIXED_FILE)], 0);
+        }
+        bench.start(&[opcode::Close::new(Fixed(0)).build()], 1);
+        if is_in_use {
+            assert_eq!(bench.collect(1), [(1, 0)]);
+            bench.start(&[opcode::AsyncCancel::new(0).build()], 2);
+            assert_eq!(bench.collect(2), [(0, -libc::ECANCELED), (2, 0)]);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the loop waited for the peer");
+        let reader = std::thread::spawn(move || peer.read_to_end(&mut Vec::new()));
+        if !is_in_use {
+            assert_eq!(bench.collect(1), [(1, 0)]);
+        }
+        reader.join().unwrap().expect("EOF, as the socket is closed");
+    }
+}
+
+/// The loop must not wait.
+#[test]
+fn a_close_that_lingers_is_a_workers() {
+    let mut bench = portable();
+    let (stream, mut peer) = lingering();
     let begun = Instant::now();
     bench.start(&[opcode::Close::new(Fd(stream.into_raw_fd())).build()], 0);
     assert!(begun.elapsed() < Duration::from_secs(30), "the loop waited for the peer");
