@@ -121,6 +121,20 @@ mod without_io_uring {
             assert!(line.contains("ENOSYS") && line.contains("Linux 6.1"), "{line}");
         }
     }
+
+    #[test]
+    fn echo_serves_where_io_uring_is_forbidden_and_says_so_in_one_line() {
+        for errno in [libc::EPERM, libc::ENOSYS] {
+            let mut echo = Echo::of(without("echo", errno, "").arg("127.0.0.1:0"));
+            exchange(&mut echo.connect());
+            echo.program.child.signal(SIGINT);
+            let ended = echo.program.ended();
+            assert!(ended.status.success(), "{ended:?}");
+            let [line] = ended.stderr.as_slice() else { panic!("not one line: {ended:?}") };
+            let expected = "annulus: the portable ring is used, which costs more: ";
+            assert!(line.starts_with(expected) && line.contains("io_uring"), "{line}");
+        }
+    }
 }
 
 mod echo {

@@ -16,7 +16,7 @@ use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
 use crate::common::poll::{once, times};
-use crate::common::skip::{build_or_skip, skip};
+use crate::common::skip::{build_or_skip, needs_kernel_ring, skip};
 use crate::{STAGES, run, writable};
 
 /// A file in memory that does not grow: writes are short at its end.
@@ -218,6 +218,9 @@ fn more_chains_than_the_submission_queue_holds_are_all_carried_out() {
 
 #[test]
 fn a_kernel_thread_that_submits_carries_chains_out_whole() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     let directory = Directory::new();
     bounded(|| {
         let builder = Runtime::builder().sqpoll(Duration::from_millis(5)).sq_entries(16);

@@ -29,7 +29,7 @@ use crate::common::net::connected;
 use crate::common::pair::{echo, pair};
 use crate::common::poll::once;
 use crate::common::polled::{read, sent, write_all};
-use crate::common::skip::build_or_skip;
+use crate::common::skip::{build_or_skip, needs_kernel_ring};
 use crate::common::watchdog::{block_on, run};
 
 /// How often this thread allocates while it does something once, after it has done it a few times.
@@ -195,6 +195,9 @@ fn receiving_on_lease_allocates_nothing_with_direct_descriptors() {
 
 #[test]
 fn receiving_on_lease_allocates_nothing_with_a_submission_thread() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     let runtime = Runtime::builder().sqpoll(Duration::from_millis(1)).build().unwrap();
     block_on(&runtime, leases_allocate_nothing());
 }
@@ -242,6 +245,9 @@ fn poll_forms_allocate_nothing_with_direct_descriptors() {
 /// when it looks is kept in memory that is allocated for it: the list and its first items.
 #[test]
 fn poll_forms_allocate_only_for_messages_that_come_together_with_a_submission_thread() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     let runtime = Runtime::builder().sqpoll(Duration::from_millis(1)).build().unwrap();
     block_on(&runtime, polls_allocate(2 * 2 * 100));
 }

@@ -34,6 +34,7 @@ use crate::common::memory::{LARGEST, POISON, Pool};
 use crate::common::net::pair;
 use crate::common::poll::{once, until, yield_times};
 use crate::common::random::seeded;
+use crate::common::skip::needs_kernel_ring;
 use crate::common::threads::kernel_workers;
 
 /// What all payload consists of.
@@ -126,6 +127,9 @@ async fn is_dropped_in_flight(
 
 #[test]
 fn operations_dropped_while_a_kernel_worker_runs_them_leave_freed_memory_alone() {
+    if needs_kernel_ring("it waits for a kernel worker") {
+        return;
+    }
     bounded(|| {
         let mut random = seeded();
         rounds_on_workers(|| {
@@ -159,6 +163,9 @@ fn drop_on_a_worker(delay: u64, turns: usize) -> bool {
 
 #[test]
 fn runtimes_dropped_while_a_kernel_worker_runs_an_operation_leave_freed_memory_alone() {
+    if needs_kernel_ring("it waits for a kernel worker") {
+        return;
+    }
     bounded(|| {
         let mut random = seeded();
         rounds_on_workers(|| {

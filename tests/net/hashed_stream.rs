@@ -23,7 +23,7 @@ use bytes::BytesMut;
 use crate::common::bounded::bounded;
 use crate::common::net::accepted;
 use crate::common::random::seeded;
-use crate::common::skip::build_or_skip;
+use crate::common::skip::{build_or_skip, needs_kernel_ring};
 
 fn length() -> usize {
     let full = !cfg!(debug_assertions) || env::var_os("ANNULUS_FULL").is_some();
@@ -44,6 +44,9 @@ fn a_stream_on_a_direct_descriptor_arrives_whole() {
 
 #[test]
 fn a_stream_read_through_a_submission_thread_arrives_whole() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     let idle = Duration::from_millis(1);
     arrives_whole(&Runtime::builder().sqpoll(idle).build().unwrap());
 }

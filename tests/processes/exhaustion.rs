@@ -168,6 +168,9 @@ fn a_completion_queue_that_overflows_loses_nothing() {
 
 #[test]
 fn a_runtime_short_of_locked_memory_is_smaller_or_says_so() {
+    if needs_kernel_ring("only the kernel's rings are charged as locked memory") {
+        return;
+    }
     isolated(this_test!(), || {
         become_unprivileged();
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
@@ -180,6 +183,9 @@ fn a_runtime_short_of_locked_memory_is_smaller_or_says_so() {
 
 #[test]
 fn a_runtime_with_some_locked_memory_is_smaller_and_works() {
+    if needs_kernel_ring("only the kernel's rings are charged as locked memory") {
+        return;
+    }
     isolated(this_test!(), || {
         become_unprivileged();
         // Not enough for the default sizes, where rings are charged, but for smaller ones.

@@ -5,13 +5,14 @@
 
 use std::env;
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
-use annulus::time::sleep;
-use annulus::{Builder, Incident, RingKind, Runtime, SetupError, Shards, probe, raw_os_error};
+use annulus::{
+    Builder, Incident, RingKind, Runtime, SetupError, Shards, probe, raw_os_error, spawn,
+};
 
 use crate::common::child::isolated_on;
 use crate::common::incidents::Incidents;
+use crate::common::pair::{ask, echo, pair};
 use crate::common::seccomp::{Calls, REGISTER_PROBE, refuse_from_now_on, refusing};
 use crate::common::watchdog::block_on;
 use crate::this_test;
@@ -24,15 +25,23 @@ fn kind_of(kind: RingKind) -> Result<RingKind, SetupError> {
     Ok(Builder::new().ring(kind).build()?.metrics().ring)
 }
 
-/// Sleeps on a runtime of the default kind. Returns which ring that is on.
-fn sleep_on_the_default(incidents: &Incidents) -> RingKind {
+/// Serves an echo on a runtime of the default kind. Returns which ring that is on.
+fn serve_an_echo(incidents: &Incidents) -> RingKind {
     let runtime = incidents.runtime();
-    block_on(&runtime, sleep(Duration::from_millis(1)));
+    block_on(&runtime, async {
+        let (mut near, far) = pair().await;
+        let server = spawn(echo(far));
+        for _ in 0..3 {
+            ask(&mut near, b"message").await;
+        }
+        drop(near);
+        server.await.unwrap();
+    });
     runtime.metrics().ring
 }
 
 #[test]
-fn where_io_uring_is_unavailable_the_portable_ring_is_used_and_the_process_says_so_once() {
+fn where_io_uring_is_unavailable_the_portable_ring_serves_and_the_process_says_so_once() {
     isolated_on(None, this_test!(), || {
         let incidents = Incidents::default();
         let probe = Calls { number: REGISTER, second_argument: Some(REGISTER_PROBE) };
@@ -52,10 +61,7 @@ fn where_io_uring_is_unavailable_the_portable_ring_is_used_and_the_process_says_
         ];
         for (calls, errno) in refusals {
             let its = incidents.clone();
-            assert_eq!(
-                refusing(calls, errno, move || sleep_on_the_default(&its)),
-                RingKind::Portable
-            );
+            assert_eq!(refusing(calls, errno, move || serve_an_echo(&its)), RingKind::Portable);
         }
         let reported = incidents.take();
         let [Incident::PortableRing { reason }] = reported.as_slice() else {
@@ -75,16 +81,16 @@ fn where_io_uring_is_unavailable_the_portable_ring_is_used_and_the_process_says_
 fn where_io_uring_is_available_the_default_is_the_kernels_ring_and_nothing_is_said() {
     isolated_on(None, this_test!(), || {
         let incidents = Incidents::default();
-        assert_eq!(sleep_on_the_default(&incidents), RingKind::Kernel);
+        assert_eq!(serve_an_echo(&incidents), RingKind::Kernel);
         assert_eq!(incidents.count(), 0);
     });
 }
 
 #[test]
-fn a_portable_ring_that_was_chosen_works_and_says_nothing() {
+fn a_portable_ring_that_was_chosen_serves_and_says_nothing() {
     isolated_on(Some("portable"), this_test!(), || {
         let incidents = Incidents::default();
-        assert_eq!(sleep_on_the_default(&incidents), RingKind::Portable);
+        assert_eq!(serve_an_echo(&incidents), RingKind::Portable);
         assert_eq!(
             refusing(SETUP, libc::EPERM, || kind_of(RingKind::Auto).unwrap()),
             RingKind::Portable

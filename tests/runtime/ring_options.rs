@@ -16,7 +16,7 @@ use crate::common::bounded::bounded;
 use crate::common::net::{connected, full_listener, pair};
 use crate::common::patience::patient;
 use crate::common::poll::until;
-use crate::common::skip::build_or_skip;
+use crate::common::skip::{build_or_skip, needs_kernel_ring};
 use crate::common::threads::kernel_workers;
 
 /// Runs on a runtime with an option, unless the kernel is too old for it.
@@ -53,6 +53,9 @@ async fn trickle(connections: usize) -> u64 {
 
 #[test]
 fn a_wait_for_batches_enters_less_often() {
+    if needs_kernel_ring("only the kernel waits for batches") {
+        return;
+    }
     const CONNECTIONS: usize = 60;
     let batched = Runtime::builder().min_wait(1000, Duration::from_millis(300));
     let Some(with) = run_with(batched, trickle(CONNECTIONS)) else { return };
@@ -115,6 +118,9 @@ fn the_end_of_a_runtime_that_waits_for_batches_waits_for_none() {
 /// time.
 #[test]
 fn with_a_submission_thread_every_connect_keeps_its_limit() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     const AT_ONCE: usize = 400;
     let threaded = Runtime::builder().sq_entries(4096);
     let threaded = threaded.sqpoll(Duration::from_millis(500));
@@ -148,6 +154,9 @@ fn timers_are_punctual_while_batches_are_waited_for() {
 /// With a queue so short that it is often full, and a thread that often falls asleep.
 #[test]
 fn a_thread_of_the_kernels_may_take_what_is_queued() {
+    if needs_kernel_ring("only the kernel has a submission thread") {
+        return;
+    }
     let threaded = || Runtime::builder().sqpoll(Duration::from_millis(1)).sq_entries(2);
     run_with(threaded().direct_descriptors(40), async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -200,6 +209,9 @@ fn a_thread_of_the_kernels_may_take_what_is_queued() {
 
 #[test]
 fn a_ring_that_looks_for_packets_itself_serves_as_any_other() {
+    if needs_kernel_ring("only the kernel polls a network device") {
+        return;
+    }
     for prefer in [false, true] {
         let polling = Runtime::builder()
             .napi_busy_poll(NapiOptions::new(Duration::from_micros(50)).prefer(prefer));
@@ -245,6 +257,9 @@ fn fill(mut near: &net::TcpStream) {
 /// A close that lingers blocks a thread of the kernel's for as long as the peer does not read.
 #[test]
 fn no_more_kernel_threads_block_than_the_bound_and_what_waits_for_one_comes_to_its_end() {
+    if needs_kernel_ring("it counts the kernel's threads") {
+        return;
+    }
     const BOUND: usize = 3;
     run_with(Runtime::builder().max_kernel_workers(BOUND as u32), async {
         let mut peers = Vec::new();
