@@ -37,19 +37,23 @@ Profiles:";
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);
-    let (profile, program) = match (arguments.next(), arguments.next()) {
-        (Some(help), None) if help == "-h" || help == "--help" => {
+    let (name, program) = match (arguments.next(), arguments.next()) {
+        (Some(help), _) if help == "-h" || help == "--help" => {
             println!("{USAGE}");
             for Profile { name, source, .. } in profiles::ALL {
                 println!("  {name:12}{source}");
             }
             return ExitCode::SUCCESS;
         }
-        (Some(name), Some(program)) => (profiles::named(&name.to_string_lossy()), program),
-        _ => (None, Default::default()),
+        (Some(name), Some(program)) => (name, program),
+        _ => {
+            eprintln!("sandboxed: expected a profile and a program; --help lists the profiles");
+            return ExitCode::from(2);
+        }
     };
-    let Some(profile) = profile else {
-        eprintln!("sandboxed: expected a profile and a program; --help lists the profiles");
+    let name = name.to_string_lossy();
+    let Some(profile) = profiles::named(&name) else {
+        eprintln!("sandboxed: no profile is called {name:?}; --help lists the profiles");
         return ExitCode::from(2);
     };
     if let Err(error) = enter(profile) {

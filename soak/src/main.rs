@@ -1,4 +1,4 @@
-//! Everything that annulus does, at once and for long.
+//! Does everything that annulus can do, at the same time and for long.
 //!
 //! Each shard runs all workloads ([`workloads`]), several of each. A workload is a round that is
 //! repeated: it opens something, uses it in random ways, checks each byte, drops futures at random
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("annulus-soak: {error}\n\n{}", options::USAGE);
+            eprintln!("annulus-soak: {error}; --help lists what may be said");
             return ExitCode::from(2);
         }
     };

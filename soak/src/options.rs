@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::workloads::WORKLOADS;
 pub(crate) const USAGE: &str = "\
 Usage: annulus-soak [MINUTES] [OPTIONS]
 
-Does everything at once, for 30 minutes if not told otherwise, checks each byte, and decides at the
-end whether memory stayed flat and everything was returned. ANNULUS_RING chooses the ring.
+Does everything at the same time, for 30 minutes by default, checks each byte, and decides at the end
+whether memory stayed flat and everything was returned. ANNULUS_RING chooses the ring.
 
   --seed NUMBER      decides what each round does; random by default, and printed
   --only NAME,...    only these workloads
@@ -60,7 +60,10 @@ pub(crate) fn parse(
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Value(minutes) => options.length = seconds(minutes.parse::<f64>()? * 60.0)?,
+            Value(minutes) => {
+                let count = minutes.parse::<f64>().map_err(|_| no_minutes(&minutes))?;
+                options.length = seconds(count * 60.0)?;
+            }
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("only") => options.only = named(&parser.value()?.string()?)?,
             Long("round") => options.round = Some(parser.value()?.parse()?),
@@ -83,6 +86,10 @@ pub(crate) fn parse(
 
 fn seconds(count: f64) -> Result<Duration, lexopt::Error> {
     Duration::try_from_secs_f64(count).map_err(|error| error.to_string().into())
+}
+
+fn no_minutes(text: &OsStr) -> lexopt::Error {
+    format!("{} is no number of minutes", text.to_string_lossy()).into()
 }
 
 fn named(names: &str) -> Result<Vec<usize>, lexopt::Error> {

@@ -49,8 +49,11 @@ static SEEDS_WANTED: LazyLock<Range<u64>> = LazyLock::new(|| {
         Some((first, end)) => first.parse().and_then(|first| Ok(first..end.parse()?)),
         None => text.parse().map(|count| 0..count),
     };
-    range.unwrap_or_else(|_| {
-        panic!("ANNULUS_FAULT_SEEDS is {text:?}: expected a number or a range such as 17..18")
+    let range = range.ok().filter(|range| !range.is_empty());
+    range.unwrap_or_else(|| {
+        panic!(
+            "ANNULUS_FAULT_SEEDS is {text:?}: set it to how many seeds, or to a range such as 17..18"
+        )
     })
 });
 

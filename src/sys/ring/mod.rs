@@ -1,16 +1,19 @@
 //! The seam between the driver and what carries out its submissions.
 //!
 //! The driver needs only the methods of [`Ring`]: it queues SQEs, enters, and reaps CQEs, and knows
-//! nothing of mapped memory or system calls. Which ring it is on is chosen at
-//! run time, so every operation runs on every ring. An enum and not a trait object: nearly always
-//! it is the kernel's ring, and a branch that is predicted costs less than a call through a
-//! pointer.
+//! nothing of mapped memory or system calls. Which ring it is on is chosen at run time, so every
+//! operation runs on every ring. An enum and not a trait object: a program stays on one ring, and a
+//! branch that is predicted costs less than a call through a pointer.
 //!
-//! A further ring is a variant here and a file beside [`kernel`] with the same methods. It reads
-//! SQEs through `sys::Sqe`. And because operations also make system calls of their own on the
+//! - [`kernel`] is io_uring.
+//! - [`portable`] carries out the SQEs in user space, where there is no io_uring.
+//! - `faulty` is in front of one of these, and changes its answers on purpose (feature `faults`).
+//! - `scripted` does what a unit test says.
+//!
+//! A further ring is a variant here and a file beside these with the same methods. It reads SQEs
+//! through `sys::Sqe`. And because operations also make system calls of their own on the
 //! descriptors that a ring hands out, it says which of them work there
-//! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them. [`portable`] is the ring for where there
-//! is no io_uring.
+//! ([`Ring::allowed_bypasses`]); `sys::bypass` lists them.
 
 #[cfg(feature = "faults")]
 mod behind_faults;
@@ -42,7 +45,7 @@ use super::bypass::Bypasses;
 use super::{BufferRing, Completion, RingKind, Submission};
 
 /// A submission queue and a completion queue.
-#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
+#[expect(clippy::large_enum_variant, reason = "a runtime has one, mostly the large one")]
 pub(crate) enum Ring {
     Kernel(KernelRing),
     /// Needs no io_uring.
