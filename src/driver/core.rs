@@ -379,13 +379,16 @@ fn dead_end(error: &io::Error) -> String {
                 .to_owned()
         }
         Some(EPERM | EACCES | ENOSYS) => format!(
-            "io_uring_enter is forbidden since this runtime was made ({error}): a sandbox that a \
+            "entering the ring is forbidden since this runtime was made ({error}): a sandbox that a \
              process enters while a runtime is there, such as a seccomp filter, must allow it"
         ),
         Some(EEXIST) => format!(
             "this runtime belongs to another process or thread ({error}): a process that was forked \
              makes a runtime of its own, before or after which it never uses its parent's"
         ),
-        _ => format!("io_uring_enter failed, which is a bug in annulus: {error}"),
+        _ => format!(
+            "entering the ring failed ({error}): a process must not close descriptors that it has \
+             not opened, as closefrom(3) does; if it has not, this is a bug in annulus"
+        ),
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn whole(call: &Call) -> u32 {
         | opcode::WriteFixed::CODE
         | opcode::Splice::CODE
         | opcode::Tee::CODE => sqe.length(),
-        opcode::Readv::CODE | opcode::Writev::CODE => {
+        opcode::Readv::CODE | opcode::Writev::CODE if sqe.length() > 0 => {
             // SAFETY: the operation keeps the array until the submission, which this is part of.
             let segments = unsafe { slice::from_raw_parts(call.memory(), sqe.length() as usize) };
             let length = |segment: &libc::iovec| segment.iov_len as u32;

@@ -69,7 +69,7 @@ use self::file_table::FileTable;
 use self::inline::InlineBudget;
 use self::memory::RegisteredMemory;
 use self::poller::Poller;
-use self::requests::{Requests, Token};
+use self::requests::{Due, Requests, Token};
 use self::timeouts::Timeouts;
 use self::workers::Workers;
 use super::interface::{Entered, Full, Wait, WorkerLimits};
@@ -93,9 +93,9 @@ pub(crate) struct PortableRing {
     completions: VecDeque<Completion>,
     requests: Requests,
     /// What is due in this enter.
-    runnable: VecDeque<Token>,
+    runnable: VecDeque<Due>,
     /// What is due in the next one.
-    deferred: Vec<Token>,
+    deferred: Vec<Due>,
     epoll: Epoll,
     poller: Poller,
     timeouts: Timeouts,

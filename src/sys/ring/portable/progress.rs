@@ -23,10 +23,10 @@ use crate::sys::{Completion, opcode};
 impl PortableRing {
     /// Runs all that is due.
     pub(super) fn run(&mut self) {
-        while let Some(token) = self.runnable.pop_front() {
-            match self.requests.get(token).map(|request| request.state) {
-                Some(State::Linked) => self.begin(token),
-                Some(State::Runnable) => self.attempt(token, 0),
+        while let Some(due) = self.runnable.pop_front() {
+            match self.requests.get_due(due).map(|request| request.state) {
+                Some(State::Linked) => self.begin(due.token),
+                Some(State::Runnable) => self.attempt(due.token, 0),
                 // It was cancelled meanwhile.
                 _ => {}
             }
@@ -233,7 +233,7 @@ impl PortableRing {
         if severs(&sqe, request.whole, result) {
             self.sever(next);
         } else {
-            self.runnable.push_back(next);
+            self.runnable.push_back(self.requests.due(next));
         }
     }
 
@@ -281,7 +281,7 @@ impl PortableRing {
     /// else uses it.
     pub(super) fn last_use(&mut self, file: Rc<OwnedFd>) -> Option<OwnedFd> {
         let file = Rc::into_inner(file)?;
-        self.poller.forget(&self.epoll, &mut self.requests, file.as_raw_fd());
+        self.forget(file.as_raw_fd());
         Some(file)
     }
 

@@ -19,6 +19,13 @@ pub(super) type Token = u32;
 /// The name of none.
 pub(super) const NO_REQUEST: Token = u32::MAX;
 
+/// A request that is to be gone on with later. Until then it may end, and another have its token.
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    pub(super) token: Token,
+    serial: u64,
+}
+
 /// What a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -73,6 +80,8 @@ pub(super) struct Request {
     /// Its linked timeout.
     pub(super) limit: Token,
     pub(super) place: Place,
+    /// No other has had the same.
+    serial: u64,
     next_in_bucket: Token,
 }
 
@@ -93,6 +102,7 @@ impl Request {
             next: NO_REQUEST,
             limit: NO_REQUEST,
             place,
+            serial: 0,
             next_in_bucket: NO_REQUEST,
         }
     }
@@ -102,6 +112,12 @@ impl Request {
         !matches!(self.state, State::Linked | State::Limit { .. })
             && self.call.sqe.opcode() != opcode::AsyncCancel::CODE
     }
+
+    /// Whether it is to be found by its user data. No cancel finds a linked timeout, and those of
+    /// the driver all have the same, which would make their bucket as long as they are many.
+    fn has_bucket(&self) -> bool {
+        self.call.sqe.opcode() != opcode::LinkTimeout::CODE
+    }
 }
 
 #[derive(Default)]
@@ -109,10 +125,14 @@ pub(super) struct Requests {
     slab: Slab<Request>,
     /// The first request of each bucket. A power of two, and at least as many as requests.
     buckets: Vec<Token>,
+    /// How many there have been.
+    count: u64,
 }
 
 impl Requests {
-    pub(super) fn insert(&mut self, request: Request) -> Token {
+    pub(super) fn insert(&mut self, mut request: Request) -> Token {
+        self.count += 1;
+        request.serial = self.count;
         let token = self.slab.insert(request) as Token;
         if self.slab.len() > self.buckets.len() {
             self.spread();
@@ -124,6 +144,9 @@ impl Requests {
 
     pub(super) fn remove(&mut self, token: Token) -> Request {
         let request = self.slab.remove(token as usize);
+        if !request.has_bucket() {
+            return request;
+        }
         let bucket = self.bucket_of(&request);
         let mut at = self.buckets[bucket];
         if at == token {
@@ -139,6 +162,16 @@ impl Requests {
 
     pub(super) fn get(&self, token: Token) -> Option<&Request> {
         self.slab.get(token as usize)
+    }
+
+    /// What names this request, and none that has its token after it.
+    pub(super) fn due(&self, token: Token) -> Due {
+        Due { token, serial: self[token].serial }
+    }
+
+    /// The request that was named, if it has not ended.
+    pub(super) fn get_due(&self, due: Due) -> Option<&Request> {
+        self.get(due.token).filter(|request| request.serial == due.serial)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -170,6 +203,9 @@ impl Requests {
     }
 
     fn enter_bucket(&mut self, token: Token) {
+        if !self[token].has_bucket() {
+            return;
+        }
         let bucket = self.bucket_of(&self[token]);
         self[token].next_in_bucket = self.buckets[bucket];
         self.buckets[bucket] = token;
@@ -196,5 +232,45 @@ impl std::ops::Index<Token> for Requests {
 impl std::ops::IndexMut<Token> for Requests {
     fn index_mut(&mut self, token: Token) -> &mut Request {
         &mut self.slab[token as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Sqe, timespec};
+
+    /// Each connect with a limit has one, and they end in any order.
+    #[test]
+    fn linked_timeouts_that_share_their_user_data_share_no_bucket() {
+        let limit = timespec(std::time::Duration::from_secs(1));
+        let mut requests = Requests::default();
+        let tokens: Vec<_> = (0..1000)
+            .flat_map(|number| {
+                let timeout = opcode::LinkTimeout::new(&limit).build().user_data(7);
+                [opcode::Nop::new().build().user_data(number), timeout]
+            })
+            .map(|sqe| requests.insert(Request::new(Call::of(*Sqe::of(&sqe)))))
+            .collect();
+        for &first in &requests.buckets {
+            let next = requests.get(first).map(|request| request.next_in_bucket);
+            assert!(next.is_none_or(|next| next == NO_REQUEST));
+        }
+        tokens.into_iter().for_each(|token| drop(requests.remove(token)));
+        assert!(requests.is_empty());
+    }
+
+    #[test]
+    fn a_request_is_not_taken_for_the_one_that_had_its_token_before() {
+        let mut requests = Requests::default();
+        let insert = |requests: &mut Requests| {
+            requests.insert(Request::new(Call::of(*Sqe::of(&opcode::Nop::new().build()))))
+        };
+        let first = insert(&mut requests);
+        let due = requests.due(first);
+        assert!(requests.get_due(due).is_some());
+        requests.remove(first);
+        assert_eq!(insert(&mut requests), first);
+        assert!(requests.get_due(due).is_none());
     }
 }

@@ -113,7 +113,7 @@ impl PortableRing {
     }
 
     pub(super) fn attempt_send(&mut self, token: Token) {
-        loop {
+        for _ in 0..MOST_IN_A_ROW {
             let request = &self.requests[token];
             let (call, moved) = (request.call, request.moved);
             let sent = match sockets::send(&call, moved) {
@@ -134,6 +134,7 @@ impl PortableRing {
             }
             return self.end(token, whole as i32, 0);
         }
+        self.go_on_later(token);
     }
 
     pub(super) fn attempt_accept(&mut self, token: Token) {
@@ -243,9 +244,9 @@ impl PortableRing {
         self.end(token, if moved > 0 { moved as i32 } else { -errno }, 0);
     }
 
-    /// A multishot request has had its share, and goes on in the next enter.
+    /// A request has had its share, and goes on in the next enter.
     fn go_on_later(&mut self, token: Token) {
         self.set_state(token, State::Runnable);
-        self.deferred.push(token);
+        self.deferred.push(self.requests.due(token));
     }
 }

@@ -54,14 +54,14 @@ impl PortableRing {
             let is_satisfied =
                 wait == Wait::No || !self.completions.is_empty() || !self.deferred.is_empty();
             let limit = if is_satisfied { Some(Duration::ZERO) } else { self.longest_wait(end) };
-            let interrupted = self.look(limit);
+            let looked = self.look(limit);
             self.fire_timeouts();
             self.collect_jobs();
-            if is_satisfied || !self.completions.is_empty() {
-                return Ok(());
-            }
-            if interrupted {
-                return Err(io::Error::from_raw_os_error(EINTR));
+            match looked {
+                // Then it would never look again.
+                Err(error) if error.raw_os_error() != Some(EINTR) => return Err(error),
+                _ if is_satisfied || !self.completions.is_empty() => return Ok(()),
+                outcome => outcome?,
             }
             if end.is_some_and(|end| end <= monotonic_nanos()) {
                 return Err(io::Error::from_raw_os_error(ETIME));
@@ -75,9 +75,12 @@ impl PortableRing {
         Some(Duration::from_nanos(next.saturating_sub(monotonic_nanos())))
     }
 
-    /// Waits for descriptors, and makes attempts at what waits for those that are ready. Returns
-    /// whether a signal has come first.
-    fn look(&mut self, limit: Option<Duration>) -> bool {
+    /// Waits for descriptors, and makes attempts at what waits for those that are ready.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`; others if the process has closed the epoll instance, or forbidden itself the call.
+    fn look(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let sleeps = limit != Some(Duration::ZERO);
         let bound = if sleeps { self.workers.prepare_sleep() } else { None };
         let limit = [limit, bound].into_iter().flatten().min();
@@ -85,14 +88,7 @@ impl PortableRing {
         if sleeps {
             self.workers.end_sleep();
         }
-        let Ok(count) = outcome else {
-            debug_assert!(
-                outcome.is_err_and(|error| error.raw_os_error() == Some(EINTR)),
-                "an epoll instance fails only for a signal"
-            );
-            return true;
-        };
-        for nth in 0..count {
+        for nth in 0..outcome? {
             let event = self.epoll.event(nth);
             // The bell and the timer have done their duty by ending the wait.
             if ![WORKERS_BELL, TIMER].contains(&event.data) {
@@ -100,7 +96,7 @@ impl PortableRing {
             }
         }
         self.run();
-        false
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use super::sockets::{recv, tcp_pair};
 use super::{PATIENCE, descriptor, fd, portable};
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::READABLE;
-use crate::sys::{Wait, opcode, timespec};
+use crate::sys::types::Fixed;
+use crate::sys::{Ring, SubmissionFlags, Wait, opcode, timespec};
 
 fn counter() -> File {
     // SAFETY: the call takes no pointers.
@@ -97,6 +99,75 @@ fn a_socket_that_has_left_reports_nothing_though_a_copy_of_it_is_open() {
     far.write_all(b"late").unwrap();
     assert!(!is_readable(&watched));
     drop(copy);
+}
+
+/// A multishot accept has had its share and is to go on with the next enter, but is cancelled
+/// first. What is named like it afterwards is a link.
+#[test]
+fn a_link_that_is_named_like_a_cancelled_multishot_request_waits_for_its_turn() {
+    let mut bench = portable();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let (near, mut far) = tcp_pair();
+    let mut buffer = [0; 8];
+    bench.submit([
+        (1, opcode::AcceptMulti::new(fd(&listener)).build()),
+        (2, opcode::AsyncCancel::new(1).build()),
+        (3, recv(&near, &mut buffer).flags(SubmissionFlags::IO_LINK)),
+        (4, opcode::Nop::new().build()),
+    ]);
+    let accepted = bench.collect(34);
+    let _accepted: Vec<_> = accepted[..32].iter().map(|one| descriptor(one.raw_result())).collect();
+    assert!(accepted[32].failed_with(libc::ECANCELED), "{accepted:?}");
+    bench.assert_quiet();
+    far.write_all(b"x").unwrap();
+    bench.collect(2);
+    drop(clients);
+}
+
+/// The epoll instance is shared with a forked child, whose end must not end the parent's waits.
+#[test]
+fn a_forked_child_that_closes_its_copy_of_the_file_table_takes_nothing_from_the_parent() {
+    let mut bench = portable();
+    let (near, mut far) = tcp_pair();
+    let mut buffer = [0; 8];
+    let Ring::Portable(ring) = &mut bench.ring else { unreachable!() };
+    ring.files.put(0, near.into()).unwrap();
+    let (start, length) = (buffer.as_mut_ptr(), buffer.len() as u32);
+    let recv = || opcode::Recv::new(Fixed(0), start, length).build();
+    bench.submit([(1, recv())]);
+    far.write_all(b"x").unwrap();
+    bench.collect(1);
+    // SAFETY: the child only makes system calls, frees memory and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        bench.ring.release_file_table();
+        // SAFETY: the call takes no pointers.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: the call writes the status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    bench.submit([(2, recv())]);
+    far.write_all(b"later").unwrap();
+    assert_eq!(bench.collect(1)[0].result().unwrap(), 5);
+}
+
+/// As of a process that closes all descriptors that it does not know.
+#[test]
+fn an_enter_whose_epoll_instance_is_gone_fails_with_its_error_and_not_as_if_interrupted() {
+    let mut bench = portable();
+    let counter = counter();
+    bench.submit([(1, opcode::PollAdd::new(fd(&counter), READABLE).build())]);
+    let Ring::Portable(ring) = &mut bench.ring else { unreachable!() };
+    let number = ring.epoll.fd().as_raw_fd();
+    // SAFETY: the call takes no pointers.
+    assert_eq!(unsafe { libc::dup3(counter.as_raw_fd(), number, libc::O_CLOEXEC) }, number);
+    for wait in [Wait::No, Wait::AtMost(Duration::from_secs(3600)), Wait::Forever] {
+        let error = bench.ring.enter(wait).outcome.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
 }
 
 /// While tasks keep the loop busy, no system call tells of readiness: an enter is due now and then.
