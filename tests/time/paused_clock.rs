@@ -19,6 +19,8 @@ use futures_util::future::{Either, select};
 use crate::common::bounded::bounded;
 use crate::common::conditions::poll_once;
 use crate::common::net::connected;
+use crate::common::patience::multiplier;
+use crate::common::skip::skip;
 use crate::common::watchdog::run;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -229,6 +231,9 @@ fn a_paused_clock_does_not_jump_to_a_deadline_that_means_never() {
 /// A peer that answers at once is heard before an hour has gone by.
 #[test]
 fn bytes_on_their_way_come_before_the_deadline() {
+    if multiplier() > 1 {
+        return skip("a slow machine may run the peer too late for the clock that is stopped");
+    }
     paused(async || {
         for _ in 0..20 {
             let (mut stream, mut peer) = connected();

@@ -358,6 +358,7 @@ fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
         let free = Semaphore::new(1);
         let use_up = || while poll_once(&mut Box::pin(free.acquire())).is_ready() {};
         let passed = Instant::now();
+        let limit = patient(MS);
         // Begun, with a limit that is up when the item is there.
         type Limited<'a> = Pin<Box<dyn Future<Output = Result<u8, Elapsed>> + 'a>>;
         let get = async || {
@@ -365,15 +366,15 @@ fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
             queue.get().await.unwrap()
         };
         for number in 0..4 {
-            let deadline = Instant::now() + MS;
+            let deadline = Instant::now() + limit;
             let mut limited: Limited<'_> = match number {
-                0 => Box::pin(timeout(MS, get())),
+                0 => Box::pin(timeout(limit, get())),
                 1 => Box::pin(timeout_at(deadline, get())),
-                2 => Box::pin(wait_for(get(), MS)),
+                2 => Box::pin(wait_for(get(), limit)),
                 _ => Box::pin(timeout_scope(deadline, async |_| get().await)),
             };
             assert_eq!(poll_once(&mut limited), Poll::Pending, "{number}");
-            sleep(2 * MS).await;
+            sleep(2 * limit).await;
             queue.try_put(5).unwrap();
             use_up();
             assert_eq!(limited.await, Ok(5), "{number}");
