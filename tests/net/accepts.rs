@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::net::TcpStream as Peer;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use annulus::net::{ListenOptions, TcpListener, UnixListener};
 use annulus::spawn;
 use annulus::time::timeout;
 
-use crate::common::poll::{until, yield_times};
+use crate::common::poll::{times, until, yield_times};
 use crate::common::random::seeded;
 use crate::common::watchdog::run;
 
@@ -224,6 +225,27 @@ fn tasks_that_drop_their_accepts_serve_every_client() {
         }
         assert_eq!(served.get(), CLIENTS);
         clients.join().unwrap();
+    });
+}
+
+/// One of them is given to the standard library, which makes the socket block, for all who have it.
+#[test]
+fn listeners_of_one_socket_accept_on_when_one_of_them_is_taken_out() {
+    run(async {
+        let (first, connect) = listener().await;
+        let second = first.as_fd().try_clone_to_owned().unwrap();
+        let second = TcpListener::from(second);
+        let accepting = spawn(async move {
+            for _ in 0..3 {
+                second.accept().await.unwrap();
+            }
+        });
+        assert!(times(2, first.accept()).await.is_none());
+        let first = Rc::into_inner(first).expect("no task has it");
+        let (_first, accepted) = first.into_std().await.unwrap();
+        assert!(accepted.is_empty());
+        let _peers = [(); 3].map(|()| connect());
+        accepting.await.unwrap();
     });
 }
 

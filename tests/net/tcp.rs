@@ -486,6 +486,21 @@ fn a_stream_given_to_the_standard_library_is_blocking() {
     });
 }
 
+/// A ring that accepts by ordinary system calls has it non-blocking meanwhile.
+#[test]
+fn a_listener_given_to_the_standard_library_is_blocking() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        listener.accept().await.unwrap();
+        assert!(times(2, listener.accept()).await.is_none());
+        let (listener, _) = listener.into_std().await.unwrap();
+        // SAFETY: the call takes no pointers.
+        let flags = unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_GETFL) };
+        assert_eq!(flags & libc::O_NONBLOCK, 0);
+    });
+}
+
 /// What `into_std` waits for is every dropped operation, so that the descriptor is the only one.
 #[test]
 fn a_stream_given_to_the_standard_library_keeps_its_descriptor() {

@@ -139,11 +139,10 @@ impl PortableRing {
 
     pub(super) fn attempt_accept(&mut self, token: Token) {
         let call = self.requests[token].call;
-        if self.requests[token].state == State::Runnable {
-            // An accept that waits would stop the loop.
-            if let Err(errno) = sockets::set_nonblocking(call.fd) {
-                return self.end(token, -errno, 0);
-            }
+        // An accept that waits would stop the loop. Each time: another holder of the listener may
+        // have made it block again.
+        if let Err(errno) = sockets::set_nonblocking(call.fd) {
+            return self.end(token, -errno, 0);
         }
         let is_multishot = call.sqe.ioprio() & ACCEPT_MULTISHOT != 0;
         for _ in 0..MOST_IN_A_ROW {
