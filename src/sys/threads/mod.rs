@@ -10,6 +10,7 @@
 
 mod queue;
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -23,12 +24,27 @@ use queue::Queue;
 
 /// What a thread runs.
 pub(crate) trait Job: Send + 'static {
-    fn run(self);
+    type Outcome;
+
+    /// Runs it, and returns what is to be reported.
+    fn run(self) -> Option<Self::Outcome>;
+
+    /// Reports an outcome. The thread counts as idle already: a job that is queued in answer starts
+    /// no other.
+    fn report(outcome: Self::Outcome);
 }
 
+/// A closure reports by itself.
 impl Job for Box<dyn FnOnce() + Send> {
-    fn run(self) {
+    type Outcome = Infallible;
+
+    fn run(self) -> Option<Infallible> {
         self();
+        None
+    }
+
+    fn report(outcome: Infallible) {
+        match outcome {}
     }
 }
 
@@ -125,15 +141,24 @@ impl<J: Job> Pool<J> {
 
     /// The main loop of a thread.
     fn run_jobs(&self) {
-        while let Some(job) = self.next_job() {
+        let mut outcome = None;
+        while let Some(job) = self.next_job(outcome.take()) {
             // A job reports its own panics.
-            let _ = catch_panic(|| job.run());
+            let _ = catch_panic(|| outcome = job.run());
         }
     }
 
-    /// Waits for a job. Returns `None` when the thread must end; it is no longer counted then.
-    fn next_job(&self) -> Option<J> {
+    /// Reports what the job before has led to, and waits for a job. Returns `None` when the thread
+    /// must end; it is no longer counted then.
+    fn next_job(&self, outcome: Option<J::Outcome>) -> Option<J> {
         let mut state = self.lock();
+        if let Some(outcome) = outcome {
+            state.idle += 1;
+            drop(state);
+            J::report(outcome);
+            state = self.lock();
+            state.idle -= 1;
+        }
         let mut waited = false;
         loop {
             if let Some(job) = state.jobs.pop() {

@@ -59,8 +59,21 @@ pub(super) enum Kind {
 /// submission (`uring-sys-tests`, path_read_at_submit and its neighbours), so the operation may
 /// free them from the attempt on, and the attempt copies them into its work.
 ///
-/// It is called again if a signal has interrupted it (`EINTR`) and it was not cancelled.
-pub(super) type Work = Box<dyn FnMut() -> i32 + Send>;
+/// It is run again if a signal has interrupted it (`EINTR`) and it was not cancelled.
+pub(super) enum Work {
+    /// A call that points to nothing that passes. Nothing is allocated for it.
+    Call(Call, fn(&Call) -> i32),
+    Boxed(Box<dyn FnMut() -> i32 + Send>),
+}
+
+impl Work {
+    pub(super) fn run(&mut self) -> i32 {
+        match self {
+            Self::Call(call, function) => function(call),
+            Self::Boxed(closure) => closure(),
+        }
+    }
+}
 
 /// What one try has led to.
 pub(super) enum Attempt {
@@ -81,7 +94,13 @@ impl Attempt {
         Self::done(-errno)
     }
 
+    /// A worker runs a closure, which owns copies of what the call points to.
     pub(super) fn offload(kind: Kind, work: impl FnMut() -> i32 + Send + 'static) -> Self {
-        Self::Offload { kind, work: Box::new(work) }
+        Self::Offload { kind, work: Work::Boxed(Box::new(work)) }
+    }
+
+    /// A worker makes a call that points to nothing but what stays valid.
+    pub(super) fn offload_call(kind: Kind, call: &Call, function: fn(&Call) -> i32) -> Self {
+        Self::Offload { kind, work: Work::Call(*call, function) }
     }
 }

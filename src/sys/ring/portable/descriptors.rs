@@ -16,13 +16,13 @@ const FROM_FILE_SLOT: u32 = 1 << 31;
 
 /// A close of a descriptor of the process.
 pub(super) fn close(call: &Call) -> Attempt {
-    let fd = call.fd;
+    let on_a_worker = |kind| Attempt::offload_call(kind, call, |call| close_now(call.fd));
     let is_async = call.sqe.has(SubmissionFlags::ASYNC);
-    match closed_by(fd) {
+    match closed_by(call.fd) {
         Err(errno) => Attempt::failed(errno),
-        Ok(Some(kind)) => Attempt::offload(kind, move || close_now(fd)),
-        Ok(None) if is_async => Attempt::offload(Kind::Other, move || close_now(fd)),
-        Ok(None) => Attempt::done(close_now(fd)),
+        Ok(Some(kind)) => on_a_worker(kind),
+        Ok(None) if is_async => on_a_worker(Kind::Other),
+        Ok(None) => Attempt::done(close_now(call.fd)),
     }
 }
 
@@ -102,11 +102,11 @@ pub(super) fn set_option(call: &Call) -> Attempt {
 
 /// A splice. It may wait for a pipe, a device and a peer.
 pub(super) fn splice(call: &Call) -> Attempt {
-    let (from, to, length) = (call.source, call.fd, call.sqe.length() as usize);
-    let flags = call.sqe.op_flags() & !FROM_FILE_SLOT;
-    let (offset_in, offset_out) = (call.sqe.address() as i64, call.sqe.offset() as i64);
-    Attempt::offload(Kind::Other, move || {
-        let (mut offset_in, mut offset_out) = (offset_in, offset_out);
+    Attempt::offload_call(Kind::Other, call, |call| {
+        let (from, to, length) = (call.source, call.fd, call.sqe.length() as usize);
+        let flags = call.sqe.op_flags() & !FROM_FILE_SLOT;
+        let mut offset_in = call.sqe.address() as i64;
+        let mut offset_out = call.sqe.offset() as i64;
         let pointer =
             |offset: &mut i64| if *offset == -1 { ptr::null_mut() } else { &raw mut *offset };
         let (from_at, to_at) = (pointer(&mut offset_in), pointer(&mut offset_out));

@@ -36,9 +36,12 @@ pub(super) fn read(call: &Call, inline: &InlineBudget) -> Attempt {
         }
     }
     match file_kind(call.fd) {
-        Ok(FileKind::File) => {
+        Ok(FileKind::File) if transfer.is_vectored() => {
             let transfer = transfer.kept();
             Attempt::offload(Kind::File, move || transfer.read(0))
+        }
+        Ok(FileKind::File) => {
+            Attempt::offload_call(Kind::File, call, |call| Transfer::of(call).read(0))
         }
         Ok(kind) => streams::read(transfer, kind, flags),
         Err(errno) => Attempt::failed(errno),
@@ -86,44 +89,47 @@ pub(super) fn write(call: &Call, inline: &InlineBudget) -> Attempt {
             return Attempt::done(result);
         }
     }
-    let transfer = transfer.kept();
-    Attempt::offload(Kind::File, move || transfer.write(0))
+    if transfer.is_vectored() {
+        let transfer = transfer.kept();
+        return Attempt::offload(Kind::File, move || transfer.write(0));
+    }
+    Attempt::offload_call(Kind::File, call, |call| Transfer::of(call).write(0))
 }
 
 pub(super) fn sync(call: &Call) -> Attempt {
     const DATA_ONLY: u32 = 1;
-    let (fd, flags) = (call.fd, call.sqe.op_flags());
-    if flags & !DATA_ONLY != 0 {
+    if call.sqe.op_flags() & !DATA_ONLY != 0 {
         return Attempt::failed(EINVAL);
     }
-    Attempt::offload(Kind::File, move || {
-        let call = if flags == DATA_ONLY { libc::fdatasync } else { libc::fsync };
+    Attempt::offload_call(Kind::File, call, |call| {
+        let is_of_data = call.sqe.op_flags() == DATA_ONLY;
+        let sync = if is_of_data { libc::fdatasync } else { libc::fsync };
         // SAFETY: the call touches no memory.
-        outcome(unsafe { call(fd) } as isize)
+        outcome(unsafe { sync(call.fd) } as isize)
     })
 }
 
 pub(super) fn allocate(call: &Call) -> Attempt {
-    let (fd, mode) = (call.fd, call.sqe.length() as i32);
-    let (offset, length) = (call.sqe.offset() as i64, call.sqe.address() as i64);
-    Attempt::offload(Kind::File, move || {
+    Attempt::offload_call(Kind::File, call, |call| {
+        let (mode, length) = (call.sqe.length() as i32, call.sqe.address() as i64);
         // SAFETY: the call touches no memory.
-        outcome(unsafe { libc::fallocate(fd, mode, offset, length) } as isize)
+        let result = unsafe { libc::fallocate(call.fd, mode, call.sqe.offset() as i64, length) };
+        outcome(result as isize)
     })
 }
 
 pub(super) fn advise(call: &Call) -> Attempt {
-    let (fd, advice) = (call.fd, call.sqe.op_flags() as i32);
-    let (offset, length) = (call.sqe.offset() as i64, call.sqe.length().into());
-    // It returns its errno.
-    // SAFETY: the call touches no memory.
-    Attempt::offload(Kind::File, move || -unsafe {
-        libc::posix_fadvise(fd, offset, length, advice)
+    Attempt::offload_call(Kind::File, call, |call| {
+        let (offset, length) = (call.sqe.offset() as i64, call.sqe.length().into());
+        // It returns its errno.
+        // SAFETY: the call touches no memory.
+        -unsafe { libc::posix_fadvise(call.fd, offset, length, call.sqe.op_flags() as i32) }
     })
 }
 
 pub(super) fn set_length(call: &Call) -> Attempt {
-    let (fd, length) = (call.fd, call.sqe.offset() as i64);
-    // SAFETY: the call touches no memory.
-    Attempt::offload(Kind::File, move || outcome(unsafe { libc::ftruncate(fd, length) } as isize))
+    Attempt::offload_call(Kind::File, call, |call| {
+        // SAFETY: the call touches no memory.
+        outcome(unsafe { libc::ftruncate(call.fd, call.sqe.offset() as i64) } as isize)
+    })
 }

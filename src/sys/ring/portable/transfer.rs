@@ -66,6 +66,11 @@ impl Transfer {
         transfer
     }
 
+    /// Whether there is an array of its parts.
+    pub(super) fn is_vectored(&self) -> bool {
+        !matches!(self.parts, Parts::One(_))
+    }
+
     /// The same for a worker.
     pub(super) fn kept(mut self) -> Self {
         if let Parts::Array { .. } = self.parts {

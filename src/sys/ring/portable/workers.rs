@@ -330,17 +330,23 @@ impl Shared {
 }
 
 impl threads::Job for Task {
-    fn run(self) {
+    type Outcome = (Ended, Arc<Shared>);
+
+    fn run(self) -> Option<Self::Outcome> {
         let Self { mut job, shared } = self;
         if job.token == DETACHED {
-            (job.work)();
-            return;
+            job.work.run();
+            return None;
         }
         let result = match job.kind {
             Kind::File => run_to_its_end(&mut job),
             Kind::Other => run_interruptible(&mut job, &shared.interrupts),
         };
-        shared.add(Ended { job, result });
+        Some((Ended { job, result }, shared))
+    }
+
+    fn report((ended, shared): Self::Outcome) {
+        shared.add(ended);
     }
 }
 
@@ -348,7 +354,7 @@ impl threads::Job for Task {
 /// it, and so may a file system that is a process.
 fn run_to_its_end(job: &mut Job) -> i32 {
     loop {
-        let result = (job.work)();
+        let result = job.work.run();
         if result != -EINTR {
             return result;
         }
@@ -362,7 +368,7 @@ fn run_interruptible(job: &mut Job, interrupts: &Interrupts) -> i32 {
         if is_cancelled {
             break -ECANCELED;
         }
-        let result = (job.work)();
+        let result = job.work.run();
         if result != -EINTR {
             break result;
         }

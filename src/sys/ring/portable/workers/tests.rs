@@ -41,7 +41,7 @@ impl Gate {
 }
 
 fn job(token: usize, kind: Kind, work: impl FnMut() -> i32 + Send + 'static) -> Job {
-    Job { token, kind, makes_descriptor: false, work: Box::new(work) }
+    Job { token, kind, makes_descriptor: false, work: Work::Boxed(Box::new(work)) }
 }
 
 /// A job that passes a gate.
