@@ -1,7 +1,8 @@
-//! Transfers of files allocate nothing, whatever their buffers.
+//! Transfers of files allocate nothing, whatever their buffers, but a list of these for a thread.
 
 use std::mem;
 
+use annulus::RingKind;
 use annulus::buf::{BufResult, RegisteredBuffers};
 use annulus::fs::{File, OpenOptions};
 use annulus::join::gather;
@@ -48,7 +49,7 @@ fn a_registered_buffer_is_checked_out_and_used_without_an_allocation() {
 }
 
 #[test]
-fn vectored_transfers_at_the_same_time_allocate_nothing() {
+fn vectored_transfers_at_the_same_time_allocate_at_most_a_list_for_a_thread() {
     run(async {
         let directory = Directory::new();
         let file = writable(&directory).await;
@@ -61,6 +62,10 @@ fn vectored_transfers_at_the_same_time_allocate_nothing() {
             let (((), first), ((), second)) = (read.unwrap(), written.unwrap());
             kept = [first, second];
         });
-        assert_eq!(allocations.await, 0);
+        // A thread that writes in the portable ring's place, where the file system knows no write
+        // that does not wait, has a copy of the list of buffers.
+        let most = if annulus::metrics().ring == RingKind::Portable { 2 } else { 0 };
+        let allocations = allocations.await;
+        assert!([0, most].contains(&allocations), "{allocations} allocations");
     });
 }
