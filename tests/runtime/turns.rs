@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use annulus::net::TcpListener;
 use annulus::time::{kernel_sleep, sleep};
-use annulus::{Metrics, Runtime, metrics, spawn, yield_now};
+use annulus::{Metrics, RingKind, Runtime, metrics, spawn, yield_now};
 use futures_util::FutureExt;
 
 use crate::common::conditions::{poll_once, until};
@@ -29,6 +29,13 @@ async fn enters(f: impl Future) -> u64 {
     metrics().enter_calls - before
 }
 
+/// How often a loop that has something to do in so many turns enters its ring all the same: of the
+/// kernel's ring it sees in shared memory that nothing has completed, and the portable one it asks
+/// in one of eight.
+fn looks(turns: u64) -> u64 {
+    if metrics().ring == RingKind::Portable { turns / 8 } else { 0 }
+}
+
 /// Waits until everything in flight has ended, but for the poll of the bell, which begins with the
 /// first wait.
 async fn settle() -> Metrics {
@@ -38,7 +45,7 @@ async fn settle() -> Metrics {
 }
 
 #[test]
-fn tasks_that_only_yield_enter_the_kernel_never() {
+fn tasks_that_only_yield_enter_the_kernel_never_or_seldom() {
     run(async {
         spawn(sleep(HOUR));
         settle().await;
@@ -52,12 +59,12 @@ fn tasks_that_only_yield_enter_the_kernel_never() {
             yielding().await;
             other.await.unwrap();
         };
-        assert_eq!(enters(yielding).await, 0);
+        assert!(enters(yielding).await <= looks(10_000));
     });
 }
 
 #[test]
-fn tasks_that_only_spawn_and_join_enter_the_kernel_never() {
+fn tasks_that_only_spawn_and_join_enter_the_kernel_never_or_seldom() {
     run(async {
         settle().await;
         let spawning = async {
@@ -65,7 +72,7 @@ fn tasks_that_only_spawn_and_join_enter_the_kernel_never() {
                 spawn(async {}).await.unwrap();
             }
         };
-        assert_eq!(enters(spawning).await, 0);
+        assert!(enters(spawning).await <= looks(1000));
     });
 }
 
@@ -80,7 +87,7 @@ async fn assert_sleeps() {
 }
 
 /// What this thread has used.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the call writes one `timespec`.
     assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
@@ -161,7 +168,9 @@ fn many_connections_share_each_call() {
         // Two sends and two receives each.
         let (calls, operations) =
             (after.enter_calls - before.enter_calls, 4 * CONNECTIONS * ECHOES);
-        assert!(after.completed - before.completed >= operations);
+        // Some are made without the ring.
+        let made = |metrics: &Metrics| metrics.completed + metrics.inline_calls;
+        assert!(made(&after) - made(&before) >= operations);
         assert!(calls <= operations / 8, "{calls} calls for {operations} operations");
     });
 }

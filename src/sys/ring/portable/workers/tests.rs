@@ -185,7 +185,7 @@ fn a_descriptor_that_is_opened_when_the_ring_is_gone_is_closed() {
     let (gate, mut workers) = (Arc::<Gate>::default(), workers(1, 1));
     let (mut passing, (give, take)) = (passing(0, Kind::File, &gate), mpsc::channel());
     let open = move || {
-        (passing.work)();
+        passing.work.run();
         let (reader, writer) = io::pipe().unwrap();
         give.send(reader).unwrap();
         writer.into_raw_fd()
@@ -208,7 +208,7 @@ fn a_job_that_finds_that_it_may_wait_is_run_again_as_one_that_may() {
     let gate = Arc::<Gate>::default();
     let mut passing = passing(1, Kind::File, &gate);
     workers.submit(job(1, Kind::File, move || {
-        (passing.work)();
+        passing.work.run();
         MAY_WAIT
     }));
     gate.until_begun(1);
