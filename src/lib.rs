@@ -133,6 +133,12 @@ mod error;
 pub mod faults;
 #[forbid(unsafe_code)]
 pub mod fs;
+#[cfg(test)]
+#[forbid(unsafe_code)]
+mod fuzz_input;
+#[cfg(test)]
+#[forbid(unsafe_code)]
+mod fuzzing;
 #[forbid(unsafe_code)]
 pub mod io;
 #[doc(alias = "select")]

@@ -138,8 +138,22 @@ enum Write {
 
 pub(crate) enum Sink<S: Connection + Unpin> {
     Half(OwnedWriteHalf<S>, WriteWay),
-    Buffered(StreamWriter<S>),
+    Buffered(Buffered<S>),
     Polled(Polled<OwnedWriteHalf<S>>),
+}
+
+/// Is aborted if it is dropped with unsent bytes, as a round that is cut does.
+///
+/// A writer goes on sending what is queued. Where the peer does not read until it has sent what it
+/// has queued itself, and nobody reads that, neither end would ever close.
+pub(crate) struct Buffered<S: Connection + Unpin>(StreamWriter<S>);
+
+impl<S: Connection + Unpin> Drop for Buffered<S> {
+    fn drop(&mut self) {
+        if self.0.unsent() > 0 {
+            self.0.abort();
+        }
+    }
 }
 
 /// A way to write that needs buffers.
@@ -149,7 +163,7 @@ impl<S: Connection + Unpin> Sink<S> {
     /// Writes a half in a random way.
     pub(crate) fn new(half: OwnedWriteHalf<S>, chance: &Chance, set: &RegisteredBuffers) -> Self {
         let way = match chance.below(9) {
-            0 => return Self::Buffered(StreamWriter::new(half)),
+            0 => return Self::Buffered(Buffered(StreamWriter::new(half))),
             1 => return Self::Polled(Polled::new(half)),
             2 => Write::Partly,
             3 => Write::Lease,
@@ -165,7 +179,9 @@ impl<S: Connection + Unpin> Sink<S> {
     /// Writes all bytes. Writes are dropped, and repeated, only where that loses nothing.
     pub(crate) async fn put(&mut self, bytes: Vec<u8>, chance: &Chance) -> io::Result<()> {
         match self {
-            Self::Buffered(writer) => insist(chance, async || writer.write(&bytes).await).await,
+            Self::Buffered(Buffered(writer)) => {
+                insist(chance, async || writer.write(&bytes).await).await
+            }
             Self::Polled(polled) => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
@@ -185,7 +201,7 @@ impl<S: Connection + Unpin> Sink<S> {
     /// Sends what is queued, and shuts down the writing direction.
     pub(crate) async fn finish(&mut self, chance: &Chance) -> io::Result<()> {
         match self {
-            Self::Buffered(writer) => {
+            Self::Buffered(Buffered(writer)) => {
                 insist(chance, async || writer.flush().await).await?;
                 writer.write_eof();
                 insist(chance, async || writer.flush().await).await

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::time::Duration;
 
 use annulus::Metrics;
 
@@ -17,14 +18,20 @@ const PART: f64 = 0.02;
 /// ... and these bytes.
 const MARGIN: u64 = 2 << 20;
 
+/// A shorter run says nothing about memory: what is in flight varies by more than the margin from
+/// sample to sample, and the warm-up takes minutes.
+const SHORTEST: Duration = Duration::from_secs(10 * 60);
+
 /// The fewest samples of a third that say something about memory.
 const FEWEST: usize = 6;
 
 /// What memory has done, in words, and whether that is a failure.
 pub(crate) fn memory(samples: &[Sample]) -> Result<String, String> {
     let third = samples.len() / 3;
-    if third < FEWEST {
-        return Ok(format!("not judged: {} samples are too few", samples.len()));
+    let length = samples.last().map_or(Duration::ZERO, |last| last.at);
+    if length < SHORTEST || third < FEWEST {
+        let count = samples.len();
+        return Ok(format!("not judged: {count} samples of {} s are too few", length.as_secs()));
     }
     let median = |range: Range<usize>| {
         let mut resident: Vec<u64> = samples[range].iter().map(|it| it.resident).collect();
@@ -63,13 +70,11 @@ pub(crate) fn held(before: &Metrics, after: &Metrics) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn samples(resident: impl Fn(u64) -> u64) -> Vec<Sample> {
         let sample = |n| Sample {
-            at: Duration::from_secs(n),
+            at: Duration::from_secs(n * 11),
             resident: resident(n),
             descriptors: 10,
             threads: 2,
@@ -92,6 +97,13 @@ mod tests {
     #[test]
     fn memory_that_grows_to_the_end_is_a_leak() {
         assert!(memory(&samples(|n| (100 << 20) + n * (300 << 10))).is_err());
+    }
+
+    #[test]
+    fn memory_of_less_than_ten_minutes_is_not_judged() {
+        let grown = samples(|n| (100 + n) << 20);
+        assert!(memory(&grown).is_err());
+        assert!(memory(&grown[..54]).unwrap().starts_with("not judged"));
     }
 
     #[test]

@@ -48,6 +48,8 @@ mod frame_too_long;
 mod framed;
 mod framed_read;
 mod framed_write;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod length_delimited;
 mod lines;
 mod reader_home;

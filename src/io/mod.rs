@@ -16,6 +16,8 @@ mod bytes_stream;
 mod connection_guard;
 mod copy;
 mod event_fd;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod goal;
 mod lines;
 mod overlong;

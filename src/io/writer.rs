@@ -31,6 +31,16 @@ const DEFAULT_LIMIT: usize = 64 * 1024;
 /// a second. To be sure that all bytes were sent, await [`flush`](Self::flush) or
 /// [`wait_closed`](Self::wait_closed).
 ///
+/// A peer that does not read makes it wait for as long as the connection exists, also after the
+/// writer and the reader were dropped. Two ends that do so to each other, each with more queued
+/// than the kernel takes and no reader left, keep the connection for ever. Limit the time: in a
+/// [`Server`](crate::net::Server) by
+/// [`ServerOptions::send_timeout`](crate::net::ServerOptions::send_timeout), over TCP by
+/// [`TcpStream::set_user_timeout`](crate::net::TcpStream::set_user_timeout), elsewhere by
+/// [`abort`](Self::abort) when a [`timeout`](crate::time::timeout) around
+/// [`wait_closed`](Self::wait_closed) has passed. To give up a connection in the middle, `abort`
+/// it and do not just drop it.
+///
 /// # Errors
 ///
 /// Once written bytes are lost, or may be, every method returns an error, each time: that of the

@@ -116,6 +116,8 @@
 
 mod address;
 mod datagram;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod lead;
 mod listener;
 mod names;
@@ -135,6 +137,8 @@ pub use datagram::{
 };
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
+#[cfg(test)]
+pub(crate) use names::fuzz as fuzz_names;
 pub use names::{LookupOptions, lookup, lookup_with, reverse_lookup};
 pub use polled::{Polled, ReadSide, Side, WriteSide};
 pub use server::{

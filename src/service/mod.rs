@@ -50,6 +50,8 @@
 //! is still the service.
 
 mod environment;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod hand_over;
 mod inherited;
 mod notify;

@@ -17,7 +17,11 @@ pub(super) fn cpu_quota() -> Option<usize> {
 }
 
 /// The least quota that the files say, of all groups in all hierarchies.
-fn quota(groups: &str, mounts: &str, read: impl Fn(&Path) -> Option<String>) -> Option<usize> {
+pub(super) fn quota(
+    groups: &str,
+    mounts: &str,
+    read: impl Fn(&Path) -> Option<String>,
+) -> Option<usize> {
     let mounts = mounts.lines().filter_map(Mount::parse);
     let quotas = mounts.filter_map(|mount| {
         let path = groups.lines().find_map(|line| mount.version.path(line))?;

@@ -69,6 +69,8 @@ mod end_gate;
 mod ending;
 mod error;
 mod failure;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod messages;
 mod outcome;
 mod placement;

@@ -136,6 +136,9 @@ impl From<SocketAddr> for RawAddress {
 /// Where the name of a Unix socket begins in its address.
 const UNIX_NAME_OFFSET: usize = mem::offset_of!(libc::sockaddr_un, sun_path);
 
+/// The longest path that the standard library's address holds: its array has 108 bytes.
+const LONGEST_STD_PATH: usize = 107;
+
 impl From<&UnixAddr> for RawAddress {
     fn from(address: &UnixAddr) -> Self {
         let (path, name) = (address.as_pathname(), address.as_abstract_name());
@@ -184,8 +187,13 @@ impl TryFrom<Address> for UnixAddr {
             Address::Ip(_) => Err(wrong_family("the socket has an IP address, not a Unix address")),
             Address::Unix(name) => match name.split_first() {
                 Some((0, name)) => Self::from_abstract_name(name),
-                // A path of no bytes is no name.
-                _ => Self::from_pathname(Path::new(OsStr::from_bytes(&name))),
+                // A path of no bytes is no name. One that fills the kernel's array has no place for
+                // the final zero that the standard library wants: it is cut, as that does itself.
+                // An error would let any peer with such a path fail this socket's receives.
+                _ => {
+                    let length = name.len().min(LONGEST_STD_PATH);
+                    Self::from_pathname(Path::new(OsStr::from_bytes(&name[..length])))
+                }
             },
         }
     }
@@ -259,6 +267,13 @@ mod tests {
         // So the kernel reports a path of 108 bytes, with a zero behind it.
         raw.length += 1;
         assert_eq!(raw.decode().unwrap(), Address::Unix(path.as_bytes().into()));
+    }
+
+    #[test]
+    fn a_path_without_a_final_zero_is_cut_and_not_refused() {
+        let full = Address::Unix("p".repeat(108).into_bytes().into());
+        let cut = UnixAddr::try_from(full).unwrap();
+        assert_eq!(cut.as_pathname(), Some(Path::new(&"p".repeat(107))));
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) mod file;
 mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
+#[cfg(test)]
+pub(crate) mod fuzz;
 pub(crate) mod gvisor;
 pub(crate) mod inherited;
 pub(crate) mod inotify;

@@ -9,6 +9,8 @@
 //! The file counts only where nsswitch.conf(5) has it first. Otherwise the C library is asked,
 //! which knows what comes before.
 
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod hosts;
 mod lookup;
 mod order;
