@@ -27,8 +27,8 @@
 //! request is answered once, no byte is lost or out of order, nothing is left in the kernel at the
 //! end ([`Metrics::in_kernel`](crate::Metrics::in_kernel)).
 //!
-//! When a test panics, the thread prints the seed and what was done. That of a test that hangs is
-//! printed by [`FaultLog::print_all`], which a watchdog can call. The seed makes the same faults
+//! When a test panics, the thread prints the seed and the last faults. For a test that hangs, a
+//! watchdog can print them with [`FaultLog::print_all`]. The seed makes the same faults
 //! again, as far as the program submits the same operations; peers and other threads do not come in
 //! the same order each time, so try a seed more than once.
 //!

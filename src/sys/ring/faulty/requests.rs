@@ -15,21 +15,21 @@ const ENDING: u64 = 1 << 63;
 const OF_DESCRIPTOR: u64 = 1 << 62;
 const OF_SLOT: u64 = 1 << 61;
 
-/// The ring's name of what it is not, and so of nothing.
+/// A user data that no SQE has, so that a cancel of it finds nothing.
 const NOTHING: u64 = ENDING - 1;
 
 /// What becomes of a request's completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes on as it is.
+    /// It is reported unchanged.
     AsItIs,
     /// The kernel gets a no-op in its place, which completes with this errno.
     Fails(i32),
-    /// It is of a cancel that has been submitted. If it has found its target, it says so, or that
-    /// its target cannot be stopped.
+    /// It belongs to a cancel that is submitted. If that finds its target, this errno replaces its
+    /// success: that the target cannot be stopped.
     AnswersCancel { errno_if_found: i32 },
-    /// It is of a cancel whose target has completed already, which the driver does not know: each
-    /// answer is possible.
+    /// It belongs to a cancel whose target has completed, which the driver has not seen yet: the
+    /// kernel may give each answer.
     AnswersLateCancel { result: i32 },
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Ending {
 pub(super) struct Request {
     /// The driver's.
     pub(super) user_data: u64,
-    /// Among whose completions its own keep their order.
+    /// The group in which its completions keep their order; see [`group`].
     pub(super) group: u64,
     pub(super) fate: Fate,
     /// Whether it completes many times.
@@ -110,7 +110,7 @@ impl Requests {
     }
 }
 
-/// Among whose completions those of an SQE keep their order; `own` if among no others.
+/// The group in which the completions of an SQE keep their order: its socket's, or else `own`.
 pub(super) fn group(sqe: &Sqe, own: u64) -> u64 {
     match sqe.opcode() {
         opcode::Accept::CODE
