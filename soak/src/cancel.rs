@@ -29,7 +29,7 @@ pub(crate) async fn insist<T>(chance: &Chance, mut operation: impl AsyncFnMut() 
     }
 }
 
-/// Drops the future if it has not ended after so many polls, with a turn of the loop between them.
+/// Drops the future if it has not ended after `polls` polls, with a turn of the loop between them.
 async fn after_polls<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..polls {

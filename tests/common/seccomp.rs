@@ -107,7 +107,7 @@ pub(crate) fn lacking<T: Send + 'static>(
 /// Which of the calls of a kind fail, counted from one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
-    /// Every so many.
+    /// Each whose number is a multiple of this.
     Every(u64),
     /// From one to another, both included.
     Between(u64, u64),

@@ -149,7 +149,7 @@ impl Model {
         self.model[offset..end].copy_from_slice(bytes);
     }
 
-    /// Compares what was read at an offset, by a read of so many bytes.
+    /// Compares with the model what a read of `wanted` bytes at an offset has returned.
     ///
     /// A read may be short, but is at the end of the file only.
     fn check(&mut self, offset: usize, read: &[u8], wanted: usize) -> Result<(), Failure> {

@@ -245,7 +245,7 @@ impl ScriptedRing {
 ///
 /// # Safety
 ///
-/// There are so many, and their memory is initialised.
+/// `list` has `count` segments, and their memory is initialised.
 unsafe fn bytes_of(list: *const libc::iovec, count: usize) -> Vec<Vec<u8>> {
     // SAFETY: the caller's promise.
     unsafe {

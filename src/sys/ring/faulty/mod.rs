@@ -4,8 +4,8 @@
 //! It queues SQEs itself, decides what is to happen to each (`admission`), and passes them on at an
 //! enter, some of them changed: a transfer asks for less (`transfers`), or a no-op is in its place,
 //! so that it fails. Completions (`completions`) go through `held`, which delays and reorders them.
-//! Multishot operations are ended by cancels of its own (`requests`, `Ending`). Which fault is made when is decided by
-//! a seed (`dice`), and written down (`log`).
+//! Multishot operations are ended by cancels of its own (`requests`, `Ending`). A seed decides
+//! which fault is made when (`dice`), and each is written down (`log`).
 //!
 //! # What it must not do
 //!

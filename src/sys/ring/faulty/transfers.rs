@@ -169,7 +169,7 @@ impl Transfer {
 /// What the SQE points to is valid.
 unsafe fn length(sqe: &Sqe, memory: Memory) -> u64 {
     let sum = |list: *const libc::iovec, count: usize| -> u64 {
-        // SAFETY: the list has so many segments.
+        // SAFETY: the list has `count` segments.
         (0..count).map(|at| unsafe { (*list.add(at)).iov_len as u64 }).sum()
     };
     match memory {
@@ -189,7 +189,7 @@ unsafe fn length(sqe: &Sqe, memory: Memory) -> u64 {
 ///
 /// # Safety
 ///
-/// There are so many, with at least that many bytes.
+/// `list` has `count` segments, with at least `bytes` bytes in all.
 unsafe fn first_bytes(
     list: *const libc::iovec,
     count: usize,

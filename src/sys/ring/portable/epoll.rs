@@ -96,7 +96,7 @@ impl Epoll {
         // Rounded up: a wait that ends early would be repeated until the time has come.
         let limit = limit.map_or(-1, |limit| i32::try_from(millis(limit)).unwrap_or(i32::MAX));
         let (room, count) = (self.events.as_mut_ptr(), self.events.len() as i32);
-        // SAFETY: the call writes at most so many events.
+        // SAFETY: the call writes at most as many events as there is room for.
         counted(unsafe { libc::epoll_wait(self.fd.as_raw_fd(), room, count, limit) }.into())
     }
 
@@ -105,7 +105,7 @@ impl Epoll {
         let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
         let (room, count) = (self.events.as_mut_ptr(), self.events.len());
         let (fd, no_mask) = (self.fd.as_raw_fd(), ptr::null::<libc::sigset_t>());
-        // SAFETY: the call writes at most so many events, and reads the time.
+        // SAFETY: the call writes at most as many events as there is room for, and reads the time.
         counted(unsafe {
             libc::syscall(libc::SYS_epoll_pwait2, fd, room, count, limit, no_mask, 0)
         })

@@ -123,7 +123,7 @@ impl Kept {
 ///
 /// # Safety
 ///
-/// There are so many of them.
+/// `start` points to `count` of them.
 unsafe fn copied<T: Copy>(start: *const T, count: usize) -> Vec<T> {
     if count == 0 {
         return Vec::new();
@@ -136,7 +136,7 @@ unsafe fn copied<T: Copy>(start: *const T, count: usize) -> Vec<T> {
 ///
 /// # Safety
 ///
-/// There are so many.
+/// `start` points to `length` bytes.
 unsafe fn words(start: *const u8, length: usize) -> Vec<u64> {
     let mut words = vec![0; length.div_ceil(mem::size_of::<u64>())];
     if length > 0 {

@@ -71,7 +71,7 @@ pub(super) fn open_within(call: &Call) -> Attempt {
 /// openat2(2), with the bytes of a `struct open_how`.
 fn open_by(directory: i32, path: &CStr, how: &[u8]) -> i32 {
     let (path, start, size) = (path.as_ptr(), how.as_ptr(), how.len());
-    // SAFETY: the path ends with a zero byte, and the call reads so many bytes.
+    // SAFETY: the path ends with a zero byte, and the call reads at most `size` bytes of `how`.
     outcome(unsafe { libc::syscall(OPENAT2, directory, path, start, size) } as isize)
 }
 

@@ -45,7 +45,7 @@ impl Group {
     pub(super) fn take(&mut self, completion: Completion) -> Vec<u8> {
         let number = completion.buffer().expect("a buffer was selected");
         let length = completion.result().unwrap() as usize;
-        // SAFETY: the ring has written so many bytes, and does not touch them.
+        // SAFETY: the ring has written this number of bytes, and touches them no more.
         let bytes = unsafe { std::slice::from_raw_parts(self.start(number).as_ptr(), length) };
         let bytes = bytes.to_vec();
         self.provide(number);

@@ -91,7 +91,7 @@ impl Bench {
         self.ring.enter(Wait::No);
     }
 
-    /// Waits for so many completions, and notes them as one step.
+    /// Waits for `count` completions, and notes them as one step.
     #[track_caller]
     fn collect(&mut self, count: usize) -> Vec<Completion> {
         let end = Instant::now() + PATIENCE;
