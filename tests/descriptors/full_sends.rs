@@ -26,7 +26,7 @@ use crate::common::skip::build_or_skip;
 use crate::common::threads::kernel_workers;
 use crate::common::watchdog::{block_on, run};
 
-const BYTES: usize = 8 << 20;
+const BYTES: usize = 16 << 20;
 
 /// What makes a connection "ready" although it has no room.
 #[derive(Clone, Copy, Debug)]
