@@ -133,12 +133,13 @@ mod error;
 pub mod faults;
 #[forbid(unsafe_code)]
 pub mod fs;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[forbid(unsafe_code)]
 mod fuzz_input;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
 #[forbid(unsafe_code)]
-mod fuzzing;
+pub mod fuzzing;
 #[forbid(unsafe_code)]
 pub mod io;
 #[doc(alias = "select")]

@@ -48,7 +48,7 @@ mod frame_too_long;
 mod framed;
 mod framed_read;
 mod framed_write;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod length_delimited;
 mod lines;

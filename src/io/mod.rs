@@ -16,7 +16,7 @@ mod bytes_stream;
 mod connection_guard;
 mod copy;
 mod event_fd;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod goal;
 mod lines;

@@ -116,7 +116,7 @@
 
 mod address;
 mod datagram;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod lead;
 mod listener;
@@ -137,7 +137,7 @@ pub use datagram::{
 };
 pub(crate) use listener::SharedListener;
 pub use listener::{Incoming, ListenOptions, Listener, Listening, Spread};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use names::fuzz as fuzz_names;
 pub use names::{LookupOptions, lookup, lookup_with, reverse_lookup};
 pub use polled::{Polled, ReadSide, Side, WriteSide};

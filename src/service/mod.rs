@@ -50,7 +50,7 @@
 //! is still the service.
 
 mod environment;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hand_over;
 mod inherited;

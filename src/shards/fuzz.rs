@@ -15,7 +15,9 @@ pub(crate) fn cpus(bytes: &[u8]) {
     let texts = [input.bytes(), input.bytes(), input.rest()].map(std::str::from_utf8);
     let [Ok(groups), Ok(mounts), Ok(file)] = texts else { return };
     let quota = quota(groups, mounts, |path| {
-        assert!(!path.components().any(|part| part.as_os_str() == ".."), "it leads out: {path:?}");
+        // The kernel names no mount point so, but the path of a group is another namespace's.
+        let leads_out = path.components().any(|part| part.as_os_str() == "..");
+        assert!(!leads_out || mounts.contains(".."), "it leads out: {path:?}");
         Some(file.to_owned())
     });
     assert_ne!(quota, Some(0));

@@ -69,7 +69,7 @@ mod end_gate;
 mod ending;
 mod error;
 mod failure;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod messages;
 mod outcome;

@@ -9,6 +9,8 @@ use super::datagram::{ControlRoom, MultishotHeader};
 use super::inotify::split_first;
 use crate::fuzz_input::Input;
 
+pub(crate) use super::ring::fuzz_sqes as sqes;
+
 /// What is read of an address is read again of what is written for it.
 pub(crate) fn sockaddr(bytes: &[u8]) {
     let Ok(address) = RawAddress::from_bytes(bytes).decode() else { return };

@@ -52,7 +52,7 @@ pub(crate) mod file;
 mod flags;
 pub(crate) mod fork;
 pub(crate) mod fs;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub(crate) mod gvisor;
 pub(crate) mod inherited;

@@ -9,7 +9,7 @@
 //! The file counts only where nsswitch.conf(5) has it first. Otherwise the C library is asked,
 //! which knows what comes before.
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod hosts;
 mod lookup;

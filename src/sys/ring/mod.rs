@@ -38,6 +38,8 @@ pub(crate) use faulty::{FaultyRing, InlineFaults};
 pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait, WorkerLimits};
 pub(crate) use kernel::{Batch, KernelRing};
 pub(crate) use portable::PortableRing;
+#[cfg(any(test, fuzzing))]
+pub(crate) use portable::fuzz::sqes as fuzz_sqes;
 #[cfg(test)]
 pub(crate) use scripted::{NONEMPTY, NOTIFICATION, ScriptedRing};
 

@@ -36,6 +36,8 @@ mod epoll;
 mod file_kind;
 mod file_table;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guest;
 mod inline;
 mod interrupts;
