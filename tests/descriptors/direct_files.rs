@@ -8,7 +8,7 @@ use std::path::Path;
 
 use annulus::buf::{BufResult, RegisteredBuffers};
 use annulus::fs::{File, OpenOptions};
-use annulus::{metrics, yield_now};
+use annulus::metrics;
 
 use crate::common::descriptors::{alone, open};
 use crate::common::directory::Directory;
@@ -64,10 +64,9 @@ fn a_file_that_finds_no_file_slot_gets_an_ordinary_descriptor() {
             assert_eq!(count.unwrap(), 7);
         }
         drop(files);
-        // A slot is free when the kernel has closed it.
+        // A slot is free when the ring has closed it.
         for _ in 0..10 {
-            yield_now().await;
-            yield_now().await;
+            until(|| metrics().queued == 0 && metrics().in_kernel <= 1).await;
             let _file = open_direct(&path).await.unwrap();
             assert_eq!((metrics().direct_descriptor_misses, open()), (2, before + in_slots(1)));
         }
