@@ -5,8 +5,11 @@
 //! makes programs of, and the replay of the corpus, for stable compilers. Compiled only for tests
 //! and by cargo-fuzz, which sets `cfg(fuzzing)`.
 
+/// What is done with an input. It panics if it finds a fault.
+pub type Target = fn(&[u8]);
+
 /// The targets, by the name of their corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("reader", crate::io::fuzz::reader),
     #[cfg(feature = "codec")]
     ("codec", crate::codec::fuzz::codec),

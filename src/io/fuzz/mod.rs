@@ -58,7 +58,7 @@ fn call(reader: &mut StreamReader<Source>, model: &mut Model, input: &mut Input<
         2 => {
             let read = finish(reader.read_to_end(), is_dropped);
             let read = read.map(|it| outcome(it.map_err(ReadError::from)));
-            model.check("read_to_end", read, Model::to_end);
+            model.check("read_to_end", read, Model::read_to_end);
         }
         3 => {
             let read = finish(reader.read_line(), is_dropped);

@@ -104,7 +104,7 @@ impl Model {
         }
     }
 
-    pub(super) fn to_end(&mut self) -> Outcome {
+    pub(super) fn read_to_end(&mut self) -> Outcome {
         if !self.begin() || self.end == End::Error {
             return Outcome::Failed;
         }
