@@ -127,7 +127,7 @@ const NOT_IN_CONTAINERS_HERE: &[c_long] = &[];
 /// A process that was refused `clone3` as missing uses `clone`, whose flags a filter can see.
 const CLONE3: Refused = always(libc::ENOSYS, &[libc::SYS_clone3]);
 
-/// Sockets to the host: those of virtual machines, and those of the kernel's cryptography.
+/// Sockets to the host: AF_VSOCK of virtual machines, and AF_ALG for kernel cryptography.
 const SOCKETS: Refused = Refused {
     errno: EPERM,
     calls: &[libc::SYS_socket],

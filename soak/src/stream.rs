@@ -145,7 +145,7 @@ pub(crate) enum Sink<S: Connection + Unpin> {
 /// Is aborted if it is dropped with unsent bytes, as a round that is cut does.
 ///
 /// A writer goes on sending what is queued. Where the peer does not read until it has sent what it
-/// has queued itself, and nobody reads that, neither end would ever close.
+/// has queued itself, and no task reads that, neither end would ever close.
 pub(crate) struct Buffered<S: Connection + Unpin>(StreamWriter<S>);
 
 impl<S: Connection + Unpin> Drop for Buffered<S> {

@@ -77,7 +77,7 @@ fn workers(builder: &Builder) -> Option<WorkerLimits> {
     builder.max_kernel_workers.map(|max| WorkerLimits { files: max, others: max })
 }
 
-/// The portable ring. Options of the kernel's threads and its network device do not concern it.
+/// The portable ring. SQPOLL and NAPI options have no effect on it.
 fn portable(builder: &Builder) -> Result<(Ring, Capabilities), SetupError> {
     let limits = workers(builder).unwrap_or(DEFAULT_WORKERS);
     let (mut ring, capabilities) = portable_ring(builder.size, limits)?;

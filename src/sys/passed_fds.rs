@@ -137,7 +137,7 @@ impl FdMessage {
             let owned = numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
             match kind {
                 libc::SCM_RIGHTS => fds.extend(owned),
-                // Not asked for here: the program has set the option by itself.
+                // Annulus has not set this option: the program has.
                 SCM_PIDFD => owned.for_each(drop),
                 _ => {}
             }

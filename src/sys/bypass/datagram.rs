@@ -47,7 +47,7 @@ pub(crate) fn connect(socket: &OwnedFd, address: impl Into<RawAddress>) -> io::R
 /// How many datagrams the kernel has discarded at a socket, for want of room in its receive buffer
 /// or because they were damaged.
 pub(crate) fn dropped(socket: &OwnedFd) -> io::Result<u32> {
-    /// `SK_MEMINFO_DROPS`, the last of the kernel's numbers.
+    /// `SK_MEMINFO_DROPS`, the last index of what `SO_MEMINFO` returns.
     const DROPS: usize = 8;
     let mut numbers = [0_u32; DROPS + 1];
     let mut length = size_of_val(&numbers) as libc::socklen_t;

@@ -150,8 +150,8 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Reads what is there, at most `length` bytes. Fails with `EAGAIN` if the call would have to wait,
-/// and with `EOPNOTSUPP` if the file has no such reads.
+/// Reads the bytes that are available, at most `length`. Fails with `EAGAIN` if the call would
+/// block, and with `EOPNOTSUPP` if the file has no such reads.
 ///
 /// # Safety
 ///

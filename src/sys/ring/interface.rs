@@ -54,7 +54,8 @@ pub(crate) struct Full;
 /// How many kernel workers there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkerLimits {
-    /// For work that ends by itself ("bounded"): regular files, opens and closes, also of sockets.
+    /// For work that needs no peer to end ("bounded"): regular files, opens and closes, sockets
+    /// included.
     pub(crate) files: u32,
     /// For work that may wait for a peer ("unbounded"), such as a splice of a pipe.
     pub(crate) others: u32,

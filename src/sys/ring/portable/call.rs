@@ -46,7 +46,7 @@ pub(super) fn outcome(result: isize) -> i32 {
 /// What a job is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It ends by itself: regular files, opens and closes.
+    /// It needs no peer to end: regular files, opens and closes.
     File,
     /// It may wait for a peer.
     Other,
