@@ -6,6 +6,7 @@ use std::thread;
 
 use annulus::sync::remote;
 use annulus::{spawn_named, yield_now};
+use tracing::dispatcher::{Dispatch, get_default, with_default};
 
 use crate::recorder::{Recorded, Recorder};
 
@@ -48,11 +49,13 @@ fn as_many_wakers_are_dropped_or_consumed_as_are_made() {
     let recorder = Recorder::default();
     recorder.watch(async {
         let (sender, mut receiver) = remote::channel(1);
-        let task = spawn_named("woken", async move {
-            annulus::time::sleep(std::time::Duration::from_millis(1)).await;
-            receiver.recv().await.unwrap()
+        let task = spawn_named("woken", async move { receiver.recv().await.unwrap() });
+        yield_now().await;
+        // The task waits, and a thread wakes it, which must be told of the subscriber.
+        let subscriber = get_default(Dispatch::clone);
+        let sending = thread::spawn(move || {
+            with_default(&subscriber, || sender.send_blocking(7).unwrap());
         });
-        let sending = thread::spawn(move || sender.send_blocking(7).unwrap());
         assert_eq!(task.await.unwrap(), 7);
         sending.join().unwrap();
     });
