@@ -48,6 +48,7 @@
 //! | send and receive datagrams                    | [`UdpSocket`], [`datagram_endpoint`]    |
 //! | serve on this machine only                    | [`start_unix_server`], [`UnixListener`] |
 //! | exchange datagrams on this machine            | [`UnixDatagram`]                        |
+//! | the same over connections, with an end        | [`UnixSeqpacket`], [`UnixSeqpacketListener`] |
 //! | connect on this machine                       | [`open_unix_connection`], [`UnixStream`] |
 //! | know which user a local peer is               | [`UnixStream::peer_cred`]               |
 //! | pass files and sockets to another process     | [`UnixStream::send_with_fds`]           |
@@ -107,7 +108,7 @@
 //!
 //! - a dropped **read** leaves what the kernel had already delivered to the next read of the
 //!   stream, in order; an error, too;
-//! - a dropped **receive** of a datagram leaves it to the next receive, with its sender;
+//! - a dropped **receive** of a datagram or message leaves it to the next receive, with its sender;
 //! - a dropped **accept** leaves a connection that had arrived to the next accept;
 //! - a dropped **connect** closes its socket;
 //! - a dropped **write** may have sent a part of its bytes, and the caller cannot learn how many.
@@ -155,6 +156,7 @@ pub use tcp::{
 };
 pub use udp::{UdpOptions, UdpSocket};
 pub use unix::{
-    ReceivedFds, UCred, UnixDatagram, UnixListener, UnixStream, open_unix_connection,
-    start_unix_server, start_unix_server_with,
+    ReceivedFds, RecvMessages, UCred, UnixDatagram, UnixListener, UnixSeqpacket,
+    UnixSeqpacketListener, UnixStream, open_unix_connection, start_unix_server,
+    start_unix_server_with,
 };

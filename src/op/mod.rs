@@ -85,8 +85,8 @@ pub(crate) use poll_events::PollEvents;
 pub(crate) use process::{ChildProcess, WaitChild, reap_child, reap_left_children};
 pub(crate) use socket::{
     Accepted, Acceptor, Arrived, Connect, DatagramSocket, Family, Heir, Holders, ListeningFd, One,
-    OpenCount, OpenGuard, Outbox, Peek, Readable, Recv, RecvDatagram, RecvFds, RecvLease,
-    SendBytes, SendDatagram, SendZeroCopy, Several, SharedListener, SocketParts, StreamSocket,
-    Unsent, WithFds, open_socket, set_option,
+    OpenCount, OpenGuard, Outbox, Peek, Readable, Recv, RecvDatagram, RecvDatagramFds, RecvFds,
+    RecvLease, SendBytes, SendDatagram, SendDatagramFds, SendZeroCopy, Several, SharedListener,
+    SocketParts, StreamSocket, Unsent, WithFds, open_socket, set_option,
 };
 pub(crate) use timeout::KernelTimeout;

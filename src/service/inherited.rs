@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 
 use super::environment::{self, Given, HAND_OVER, wrong};
 use super::predecessor;
-use crate::net::{TcpListener, UnixListener};
+use crate::net::{TcpListener, UnixListener, UnixSeqpacketListener};
 use crate::sys::inherited::{Inheritance, inheritance, inode, take_over};
 use crate::sys::socket::{
     AF_INET, AF_INET6, AF_UNIX, IPPROTO_MPTCP, IPPROTO_TCP, SO_ACCEPTCONN, SO_DOMAIN, SO_PROTOCOL,
-    SO_TYPE, SOCK_STREAM, SOL_SOCKET, option,
+    SO_TYPE, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, option,
 };
 
 /// Whether the sockets have been taken.
@@ -176,6 +176,8 @@ pub enum SocketKind {
     TcpListener,
     /// A listener for connections of Unix stream sockets.
     UnixListener,
+    /// A listener for connections of Unix sockets with messages (`ListenSequentialPacket=`).
+    UnixSeqpacketListener,
     /// Something else, such as a datagram socket, a connection or a FIFO.
     Other,
 }
@@ -184,12 +186,13 @@ impl SocketKind {
     fn of(fd: &OwnedFd) -> Self {
         // What is not a socket has none of these.
         let option = |name| option(fd, SOL_SOCKET, name).unwrap_or(-1);
-        if option(SO_TYPE) != SOCK_STREAM || option(SO_ACCEPTCONN) != 1 {
+        if option(SO_ACCEPTCONN) != 1 {
             return Self::Other;
         }
-        match (option(SO_DOMAIN), option(SO_PROTOCOL)) {
-            (AF_INET | AF_INET6, IPPROTO_TCP | IPPROTO_MPTCP) => Self::TcpListener,
-            (AF_UNIX, _) => Self::UnixListener,
+        match (option(SO_DOMAIN), option(SO_TYPE), option(SO_PROTOCOL)) {
+            (AF_INET | AF_INET6, SOCK_STREAM, IPPROTO_TCP | IPPROTO_MPTCP) => Self::TcpListener,
+            (AF_UNIX, SOCK_STREAM, _) => Self::UnixListener,
+            (AF_UNIX, SOCK_SEQPACKET, _) => Self::UnixSeqpacketListener,
             _ => Self::Other,
         }
     }
@@ -200,6 +203,7 @@ impl fmt::Display for SocketKind {
         f.write_str(match self {
             Self::TcpListener => "a TCP listener",
             Self::UnixListener => "a Unix listener",
+            Self::UnixSeqpacketListener => "a Unix listener for messages",
             Self::Other => "neither a TCP nor a Unix listener",
         })
     }
@@ -247,6 +251,20 @@ impl InheritedSocket {
     /// If there is no runtime on this thread.
     pub fn into_unix_listener(self) -> io::Result<UnixListener> {
         self.into_fd(SocketKind::UnixListener).map(UnixListener::from)
+    }
+
+    /// Converts it to a listener, on the runtime of this thread.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is not a [listener for
+    /// messages](SocketKind::UnixSeqpacketListener). It is closed then.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    pub fn into_unix_seqpacket_listener(self) -> io::Result<UnixSeqpacketListener> {
+        self.into_fd(SocketKind::UnixSeqpacketListener).map(UnixSeqpacketListener::from)
     }
 
     fn into_fd(self, expected: SocketKind) -> io::Result<OwnedFd> {

@@ -13,36 +13,48 @@ use super::control::{CONTROL_ROOM, ControlBuffer, ReceivedControl, SentControl};
 pub(crate) struct Envelope {
     /// Where it comes from; `None` if that is an address of an unknown family.
     pub(crate) address: Option<Address>,
-    /// How many bytes it has, which may be more than were received.
+    /// How many bytes it has.
     pub(crate) length: usize,
+    /// How many of them were received.
+    pub(crate) received: usize,
     pub(crate) control: ReceivedControl,
+    /// Whether the kernel had any control message for it, be there room for that or not.
+    pub(crate) is_marked: bool,
 }
 
-/// The header of one receive, with room for the sender's address and, where the family has any that
-/// are read, control messages. It lives in a box, where the kernel reads and writes it.
+/// The header of one receive, with room for what is asked of a datagram. It lives in a box, where
+/// the kernel reads and writes it.
 pub(crate) struct RecvHeader {
     header: libc::msghdr,
     segment: libc::iovec,
     address: RawAddress,
     control: ControlBuffer,
-    control_room: ControlRoom,
+    asks: Asks,
 }
 
-/// How much room a receive gives the kernel for control messages.
+/// What a receive asks the kernel for, beside a datagram's bytes.
+///
+/// Of a Unix socket no control messages are asked for. With room for a descriptor, the kernel would
+/// install what the peer passes: one descriptor of this process for each, which nothing would
+/// close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ControlRoom {
-    /// For all that are read here.
-    Full,
-    /// None. With room for a descriptor, the kernel would install what the peer of a Unix socket
-    /// passes: one descriptor of this process for each, which nothing would close.
-    Empty,
+pub(crate) enum Asks {
+    /// The sender's address, and all control messages that are read here.
+    All,
+    Address,
+    Nothing,
 }
 
-impl ControlRoom {
-    const fn bytes(self) -> usize {
+impl Asks {
+    /// How many of `room` bytes are for the address.
+    fn of_address(self, room: u32) -> u32 {
+        if self == Self::Nothing { 0 } else { room }
+    }
+
+    const fn control(self) -> usize {
         match self {
-            Self::Full => CONTROL_ROOM,
-            Self::Empty => 0,
+            Self::All => CONTROL_ROOM,
+            Self::Address | Self::Nothing => 0,
         }
     }
 }
@@ -53,13 +65,13 @@ fn empty_header() -> libc::msghdr {
 }
 
 impl RecvHeader {
-    pub(crate) fn new(control_room: ControlRoom) -> Box<Self> {
+    pub(crate) fn new(asks: Asks) -> Box<Self> {
         Box::new(Self {
             header: empty_header(),
             segment: libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 },
             address: RawAddress::empty(),
             control: ControlBuffer::new(),
-            control_room,
+            asks,
         })
     }
 
@@ -67,12 +79,14 @@ impl RecvHeader {
     pub(crate) fn prepare(&mut self, start: *mut u8, length: usize) -> *mut libc::msghdr {
         self.segment = libc::iovec { iov_base: start.cast(), iov_len: length };
         self.address = RawAddress::empty();
-        self.header.msg_name = self.address.as_mut_ptr().cast();
-        self.header.msg_namelen = self.address.length();
+        self.header.msg_namelen = self.asks.of_address(self.address.length());
+        let has_name = self.header.msg_namelen > 0;
+        self.header.msg_name =
+            if has_name { self.address.as_mut_ptr().cast() } else { ptr::null_mut() };
         self.header.msg_iov = &raw mut self.segment;
         self.header.msg_iovlen = 1;
         self.header.msg_control = self.control.start().cast();
-        self.header.msg_controllen = self.control_room.bytes() as _;
+        self.header.msg_controllen = self.asks.control() as _;
         self.header.msg_flags = 0;
         &raw mut self.header
     }
@@ -86,12 +100,14 @@ impl RecvHeader {
         Envelope {
             address: sender(&address),
             length,
+            received: length.min(self.segment.iov_len),
             control: self.control.received(control_length),
+            is_marked: control_length > 0 || self.header.msg_flags & libc::MSG_CTRUNC != 0,
         }
     }
 }
 
-/// The address of a sender, which of a Unix socket may have no name.
+/// The address of a sender, which of a Unix socket may have no name, or was not asked for.
 fn sender(address: &RawAddress) -> Option<Address> {
     if address.length() == 0 {
         return Some(Address::Unix(Box::default()));
@@ -169,10 +185,10 @@ impl MultishotHeader {
     /// How many bytes of each provided buffer come before a datagram's own, at most.
     pub(crate) const OVERHEAD: usize = 16 + NAME_ROOM + CONTROL_ROOM;
 
-    pub(crate) fn new(control_room: ControlRoom) -> Box<Self> {
+    pub(crate) fn new(asks: Asks) -> Box<Self> {
         let mut header = empty_header();
-        header.msg_namelen = NAME_ROOM as _;
-        header.msg_controllen = control_room.bytes() as _;
+        header.msg_namelen = asks.of_address(NAME_ROOM as u32);
+        header.msg_controllen = asks.control() as _;
         Box::new(Self(header))
     }
 
@@ -187,7 +203,9 @@ impl MultishotHeader {
         let envelope = Envelope {
             address: sender(&RawAddress::from_bytes(message.name_data())),
             length: message.incoming_payload_len() as usize,
+            received: message.payload_data().len(),
             control: ReceivedControl::parse(message.control_data()),
+            is_marked: !message.control_data().is_empty() || message.is_control_data_truncated(),
         };
         Some((envelope, message.payload_data().len()))
     }

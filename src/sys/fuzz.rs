@@ -5,7 +5,7 @@ use std::os::unix::net::SocketAddr as UnixAddr;
 
 use super::address::{Address, RawAddress};
 use super::control::{ControlBuffer, ReceivedControl, SentControl};
-use super::datagram::{ControlRoom, MultishotHeader};
+use super::datagram::{Asks, MultishotHeader};
 use super::inotify::split_first;
 use crate::fuzz_input::Input;
 
@@ -61,7 +61,7 @@ pub(crate) fn control(bytes: &[u8]) {
 
 /// A provided buffer that a multishot receive has filled.
 pub(crate) fn recvmsg(bytes: &[u8]) {
-    for room in [ControlRoom::Full, ControlRoom::Empty] {
+    for room in [Asks::All, Asks::Address, Asks::Nothing] {
         let header = MultishotHeader::new(room);
         if let Some((_, length)) = header.parse(bytes) {
             assert!(length <= bytes.len(), "a datagram of {length} in {} bytes", bytes.len());

@@ -30,6 +30,9 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 const FD: usize = size_of::<RawFd>();
 const WORD: usize = size_of::<usize>();
 
+/// How much of the control messages the time takes.
+const MARK: usize = (HEADER + size_of::<libc::timeval>()).next_multiple_of(WORD);
+
 /// A message of one buffer that carries descriptors. It lives in a box, where the kernel reads it
 /// and, for a receive, writes to it.
 pub(crate) struct FdMessage {
@@ -106,6 +109,19 @@ impl FdMessage {
     pub(crate) fn set_recv(&mut self, start: *mut u8, length: usize, fds: usize) {
         self.set_segment(start, length);
         self.set_control(if fds == 0 { 0 } else { HEADER + fds.min(MAX_PASSED) * FD });
+    }
+
+    /// Prepares a receive from a socket whose messages are
+    /// [marked](crate::sys::bypass::datagram::mark_messages), with room for the mark. Without a
+    /// mark, the kernel may fill that room with descriptors.
+    pub(crate) fn set_recv_marked(&mut self, start: *mut u8, length: usize, fds: usize) {
+        self.set_segment(start, length);
+        self.set_control(MARK + HEADER + fds.min(MAX_PASSED) * FD);
+    }
+
+    /// Whether the message that a receive has returned is marked.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.header.msg_controllen > 0 || self.header.msg_flags & libc::MSG_CTRUNC != 0
     }
 
     pub(crate) fn as_ptr(&self) -> *const libc::msghdr {

@@ -20,4 +20,5 @@ mod full_sends;
 mod hostile_datagrams;
 mod multishot_recv_ends;
 mod send_file;
+mod seqpacket;
 mod teardown;

@@ -17,11 +17,14 @@ use std::time::Duration;
 
 use annulus::buf::BufResult;
 use annulus::io::{AsyncFd, Interest};
-use annulus::net::{Polled, SendOptions, TcpListener, TcpStream, UdpSocket};
+use annulus::net::{
+    Polled, SendOptions, TcpListener, TcpStream, UdpSocket, UnixSeqpacket, UnixSeqpacketListener,
+};
 use annulus::pipe::pipe;
 use annulus::sync::{Condition, Event, Lock, Queue, Semaphore, broadcast, remote, watch};
 use annulus::time::{interval, kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, spawn, yield_now};
+use futures_util::StreamExt;
 
 use crate::allocator;
 use crate::common::conditions::until;
@@ -655,6 +658,34 @@ fn sending_and_receiving_datagrams_allocates_nothing() {
             let datagram = near.recv_msg().await.unwrap();
             far.send_msg(datagram.into_lease(), &SendOptions::to(to)).await.0.unwrap();
             drop(stream.recv().await.unwrap());
+            far.try_send(b"by attempts").unwrap();
+            poll_fn(|context| near.poll_recv(context, &mut memory)).await.unwrap();
+        });
+        assert_eq!(allocations.await, 0);
+    });
+}
+
+#[test]
+fn sending_and_receiving_messages_of_a_connection_allocates_nothing() {
+    run(async {
+        let name = format!("\0annulus-messages-{}", std::process::id());
+        let listener = UnixSeqpacketListener::bind(&name).unwrap();
+        let near = UnixSeqpacket::connect(&name).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let mut buffer = vec![7; 1200];
+        let mut stream = near.recv_many();
+        let mut memory = [0; 1500];
+        let allocations = allocations_of(async || {
+            let BufResult(result, sent) = far.send(mem::take(&mut buffer)).await;
+            result.unwrap();
+            let BufResult(result, received) = near.recv(sent).await;
+            assert_eq!(result.unwrap(), Some(1200));
+            let BufResult(result, sent) = far.send(received).await;
+            result.unwrap();
+            buffer = sent;
+            let message = near.recv_msg().await.unwrap().unwrap();
+            far.send(message).await.0.unwrap();
+            drop(stream.next().await.unwrap().unwrap());
             far.try_send(b"by attempts").unwrap();
             poll_fn(|context| near.poll_recv(context, &mut memory)).await.unwrap();
         });

@@ -33,4 +33,5 @@ mod udp_drops;
 mod unix;
 mod unix_datagram;
 mod unix_file;
+mod unix_seqpacket;
 mod zero_copy;

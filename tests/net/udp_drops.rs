@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use annulus::net::UdpSocket;
-use annulus::{metrics, spawn, yield_now};
+use annulus::{metrics, raw_os_error, spawn, yield_now};
 use futures_util::StreamExt;
 
 use super::udp::{connected, two};
@@ -160,6 +160,45 @@ fn a_datagram_that_a_dropped_receive_had_goes_to_the_task_that_polls() {
         yield_times(3).await;
         drop(first);
         assert_eq!(polls.await.unwrap(), 4);
+    });
+}
+
+/// The receive that was dropped had a short buffer, and the next has a long one: what it returns is
+/// not the whole datagram.
+#[test]
+fn a_datagram_that_a_dropped_receive_has_cut_is_reported_by_the_next() {
+    run(async {
+        for form in 0..5 {
+            let (near, far) = connected().await;
+            let mut memory = [0; 100];
+            let mut attempts = 0;
+            // Until the dropped receive has the datagram: the cancel may come first.
+            loop {
+                attempts += 1;
+                assert!(attempts < 1000, "no dropped receive was completed");
+                let mut short = Box::pin(near.recv(vec![0; 4]));
+                assert!(once(short.as_mut()).await.is_pending());
+                far.send("0123456789").await.0.unwrap();
+                if attempts % 2 == 0 {
+                    yield_times(3).await;
+                }
+                drop(short);
+                match near.peek(vec![0; 100]).await.unwrap().0 {
+                    4 => break,
+                    whole => assert_eq!(whole, 10),
+                }
+                assert_eq!(near.recv(vec![0; 100]).await.0.unwrap(), 10);
+            }
+            let result = match form {
+                0 => near.recv(vec![0; 100]).await.0.map(drop),
+                1 => near.recv_from(vec![0; 100]).await.0.map(drop),
+                2 => near.recv_msg_into(vec![0; 100]).await.0.map(drop),
+                3 => near.recv_msg().await.map(drop),
+                _ => poll_fn(|context| near.poll_recv_from(context, &mut memory)).await.map(drop),
+            };
+            let error = result.unwrap_err();
+            assert_eq!(raw_os_error(&error), Some(libc::EMSGSIZE), "form {form}: {error}");
+        }
     });
 }
 

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use annulus::net::{ListenOptions, UnixListener, UnixStream, start_unix_server};
+use annulus::net::{
+    ListenOptions, UnixListener, UnixSeqpacketListener, UnixStream, start_unix_server,
+};
 use annulus::{Shards, spawn};
 
 use crate::common::poll::{times, until};
@@ -68,6 +70,14 @@ fn a_listener_that_is_closed_or_dropped_removes_its_file_and_the_path_is_free() 
         task.cancel();
         assert!(task.await.is_err());
         until(|| !path.exists()).await;
+        // One for messages does the same.
+        let listener = UnixSeqpacketListener::bind(&path.0).unwrap();
+        assert!(times(2, listener.accept()).await.is_none());
+        assert!(path.exists());
+        drop(listener);
+        assert!(!path.exists());
+        drop(UnixSeqpacketListener::bind(&path.0).unwrap().close().await);
+        assert!(!path.exists());
     });
     // And one that the end of the runtime drops.
     let path = SocketPath::new();

@@ -12,7 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::{env, io};
 
-use annulus::net::{ServerOptions, StreamReader, StreamWriter, start_server_on};
+use annulus::net::{
+    ServerOptions, StreamReader, StreamWriter, UnixSeqpacket, UnixSeqpacketListener,
+    start_server_on,
+};
 use annulus::service::{self, SocketKind};
 
 use crate::common::child;
@@ -83,6 +86,10 @@ async fn serve() -> io::Result<()> {
         match socket.kind() {
             SocketKind::TcpListener => tcp.push(socket.into_tcp_listener()?),
             SocketKind::UnixListener => unix.push(socket.into_unix_listener()?),
+            SocketKind::UnixSeqpacketListener => {
+                // Its client knows by the end that it was accepted.
+                drop(socket.into_unix_seqpacket_listener()?.accept().await?);
+            }
             _ => eprintln!("{}", socket.into_tcp_listener().unwrap_err()),
         }
     }
@@ -109,6 +116,16 @@ fn unix_listener(name: &str) -> (UnixListener, SocketAddr) {
     (UnixListener::bind_addr(&address).unwrap(), address)
 }
 
+/// A listener for messages with such a name, and a client of it.
+fn message_listener(name: &str) -> (OwnedFd, OwnedFd) {
+    run(async {
+        let name = format!("\0annulus-test-messages-{name}-{}", std::process::id());
+        let listener = UnixSeqpacketListener::bind(&name).unwrap();
+        let client = UnixSeqpacket::connect(&name).await.unwrap();
+        (listener.into_fd().await.unwrap().0, client.into_fd().await.unwrap().0)
+    })
+}
+
 #[test]
 fn sockets_of_an_activation_are_taken_once_and_are_told_apart() {
     if child::role().is_some() {
@@ -119,12 +136,15 @@ fn sockets_of_an_activation_are_taken_once_and_are_told_apart() {
     let (unix, name) = unix_listener("activation");
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (connection, _peer) = UnixStream::pair().unwrap();
-    let sockets = [tcp.into(), unix.into(), udp.into(), connection.into()];
-    let mut command = activated(this_test!(), "serve", &sockets, Some("web:local:udp:connected"));
+    let (messages, client) = message_listener("activation");
+    let sockets = [tcp.into(), unix.into(), udp.into(), connection.into(), messages];
+    let names = Some("web:local:udp:connected:messages");
+    let mut command = activated(this_test!(), "serve", &sockets, names);
     let mut program = Program::start(command.stdin(Stdio::piped()));
     drop((command, sockets));
     assert_eq!(answer_of(TcpStream::connect(address).unwrap()), "tcp\n");
     assert_eq!(answer_of(UnixStream::connect_addr(&name).unwrap()), "unix\n");
+    assert_eq!(answer_of(File::from(client)), "");
     program.end_input();
     let ended = program.ended();
     assert!(ended.status.success(), "{ended:?}");
@@ -139,6 +159,7 @@ fn sockets_of_an_activation_are_taken_once_and_are_told_apart() {
         wrong("udp", 5),
         format!("connected is {neither}"),
         wrong("connected", 6),
+        "messages is a Unix listener for messages".to_owned(),
         "the inherited sockets have been taken before: call `service::listeners` once, and pass on \
          what it returns"
             .to_owned(),

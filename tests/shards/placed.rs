@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use annulus::net::{
     ListenOptions, ServerOptions, Spread, StreamReader, StreamWriter, TcpListener, UnixListener,
-    start_server_on, start_server_with,
+    UnixSeqpacket, UnixSeqpacketListener, start_server_on, start_server_with,
 };
 use annulus::time::sleep;
 use annulus::{Shards, Shutdown};
@@ -335,5 +335,37 @@ fn shards_share_a_unix_socket_and_are_at_most_one_connection_apart() {
             });
             run.unwrap();
         });
+    });
+}
+
+/// Both listeners of a shard have the same abstract name, which sockets of each type have of their
+/// own.
+#[test]
+fn a_listener_for_messages_has_a_group_of_its_own_at_the_name_of_one_for_streams() {
+    const SHARDS: usize = 3;
+    let name = format!("\0annulus-shards-kinds-{}", std::process::id());
+    let (started, shutdown) = (Barrier::new(SHARDS), Shutdown::new());
+    let received = AtomicUsize::new(0);
+    bounded(|| {
+        let run = Shards::builder().count(SHARDS).run(async |_| {
+            let streams = UnixListener::bind(&name).unwrap();
+            let messages = UnixSeqpacketListener::bind(&name).unwrap();
+            started.wait();
+            let client = UnixSeqpacket::connect(&name).await.unwrap();
+            client.send("message").await.0.unwrap();
+            let accepting = async {
+                loop {
+                    let (connection, _) = messages.accept().await.unwrap();
+                    assert_eq!(&*connection.recv_msg().await.unwrap().unwrap(), b"message");
+                    if received.fetch_add(1, Ordering::Relaxed) + 1 == SHARDS {
+                        shutdown.request();
+                    }
+                }
+            };
+            let (accepting, ended) = (pin!(accepting), pin!(shutdown.requested()));
+            let _: Either<(Infallible, _), _> = select(accepting, ended).await;
+            drop(streams);
+        });
+        run.unwrap();
     });
 }

@@ -10,14 +10,15 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::meta::{Datagram, RecvMeta};
+use super::meta::{self, Datagram, RecvMeta};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::net::lead::Lead;
-use crate::op::{Arrived, DatagramSocket, Family, Op, RecvDatagram, SendDatagram};
+use crate::op::{Arrived, DatagramSocket, Family, Op, RecvDatagram, RecvDatagramFds, SendDatagram};
 use crate::runtime::context;
 use crate::sys::address::{FromAddress, RawAddress};
 use crate::sys::control::SentControl;
 use crate::sys::datagram::Envelope;
+use crate::sys::passed_fds::PassedFds;
 use crate::task::coop;
 
 /// A datagram socket and the tasks that receive from it.
@@ -33,8 +34,11 @@ impl DatagramCore {
     ///
     /// If there is no runtime on this thread.
     pub(in crate::net) fn adopt(fd: OwnedFd, family: Family) -> Rc<Self> {
-        let socket = Rc::new(DatagramSocket::new(context::driver(), fd, family));
-        Rc::new(Self { socket, lead: Lead::default() })
+        Self::of(DatagramSocket::new(context::driver(), fd, family))
+    }
+
+    pub(in crate::net) fn of(socket: DatagramSocket) -> Rc<Self> {
+        Rc::new(Self { socket: Rc::new(socket), lead: Lead::default() })
     }
 
     pub(in crate::net) fn socket(&self) -> &Rc<DatagramSocket> {
@@ -51,9 +55,7 @@ impl DatagramCore {
         async move {
             let _lead = this.lead.wait().await;
             let socket = &this.socket;
-            poll_fn(|context| socket.poll_receivable(context)).await;
-            if socket.has_kept() {
-                poll_fn(|context| coop::poll_spend(context)).await;
+            if this.has_kept().await {
                 if let Some(error) = socket.take_error_of("recv") {
                     return BufResult(Err(error), buffer);
                 }
@@ -62,6 +64,40 @@ impl DatagramCore {
             }
             Op::new(socket.driver(), RecvDatagram::new(socket, buffer, peeks)).await
         }
+    }
+
+    /// Receives a message into the buffer, as much as fits, and at most `max_fds` descriptors that
+    /// come with it; others are closed.
+    pub(in crate::net) fn recv_fds<B: IoBufMut>(
+        self: &Rc<Self>,
+        mut buffer: B,
+        max_fds: usize,
+    ) -> impl Future<Output = BufResult<(Envelope, PassedFds), B>> + use<B> {
+        let this = Rc::clone(self);
+        async move {
+            let _lead = this.lead.wait().await;
+            let socket = &this.socket;
+            let has_kept = this.has_kept().await;
+            if let Some(error) = socket.take_error_of("recvmsg") {
+                return BufResult(Err(error), buffer);
+            }
+            if has_kept {
+                let kept = socket.copy_kept_with_fds(&mut buffer, max_fds);
+                return BufResult(Ok(kept.expect("one is kept")), buffer);
+            }
+            Op::new(socket.driver(), RecvDatagramFds::new(socket, buffer, max_fds)).await
+        }
+    }
+
+    /// Waits until a receive with the lead may begin, and returns whether a dropped receive has
+    /// left a message for it.
+    async fn has_kept(&self) -> bool {
+        poll_fn(|context| self.socket.poll_receivable(context)).await;
+        let has_kept = self.socket.has_kept();
+        if has_kept {
+            poll_fn(|context| coop::poll_spend(context)).await;
+        }
+        has_kept
     }
 
     /// Receives a datagram on lease.
@@ -149,11 +185,9 @@ pub(in crate::net) fn whole<A: FromAddress, B: IoBufMut>(
     doing: &str,
 ) -> BufResult<(usize, A), B> {
     let BufResult(result, buffer) = received;
-    let room = buffer.bytes_total();
     let whole = result.and_then(|envelope| {
-        let meta = RecvMeta::<A>::of(envelope)?;
-        let length = meta.len;
-        meta.check(doing, room).map(|meta| (length, meta.address))
+        let meta = RecvMeta::<A>::of(meta::whole(envelope, doing)?)?;
+        Ok((meta.len, meta.address))
     });
     BufResult(whole, buffer)
 }
@@ -163,6 +197,6 @@ pub(in crate::net) fn datagram<A: FromAddress>(
     arrived: io::Result<Arrived>,
 ) -> io::Result<Datagram<A>> {
     let Arrived { bytes, envelope } = arrived?;
-    let meta = RecvMeta::of(envelope)?.check("recvmsg", bytes.len())?;
+    let meta = RecvMeta::of(meta::whole(envelope, "recvmsg")?)?;
     Ok(Datagram::new(bytes, meta))
 }

@@ -74,7 +74,7 @@ pub struct RecvMeta<A = SocketAddr> {
 
 impl<A: FromAddress> RecvMeta<A> {
     pub(in crate::net) fn of(envelope: Envelope) -> io::Result<Self> {
-        let Envelope { address, length, control } = envelope;
+        let Envelope { address, length, control, .. } = envelope;
         let unknown = || {
             let text = "the datagram's sender has an address of an unknown family";
             io::Error::new(io::ErrorKind::InvalidData, text)
@@ -91,17 +91,46 @@ impl<A: FromAddress> RecvMeta<A> {
     }
 }
 
-impl<A> RecvMeta<A> {
-    /// Fails if the datagram has been cut to `room` bytes.
-    pub(in crate::net) fn check(self, doing: &str, room: usize) -> io::Result<Self> {
-        if self.len <= room {
-            return Ok(self);
-        }
-        let length = self.len;
-        Err(io::Error::from_raw_os_error(EMSGSIZE)).describe(format_args!(
-            "{doing}: a datagram of {length} bytes was cut, as the buffer has room for {room}"
-        ))
+/// Fails if a datagram or message has been cut.
+pub(in crate::net) fn whole(envelope: Envelope, doing: &str) -> io::Result<Envelope> {
+    let wanted = envelope.length;
+    as_much(envelope, wanted, doing)
+}
+
+/// Fails if a datagram or message has been cut to fewer bytes than there is room for: by a dropped
+/// receive, into a shorter buffer.
+pub(in crate::net) fn as_fits(
+    envelope: Envelope,
+    room: usize,
+    doing: &str,
+) -> io::Result<Envelope> {
+    let wanted = envelope.length.min(room);
+    as_much(envelope, wanted, doing)
+}
+
+/// What is known about a datagram that may have been cut, of which as much as fits was received.
+pub(in crate::net) fn of_what_fits<A: FromAddress>(
+    received: io::Result<Envelope>,
+    room: usize,
+    doing: &str,
+) -> io::Result<RecvMeta<A>> {
+    RecvMeta::of(as_fits(received?, room, doing)?)
+}
+
+/// How many bytes were copied of a datagram that was looked at, and its sender.
+pub(in crate::net) fn peeked<A: FromAddress>(envelope: Envelope) -> io::Result<(usize, A)> {
+    let received = envelope.received;
+    RecvMeta::of(envelope).map(|meta| (received, meta.address))
+}
+
+fn as_much(envelope: Envelope, wanted: usize, doing: &str) -> io::Result<Envelope> {
+    let Envelope { length, received, .. } = envelope;
+    if received >= wanted {
+        return Ok(envelope);
     }
+    Err(io::Error::from_raw_os_error(EMSGSIZE)).describe(format_args!(
+        "{doing}: a message of {length} bytes was cut to {received}: receive into a larger buffer"
+    ))
 }
 
 /// A received datagram: its bytes, in a runtime-owned buffer, and what else is known about it.

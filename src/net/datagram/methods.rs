@@ -121,7 +121,9 @@ macro_rules! datagram_methods {
             let received = self.core.recv(buffer, false);
             async move {
                 let $crate::buf::BufResult(result, buffer) = received.await;
-                $crate::buf::BufResult(result.and_then($crate::net::RecvMeta::of), buffer)
+                let room = buffer.bytes_total();
+                let meta = $crate::net::datagram::meta::of_what_fits(result, room, "recvmsg");
+                $crate::buf::BufResult(meta, buffer)
             }
         }
 
@@ -152,8 +154,7 @@ macro_rules! datagram_methods {
             let peeked = self.core.recv(buffer, true);
             async move {
                 let $crate::buf::BufResult(result, buffer) = peeked.await;
-                let room = buffer.bytes_total();
-                $crate::buf::BufResult(result.map(|envelope| envelope.length.min(room)), buffer)
+                $crate::buf::BufResult(result.map(|envelope| envelope.received), buffer)
             }
         }
 
@@ -173,9 +174,8 @@ macro_rules! datagram_methods {
             let peeked = self.core.recv(buffer, true);
             async move {
                 let $crate::buf::BufResult(result, buffer) = peeked.await;
-                let room = buffer.bytes_total();
-                let meta = result.and_then($crate::net::RecvMeta::<$address>::of);
-                $crate::buf::BufResult(meta.map(|meta| (meta.len.min(room), meta.address)), buffer)
+                let peeked = result.and_then($crate::net::datagram::meta::peeked);
+                $crate::buf::BufResult(peeked, buffer)
             }
         }
 
@@ -207,7 +207,9 @@ macro_rules! datagram_methods {
         ///
         /// As for [`try_recv`](Self::try_recv).
         pub fn try_recv_from(&self, memory: &mut [u8]) -> std::io::Result<(usize, $address)> {
-            let meta = self.try_recv_msg(memory)?.check("recv_from", memory.len())?;
+            let envelope = self.core.try_recv(memory, false)?;
+            let whole = $crate::net::datagram::meta::whole(envelope, "recv_from")?;
+            let meta = $crate::net::RecvMeta::of(whole)?;
             Ok((meta.len, meta.address))
         }
 
@@ -220,7 +222,8 @@ macro_rules! datagram_methods {
             &self,
             memory: &mut [u8],
         ) -> std::io::Result<$crate::net::RecvMeta<$address>> {
-            self.core.try_recv(memory, false).and_then($crate::net::RecvMeta::of)
+            let received = self.core.try_recv(memory, false);
+            $crate::net::datagram::meta::of_what_fits(received, memory.len(), "recvmsg")
         }
 
         /// Polls for a datagram, and returns its length and its sender.
@@ -236,8 +239,9 @@ macro_rules! datagram_methods {
             context: &mut std::task::Context<'_>,
             memory: &mut [u8],
         ) -> std::task::Poll<std::io::Result<(usize, $address)>> {
-            let meta = std::task::ready!(self.poll_recv_msg(context, memory))?;
-            let meta = meta.check("recv_from", memory.len())?;
+            let envelope = std::task::ready!(self.core.poll_recv(context, memory, false))?;
+            let whole = $crate::net::datagram::meta::whole(envelope, "recv_from")?;
+            let meta = $crate::net::RecvMeta::of(whole)?;
             std::task::Poll::Ready(Ok((meta.len, meta.address)))
         }
 
@@ -270,7 +274,9 @@ macro_rules! datagram_methods {
             memory: &mut [u8],
         ) -> std::task::Poll<std::io::Result<$crate::net::RecvMeta<$address>>> {
             let received = std::task::ready!(self.core.poll_recv(context, memory, false));
-            std::task::Poll::Ready(received.and_then($crate::net::RecvMeta::of))
+            let room = memory.len();
+            let meta = $crate::net::datagram::meta::of_what_fits(received, room, "recvmsg");
+            std::task::Poll::Ready(meta)
         }
 
         /// Polls for a datagram and leaves it to be received.
@@ -283,36 +289,8 @@ macro_rules! datagram_methods {
             context: &mut std::task::Context<'_>,
             memory: &mut [u8],
         ) -> std::task::Poll<std::io::Result<(usize, $address)>> {
-            let room = memory.len();
             let peeked = std::task::ready!(self.core.poll_recv(context, memory, true));
-            let meta = peeked.and_then($crate::net::RecvMeta::<$address>::of);
-            std::task::Poll::Ready(meta.map(|meta| (meta.len.min(room), meta.address)))
-        }
-
-        /// Polls until a receive may succeed.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn poll_recv_ready(
-            &self,
-            context: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<std::io::Result<()>> {
-            self.core.poll_recv_ready(context)
-        }
-
-        /// Polls until a send may succeed.
-        ///
-        /// Of the tasks that poll only the last is woken.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn poll_send_ready(
-            &self,
-            context: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<std::io::Result<()>> {
-            self.core.socket().poll_writable(context)
+            std::task::Poll::Ready(peeked.and_then($crate::net::datagram::meta::peeked))
         }
 
         /// Polls a send of a datagram to the peer.
@@ -329,147 +307,15 @@ macro_rules! datagram_methods {
             self.core.socket().poll_send(context, bytes, None, &control)
         }
 
-        /// Waits until a receive may succeed.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        ///
-        /// # Cancel safety
-        ///
-        /// Dropped, it loses nothing.
-        pub async fn readable(&self) -> std::io::Result<()> {
-            std::future::poll_fn(|context| self.poll_recv_ready(context)).await
-        }
-
-        /// Waits until a send may succeed.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        ///
-        /// # Cancel safety
-        ///
-        /// Dropped, it loses nothing.
-        pub async fn writable(&self) -> std::io::Result<()> {
-            std::future::poll_fn(|context| self.poll_send_ready(context)).await
-        }
-
-        /// Closes the socket, once dropped operations have ended.
-        ///
-        /// Afterwards its address is free. Dropped instead, a socket that has received by
-        /// [`recv_msg`](Self::recv_msg) or [`recv_many`](Self::recv_many) is closed a turn of the
-        /// event loop later.
-        ///
-        /// # Cancel safety
-        ///
-        /// Dropped, the socket is closed.
-        pub async fn close(self) {
-            // If a forgotten operation uses the descriptor, it is closed with that.
-            drop(self.core.take_apart().await);
-        }
-
-        /// Returns this end's address.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn local_addr(&self) -> std::io::Result<$address> {
-            self.core.socket().local_addr()
-        }
-
-        /// Returns the address that the socket is connected to.
-        ///
-        /// # Errors
-        ///
-        /// `NotConnected` if it is not.
-        pub fn peer_addr(&self) -> std::io::Result<$address> {
-            let peer = $crate::sys::socket::peer_address(self.core.socket().fd()?);
-            $crate::error::Describe::describe(peer, "getpeername").and_then(TryFrom::try_from)
-        }
-
-        /// Takes the error that is pending on the socket, if there is one.
-        ///
-        /// # Errors
-        ///
-        /// If the option cannot be read.
-        #[doc(alias = "SO_ERROR")]
-        pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
-            if let Some(errno) = self.core.socket().take_kept_error() {
-                return Ok(Some(std::io::Error::from_raw_os_error(errno)));
-            }
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_ERROR);
-            let errno = self.core.socket().option(level, name, "get error")?;
-            Ok((errno != 0).then(|| std::io::Error::from_raw_os_error(errno)))
-        }
-
-        /// Sets the size of the socket's receive buffer in bytes.
-        ///
-        /// The kernel doubles the number. Datagrams that find no room there are dropped.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        #[doc(alias = "SO_RCVBUF")]
-        pub fn set_recv_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
-            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-            self.core.socket().set_option(level, name, bytes, "set receive buffer size")
-        }
-
-        /// Returns the size of the socket's receive buffer in bytes.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn recv_buffer_size(&self) -> std::io::Result<usize> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
-            let bytes = self.core.socket().option(level, name, "get receive buffer size")?;
-            Ok(bytes.unsigned_abs() as usize)
-        }
-
-        /// Sets the size of the socket's send buffer in bytes.
-        ///
-        /// The kernel doubles the number.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        #[doc(alias = "SO_SNDBUF")]
-        pub fn set_send_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
-            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-            self.core.socket().set_option(level, name, bytes, "set send buffer size")
-        }
-
-        /// Returns the size of the socket's send buffer in bytes.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn send_buffer_size(&self) -> std::io::Result<usize> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
-            let bytes = self.core.socket().option(level, name, "get send buffer size")?;
-            Ok(bytes.unsigned_abs() as usize)
-        }
+        $crate::net::datagram::socket_methods::socket_methods!($address);
     };
 }
 
-/// What a datagram socket is to the rest of a program: a descriptor, and something to be printed.
+/// What a datagram socket is to the rest of a program: a descriptor, something to be printed, and
+/// what can be made of a socket of the standard library.
 macro_rules! datagram_traits {
     ($type:ident, $std:ty, $address:ty) => {
-        impl std::os::fd::AsFd for $type {
-            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                let fd = self.core.socket().descriptor().fd_if_open();
-                fd.expect("a datagram socket has a descriptor of the process").as_fd()
-            }
-        }
-
-        impl std::os::fd::AsRawFd for $type {
-            fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(self))
-            }
-        }
+        $crate::net::datagram::socket_methods::socket_traits!($type, $address);
 
         /// Takes over a socket.
         ///
@@ -490,17 +336,6 @@ macro_rules! datagram_traits {
         impl From<std::os::fd::OwnedFd> for $type {
             fn from(fd: std::os::fd::OwnedFd) -> Self {
                 Self::from_std(fd.into())
-            }
-        }
-
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                let (local, peer) = self.core.socket().known_addresses::<$address>();
-                f.debug_struct(stringify!($type))
-                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
-                    .field("local", &local)
-                    .field("peer", &peer)
-                    .finish()
             }
         }
     };

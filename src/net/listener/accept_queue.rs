@@ -11,9 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Weak;
 use std::task::{Context, Poll};
 
+use super::from_accepted::FromAccepted;
 use super::socket::{ListenSocket, local_addr};
 use crate::net::lead::Lead;
-use crate::net::stream::Connection;
 use crate::op::{ListeningFd, SharedListener};
 
 /// A listening socket and the tasks that accept from it.
@@ -25,7 +25,7 @@ pub(in crate::net) struct AcceptQueue<S> {
     lead: Lead,
 }
 
-impl<S: Connection> AcceptQueue<S> {
+impl<S: FromAccepted> AcceptQueue<S> {
     pub(in crate::net) fn new(socket: ListenSocket<S>) -> Self {
         Self {
             listening: socket.listening().clone(),
@@ -74,7 +74,7 @@ impl<S: Connection> AcceptQueue<S> {
     }
 }
 
-impl<S: Connection> fmt::Debug for AcceptQueue<S> {
+impl<S: FromAccepted> fmt::Debug for AcceptQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AcceptQueue")
             .field("fd", &self.fd().as_raw_fd())

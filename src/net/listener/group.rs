@@ -30,7 +30,7 @@ use crate::runtime::context;
 use crate::shards::Shard;
 use crate::sys::address::Address;
 use crate::sys::gvisor::is_gvisor;
-use crate::sys::socket::{self, SO_INCOMING_CPU, SO_REUSEPORT, SOL_SOCKET};
+use crate::sys::socket::{self, SO_INCOMING_CPU, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET};
 
 /// The groups of one run.
 #[derive(Debug, Default)]
@@ -58,6 +58,9 @@ struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     address: Address,
+    /// The type of the sockets, as socket(2) takes it. Of two types, Unix sockets may have the same
+    /// path one after the other, and the same name at once.
+    kind: i32,
     /// How many listeners of the same address the shard had before; zero if the port is given.
     ordinal: usize,
 }
@@ -71,6 +74,11 @@ pub(in crate::net) trait Sockets {
     /// The file to which the socket that has just been made is bound, if it is to be removed.
     fn file(&self) -> Option<BoundFile> {
         None
+    }
+
+    /// The type of the socket, as socket(2) takes it.
+    fn kind(&self) -> i32 {
+        SOCK_STREAM
     }
 
     /// Whether the kernel chooses a part of the address.
@@ -120,15 +128,14 @@ pub(in crate::net) fn listen(
 ) -> io::Result<Joined> {
     let groups = shard.run().extension::<Groups>();
     let mut list = groups.lock();
-    let mut key = Key { address: address.clone(), ordinal: 0 };
+    let mut key = Key { address: address.clone(), kind: sockets.kind(), ordinal: 0 };
     if sockets.is_open_ended() {
-        key.ordinal = Ordinals::with(|its| its.next(address));
+        key.ordinal = Ordinals::with(|its| its.next(&key));
         // It may have joined the next group already, by the address of that.
         while list.find(&key).is_some_and(|group| group.members.contains(&shard.index())) {
             key.ordinal += 1;
         }
     }
-    let ordinal = key.ordinal;
     let joining = Joining { shard, spread, options, sockets, groups: &groups };
     let joined = match list.find(&key) {
         Some(group) => joining.join(group)?,
@@ -136,10 +143,10 @@ pub(in crate::net) fn listen(
     };
     let joined = match joined {
         Some(joined) => joined,
-        None => joining.found(&mut list, key)?,
+        None => joining.found(&mut list, key.clone())?,
     };
     if sockets.is_open_ended() {
-        Ordinals::with(|its| its.note(address, ordinal));
+        Ordinals::with(|its| its.note(key));
     }
     Ok(joined)
 }
@@ -147,8 +154,16 @@ pub(in crate::net) fn listen(
 impl GroupList {
     /// The group of a key. One that has chosen its port is found by that, too.
     fn find(&mut self, key: &Key) -> Option<&mut Group> {
-        let is_it = |group: &Group| group.key == *key || group.address == key.address;
+        let is_there = |group: &Group| group.address == key.address && group.key.kind == key.kind;
+        let is_it = |group: &Group| group.key == *key || is_there(group);
         self.groups.iter_mut().find(|group| is_it(group) && !group.has_ended())
+    }
+}
+
+impl Key {
+    /// Whether another is for the same address and type.
+    fn is_like(&self, other: &Self) -> bool {
+        self.address == other.address && self.kind == other.kind
     }
 }
 
@@ -164,7 +179,8 @@ impl Group {
 struct Ordinals {
     /// A shard that was restarted has another.
     runtime: Weak<Driver>,
-    counts: Vec<(Address, usize)>,
+    /// Each key has the next ordinal.
+    next: Vec<Key>,
 }
 
 impl Ordinals {
@@ -175,22 +191,23 @@ impl Ordinals {
         ORDINALS.with_borrow_mut(|ordinals| {
             let runtime = Rc::downgrade(&context::driver());
             if !Weak::ptr_eq(&ordinals.runtime, &runtime) {
-                *ordinals = Self { runtime, counts: Vec::new() };
+                *ordinals = Self { runtime, next: Vec::new() };
             }
             work(ordinals)
         })
     }
 
     /// How many there were for an address.
-    fn next(&self, address: &Address) -> usize {
-        self.counts.iter().find(|(its, _)| its == address).map_or(0, |(_, count)| *count)
+    fn next(&self, key: &Key) -> usize {
+        self.next.iter().find(|next| next.is_like(key)).map_or(0, |next| next.ordinal)
     }
 
-    /// Notes that the listener with this ordinal was made for an address.
-    fn note(&mut self, address: &Address, ordinal: usize) {
-        match self.counts.iter_mut().find(|(its, _)| its == address) {
-            Some((_, count)) => *count = ordinal + 1,
-            None => self.counts.push((address.clone(), ordinal + 1)),
+    /// Notes that the listener of a key was made.
+    fn note(&mut self, mut key: Key) {
+        key.ordinal += 1;
+        match self.next.iter_mut().find(|next| next.is_like(&key)) {
+            Some(next) => *next = key,
+            None => self.next.push(key),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Weak;
 pub(crate) use crate::op::SharedListener;
 
 /// Something that listens: a [`TcpListener`](crate::net::TcpListener), a
-/// [`UnixListener`](crate::net::UnixListener), or a [`Server`](crate::net::Server) with its
-/// listeners.
+/// [`UnixListener`](crate::net::UnixListener), a
+/// [`UnixSeqpacketListener`](crate::net::UnixSeqpacketListener), or a
+/// [`Server`](crate::net::Server) with its listeners.
 ///
 /// For [`ListeningSockets::add`](crate::service::ListeningSockets::add). Only this crate implements
 /// it.

@@ -1,9 +1,11 @@
 //! The methods of listeners, each written once.
 
-/// Makes a type a listener that holds a [`AcceptQueue`](super::AcceptQueue) in its field
-/// `listener`.
+/// Makes a type a listener of stream sockets, as [`accepting`] does. `$std` is the standard
+/// library's type for the same.
 macro_rules! listener {
     ($type:ident, $stream:ty, $address:ty, $std:ty) => {
+        $crate::net::listener::methods::accepting!($type, $stream, $address);
+
         impl $type {
             /// Takes over a listener of the standard library, with the default options.
             ///
@@ -14,6 +16,52 @@ macro_rules! listener {
                 std::os::fd::OwnedFd::from(listener).into()
             }
 
+            /// Converts the listener to one of the standard library, which is blocking.
+            ///
+            /// Waits until the kernel has ended the accept in flight. With the listener it returns
+            /// the connections that had been accepted and not been returned, at most
+            /// [`max_pending`](crate::net::ListenOptions::max_pending) and one batch of the kernel.
+            /// Those in the backlog stay there.
+            ///
+            /// # Errors
+            ///
+            /// If an accept that was forgotten still uses the descriptor, and it cannot be
+            /// duplicated.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, the listener is closed, and so are those connections.
+            pub async fn into_std(self) -> std::io::Result<($std, Vec<($stream, $address)>)> {
+                let (fd, accepted) = self.listener.into_inner().into_fd().await?;
+                let listener = <$std>::from(fd);
+                listener.set_nonblocking(false)?;
+                Ok((listener, accepted))
+            }
+        }
+
+        impl $crate::net::listener::Listener for $type {
+            type Stream = $stream;
+        }
+
+        impl $crate::net::listener::sealed::Listener<$stream> for $type {
+            fn into_inner(self) -> $crate::net::listener::ListenSocket<$stream> {
+                self.listener.into_inner()
+            }
+        }
+
+        impl From<$std> for $type {
+            fn from(listener: $std) -> Self {
+                Self::from_std(listener)
+            }
+        }
+    };
+}
+
+/// Makes a type a listener that holds an [`AcceptQueue`](super::AcceptQueue) in its field
+/// `listener`. `$stream` is what it makes of a connection, and `$address` the peer's.
+macro_rules! accepting {
+    ($type:ident, $stream:ty, $address:ty) => {
+        impl $type {
             /// Waits for a connection, and returns it with its peer's address.
             ///
             /// It does so even if the peer has reset the connection already: then reading from the
@@ -116,28 +164,6 @@ macro_rules! listener {
                 self.listener.into_inner().close().await
             }
 
-            /// Converts the listener to one of the standard library, which is blocking.
-            ///
-            /// Waits until the kernel has ended the accept in flight. With the listener it returns
-            /// the connections that had been accepted and not been returned, at most
-            /// [`max_pending`](crate::net::ListenOptions::max_pending) and one batch of the kernel.
-            /// Those in the backlog stay there.
-            ///
-            /// # Errors
-            ///
-            /// If an accept that was forgotten still uses the descriptor, and it cannot be
-            /// duplicated.
-            ///
-            /// # Cancel safety
-            ///
-            /// Dropped, the listener is closed, and so are those connections.
-            pub async fn into_std(self) -> std::io::Result<($std, Vec<($stream, $address)>)> {
-                let (fd, accepted) = self.listener.into_inner().into_fd().await?;
-                let listener = <$std>::from(fd);
-                listener.set_nonblocking(false)?;
-                Ok((listener, accepted))
-            }
-
             /// The address that it listens on.
             ///
             /// # Errors
@@ -148,19 +174,9 @@ macro_rules! listener {
             }
         }
 
-        impl $crate::net::listener::Listener for $type {
-            type Stream = $stream;
-        }
-
         impl $crate::net::listener::listening_sealed::Listening for $type {
             fn share(&self) -> Vec<std::sync::Weak<$crate::op::SharedListener>> {
                 vec![self.listener.share()]
-            }
-        }
-
-        impl $crate::net::listener::sealed::Listener<$stream> for $type {
-            fn into_inner(self) -> $crate::net::listener::ListenSocket<$stream> {
-                self.listener.into_inner()
             }
         }
 
@@ -174,12 +190,6 @@ macro_rules! listener {
             fn from(fd: std::os::fd::OwnedFd) -> Self {
                 let socket = $crate::net::listener::ListenSocket::adopt(fd);
                 Self { listener: $crate::net::listener::AcceptQueue::new(socket) }
-            }
-        }
-
-        impl From<$std> for $type {
-            fn from(listener: $std) -> Self {
-                Self::from_std(listener)
             }
         }
 
@@ -206,4 +216,4 @@ macro_rules! listener {
     };
 }
 
-pub(in crate::net) use listener;
+pub(in crate::net) use {accepting, listener};

@@ -1,8 +1,8 @@
 //! What the listeners of stream sockets share.
 //!
-//! `socket` accepts connections, `accept_queue` has several tasks share it, and `backoff` is how it
-//! waits when it cannot. `methods` offers that as methods of each kind of listener, `incoming` as a
-//! stream. `options` are those of a listener.
+//! `socket` accepts connections, `from_accepted` makes streams of them, `accept_queue` has several
+//! tasks share it, and `backoff` is how it waits when it cannot. `methods` offers that as methods
+//! of each kind of listener, `incoming` as a stream. `options` are those of a listener.
 //!
 //! Shards listen on an address together: `group` finds the listeners that belong together, and
 //! `spread` are the ways to spread connections over them, of which all but one are the kernel's:
@@ -12,6 +12,7 @@
 mod accept_queue;
 mod backoff;
 mod balance;
+mod from_accepted;
 mod group;
 mod incoming;
 mod listening;
@@ -23,6 +24,7 @@ mod socket_file;
 mod spread;
 
 pub(super) use accept_queue::AcceptQueue;
+pub(super) use from_accepted::{FromAccepted, NewConnection};
 pub(super) use group::{Sockets, listen};
 pub use incoming::Incoming;
 pub use listening::Listening;

@@ -7,7 +7,8 @@ use crate::net::tcp::{Initial, initial_option_methods, initial_options};
 /// How to listen.
 ///
 /// For [`TcpListener::bind_with`](crate::net::TcpListener::bind_with),
-/// [`UnixListener::bind_addr`](crate::net::UnixListener::bind_addr) and
+/// [`UnixListener::bind_addr`](crate::net::UnixListener::bind_addr),
+/// [`UnixSeqpacketListener::bind_addr`](crate::net::UnixSeqpacketListener::bind_addr) and
 /// [`ServerOptions::listen`](crate::net::ServerOptions::listen).
 ///
 /// # Example

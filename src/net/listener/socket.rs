@@ -13,15 +13,16 @@ use std::time::Duration;
 
 use super::backoff::AcceptBackoff;
 use super::balance::{self, Placed};
+use super::from_accepted::{FromAccepted, NewConnection};
 use super::group::{Joined, Member};
 use super::options::ListenOptions;
 use super::seat::Seat;
 use super::socket_file::{BoundFile, SocketFile};
 use crate::error::{Describe, describe};
+use crate::net::stream::Connection;
 use crate::net::stream::sealed::Address;
-use crate::net::stream::{Connection, new_socket};
 use crate::net::tcp::option_names::USER_TIMEOUT;
-use crate::op::{Accepted, Acceptor, Holders, ListeningFd, SharedListener};
+use crate::op::{Accepted, Acceptor, Holders, ListeningFd, OpenGuard, SharedListener};
 use crate::runtime::context;
 use crate::sys::errno;
 use crate::sys::socket::{lingers, local_address};
@@ -43,7 +44,7 @@ pub(in crate::net) mod sealed {
     }
 }
 
-/// A listening socket whose connections are streams of type `S`.
+/// A listening socket whose connections are of type `S`.
 pub struct ListenSocket<S> {
     /// Before the acceptor, which has the socket: see there.
     file: Option<Arc<SocketFile>>,
@@ -60,7 +61,7 @@ pub struct ListenSocket<S> {
     stream: PhantomData<S>,
 }
 
-impl<S: Connection> ListenSocket<S> {
+impl<S: FromAccepted> ListenSocket<S> {
     /// Takes over a listening socket that others may have, too.
     ///
     /// # Panics
@@ -116,7 +117,8 @@ impl<S: Connection> ListenSocket<S> {
         let driver = context::driver();
         // A lingering connection needs a process descriptor, to be closed on a worker at the end,
         // and so does one that may be sent to another thread.
-        let is_direct = driver.has_file_table() && !lingers && seat.is_none();
+        let may_be_direct = S::MAY_BE_DIRECT && !lingers && seat.is_none();
+        let is_direct = may_be_direct && driver.has_file_table();
         // Shards whose connections are balanced have the same socket: the last refuses connections.
         let (holders, file) = seat.as_ref().map_or_else(
             || {
@@ -194,7 +196,7 @@ impl<S: Connection> ListenSocket<S> {
                 Ok(own) => {
                     self.backoff.reset();
                     match own {
-                        Some(accepted) => return Poll::Ready(Ok(self.introduce(accepted))),
+                        Some(accepted) => return Poll::Ready(Ok(self.introduce(accepted, None))),
                         None => continue,
                     }
                 }
@@ -238,22 +240,17 @@ impl<S: Connection> ListenSocket<S> {
 
     fn introduce_placed(&self, placed: Placed) -> (S, S::Addr) {
         let Placed { accepted: balance::Accepted { fd, peer }, guard } = placed;
-        let (stream, peer) = self.introduce(Accepted { descriptor: fd.into(), peer });
-        stream.socket().count_until_dropped(guard);
-        (stream, peer)
+        self.introduce(Accepted { descriptor: fd.into(), peer }, Some(guard))
     }
 
     /// Makes a stream of an accepted connection, and finds its peer's address. If that is unknown,
     /// the connection is served all the same.
-    fn introduce(&self, accepted: Accepted) -> (S, S::Addr) {
-        let driver = Rc::clone(self.acceptor.driver());
-        let socket = new_socket(driver, accepted.descriptor, self.lingers);
-        if let Some(peer) = accepted.peer {
-            socket.set_peer_addr(peer);
-        }
+    fn introduce(&self, accepted: Accepted, guard: Option<OpenGuard>) -> (S, S::Addr) {
+        let (driver, lingers) = (Rc::clone(self.acceptor.driver()), self.lingers);
+        let stream = S::from_accepted(NewConnection { driver, accepted, lingers, guard });
         let peer =
-            socket.peer_addr().unwrap_or_else(|_| S::Addr::unspecified(self.local_addr().ok()));
-        (S::from_socket(socket), peer)
+            stream.accepted_from().unwrap_or_else(|_| S::Addr::unspecified(self.local_addr().ok()));
+        (stream, peer)
     }
 
     /// Bounds how long the kernel keeps what the peers of its connections do not take. Has no
@@ -286,7 +283,7 @@ impl<S: Connection> ListenSocket<S> {
                 return Poll::Ready(Some(Ok(self.introduce_placed(placed))));
             }
             let rest = ready!(self.acceptor.poll_rest(context));
-            Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted))))
+            Poll::Ready(rest.map(|rest| rest.map(|accepted| self.introduce(accepted, None))))
         })
         .await
     }
@@ -334,11 +331,11 @@ impl<S: Connection> ListenSocket<S> {
 }
 
 /// The address on which a socket listens.
-pub(super) fn local_addr<S: Connection>(fd: &OwnedFd) -> io::Result<S::Addr> {
+pub(super) fn local_addr<S: FromAccepted>(fd: &OwnedFd) -> io::Result<S::Addr> {
     S::Addr::try_from(local_address(fd).describe("getsockname")?)
 }
 
-impl<S: Connection> fmt::Debug for ListenSocket<S> {
+impl<S: FromAccepted> fmt::Debug for ListenSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListenSocket")
             .field("fd", &self.fd().as_raw_fd())

@@ -32,7 +32,7 @@ impl UdpSocket {
     fn of_family(&self, v4: i32, v6: i32) -> (i32, i32) {
         match self.socket().family() {
             Family::V6 => (IPPROTO_IPV6, v6),
-            Family::V4 | Family::Unix => (IPPROTO_IP, v4),
+            Family::V4 | Family::Unix | Family::Seqpacket => (IPPROTO_IP, v4),
         }
     }
 

@@ -15,11 +15,12 @@ use crate::net::stream::{OwnedReadHalf, OwnedWriteHalf};
 use crate::op::{Op, RecvFds, SendBytes, StreamSocket, WithFds};
 use crate::sys::passed_fds::{MAX_PASSED, PassedFds};
 
-/// What [`UnixStream::recv_with_fds`] has received beside the bytes in its buffer.
+/// What [`UnixStream::recv_with_fds`] has received beside the bytes in its buffer; or
+/// [`UnixSeqpacket::recv_with_fds`](super::UnixSeqpacket::recv_with_fds).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ReceivedFds {
-    /// How many bytes; none at EOF.
+    /// How many bytes; of a stream, none at EOF.
     pub count: usize,
     /// The descriptors that came with these bytes. They are close-on-exec.
     pub fds: Vec<OwnedFd>,
@@ -29,7 +30,7 @@ pub struct ReceivedFds {
 }
 
 impl ReceivedFds {
-    fn new(count: usize, PassedFds { fds, is_truncated }: PassedFds) -> Self {
+    pub(super) fn new(count: usize, PassedFds { fds, is_truncated }: PassedFds) -> Self {
         Self { count, fds, is_truncated }
     }
 }
@@ -56,19 +57,30 @@ fn send<B: IoBuf, F: AsFd + 'static>(
     buffer: B,
     fds: Vec<F>,
 ) -> impl Future<Output = BufResult<(), (B, Vec<F>)>> + use<B, F> {
-    let refusal = if buffer.bytes_init() == 0 {
-        Some("descriptors are passed with the first byte, and the buffer has none")
-    } else if fds.len() > MAX_PASSED {
-        Some("a message passes at most 253 descriptors: send the rest with another")
+    let refused = if buffer.bytes_init() == 0 {
+        Err(refusal("descriptors are passed with the first byte, and the buffer has none"))
     } else {
-        None
+        check_count(fds.len())
     };
-    if let Some(why) = refusal {
-        let error = describe("sendmsg", io::Error::new(io::ErrorKind::InvalidInput, why));
+    if let Err(error) = refused {
         return Either::Left(ready(BufResult(Err(error), (buffer, fds))));
     }
     let send = Op::new(socket.driver(), SendBytes::all(socket, WithFds::new(buffer, fds)));
     Either::Right(send.map(|sent| sent.map(drop)))
+}
+
+/// Fails if these are more descriptors than a message passes.
+pub(super) fn check_count(fds: usize) -> io::Result<()> {
+    if fds > MAX_PASSED {
+        return Err(refusal(
+            "a message passes at most 253 descriptors: send the rest with another",
+        ));
+    }
+    Ok(())
+}
+
+fn refusal(why: &str) -> io::Error {
+    describe("sendmsg", io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 macro_rules! recv_with_fds {

@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::stream::{UnixStream, address_of, text_of};
 use crate::error::describe;
 use crate::net::listener::{
-    self, AcceptQueue, BoundFile, ListenOptions, ListenSocket, Sockets, Spread,
+    self, AcceptQueue, BoundFile, FromAccepted, ListenOptions, ListenSocket, Sockets, Spread,
 };
 use crate::shards::Shard;
 use crate::sys::address::{Address, RawAddress};
@@ -89,18 +89,32 @@ impl UnixListener {
     ///
     /// As for [`bind`](Self::bind).
     pub fn bind_addr(address: &SocketAddr, options: &ListenOptions) -> io::Result<Self> {
-        listen_on(address, options).map_err(|error| {
-            let remedy = remedy(address, &error);
-            describe(format_args!("listen on {}{remedy}", text_of(address)), error)
-        })
+        listen_on(address, options, SOCK_STREAM).map(|listener| Self { listener })
     }
 }
 
-fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixListener> {
+/// Listens by sockets of a type.
+pub(super) fn listen_on<S: FromAccepted>(
+    address: &SocketAddr,
+    options: &ListenOptions,
+    kind: i32,
+) -> io::Result<AcceptQueue<S>> {
+    let socket = listen(address, options, kind).map_err(|error| {
+        let remedy = remedy(address, &error);
+        describe(format_args!("listen on {}{remedy}", text_of(address)), error)
+    })?;
+    Ok(AcceptQueue::new(socket))
+}
+
+fn listen<S: FromAccepted>(
+    address: &SocketAddr,
+    options: &ListenOptions,
+    kind: i32,
+) -> io::Result<ListenSocket<S>> {
     let spread = options.spread.unwrap_or(Spread::LeastLoaded);
-    let sockets = UnixSockets { address, unlinks: options.unlink };
+    let sockets = UnixSockets { address, unlinks: options.unlink, kind };
     let shard = Shard::try_current().filter(|_| spread != Spread::Private);
-    let socket = match shard {
+    Ok(match shard {
         Some(_) if spread != Spread::LeastLoaded => {
             let text = "shards share a Unix socket by Spread::LeastLoaded only: the kernel does \
                         not spread its connections";
@@ -117,19 +131,19 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<UnixLi
             socket::listen(&fd, options.backlog)?;
             ListenSocket::with_file(fd, options, file)
         }
-    };
-    Ok(UnixListener { listener: AcceptQueue::new(socket) })
+    })
 }
 
 /// The socket of shards that listen at the same path or name.
 struct UnixSockets<'a> {
     address: &'a SocketAddr,
     unlinks: bool,
+    kind: i32,
 }
 
 impl UnixSockets<'_> {
     fn make(&self) -> io::Result<OwnedFd> {
-        let fd = socket::open(AF_UNIX, SOCK_STREAM, 0)?;
+        let fd = socket::open(AF_UNIX, self.kind, 0)?;
         socket::bind(&fd, self.address)?;
         Ok(fd)
     }
@@ -142,6 +156,10 @@ impl Sockets for UnixSockets<'_> {
 
     fn file(&self) -> Option<BoundFile> {
         self.address.as_pathname().filter(|_| self.unlinks).and_then(BoundFile::at)
+    }
+
+    fn kind(&self) -> i32 {
+        self.kind
     }
 
     fn is_open_ended(&self) -> bool {

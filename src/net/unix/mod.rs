@@ -1,10 +1,11 @@
-//! Unix stream sockets: the streams, listeners and servers of TCP, with addresses that are paths or
-//! abstract names. What only they have: the peer's credentials (`ucred`), and descriptors that are
-//! passed to another process (`fd_passing`).
+//! Unix sockets: the streams, listeners and servers of TCP, with addresses that are paths or
+//! abstract names; datagrams; and connections with messages (`seqpacket`). What only they have: the
+//! peer's credentials (`ucred`), and descriptors that are passed to another process (`fd_passing`).
 
 mod datagram;
 mod fd_passing;
 mod listener;
+mod seqpacket;
 mod server;
 mod stream;
 mod ucred;
@@ -18,6 +19,7 @@ use super::stream::{define, sealed};
 pub use datagram::UnixDatagram;
 pub use fd_passing::ReceivedFds;
 pub use listener::UnixListener;
+pub use seqpacket::{RecvMessages, UnixSeqpacket, UnixSeqpacketListener};
 pub use server::{start_unix_server, start_unix_server_with};
 pub use stream::{UnixStream, open_unix_connection};
 pub use ucred::UCred;

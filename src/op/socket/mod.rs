@@ -52,7 +52,9 @@ mod transferred;
 pub(crate) use accept::{Accepted, Acceptor, Heir, Holders, ListeningFd, SharedListener};
 pub(in crate::op) use close::close_on_a_worker;
 pub(crate) use connect::Connect;
-pub(crate) use datagram::{Arrived, DatagramSocket, Family, RecvDatagram, SendDatagram};
+pub(crate) use datagram::{
+    Arrived, DatagramSocket, Family, RecvDatagram, RecvDatagramFds, SendDatagram, SendDatagramFds,
+};
 pub(in crate::op) use fd::SocketFd;
 #[cfg(test)]
 pub(in crate::op) use open::OpenSocket;

@@ -47,7 +47,8 @@ unsafe impl<B: IoBufMut> Operation for RecvFds<B> {
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        let fds = self.take_fds(completion);
+        // SAFETY: an operation has one completion for each submission.
+        let fds = unsafe { take_fds(&mut self.message, completion) };
         let result = self.socket.received(completion, "recvmsg");
         if let Ok(count) = result {
             // SAFETY: the kernel has written `count` bytes to the start of the buffer.
@@ -62,7 +63,8 @@ unsafe impl<B: IoBufMut> Operation for RecvFds<B> {
 
     fn settle(mut self, completion: Completion) {
         // Before the buffer is looked at, which is foreign code.
-        let passed = self.take_fds(completion);
+        // SAFETY: as above.
+        let passed = unsafe { take_fds(&mut self.message, completion) };
         if !passed.fds.is_empty() || passed.is_truncated {
             self.socket.put_back_fds(OrphanedFds::new(self.socket.driver(), passed));
         }
@@ -73,13 +75,15 @@ unsafe impl<B: IoBufMut> Operation for RecvFds<B> {
     }
 }
 
-impl<B> RecvFds<B> {
-    /// The descriptors of a receive, which has none if it has failed.
-    fn take_fds(&mut self, completion: Completion) -> PassedFds {
-        if completion.result().is_err() {
-            return PassedFds::default();
-        }
-        // SAFETY: it has completed, and an operation has one completion for each submission.
-        unsafe { self.message.take_received() }
+/// The descriptors of a receive by this message, which has none if it has failed.
+///
+/// # Safety
+///
+/// The completion is that of the message's last receive, and is passed here once.
+pub(super) unsafe fn take_fds(message: &mut FdMessage, completion: Completion) -> PassedFds {
+    if completion.result().is_err() {
+        return PassedFds::default();
     }
+    // SAFETY: passed on by the caller.
+    unsafe { message.take_received() }
 }

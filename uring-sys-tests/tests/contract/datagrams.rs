@@ -3,7 +3,7 @@
 //! A datagram that is cut or taken for an end is lost: nothing sends it again.
 
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::ptr;
 
@@ -24,6 +24,8 @@ cases![
     a_multishot_recvmsg_without_buffers_takes_no_datagram: [MultishotRecv],
     a_refusal_ends_a_multishot_recvmsg_once: [MultishotRecv],
     a_unix_datagram_that_waits_in_the_kernel_may_be_sent_empty,
+    the_end_of_a_seqpacket_connection_has_no_timestamp_and_an_empty_message_has_one,
+    a_multishot_recvmsg_tells_the_end_of_a_seqpacket_connection_so_too: [MultishotRecv],
 ];
 
 const GROUP: u16 = 9;
@@ -166,4 +168,99 @@ fn a_unix_datagram_that_waits_in_the_kernel_may_be_sent_empty() {
     let sent = ring.next_for(1).outcome().expect("it is sent");
     assert!(sent == 0 || sent == 4, "{sent} bytes");
     assert_eq!(far.recv(&mut bytes).expect("receive a datagram"), sent as usize);
+}
+
+/// Two connected sockets with messages. The near one gives each message the time.
+fn seqpacket() -> (OwnedFd, OwnedFd) {
+    let mut fds = [0; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the call writes two integers.
+    assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) }, 0);
+    // SAFETY: the kernel has just made them.
+    fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).into()
+}
+
+fn mark_messages(socket: &OwnedFd) {
+    let (on, length) = (1_i32, size_of::<i32>() as libc::socklen_t);
+    let (level, name, value) = (libc::SOL_SOCKET, libc::SO_TIMESTAMP, (&raw const on).cast());
+    // SAFETY: the call reads one integer.
+    assert_eq!(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, length) }, 0);
+}
+
+/// A receive into four bytes, without room for an address or control messages.
+fn receive_message(socket: &OwnedFd) -> (Op, &'static libc::msghdr) {
+    let buffer = Buffer::holding(&[0; 4]);
+    let part = libc::iovec { iov_base: buffer.as_ptr().cast(), iov_len: buffer.size() };
+    // SAFETY: `msghdr` is plain data, for which all zeroes is the empty message.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    (header.msg_iov, header.msg_iovlen) = (Box::leak(Box::new(part)), 1);
+    let header = Box::leak(Box::new(header));
+    let entry = opcode::RecvMsg::new(Fd(socket.as_raw_fd()), ptr::from_mut(header)).build();
+    // SAFETY: the header and what it points to are leaked.
+    (unsafe { Op::from_entry(entry) }, header)
+}
+
+fn send_message(socket: &OwnedFd, bytes: &[u8]) {
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_EOR);
+    // SAFETY: the bytes are those of a slice.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    assert_eq!(sent, bytes.len() as isize);
+}
+
+/// `SO_TIMESTAMP` gives each message of a Unix socket a control message, also one that was sent
+/// before; for want of room the receive says `MSG_CTRUNC`. The end of the connection has none.
+/// `MSG_EOR` is not reported. So the driver tells an empty message from the end.
+fn the_end_of_a_seqpacket_connection_has_no_timestamp_and_an_empty_message_has_one() {
+    let mut ring = Ring::plain(8);
+    let (near, far) = seqpacket();
+    send_message(&far, b"");
+    mark_messages(&near);
+    send_message(&far, b"text");
+    send_message(&far, b"");
+    drop(far);
+    for length in [0, 4, 0] {
+        let (receive, header) = receive_message(&near);
+        assert_eq!(ring.run(receive).outcome(), Ok(length));
+        assert_eq!(header.msg_flags, libc::MSG_CTRUNC);
+    }
+    for _ in 0..2 {
+        let (receive, header) = receive_message(&near);
+        assert_eq!(ring.run(receive).outcome(), Ok(0));
+        assert_eq!(header.msg_flags, 0);
+    }
+}
+
+/// Of a multishot receive the header in the buffer has these flags, for each message anew.
+fn a_multishot_recvmsg_tells_the_end_of_a_seqpacket_connection_so_too() {
+    let mut ring = Ring::plain(8);
+    let buffers = BufferRing::full(&ring, GROUP, 8, 2048);
+    let (near, far) = seqpacket();
+    mark_messages(&near);
+    // SAFETY: `msghdr` is plain data, for which all zeroes is the empty message.
+    let header: &'static libc::msghdr = Box::leak(Box::new(unsafe { std::mem::zeroed() }));
+    let mut receive = |ring: &mut Ring| {
+        let receive = opcode::RecvMsgMulti::new(Fd(near.as_raw_fd()), header, GROUP).build();
+        // SAFETY: the header is leaked, and the buffers are those of a ring that is never unmapped.
+        ring.start([unsafe { Op::from_entry(receive) }]);
+    };
+    let flags = |arrived: Completion| {
+        let id = arrived.buffer_id().expect("a buffer was selected");
+        let bytes = buffers.bytes(id, arrived.outcome().expect("a message"));
+        let message = RecvMsgOut::parse(&bytes, header).expect("room for the header");
+        (message.payload_data().len(), message.flags() as i32)
+    };
+    receive(&mut ring);
+    send_message(&far, b"text");
+    let arrived = ring.next_any();
+    assert_eq!((flags(arrived), arrived.more()), ((4, libc::MSG_CTRUNC), true));
+    send_message(&far, b"");
+    let arrived = ring.next_any();
+    assert_eq!((flags(arrived), arrived.more()), ((0, libc::MSG_CTRUNC), false));
+    receive(&mut ring);
+    send_message(&far, b"last");
+    drop(far);
+    let arrived = ring.next_any();
+    assert_eq!((flags(arrived), arrived.more()), ((4, libc::MSG_CTRUNC), true));
+    let arrived = ring.next_any();
+    assert_eq!((flags(arrived), arrived.more()), ((0, 0), false));
 }

@@ -14,7 +14,7 @@ use crate::sys::Completion;
 use crate::sys::address::RawAddress;
 use crate::sys::bypass::datagram::{receive_datagram, send_datagram};
 use crate::sys::control::SentControl;
-use crate::sys::datagram::Envelope;
+use crate::sys::datagram::{Envelope, RecvHeader};
 use crate::sys::errno::EAGAIN;
 use crate::sys::socket::{MSG_PEEK, MSG_TRUNC};
 use crate::task::coop;
@@ -27,6 +27,10 @@ impl DatagramSocket {
         address: Option<&RawAddress>,
         control: &SentControl,
     ) -> io::Result<usize> {
+        if !self.are_writes_drained() {
+            // It would overtake a dropped send that is still to be submitted.
+            return Err(would_block());
+        }
         if let Some(error) = self.take_error_of("sendmsg") {
             return Err(error);
         }
@@ -64,7 +68,7 @@ impl DatagramSocket {
         let room = (memory.as_mut_ptr(), memory.len());
         let flags = MSG_TRUNC | if peeks { MSG_PEEK } else { 0 };
         // SAFETY: the memory is borrowed, and has as many bytes.
-        let done = unsafe { receive_datagram(fd, &mut header, room, flags) };
+        let done = unsafe { self.receive_inline(fd, &mut header, room, flags) };
         let received = self.attempted(done, "recvmsg").map(|length| header.envelope(length));
         self.headers.keep_recv(header);
         received
@@ -134,6 +138,24 @@ impl DatagramSocket {
         }
     }
 
+    /// Receives by an inline call; by another if that has met the reset of the connection.
+    ///
+    /// # Safety
+    ///
+    /// The memory is valid for writes of as many bytes.
+    pub(super) unsafe fn receive_inline(
+        &self,
+        fd: i32,
+        header: &mut RecvHeader,
+        memory: (*mut u8, usize),
+        flags: i32,
+    ) -> Completion {
+        // SAFETY: passed on by the caller.
+        let receive = |header: &mut _| unsafe { receive_datagram(fd, header, memory, flags) };
+        let done = receive(header);
+        if self.note_reset(done) { receive(header) } else { done }
+    }
+
     /// The descriptor, if an inline call may be made now.
     pub(super) fn fd_for_attempt(&self) -> io::Result<i32> {
         let may = self.driver().may_run_inline();
@@ -145,6 +167,7 @@ impl DatagramSocket {
         if done.failed_with(EAGAIN) {
             return Err(would_block());
         }
+        self.note_reset(done);
         let count = done.result().map(|count| count as usize);
         self.driver().note_inline_call(*count.as_ref().unwrap_or(&0));
         count.describe(doing)
@@ -152,9 +175,9 @@ impl DatagramSocket {
 
     fn copy_kept_to(&self, memory: &mut [u8], takes: bool) -> Envelope {
         let arrived = if takes { self.take_kept() } else { self.peek_kept() };
-        let Arrived { bytes, envelope } = arrived.expect("the caller has looked");
-        let count = bytes.len().min(memory.len());
-        memory[..count].copy_from_slice(&bytes[..count]);
+        let Arrived { bytes, mut envelope } = arrived.expect("the caller has looked");
+        envelope.received = bytes.len().min(memory.len());
+        memory[..envelope.received].copy_from_slice(&bytes[..envelope.received]);
         envelope
     }
 

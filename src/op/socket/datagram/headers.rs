@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::sys::datagram::{ControlRoom, RecvHeader, SendHeader};
+use crate::sys::datagram::{Asks, RecvHeader, SendHeader};
 
 /// How many of either kind a socket keeps.
 const KEPT: usize = 4;
@@ -11,19 +11,19 @@ const KEPT: usize = 4;
 #[expect(clippy::vec_box, reason = "a header must not move while the kernel uses it")]
 pub(super) struct SpareHeaders {
     /// Of the receives.
-    control_room: ControlRoom,
+    asks: Asks,
     recv: RefCell<Vec<Box<RecvHeader>>>,
     send: RefCell<Vec<Box<SendHeader>>>,
 }
 
 impl SpareHeaders {
-    pub(super) fn with(control_room: ControlRoom) -> Self {
-        Self { control_room, recv: RefCell::default(), send: RefCell::default() }
+    pub(super) fn with(asks: Asks) -> Self {
+        Self { asks, recv: RefCell::default(), send: RefCell::default() }
     }
 
     pub(super) fn take_recv(&self) -> Box<RecvHeader> {
         let spare = self.recv.borrow_mut().pop();
-        spare.unwrap_or_else(|| RecvHeader::new(self.control_room))
+        spare.unwrap_or_else(|| RecvHeader::new(self.asks))
     }
 
     pub(super) fn keep_recv(&self, header: Box<RecvHeader>) {

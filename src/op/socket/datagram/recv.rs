@@ -47,17 +47,13 @@ impl<B: IoBufMut> RecvDatagram<B> {
         if self.peeks { "peek" } else { "recv" }
     }
 
-    /// What a completed step has received, and how many bytes of it are in the buffer.
-    fn received(&mut self, completion: Completion) -> Option<(Envelope, usize)> {
+    /// What a completed step has received.
+    fn received(&mut self, completion: Completion) -> Option<Envelope> {
         let header = self.header.take()?;
         let length = completion.result().ok().map(|length| length as usize);
         let envelope = length.map(|length| header.envelope(length));
         self.socket.headers.keep_recv(header);
-        let (_, room) = self.memory();
-        envelope.map(|envelope| {
-            let count = envelope.length.min(room);
-            (envelope, count)
-        })
+        envelope
     }
 }
 
@@ -97,10 +93,13 @@ unsafe impl<B: IoBufMut> Operation for RecvDatagram<B> {
     fn complete(mut self, completion: Completion) -> Step<Self> {
         let doing = self.doing();
         let received = self.received(completion);
+        if self.socket.note_reset(completion) {
+            return Step::Again(self);
+        }
         let result = completion.result().describe(doing).map(|_| {
-            let (envelope, count) = received.expect("a step has a header");
-            // SAFETY: the kernel has written `count` bytes to the start of the buffer.
-            unsafe { self.buffer.set_init(count) };
+            let envelope = received.expect("a step has a header");
+            // SAFETY: the kernel has written as many bytes to the start of the buffer.
+            unsafe { self.buffer.set_init(envelope.received) };
             envelope
         });
         Step::Done(BufResult(result, self.buffer))
@@ -114,11 +113,11 @@ unsafe impl<B: IoBufMut> Operation for RecvDatagram<B> {
     /// by its panic.
     fn settle(mut self, completion: Completion) {
         self.socket.keep_recv_error(completion);
-        let Some((envelope, count)) = self.received(completion) else { return };
-        if !self.peeks {
+        let Some(envelope) = self.received(completion) else { return };
+        if !self.peeks && !self.socket.is_end(&envelope) {
             let (start, _) = self.memory();
-            // SAFETY: the kernel has written `count` bytes there.
-            let bytes = unsafe { slice::from_raw_parts(start, count) };
+            // SAFETY: the kernel has written as many bytes there.
+            let bytes = unsafe { slice::from_raw_parts(start, envelope.received) };
             self.socket.keep(Arrived { bytes: Lease::from(bytes.to_vec()), envelope });
         }
     }

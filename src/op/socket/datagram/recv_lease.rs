@@ -8,7 +8,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::socket::{Arrived, DatagramSocket};
-use crate::sys::bypass::datagram::receive_datagram;
+use crate::sys::bypass::datagram::next_length;
 use crate::sys::nonblocking::available;
 use crate::sys::socket::MSG_TRUNC;
 use crate::task::coop;
@@ -40,11 +40,12 @@ impl DatagramSocket {
 
     fn try_receive_lease(&self) -> io::Result<Arrived> {
         let fd = self.fd_for_attempt()?;
-        let mut memory = self.driver().datagram_buffers().datagram_heap_buffer(available(fd));
+        let length = if self.has_end() { next_length(fd) } else { available(fd) };
+        let mut memory = self.driver().datagram_buffers().datagram_heap_buffer(length);
         let (start, room) = memory.room();
         let mut header = self.headers.take_recv();
         // SAFETY: the memory is the buffer's, which has as many bytes.
-        let done = unsafe { receive_datagram(fd, &mut header, (start, room), MSG_TRUNC) };
+        let done = unsafe { self.receive_inline(fd, &mut header, (start, room), MSG_TRUNC) };
         let received = self.attempted(done, "recvmsg").map(|length| {
             self.driver().counters().buffer_misses.increment();
             // SAFETY: the call has written as many bytes.

@@ -12,6 +12,7 @@
 //! - when there was no provided buffer (`ENOBUFS`). The datagram is still in the socket. One buffer
 //!   more is provided, or, where all are in use, memory is allocated for that datagram
 //!   (`recv_lease`);
+//! - at the end of a connection, which each receive meets again;
 //! - when the user receives into an owned buffer: what it has received is kept for that;
 //! - when the socket is dropped.
 
@@ -77,6 +78,7 @@ impl DatagramSocket {
 
     pub(super) fn keep_multishot(&self, completion: Completion) {
         match self.take_datagram(completion) {
+            Taken::Arrived(Ok(arrived)) if self.is_end(&arrived.envelope) => {}
             Taken::Arrived(Ok(arrived)) => self.keep(arrived),
             Taken::Arrived(Err(_)) => self.keep_recv_error(completion),
             Taken::End | Taken::NoBuffer => {}
@@ -88,7 +90,7 @@ impl DatagramSocket {
         if self.multishot.is_started() {
             return true;
         }
-        let new_header = || MultishotHeader::new(self.family().control_room());
+        let new_header = || MultishotHeader::new(self.family().asks());
         let header = self.multishot_header.get_or_init(new_header).as_ptr();
         let build = |fd| {
             let receive = opcode::RecvMsgMulti::new(fd, header, DATAGRAM_GROUP);
@@ -118,6 +120,7 @@ impl DatagramSocket {
         }
         let count = match completion.result().describe("recvmsg") {
             Ok(count) => count as usize,
+            Err(_) if self.note_reset(completion) => return Taken::End,
             Err(error) => return Taken::Arrived(Err(error)),
         };
         let Some(buffer) = buffer else { return Taken::End };

@@ -116,8 +116,11 @@ unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
 
     /// A task sends to many peers by one socket, one after the other: with an SQE for each it would
     /// wait for a turn each time. So a send is inline as long as the turn's budget lasts.
+    ///
+    /// It must not overtake a dropped send that is still to be submitted.
     fn prefers_inline(&self, _driver: &Driver) -> bool {
-        self.pause.as_ref().is_none_or(|pause| !pause.is_running)
+        let is_pausing = self.pause.as_ref().is_some_and(|pause| pause.is_running);
+        !is_pausing && self.socket.are_writes_drained()
     }
 
     fn try_inline(&mut self) -> Option<Completion> {
@@ -147,6 +150,7 @@ unsafe impl<B: IoBuf> Operation for SendDatagram<B> {
             self.pause = Some(Pause::after(self.pause.take()));
             return Step::Again(self);
         }
+        self.socket.note_reset(completion);
         let result = completion.result().describe(self.doing()).map(|count| count as usize);
         if let Some(header) = self.header.take() {
             self.socket.headers.keep_send(header);

@@ -17,36 +17,43 @@ use super::readiness::Readiness;
 use crate::buf::{IoBufMut, Lease};
 use crate::driver::{Driver, Orphan};
 use crate::error::Describe;
+use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGates, Drains};
 use crate::op::multishot::Multishot;
+use crate::op::orphaned_fds::OrphanedFds;
 use crate::op::socket::close::Closing;
 use crate::op::socket::fd::SocketFd;
-use crate::sys::datagram::{ControlRoom, Envelope, MultishotHeader};
+use crate::op::socket::open_count::OpenGuard;
+use crate::sys::bypass::datagram::mark_messages;
+use crate::sys::datagram::{Asks, Envelope, MultishotHeader};
 use crate::sys::errno::is_undeliverable;
 use crate::sys::passed_fds::accept_fds;
 use crate::sys::poll::{READABLE, WRITABLE};
 use crate::sys::{Completion, socket};
 
-/// The family of a datagram socket's addresses.
+/// The family of a datagram socket's addresses; of Unix sockets, also their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     V4,
     V6,
     Unix,
+    /// A Unix socket that is connected for good, so that its messages have an end.
+    Seqpacket,
 }
 
 impl Family {
-    /// For control messages of received datagrams. Those of Unix sockets are descriptors, which no
-    /// method here returns, and credentials, which are not asked for.
-    pub(super) const fn control_room(self) -> ControlRoom {
+    /// What is asked of received datagrams. The control messages of Unix sockets are descriptors,
+    /// for which there is a receive of its own, and credentials.
+    pub(super) const fn asks(self) -> Asks {
         match self {
-            Self::V4 | Self::V6 => ControlRoom::Full,
-            Self::Unix => ControlRoom::Empty,
+            Self::V4 | Self::V6 => Asks::All,
+            Self::Unix => Asks::Address,
+            Self::Seqpacket => Asks::Nothing,
         }
     }
 }
 
-/// A received datagram: as many of its bytes as there was room for, and the rest about it.
+/// A received datagram: as many of its bytes as were received, and the rest about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
     pub(crate) bytes: Lease,
@@ -59,6 +66,11 @@ pub(crate) struct DatagramSocket {
     family: Family,
     /// What dropped receives have left, the oldest first.
     kept: RefCell<VecDeque<Arrived>>,
+    /// The descriptors that came with the only kept message.
+    pub(super) kept_fds: Cell<Option<OrphanedFds>>,
+    /// Whether the peer has reset the connection.
+    pub(super) is_reset: Cell<bool>,
+    pub(super) counted: OnceCell<OpenGuard>,
     /// The error that a dropped operation has met, which the kernel does not report again; zero if
     /// there is none.
     error: Cell<i32>,
@@ -79,17 +91,28 @@ impl Deref for DatagramSocket {
 }
 
 impl DatagramSocket {
-    pub(crate) fn new(driver: Rc<Driver>, fd: OwnedFd, family: Family) -> Self {
-        if family == Family::Unix {
+    /// The descriptor is one of the process.
+    pub(crate) fn new(
+        driver: Rc<Driver>,
+        descriptor: impl Into<Descriptor>,
+        family: Family,
+    ) -> Self {
+        let socket = SocketFd::new(driver, descriptor);
+        match (family, socket.descriptor().fd_if_open()) {
             // The kernel would close them on this thread, which can take as long as the peer likes.
-            accept_fds(&fd, false);
+            (Family::Unix, Some(fd)) => accept_fds(fd, false),
+            (Family::Seqpacket, Some(fd)) => mark_messages(fd, true),
+            _ => {}
         }
         Self {
-            socket: SocketFd::new(driver, fd),
+            socket,
             family,
             kept: RefCell::default(),
+            kept_fds: Cell::default(),
+            is_reset: Cell::new(false),
+            counted: OnceCell::new(),
             error: Cell::new(0),
-            headers: SpareHeaders::with(family.control_room()),
+            headers: SpareHeaders::with(family.asks()),
             multishot: Multishot::default(),
             multishot_header: OnceCell::new(),
             readable: Readiness::of(READABLE),
@@ -121,8 +144,9 @@ impl DatagramSocket {
         !self.kept.borrow().is_empty()
     }
 
-    /// Takes the oldest datagram that dropped receives have left.
+    /// Takes the oldest datagram that dropped receives have left. Its descriptors are closed.
     pub(crate) fn take_kept(&self) -> Option<Arrived> {
+        drop(self.kept_fds.take());
         self.kept.borrow_mut().pop_front()
     }
 
@@ -135,15 +159,18 @@ impl DatagramSocket {
     /// only looked at.
     pub(crate) fn copy_kept(&self, buffer: &mut impl IoBufMut, takes: bool) -> Option<Envelope> {
         let arrived = if takes { self.take_kept() } else { self.peek_kept() };
-        arrived.map(|arrived| {
+        arrived.map(|Arrived { bytes, mut envelope }| {
             // Foreign code, so with nothing borrowed.
-            buffer.fill_from(&arrived.bytes);
-            arrived.envelope
+            envelope.received = buffer.fill_from(&bytes);
+            envelope
         })
     }
 
     /// Keeps the error that a dropped receive has met, for the next operation.
     pub(super) fn keep_recv_error(&self, completion: Completion) {
+        if self.note_reset(completion) {
+            return;
+        }
         if let Some(errno) = completion.errno().filter(|_| !completion.is_interrupted()) {
             self.error.set(errno);
         }
@@ -151,7 +178,9 @@ impl DatagramSocket {
 
     /// Keeps the error that a dropped send has met, if it tells of an earlier datagram.
     pub(super) fn keep_send_error(&self, completion: Completion) {
-        let is_of_earlier = |errno: &i32| self.family != Family::Unix && is_undeliverable(*errno);
+        self.note_reset(completion);
+        let is_ip = matches!(self.family, Family::V4 | Family::V6);
+        let is_of_earlier = |errno: &i32| is_ip && is_undeliverable(*errno);
         if let Some(errno) = completion.errno().filter(is_of_earlier) {
             self.error.set(errno);
         }
@@ -205,8 +234,10 @@ impl DatagramSocket {
             // A forgotten future holds the socket.
             None => self.fd()?.try_clone().describe("duplicate the socket")?,
         };
-        if family == Family::Unix {
-            accept_fds(&fd, true);
+        match family {
+            Family::Unix => accept_fds(&fd, true),
+            Family::Seqpacket => mark_messages(&fd, false),
+            Family::V4 | Family::V6 => {}
         }
         Ok((fd, kept))
     }

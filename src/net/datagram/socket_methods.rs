@@ -1,0 +1,190 @@
+//! The methods that every socket with messages has, be it connected or not: a type with a field
+//! `core` gets them. `$address` is its kind of address.
+
+/// What a socket with messages does beside sending and receiving them.
+macro_rules! socket_methods {
+    ($address:ty) => {
+        /// Polls until a receive may succeed.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        pub fn poll_recv_ready(
+            &self,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            self.core.poll_recv_ready(context)
+        }
+
+        /// Polls until a send may succeed.
+        ///
+        /// Of the tasks that poll only the last is woken.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        pub fn poll_send_ready(
+            &self,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            self.core.socket().poll_writable(context)
+        }
+
+        /// Waits until a receive may succeed.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, it loses nothing.
+        pub async fn readable(&self) -> std::io::Result<()> {
+            std::future::poll_fn(|context| self.poll_recv_ready(context)).await
+        }
+
+        /// Waits until a send may succeed.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, it loses nothing.
+        pub async fn writable(&self) -> std::io::Result<()> {
+            std::future::poll_fn(|context| self.poll_send_ready(context)).await
+        }
+
+        /// Closes the socket, once dropped operations have ended.
+        ///
+        /// Afterwards its address is free. Dropped instead, a socket that has received by
+        /// [`recv_msg`](Self::recv_msg) or [`recv_many`](Self::recv_many) is closed a turn of the
+        /// event loop later.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped, the socket is closed.
+        pub async fn close(self) {
+            // If a forgotten operation uses the descriptor, it is closed with that.
+            drop(self.core.take_apart().await);
+        }
+
+        /// Returns this end's address.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        pub fn local_addr(&self) -> std::io::Result<$address> {
+            self.core.socket().local_addr()
+        }
+
+        /// Returns the address that the socket is connected to.
+        ///
+        /// # Errors
+        ///
+        /// `NotConnected` if it is not.
+        pub fn peer_addr(&self) -> std::io::Result<$address> {
+            let peer = $crate::sys::socket::peer_address(self.core.socket().fd()?);
+            $crate::error::Describe::describe(peer, "getpeername").and_then(TryFrom::try_from)
+        }
+
+        /// Takes the error that is pending on the socket, if there is one.
+        ///
+        /// # Errors
+        ///
+        /// If the option cannot be read.
+        #[doc(alias = "SO_ERROR")]
+        pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
+            if let Some(errno) = self.core.socket().take_kept_error() {
+                return Ok(Some(std::io::Error::from_raw_os_error(errno)));
+            }
+            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_ERROR);
+            let errno = self.core.socket().option(level, name, "get error")?;
+            Ok((errno != 0).then(|| std::io::Error::from_raw_os_error(errno)))
+        }
+
+        /// Sets the size of the socket's receive buffer in bytes.
+        ///
+        /// The kernel doubles the number. UDP datagrams that find no room there are dropped; for
+        /// Unix sockets it has no effect, as what they send is in the sender's send buffer.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        #[doc(alias = "SO_RCVBUF")]
+        pub fn set_recv_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
+            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
+            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+            self.core.socket().set_option(level, name, bytes, "set receive buffer size")
+        }
+
+        /// Returns the size of the socket's receive buffer in bytes.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        pub fn recv_buffer_size(&self) -> std::io::Result<usize> {
+            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
+            let bytes = self.core.socket().option(level, name, "get receive buffer size")?;
+            Ok(bytes.unsigned_abs() as usize)
+        }
+
+        /// Sets the size of the socket's send buffer in bytes.
+        ///
+        /// The kernel doubles the number.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        #[doc(alias = "SO_SNDBUF")]
+        pub fn set_send_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
+            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
+            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+            self.core.socket().set_option(level, name, bytes, "set send buffer size")
+        }
+
+        /// Returns the size of the socket's send buffer in bytes.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        pub fn send_buffer_size(&self) -> std::io::Result<usize> {
+            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
+            let bytes = self.core.socket().option(level, name, "get send buffer size")?;
+            Ok(bytes.unsigned_abs() as usize)
+        }
+    };
+}
+
+/// What a socket with messages is to the rest of a program: a descriptor, and something to be
+/// printed.
+macro_rules! socket_traits {
+    ($type:ident, $address:ty) => {
+        impl std::os::fd::AsFd for $type {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                let fd = self.core.socket().descriptor().fd_if_open();
+                fd.expect("a datagram socket has a descriptor of the process").as_fd()
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $type {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(self))
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let (local, peer) = self.core.socket().known_addresses::<$address>();
+                f.debug_struct(stringify!($type))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("local", &local)
+                    .field("peer", &peer)
+                    .finish()
+            }
+        }
+    };
+}
+
+pub(in crate::net) use {socket_methods, socket_traits};
