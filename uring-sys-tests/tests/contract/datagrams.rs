@@ -238,7 +238,7 @@ fn a_multishot_recvmsg_tells_the_end_of_a_seqpacket_connection_so_too() {
     mark_messages(&near);
     // SAFETY: `msghdr` is plain data, for which all zeroes is the empty message.
     let header: &'static libc::msghdr = Box::leak(Box::new(unsafe { std::mem::zeroed() }));
-    let mut receive = |ring: &mut Ring| {
+    let receive = |ring: &mut Ring| {
         let receive = opcode::RecvMsgMulti::new(Fd(near.as_raw_fd()), header, GROUP).build();
         // SAFETY: the header is leaked, and the buffers are those of a ring that is never unmapped.
         ring.start([unsafe { Op::from_entry(receive) }]);
