@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use annulus::net::{ReceivedFds, UnixSeqpacket, UnixSeqpacketListener};
@@ -112,7 +113,8 @@ fn what_a_peer_passes_beyond_the_room_or_with_a_cut_message_is_closed() {
             until(|| open() == before).await;
             let sent = near.send_with_fds("x", vec![fd.as_fd().try_clone_to_owned().unwrap()]);
             sent.await.0.unwrap();
-            let sent = near.send_with_fds("y", vec![std::rc::Rc::new(fd); 254]).await;
+            let fd = Rc::new(fd);
+            let sent = near.send_with_fds("y", vec![fd; 254]).await;
             assert_eq!(sent.0.unwrap_err().kind(), ErrorKind::InvalidInput);
         })
         .unwrap();
