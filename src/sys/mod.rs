@@ -7,8 +7,8 @@
 //!   kernel's. `enter` makes its system calls, `buffer_ring` is the ring of provided buffers, and
 //!   [`fork`] tells a forked child, which must not touch either.
 //! - Operations write SQEs with the builders in [`opcode`]. `sqe` reads the fields of an SQE, for
-//!   rings that interpret SQEs themselves; until there is a further ring, only tests compile it.
-//! - `completion` is one CQE: its result and its flags. `severing` says whose failure ends a chain.
+//!   rings that interpret SQEs themselves.
+//! - `completion` is one CQE: its result and its flags. [`severing`] says what ends a chain.
 //! - [`bypass`] lists and holds the system calls that are made on sockets without the ring.
 //! - [`capabilities`] → [`setup`] → [`probe`]: the features of a kernel, required and optional; a
 //!   ring made with the best flags it takes (`flags`), or a diagnosis of its refusal (`diagnose`);
@@ -71,9 +71,8 @@ mod ring;
 mod ring_kind;
 pub(crate) mod segments;
 pub(crate) mod setup;
-mod severing;
+pub(crate) mod severing;
 pub(crate) mod signals;
-#[allow(dead_code, reason = "operations of the portable ring come one by one")]
 mod sqe;
 pub(crate) mod statx;
 pub(crate) mod threads;
@@ -97,5 +96,4 @@ pub use ring::{FaultKind, FaultLog, Faults};
 #[cfg(test)]
 pub(crate) use ring::{NONEMPTY, NOTIFICATION, ScriptedRing};
 pub use ring_kind::RingKind;
-pub(crate) use severing::failure_severs;
 pub(crate) use sqe::{Sqe, SqeFile};

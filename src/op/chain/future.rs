@@ -13,7 +13,8 @@ use crate::driver::{Driver, Key};
 use crate::error::catch_panic;
 use crate::op::check_loop::check_loop;
 use crate::sys::errno::ECANCELED;
-use crate::sys::{Completion, Sqe, Submission, SubmissionFlags, failure_severs, opcode};
+use crate::sys::severing::failure_severs;
+use crate::sys::{Completion, Sqe, Submission, SubmissionFlags, opcode};
 use crate::trace::OperationSpan;
 
 /// What becomes of the rest of a chain behind a transfer that was short, and whose caller expects

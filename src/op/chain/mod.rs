@@ -24,7 +24,7 @@
 //! - after a step that a signal has interrupted, or which has more to transfer: its next step is
 //!   the head of the new part;
 //! - behind a link that has more to transfer than one SQE can;
-//! - behind a link whose failure does not sever (`sys::failure_severs`), as a synchronisation: its
+//! - behind a link whose failure does not sever (`sys::severing`), as a synchronisation: its
 //!   success is awaited here. A close that is carried out in any case goes with it;
 //! - where the submission queue has room for no more;
 //! - if the kernel has not taken the chain as a whole (`driver::chains`), so that it was not

@@ -1,27 +1,22 @@
 //! Links of a scripted ring: which SQE waits for which, and what a completion does to the rest of
-//! its chain. It is as in the kernel (`uring-sys-tests`, `links` and `failed_links`): a chain ends
-//! with the batch that it is taken in; most failures, and a transfer that is short, sever it; a
-//! hard link does not.
+//! its chain (`severing`).
 
 use crate::sys::errno::ECANCELED;
-use crate::sys::{Sqe, SubmissionFlags, failure_severs, opcode};
+use crate::sys::severing::{is_linked, severs, whole};
+use crate::sys::{Sqe, opcode};
 
 /// The links of the SQEs that were taken, in the same order.
 #[derive(Default)]
 pub(super) struct Links(Vec<Link>);
 
 struct Link {
-    to_next: ToNext,
+    /// Whether the next SQE waits for this one.
+    has_next: bool,
+    /// How many bytes it moves if it is not short.
+    whole: u32,
     /// Whether the kernel has not begun it.
     is_waiting: bool,
     is_over: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ToNext {
-    None,
-    Soft,
-    Hard,
 }
 
 impl Links {
@@ -30,34 +25,31 @@ impl Links {
         let mut is_waiting = false;
         for (at, sqe) in batch.iter().enumerate() {
             // A linked timeout is of the SQE before it, and waits for nothing.
-            let has_next =
+            let is_followed =
                 batch.get(at + 1).is_some_and(|next| next.opcode() != opcode::LinkTimeout::CODE);
-            let to_next = match has_next {
-                true if sqe.has(SubmissionFlags::IO_HARDLINK) => ToNext::Hard,
-                true if sqe.has(SubmissionFlags::IO_LINK) => ToNext::Soft,
-                _ => ToNext::None,
-            };
-            self.0.push(Link { to_next, is_waiting, is_over: false });
-            is_waiting = to_next != ToNext::None;
+            let has_next = is_followed && is_linked(sqe);
+            // SAFETY: the operation keeps the array until the submission, which this is.
+            let whole = unsafe { whole(sqe) };
+            self.0.push(Link { has_next, whole, is_waiting, is_over: false });
+            is_waiting = has_next;
         }
     }
 
     /// The nth SQE has completed for the last time. Returns those that are cancelled by that.
     pub(super) fn complete(&mut self, taken: &[Sqe], nth: usize, result: i32) -> Vec<usize> {
-        assert!(!self.0[nth].is_waiting, "the kernel has not begun SQE {nth}");
-        self.0[nth].is_over = true;
-        let is_severed = match self.0[nth].to_next {
-            ToNext::None => return Vec::new(),
-            ToNext::Soft if result < 0 => result == SEVERED || failure_severs(taken[nth].opcode()),
-            ToNext::Soft => is_short(&taken[nth], result),
-            ToNext::Hard => false,
-        };
+        let link = &mut self.0[nth];
+        assert!(!link.is_waiting, "the kernel has not begun SQE {nth}");
+        link.is_over = true;
+        if !link.has_next {
+            return Vec::new();
+        }
+        let is_severed = severs(&taken[nth], link.whole, result);
         self.0[nth + 1].is_waiting = false;
         if !is_severed {
             return Vec::new();
         }
         let mut rest = vec![nth + 1];
-        while self.0[rest[rest.len() - 1]].to_next != ToNext::None {
+        while self.0[rest[rest.len() - 1]].has_next {
             rest.push(rest[rest.len() - 1] + 1);
         }
         for &nth in &rest {
@@ -70,11 +62,6 @@ impl Links {
     pub(super) fn is_begun(&self, nth: usize) -> bool {
         !self.0[nth].is_waiting && !self.0[nth].is_over
     }
-}
-
-fn is_short(sqe: &Sqe, result: i32) -> bool {
-    let is_transfer = [opcode::Read::CODE, opcode::Write::CODE].contains(&sqe.opcode());
-    is_transfer && (result as u32) < sqe.length()
 }
 
 /// What the rest of a severed chain completes with.

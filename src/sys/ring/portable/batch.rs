@@ -8,10 +8,10 @@ use super::PortableRing;
 use super::attempt::is_known;
 use super::call::Call;
 use super::keep::keep;
-use super::links::{is_linked, whole};
 use super::requests::{NO_REQUEST, Request, State, Token};
 use super::timeouts::{nanos, time_after};
 use crate::sys::errno::{EBADF, ECANCELED, EFAULT, EINVAL};
+use crate::sys::severing::{is_linked, whole};
 use crate::sys::{Sqe, SqeFile, opcode};
 
 /// `IORING_TIMEOUT_ABS`.
@@ -58,7 +58,8 @@ impl PortableRing {
         let (mut first, mut last) = (NO_REQUEST, NO_REQUEST);
         for sqe in sqes {
             let mut request = Request::new(Call::of(*sqe));
-            request.whole = whole(&request.call);
+            // SAFETY: the operation keeps the array until the submission, which this is.
+            request.whole = unsafe { whole(sqe) };
             if [opcode::Timeout::CODE, opcode::LinkTimeout::CODE].contains(&sqe.opcode()) {
                 // SAFETY: the operation keeps its time until the submission, which this is.
                 request.nanos = unsafe { nanos(request.call.memory()) }.unwrap_or(0);

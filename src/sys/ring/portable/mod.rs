@@ -6,8 +6,8 @@
 //! of the [`workers`]. What has not completed is a request ([`requests`]), and is attempted again
 //! when that has come.
 //!
-//! - [`batch`] takes what was pushed, and [`links`] says what a chain is; [`keep`] copies what an
-//!   SQE points to and its operation may free.
+//! - [`batch`] takes what was pushed, SQEs and chains of them (`sys::severing` says what a chain
+//!   is); [`keep`] copies what an SQE points to and its operation may free.
 //! - [`progress`] is the life of a request, [`cancel`] its early end.
 //! - [`socket_attempts`] are the attempts at sockets and polls, by the system calls in [`sockets`]
 //!   and [`polls`]. [`attempt`] leads to the others: [`files`] and [`streams`] are read and written
@@ -42,7 +42,6 @@ mod guest;
 mod inline;
 mod interrupts;
 mod keep;
-mod links;
 mod memory;
 mod paths;
 mod poller;

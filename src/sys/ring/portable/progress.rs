@@ -10,7 +10,6 @@ use super::call::Attempt;
 use super::descriptors::close_file;
 use super::epoll::Event;
 use super::keep::keep;
-use super::links::severs;
 use super::poller::{Waits, readiness};
 use super::polls;
 use super::requests::{NO_REQUEST, State, Token};
@@ -18,6 +17,7 @@ use super::sockets;
 use super::workers::Job;
 use crate::sys::errno::{ECANCELED, EINTR, EPERM, ETIME, last_errno};
 use crate::sys::poll::{READABLE, WRITABLE};
+use crate::sys::severing::severs;
 use crate::sys::{Completion, opcode};
 
 impl PortableRing {
