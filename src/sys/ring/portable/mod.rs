@@ -52,8 +52,6 @@ mod requests;
 mod socket_attempts;
 mod sockets;
 mod streams;
-#[cfg(test)]
-mod tests;
 mod timeouts;
 mod transfer;
 mod waiting;

@@ -1,13 +1,16 @@
 //! Linked SQEs.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::sockets::{recv, tcp_pair};
-use super::{compare, fd};
+use super::{compare, compare_with_slots, fd};
 use crate::sys::poll::READABLE;
-use crate::sys::types::Fd;
+use crate::sys::types::{DestinationSlot, Fd, Fixed};
 use crate::sys::{Submission, SubmissionFlags, opcode, timespec};
 
 const FAR: Duration = Duration::from_secs(3600);
@@ -150,5 +153,34 @@ fn a_bad_link_fails_its_whole_chain() {
         unsafe { std::ptr::from_mut(&mut bad).cast::<u8>().write(u8::MAX) };
         bench.run([(1, linked(nop())), (2, linked(bad.clone())), (3, nop())]);
         bench.run([(4, bad)]);
+    });
+}
+
+#[test]
+fn a_chain_opens_into_a_slot_reads_and_closes() {
+    compare_with_slots(|bench| {
+        let path = CString::new(std::env::current_exe().unwrap().as_os_str().as_bytes()).unwrap();
+        let mut bytes = [0; 4];
+        let slot = DestinationSlot::try_from_slot_target(1).unwrap();
+        let open = |path: &CString| {
+            opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).file_index(Some(slot)).build()
+        };
+        let mut read = |length| opcode::Read::new(Fixed(1), bytes.as_mut_ptr(), length).build();
+        let close = || opcode::Close::new(Fixed(1)).build();
+        bench.run([(1, linked(open(&path))), (2, hard(read(4))), (3, close())]);
+        let missing = CString::new("/nowhere").unwrap();
+        bench.run([(4, linked(open(&missing))), (5, hard(read(4))), (6, close())]);
+        assert_eq!(&bytes, b"\x7fELF");
+    });
+}
+
+#[test]
+fn a_short_read_severs_and_what_is_linked_hard_goes_on() {
+    compare(|bench| {
+        let file = File::open("/proc/self/comm").unwrap();
+        let mut bytes = [0; 64];
+        let mut read = || opcode::Read::new(fd(&file), bytes.as_mut_ptr(), 64).offset(0).build();
+        bench.run([(1, linked(read())), (2, nop())]);
+        bench.run([(3, hard(read())), (4, nop())]);
     });
 }

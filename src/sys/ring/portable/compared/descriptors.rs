@@ -1,3 +1,5 @@
+//! What makes, closes and waits by descriptors: closes that linger, sockets, pipes, children.
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,14 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Bench, on_both, portable};
+use super::{Bench, compare, portable};
 use crate::sys::process::ChildId;
 use crate::sys::types::{Fd, Fixed};
-use crate::sys::{Ring, SubmissionFlags, opcode};
+use crate::sys::{SubmissionFlags, opcode};
 
 #[test]
 fn descriptors_of_every_kind_are_closed_once() {
-    on_both(|bench| {
+    compare(|bench| {
         let path = bench.path("file");
         let fds = [
             File::create(path).unwrap().into_raw_fd(),
@@ -21,9 +23,9 @@ fn descriptors_of_every_kind_are_closed_once() {
             UnixStream::pair().unwrap().0.into_raw_fd(),
             File::open("/dev/null").unwrap().into_raw_fd(),
         ];
-        let closed = fds.map(|fd| bench.one(opcode::Close::new(Fd(fd)).build()));
+        let closed = fds.map(|fd| bench.result(opcode::Close::new(Fd(fd)).build()));
         assert_eq!(closed, [0; 4]);
-        (closed, bench.one(opcode::Close::new(Fd(1 << 20)).build()))
+        (closed, bench.result(opcode::Close::new(Fd(1 << 20)).build()))
     });
 }
 
@@ -49,26 +51,24 @@ fn lingering() -> (OwnedFd, TcpStream) {
 fn a_close_of_a_file_slot_that_lingers_is_a_workers() {
     for is_in_use in [false, true] {
         let mut bench = portable();
-        let Ring::Portable(ring) = &mut bench.ring else { unreachable!("a portable bench") };
-        ring.make_direct_descriptors(1).unwrap();
         let (stream, mut peer) = lingering();
-        ring.files.put(0, stream).unwrap();
+        bench.portable().files.put(0, stream).unwrap();
         let begun = Instant::now();
         let mut buffer = [0_u8; 4];
         let recv = opcode::Recv::new(Fixed(0), buffer.as_mut_ptr(), 4).build();
         if is_in_use {
-            bench.start(&[recv.flags(SubmissionFlags::FIXED_FILE)], 0);
+            bench.submit([(0, recv.flags(SubmissionFlags::FIXED_FILE))]);
         }
-        bench.start(&[opcode::Close::new(Fixed(0)).build()], 1);
+        bench.submit([(1, opcode::Close::new(Fixed(0)).build())]);
         if is_in_use {
-            assert_eq!(bench.collect(1), [(1, 0)]);
-            bench.start(&[opcode::AsyncCancel::new(0).build()], 2);
-            assert_eq!(bench.collect(2), [(0, -libc::ECANCELED), (2, 0)]);
+            assert_eq!(bench.outcomes(1), [(1, 0)]);
+            bench.submit([(2, opcode::AsyncCancel::new(0).build())]);
+            assert_eq!(bench.outcomes(2), [(0, -libc::ECANCELED), (2, 0)]);
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "the loop waited for the peer");
         let reader = std::thread::spawn(move || peer.read_to_end(&mut Vec::new()));
         if !is_in_use {
-            assert_eq!(bench.collect(1), [(1, 0)]);
+            assert_eq!(bench.outcomes(1), [(1, 0)]);
         }
         reader.join().unwrap().expect("EOF, as the socket is closed");
     }
@@ -80,17 +80,17 @@ fn a_close_that_lingers_is_a_workers() {
     let mut bench = portable();
     let (stream, mut peer) = lingering();
     let begun = Instant::now();
-    bench.start(&[opcode::Close::new(Fd(stream.into_raw_fd())).build()], 0);
+    bench.submit([(0, opcode::Close::new(Fd(stream.into_raw_fd())).build())]);
     assert!(begun.elapsed() < Duration::from_secs(30), "the loop waited for the peer");
     std::thread::spawn(move || peer.read_to_end(&mut Vec::new()));
-    assert_eq!(bench.collect(1), [(0, 0)]);
+    assert_eq!(bench.outcomes(1), [(0, 0)]);
 }
 
 #[test]
 fn sockets_are_made_set_up_and_shut_down() {
-    on_both(|bench| {
+    compare(|bench| {
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-        let fd = bench.one(opcode::Socket::new(libc::AF_INET, kind, 0).build());
+        let fd = bench.result(opcode::Socket::new(libc::AF_INET, kind, 0).build());
         assert!(fd >= 0, "{fd}");
         // SAFETY: the completion has just told of the descriptor.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -98,7 +98,7 @@ fn sockets_are_made_set_up_and_shut_down() {
         let (level, name) = (libc::SOL_SOCKET as u32, libc::SO_KEEPALIVE as u32);
         let value = (&raw const on).cast();
         let set = opcode::SetSockOpt::new(Fd(fd), level, name, value, 4).build();
-        let set = bench.one(set);
+        let set = bench.result(set);
         let mut present: libc::c_int = 0;
         let mut length = 4;
         // SAFETY: the call writes one integer.
@@ -107,14 +107,14 @@ fn sockets_are_made_set_up_and_shut_down() {
             libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, target, &raw mut length);
         }
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let shut = bench.one(opcode::Shutdown::new(Fd(ours.as_raw_fd()), libc::SHUT_WR).build());
+        let shut = bench.result(opcode::Shutdown::new(Fd(ours.as_raw_fd()), libc::SHUT_WR).build());
         assert_eq!(theirs.read(&mut [0; 4]).unwrap(), 0);
         assert_eq!((set, present, shut), (0, 1, 0));
         let wrong = [
-            bench.one(opcode::Socket::new(9999, kind, 0).build()),
-            bench.one(opcode::SetSockOpt::new(Fd(fd), level, 9999, value, 4).build()),
-            bench.one(opcode::Shutdown::new(Fd(fd), libc::SHUT_WR).build()),
-            bench.one(opcode::Shutdown::new(Fd(-1), libc::SHUT_WR).build()),
+            bench.result(opcode::Socket::new(9999, kind, 0).build()),
+            bench.result(opcode::SetSockOpt::new(Fd(fd), level, 9999, value, 4).build()),
+            bench.result(opcode::Shutdown::new(Fd(fd), libc::SHUT_WR).build()),
+            bench.result(opcode::Shutdown::new(Fd(-1), libc::SHUT_WR).build()),
         ];
         drop(socket);
         (set, shut, wrong)
@@ -123,13 +123,14 @@ fn sockets_are_made_set_up_and_shut_down() {
 
 #[test]
 fn bytes_of_a_file_are_spliced_into_a_pipe() {
-    on_both(|bench| {
+    compare(|bench| {
         let path = bench.path("file");
         fs::write(&path, b"0123456789").unwrap();
         let file = File::open(&path).unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
         let (from, to) = (Fd(file.as_raw_fd()), Fd(writer.as_raw_fd()));
-        let mut splice = |offset| bench.one(opcode::Splice::new(from, offset, to, -1, 5).build());
+        let mut splice =
+            |offset| bench.result(opcode::Splice::new(from, offset, to, -1, 5).build());
         let results = [splice(3), splice(8), splice(10), splice(-1)];
         drop(writer);
         let mut bytes = Vec::new();
@@ -146,7 +147,7 @@ fn child() -> Child {
 
 #[test]
 fn a_wait_for_a_child_ends_with_it_and_leaves_its_status() {
-    on_both(|bench| {
+    compare(|bench| {
         let mut child = child();
         let id = ChildId::new(child.id());
         let options = libc::WEXITED | libc::WNOWAIT;
@@ -154,12 +155,12 @@ fn a_wait_for_a_child_ends_with_it_and_leaves_its_status() {
         let target = id.wait_target();
         let waits = [(target.kind, target.id), by_number]
             .map(|(kind, id)| opcode::WaitId::new(kind, id, options).build());
-        bench.start(&waits, 0);
+        bench.submit((0..).zip(waits.clone()));
         drop(child.stdin.take());
-        let results = bench.collect(2);
+        let results = bench.outcomes(2);
         assert_eq!(results, [(0, 0), (1, 0)]);
         assert!(child.wait().unwrap().success(), "the status was taken");
-        let late = waits.map(|wait| bench.one(wait));
+        let late = waits.map(|wait| bench.result(wait));
         assert_eq!(late, [-libc::ECHILD; 2]);
         (results, late)
     });
@@ -171,10 +172,10 @@ fn a_wait_for_a_child_by_its_number_is_cancelled() {
     let mut child = child();
     let options = libc::WEXITED | libc::WNOWAIT;
     for round in 0..20 {
-        bench.start(&[opcode::WaitId::new(libc::P_PID, child.id(), options).build()], 7);
+        bench.submit([(7, opcode::WaitId::new(libc::P_PID, child.id(), options).build())]);
         (0..round * 1000).for_each(|_| std::hint::spin_loop());
-        bench.start(&[opcode::AsyncCancel::new(7).build()], 8);
-        assert_eq!(bench.collect(2)[0], (7, -libc::ECANCELED));
+        bench.submit([(8, opcode::AsyncCancel::new(7).build())]);
+        assert_eq!(bench.outcomes(2)[0], (7, -libc::ECANCELED));
     }
     drop(child.stdin.take());
     child.wait().unwrap();
@@ -184,21 +185,16 @@ fn a_wait_for_a_child_by_its_number_is_cancelled() {
 #[test]
 fn a_file_slot_that_is_closed_under_a_receive_leaves_no_registration_behind() {
     let mut bench = portable();
-    let Ring::Portable(ring) = &mut bench.ring else { unreachable!("a portable bench") };
-    ring.make_direct_descriptors(1).unwrap();
     let (near, mut far) = UnixStream::pair().unwrap();
     let number = near.as_raw_fd();
-    ring.files.put(0, near.into()).unwrap();
+    bench.portable().files.put(0, near.into()).unwrap();
     let mut buffer = [0_u8; 4];
     let recv = opcode::Recv::new(Fixed(0), buffer.as_mut_ptr(), 4).build();
-    bench.start(&[recv.flags(SubmissionFlags::FIXED_FILE)], 0);
-    let is_registered = |bench: &mut Bench| match &bench.ring {
-        Ring::Portable(ring) => ring.poller.has_edges(number),
-        _ => false,
-    };
+    bench.submit([(0, recv.flags(SubmissionFlags::FIXED_FILE))]);
+    let is_registered = |bench: &mut Bench| bench.portable().poller.has_edges(number);
     assert!(is_registered(&mut bench));
-    assert_eq!(bench.run(&[opcode::Close::new(Fixed(0)).build().user_data(1)]), [0]);
+    assert_eq!(bench.result(opcode::Close::new(Fixed(0)).build()), 0);
     far.write_all(b"last").unwrap();
-    assert_eq!(bench.collect(1), [(0, 4)]);
+    assert_eq!(bench.outcomes(1), [(0, 4)]);
     assert!(!is_registered(&mut bench));
 }

@@ -11,7 +11,7 @@ use super::{PATIENCE, descriptor, fd, portable};
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::READABLE;
 use crate::sys::types::Fixed;
-use crate::sys::{Ring, SubmissionFlags, Wait, opcode, timespec};
+use crate::sys::{SubmissionFlags, Wait, opcode, timespec};
 
 fn counter() -> File {
     // SAFETY: the call takes no pointers.
@@ -132,8 +132,7 @@ fn a_forked_child_that_closes_its_copy_of_the_file_table_takes_nothing_from_the_
     let mut bench = portable();
     let (near, mut far) = tcp_pair();
     let mut buffer = [0; 8];
-    let Ring::Portable(ring) = &mut bench.ring else { unreachable!() };
-    ring.files.put(0, near.into()).unwrap();
+    bench.portable().files.put(0, near.into()).unwrap();
     let (start, length) = (buffer.as_mut_ptr(), buffer.len() as u32);
     let recv = || opcode::Recv::new(Fixed(0), start, length).build();
     bench.submit([(1, recv())]);
@@ -160,8 +159,7 @@ fn an_enter_whose_epoll_instance_is_gone_fails_with_its_error_and_not_as_if_inte
     let mut bench = portable();
     let counter = counter();
     bench.submit([(1, opcode::PollAdd::new(fd(&counter), READABLE).build())]);
-    let Ring::Portable(ring) = &mut bench.ring else { unreachable!() };
-    let number = ring.epoll.fd().as_raw_fd();
+    let number = bench.portable().epoll.fd().as_raw_fd();
     // SAFETY: the call takes no pointers.
     assert_eq!(unsafe { libc::dup3(counter.as_raw_fd(), number, libc::O_CLOEXEC) }, number);
     for wait in [Wait::No, Wait::AtMost(Duration::from_secs(3600)), Wait::Forever] {

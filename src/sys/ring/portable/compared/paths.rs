@@ -1,13 +1,21 @@
+//! Opens, and what is done to the names of files.
+
+use std::ffi::CString;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Bench, c_path, linked, on_both, portable};
+use super::{Bench, chain, compare, portable};
 use crate::sys::types::{Fd, OpenHow};
 use crate::sys::{Submission, opcode};
 
 const HERE: Fd = Fd(libc::AT_FDCWD);
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap()
+}
 
 /// An open of a path, which is leaked.
 fn open(path: &Path, flags: i32) -> Submission {
@@ -26,7 +34,7 @@ fn opened(result: i32) -> i32 {
 
 #[test]
 fn files_are_opened_or_the_error_is_the_kernels() {
-    on_both(|bench| {
+    compare(|bench| {
         let (file, missing) = (bench.path("file"), bench.path("missing/file"));
         let results = [
             (&file, libc::O_RDONLY),
@@ -36,7 +44,7 @@ fn files_are_opened_or_the_error_is_the_kernels() {
             (&file, libc::O_RDWR),
             (&missing, libc::O_CREAT | libc::O_WRONLY),
         ]
-        .map(|(path, flags)| opened(bench.one(open(path, flags))));
+        .map(|(path, flags)| opened(bench.result(open(path, flags))));
         let errors = [libc::ENOENT, 0, libc::EEXIST, libc::ENOTDIR, 0, libc::ENOENT];
         assert_eq!(results, errors.map(|errno| -errno));
         results
@@ -45,7 +53,7 @@ fn files_are_opened_or_the_error_is_the_kernels() {
 
 #[test]
 fn openat2_keeps_a_path_inside() {
-    on_both(|bench| {
+    compare(|bench| {
         fs::create_dir(bench.path("inside")).unwrap();
         fs::write(bench.path("inside/file"), b"x").unwrap();
         let directory = fs::File::open(bench.path("inside")).unwrap();
@@ -54,14 +62,14 @@ fn openat2_keeps_a_path_inside() {
         ["file", "../inside/file", "missing"].map(|path| {
             let path = c_path(Path::new(path));
             let how = OpenHow::new().flags(libc::O_RDONLY as u64).resolve(BENEATH);
-            opened(bench.one(opcode::OpenAt2::new(fd, path.as_ptr(), &raw const how).build()))
+            opened(bench.result(opcode::OpenAt2::new(fd, path.as_ptr(), &raw const how).build()))
         })
     });
 }
 
 #[test]
 fn paths_are_made_linked_renamed_described_and_removed() {
-    on_both(|bench| {
+    compare(|bench| {
         let [directory, file, hard, soft, other] =
             ["directory", "file", "hard", "soft", "other"].map(|name| c_path(&bench.path(name)));
         fs::write(bench.path("file"), b"12345").unwrap();
@@ -72,7 +80,7 @@ fn paths_are_made_linked_renamed_described_and_removed() {
                 .mask(libc::STATX_SIZE | libc::STATX_NLINK)
                 .build()
         };
-        let results = bench.run(&linked([
+        let results = bench.results(&chain([
             opcode::MkDirAt::new(HERE, directory).mode(0o700).build(),
             opcode::LinkAt::new(HERE, file, HERE, hard.as_ptr()).build(),
             opcode::SymlinkAt::new(HERE, file, soft.as_ptr()).build(),
@@ -94,7 +102,7 @@ fn paths_are_made_linked_renamed_described_and_removed() {
             opcode::SymlinkAt::new(HERE, file, soft.as_ptr()).build(),
             exclusive.flags(libc::RENAME_NOREPLACE).build(),
         ]
-        .map(|sqe| bench.one(sqe));
+        .map(|sqe| bench.result(sqe));
         let errors = [libc::ENOENT, libc::EEXIST, libc::ENOENT, libc::EEXIST, libc::EEXIST];
         assert_eq!(wrong, errors.map(|errno| -errno));
         (results, wrong)
@@ -111,12 +119,12 @@ fn an_open_of_a_fifo_waits_for_its_other_end_and_keeps_no_thread_for_files() {
     assert_eq!(unsafe { libc::mkfifo(c_path(&fifo).as_ptr(), 0o600) }, 0);
     // As many as there are threads for files.
     let opens: Vec<_> = (0..4).map(|_| open(&fifo, libc::O_RDONLY)).collect();
-    bench.start(&opens, 0);
-    bench.start(&[open(&file, libc::O_RDONLY)], 100);
-    let first = bench.collect(1);
+    bench.submit((0..).zip(opens));
+    bench.submit([(100, open(&file, libc::O_RDONLY))]);
+    let first = bench.outcomes(1);
     assert_eq!((first[0].0, opened(first[0].1)), (100, 0));
     let writer = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
-    let rest = bench.collect(4);
+    let rest = bench.outcomes(4);
     assert!(rest.iter().all(|&(_, result)| opened(result) == 0), "{rest:?}");
     drop(writer);
 }
@@ -128,10 +136,10 @@ fn a_cancel_ends_an_open_of_a_fifo_that_waits_for_ever() {
     // SAFETY: the path ends with a zero byte.
     assert_eq!(unsafe { libc::mkfifo(c_path(&fifo).as_ptr(), 0o600) }, 0);
     for round in 0..20 {
-        bench.start(&[open(&fifo, [libc::O_RDONLY, libc::O_WRONLY][round % 2])], 7);
+        bench.submit([(7, open(&fifo, [libc::O_RDONLY, libc::O_WRONLY][round % 2]))]);
         (0..round * 1000).for_each(|_| std::hint::spin_loop());
-        bench.start(&[opcode::AsyncCancel::new(7).build()], 8);
-        let results = bench.collect(2);
+        bench.submit([(8, opcode::AsyncCancel::new(7).build())]);
+        let results = bench.outcomes(2);
         assert_eq!(results[0], (7, -libc::ECANCELED));
         assert!([0, -libc::EALREADY].contains(&results[1].1), "{results:?}");
     }
@@ -139,12 +147,12 @@ fn a_cancel_ends_an_open_of_a_fifo_that_waits_for_ever() {
 
 #[test]
 fn of_all_operations_on_paths_only_an_open_that_fails_severs_its_chain() {
-    on_both(|bench| {
+    compare(|bench| {
         let made = c_path(&bench.path("made"));
         let (missing, beyond) = (c_path(&bench.path("missing")), c_path(&bench.path("no/where")));
         let [made, missing, beyond] = [&made, &missing, &beyond].map(|path| path.as_ptr());
         let make = || opcode::MkDirAt::new(HERE, made).mode(0o700).build();
-        let opened = bench.run(&linked([opcode::OpenAt::new(HERE, missing).build(), make()]));
+        let opened = bench.results(&chain([opcode::OpenAt::new(HERE, missing).build(), make()]));
         assert_eq!((&opened[..], exists(bench)), (&[-libc::ENOENT, -libc::ECANCELED][..], false));
         let failing = [
             opcode::UnlinkAt::new(HERE, missing).build(),
@@ -154,7 +162,7 @@ fn of_all_operations_on_paths_only_an_open_that_fails_severs_its_chain() {
             opcode::MkDirAt::new(HERE, beyond).build(),
         ];
         for sqe in failing {
-            let results = bench.run(&linked([sqe, make()]));
+            let results = bench.results(&chain([sqe, make()]));
             assert_eq!((&results[..], exists(bench)), (&[-libc::ENOENT, 0][..], true));
             fs::remove_dir(bench.path("made")).unwrap();
         }

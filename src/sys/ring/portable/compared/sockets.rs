@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::ptr;
 
-use super::{Bench, compare, fd, portable};
+use super::{Bench, compare, compare_with_slots, fd, portable};
 use crate::sys::address::RawAddress;
 use crate::sys::types::{DestinationSlot, Fixed};
 use crate::sys::{Submission, SubmissionFlags, opcode};
@@ -318,7 +318,7 @@ fn a_connect_to_a_full_unix_backlog_waits_and_may_be_limited() {
 
 #[test]
 fn a_file_slot_is_filled_used_closed_and_used_again() {
-    compare(|bench| {
+    compare_with_slots(|bench| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let accept = |slot| {
             let slot = DestinationSlot::try_from_slot_target(slot).unwrap();

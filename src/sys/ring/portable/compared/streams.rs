@@ -1,9 +1,11 @@
+//! Pipes, terminals and sockets, by the opcodes of files.
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use super::{linked, on_both, portable};
+use super::{chain, compare, portable};
 use crate::sys::types::Fd;
 use crate::sys::{Submission, opcode, pipe};
 
@@ -21,18 +23,18 @@ fn write(fd: RawFd, bytes: &[u8]) -> Submission {
 
 #[test]
 fn a_read_of_a_pipe_waits_for_bytes_and_ends_at_eof() {
-    on_both(|bench| {
+    compare(|bench| {
         [pipe::Waits::Yes, pipe::Waits::No].map(|waits| {
             let (reader, writer) = pipe::pair(waits).unwrap();
             let mut writer = File::from(writer);
             let (mut first, mut second) = ([0_u8; 8], [0_u8; 8]);
-            bench.start(&[read(reader.as_raw_fd(), &mut first)], 0);
+            bench.submit([(0, read(reader.as_raw_fd(), &mut first))]);
             writer.write_all(b"hello").unwrap();
-            let waited = bench.collect(1);
+            let waited = bench.outcomes(1);
             // The offset of what has no positions is ignored.
             let at_zero = read(reader.as_raw_fd(), &mut second);
             drop(writer);
-            let ended = bench.one(at_zero);
+            let ended = bench.result(at_zero);
             assert_eq!((waited[0].1, ended, &first), (5, 0, b"hello\0\0\0"));
             (waited, ended)
         })
@@ -41,24 +43,25 @@ fn a_read_of_a_pipe_waits_for_bytes_and_ends_at_eof() {
 
 #[test]
 fn a_position_in_what_has_none_is_ignored() {
-    on_both(|bench| {
+    compare(|bench| {
         let (reader, writer) = io::pipe().unwrap();
         let mut target = [0_u8; 8];
         let fds = (Fd(reader.as_raw_fd()), Fd(writer.as_raw_fd()));
-        let written = bench.one(opcode::Write::new(fds.1, b"abc".as_ptr(), 3).offset(77).build());
+        let written =
+            bench.result(opcode::Write::new(fds.1, b"abc".as_ptr(), 3).offset(77).build());
         let target = target.as_mut_ptr();
-        (written, bench.one(opcode::Read::new(fds.0, target, 8).offset(5).build()))
+        (written, bench.result(opcode::Read::new(fds.0, target, 8).offset(5).build()))
     });
 }
 
 #[test]
 fn a_read_for_more_than_a_pipe_has_severs_its_chain() {
-    on_both(|bench| {
+    compare(|bench| {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"hello").unwrap();
         let mut target = [0_u8; 8];
-        let chain = linked([read(reader.as_raw_fd(), &mut target), opcode::Nop::new().build()]);
-        let results = bench.run(&chain);
+        let read = read(reader.as_raw_fd(), &mut target);
+        let results = bench.results(&chain([read, opcode::Nop::new().build()]));
         assert_eq!(results, [5, -libc::ECANCELED]);
         results
     });
@@ -66,13 +69,13 @@ fn a_read_for_more_than_a_pipe_has_severs_its_chain() {
 
 #[test]
 fn bytes_of_a_socket_are_read_and_written_by_the_opcodes_of_files() {
-    on_both(|bench| {
+    compare(|bench| {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut target = [0_u8; 8];
-        bench.start(&[read(ours.as_raw_fd(), &mut target)], 0);
+        bench.submit([(0, read(ours.as_raw_fd(), &mut target))]);
         theirs.write_all(b"hi").unwrap();
-        let received = bench.collect(1);
-        let sent = bench.one(write(ours.as_raw_fd(), b"there"));
+        let received = bench.outcomes(1);
+        let sent = bench.result(write(ours.as_raw_fd(), b"there"));
         let mut answer = [0_u8; 5];
         theirs.read_exact(&mut answer).unwrap();
         assert_eq!((received[0].1, sent, &answer), (2, 5, b"there"));
@@ -94,7 +97,7 @@ fn a_write_to_a_broken_pipe_fails_without_a_signal() {
     for waits in [pipe::Waits::Yes, pipe::Waits::No] {
         let (reader, writer) = pipe::pair(waits).unwrap();
         drop(reader);
-        assert_eq!(bench.one(write(writer.as_raw_fd(), b"x")), -libc::EPIPE);
+        assert_eq!(bench.result(write(writer.as_raw_fd(), b"x")), -libc::EPIPE);
     }
     // SAFETY: as above.
     unsafe { libc::sigaction(libc::SIGPIPE, before.as_ptr(), std::ptr::null_mut()) };
@@ -102,15 +105,15 @@ fn a_write_to_a_broken_pipe_fails_without_a_signal() {
 
 #[test]
 fn a_write_to_a_full_pipe_waits_for_room_and_writes_what_fits() {
-    on_both(|bench| {
+    compare(|bench| {
         let (mut reader, writer) = io::pipe().unwrap();
         let writer = File::from(OwnedFd::from(writer));
         let bytes = vec![7; 200_000];
-        let first = bench.one(write(writer.as_raw_fd(), &bytes));
-        bench.start(&[write(writer.as_raw_fd(), &bytes)], 0);
+        let first = bench.result(write(writer.as_raw_fd(), &bytes));
+        bench.submit([(0, write(writer.as_raw_fd(), &bytes))]);
         let mut part = vec![0; 8192];
         reader.read_exact(&mut part).unwrap();
-        let second = bench.collect(1);
+        let second = bench.outcomes(1);
         assert!(second[0].1 > 0 && second[0].1 <= 8192, "{second:?}");
         (first, second)
     });
@@ -119,12 +122,12 @@ fn a_write_to_a_full_pipe_waits_for_room_and_writes_what_fits() {
 /// A pseudoterminal: the kernel has no reads of it that do not wait.
 #[test]
 fn a_read_of_a_terminal_waits_for_a_line() {
-    on_both(|bench| {
+    compare(|bench| {
         let (mut master, terminal) = terminal();
         let mut target = [0_u8; 16];
-        bench.start(&[read(terminal.as_raw_fd(), &mut target)], 0);
+        bench.submit([(0, read(terminal.as_raw_fd(), &mut target))]);
         master.write_all(b"a line\n").unwrap();
-        let results = bench.collect(1);
+        let results = bench.outcomes(1);
         assert_eq!((results[0].1, &target[..7]), (7, &b"a line\n"[..]));
         results
     });
