@@ -1,7 +1,8 @@
-//! The lines of a reader as a stream of `String`s.
+//! The lines of a reader, or of the standard input, as a stream of `String`s.
 
 use std::fmt;
 use std::io;
+use std::ops::DerefMut;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -37,8 +38,32 @@ impl<R: AsyncRead> StreamReader<R> {
     /// ```
     #[doc(alias = "async for line in reader")]
     pub fn lines(&mut self) -> Lines<'_> {
-        let lines = unfold(Some(self), |reader| async {
-            let reader = reader?;
+        Lines::of(self)
+    }
+}
+
+/// A line as text, without its line ending.
+fn text(line: &[u8]) -> io::Result<String> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let text = String::from_utf8(text.to_vec());
+    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The stream of [`StreamReader::lines`] and [`Stdin::lines`](super::Stdin::lines).
+#[must_use = "streams do nothing unless polled"]
+pub struct Lines<'a> {
+    /// `None` once it has ended.
+    lines: Option<LocalBoxStream<'a, io::Result<String>>>,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines of a reader, which is dropped after the last one.
+    pub(super) fn of<R: AsyncRead + 'a>(
+        reader: impl DerefMut<Target = StreamReader<R>> + 'a,
+    ) -> Self {
+        let lines = unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
             match reader.read_line().await {
                 Ok(end) if end.is_empty() => None,
                 Ok(line) => Some((text(&line), Some(reader))),
@@ -46,23 +71,21 @@ impl<R: AsyncRead> StreamReader<R> {
                 Err(error) => Some((Err(error.into()), Some(reader))),
             }
         });
-        Lines { lines: Some(lines.boxed_local()) }
+        Self { lines: Some(lines.boxed_local()) }
     }
-}
 
-/// A line as text, without its line ending.
-pub(super) fn text(line: &[u8]) -> io::Result<String> {
-    let text = line.strip_suffix(b"\n").unwrap_or(line);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    let text = String::from_utf8(text.to_vec());
-    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// The stream of [`StreamReader::lines`].
-#[must_use = "streams do nothing unless polled"]
-pub struct Lines<'a> {
-    /// `None` once it has ended.
-    lines: Option<LocalBoxStream<'a, io::Result<String>>>,
+    /// Returns the next line, without its `\n` or `\r\n`; `None` at EOF.
+    ///
+    /// # Errors
+    ///
+    /// Those of the method that has returned the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it loses nothing.
+    pub async fn next_line(&mut self) -> io::Result<Option<String>> {
+        self.next().await.transpose()
+    }
 }
 
 impl Stream for Lines<'_> {

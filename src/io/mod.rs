@@ -56,7 +56,7 @@ pub use readiness::{Interest, Ready};
 pub use ready_events::ReadyEvents;
 #[cfg(feature = "codec")]
 pub use received::Received;
-pub use standard_input::{Stdin, StdinLines, stdin};
+pub use standard_input::{Stdin, stdin};
 pub use standard_output::{Stderr, Stdout, stderr, stdout};
 pub use writer::StreamWriter;
 

@@ -1,21 +1,17 @@
 //! The standard input of the process.
 
 use std::cell::OnceCell;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
-use futures_util::stream::{FusedStream, LocalBoxStream, Stream, StreamExt, unfold};
-
-use super::lines::text;
+use super::lines::Lines;
 use super::standard_stream::{Standard, StandardStream, Way};
-use super::{AsyncRead, ReadError, StreamReader, pipe_ops};
+use super::{AsyncRead, StreamReader, pipe_ops};
 use crate::buf::{BufResult, IoBufMut, Lease};
 use crate::op::PipeEnd;
 use crate::runtime::context;
-use crate::task::coop;
 
 /// Returns a handle to the standard input of the process, whatever that is.
 ///
@@ -122,19 +118,8 @@ impl Stdin {
     ///
     /// Dropped, the stream puts back what it has read and not yielded, for the next read.
     #[doc(alias = "input")]
-    pub fn lines(self) -> StdinLines {
-        let reader = KeptReader(Some(StreamReader::new(self)));
-        let lines = unfold(Some(reader), |reader| async {
-            let mut reader = reader?;
-            let source = reader.0.as_mut().expect("it is taken by the drop");
-            match source.read_line().await {
-                Ok(end) if end.is_empty() => None,
-                Ok(line) => Some((text(&line), Some(reader))),
-                Err(ReadError::Io(error)) => Some((Err(error), None)),
-                Err(error) => Some((Err(error.into()), Some(reader))),
-            }
-        });
-        StdinLines { lines: Some(lines.boxed_local()) }
+    pub fn lines(self) -> Lines<'static> {
+        Lines::of(KeptReader(Some(StreamReader::new(self))))
     }
 
     /// Puts back bytes that were read, before all others: the next read of the process returns
@@ -179,6 +164,22 @@ impl fmt::Debug for Stdin {
 /// A reader that puts back what it has buffered.
 struct KeptReader(Option<StreamReader<Stdin>>);
 
+impl Deref for KeptReader {
+    type Target = StreamReader<Stdin>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect(UNTIL_DROPPED)
+    }
+}
+
+impl DerefMut for KeptReader {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect(UNTIL_DROPPED)
+    }
+}
+
+const UNTIL_DROPPED: &str = "only the drop takes the reader";
+
 impl Drop for KeptReader {
     fn drop(&mut self) {
         if let Some(reader) = self.0.take() {
@@ -187,55 +188,5 @@ impl Drop for KeptReader {
                 stdin.put_back(&rest);
             }
         }
-    }
-}
-
-/// The stream of [`Stdin::lines`].
-#[must_use = "streams do nothing unless polled"]
-pub struct StdinLines {
-    /// `None` once it has ended.
-    lines: Option<LocalBoxStream<'static, io::Result<String>>>,
-}
-
-impl StdinLines {
-    /// Returns the next line, without its `\n` or `\r\n`; `None` at EOF.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Stdin::lines`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it loses nothing.
-    pub async fn next_line(&mut self) -> io::Result<Option<String>> {
-        self.next().await.transpose()
-    }
-}
-
-impl Stream for StdinLines {
-    type Item = io::Result<String>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(lines) = &mut self.lines else {
-            ready!(coop::poll_spend(context));
-            return Poll::Ready(None);
-        };
-        let next = ready!(lines.poll_next_unpin(context));
-        if next.is_none() {
-            self.lines = None;
-        }
-        Poll::Ready(next)
-    }
-}
-
-impl FusedStream for StdinLines {
-    fn is_terminated(&self) -> bool {
-        self.lines.is_none()
-    }
-}
-
-impl fmt::Debug for StdinLines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StdinLines").field("ended", &self.is_terminated()).finish_non_exhaustive()
     }
 }
