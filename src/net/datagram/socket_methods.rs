@@ -99,60 +99,38 @@ macro_rules! socket_methods {
             if let Some(errno) = self.core.socket().take_kept_error() {
                 return Ok(Some(std::io::Error::from_raw_os_error(errno)));
             }
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_ERROR);
-            let errno = self.core.socket().option(level, name, "get error")?;
-            Ok((errno != 0).then(|| std::io::Error::from_raw_os_error(errno)))
+            $crate::net::options::take_error(self.options()?.fd()?)
         }
 
-        /// Sets the size of the socket's receive buffer in bytes.
-        ///
-        /// The kernel doubles the number. UDP datagrams that find no room there are dropped; for
-        /// Unix sockets it has no effect, as what they send is in the sender's send buffer.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        #[doc(alias = "SO_RCVBUF")]
-        pub fn set_recv_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
-            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-            self.core.socket().set_option(level, name, bytes, "set receive buffer size")
+        pub(in crate::net) fn options(
+            &self,
+        ) -> std::io::Result<$crate::net::options::FdOptions<'_>> {
+            self.core.socket().fd().map($crate::net::options::FdOptions)
         }
 
-        /// Returns the size of the socket's receive buffer in bytes.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn recv_buffer_size(&self) -> std::io::Result<usize> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_RCVBUF);
-            let bytes = self.core.socket().option(level, name, "get receive buffer size")?;
-            Ok(bytes.unsigned_abs() as usize)
-        }
+        $crate::net::options::option::option_methods_of! {
+            /// Sets the size of the socket's receive buffer in bytes.
+            ///
+            /// The kernel doubles the number. UDP datagrams that find no room there are dropped;
+            /// for Unix sockets it has no effect, as what they send is in the sender's send buffer.
+            ///
+            /// # Errors
+            ///
+            /// The kernel's.
+            #[doc(alias = "SO_RCVBUF")]
+            set_recv_buffer_size(bytes: usize), recv_buffer_size -> usize,
+                $crate::net::options::RECV_BUFFER_SIZE;
 
-        /// Sets the size of the socket's send buffer in bytes.
-        ///
-        /// The kernel doubles the number.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        #[doc(alias = "SO_SNDBUF")]
-        pub fn set_send_buffer_size(&self, bytes: usize) -> std::io::Result<()> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
-            let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-            self.core.socket().set_option(level, name, bytes, "set send buffer size")
-        }
-
-        /// Returns the size of the socket's send buffer in bytes.
-        ///
-        /// # Errors
-        ///
-        /// The kernel's.
-        pub fn send_buffer_size(&self) -> std::io::Result<usize> {
-            let (level, name) = ($crate::sys::socket::SOL_SOCKET, $crate::sys::socket::SO_SNDBUF);
-            let bytes = self.core.socket().option(level, name, "get send buffer size")?;
-            Ok(bytes.unsigned_abs() as usize)
+            /// Sets the size of the socket's send buffer in bytes.
+            ///
+            /// The kernel doubles the number.
+            ///
+            /// # Errors
+            ///
+            /// The kernel's.
+            #[doc(alias = "SO_SNDBUF")]
+            set_send_buffer_size(bytes: usize), send_buffer_size -> usize,
+                $crate::net::options::SEND_BUFFER_SIZE;
         }
     };
 }

@@ -224,7 +224,7 @@ struct Joining<'a, T> {
 impl<T: Sockets> Joining<'_, T> {
     /// Makes the first socket of a group.
     fn found(&self, list: &mut GroupList, key: Key) -> io::Result<Joined> {
-        let shares = self.options.reuse_port || is_gvisor();
+        let shares = self.options.unbound.reuse_port || is_gvisor();
         let fd = self.sockets.bind(&key.address, shares)?;
         let file = self.sockets.file();
         self.prepare(&fd)?;

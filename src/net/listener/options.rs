@@ -1,6 +1,7 @@
 //! How to listen.
 
 use super::spread::Spread;
+use crate::net::options::unbound::Unbound;
 use crate::net::tcp::option_names::{DEFER_ACCEPT, FAST_OPEN, FREEBIND, TRANSPARENT};
 use crate::net::tcp::{Initial, initial_option_methods, initial_options};
 
@@ -29,14 +30,10 @@ use crate::net::tcp::{Initial, initial_option_methods, initial_options};
 pub struct ListenOptions {
     pub(in crate::net) backlog: u32,
     pub(in crate::net) max_pending: usize,
-    pub(in crate::net) reuse_addr: bool,
-    pub(in crate::net) reuse_port: bool,
     pub(in crate::net) spread: Option<Spread>,
     pub(in crate::net) unlink: bool,
-    pub(in crate::net) v6_only: Option<bool>,
+    pub(in crate::net) unbound: Unbound,
     pub(in crate::net) initial: Initial,
-    pub(in crate::net) send_buffer_size: Option<usize>,
-    pub(in crate::net) recv_buffer_size: Option<usize>,
 }
 
 impl Default for ListenOptions {
@@ -51,14 +48,10 @@ impl ListenOptions {
         Self {
             backlog: 1024,
             max_pending: 64,
-            reuse_addr: true,
-            reuse_port: false,
             spread: None,
             unlink: true,
-            v6_only: None,
+            unbound: Unbound::new(true),
             initial: Initial::new(),
-            send_buffer_size: None,
-            recv_buffer_size: None,
         }
     }
 
@@ -86,7 +79,7 @@ impl ListenOptions {
     /// On by default.
     #[doc(alias = "SO_REUSEADDR")]
     pub const fn reuse_addr(mut self, on: bool) -> Self {
-        self.reuse_addr = on;
+        self.unbound.reuse_addr = on;
         self
     }
 
@@ -96,7 +89,7 @@ impl ListenOptions {
     /// port among themselves without it; with it they share the port with other processes, too.
     #[doc(alias = "SO_REUSEPORT")]
     pub const fn reuse_port(mut self, on: bool) -> Self {
-        self.reuse_port = on;
+        self.unbound.reuse_port = on;
         self
     }
 
@@ -147,7 +140,7 @@ impl ListenOptions {
     /// By default the system decides, by `net.ipv6.bindv6only`.
     #[doc(alias = "IPV6_V6ONLY")]
     pub const fn v6_only(mut self, on: bool) -> Self {
-        self.v6_only = Some(on);
+        self.unbound.v6_only = Some(on);
         self
     }
 
@@ -162,7 +155,7 @@ impl ListenOptions {
     /// fills the segment all the same. That is up to half of the peer's window, at most 64 KiB.
     #[doc(alias = "SO_SNDBUF")]
     pub const fn send_buffer_size(mut self, bytes: usize) -> Self {
-        self.send_buffer_size = Some(bytes);
+        self.unbound.send_buffer_size = Some(bytes);
         self
     }
 
@@ -173,7 +166,7 @@ impl ListenOptions {
     /// handler does not read. The kernel doubles the number.
     #[doc(alias = "SO_RCVBUF")]
     pub const fn recv_buffer_size(mut self, bytes: usize) -> Self {
-        self.recv_buffer_size = Some(bytes);
+        self.unbound.recv_buffer_size = Some(bytes);
         self
     }
 

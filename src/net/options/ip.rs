@@ -23,8 +23,10 @@ pub(in crate::net) const TOS_V4: SocketOption<Number> =
 pub(in crate::net) const TCLASS_V6: SocketOption<Number> =
     SocketOption::new(IPPROTO_IPV6, IPV6_TCLASS, "traffic class");
 
-const TTL_V4: SocketOption<Number> = SocketOption::new(IPPROTO_IP, IP_TTL, "ttl");
-const TTL_V6: SocketOption<Number> = SocketOption::new(IPPROTO_IPV6, IPV6_UNICAST_HOPS, "ttl");
+pub(in crate::net) const TTL_V4: SocketOption<Number> =
+    SocketOption::new(IPPROTO_IP, IP_TTL, "ttl");
+pub(in crate::net) const TTL_V6: SocketOption<Number> =
+    SocketOption::new(IPPROTO_IPV6, IPV6_UNICAST_HOPS, "ttl");
 
 /// The hop limit, which each family has its own option for.
 pub(in crate::net) fn ttl(fd: &OwnedFd) -> io::Result<SocketOption<Number>> {

@@ -1,10 +1,12 @@
 //! The options that every stream socket has. A stream, its halves, and its reader and writer share
 //! them; listeners and sockets that are neither have most.
 //!
-//! [`option`] is what an option is. [`ip`] has those of sockets with IP addresses, of any kind.
+//! [`option`] is what an option is. [`ip`] has those of sockets with IP addresses, of any kind, and
+//! [`unbound`] those that are set before a socket is bound.
 
 pub(super) mod ip;
 pub(super) mod option;
+pub(super) mod unbound;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -43,7 +45,7 @@ impl Options {
     }
 }
 
-/// The options of a socket that is not connected, or listens.
+/// The options of a socket that is not connected, listens, or has datagrams.
 pub(super) struct FdOptions<'a>(pub(super) &'a OwnedFd);
 
 impl FdOptions<'_> {

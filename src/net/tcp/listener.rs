@@ -9,7 +9,7 @@ use crate::error::{Describe, describe, raw_os_error};
 use crate::net::listener::{
     self, AcceptQueue, ListenOptions, ListenSocket, Sockets, Spread, methods,
 };
-use crate::net::options::{RECV_BUFFER_SIZE, SEND_BUFFER_SIZE};
+use crate::net::options::unbound::Unbound;
 use crate::net::{ToAddresses, lookup};
 use crate::shards::Shard;
 use crate::sys::address::Address;
@@ -120,7 +120,7 @@ fn listen_on(address: &SocketAddr, options: &ListenOptions) -> io::Result<Listen
     let spread = options.spread.unwrap_or(Spread::Hash);
     let shard = Shard::try_current().filter(|_| spread != Spread::Private);
     let Some(shard) = shard else {
-        let fd = bind(address, options, options.reuse_port)
+        let fd = bind(address, options, options.unbound.reuse_port)
             .and_then(|fd| socket::listen(&fd, options.backlog).map(|()| fd))
             .describe(format_args!("listen on {address}"))?;
         return Ok(ListenSocket::new(fd, options));
@@ -171,23 +171,7 @@ impl Sockets for TcpSockets<'_> {
 /// its port.
 fn bind(address: &SocketAddr, options: &ListenOptions, shares: bool) -> io::Result<OwnedFd> {
     let fd = socket::tcp(address)?;
-    let set = |level, name, on: bool| socket::set_option(&fd, level, name, on.into());
-    if options.reuse_addr {
-        set(socket::SOL_SOCKET, socket::SO_REUSEADDR, true)?;
-    }
-    if shares {
-        set(socket::SOL_SOCKET, socket::SO_REUSEPORT, true)?;
-    }
-    if let Some(v6_only) = options.v6_only.filter(|_| address.is_ipv6()) {
-        set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only)?;
-    }
-    let sizes = [
-        (SEND_BUFFER_SIZE, options.send_buffer_size),
-        (RECV_BUFFER_SIZE, options.recv_buffer_size),
-    ];
-    for (option, size) in sizes {
-        size.map_or(Ok(()), |bytes| option.set(&fd, bytes))?;
-    }
+    Unbound { reuse_port: shares, ..options.unbound }.set(&fd, address)?;
     options.initial.set(&fd)?;
     socket::bind(&fd, *address)?;
     Ok(fd)

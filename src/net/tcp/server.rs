@@ -99,7 +99,7 @@ async fn listen(
     let mut options = options.clone();
     if addresses.iter().any(SocketAddr::is_ipv4) {
         // Otherwise the socket of `[::]` would take the port of `0.0.0.0`, too.
-        options.v6_only = options.v6_only.or(Some(true));
+        options.unbound.v6_only = options.unbound.v6_only.or(Some(true));
     }
     let (mut listeners, mut missing) = (Vec::new(), None);
     for address in addresses {

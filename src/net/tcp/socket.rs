@@ -7,15 +7,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::connect::refuse_itself;
 use super::listener::TcpListener;
-use super::option_names::{
-    DEFER_ACCEPT, FAST_OPEN, FAST_OPEN_CONNECT, FREEBIND, REUSE_ADDR, REUSE_PORT, TRANSPARENT,
-    V6_ONLY,
-};
+use super::option_names::{DEFER_ACCEPT, FAST_OPEN, FAST_OPEN_CONNECT, FREEBIND, TRANSPARENT};
 use super::options::tcp_option_methods;
 use super::stream::TcpStream;
 use crate::error::Describe;
 use crate::net::listener::ListenOptions;
 use crate::net::options::option::option_methods_of;
+use crate::net::options::unbound::{REUSE_ADDR, REUSE_PORT, V6_ONLY};
 use crate::net::options::{FdOptions, option_methods};
 use crate::net::stream::new_socket;
 use crate::op::{Connect, Op};

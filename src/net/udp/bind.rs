@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use crate::error::Describe;
+use crate::net::options::unbound::{BROADCAST, Unbound};
 use crate::sys::address::domain;
-use crate::sys::bypass::datagram::{IPPROTO_UDP, SO_BROADCAST, SOCK_DGRAM};
+use crate::sys::bypass::datagram::{IPPROTO_UDP, SOCK_DGRAM};
 use crate::sys::socket;
 
 /// How to make a UDP socket; see [`UdpSocket::bind_with`](super::UdpSocket::bind_with).
@@ -22,28 +23,23 @@ use crate::sys::socket;
 /// })??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct UdpOptions {
-    reuse_addr: bool,
-    reuse_port: bool,
+    unbound: Unbound,
     broadcast: bool,
-    v6_only: Option<bool>,
-    recv_buffer_size: Option<usize>,
-    send_buffer_size: Option<usize>,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl UdpOptions {
     /// The defaults, which each method describes.
     pub const fn new() -> Self {
-        Self {
-            reuse_addr: false,
-            reuse_port: false,
-            broadcast: false,
-            v6_only: None,
-            recv_buffer_size: None,
-            send_buffer_size: None,
-        }
+        Self { unbound: Unbound::new(false), broadcast: false }
     }
 
     /// Sets `SO_REUSEADDR`: whether other sockets that set it may have the same address.
@@ -52,7 +48,7 @@ impl UdpOptions {
     /// what is sent to the address itself.
     #[doc(alias = "SO_REUSEADDR")]
     pub const fn reuse_addr(mut self, on: bool) -> Self {
-        self.reuse_addr = on;
+        self.unbound.reuse_addr = on;
         self
     }
 
@@ -62,7 +58,7 @@ impl UdpOptions {
     /// Off by default. The kernel spreads senders over them, so that each shard can have a socket.
     #[doc(alias = "SO_REUSEPORT")]
     pub const fn reuse_port(mut self, on: bool) -> Self {
-        self.reuse_port = on;
+        self.unbound.reuse_port = on;
         self
     }
 
@@ -81,7 +77,7 @@ impl UdpOptions {
     /// like `::ffff:127.0.0.1`.
     #[doc(alias = "IPV6_V6ONLY")]
     pub const fn v6_only(mut self, on: bool) -> Self {
-        self.v6_only = Some(on);
+        self.unbound.v6_only = Some(on);
         self
     }
 
@@ -90,7 +86,7 @@ impl UdpOptions {
     /// See [`UdpSocket::set_recv_buffer_size`](super::UdpSocket::set_recv_buffer_size).
     #[doc(alias = "SO_RCVBUF")]
     pub const fn recv_buffer_size(mut self, bytes: usize) -> Self {
-        self.recv_buffer_size = Some(bytes);
+        self.unbound.recv_buffer_size = Some(bytes);
         self
     }
 
@@ -99,7 +95,7 @@ impl UdpOptions {
     /// See [`UdpSocket::set_send_buffer_size`](super::UdpSocket::set_send_buffer_size).
     #[doc(alias = "SO_SNDBUF")]
     pub const fn send_buffer_size(mut self, bytes: usize) -> Self {
-        self.send_buffer_size = Some(bytes);
+        self.unbound.send_buffer_size = Some(bytes);
         self
     }
 
@@ -110,26 +106,9 @@ impl UdpOptions {
 
     fn bound(&self, address: &SocketAddr) -> io::Result<OwnedFd> {
         let fd = socket::open(domain(address), SOCK_DGRAM, IPPROTO_UDP)?;
-        let set = |level, name, value| socket::set_option(&fd, level, name, value);
-        let flags = [
-            (socket::SO_REUSEADDR, self.reuse_addr),
-            (socket::SO_REUSEPORT, self.reuse_port),
-            (SO_BROADCAST, self.broadcast),
-        ];
-        for (name, _) in flags.into_iter().filter(|&(_, on)| on) {
-            set(socket::SOL_SOCKET, name, 1)?;
-        }
-        if let Some(v6_only) = self.v6_only.filter(|_| address.is_ipv6()) {
-            set(socket::IPPROTO_IPV6, socket::IPV6_V6ONLY, v6_only.into())?;
-        }
-        let sizes = [
-            (socket::SO_RCVBUF, self.recv_buffer_size),
-            (socket::SO_SNDBUF, self.send_buffer_size),
-        ];
-        for (name, bytes) in sizes {
-            if let Some(bytes) = bytes {
-                set(socket::SOL_SOCKET, name, i32::try_from(bytes).unwrap_or(i32::MAX))?;
-            }
+        self.unbound.set(&fd, address)?;
+        if self.broadcast {
+            BROADCAST.set(&fd, true)?;
         }
         socket::bind(&fd, *address)?;
         Ok(fd)

@@ -2,75 +2,122 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 
 use super::UdpSocket;
-use crate::error::Describe;
-use crate::op::{DatagramSocket, Family};
+use crate::error::{Describe, describe};
+use crate::net::options::ip::{TTL_V4, TTL_V6};
+use crate::net::options::option::{Form, Number, SocketOption, Switch, option_methods_of};
+use crate::net::options::unbound::{BROADCAST, V6_ONLY};
+use crate::op::Family;
 use crate::sys::bypass::datagram::{
     IP_MULTICAST_LOOP, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVTOS, IP_TOS, IPPROTO_UDP,
     IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP, IPV6_RECVPKTINFO, IPV6_RECVTCLASS,
-    IPV6_TCLASS, SO_BROADCAST, UDP_GRO, UDP_SEGMENT,
+    IPV6_TCLASS, UDP_GRO, UDP_SEGMENT,
 };
 use crate::sys::bypass::multicast::{
     Membership, interface_v4, membership_v4, membership_v6, set_interface_v4, source_membership_v4,
 };
-use crate::sys::socket::{
-    IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SOL_SOCKET,
-};
+use crate::sys::socket::{IPPROTO_IP, IPPROTO_IPV6};
+
+const GRO: SocketOption<Switch> = SocketOption::new(IPPROTO_UDP, UDP_GRO, "gro (Linux 5.0)");
+const SEGMENT: SocketOption<Number> = SocketOption::new(IPPROTO_UDP, UDP_SEGMENT, "segment size");
+
+const MULTICAST_HOPS_V6: SocketOption<Number> = v6(IPV6_MULTICAST_HOPS, "multicast hops");
+const MULTICAST_IF_V6: SocketOption<Number> = v6(IPV6_MULTICAST_IF, "the multicast interface");
+const MULTICAST_LOOP_V4: SocketOption<Switch> = v4(IP_MULTICAST_LOOP, "multicast loop");
+const MULTICAST_LOOP_V6: SocketOption<Switch> = v6(IPV6_MULTICAST_LOOP, "multicast loop");
+const MULTICAST_TTL_V4: SocketOption<Number> = v4(IP_MULTICAST_TTL, "multicast ttl");
+const PKTINFO_V4: SocketOption<Switch> = v4(IP_PKTINFO, "recv_pktinfo");
+const PKTINFO_V6: SocketOption<Switch> = v6(IPV6_RECVPKTINFO, "recv_pktinfo");
+const RECV_TOS_V4: SocketOption<Switch> = v4(IP_RECVTOS, "recv_tos");
+const RECV_TOS_V6: SocketOption<Switch> = v6(IPV6_RECVTCLASS, "recv_tos");
+const TOS_V4: SocketOption<Number> = v4(IP_TOS, "tos");
+const TOS_V6: SocketOption<Number> = v6(IPV6_TCLASS, "tos");
+
+const fn v4<F: Form>(name: i32, what: &'static str) -> SocketOption<F> {
+    SocketOption::new(IPPROTO_IP, name, what)
+}
+
+const fn v6<F: Form>(name: i32, what: &'static str) -> SocketOption<F> {
+    SocketOption::new(IPPROTO_IPV6, name, what)
+}
 
 impl UdpSocket {
-    fn socket(&self) -> &DatagramSocket {
-        self.core.socket()
+    fn fd(&self) -> io::Result<&OwnedFd> {
+        self.core.socket().fd()
     }
 
-    /// Sets an option of the socket's family.
-    fn set_of_family(&self, v4: i32, v6: i32, value: i32, doing: &str) -> io::Result<()> {
-        let (level, name) = self.of_family(v4, v6);
-        self.socket().set_option(level, name, value, doing)
-    }
-
-    fn of_family(&self, v4: i32, v6: i32) -> (i32, i32) {
-        match self.socket().family() {
-            Family::V6 => (IPPROTO_IPV6, v6),
-            Family::V4 | Family::Unix | Family::Seqpacket => (IPPROTO_IP, v4),
+    /// Chooses the option of the socket's family.
+    fn of_family<F>(&self, v4: SocketOption<F>, v6: SocketOption<F>) -> SocketOption<F> {
+        match self.core.socket().family() {
+            Family::V6 => v6,
+            Family::V4 | Family::Unix | Family::Seqpacket => v4,
         }
     }
 
-    fn get_of_family(&self, v4: i32, v6: i32, doing: &str) -> io::Result<u32> {
-        let (level, name) = self.of_family(v4, v6);
-        self.socket().option(level, name, doing).map(i32::unsigned_abs)
-    }
+    option_methods_of! {
+        /// Sets whether datagrams may be sent to broadcast addresses.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        #[doc(alias = "SO_BROADCAST")]
+        set_broadcast(on: bool), broadcast -> bool, BROADCAST;
 
-    /// Sets an option of both families on a socket that may receive both.
-    fn set_of_both(&self, v4: i32, v6: i32, on: bool, doing: &str) -> io::Result<()> {
-        self.set_of_family(v4, v6, on.into(), doing)?;
-        if self.socket().family() == Family::V6 && !self.only_v6()? {
-            self.socket().set_option(IPPROTO_IP, v4, on.into(), doing)?;
-        }
-        Ok(())
-    }
+        /// Sets whether the kernel puts datagrams of one sender and one size together, so that one
+        /// receive returns several (GRO; Linux 5.0).
+        ///
+        /// Each then has [`RecvMeta::stride`](crate::net::RecvMeta::stride) bytes:
+        /// [`Datagram::segments`](crate::net::Datagram::segments) returns them one by one. Receive
+        /// by [`recv_msg`](Self::recv_msg), or into a buffer of 64 KiB.
+        ///
+        /// # Errors
+        ///
+        /// ENOPROTOOPT where the kernel cannot.
+        #[doc(alias = "UDP_GRO")]
+        set_gro(on: bool), gro -> bool, GRO;
 
-    fn flag(&self, level: i32, name: i32, doing: &str) -> io::Result<bool> {
-        self.socket().option(level, name, doing).map(|value| value != 0)
-    }
+        /// Sets whether sockets of this machine receive what this one sends to groups.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        #[doc(alias = "IP_MULTICAST_LOOP")]
+        set_multicast_loop_v4(on: bool), multicast_loop_v4 -> bool, MULTICAST_LOOP_V4;
 
-    /// Sets whether datagrams may be sent to broadcast addresses.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    #[doc(alias = "SO_BROADCAST")]
-    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        self.socket().set_option(SOL_SOCKET, SO_BROADCAST, on.into(), "set broadcast")
-    }
+        /// Sets how many hops multicast packets may take: one, which is the local network, by
+        /// default.
+        ///
+        /// # Errors
+        ///
+        /// `InvalidInput` for a number above 255.
+        #[doc(alias = "IP_MULTICAST_TTL")]
+        set_multicast_ttl_v4(hops: u32), multicast_ttl_v4 -> u32, MULTICAST_TTL_V4;
 
-    /// Returns whether datagrams may be sent to broadcast addresses.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn broadcast(&self) -> io::Result<bool> {
-        self.flag(SOL_SOCKET, SO_BROADCAST, "get broadcast")
+        /// Sets the number of the interface that multicast is sent on; zero is the system's choice.
+        ///
+        /// # Errors
+        ///
+        /// ENODEV if there is no such interface.
+        #[doc(alias = "IPV6_MULTICAST_IF")]
+        set_multicast_if_v6(interface: u32), multicast_if_v6 -> u32, MULTICAST_IF_V6;
+
+        /// Sets whether sockets of this machine receive what this one sends to IPv6 groups.
+        ///
+        /// # Errors
+        ///
+        /// The kernel's.
+        #[doc(alias = "IPV6_MULTICAST_LOOP")]
+        set_multicast_loop_v6(on: bool), multicast_loop_v6 -> bool, MULTICAST_LOOP_V6;
+
+        /// Sets how many hops IPv6 multicast packets may take: one by default.
+        ///
+        /// # Errors
+        ///
+        /// `InvalidInput` for a number above 255.
+        #[doc(alias = "IPV6_MULTICAST_HOPS")]
+        set_multicast_hops_v6(hops: u32), multicast_hops_v6 -> u32, MULTICAST_HOPS_V6;
     }
 
     /// Sets how many hops a packet may take, 1 to 255.
@@ -82,8 +129,7 @@ impl UdpSocket {
     #[doc(alias = "set_unicast_hops_v6")]
     #[doc(alias = "IPV6_UNICAST_HOPS")]
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
-        let hops = i32::try_from(hops).unwrap_or(i32::MAX);
-        self.set_of_family(IP_TTL, IPV6_UNICAST_HOPS, hops, "set ttl")
+        self.of_family(TTL_V4, TTL_V6).set(self.fd()?, hops)
     }
 
     /// Returns how many hops a packet may take.
@@ -92,7 +138,7 @@ impl UdpSocket {
     ///
     /// The kernel's.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.get_of_family(IP_TTL, IPV6_UNICAST_HOPS, "get ttl")
+        self.of_family(TTL_V4, TTL_V6).get(self.fd()?)
     }
 
     /// Sets the byte of the IP header that has DSCP and ECN.
@@ -106,10 +152,10 @@ impl UdpSocket {
     #[doc(alias = "IPV6_TCLASS")]
     #[doc(alias = "set_tclass_v6")]
     pub fn set_tos(&self, tos: u32) -> io::Result<()> {
-        let tos = i32::try_from(tos).ok().filter(|&tos| tos <= 255);
-        let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-        let tos = tos.ok_or_else(invalid).describe("set tos")?;
-        self.set_of_family(IP_TOS, IPV6_TCLASS, tos, "set tos")
+        if tos > 255 {
+            return Err(describe("set tos", io::ErrorKind::InvalidInput.into()));
+        }
+        self.of_family(TOS_V4, TOS_V6).set(self.fd()?, tos)
     }
 
     /// Returns the byte of the IP header that has DSCP and ECN.
@@ -118,7 +164,7 @@ impl UdpSocket {
     ///
     /// The kernel's.
     pub fn tos(&self) -> io::Result<u32> {
-        self.get_of_family(IP_TOS, IPV6_TCLASS, "get tos")
+        self.of_family(TOS_V4, TOS_V6).get(self.fd()?)
     }
 
     /// Returns whether an IPv6 socket leaves IPv4 to others.
@@ -128,7 +174,7 @@ impl UdpSocket {
     /// The kernel's, also if it is an IPv4 socket.
     #[doc(alias = "IPV6_V6ONLY")]
     pub fn only_v6(&self) -> io::Result<bool> {
-        self.flag(IPPROTO_IPV6, IPV6_V6ONLY, "get v6_only")
+        V6_ONLY.get(self.fd()?)
     }
 
     /// Sets whether each datagram is received with its traffic class:
@@ -140,7 +186,12 @@ impl UdpSocket {
     #[doc(alias = "IP_RECVTOS")]
     #[doc(alias = "IPV6_RECVTCLASS")]
     pub fn set_recv_tos(&self, on: bool) -> io::Result<()> {
-        self.set_of_both(IP_RECVTOS, IPV6_RECVTCLASS, on, "set recv_tos")
+        self.of_family(RECV_TOS_V4, RECV_TOS_V6).set(self.fd()?, on)?;
+        // One that receives IPv4, too.
+        if self.core.socket().family() == Family::V6 && !self.only_v6()? {
+            RECV_TOS_V4.set(self.fd()?, on)?;
+        }
+        Ok(())
     }
 
     /// Sets whether each datagram is received with the address that it was sent to and its
@@ -152,32 +203,7 @@ impl UdpSocket {
     #[doc(alias = "IP_PKTINFO")]
     #[doc(alias = "IPV6_RECVPKTINFO")]
     pub fn set_recv_pktinfo(&self, on: bool) -> io::Result<()> {
-        self.set_of_family(IP_PKTINFO, IPV6_RECVPKTINFO, on.into(), "set recv_pktinfo")
-    }
-
-    /// Sets whether the kernel puts datagrams of one sender and one size together, so that one
-    /// receive returns several (GRO; Linux 5.0).
-    ///
-    /// Each then has [`RecvMeta::stride`](crate::net::RecvMeta::stride) bytes:
-    /// [`Datagram::segments`](crate::net::Datagram::segments) returns them one by one. Receive by
-    /// [`recv_msg`](Self::recv_msg), or into a buffer of 64 KiB.
-    ///
-    /// # Errors
-    ///
-    /// ENOPROTOOPT where the kernel cannot.
-    #[doc(alias = "UDP_GRO")]
-    pub fn set_gro(&self, on: bool) -> io::Result<()> {
-        let doing = "set gro (Linux 5.0)";
-        self.socket().set_option(IPPROTO_UDP, UDP_GRO, on.into(), doing)
-    }
-
-    /// Returns whether the kernel puts datagrams together.
-    ///
-    /// # Errors
-    ///
-    /// ENOPROTOOPT where the kernel cannot.
-    pub fn gro(&self) -> io::Result<bool> {
-        self.flag(IPPROTO_UDP, UDP_GRO, "get gro (Linux 5.0)")
+        self.of_family(PKTINFO_V4, PKTINFO_V6).set(self.fd()?, on)
     }
 
     /// Returns how many datagrams one call can send ([`SendOptions::segment_size`]): one where the
@@ -186,8 +212,8 @@ impl UdpSocket {
     /// [`SendOptions::segment_size`]: crate::net::SendOptions::segment_size
     #[doc(alias = "max_gso_segments")]
     pub fn max_send_segments(&self) -> usize {
-        let size = self.socket().option(IPPROTO_UDP, UDP_SEGMENT, "get segment size");
-        if size.is_ok() { Self::MAX_SEGMENTS } else { 1 }
+        let has_gso = self.fd().and_then(|fd| SEGMENT.get(fd)).is_ok();
+        if has_gso { Self::MAX_SEGMENTS } else { 1 }
     }
 
     /// Joins a multicast group on the interface that has an address.
@@ -200,7 +226,7 @@ impl UdpSocket {
     /// `AddrInUse` if the socket has joined already.
     #[doc(alias = "IP_ADD_MEMBERSHIP")]
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        membership_v4(self.socket().fd()?, Membership::Join, group, interface, 0)
+        membership_v4(self.fd()?, Membership::Join, group, interface, 0)
             .describe(format_args!("join {group}"))
     }
 
@@ -211,7 +237,7 @@ impl UdpSocket {
     /// As for [`join_multicast_v4`](Self::join_multicast_v4).
     pub fn join_multicast_v4_on(&self, group: Ipv4Addr, interface: u32) -> io::Result<()> {
         let unspecified = Ipv4Addr::UNSPECIFIED;
-        membership_v4(self.socket().fd()?, Membership::Join, group, unspecified, interface)
+        membership_v4(self.fd()?, Membership::Join, group, unspecified, interface)
             .describe(format_args!("join {group}"))
     }
 
@@ -222,7 +248,7 @@ impl UdpSocket {
     /// `AddrNotAvailable` if the socket has not joined.
     #[doc(alias = "IP_DROP_MEMBERSHIP")]
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        membership_v4(self.socket().fd()?, Membership::Leave, group, interface, 0)
+        membership_v4(self.fd()?, Membership::Leave, group, interface, 0)
             .describe(format_args!("leave {group}"))
     }
 
@@ -238,7 +264,7 @@ impl UdpSocket {
         group: Ipv4Addr,
         interface: Ipv4Addr,
     ) -> io::Result<()> {
-        source_membership_v4(self.socket().fd()?, Membership::Join, source, group, interface)
+        source_membership_v4(self.fd()?, Membership::Join, source, group, interface)
             .describe(format_args!("join {group} of {source}"))
     }
 
@@ -254,7 +280,7 @@ impl UdpSocket {
         group: Ipv4Addr,
         interface: Ipv4Addr,
     ) -> io::Result<()> {
-        source_membership_v4(self.socket().fd()?, Membership::Leave, source, group, interface)
+        source_membership_v4(self.fd()?, Membership::Leave, source, group, interface)
             .describe(format_args!("leave {group} of {source}"))
     }
 
@@ -265,7 +291,7 @@ impl UdpSocket {
     /// As for [`join_multicast_v4`](Self::join_multicast_v4).
     #[doc(alias = "IPV6_ADD_MEMBERSHIP")]
     pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        membership_v6(self.socket().fd()?, Membership::Join, group, interface)
+        membership_v6(self.fd()?, Membership::Join, group, interface)
             .describe(format_args!("join {group}"))
     }
 
@@ -276,7 +302,7 @@ impl UdpSocket {
     /// `AddrNotAvailable` if the socket has not joined.
     #[doc(alias = "IPV6_DROP_MEMBERSHIP")]
     pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
-        membership_v6(self.socket().fd()?, Membership::Leave, group, interface)
+        membership_v6(self.fd()?, Membership::Leave, group, interface)
             .describe(format_args!("leave {group}"))
     }
 
@@ -288,7 +314,7 @@ impl UdpSocket {
     /// `AddrNotAvailable` if no interface has the address.
     #[doc(alias = "IP_MULTICAST_IF")]
     pub fn set_multicast_if_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
-        set_interface_v4(self.socket().fd()?, interface).describe("set the multicast interface")
+        set_interface_v4(self.fd()?, interface).describe("set the multicast interface")
     }
 
     /// Returns the address of the interface that multicast is sent on.
@@ -297,109 +323,6 @@ impl UdpSocket {
     ///
     /// The kernel's.
     pub fn multicast_if_v4(&self) -> io::Result<Ipv4Addr> {
-        interface_v4(self.socket().fd()?).describe("get the multicast interface")
-    }
-
-    /// Sets the number of the interface that multicast is sent on; zero is the system's choice.
-    ///
-    /// # Errors
-    ///
-    /// ENODEV if there is no such interface.
-    #[doc(alias = "IPV6_MULTICAST_IF")]
-    pub fn set_multicast_if_v6(&self, interface: u32) -> io::Result<()> {
-        let interface = i32::try_from(interface).unwrap_or(i32::MAX);
-        let doing = "set the multicast interface";
-        self.socket().set_option(IPPROTO_IPV6, IPV6_MULTICAST_IF, interface, doing)
-    }
-
-    /// Returns the number of the interface that multicast is sent on.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn multicast_if_v6(&self) -> io::Result<u32> {
-        let doing = "get the multicast interface";
-        self.socket().option(IPPROTO_IPV6, IPV6_MULTICAST_IF, doing).map(i32::unsigned_abs)
-    }
-
-    /// Sets whether sockets of this machine receive what this one sends to groups.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    #[doc(alias = "IP_MULTICAST_LOOP")]
-    pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.socket().set_option(IPPROTO_IP, IP_MULTICAST_LOOP, on.into(), "set multicast loop")
-    }
-
-    /// Returns whether sockets of this machine receive what this one sends to groups.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
-        self.flag(IPPROTO_IP, IP_MULTICAST_LOOP, "get multicast loop")
-    }
-
-    /// Sets how many hops multicast packets may take: one, which is the local network, by default.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a number above 255.
-    #[doc(alias = "IP_MULTICAST_TTL")]
-    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
-        let hops = i32::try_from(hops).unwrap_or(i32::MAX);
-        self.socket().set_option(IPPROTO_IP, IP_MULTICAST_TTL, hops, "set multicast ttl")
-    }
-
-    /// Returns how many hops multicast packets may take.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
-        let hops = self.socket().option(IPPROTO_IP, IP_MULTICAST_TTL, "get multicast ttl");
-        hops.map(i32::unsigned_abs)
-    }
-
-    /// Sets whether sockets of this machine receive what this one sends to IPv6 groups.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    #[doc(alias = "IPV6_MULTICAST_LOOP")]
-    pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        let doing = "set multicast loop";
-        self.socket().set_option(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on.into(), doing)
-    }
-
-    /// Returns whether sockets of this machine receive what this one sends to IPv6 groups.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
-        self.flag(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "get multicast loop")
-    }
-
-    /// Sets how many hops IPv6 multicast packets may take: one by default.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a number above 255.
-    #[doc(alias = "IPV6_MULTICAST_HOPS")]
-    pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
-        let hops = i32::try_from(hops).unwrap_or(i32::MAX);
-        self.socket().set_option(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops, "set multicast hops")
-    }
-
-    /// Returns how many hops IPv6 multicast packets may take.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub fn multicast_hops_v6(&self) -> io::Result<u32> {
-        let hops = self.socket().option(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "get multicast hops");
-        hops.map(i32::unsigned_abs)
+        interface_v4(self.fd()?).describe("get the multicast interface")
     }
 }

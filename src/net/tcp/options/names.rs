@@ -5,10 +5,7 @@ use crate::sys::option::{
     IP_FREEBIND, IP_TRANSPARENT, TCP_CONGESTION, TCP_CORK, TCP_DEFER_ACCEPT, TCP_FASTOPEN,
     TCP_FASTOPEN_CONNECT, TCP_MAXSEG, TCP_NOTSENT_LOWAT, TCP_QUICKACK,
 };
-use crate::sys::socket::{
-    IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
-    TCP_NODELAY, TCP_USER_TIMEOUT,
-};
+use crate::sys::socket::{IPPROTO_IP, IPPROTO_TCP, TCP_NODELAY, TCP_USER_TIMEOUT};
 
 const fn tcp<F: Form>(name: i32, what: &'static str) -> SocketOption<F> {
     SocketOption::new(IPPROTO_TCP, name, what)
@@ -32,11 +29,5 @@ pub(in crate::net) const USER_TIMEOUT: SocketOption<Milliseconds> =
 // Of sockets that are not connected.
 pub(in crate::net) const FREEBIND: SocketOption<Switch> =
     SocketOption::new(IPPROTO_IP, IP_FREEBIND, "freebind");
-pub(in crate::net) const REUSE_ADDR: SocketOption<Switch> =
-    SocketOption::new(SOL_SOCKET, SO_REUSEADDR, "address reuse");
-pub(in crate::net) const REUSE_PORT: SocketOption<Switch> =
-    SocketOption::new(SOL_SOCKET, SO_REUSEPORT, "port reuse");
 pub(in crate::net) const TRANSPARENT: SocketOption<Switch> =
     SocketOption::new(IPPROTO_IP, IP_TRANSPARENT, "transparent");
-pub(in crate::net) const V6_ONLY: SocketOption<Switch> =
-    SocketOption::new(IPPROTO_IPV6, IPV6_V6ONLY, "IPv6 only");

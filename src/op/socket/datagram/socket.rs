@@ -24,12 +24,12 @@ use crate::op::orphaned_fds::OrphanedFds;
 use crate::op::socket::close::Closing;
 use crate::op::socket::fd::SocketFd;
 use crate::op::socket::open_count::OpenGuard;
+use crate::sys::Completion;
 use crate::sys::bypass::datagram::mark_messages;
 use crate::sys::datagram::{Asks, Envelope, MultishotHeader};
 use crate::sys::errno::is_undeliverable;
 use crate::sys::passed_fds::accept_fds;
 use crate::sys::poll::{READABLE, WRITABLE};
-use crate::sys::{Completion, socket};
 
 /// The family of a datagram socket's addresses; of Unix sockets, also their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,22 +201,6 @@ impl DatagramSocket {
     pub(crate) fn take_error_of(&self, doing: &str) -> Option<io::Error> {
         let errno = self.take_kept_error()?;
         Err::<(), _>(io::Error::from_raw_os_error(errno)).describe(doing).err()
-    }
-
-    /// Sets an option whose value is an integer.
-    pub(crate) fn set_option(
-        &self,
-        level: i32,
-        name: i32,
-        value: i32,
-        doing: &str,
-    ) -> io::Result<()> {
-        socket::set_option(self.fd()?, level, name, value).describe(doing)
-    }
-
-    /// Reads an option whose value is an integer.
-    pub(crate) fn option(&self, level: i32, name: i32, doing: &str) -> io::Result<i32> {
-        socket::option(self.fd()?, level, name).describe(doing)
     }
 
     pub(super) fn inline(&self) -> &InlineGuess {
