@@ -3,7 +3,7 @@
 //! Each is written the way its own project's examples write it, in its best form, and is given the
 //! same as all others: a listening socket whose connections have `TCP_NODELAY`, one core, and,
 //! where it needs a buffer for each connection, one of 16 KiB; with another size it is a contender
-//! of its own, like `tokio@256k` ([`sized`]). Nothing is tuned to the size of the messages or the
+//! of its own, like `tokio@256k` ([`variant`]). Nothing is tuned to the size of the messages or the
 //! number of connections.
 
 mod annulus;
@@ -22,13 +22,13 @@ mod raw_epoll;
 mod raw_threads;
 mod raw_uring;
 mod redis;
-mod sized;
 #[cfg(feature = "smol")]
 mod smol;
 #[cfg(feature = "tokio")]
 mod tokio;
 #[cfg(feature = "tokio-uring")]
 mod tokio_uring;
+mod variant;
 #[cfg(feature = "web")]
 pub(crate) mod web;
 
@@ -364,7 +364,7 @@ pub(crate) fn by_name(name: &str) -> Option<Box<dyn Contender>> {
     let found = all().into_iter().find(|contender| contender.name() == plain)?;
     match size {
         None => Some(found),
-        Some(size) => sized::WithBuffer::of(found, name, size),
+        Some(size) => Some(Box::new(variant::Variant::with_buffer(found, name, size)?)),
     }
 }
 
