@@ -1,12 +1,14 @@
 //! Compares annulus with hand-written epoll and io_uring servers and with its peers, on this
 //! machine, in interleaved rounds. `README.md` says how to read what it prints.
 
+mod chosen;
 mod cli;
 mod compare;
 mod contenders;
 mod files;
 mod hostile;
 mod kv;
+mod listing;
 mod load;
 mod machine;
 mod os;
@@ -16,6 +18,7 @@ mod plot;
 mod ratios;
 mod readme;
 mod results;
+mod run;
 mod scenarios;
 mod server;
 mod spread;
