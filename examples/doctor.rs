@@ -55,7 +55,13 @@ fn main() -> ExitCode {
     };
     let report = match annulus::probe() {
         Ok(probe) => Report { probe: &probe, ring }.to_string(),
-        Err(error) => format!("no io_uring: {error}\n\nAnnulus runs here, on the portable ring.\n"),
+        Err(error) if ring == RingKind::Kernel => {
+            eprintln!("doctor: a runtime is on the kernel's ring, but none can be probed: {error}");
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            format!("no io_uring: {}\n\nAnnulus runs here, on the portable ring.\n", error.reason())
+        }
     };
     // A reader that takes only the first lines (`doctor | head`) does not change the verdict.
     let _ = io::stdout().write_all(report.as_bytes());

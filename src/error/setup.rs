@@ -94,8 +94,18 @@ impl SetupError {
         }
     }
 
-    /// Why there is no ring of the kernel, and what would give one.
-    pub(crate) fn reason(&self) -> impl fmt::Display {
+    /// Returns the message without the advice to choose another ring.
+    ///
+    /// For programs that run on the portable ring, and say why.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// if let Err(error) = annulus::probe() {
+    ///     println!("the portable ring is used: {}", error.reason());
+    /// }
+    /// ```
+    pub fn reason(&self) -> impl fmt::Display {
         Reason(self)
     }
 }

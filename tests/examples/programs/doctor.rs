@@ -40,6 +40,7 @@ fn doctor_says_where_io_uring_is_forbidden_what_would_allow_it() {
     assert_eq!(ended.stderr, [""; 0]);
     let [reason, blank, verdict] = ended.stdout.as_slice() else { panic!("{ended:?}") };
     assert!(reason.starts_with("no io_uring: ") && reason.contains("allow io_uring_setup"));
+    assert!(!reason.contains("RingKind"), "it is on the portable ring already: {reason}");
     assert_eq!(
         (blank.as_str(), verdict.as_str()),
         ("", "Annulus runs here, on the portable ring.")
