@@ -8,21 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use annulus::buf::BufResult;
-use annulus::net::{
-    ListenOptions, Polled, StreamReader, StreamWriter, TcpListener, TcpStream, start_server,
-};
+use annulus::net::{Polled, TcpListener, TcpStream};
 use annulus::time::timeout;
-use annulus::{RingKind, Runtime, SetupError, metrics, spawn, yield_now};
+use annulus::{RingKind, Runtime, metrics, spawn, yield_now};
 
 use crate::common::bounded::bounded;
-use crate::common::child::{command, role};
 use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::net::{accepted, full_listener};
 use crate::common::patience::patient;
 use crate::common::poll::{once, times, until, yield_times};
 use crate::common::polled::{sent, write_all};
-use crate::common::skip::{build_or_skip, ring, skip};
-use crate::this_test;
+use crate::common::skip::{build_or_skip, ring};
 
 /// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
 pub(crate) fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
@@ -48,7 +44,7 @@ pub(crate) fn in_slots(count: usize) -> usize {
     if ring() == RingKind::Portable { count } else { 0 }
 }
 
-async fn listener() -> (TcpListener, SocketAddr) {
+pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
@@ -251,101 +247,6 @@ fn a_full_file_table_means_ordinary_descriptors_and_freed_slots_are_used_again()
     });
 }
 
-/// They come in batches, of which each is a connection of its own.
-#[test]
-fn a_burst_of_connections_is_served() {
-    with_file_slots(100, async || {
-        let (listener, address) = listener().await;
-        let mut peers: Vec<_> = (0..64).map(|_| Peer::connect(address).unwrap()).collect();
-        let mut served = Vec::new();
-        for _ in 0..64 {
-            let (mut stream, from) = listener.accept().await.unwrap();
-            served.push(from);
-            spawn(async move {
-                let lease = stream.recv().await.unwrap();
-                stream.write_all(lease).await.0.unwrap();
-            });
-        }
-        served.sort();
-        served.dedup();
-        assert_eq!(served.len(), 64);
-        let asking = thread::spawn(move || {
-            for (n, peer) in peers.iter_mut().enumerate() {
-                peer.write_all(&[n as u8]).unwrap();
-                let mut back = [0];
-                peer.read_exact(&mut back).unwrap();
-                assert_eq!(back[0], n as u8);
-            }
-        });
-        until(|| asking.is_finished()).await;
-        asking.join().unwrap();
-    });
-}
-
-#[test]
-fn a_listener_that_goes_gives_or_closes_what_it_has_accepted() {
-    with_file_slots(40, async || {
-        for gives in [true, false] {
-            let (listener, address) = listener().await;
-            assert!(times(2, listener.accept()).await.is_none());
-            let mut peers: Vec<_> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
-            thread::sleep(Duration::from_millis(20));
-            let before = metrics().direct_descriptors;
-            drop(listener.accept().await.unwrap());
-            // More wait behind the first, so several accepts are in flight; unless the others'
-            // handshakes were still not over.
-            let several = metrics().direct_descriptors > before + 2;
-            for _ in 0..20 {
-                yield_now().await;
-            }
-            let rest = if gives { listener.close().await } else { drop_later(listener).await };
-            assert!(Peer::connect(address).is_err());
-            let mut ends = 0;
-            for (mut stream, _) in rest {
-                stream.write_all("here").await.0.unwrap();
-                ends += 1;
-            }
-            assert!(!gives || !several || ends == 2);
-            // The one that was dropped ends at once; the others say something, or end.
-            let reading = thread::spawn(move || {
-                for peer in &mut peers {
-                    let mut all = Vec::new();
-                    let _ = peer.read_to_end(&mut all);
-                    assert!(all.is_empty() || gives && all == b"here");
-                }
-            });
-            until(|| reading.is_finished()).await;
-            reading.join().unwrap();
-        }
-    });
-}
-
-#[test]
-fn no_more_connections_are_accepted_ahead_than_configured() {
-    with_file_slots(40, async || {
-        let options = ListenOptions::new().max_pending(2);
-        let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        assert!(times(2, listener.accept()).await.is_none());
-        let peers: Vec<_> = (0..30).map(|_| Peer::connect(address).unwrap()).collect();
-        let mut accepted = Vec::new();
-        for taken in 1..=30 {
-            accepted.push(listener.accept().await.unwrap());
-            yield_now().await;
-            assert!(metrics().direct_descriptors <= taken + 2);
-        }
-        drop(peers);
-    });
-}
-
-async fn drop_later(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-    drop(listener);
-    for _ in 0..10 {
-        yield_now().await;
-    }
-    Vec::new()
-}
-
 #[test]
 fn a_dropped_connect_closes_its_socket_and_frees_its_file_slot() {
     with_file_slots(1, async || {
@@ -406,136 +307,6 @@ fn a_stream_that_outlives_its_runtime_is_closed() {
         assert!(Runtime::new().unwrap().block_on(stream.recv()).is_err());
         drop((stream, peer));
         assert_back_to(before);
-    });
-}
-
-#[test]
-fn more_file_slots_than_files_are_refused_with_one_line() {
-    let _alone = alone();
-    let error = Runtime::builder().direct_descriptors(1 << 20).build();
-    match error {
-        Ok(_) => skip("this process may have more than 1048576 files"),
-        Err(SetupError::OptionUnsupported { option, since }) => {
-            skip(&format!("{option} needs Linux {since}"));
-        }
-        Err(error) => {
-            let text = error.to_string();
-            assert!(text.contains("1048576 direct descriptors") && text.contains("ulimit -n"));
-        }
-    }
-}
-
-/// Without a descriptor for inline calls, all goes through the ring: a process out of descriptors
-/// still serves those connections that it has, small messages and large ones.
-#[test]
-fn a_process_out_of_descriptors_transfers_through_the_ring() {
-    if role().is_none() {
-        // Until it has called exec, the child holds what the tests beside have open.
-        let _alone = alone();
-        assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
-        return;
-    }
-    with_file_slots(8, async || {
-        let (mut stream, mut peer) = accepted().await;
-        let most = open() as u64 + 1;
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-        // SAFETY: the call reads one `rlimit`.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-        let mut used = Vec::new();
-        while let Ok(fd) = peer.try_clone() {
-            used.push(fd);
-        }
-        assert!(stream.local_addr().is_err());
-        let echo = thread::spawn(move || {
-            for size in [10, 100_000, 10, 200_000, 50_000, 10] {
-                let (sent, mut back) = (vec![3; size], vec![0; size]);
-                peer.write_all(&sent).unwrap();
-                peer.read_exact(&mut back).unwrap();
-                assert_eq!(back, sent);
-            }
-            peer
-        });
-        let serving = spawn(async move {
-            loop {
-                let lease = stream.recv().await.unwrap();
-                stream.write_all(lease).await.0.unwrap();
-            }
-        });
-        until(|| echo.is_finished()).await;
-        serving.cancel();
-        assert!(serving.await.is_err());
-        drop(used);
-        drop(echo.join().unwrap());
-    });
-}
-
-/// Opens descriptors until the process has no more; they last as long as what this gives.
-fn exhaust_descriptors() -> Vec<std::fs::File> {
-    let most = open() as u64 + 2;
-    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
-    // SAFETY: the call reads one `rlimit`.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
-}
-
-/// A peer that waits for the end must not wait for a descriptor.
-#[test]
-fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
-    if role().is_none() {
-        let _alone = alone();
-        assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
-        return;
-    }
-    with_file_slots(16, async || {
-        let mut pairs = Vec::new();
-        for _ in 0..4 {
-            pairs.push(accepted().await);
-        }
-        let handler = async |mut reader: StreamReader, mut writer: StreamWriter| {
-            let received = reader.read_to_end().await?;
-            assert!(received.is_empty());
-            writer.write("bye").await
-        };
-        let server = start_server(handler, "127.0.0.1:0").await.unwrap();
-        let client = Peer::connect(server.local_addrs()[0]).unwrap();
-        until(|| server.active_connections() == 1).await;
-        let descriptors = exhaust_descriptors();
-        assert!(pairs[0].0.local_addr().is_err(), "no descriptor is left");
-
-        // The writing half, when it is dropped.
-        let (stream, half_closed) = pairs.pop().unwrap();
-        let (_read, mut write) = stream.into_split();
-        write.write_all("all there is").await.0.unwrap();
-        drop(write);
-        // A shutdown that is asked for.
-        let (mut shut, ended) = pairs.pop().unwrap();
-        shut.shutdown(Shutdown::Write).await.unwrap();
-        // A writer that breaks the connection, while its reader waits.
-        let (stream, aborted) = pairs.pop().unwrap();
-        let (mut reader, mut writer) = stream.into_buffered();
-        let reading = spawn(async move { reader.read_line().await });
-        yield_now().await;
-        writer.abort();
-        reading.await.unwrap().unwrap();
-        // A server that has its clients' handlers come to their end.
-        server.close_clients();
-
-        let read_to_end = |mut peer: Peer| {
-            let mut all = Vec::new();
-            peer.read_to_end(&mut all).map(|_| all)
-        };
-        let reading = thread::spawn(move || {
-            assert_eq!(read_to_end(client).unwrap(), b"bye");
-            assert_eq!(read_to_end(half_closed).unwrap(), b"all there is");
-            assert_eq!(read_to_end(ended).unwrap(), b"");
-            let broken = read_to_end(aborted).unwrap_err();
-            assert_eq!(broken.kind(), ErrorKind::ConnectionReset);
-        });
-        until(|| reading.is_finished()).await;
-        reading.join().unwrap();
-        drop((descriptors, pairs));
-        server.close();
-        server.wait_closed().await;
     });
 }
 

@@ -12,6 +12,8 @@ mod connect;
 mod copy;
 mod direct_descriptors;
 mod direct_files;
+mod direct_listeners;
+mod direct_shortage;
 mod directories;
 mod dropped_accepts;
 mod fd_passing;
