@@ -190,11 +190,8 @@ fn a_set_that_cannot_be_is_an_error() {
 
 #[test]
 fn a_set_beyond_the_limit_of_locked_memory_works_unregistered_and_is_reported() {
-    if needs_kernel_ring("only the kernel pins registered memory") {
-        return;
-    }
     const LIMIT: u64 = 1 << 20;
-    if needs_kernel_ring("no other ring locks memory") {
+    if needs_kernel_ring("only the kernel locks registered memory") {
         return;
     }
     isolated(this_test!(), || {
