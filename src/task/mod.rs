@@ -127,6 +127,8 @@ mod thread_bound;
 mod thread_id;
 mod values;
 mod wake;
+#[cfg(test)]
+mod wake_count;
 mod waker;
 
 pub use context_var::{ContextGuard, ContextVar};
@@ -149,3 +151,5 @@ pub use thread_bound::ThreadBound;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use thread_bound::{refusal, refuse};
 pub(crate) use wake::{WakeSlot, poll_until, wake};
+#[cfg(test)]
+pub(crate) use wake_count::WakeCount;

@@ -103,9 +103,15 @@ impl<T> Task<'_, T> {
 
 /// Counts how often it is woken.
 #[derive(Default)]
-struct Count(AtomicUsize);
+pub(crate) struct WakeCount(AtomicUsize);
 
-impl Wake for Count {
+impl WakeCount {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -114,7 +120,7 @@ impl Wake for Count {
 /// A future that is polled by hand, with a waker that counts.
 pub(crate) struct Polled<'a, T> {
     future: Pin<Box<dyn std::future::Future<Output = T> + 'a>>,
-    wakes: Arc<Count>,
+    wakes: Arc<WakeCount>,
     seen: usize,
 }
 
@@ -127,9 +133,9 @@ impl<'a, T> Polled<'a, T> {
     pub(crate) fn poll(&mut self) -> Poll<T> {
         let waker = Waker::from(Arc::clone(&self.wakes));
         loop {
-            let before = self.wakes.0.load(Ordering::SeqCst);
+            let before = self.wakes.count();
             let polled = self.poll_with(&waker);
-            self.seen = self.wakes.0.load(Ordering::SeqCst);
+            self.seen = self.wakes.count();
             if polled.is_ready() || self.seen == before {
                 return polled;
             }
@@ -156,7 +162,7 @@ impl<'a, T> Polled<'a, T> {
 
     /// Whether it was woken since it was polled.
     pub(crate) fn is_woken(&self) -> bool {
-        self.wakes.0.load(Ordering::SeqCst) > self.seen
+        self.wakes.count() > self.seen
     }
 }
 

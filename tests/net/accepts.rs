@@ -12,7 +12,6 @@ use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -21,28 +20,14 @@ use annulus::net::{ListenOptions, TcpListener, UnixListener};
 use annulus::spawn;
 use annulus::time::timeout;
 
+use crate::common::manual_executor::WakeCount;
 use crate::common::poll::{times, until, yield_times};
 use crate::common::random::seeded;
 use crate::common::watchdog::run;
 
 /// A waker that counts.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wakes {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn counted() -> (Arc<Wakes>, Waker) {
-    let wakes = Arc::new(Wakes::default());
+fn counted() -> (Arc<WakeCount>, Waker) {
+    let wakes = Arc::new(WakeCount::default());
     (Arc::clone(&wakes), wakes.into())
 }
 

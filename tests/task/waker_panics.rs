@@ -6,7 +6,6 @@ use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
 
 use annulus::join::{CancelToken, TaskGroup, task_group};
@@ -15,6 +14,7 @@ use annulus::sync::{
 };
 
 use crate::common::incidents::Incidents;
+use crate::common::manual_executor::WakeCount;
 use crate::common::panics::panic_of;
 use crate::common::watchdog::block_on;
 
@@ -27,22 +27,13 @@ impl Wake for Panics {
     }
 }
 
-#[derive(Default)]
-struct Counts(AtomicUsize);
-
-impl Wake for Counts {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 /// Something waited for, by two whose wakers are given.
 type Waits<'a> = Vec<Pin<Box<dyn Future<Output = ()> + 'a>>>;
 
 /// Lets the first of `waits` wait with a waker that panics and the others with one that counts, has
 /// them woken, and expects that the panic is an incident and all others are woken.
 fn is_an_incident(incidents: &Incidents, what: &str, mut waits: Waits<'_>, wake: impl FnOnce()) {
-    let counts = Arc::new(Counts::default());
+    let counts = Arc::new(WakeCount::default());
     let (panics, counting) = (Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&counts)));
     for (number, wait) in waits.iter_mut().enumerate() {
         let waker = if number == 0 { &panics } else { &counting };
@@ -51,7 +42,7 @@ fn is_an_incident(incidents: &Incidents, what: &str, mut waits: Waits<'_>, wake:
     let woke = catch_unwind(AssertUnwindSafe(wake));
     assert!(woke.is_ok(), "the panic goes through {what}");
     assert_eq!(incidents.take_messages(), ["callback: of a waker"], "of {what}");
-    assert_eq!(counts.0.load(SeqCst), waits.len() - 1, "woken by {what}");
+    assert_eq!(counts.count(), waits.len() - 1, "woken by {what}");
 }
 
 fn wait<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = ()> + 'a>> {

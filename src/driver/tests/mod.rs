@@ -18,6 +18,7 @@ use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
 use crate::sys::errno::{EAGAIN, EBUSY, ECANCELED, EINTR, ENOENT, ENOMEM, EPERM, ETIME};
 use crate::sys::{Completion, Sqe, Wait, opcode};
+use crate::task::WakeCount;
 
 const NOP: u8 = opcode::Nop::CODE;
 const CANCEL: u8 = opcode::AsyncCancel::CODE;
@@ -27,17 +28,8 @@ const POLL: u8 = opcode::PollAdd::CODE;
 struct Bench {
     driver: Driver,
     ring: ScriptedRing,
-    wakes: Arc<Wakes>,
+    wakes: Arc<WakeCount>,
     incidents: Arc<AtomicUsize>,
-}
-
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
 }
 
 impl Bench {
@@ -62,7 +54,7 @@ impl Bench {
     }
 
     fn woken(&self) -> usize {
-        self.wakes.0.load(Relaxed)
+        self.wakes.count()
     }
 
     fn submit(&self) -> Key {

@@ -2,20 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
 
 use super::*;
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
+use crate::task::WakeCount;
 
 struct Bench {
     wheel: Wheel,
@@ -28,8 +17,8 @@ impl Bench {
         Self { wheel: Wheel::new(start), start }
     }
 
-    fn start_timer(&mut self, after: Duration) -> (TimerKey, Arc<Counter>) {
-        let counter = Arc::new(Counter::default());
+    fn start_timer(&mut self, after: Duration) -> (TimerKey, Arc<WakeCount>) {
+        let counter = Arc::new(WakeCount::default());
         let key = self
             .wheel
             .insert(self.start + after, LocalWaker::new(&Waker::from(Arc::clone(&counter))));
@@ -75,7 +64,7 @@ fn a_timer_fires_after_its_deadline_never_before() {
         assert!(!bench.wheel.has_fired(key));
         assert_eq!(bench.expire(micros(after + 66)), 1, "late: {after}");
         assert!(bench.wheel.has_fired(key));
-        assert_eq!(counter.0.load(Ordering::Relaxed), 1);
+        assert_eq!(counter.count(), 1);
         bench.wheel.remove(key);
         assert_eq!(bench.wheel.len(), 0);
     }
@@ -345,7 +334,7 @@ fn a_timer_can_be_moved_to_an_earlier_and_to_a_later_deadline_also_after_it_fire
     bench.wheel.restart(key, bench.start + micros(20_000));
     assert_eq!(bench.expire(micros(10_000)), 0);
     assert_eq!(bench.expire(micros(20_066)), 1);
-    assert_eq!(counter.0.load(Ordering::Relaxed), 2);
+    assert_eq!(counter.count(), 2);
     bench.wheel.restart(key, bench.start + Duration::from_secs(1 << 62));
     assert!(bench.wheel.is_empty() && !bench.wheel.has_fired(key));
     bench.wheel.restart(key, bench.start);

@@ -118,7 +118,7 @@ fn every_fsync_that_waits_for_a_dropped_write_is_woken() {
     let mut write = write(&file);
     bench.start(&mut write);
     drop(write);
-    let tasks: [Arc<Wakes>; 3] = Default::default();
+    let tasks: [Arc<WakeCount>; 3] = Default::default();
     let mut syncs = tasks.each_ref().map(|_| fsync(&file));
     for _ in 0..2 {
         for (sync, task) in syncs.iter_mut().zip(&tasks) {
@@ -128,7 +128,7 @@ fn every_fsync_that_waits_for_a_dropped_write_is_woken() {
     }
     bench.turn();
     bench.complete(0, 4);
-    assert_eq!(tasks.map(|task| task.0.load(Relaxed)), [1; 3]);
+    assert_eq!(tasks.map(|task| task.count()), [1; 3]);
 }
 
 /// The kernel does not find it while the device is at work. Each further cancel would end the

@@ -31,7 +31,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::buf::BufResult;
 use crate::driver::{BufferSize, BufferSizes, Driver, FileSlot, Settings};
@@ -41,6 +41,7 @@ use crate::op::{One, Op, Recv, SendBytes, StreamSocket};
 use crate::sys::bypass::Bypasses;
 use crate::sys::capabilities::Capabilities;
 use crate::sys::{ScriptedRing, Sqe, opcode};
+use crate::task::WakeCount;
 
 const RECV: u8 = opcode::Recv::CODE;
 const SEND: u8 = opcode::Send::CODE;
@@ -56,16 +57,7 @@ const LARGE: usize = 256;
 struct Bench {
     driver: Rc<Driver>,
     ring: ScriptedRing,
-    wakes: Arc<Wakes>,
-}
-
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Relaxed);
-    }
+    wakes: Arc<WakeCount>,
 }
 
 impl Bench {
@@ -157,7 +149,7 @@ impl Bench {
     }
 
     fn woken(&self) -> usize {
-        self.wakes.0.load(Relaxed)
+        self.wakes.count()
     }
 
     fn opcodes(&self) -> Vec<u8> {
