@@ -22,12 +22,14 @@ mod polled;
 #[cfg(all(feature = "futures-io", feature = "tokio-io"))]
 mod polled_traits;
 mod reader_limits;
+mod resets;
 mod server;
 mod server_limits;
 mod shutdown;
 mod tcp;
 mod tcp_options;
 mod tcp_socket;
+mod transfers;
 mod udp;
 mod udp_drops;
 mod unix;
