@@ -90,12 +90,14 @@ fn a_short_receive_severs_only_if_it_was_for_all() {
 #[test]
 fn a_chain_ends_with_its_batch() {
     compare(|bench| {
-        let (near, _far) = tcp_pair();
+        let (near, mut far) = tcp_pair();
         let poll = opcode::PollAdd::new(fd(&near), READABLE).build();
         bench.submit([(1, linked(poll))]);
         bench.run([(2, nop())]);
-        bench.submit([(3, opcode::AsyncCancel::new(1).build())]);
-        bench.collect(2);
+        // The kernel gives a chain that its batch cuts off to a worker, and there is a moment at
+        // which a cancel finds it neither there nor polling: only what it waits for ends it.
+        far.write_all(b"x").unwrap();
+        bench.collect(1);
     });
 }
 
