@@ -8,10 +8,23 @@ use super::bounded::bounded;
 use super::patience::limit;
 
 /// Held by every test of a file that counts, since the tests of a file share a process.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // A test that failed says nothing about the next one.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+///
+/// What the test before has left to other threads to close, as a pool or a peer's thread, is closed
+/// by then: else it would be counted at first and not at last, and a wait for an exact number would
+/// have no end.
+#[track_caller]
+pub(crate) fn alone() -> MutexGuard<'static, Option<usize>> {
+    /// How many are open while no test runs.
+    static ALONE: Mutex<Option<usize>> = Mutex::new(None);
+    let mut between_tests = ALONE.lock().unwrap_or_else(|poisoned| {
+        // A test that failed may have left some, which says nothing about the next one.
+        ALONE.clear_poison();
+        let mut between_tests = PoisonError::into_inner(poisoned);
+        *between_tests = None;
+        between_tests
+    });
+    assert_back_to(*between_tests.get_or_insert_with(open));
+    between_tests
 }
 
 /// Runs a test that counts: beside no other one, and bounded in time.

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
 /// Polls a future once, as part of the calling task.
 pub(crate) async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
@@ -36,5 +37,13 @@ pub(crate) async fn yield_times(turns: usize) {
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         annulus::yield_now().await;
+    }
+}
+
+/// Waits until the loop has waited once: from then on its bell is an operation in the kernel. (A
+/// sleep may be over before the loop comes to wait.)
+pub(crate) async fn until_bell_is_polled() {
+    while annulus::metrics().in_kernel == 0 {
+        annulus::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -21,9 +21,11 @@ use annulus::time::sleep;
 use annulus::{Runtime, spawn};
 use futures_util::StreamExt;
 
+use crate::common::child::isolated;
 use crate::common::descriptors::{assert_back_to, counting, open};
 use crate::common::poll::{once, times, until, yield_times};
 use crate::common::random::seeded;
+use crate::this_test;
 
 /// Runs on a runtime whose loop enters the kernel between two polls of the only task, and counts
 /// descriptors.
@@ -274,19 +276,22 @@ fn a_value_comes_back_when_no_poll_uses_its_descriptor() {
 
 #[test]
 fn a_forgotten_wait_keeps_the_descriptor_open() {
+    // For ever, so it is a child's; but the child's pipes are this process's.
     counting(|| {
-        let runtime = Runtime::new().unwrap();
-        runtime.block_on(async {
-            let before = open();
-            let counter = Box::leak(Box::new(AsyncFd::new(event_counter()).unwrap()));
-            let mut waiting = Box::pin(counter.readable());
-            assert!(once(waiting.as_mut()).await.is_pending());
-            mem::forget(waiting);
-            // The same as a drop: the leaked reference is not used again.
-            // SAFETY: the pointer is that of the box above.
-            drop(unsafe { Box::from_raw(ptr::from_mut(counter)) });
-            yield_times(5).await;
-            assert_eq!(open(), before + 1);
+        isolated(this_test!(), || {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async {
+                let before = open();
+                let counter = Box::leak(Box::new(AsyncFd::new(event_counter()).unwrap()));
+                let mut waiting = Box::pin(counter.readable());
+                assert!(once(waiting.as_mut()).await.is_pending());
+                mem::forget(waiting);
+                // The same as a drop: the leaked reference is not used again.
+                // SAFETY: the pointer is that of the box above.
+                drop(unsafe { Box::from_raw(ptr::from_mut(counter)) });
+                yield_times(5).await;
+                assert_eq!(open(), before + 1);
+            });
         });
     });
 }

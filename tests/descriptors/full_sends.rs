@@ -21,7 +21,7 @@ use annulus::{Runtime, metrics, spawn};
 use crate::common::descriptors::{alone, open};
 use crate::common::net::{accepted, connected, pair, reset};
 use crate::common::patience::limit;
-use crate::common::poll::{once, times, until};
+use crate::common::poll::{once, times, until, until_bell_is_polled};
 use crate::common::skip::build_or_skip;
 use crate::common::threads::kernel_workers;
 use crate::common::watchdog::{block_on, run};
@@ -305,8 +305,7 @@ fn a_dropped_full_send_lets_its_connection_be_closed_at_once() {
 fn a_wait_for_room_that_is_given_up_leaves_the_kernel_although_the_peer_reads_nothing() {
     let _alone = alone();
     run(async {
-        // Idle for a moment, the loop waits for its own bell.
-        sleep(Duration::from_millis(1)).await;
+        until_bell_is_polled().await;
         let before = metrics().in_kernel;
         let (mut stream, _peer) = connected();
         drop_a_full_send(Way::All, &mut stream).await;

@@ -22,7 +22,7 @@ use annulus::time::{kernel_sleep, sleep, timeout};
 use annulus::{Runtime, metrics, raw_os_error, spawn, yield_now};
 
 use crate::common::bounded::bounded;
-use crate::common::child;
+use crate::common::child::{self, isolated};
 use crate::common::descriptors::{alone, assert_back_to, counting, open};
 use crate::common::drops::{Drops, OnDrop};
 use crate::common::incidents::Incidents;
@@ -340,25 +340,28 @@ fn a_runtime_can_be_dropped_inside_another() {
 /// Leaked, a runtime goes on existing: also what its operations point to, also after its thread.
 #[test]
 fn a_leaked_runtime_leaves_freed_memory_alone() {
+    // What it leaks is not this process's, but the child's pipes are.
     counting(|| {
-        thread::spawn(|| {
-            let pool = Pool::new(16);
-            let (near, mut far) = pair();
-            let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
-            runtime.block_on(async {
-                let mut stream = TcpStream::from_std(near);
-                let buffer = pool.take(64);
-                spawn(async move { drop(stream.read(buffer).await) });
-                until(|| metrics().in_kernel == 1).await;
-            });
-            mem::forget(runtime);
-            far.write_all(b"late").unwrap();
-            pool.verify();
-            assert_eq!(pool.alive(), 1);
-            // The pool itself is kept by the buffer.
-        })
-        .join()
-        .unwrap();
+        isolated(this_test!(), || {
+            thread::spawn(|| {
+                let pool = Pool::new(16);
+                let (near, mut far) = pair();
+                let runtime = Runtime::builder().max_polls_per_turn(1).build().unwrap();
+                runtime.block_on(async {
+                    let mut stream = TcpStream::from_std(near);
+                    let buffer = pool.take(64);
+                    spawn(async move { drop(stream.read(buffer).await) });
+                    until(|| metrics().in_kernel == 1).await;
+                });
+                mem::forget(runtime);
+                far.write_all(b"late").unwrap();
+                pool.verify();
+                assert_eq!(pool.alive(), 1);
+                // The pool itself is kept by the buffer.
+            })
+            .join()
+            .unwrap();
+        });
     });
 }
 

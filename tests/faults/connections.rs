@@ -71,6 +71,25 @@ fn a_listener_that_goes_closes_what_it_has_accepted() {
     });
 }
 
+/// The number of the one may be the other's, and the accept of the one not even be submitted.
+#[test]
+fn a_listener_that_follows_a_dropped_one_has_its_own_connections() {
+    with_each_seed(async |random| {
+        for _ in 0..4 {
+            let dropped = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let _ = times(random.usize(1..4), dropped.accept()).await;
+            drop(dropped);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let peers: Vec<_> = (0..2).map(|_| Peer::connect(address).unwrap()).collect();
+            for peer in &peers {
+                let (_, from) = listener.accept().await.unwrap();
+                assert_eq!(from, peer.local_addr().unwrap());
+            }
+        }
+    });
+}
+
 #[test]
 fn dropped_connects_leave_no_descriptor() {
     with_each_seed(async |random| {

@@ -20,8 +20,10 @@ mod datagrams;
 mod files;
 mod pipes;
 mod servers;
+mod shards;
 mod streams;
 mod wakes;
+mod zero_copy;
 
 use std::env;
 use std::ops::Range;

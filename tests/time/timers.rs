@@ -25,7 +25,7 @@ use crate::common::conditions::{Log, poll_once, until};
 use crate::common::drops::Drops;
 use crate::common::panics::panic_of;
 use crate::common::patience::patient;
-use crate::common::poll::once;
+use crate::common::poll::{once, until_bell_is_polled};
 use crate::common::watchdog::{Watchdog, run};
 
 const MS: Duration = Duration::from_millis(1);
@@ -450,10 +450,8 @@ fn a_sleep_in_the_kernel_is_less_than_a_millisecond_late() {
 #[test]
 fn a_dropped_sleep_in_the_kernel_leaves_nothing_there() {
     run(async {
-        let bell = {
-            sleep(MS).await;
-            metrics().in_kernel
-        };
+        until_bell_is_polled().await;
+        let bell = metrics().in_kernel;
         let mut sleeping: Vec<_> = (0..100).map(|_| Box::pin(kernel_sleep(HOUR))).collect();
         assert!(sleeping.iter_mut().all(|sleep| poll_once(sleep).is_pending()));
         until(|| metrics().queued == 0).await;
