@@ -227,7 +227,7 @@ fn a_paused_clock_does_not_jump_to_a_deadline_that_means_never() {
 }
 
 /// What the kernel has in hand is heard before an hour has gone by. (A peer on another thread may
-/// have to wait for a processor for longer than the clock stands still.)
+/// have to wait for a processor, for longer than the clock waits for the kernel.)
 #[test]
 fn what_the_kernel_completes_soon_comes_before_the_deadline() {
     paused(async || {

@@ -53,9 +53,9 @@ impl SpliceToSocket {
 unsafe impl Operation for SpliceToSocket {
     type Output = io::Result<()>;
 
-    /// For when no more calls may be made in this turn: it completes in the next. (A poll of the
-    /// socket would wait for room if there is none, and nobody would know: neither the metrics nor
-    /// what ends connections whose peers take nothing.)
+    /// For when no more calls may be made in this turn: it completes in the next. A poll of the
+    /// socket would wait there for room if there is none, and would not be counted as such a wait:
+    /// neither by the metrics nor by what ends connections whose peers take nothing.
     fn submission(&mut self) -> Submission {
         self.yields = true;
         opcode::Nop::new().build()
