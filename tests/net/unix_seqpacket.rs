@@ -281,6 +281,37 @@ fn no_message_is_lost_by_dropped_receives_without_provided_buffers() {
     refusing(calls, libc::EINVAL, || run(every_message_arrives_once()));
 }
 
+/// The first task has spent its inline calls, so its last send is submitted, and dropped. The
+/// second may make such calls, before the loop has submitted anything.
+#[test]
+fn a_message_does_not_overtake_a_dropped_send_that_is_still_to_be_submitted() {
+    run(async {
+        let (near, far) = UnixSeqpacket::pair().unwrap();
+        let far = Rc::new(far);
+        let first = spawn({
+            let far = Rc::clone(&far);
+            async move {
+                while far.try_send(b"fill").is_ok() {}
+                assert!(poll!(pin!(far.send("first"))).is_pending());
+            }
+        });
+        let second = spawn({
+            let far = Rc::clone(&far);
+            async move { far.send("second").await.0.unwrap() }
+        });
+        first.await.unwrap();
+        second.await.unwrap();
+        // The dropped send keeps the socket open until it has ended.
+        drop(far);
+        let mut messages = Vec::new();
+        while let Some(message) = near.recv_msg().await.unwrap() {
+            messages.push(message.to_vec());
+        }
+        messages.retain(|message| message != b"fill");
+        assert!(messages == [b"second"] || messages == [&b"first"[..], b"second"], "{messages:?}");
+    });
+}
+
 /// The kernel reports the reset before what had arrived.
 #[test]
 fn a_reset_connection_returns_what_had_arrived_and_then_the_error() {
