@@ -46,6 +46,30 @@ fn dropped_accepts_lose_no_connection() {
     });
 }
 
+/// What is in the kernel's backlog when the listening socket is closed, the kernel resets.
+#[test]
+fn a_listener_that_is_closed_returns_every_connection_that_had_arrived() {
+    with_each_seed(async |random| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut peers = Vec::new();
+        let mut accepted = Vec::new();
+        for _ in 0..random.usize(1..4) {
+            for _ in 0..random.usize(0..6) {
+                peers.push(Peer::connect(address).unwrap());
+            }
+            let polls = random.usize(0..3);
+            accepted
+                .extend(times(polls, listener.accept()).await.map(|accepted| accepted.unwrap().1));
+        }
+        accepted.extend(listener.close().await.into_iter().map(|(_, from)| from));
+        let mut arrived: Vec<_> = peers.iter().map(|peer| peer.local_addr().unwrap()).collect();
+        arrived.sort_unstable();
+        accepted.sort_unstable();
+        assert_eq!(accepted, arrived, "each of them, once");
+    });
+}
+
 #[test]
 fn a_listener_that_goes_closes_what_it_has_accepted() {
     with_each_seed(async |random| {

@@ -25,6 +25,10 @@ const MAX_BACKLOG: u32 = 4096;
 /// Without a bound a close would last as long as clients connect.
 const MAX_LATE: u32 = 256;
 
+/// How many accepts look again, in the backlog of a listener that is being closed, where others were
+/// interrupted before they had looked. One almost always suffices.
+const MAX_AGAIN: u32 = 32;
+
 /// A listening socket and the accept in flight. Dropped, connections that the accept still receives
 /// are closed.
 pub(crate) struct Acceptor {
@@ -59,7 +63,8 @@ struct Rest {
     met_something: bool,
     /// Why the last wave could not take a connection that is there.
     exhaustion: Option<io::Error>,
-    /// How many more accepts look for connections that came during a wave.
+    /// How many more accepts look for connections that a wave has not met: they came during it, or
+    /// its accepts were interrupted.
     late: u32,
 }
 
@@ -209,7 +214,7 @@ impl Acceptor {
         check_loop(&self.driver);
         if self.rest.is_none() {
             let refuses = self.listener.refuse_connects();
-            let late = if self.listener.is_shared() { MAX_LATE } else { 0 };
+            let late = if self.listener.is_shared() { MAX_LATE } else { MAX_AGAIN };
             self.cancel(None, refuses, late);
         }
         loop {
@@ -280,7 +285,10 @@ impl Acceptor {
 
     /// Starts accepts that are cancelled at once, in the same enter: each takes a connection if one
     /// is there, and does not wait for one. False if the wave before met nothing, or enough have
-    /// been taken, and no connection has come meanwhile.
+    /// been taken, and no connection is there.
+    ///
+    /// That a wave met nothing does not prove that nothing is there: an accept may be interrupted
+    /// before it looks, and ends as a cancelled one does.
     ///
     /// A successor may accept from the same socket. Of the accepts that wait the kernel wakes one,
     /// and may choose one that is being cancelled: the connection stays in the backlog, and no

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::op::{Accepted, Acceptor, Holders};
-use crate::sys::errno::{ECANCELED, ECONNABORTED, EMFILE};
+use crate::sys::errno::{ECANCELED, ECONNABORTED, EINTR, EMFILE};
 
 const ACCEPT: u8 = opcode::Accept::CODE;
 
@@ -241,6 +241,36 @@ fn a_connection_whose_wake_a_cancelled_accept_has_taken_is_accepted_by_one_more(
     let _early = TcpStream::connect(address).unwrap();
     assert!(poll_rest().is_pending(), "it looks for what is in the backlog");
     bench.complete(0, -ECANCELED);
+    assert!(poll_rest().is_pending(), "it looks again");
+    let (fd, _far) = connection();
+    drop(backlog.accept().unwrap());
+    let again = bench.opcodes().iter().rposition(|&opcode| opcode == ACCEPT).unwrap();
+    assert_ne!(again, 0);
+    bench.complete(again, fd);
+    assert!(matches!(poll_rest(), Poll::Ready(Some(Ok(_)))));
+    assert!(matches!(poll_rest(), Poll::Ready(None)), "the backlog is empty");
+}
+
+/// A listener that is closed takes what is in the backlog, and a signal interrupts the accept before
+/// it has looked there. Were that taken for an empty backlog, the kernel would reset the connection.
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
+fn a_connection_that_an_interrupted_accept_of_a_close_has_not_seen_is_accepted_by_the_next() {
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let backlog = listener.try_clone().unwrap();
+    let driver = Rc::clone(&bench.driver);
+    let mut acceptor = Acceptor::new(driver, listener.into(), Holders::default(), 4, false);
+    let waker = bench.waker();
+    let mut poll_rest = || {
+        let rest = acceptor.poll_rest(&mut Context::from_waker(&waker));
+        bench.turn();
+        rest
+    };
+    let _peer = TcpStream::connect(address).unwrap();
+    assert!(poll_rest().is_pending(), "it looks for what is in the backlog");
+    bench.complete(0, -EINTR);
     assert!(poll_rest().is_pending(), "it looks again");
     let (fd, _far) = connection();
     drop(backlog.accept().unwrap());
