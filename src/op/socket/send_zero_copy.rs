@@ -38,8 +38,24 @@ pub(crate) struct SendZeroCopy<B: IoBuf> {
 /// Why it has not sent.
 pub(crate) enum Unsent<B> {
     /// The kernel cannot send without a copy, and has sent nothing.
-    Refused(B),
+    Refused(SharedBuffer<B>),
     Failed(io::Error),
+}
+
+/// The buffer of a send that was refused, to be sent in another way. The notification may be yet to
+/// come: then a slot has the buffer, too.
+pub(crate) struct SharedBuffer<B>(Rc<B>);
+
+// SAFETY: the memory is that of a buffer that lives as long as this and does not change, as no one
+// has it by a `&mut`: the `Rc` was made here, and is given out inside of this type alone.
+unsafe impl<B: IoBuf> IoBuf for SharedBuffer<B> {
+    fn stable_ptr(&self) -> *const u8 {
+        self.0.stable_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        self.0.bytes_init()
+    }
 }
 
 impl<B: IoBuf> SendZeroCopy<B> {
@@ -53,13 +69,11 @@ impl<B: IoBuf> SendZeroCopy<B> {
 
     fn unsent(self, result: Completion, error: io::Error) -> Unsent<B> {
         let is_refusal = result.failed_with(EINVAL) || result.failed_with(EOPNOTSUPP);
-        let buffer = Some(self.buffer).filter(|_| is_refusal && self.sent == 0);
-        match buffer.and_then(Rc::into_inner) {
-            Some(buffer) => {
-                self.socket.copies_anyway.set(true);
-                Unsent::Refused(buffer)
-            }
-            None => Unsent::Failed(error),
+        if is_refusal && self.sent == 0 {
+            self.socket.copies_anyway.set(true);
+            Unsent::Refused(SharedBuffer(self.buffer))
+        } else {
+            Unsent::Failed(error)
         }
     }
 }

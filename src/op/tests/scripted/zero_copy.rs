@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::buf::IoBuf;
 use crate::op::{SendZeroCopy, Unsent};
 use crate::sys::NOTIFICATION;
 use crate::sys::errno::{EAGAIN, EOPNOTSUPP};
@@ -109,11 +110,28 @@ fn a_zero_copy_send_that_the_kernel_refuses_gives_the_buffer_back_unsent() {
     bench.start(&mut send);
     bench.ring.complete(0, -EOPNOTSUPP, false);
     match bench.end(&mut send) {
-        Err(Unsent::Refused(back)) => assert_eq!(back, buffer),
+        Err(Unsent::Refused(back)) => assert_eq!(back.as_bytes(), buffer),
         Err(Unsent::Failed(error)) => panic!("{error}"),
         Ok(()) => panic!("nothing has been sent"),
     }
     assert!(!socket.may_send_zero_copy());
+}
+
+/// The kernel posts a notification for a refused send, too, and the driver may see it a turn later.
+#[test]
+fn a_refused_zero_copy_send_is_sent_otherwise_before_its_notification_has_come() {
+    let bench = Bench::new();
+    let (socket, buffer) = (bench.socket(), message());
+    let mut send = send(&socket, buffer.clone());
+    bench.start(&mut send);
+    bench.ring.complete(0, -EOPNOTSUPP, true);
+    let Err(Unsent::Refused(shared)) = bench.end(&mut send) else { panic!("it was not refused") };
+    assert_eq!(shared.as_bytes(), buffer);
+    drop((send, shared));
+    assert!(!buffer.is_unique(), "the slot has it until the notification");
+    bench.ring.complete_flagged(0, 0, NOTIFICATION);
+    bench.turn();
+    assert!(buffer.is_unique());
 }
 
 #[test]
