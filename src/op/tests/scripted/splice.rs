@@ -1,6 +1,7 @@
 //! Splices: from a file into a pipe by an SQE, and to a socket by inline calls only.
 
 use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::op::{SpliceFromFile, SpliceToSocket};
@@ -23,6 +24,26 @@ fn a_splice_to_a_socket_is_refused_where_inline_calls_are() {
     assert!(socket.fd().is_ok(), "other calls are allowed");
     let refusal = SpliceToSocket::prepare(&socket).unwrap_err();
     assert_eq!(refusal.kind(), ErrorKind::Unsupported);
+}
+
+/// A turn's budget of inline calls is what a socket's buffer holds by default, and both run out
+/// together.
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no sockets")]
+fn a_splice_to_a_socket_beyond_the_budget_of_a_turn_goes_on_in_the_next_and_waits_for_no_room() {
+    let bench = Bench::with_bypasses(Bypasses::ALL);
+    let (near, _far) = UnixStream::pair().unwrap();
+    let socket = Rc::new(StreamSocket::new(Rc::clone(&bench.driver), OwnedFd::from(near)));
+    let pipe = Rc::new(SplicePipe::new().unwrap());
+    bench.driver.note_inline_call(4 << 20);
+    let mut splice = Op::new(&bench.driver, SpliceToSocket::new(&socket, &pipe, 4096, false));
+    bench.start(&mut splice);
+    assert_eq!(bench.opcodes(), [opcode::Nop::CODE]);
+    bench.ring.complete(0, 0, false);
+    bench.turn();
+    // The pipe is empty, which a call tells as it tells that there is no room.
+    assert!(bench.poll(&mut splice).is_pending());
+    assert_eq!(bench.driver.metrics().send_stalls, 1);
 }
 
 #[test]
