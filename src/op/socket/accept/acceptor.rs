@@ -25,8 +25,8 @@ const MAX_BACKLOG: u32 = 4096;
 /// Without a bound a close would last as long as clients connect.
 const MAX_LATE: u32 = 256;
 
-/// How many accepts look again, in the backlog of a listener that is being closed, where others were
-/// interrupted before they had looked. One almost always suffices.
+/// How many accepts look again, in the backlog of a listener that is being closed, where others
+/// were interrupted before they had looked. One almost always suffices.
 const MAX_AGAIN: u32 = 32;
 
 /// A listening socket and the accept in flight. Dropped, connections that the accept still receives

@@ -251,8 +251,9 @@ fn a_connection_whose_wake_a_cancelled_accept_has_taken_is_accepted_by_one_more(
     assert!(matches!(poll_rest(), Poll::Ready(None)), "the backlog is empty");
 }
 
-/// A listener that is closed takes what is in the backlog, and a signal interrupts the accept before
-/// it has looked there. Were that taken for an empty backlog, the kernel would reset the connection.
+/// A listener that is closed takes what is in the backlog, and a signal interrupts the accept
+/// before it has looked there. Were that taken for an empty backlog, the kernel would reset the
+/// connection.
 #[test]
 #[cfg_attr(miri, ignore = "Miri has no sockets that answer at once")]
 fn a_connection_that_an_interrupted_accept_of_a_close_has_not_seen_is_accepted_by_the_next() {
