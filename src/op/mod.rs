@@ -73,7 +73,10 @@ pub(crate) use file::{
     Advise, Allocate, Close, CloseLast, FileFd, Fsync, LeaseBuffer, Open, OpenDirect, OpenFirst,
     ReadAt, ReadStream, ReadVectoredAt, SetLen, WriteAt, WriteVectoredAt,
 };
-pub use file::{CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
+pub use file::{
+    CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAllVectoredLink,
+    WriteLink, WriteVectoredLink,
+};
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};
 pub(crate) use pipe::{

@@ -126,6 +126,63 @@ fn a_short_write_says_how_much_is_durable_and_an_exact_one_goes_on() {
     });
 }
 
+#[test]
+fn several_buffers_are_one_operation_of_a_chain() {
+    let directory = Directory::new();
+    let path = directory.file("file", "");
+    run(async || {
+        let file = writable(&path);
+        let chain = file.chain().write_all_vectored_at(vec!["head, ", "", "body"], 0);
+        let chain = chain.write_vectored_at(vec!["!", "?"], 10).sync_data();
+        let (all, some, synced) = chain.run().await;
+        all.0.unwrap();
+        assert_eq!(some.0.unwrap(), 2);
+        synced.unwrap();
+    });
+    assert_eq!(fs::read(&path).unwrap(), b"head, body!?");
+}
+
+/// More buffers than one SQE takes: the kernel sees a whole write, and would go on with the next
+/// operation.
+#[test]
+fn more_buffers_than_one_submission_takes_are_written_before_what_follows_or_sever_the_chain() {
+    const MANY: usize = 1500;
+    let directory = Directory::new();
+    let path = directory.file("file", "");
+    run(async || {
+        let file = writable(&path);
+        let chain = file.chain().write_all_vectored_at(vec!["ab"; MANY], 0);
+        let (written, read) = chain.read_exact_at(vec![0; 2 * MANY], 0).run().await;
+        written.0.unwrap();
+        read.0.unwrap();
+        assert_eq!(read.1, b"ab".repeat(MANY));
+        let chain = file.chain().write_vectored_at(vec!["xy"; MANY], 0).write_at("not", 0);
+        let (written, BufResult(next, buffer)) = chain.run().await;
+        assert_eq!((written.0.unwrap(), written.1.len()), (2048, MANY));
+        assert_eq!((reason(&next.unwrap_err()), buffer), (Some((0, Reason::Short)), "not"));
+    });
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        ["xy".repeat(1024), "ab".repeat(MANY - 1024)].concat().as_bytes()
+    );
+    run(async || {
+        let file = full_file(4096);
+        let chain = file.chain().write_vectored_at(vec![vec![1; 4096]; 2], 0).sync_data();
+        let (written, synced) = chain.run().await;
+        assert_eq!(written.0.unwrap(), 4096);
+        assert_eq!(reason(&synced.unwrap_err()), Some((0, Reason::Short)));
+        let chain = file.chain().write_at("x", 1 << 63).write_all_vectored_at(vec!["a", "b"], 0);
+        let (refused, BufResult(written, buffers)) = chain.run().await;
+        assert!(refused.0.is_err());
+        assert_eq!(reason(&written.unwrap_err()), Some((0, Reason::Failed)));
+        assert_eq!(buffers, ["a", "b"]);
+        let chain = file.chain().write_all_vectored_at(vec!["a", "b"], 1 << 63);
+        let BufResult(written, buffers) = chain.run().await.0;
+        assert!(written.is_err());
+        assert_eq!(buffers, ["a", "b"]);
+    });
+}
+
 /// A FIFO cannot be synchronised, and the kernel does not sever a chain for that.
 #[test]
 fn nothing_is_written_behind_a_synchronisation_that_fails() {

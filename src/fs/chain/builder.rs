@@ -15,8 +15,8 @@ use crate::fs::positional::{is_beyond_files, no_such_offset};
 use crate::fs::{File, OpenOptions};
 use crate::op::{
     AfterShort, ChainOp, CloseLast, CloseLink, Descriptor, FileFd, Fsync, Linked, Links, Open,
-    OpenFirst, OpenLink, Push, ReadAt, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAt,
-    WriteLink,
+    OpenFirst, OpenLink, Push, ReadAt, ReadExactLink, ReadLink, SyncLink, WriteAllLink,
+    WriteAllVectoredLink, WriteAt, WriteLink, WriteVectoredAt, WriteVectoredLink,
 };
 use crate::runtime::context;
 
@@ -187,6 +187,36 @@ impl<L: Push, K> Chain<L, K> {
             WriteAllLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
                 None => Linked::new(WriteAt::all(file, buffer, offset)),
+            })
+        })
+    }
+
+    /// Adds a [`File::write_vectored_at`]. A write of fewer bytes than the buffers have severs the
+    /// chain, and so does one of more than 1024 buffers that are not empty.
+    pub fn write_vectored_at<B: IoBuf>(
+        self,
+        buffers: Vec<B>,
+        offset: u64,
+    ) -> Chain<L::With<WriteVectoredLink<B>>, K> {
+        self.push(|file| {
+            WriteVectoredLink::new(match refusal(offset) {
+                Some(error) => Linked::refused(BufResult(Err(error), buffers)),
+                None => Linked::new(WriteVectoredAt::new(file, buffers, offset)),
+            })
+        })
+    }
+
+    /// Adds a [`File::write_all_vectored_at`]. After a short write, and with more than 1024 buffers
+    /// that are not empty, the rest goes on with the rest of the chain, as one submission more.
+    pub fn write_all_vectored_at<B: IoBuf>(
+        self,
+        buffers: Vec<B>,
+        offset: u64,
+    ) -> Chain<L::With<WriteAllVectoredLink<B>>, K> {
+        self.push(|file| {
+            WriteAllVectoredLink::new(match refusal(offset) {
+                Some(error) => Linked::refused(BufResult(Err(error), buffers)),
+                None => Linked::new(WriteVectoredAt::all(file, buffers, offset)),
             })
         })
     }

@@ -38,7 +38,7 @@ mod then_sync;
 
 pub use crate::op::{
     CloseLink, Links, NotRun, OpenLink, Part, Push, ReadExactLink, ReadLink, Reason, SyncLink,
-    WriteAllLink, WriteLink,
+    WriteAllLink, WriteAllVectoredLink, WriteLink, WriteVectoredLink,
 };
 pub use builder::{Chain, Opens, Shared};
 pub(super) use then_sync::Writing;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{CloseLast, Fsync, OpenFirst, ReadAt, WriteAt};
+use super::{CloseLast, Fsync, OpenFirst, ReadAt, WriteAt, WriteVectoredAt};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::chain::{AnyLink, AnyPart, Linked, Part};
 
@@ -49,6 +49,17 @@ part! {
     /// A write of all of a buffer, to an offset or to the end of the file.
     WriteAllLink<B: IoBuf>: WriteAt<B>, |output: BufResult<_, _>| output.map(drop)
         => BufResult<(), B>
+}
+
+part! {
+    /// A write of several buffers to an offset, perhaps of a part of them.
+    WriteVectoredLink<B: IoBuf>: WriteVectoredAt<B>, |output| output => BufResult<usize, Vec<B>>
+}
+
+part! {
+    /// A write of all of several buffers to an offset.
+    WriteAllVectoredLink<B: IoBuf>: WriteVectoredAt<B>, |output: BufResult<_, _>| output.map(drop)
+        => BufResult<(), Vec<B>>
 }
 
 part! {

@@ -28,7 +28,10 @@ pub(crate) use close_link::CloseLast;
 pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
 pub(crate) use lease_buffer::LeaseBuffer;
-pub use links::{CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteLink};
+pub use links::{
+    CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAllVectoredLink,
+    WriteLink, WriteVectoredLink,
+};
 pub(crate) use open::Open;
 pub(crate) use open_direct::OpenDirect;
 pub(crate) use open_link::OpenFirst;

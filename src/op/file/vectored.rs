@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use super::fd::FileFd;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::error::describe;
+use crate::op::chain::{Link, NotRun};
 use crate::op::drain::Draining;
-use crate::op::operation::{Operation, Step};
-use crate::sys::segments::Segments;
+use crate::op::operation::{Operation, Step, sqe_length};
+use crate::sys::segments::{MAX_SEGMENTS, Segments};
 use crate::sys::{Completion, Submission, opcode};
 
 /// Where a transfer of several buffers is.
@@ -150,6 +151,11 @@ impl<B: IoBuf> WriteVectoredAt<B> {
     pub(crate) fn all(file: &Rc<FileFd>, buffers: Vec<B>, offset: u64) -> Self {
         Self(Transfer::new(file, buffers, offset, true))
     }
+
+    /// How many bytes all of the buffers have.
+    fn total(&self) -> usize {
+        self.0.buffers.iter().map(IoBuf::bytes_init).fold(0, usize::saturating_add)
+    }
 }
 
 // SAFETY: as above, with memory that is only read (`IoBuf`).
@@ -174,8 +180,7 @@ unsafe impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             Err(error) => return Step::Done(self.0.fail("writev", error)),
         };
         self.0.done += count;
-        let total = self.0.buffers.iter().map(IoBuf::bytes_init).fold(0, usize::saturating_add);
-        if !self.0.is_all || self.0.done == total {
+        if !self.0.is_all || self.0.done == self.total() {
             Step::Done(self.0.end(Ok(())))
         } else if count == 0 {
             let error = io::Error::new(io::ErrorKind::WriteZero, "the file takes no more bytes");
@@ -190,4 +195,25 @@ unsafe impl<B: IoBuf> Operation for WriteVectoredAt<B> {
     }
 
     fn settle(self, _completion: Completion) {}
+}
+
+impl<B: IoBuf> Link for WriteVectoredAt<B> {
+    fn length(&self) -> Option<usize> {
+        Some(self.total() - self.0.done)
+    }
+
+    /// Also where there are more buffers than one SQE takes: for the kernel their write is whole.
+    fn ends_part(&self) -> bool {
+        let left = self.total() - self.0.done;
+        let segments = self.0.buffers.iter().filter(|buffer| buffer.bytes_init() > 0).count();
+        left > sqe_length(left) as usize || segments > MAX_SEGMENTS
+    }
+
+    fn is_last_step(&self) -> bool {
+        !self.0.is_all
+    }
+
+    fn not_run(self, not_run: NotRun) -> Self::Output {
+        self.0.end(Err(not_run.into()))
+    }
 }
