@@ -1,8 +1,8 @@
 //! Reading to and writing from several buffers at an offset of a file. Dropped in flight, each is
 //! what [`ReadAt`](super::ReadAt) and [`WriteAt`](super::WriteAt) are.
 //!
-//! The kernel takes [`MAX_SEGMENTS`](crate::sys::segments::MAX_SEGMENTS) at a time. Registered
-//! buffers are ordinary memory here: an SQE names one slot for all of its segments.
+//! The kernel takes [`MAX_SEGMENTS`] at a time. Registered buffers are ordinary memory here: an SQE
+//! names one slot for all of its segments.
 
 use std::io;
 use std::rc::Rc;
