@@ -272,7 +272,8 @@ impl Slots {
     #[inline]
     pub(super) fn take_aftermath(&mut self, wakers: &mut Vec<LocalWaker>) -> Vec<Late> {
         mem::swap(wakers, &mut self.woken);
-        mem::take(&mut self.settling)
+        // An empty list stays, with its memory.
+        if self.settling.is_empty() { Vec::new() } else { mem::take(&mut self.settling) }
     }
 
     /// Takes a list back that has been worked off, to be used again.

@@ -9,7 +9,7 @@ use futures_util::future::{Either, ready};
 use super::File;
 use super::chain::{Write, WriteAll, Writing};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::op::{Fsync, Op, ReadAt, WriteAt};
+use crate::op::{Op, ReadAt, SharedSync, WriteAt};
 
 impl File {
     /// Reads from an offset in bytes: at most the buffer's capacity; zero bytes at the end of the
@@ -156,17 +156,22 @@ impl File {
     /// Makes everything that has been written durable, data and metadata. Waits for dropped writes
     /// first.
     ///
+    /// Tasks that synchronise this file, or a [clone](Self::try_clone), at the same time share
+    /// calls of the kernel: while eight are under way further tasks wait, and the next call is for
+    /// all that wait by then.
+    ///
     /// # Errors
     ///
-    /// The kernel's. What an error means for the data that was to be written is a matter of the
-    /// file system: it may be lost, and a second call may succeed all the same.
+    /// The kernel's, which all that share the call report. What an error means for the data that
+    /// was to be written is a matter of the file system: it may be lost, and a second call may
+    /// succeed all the same.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the data may be durable or not.
     #[doc(alias = "fsync")]
     pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        Op::new(self.file.driver(), Fsync::all(&self.file))
+        SharedSync::all(&self.file)
     }
 
     /// [`sync_all`](Self::sync_all) without the metadata that is not needed to read the data, such
@@ -181,7 +186,7 @@ impl File {
     /// As for [`sync_all`](Self::sync_all).
     #[doc(alias = "fdatasync")]
     pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> + use<> {
-        Op::new(self.file.driver(), Fsync::data(&self.file))
+        SharedSync::data(&self.file)
     }
 }
 

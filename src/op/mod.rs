@@ -71,7 +71,8 @@ pub use chain::{Links, NotRun, Part, Push, Reason};
 pub(crate) use descriptor::Descriptor;
 pub(crate) use file::{
     Advise, Allocate, Close, CloseLast, FileFd, Fsync, LeaseBuffer, Open, OpenDirect, OpenFirst,
-    ReadAt, ReadStream, ReadVectoredAt, SetLen, WriteAt, WriteVectoredAt,
+    ReadAt, ReadStream, ReadVectoredAt, SetLen, SharedSync, WriteAt, WriteThenSync,
+    WriteVectoredAt,
 };
 pub use file::{
     CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAllVectoredLink,

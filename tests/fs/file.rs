@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::mem;
+use std::rc::Rc;
 
 use annulus::buf::BufResult;
 use annulus::fs::File;
+use annulus::join::gather;
 
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
@@ -106,6 +108,73 @@ fn a_synchronisation_that_is_not_possible_says_so() {
         let pipe = File::from_std(std::os::fd::OwnedFd::from(pipe).into());
         assert_eq!(pipe.sync_all().await.unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(pipe.sync_data().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+}
+
+/// The first eight submit a call each, and the others wait for the next.
+#[test]
+fn tasks_that_synchronise_one_file_at_the_same_time_share_calls() {
+    const TASKS: usize = 64;
+    let directory = Directory::new();
+    let path = directory.file("file", "");
+    run(async || {
+        let file = writable(&path);
+        // The bell is armed, and takes no SQE any more.
+        file.sync_all().await.unwrap();
+        let before = annulus::metrics().submitted;
+        let syncs = (0..TASKS).map(|_| file.sync_data()).collect::<Vec<_>>();
+        for synced in gather(syncs).await {
+            synced.unwrap();
+        }
+        let submitted = annulus::metrics().submitted - before;
+        assert_eq!(submitted, 9);
+        let records = (0..TASKS as u64)
+            .map(|at| file.write_all_at(format!("{at:03}\n"), 4 * at).then_sync_data());
+        for BufResult(written, _) in gather(records.collect::<Vec<_>>()).await {
+            written.unwrap();
+        }
+        let submitted = annulus::metrics().submitted - before - submitted;
+        assert!(submitted < 2 * TASKS as u64, "{submitted}: a write each, and fewer calls");
+    });
+    let expected: String = (0..TASKS).map(|at| format!("{at:03}\n")).collect();
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+#[test]
+fn a_synchronisation_that_fails_has_failed_for_all_tasks_that_share_it() {
+    run(async || {
+        let (pipe, _writer) = std::io::pipe().unwrap();
+        let pipe = File::from_std(std::os::fd::OwnedFd::from(pipe).into());
+        let syncs = (0..8).map(|_| pipe.sync_data()).collect::<Vec<_>>();
+        for synced in gather(syncs).await {
+            assert_eq!(synced.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    });
+}
+
+#[test]
+fn tasks_that_share_synchronisations_are_not_held_up_by_those_that_are_dropped() {
+    let directory = Directory::new();
+    let path = directory.file("file", "content");
+    run(async || {
+        let file = Rc::new(writable(&path));
+        for polls in STAGES {
+            let mut tasks = Vec::new();
+            for at in 0..16_u64 {
+                let file = Rc::clone(&file);
+                tasks.push(annulus::spawn(async move {
+                    let sync = file.write_at(vec![at as u8], at).then_sync_data();
+                    if at % 3 == 0 {
+                        drop(times(polls, sync).await);
+                    } else {
+                        sync.await.0.unwrap();
+                    }
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
     });
 }
 

@@ -69,3 +69,32 @@ fn vectored_transfers_at_the_same_time_allocate_at_most_a_list_for_a_thread() {
         assert!([0, most].contains(&allocations), "{allocations} allocations");
     });
 }
+
+#[test]
+fn synchronisations_alone_or_sharing_calls_allocate_nothing() {
+    run(async {
+        let directory = Directory::new();
+        let file = writable(&directory).await;
+        let alone = allocations_of(async || file.sync_data().await.unwrap());
+        assert_eq!(alone.await, 0);
+        // The portable ring has a list for a chain, and would start threads.
+        if annulus::metrics().ring == RingKind::Portable {
+            return;
+        }
+        let linked = allocations_of(async || {
+            file.write_at("text", 0).then_sync_data().await.0.unwrap();
+        });
+        assert_eq!(linked.await, 0);
+        let four = || {
+            let written = file.write_at("text", 0).then_sync_data();
+            gather((file.sync_data(), file.sync_data(), file.sync_all(), written))
+        };
+        let together = allocations_of(async || {
+            let synced = gather((four(), four(), four())).await;
+            for (first, second, third, written) in <[_; 3]>::from(synced) {
+                first.and(second).and(third).and(written.0).unwrap();
+            }
+        });
+        assert_eq!(together.await, 0);
+    });
+}

@@ -5,7 +5,8 @@
 //!
 //! - [`File::write_at`](super::File::write_at), [`write_all_at`](super::File::write_all_at) and
 //!   [`append`](super::File::append) take a [`then_sync_data`](Write::then_sync_data) or
-//!   [`then_sync_all`](Write::then_sync_all), and stay one future with one result;
+//!   [`then_sync_all`](Write::then_sync_all), and stay one future with one result. Where many tasks
+//!   write to one file at the same time, they share synchronisations instead;
 //! - [`File::chain`](super::File::chain) links up to eight operations, and returns the result of
 //!   each;
 //! - [`Chain::open`] opens a file for its chain, which closes it at its end.

@@ -4,12 +4,11 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::buf::{BufResult, IoBuf};
 use crate::op::{
-    AfterShort, ChainOp, FileFd, Fsync, Linked, Op, Part, SyncLink, WriteAllLink, WriteAt,
-    WriteLink,
+    FileFd, Linked, Op, Part, SharedSync, WriteAllLink, WriteAt, WriteLink, WriteThenSync,
 };
 
 /// A write that has perhaps begun.
@@ -82,7 +81,9 @@ macro_rules! write_future {
             /// submission.
             ///
             /// The kernel synchronises as soon as it has written. A success means that what was
-            /// written is durable.
+            /// written is durable. While other tasks wait to synchronise the file, or eight are
+            /// under way, the write is submitted alone, and then waits for the next with all
+            /// others ([`sync_data`](crate::fs::File::sync_data)).
             #[doc = $short]
             ///
             /// # Errors
@@ -104,7 +105,7 @@ macro_rules! write_future {
             #[track_caller]
             pub fn then_sync_data(self) -> ThenSync<$link<B>> {
                 let (file, write) = self.0.into_link();
-                ThenSync::new(&file, $link::new(write), Fsync::data(&file))
+                ThenSync(WriteThenSync::new($link::new(write), SharedSync::data(&file)))
             }
 
             /// Links a [`sync_all`](crate::fs::File::sync_all) to the write, in the same
@@ -125,7 +126,7 @@ macro_rules! write_future {
             #[track_caller]
             pub fn then_sync_all(self) -> ThenSync<$link<B>> {
                 let (file, write) = self.0.into_link();
-                ThenSync::new(&file, $link::new(write), Fsync::all(&file))
+                ThenSync(WriteThenSync::new($link::new(write), SharedSync::all(&file)))
             }
         }
 
@@ -157,20 +158,12 @@ write_future! {
 ///
 /// It allocates nothing.
 #[must_use = "futures do nothing unless polled"]
-pub struct ThenSync<P: Part>(ChainOp<(P, SyncLink)>);
-
-impl<P: Part> ThenSync<P> {
-    fn new(file: &Rc<FileFd>, write: P, sync: Fsync) -> Self {
-        let links = (write, SyncLink::new(Linked::new(sync)));
-        Self(ChainOp::new(file.driver(), links, AfterShort::GoesOn))
-    }
-}
+pub struct ThenSync<P: Part>(WriteThenSync<P>);
 
 impl<T, B, P: Part<Output = BufResult<T, B>>> Future for ThenSync<P> {
     type Output = BufResult<T, B>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let (BufResult(written, buffer), synced) = ready!(Pin::new(&mut self.0).poll(context));
-        Poll::Ready(BufResult(written.and_then(|value| synced.map(|()| value)), buffer))
+        Pin::new(&mut self.0).poll(context)
     }
 }

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::sync_queue::SyncQueue;
 use crate::buf::IoBufMut;
 use crate::driver::Driver;
 use crate::error::{Describe, describe};
@@ -28,6 +29,7 @@ pub(crate) struct FileFd {
     /// Whether an SQE has closed it.
     is_closed: Cell<bool>,
     gates: DrainGates,
+    syncs: SyncQueue,
     /// What dropped reads of a file without offsets have read.
     unread: RefCell<OrphanedBytes>,
     /// The tasks that wait for the end of orphans: several may use one file.
@@ -41,6 +43,7 @@ impl FileFd {
             descriptor: Some(descriptor.into()),
             is_closed: Cell::new(false),
             gates: DrainGates::default(),
+            syncs: SyncQueue::default(),
             unread: RefCell::default(),
             waiting: RefCell::default(),
         }
@@ -58,6 +61,11 @@ impl FileFd {
     /// An SQE has closed the descriptor, which is used no more.
     pub(super) fn note_closed(&self) {
         self.is_closed.set(true);
+    }
+
+    /// The synchronisations in flight, and what waits for them.
+    pub(super) fn syncs(&self) -> &SyncQueue {
+        &self.syncs
     }
 
     /// The descriptor of the process, for system calls; see [`Descriptor::fd`].

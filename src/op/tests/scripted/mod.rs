@@ -17,6 +17,7 @@ mod receive;
 mod receive_lease;
 mod registered;
 mod send;
+mod shared_sync;
 mod shutdown;
 mod splice;
 mod timeout;
