@@ -63,7 +63,7 @@ fn all_that_wait_for_a_sync_are_woken_when_it_is_over_once_each() {
     let bench = Bench::new();
     let file = file(&bench);
     let _first = full(&bench, &file);
-    let tasks: [Arc<Wakes>; 3] = Default::default();
+    let tasks: [Arc<WakeCount>; 3] = Default::default();
     let mut others = syncs::<3>(&file);
     // Polled twice, and the second time on behalf of another task.
     for shift in 0..2 {
@@ -74,10 +74,10 @@ fn all_that_wait_for_a_sync_are_woken_when_it_is_over_once_each() {
     }
     bench.complete(0, 0);
     bench.turn();
-    assert_eq!((bench.woken(), tasks.each_ref().map(|task| task.0.load(Relaxed))), (1, [0; 3]));
+    assert_eq!((bench.woken(), tasks.each_ref().map(|task| task.count())), (1, [0; 3]));
     bench.complete(MOST, 0);
     // The calls that began before would have done for the others.
-    assert_eq!((bench.woken(), tasks.map(|task| task.0.load(Relaxed))), (MOST, [1; 3]));
+    assert_eq!((bench.woken(), tasks.map(|task| task.count())), (MOST, [1; 3]));
 }
 
 #[test]
