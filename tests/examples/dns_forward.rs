@@ -71,7 +71,9 @@ fn output(child: std::process::Child) -> String {
 fn each_client_gets_its_answer_however_the_resolver_orders_them() {
     const CLIENTS: u8 = 8;
     let resolver = socket();
-    let (program, server) = forwarder(resolver.local_addr().unwrap(), &[]);
+    // It answers when all have asked.
+    let options = ["--timeout", "60000"];
+    let (program, server) = forwarder(resolver.local_addr().unwrap(), &options);
     let mut clients = Vec::new();
     for number in 0..CLIENTS {
         let Some(client) = dig(server, &format!("{number}.example")) else { return };

@@ -61,7 +61,7 @@ fn steps(directory: &Path) -> Vec<Step> {
         ("datagrams", Box::pin(datagrams())),
         ("whole files", Box::pin(whole_files(path("whole"), path("renamed")))),
         ("file", Box::pin(file(path("file")))),
-        ("copy", Box::pin(copy(path("whole"), path("from"), path("to")))),
+        ("copy", Box::pin(copy(path("missing"), path("from"), path("to")))),
         ("directories", Box::pin(directories(path("directory")))),
         ("send file", Box::pin(send_file(path("sent")))),
         ("pipes", Box::pin(pipes())),
@@ -151,11 +151,11 @@ async fn file(path: PathBuf) -> io::Result<()> {
     file.close().await
 }
 
-async fn copy(other: PathBuf, from: PathBuf, to: PathBuf) -> io::Result<()> {
+async fn copy(missing: PathBuf, from: PathBuf, to: PathBuf) -> io::Result<()> {
     fs::write(&from, pattern(6, LONG)).await?;
     assert_eq!(fs::copy(&from, &to).await?, LONG as u64);
     assert!(fs::read(&to).await? == pattern(6, LONG));
-    assert!(!fs::try_exists(&other).await?);
+    assert!(!fs::try_exists(&missing).await?);
     Ok(())
 }
 

@@ -7,8 +7,9 @@ use annulus::Runtime;
 use annulus::net::{Server, StreamReader, StreamWriter, start_server};
 
 use crate::allocator;
+use crate::common::bounded::bounded_by;
 use crate::common::conditions::until;
-use crate::common::watchdog::block_on;
+use crate::common::patience::limit;
 
 const KIB: isize = 1024;
 
@@ -25,7 +26,7 @@ fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
     const PEERS: usize = 30;
     // No more than one large buffer, so that most peers are served from memory of their own.
     let runtime = Runtime::builder().large_buffers(1, 256 << 10).build().unwrap();
-    block_on(&runtime, async {
+    let held = async {
         let server = start_server(handler, "127.0.0.1:0").await.unwrap();
         // The first make the runtime's own memory grow to its size.
         let mut first = connect(&server, 10);
@@ -40,7 +41,8 @@ fn held<H: AsyncFn(StreamReader, StreamWriter) + 'static>(handler: H) -> Held {
         drop((first, peers));
         until(|| server.active_connections() == 0).await;
         Held { unread: unread / PEERS as isize, read: read / PEERS as isize }
-    })
+    };
+    bounded_by(3 * limit(), || runtime.block_on(held))
 }
 
 fn connect(server: &Server, count: usize) -> Vec<Peer> {

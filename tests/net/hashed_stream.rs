@@ -20,8 +20,9 @@ use annulus::time::timeout;
 use blake3::{Hash, Hasher};
 use bytes::BytesMut;
 
-use crate::common::bounded::bounded;
+use crate::common::bounded::bounded_by;
 use crate::common::net::accepted;
+use crate::common::patience::limit;
 use crate::common::random::seeded;
 use crate::common::skip::{build_or_skip, needs_kernel_ring};
 
@@ -52,7 +53,7 @@ fn a_stream_read_through_a_submission_thread_arrives_whole() {
 }
 
 fn arrives_whole(runtime: &Runtime) {
-    bounded(|| {
+    bounded_by(3 * limit(), || {
         let mut random = seeded();
         let (received, dropped) = runtime.block_on(async {
             let (stream, peer) = accepted().await;

@@ -9,7 +9,7 @@ use annulus::sync::Semaphore;
 use annulus::{metrics, spawn, yield_now};
 
 use crate::common::net::connected;
-use crate::common::poll::{once, until};
+use crate::common::poll::{once, until, until_bell_is_polled};
 use crate::common::watchdog::run;
 
 #[test]
@@ -139,6 +139,7 @@ fn a_read_that_is_dropped_when_the_budget_is_used_up_loses_nothing() {
             peer.write_all(&[7; 100]).unwrap();
             // The socket has more, as it says; with the budget used up, the next goes to the ring.
             assert_eq!(stream.read(Vec::with_capacity(10)).await.0.unwrap(), 10);
+            until_bell_is_polled().await;
             let before = metrics().in_kernel;
             yield_now().await;
             let semaphore = Semaphore::new(1);

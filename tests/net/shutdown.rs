@@ -241,7 +241,8 @@ fn a_server_that_is_closed_ends_without_a_request() {
         let server = start_server(echo, "127.0.0.1:0").await.unwrap();
         let silent = client(&server).await;
         until(|| server.active_connections() == 1).await;
-        let serving = serving(&server, &Shutdown::new(), &brief());
+        let options = ShutdownOptions::new().grace(BRIEF).soft_grace(limit());
+        let serving = serving(&server, &Shutdown::new(), &options);
         annulus::yield_now().await;
         server.close();
         assert_eq!(counts(serving.await.unwrap()), (0, 1, 0));

@@ -479,7 +479,7 @@ fn a_shutdown_reports_how_many_completed_and_how_many_it_aborted() {
         let mut peers: Vec<_> = (0..3).map(|_| peer(&name)).collect();
         until(|| server.active_connections() == 2).await;
         peers[0].shutdown(Shutdown::Write).unwrap();
-        let report = server.shutdown(patient(Duration::from_millis(50))).await;
+        let report = server.shutdown(patient(Duration::from_millis(250))).await;
         assert_eq!((report.completed, report.aborted), (1, 2));
         for peer in &mut peers {
             assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);

@@ -4,6 +4,7 @@
 use std::future::pending;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -91,9 +92,17 @@ fn play(role: &str) {
         })
         .unwrap(),
         "listens on threads" => {
-            let listen = || annulus::run(async { ctrl_c().await.unwrap() }).unwrap();
+            static LISTENING: Barrier = Barrier::new(9);
+            let listen = async || {
+                let interrupt = ctrl_c();
+                LISTENING.wait();
+                interrupt.await.unwrap();
+            };
+            let listen = move || annulus::run(listen()).unwrap();
             let threads: Vec<_> = (0..8).map(|_| thread::spawn(listen)).collect();
-            thread::sleep(Duration::from_millis(300));
+            LISTENING.wait();
+            // Most of them wait in the kernel then.
+            thread::sleep(Duration::from_millis(50));
             eprintln!("ready");
             for thread in threads {
                 thread.join().unwrap();

@@ -14,9 +14,10 @@ use annulus::net::{TcpListener, TcpStream};
 use annulus::time::sleep;
 use annulus::{metrics, spawn};
 
+use crate::common::bounded::bounded_by;
 use crate::common::child;
 use crate::common::pair::{ask, echo};
-use crate::common::watchdog::run;
+use crate::common::patience::limit;
 use crate::this_test;
 
 const CONNECTIONS: usize = 10_000;
@@ -38,18 +39,22 @@ pub(crate) fn connections_that_fit() -> usize {
     CONNECTIONS.min(fit)
 }
 
+fn long<T>(test: impl Future<Output = T>) -> T {
+    bounded_by(3 * limit(), || annulus::run(test).unwrap())
+}
+
 #[test]
 fn ten_thousand_connections_at_once_are_served_by_one_thread() {
     let connections = connections_that_fit();
     if let Some(address) = child::role() {
-        return run(be_the_clients(address.parse().unwrap(), connections));
+        return long(be_the_clients(address.parse().unwrap(), connections));
     }
     if connections < CONNECTIONS {
         println!(
             "only {connections} connections instead of {CONNECTIONS}: RLIMIT_NOFILE is too low"
         );
     }
-    let (served, most_at_once) = run(serve(connections, this_test!()));
+    let (served, most_at_once) = long(serve(connections, this_test!()));
     assert_eq!((served, most_at_once), (connections, connections));
 }
 

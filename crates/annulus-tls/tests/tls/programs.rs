@@ -120,7 +120,7 @@ fn openssl_resumes_sessions_in_both_versions_of_tls() {
     run(async {
         let config = server();
         for option in ["-tls1_2", "-tls1_3"] {
-            let file = ROOT.with_extension(format!("session{option}"));
+            let file = ROOT.with_extension(format!("session{option}-{}", process::id()));
             let path = file.display().to_string();
             // The configurations share the tickets' key.
             for (way, kind) in [("-sess_out", "New, TLSv1"), ("-sess_in", "Reused, TLSv1")] {
