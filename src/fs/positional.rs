@@ -162,9 +162,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The kernel's, which all that share the call report. What an error means for the data that
-    /// was to be written is a matter of the file system: it may be lost, and a second call may
-    /// succeed all the same.
+    /// The kernel's, which all report that wait meanwhile: it is one call's, whosever data it was.
+    /// What an error means for the data that was to be written is a matter of the file
+    /// system: it may be lost, and a second call may succeed all the same.
     ///
     /// # Cancel safety
     ///

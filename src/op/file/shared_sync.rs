@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::fd::FileFd;
 use super::fsync::Fsync;
-use super::sync_queue::{Extent, Place};
+use super::sync_queue::{Extent, NextCall, Place};
 use crate::driver::{Detached, Driver, Key};
 use crate::error::Describe;
 use crate::op::check_loop::check_loop;
@@ -93,13 +93,18 @@ fn fsync(file: &Rc<FileFd>, extent: Extent) -> Fsync {
 /// Submits a call, if waiters need one and it may be in flight. Runs foreign code if the driver is
 /// closed.
 fn submit_next(file: &Rc<FileFd>) {
-    let Some(call) = file.syncs().next() else { return };
+    if let Some(call) = file.syncs().next() {
+        submit(file, &call);
+    }
+}
+
+fn submit(file: &Rc<FileFd>, call: &NextCall) {
     let sqe = fsync(file, call.extent).submission();
     let owner: Rc<dyn Detached> = Rc::<FileFd>::clone(file);
     // SAFETY: the SQE points to no memory.
     match unsafe { file.driver().submit_of(sqe, owner) } {
-        Some(key) => file.syncs().note_submitted(&call, key),
-        None => file.syncs().fail(&call, ECANCELED, file.driver()),
+        Some(key) => file.syncs().note_submitted(call, key),
+        None => file.syncs().fail(call, ECANCELED, file.driver()),
     }
 }
 
@@ -134,7 +139,9 @@ impl Drop for SharedSync {
 /// The calls in flight belong to the file.
 impl Detached for FileFd {
     fn completed(self: Rc<Self>, key: Key, completion: Completion) {
-        self.syncs().end(key, completion, self.driver());
+        if let Some(call) = self.syncs().end(key, completion, self.driver()) {
+            submit(&self, &call);
+        }
         submit_next(&self);
     }
 

@@ -1,22 +1,20 @@
 //! Calls that make a file durable, each for all tasks that wait for one.
 //!
 //! A call makes durable all that was written before it began. So one call serves all tasks that
-//! want it by then. A few calls may be in flight at a time ([`MOST`]): a device may carry them out
-//! together, and one that takes long holds up no other. While as many are, further tasks wait, and
-//! the next call, which is submitted when one has ended, is for all of these. Were each task's
-//! submitted at once, the kernel would carry them out on as many workers, which wait for each
-//! other's locks.
+//! want it by then. A few calls may be in flight at a time ([`MOST`]), which a device may carry out
+//! together. While as many are, further tasks wait, and the next call, which is submitted when one
+//! has ended, is for all of these. Were each task's submitted at once, the kernel would carry them
+//! out on as many workers, which wait for each other's locks.
 //!
 //! A call belongs to the file and to no future: the task that has submitted it may be dropped, or
 //! not be polled any more, and the others go on.
 //!
-//! Calls are counted. A waiter remembers the number of the first call that begins after it came,
-//! and any call from there on will do.
+//! Calls are counted. A waiter remembers the number of the first call that begins after it came.
 //!
-//! - A call that was cancelled or interrupted serves no waiter: another is submitted.
-//! - A call that fails has failed for all that waited for it. The kernel would tell only the first
-//!   of several that data is lost. A waiter that has not been polled by the time that a later call
-//!   fails reports that failure, too: it is the safe side.
+//! - A call that was cancelled or interrupted is submitted again.
+//! - A call that fails has failed for all who waited while it was in flight. The kernel reports the
+//!   loss of data once, to one of the calls in flight, whichever's data it was. So a waiter goes on
+//!   when its call and all before that are over, and reports what has failed meanwhile.
 //! - If one waiter wants the metadata, too, the next call includes it.
 
 use std::cell::{Cell, RefCell};
@@ -36,9 +34,7 @@ pub(super) struct SyncQueue {
     /// How many calls have begun.
     begun: Cell<u64>,
     in_flight: RefCell<Vec<Call>>,
-    /// The last call that has been carried out.
-    ended: Cell<u64>,
-    /// The last call that has failed, and its errno.
+    /// What the last call that failed has failed for: all calls up to this one. And its errno.
     failed: Cell<(u64, i32)>,
     /// Whether the next call is to include the metadata.
     wants_all: Cell<bool>,
@@ -60,7 +56,8 @@ pub(super) enum Extent {
 }
 
 struct Call {
-    key: Key,
+    /// `None` until it is submitted.
+    key: Option<Key>,
     number: u64,
     extent: Extent,
 }
@@ -74,7 +71,7 @@ struct Waiter {
 /// The place of a waiter.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    /// The first call that will do.
+    /// Its call, which began after it came.
     call: u64,
     /// Its position in the list, counted from the first waiter that there ever was.
     position: u64,
@@ -87,11 +84,19 @@ pub(super) struct NextCall {
 }
 
 impl SyncQueue {
-    /// The outcome of a call that serves this place, if one has ended; as an errno, if it failed.
+    /// The outcome of the call for this place, if that and all before it are over; as an errno, if
+    /// it failed.
     pub(super) fn outcome(&self, place: Place) -> Option<Result<(), i32>> {
         let (failed, errno) = self.failed.get();
-        let is_over = self.ended.get() >= place.call;
+        let is_over = self.ended() >= place.call;
         is_over.then_some(if failed >= place.call { Err(errno) } else { Ok(()) })
+    }
+
+    /// The last call that is over together with all before it.
+    fn ended(&self) -> u64 {
+        let in_flight = self.in_flight.borrow();
+        let first = in_flight.iter().map(|call| call.number).min();
+        first.map_or(self.begun.get(), |first| first - 1)
     }
 
     /// Whether the waker of this task is registered at this place.
@@ -142,34 +147,41 @@ impl SyncQueue {
     /// [submitted](Self::note_submitted), or has [failed](Self::fail).
     pub(super) fn next(&self) -> Option<NextCall> {
         let needed = self.waiting.borrow().back()?.call;
-        let in_flight = self.in_flight.borrow();
-        let is_served = in_flight.iter().any(|call| call.number >= needed);
+        let mut in_flight = self.in_flight.borrow_mut();
         let is_full = !in_flight.is_empty() && in_flight.len() + self.linked.get() >= MOST;
-        if is_served || is_full {
+        if self.begun.get() >= needed || is_full {
             return None;
         }
         let extent = if self.wants_all.take() { Extent::All } else { Extent::Data };
-        self.begun.set(self.begun.get() + 1);
-        Some(NextCall { number: self.begun.get(), extent })
+        let number = self.begun.get() + 1;
+        self.begun.set(number);
+        in_flight.push(Call { key: None, number, extent });
+        Some(NextCall { number, extent })
     }
 
     pub(super) fn note_submitted(&self, call: &NextCall, key: Key) {
-        let NextCall { number, extent } = *call;
-        self.in_flight.borrow_mut().push(Call { key, number, extent });
+        let mut in_flight = self.in_flight.borrow_mut();
+        let submitted = in_flight.iter_mut().find(|it| it.number == call.number);
+        submitted.expect("a call that has begun is in the list").key = Some(key);
     }
 
-    /// The call in a slot has ended. Wakes those that it was for, which runs foreign code.
-    pub(super) fn end(&self, key: Key, completion: Completion, driver: &Driver) {
-        let mut in_flight = self.in_flight.borrow_mut();
-        let at = in_flight.iter().position(|call| call.key == key);
-        let call = in_flight.swap_remove(at.expect("a call in flight is in the list"));
+    /// The call in a slot has completed. Returns it if it is to be submitted again; else wakes
+    /// those whose wait is over, which runs foreign code.
+    pub(super) fn end(
+        &self,
+        key: Key,
+        completion: Completion,
+        driver: &Driver,
+    ) -> Option<NextCall> {
+        let in_flight = self.in_flight.borrow();
+        let call = in_flight.iter().find(|call| call.key == Some(key));
+        let Call { number, extent, .. } = *call.expect("a call in flight is in the list");
         drop(in_flight);
-        if completion.is_interrupted() {
-            // Its waiters go on to wait, and the next call is as complete.
-            self.wants_all.set(self.wants_all.get() || call.extent == Extent::All);
-            return;
+        if completion.is_interrupted() && !self.waiting.borrow().is_empty() {
+            return Some(NextCall { number, extent });
         }
-        self.note_ended(call.number, completion.errno(), driver);
+        self.note_ended(number, completion.errno(), driver);
+        None
     }
 
     /// A call has not been submitted. Runs foreign code.
@@ -178,19 +190,20 @@ impl SyncQueue {
     }
 
     fn note_ended(&self, number: u64, errno: Option<i32>, driver: &Driver) {
-        if let Some(errno) = errno.filter(|_| number > self.failed.get().0) {
-            self.failed.set((number, errno));
+        if let Some(errno) = errno {
+            self.failed.set((self.begun.get(), errno));
         }
-        self.ended.set(number.max(self.ended.get()));
-        while let Some(waiter) = self.pop_served(number) {
+        self.in_flight.borrow_mut().retain(|call| call.number != number);
+        let ended = self.ended();
+        while let Some(waiter) = self.pop_served(ended) {
             let panic = waiter.waker.and_then(LocalWaker::wake_catching_panic);
             driver.report_panic(panic);
         }
     }
 
-    fn pop_served(&self, number: u64) -> Option<Waiter> {
+    fn pop_served(&self, ended: u64) -> Option<Waiter> {
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.front()?.call > number {
+        if waiting.front()?.call > ended {
             return None;
         }
         self.left.set(self.left.get() + 1);

@@ -76,28 +76,47 @@ fn all_that_wait_for_a_sync_are_woken_when_it_is_over_once_each() {
     bench.turn();
     assert_eq!((bench.woken(), tasks.each_ref().map(|task| task.count())), (1, [0; 3]));
     bench.complete(MOST, 0);
-    // The calls that began before would have done for the others.
+    assert_eq!((bench.woken(), tasks.each_ref().map(|task| task.count())), (1, [0; 3]));
+    (1..MOST).for_each(|nth| bench.complete(nth, 0));
     assert_eq!((bench.woken(), tasks.map(|task| task.count())), (MOST, [1; 3]));
 }
 
 #[test]
-fn a_sync_that_fails_has_failed_for_all_that_waited_for_it_and_for_no_later_one() {
+fn a_sync_that_fails_has_failed_for_all_that_waited_meanwhile_and_for_no_later_one() {
     let bench = Bench::new();
     let file = file(&bench);
     let mut first = full(&bench, &file);
-    let [mut second, mut third, mut last] = syncs(&file);
+    let [mut second, mut third, mut fourth, mut later] = syncs(&file);
     bench.start(&mut second);
     bench.start(&mut third);
     (0..MOST).for_each(|nth| bench.complete(nth, 0));
     bench.turn();
-    bench.start(&mut last);
+    bench.start(&mut fourth);
     bench.complete(MOST, -ENOMEM);
+    bench.start(&mut later);
     assert_eq!(errno(bench.end(&mut second)), Some(ENOMEM));
     bench.complete(MOST + 1, 0);
-    bench.end(&mut last).unwrap();
+    bench.complete(MOST + 2, 0);
+    bench.end(&mut later).unwrap();
     assert_eq!(errno(bench.end(&mut third)), Some(ENOMEM), "also if it is polled later");
-    // Its own call has succeeded, but it is polled when a later one has failed: the safe side.
+    assert_eq!(errno(bench.end(&mut fourth)), Some(ENOMEM), "its data may have been meant");
+    // Its own call has succeeded, but it is polled when another has failed: the safe side.
     assert_eq!(errno(bench.end(&mut first[0])), Some(ENOMEM));
+}
+
+/// The kernel reports the loss of data to one of the calls in flight, and not to the others.
+#[test]
+fn a_sync_reports_no_success_while_one_that_may_fail_for_its_data_is_in_flight() {
+    let bench = Bench::new();
+    let file = file(&bench);
+    let [mut first, mut second] = syncs(&file);
+    bench.start(&mut first);
+    bench.start(&mut second);
+    bench.complete(1, 0);
+    assert!(bench.poll(&mut second).is_pending());
+    bench.complete(0, -ENOMEM);
+    assert_eq!(errno(bench.end(&mut second)), Some(ENOMEM));
+    assert_eq!(errno(bench.end(&mut first)), Some(ENOMEM));
 }
 
 #[test]
