@@ -91,7 +91,7 @@ use trimming::Trimming;
 use crate::error::{IncidentHook, catch_panic};
 use crate::sys::bypass::{Bypass, Bypasses};
 use crate::sys::capabilities::Capabilities;
-use crate::sys::{Ring, RingKind};
+use crate::sys::{Drained, Ring, RingKind};
 use crate::task::LocalWaker;
 
 /// A ring and all that is in flight on it. Belongs to one thread.
@@ -167,6 +167,31 @@ impl Driver {
     #[inline]
     pub(crate) fn allows(&self, bypass: Bypass) -> bool {
         self.bypasses.contains(bypass)
+    }
+
+    /// Whether the ring makes a system call for each SQE, which so saves none.
+    #[inline]
+    pub(crate) fn makes_calls(&self) -> bool {
+        self.kind == RingKind::Portable
+    }
+
+    /// A socket comes to the ring, of which [`forget`](Self::forget) will tell when it leaves.
+    #[inline]
+    pub(crate) fn adopt(&self, fd: RawFd) {
+        if let Some(ring) = self.core.borrow_mut().ring() {
+            ring.adopt(fd);
+        }
+    }
+
+    /// An inline receive, made just now, has found that an adopted socket has nothing more.
+    #[inline]
+    pub(crate) fn note_drained(&self, fd: RawFd, how: Drained) {
+        // The kernel knows.
+        if self.makes_calls() {
+            if let Some(ring) = self.core.borrow_mut().ring() {
+                ring.note_drained(fd, how);
+            }
+        }
     }
 
     /// A descriptor leaves the ring, because it is closed or handed out, or comes to it. A ring

@@ -88,8 +88,8 @@ pub(crate) use pages::{Pages, page_size};
 #[cfg(feature = "faults")]
 pub(crate) use ring::InlineFaults;
 pub(crate) use ring::{
-    BUFFER_GROUP, Batch, DATAGRAM_GROUP, Entered, Full, KernelRing, PortableRing, Ring, Wait,
-    WorkerLimits,
+    BUFFER_GROUP, Batch, DATAGRAM_GROUP, Drained, Entered, Full, KernelRing, PortableRing, Ring,
+    Wait, WorkerLimits,
 };
 #[cfg(feature = "faults")]
 pub use ring::{FaultKind, FaultLog, Faults};

@@ -42,7 +42,7 @@ impl SocketFd {
     pub(crate) fn new(driver: Rc<Driver>, descriptor: impl Into<Descriptor>) -> Self {
         let descriptor = descriptor.into();
         if let Some(fd) = descriptor.fd_if_open() {
-            driver.forget(fd.as_raw_fd());
+            driver.adopt(fd.as_raw_fd());
         }
         Self {
             driver,

@@ -416,8 +416,10 @@ impl Detached for Outbox {
         self.is_listed.set(false);
         if self.stage.get() == Stage::Nothing && self.held() > 0 {
             let socket = &self.socket;
-            let is_alone = || is_only && socket.prefers_inline_sends(socket.driver());
-            self.send_held(self.has_room.take() || socket.is_in_cache() || is_alone());
+            let driver = socket.driver();
+            let is_better =
+                || (is_only || driver.makes_calls()) && socket.prefers_inline_sends(driver);
+            self.send_held(self.has_room.take() || socket.is_in_cache() || is_better());
         }
     }
 }

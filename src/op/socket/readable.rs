@@ -70,7 +70,7 @@ impl StreamSocket {
         let fd = self.inline_fd().filter(|_| driver.may_run_inline() && coop::try_spend())?;
         let length = memory.len();
         // SAFETY: the memory has that many bytes, and is borrowed.
-        let done = self.note_inline_recv(unsafe { receive(fd, memory.start(), length) })?;
+        let done = self.note_inline_recv(fd, unsafe { receive(fd, memory.start(), length) })?;
         driver.note_inline_call(done.result().unwrap_or(0) as usize);
         Some(self.received(done, "recv").inspect(|&count| {
             self.learn(count, length);

@@ -44,7 +44,7 @@ impl RecvBuffer {
         let (fd, (start, length)) = (socket.inline_fd()?, self.memory());
         // SAFETY: the memory has `length` bytes, and nothing else touches them.
         let done = unsafe { receive(fd, start, length) };
-        socket.note_inline_recv(done)
+        socket.note_inline_recv(fd, done)
     }
 
     /// Lends out what has been received into it, and lets the socket learn from it.

@@ -96,7 +96,7 @@ unsafe impl Operation for RecvLease {
         // Claimed even if the receive failed: the kernel may have selected a buffer all the same.
         let lease = self.socket.claim_lease(completion);
         if let Some(buffer) = self.buffer.take() {
-            self.socket.note_inline_recv(Some(completion));
+            self.socket.has_more.set(completion.has_more());
             return Step::Done(buffer.lend(&self.socket, completion));
         }
         if mem::take(&mut self.is_poll) {

@@ -157,7 +157,7 @@ unsafe impl<B: IoBufMut, U: Until> Operation for Recv<B, U> {
         let (fd, (start, length)) = (self.socket.inline_fd()?, self.room());
         // SAFETY: the buffer has `length` bytes from `start` on.
         let done = unsafe { receive(fd, start, length) };
-        self.socket.note_inline_recv(done)
+        self.socket.note_inline_recv(fd, done)
     }
 
     fn complete(mut self, completion: Completion) -> Step<Self> {

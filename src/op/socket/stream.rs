@@ -6,7 +6,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
@@ -23,10 +23,10 @@ use crate::op::drain::{DrainGates, Drains};
 use crate::op::multishot::Multishot;
 use crate::op::orphaned_bytes::OrphanedBytes;
 use crate::op::orphaned_fds::OrphanedFds;
-use crate::sys::Completion;
 use crate::sys::errno::{ENOBUFS, EPIPE, is_fatal_to_connection};
 use crate::sys::message::MessageHeader;
 use crate::sys::passed_fds::PassedFds;
+use crate::sys::{Completion, Drained};
 use crate::task::coop;
 
 /// A stream socket. (`pub` in a private module, as the signatures of sealed traits name it.)
@@ -122,10 +122,21 @@ impl StreamSocket {
         if self.has_unread() { coop::poll_spend(context) } else { Poll::Ready(()) }
     }
 
-    /// Remembers whether there is more after an inline receive, which found nothing if it was not
-    /// done.
-    pub(super) fn note_inline_recv(&self, done: Option<Completion>) -> Option<Completion> {
+    /// Remembers whether there is more after an inline receive, made just now on a descriptor. It
+    /// has found nothing if it was not done.
+    pub(super) fn note_inline_recv(
+        &self,
+        fd: RawFd,
+        done: Option<Completion>,
+    ) -> Option<Completion> {
         self.has_more.set(done.is_some_and(Completion::has_more));
+        match done {
+            None => self.driver().note_drained(fd, Drained::Blocked),
+            Some(done) if !done.has_more() && done.errno().is_none() => {
+                self.driver().note_drained(fd, Drained::Short);
+            }
+            Some(_) => {}
+        }
         done
     }
 
@@ -135,11 +146,13 @@ impl StreamSocket {
     }
 
     /// Whether a send is better done by an inline call: when the socket has bytes to read or
-    /// receives bulk, so that what was received is in the cache, or when an SQE would be alone in
-    /// its enter.
+    /// receives bulk, so that what was received is in the cache; when an SQE would be alone in its
+    /// enter; or when an SQE would be the same call, later, and this is an answer. (A task that
+    /// only sends is not to keep the loop from the others.)
     pub(super) fn prefers_inline_sends(&self, driver: &Driver) -> bool {
-        let is_alone = || driver.is_first_of_turn() && self.descriptor().fd_if_open().is_some();
-        self.is_in_cache() || is_alone()
+        let is_call = || driver.makes_calls() && self.transferred.is_asked();
+        let saves_nothing = || is_call() || driver.is_first_of_turn();
+        self.is_in_cache() || saves_nothing() && self.descriptor().fd_if_open().is_some()
     }
 
     /// Whether what was received last is probably in the cache.

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::Ring;
 use super::faulty::{Behind, Faults, FaultyRing, InlineFaults};
-use super::interface::{Entered, Full, Wait};
+use super::interface::{Drained, Entered, Full, Wait};
 use crate::sys::bypass::Bypasses;
 use crate::sys::{BufferRing, Completion, RingKind, Submission};
 
@@ -58,6 +58,14 @@ impl Behind for Ring {
 
     fn enter(&mut self, wait: Wait) -> Entered {
         Ring::enter(self, wait)
+    }
+
+    fn adopt(&mut self, fd: RawFd) {
+        Ring::adopt(self, fd);
+    }
+
+    fn note_drained(&mut self, fd: RawFd, how: Drained) {
+        Ring::note_drained(self, fd, how);
     }
 
     fn forget(&mut self, fd: RawFd) {

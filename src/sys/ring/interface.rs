@@ -41,6 +41,15 @@ pub(crate) struct Entered {
     pub(crate) outcome: io::Result<()>,
 }
 
+/// How a receive that was made without the ring has found that a socket has nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// It has received less than it had room for.
+    Short,
+    /// It would have had to wait.
+    Blocked,
+}
+
 /// The group of the small provided buffers, in SQEs that let the kernel select one.
 pub(crate) const BUFFER_GROUP: u16 = 0;
 

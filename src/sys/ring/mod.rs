@@ -35,7 +35,9 @@ use std::ptr::NonNull;
 pub use faulty::{FaultKind, FaultLog, Faults};
 #[cfg(feature = "faults")]
 pub(crate) use faulty::{FaultyRing, InlineFaults};
-pub(crate) use interface::{BUFFER_GROUP, DATAGRAM_GROUP, Entered, Full, Wait, WorkerLimits};
+pub(crate) use interface::{
+    BUFFER_GROUP, DATAGRAM_GROUP, Drained, Entered, Full, Wait, WorkerLimits,
+};
 pub(crate) use kernel::{Batch, KernelRing};
 pub(crate) use portable::PortableRing;
 #[cfg(any(test, fuzzing))]
@@ -155,6 +157,30 @@ impl Ring {
     #[inline]
     pub(crate) fn enter(&mut self, wait: Wait) -> Entered {
         on_each!(self, ring => ring.enter(wait))
+    }
+
+    /// A socket comes to the ring, of which [`forget`](Self::forget) tells when it leaves. For
+    /// rings that know what descriptors are ready.
+    #[inline]
+    pub(crate) fn adopt(&mut self, fd: RawFd) {
+        match self {
+            Self::Portable(ring) => ring.adopt(fd),
+            #[cfg(feature = "faults")]
+            Self::Faulty(ring) => ring.adopt(fd),
+            _ => {}
+        }
+    }
+
+    /// A receive that was made without the ring, just now, has found that an adopted socket has
+    /// nothing more. For rings that know what descriptors are ready.
+    #[inline]
+    pub(crate) fn note_drained(&mut self, fd: RawFd, how: Drained) {
+        match self {
+            Self::Portable(ring) => ring.note_drained(fd, how),
+            #[cfg(feature = "faults")]
+            Self::Faulty(ring) => ring.note_drained(fd, how),
+            _ => {}
+        }
     }
 
     /// A descriptor of the process leaves the ring, because it is closed or handed out, or comes

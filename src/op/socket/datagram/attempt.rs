@@ -5,18 +5,19 @@
 //! for this turn or task. So attempts in a loop end, and other tasks are polled.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::socket::{Arrived, DatagramSocket, Family};
 use crate::error::Describe;
 use crate::op::operation::sqe_length;
-use crate::sys::Completion;
 use crate::sys::address::RawAddress;
 use crate::sys::bypass::datagram::{receive_datagram, send_datagram};
 use crate::sys::control::SentControl;
 use crate::sys::datagram::{Envelope, RecvHeader};
 use crate::sys::errno::EAGAIN;
 use crate::sys::socket::{MSG_PEEK, MSG_TRUNC};
+use crate::sys::{Completion, Drained};
 use crate::task::coop;
 
 impl DatagramSocket {
@@ -153,7 +154,9 @@ impl DatagramSocket {
         // SAFETY: passed on by the caller.
         let receive = |header: &mut _| unsafe { receive_datagram(fd, header, memory, flags) };
         let done = receive(header);
-        if self.note_reset(done) { receive(header) } else { done }
+        let done = if self.note_reset(done) { receive(header) } else { done };
+        self.note_inline_recv(fd, done);
+        done
     }
 
     /// The descriptor, if an inline call may be made now.
@@ -161,6 +164,13 @@ impl DatagramSocket {
         let may = self.driver().may_run_inline();
         let fd = self.inline_fd().filter(|_| may && coop::try_spend());
         fd.ok_or_else(would_block)
+    }
+
+    /// Tells the ring of an inline receive, made just now on a descriptor, that has found nothing.
+    pub(super) fn note_inline_recv(&self, fd: RawFd, done: Completion) {
+        if done.failed_with(EAGAIN) {
+            self.driver().note_drained(fd, Drained::Blocked);
+        }
     }
 
     pub(super) fn attempted(&self, done: Completion, doing: &str) -> io::Result<usize> {

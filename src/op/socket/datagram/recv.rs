@@ -84,6 +84,7 @@ unsafe impl<B: IoBufMut> Operation for RecvDatagram<B> {
         let mut header = self.socket.headers.take_recv();
         // SAFETY: the memory is the buffer's, which has as many bytes.
         let done = unsafe { receive_datagram(fd, &mut header, memory, flags) };
+        self.socket.note_inline_recv(fd, done);
         self.header = Some(header);
         let found = !done.failed_with(EAGAIN);
         self.socket.inline().note(found);

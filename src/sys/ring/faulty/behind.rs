@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use crate::sys::bypass::Bypasses;
-use crate::sys::ring::interface::{Entered, Full, Wait};
+use crate::sys::ring::interface::{Drained, Entered, Full, Wait};
 use crate::sys::{BufferRing, Completion, RingKind, Submission};
 
 /// Any ring.
@@ -22,6 +22,8 @@ pub(crate) trait Behind {
     fn has_completions(&mut self) -> bool;
     fn signal_by(&mut self, counter: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>>;
     fn enter(&mut self, wait: Wait) -> Entered;
+    fn adopt(&mut self, fd: RawFd);
+    fn note_drained(&mut self, fd: RawFd, how: Drained);
     fn forget(&mut self, fd: RawFd);
     fn reap_into(&mut self, completions: &mut Vec<Completion>);
     /// # Safety

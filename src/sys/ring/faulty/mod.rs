@@ -44,7 +44,7 @@ pub use log::FaultLog;
 use queue::{Passed, Queue};
 use requests::Requests;
 
-use super::interface::{Entered, Full, Wait};
+use super::interface::{Drained, Entered, Full, Wait};
 use crate::sys::bypass::Bypasses;
 use crate::sys::errno::{EAGAIN, EBUSY, EINTR, ENOMEM, ETIME};
 use crate::sys::{BufferRing, Completion, RingKind, Sqe, Submission, opcode};
@@ -236,6 +236,14 @@ impl FaultyRing {
             outcome => outcome,
         };
         Entered { taken: self.queue.note_taken(taken), outcome }
+    }
+
+    pub(super) fn adopt(&mut self, fd: RawFd) {
+        self.inner.adopt(fd);
+    }
+
+    pub(super) fn note_drained(&mut self, fd: RawFd, how: Drained) {
+        self.inner.note_drained(fd, how);
     }
 
     pub(super) fn forget(&mut self, fd: RawFd) {

@@ -9,8 +9,9 @@ use crate::sys::errno::{EINVAL, ENOSYS, EPERM, last_errno};
 use crate::sys::{millis, timespec};
 
 /// How many events one wait takes at most. What is left comes with the next, as epoll takes turns
-/// among what is ready.
-const MOST_EVENTS: usize = 256;
+/// among what is ready. Each may fill a provided buffer before a task runs: there are as many of
+/// those from the beginning, and more would be memory that stays, and leave the cache.
+const MOST_EVENTS: usize = 64;
 
 /// What the bell of the workers is registered as, and the timer of a ring whose loop sleeps in
 /// another: no descriptors have these numbers.

@@ -71,7 +71,7 @@ use self::poller::Poller;
 use self::requests::{Due, Requests, Token};
 use self::timeouts::Timeouts;
 use self::workers::Workers;
-use super::interface::{Entered, Full, Wait, WorkerLimits};
+use super::interface::{Drained, Entered, Full, Wait, WorkerLimits};
 use crate::error::{Describe, SetupError};
 use crate::sys::bypass::Bypasses;
 use crate::sys::errno::{EEXIST, EMFILE};
@@ -230,6 +230,23 @@ impl PortableRing {
         let outcome = self.wait(wait);
         self.prepare_outer_sleep();
         Entered { taken, outcome }
+    }
+
+    /// A socket has come to the ring, which is told when it leaves: so a registration of it may
+    /// last.
+    pub(super) fn adopt(&mut self, fd: RawFd) {
+        if self.generation.is_present() {
+            self.poller.adopt(&self.epoll, &mut self.requests, fd);
+        }
+    }
+
+    /// A receive without the ring has found that a socket has nothing more. It was made just now:
+    /// what has come since is yet to be reported.
+    pub(super) fn note_drained(&mut self, fd: RawFd, how: Drained) {
+        match how {
+            Drained::Short => self.poller.note_short_receive(fd),
+            Drained::Blocked => self.poller.note_blocked(fd, READABLE),
+        }
     }
 
     /// A descriptor of the process is about to leave the ring, or has come to it: what is known of

@@ -1,10 +1,15 @@
 //! Which descriptors requests wait for, and what the ring knows of their readiness.
 //!
-//! A connection or other **socket** is registered once, edge-triggered, when a receive or send on
-//! it first has to wait, and stays so until the ring is told that the descriptor leaves
-//! ([`Poller::forget`]). What is ready is remembered: after an attempt that has found nothing, or
-//! less than it wanted, the socket is not tried again before the next edge. So a message on a
-//! connection costs one receive, and its share of a wait.
+//! A connection or other **socket** is registered once, edge-triggered, when a receive, a send or,
+//! if it was [adopted](Poller::adopt), a poll of it first has to wait. It stays so until the ring
+//! is told that the descriptor leaves ([`Poller::forget`]). What is ready is remembered: after an
+//! attempt that has found nothing, or less than it wanted, be it made without the ring
+//! (`Ring::note_drained`), the socket is not tried again before the next edge, and a poll needs no
+//! system call. So a message on a connection costs one receive, and its share of a wait.
+//!
+//! What is remembered may be too much: then an attempt is made in vain. It is never too little,
+//! since a socket counts as not ready only from an attempt that has just found that, and each edge
+//! after it is still in the epoll instance: nothing is taken from that between the two.
 //!
 //! Any **other** descriptor may be closed without a word to the ring, and that of a user even under
 //! a waiting request. It is registered while requests wait: for one event where these are one-shot,
@@ -27,6 +32,9 @@ const ONCE: u32 = libc::EPOLLONESHOT as u32;
 
 /// All that a socket is registered for.
 const SOCKET_EVENTS: u32 = READABLE | WRITABLE | PEER_ENDED | PRIORITY | EDGE;
+
+/// What no attempt tells of, but each report, whatever it is due to.
+const IN_EACH_REPORT: u32 = PEER_ENDED | PRIORITY | BROKEN;
 
 /// How a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +63,9 @@ enum Registered {
 struct Entry {
     generation: u32,
     registered: Registered,
-    /// Of a socket: what may be ready, as far as is known.
+    /// Whether the ring will be told when the descriptor leaves.
+    is_adopted: bool,
+    /// Of a socket: which events there may be, as far as is known.
     ready: u32,
     /// Of a socket: whether a receive that gets less than it wants has got all that is there.
     is_drained_by_short_receives: bool,
@@ -68,7 +78,8 @@ impl Default for Entry {
         Self {
             generation: 0,
             registered: Registered::No,
-            ready: READABLE | WRITABLE,
+            is_adopted: false,
+            ready: u32::MAX,
             is_drained_by_short_receives: false,
             first: NO_REQUEST,
             last: NO_REQUEST,
@@ -98,10 +109,21 @@ impl Poller {
 
     /// Whether a poll of the descriptor has to ask the kernel what is ready now: where it is
     /// registered edge-triggered, that may have been reported already.
-    pub(super) fn has_edges(&self, fd: RawFd) -> bool {
-        self.0.get(fd as usize).is_some_and(|entry| {
-            matches!(entry.registered, Registered::Socket | Registered::Edges(_))
+    pub(super) fn has_to_ask(&self, fd: RawFd, events: u32) -> bool {
+        self.0.get(fd as usize).is_some_and(|entry| match entry.registered {
+            Registered::No | Registered::Once(_) => false,
+            Registered::Edges(_) => true,
+            Registered::Socket => entry.ready & events != 0,
         })
+    }
+
+    /// How a poll of the descriptor waits.
+    pub(super) fn waits_of_poll(&self, fd: RawFd, is_multishot: bool) -> Waits {
+        match self.0.get(fd as usize) {
+            Some(entry) if entry.is_adopted => Waits::OnSocket,
+            _ if is_multishot => Waits::OnEdges,
+            _ => Waits::Once,
+        }
     }
 
     /// An attempt has found that nothing is ready.
@@ -161,10 +183,7 @@ impl Poller {
         // A disabled one reports nothing, so that its events need not be kept.
         let is_idle = self.entry(fd).first == NO_REQUEST;
         let wanted = match (self.entry(fd).registered, waits) {
-            (Registered::Socket, Waits::OnSocket) => return Ok(()),
-            (Registered::Socket, _) => {
-                return self.is_new_file(epoll, requests, (fd, events), waits).map(|_| ());
-            }
+            (Registered::Socket, _) => return Ok(()),
             (_, Waits::OnSocket) => Registered::Socket,
             (Registered::Edges(old), _) => {
                 if self.is_new_file(epoll, requests, (fd, events), waits)? || old & events == events
@@ -279,8 +298,17 @@ impl Poller {
         }
     }
 
+    /// A socket comes to the ring, which will be told when it leaves.
+    pub(super) fn adopt(&mut self, epoll: &Epoll, requests: &mut Requests, fd: RawFd) {
+        self.forget(epoll, requests, fd);
+        self.entry(fd).is_adopted = true;
+    }
+
     /// A descriptor leaves the ring: it is closed, or handed out, or is another file's already.
     pub(super) fn forget(&mut self, epoll: &Epoll, requests: &mut Requests, fd: RawFd) {
+        if let Some(entry) = self.0.get_mut(fd as usize) {
+            entry.is_adopted = false;
+        }
         // A one-shot registration that no request waits for reports nothing, and is not taken for
         // that of another file.
         let reports = |entry: &Entry| match entry.registered {
@@ -322,7 +350,8 @@ impl Poller {
         if entry.generation != (event.data >> 32) as u32 {
             return None;
         }
-        entry.ready |= readiness(event.events);
+        entry.ready &= !IN_EACH_REPORT;
+        entry.ready |= event.events & IN_EACH_REPORT | readiness(event.events);
         // The end is reported once, and follows the bytes. At urgent data a receive may stop
         // although there is more.
         if event.events & (PEER_ENDED | HUNG_UP | FAILED | PRIORITY) != 0 {

@@ -195,10 +195,11 @@ impl PortableRing {
         let is_first = self.requests[token].state == State::Runnable;
         let ready = if !is_first {
             Ok(events & wanted)
-        } else if self.poller.has_edges(call.fd) {
+        } else if self.poller.has_to_ask(call.fd, wanted) {
             polls::poll_now(call.fd, wanted)
         } else {
-            // The registration reports what is ready now, in this enter.
+            // Nothing is, as the last attempt has found, or the registration, which is to be made,
+            // reports what is ready now, in this enter.
             Ok(0)
         };
         match ready {
@@ -208,7 +209,7 @@ impl PortableRing {
             Ok(_) => {}
         }
         if is_first {
-            let waits = if is_multishot { Waits::OnEdges } else { Waits::Once };
+            let waits = self.poller.waits_of_poll(call.fd, is_multishot);
             self.wait_for(token, call.fd, wanted, waits);
         }
     }

@@ -15,6 +15,7 @@ mod files;
 mod own;
 mod paths;
 mod polls;
+mod readiness;
 mod sockets;
 mod streams;
 
