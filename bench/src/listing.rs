@@ -17,7 +17,7 @@ pub(crate) fn list() {
     }
     println!("\ncontenders:");
     for contender in contenders::all() {
-        println!("  {:<21} {}", contender.name(), contender.form());
+        println!("  {:<22} {}", contender.name(), contender.form());
     }
     for name in contenders::left_out() {
         println!("  {name:<22} left out: built without the feature {name}");
