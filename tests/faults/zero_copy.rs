@@ -15,7 +15,7 @@ use crate::{PrintedIfPanicking, SEEDS, SEEDS_WANTED, quick_pair};
 /// Has each of some connections send something from a buffer, with each seed, and then waits until
 /// the buffer is free, which it must be with the notification. Asserts that it was not free yet
 /// after some of the sends.
-fn assert_kept_beyond(send: impl AsyncFn(&mut TcpStream, Bytes)) {
+fn assert_kept_beyond(send: &impl AsyncFn(&mut TcpStream, Bytes)) {
     let _alone = alone();
     if lacks(&["zero-copy send"]) {
         return;
@@ -50,12 +50,12 @@ fn assert_kept_beyond(send: impl AsyncFn(&mut TcpStream, Bytes)) {
 
 #[test]
 fn a_zero_copy_send_is_over_with_its_result_and_its_buffer_free_with_the_notification() {
-    assert_kept_beyond(async |stream, buffer| stream.write_all_zero_copy(buffer).await.unwrap());
+    assert_kept_beyond(&async |stream, buffer| stream.write_all_zero_copy(buffer).await.unwrap());
 }
 
 #[test]
 fn a_write_behind_a_dropped_zero_copy_send_waits_for_its_result_and_not_for_the_notification() {
-    assert_kept_beyond(async |stream, buffer| {
+    assert_kept_beyond(&async |stream, buffer| {
         assert!(times(1, stream.write_all_zero_copy(buffer)).await.is_none());
         stream.write_all("behind").await.0.unwrap();
     });
