@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{io, mem, slice, thread};
 
 use super::counters::Counters;
+use super::device_feed::DeviceFeed;
 use super::key::Key;
 use super::refusals::Refusals;
 use super::slot::{Orphan, State};
@@ -24,7 +25,7 @@ use crate::sys::errno::{
 };
 use crate::sys::poll::READABLE;
 use crate::sys::types::{CancelBuilder, Fd};
-use crate::sys::{Entered, Ring, Submission, SubmissionFlags, Wait, opcode};
+use crate::sys::{Entered, Ring, RingKind, Submission, SubmissionFlags, Wait, opcode};
 use crate::task::LocalWaker;
 
 /// How many cancels that missed are repeated at a time. An operation may be between two tries for
@@ -41,6 +42,8 @@ pub(super) struct Core {
     broken: bool,
     pub(super) slots: Slots,
     pub(super) refusals: Refusals,
+    /// `None` where an enter costs more than a waiting device.
+    feed: Option<DeviceFeed>,
     counters: Rc<Counters>,
     bell: RawFd,
 }
@@ -48,12 +51,14 @@ pub(super) struct Core {
 impl Core {
     /// On a ring with this many file slots.
     pub(super) fn new(ring: Ring, bell: RawFd, counters: Rc<Counters>, file_slots: u32) -> Self {
+        let is_cheap = ring.kind() != RingKind::Portable;
         Self {
             queue: Some(SubmissionQueue::new(ring)),
             closing: false,
             broken: false,
             slots: Slots::new(Rc::clone(&counters), file_slots),
             refusals: Refusals::default(),
+            feed: is_cheap.then(DeviceFeed::default),
             counters,
             bell,
         }
@@ -185,11 +190,22 @@ impl Core {
         } else {
             self.reap()
         };
+        if let Some(feed) = &mut self.feed {
+            feed.begin(reaped);
+        }
         if cfg!(debug_assertions) && !self.broken {
             let queued = self.queue_mut().len();
             self.slots.audit(queued);
         }
         is_pending || reaped > 0
+    }
+
+    /// An SQE for a device is queued: submits it now, if it is time for that.
+    pub(super) fn feed_device(&mut self) {
+        let is_due = self.feed.as_mut().is_some_and(DeviceFeed::is_due);
+        if is_due && !self.closing && !self.queue_mut().has_backlog() {
+            self.enter(Wait::No);
+        }
     }
 
     /// Whether the next turn has something to do already, so that no one may wait before it.

@@ -37,6 +37,7 @@ mod close_watch;
 mod completion_list;
 mod core;
 mod counters;
+mod device_feed;
 mod file_table;
 mod inline;
 mod key;

@@ -38,6 +38,12 @@ impl Driver {
         unsafe { self.core.borrow_mut().submit(sqe, linked_timeout, state) }
     }
 
+    /// An SQE has been queued that goes to a device. It is submitted now if the device would have
+    /// to wait for long otherwise.
+    pub(crate) fn feed_device(&self) {
+        self.core.borrow_mut().feed_device();
+    }
+
     /// Queues an operation that completes many times. It is stopped when `bound` completions have
     /// not been taken. `None` if the driver is closed.
     ///

@@ -80,6 +80,17 @@ impl File {
         Self { file, cursor: Cursor::default(), lock: OnceCell::new() }
     }
 
+    /// A file of a descriptor that has just been opened with these flags.
+    pub(super) fn opened(
+        driver: &Rc<Driver>,
+        descriptor: impl Into<Descriptor>,
+        flags: i32,
+    ) -> Self {
+        let file = Self::new(driver, descriptor);
+        file.file.note_flags(flags);
+        file
+    }
+
     /// What operations of other modules hold while they use the file.
     pub(crate) fn shared(&self) -> &Rc<FileFd> {
         &self.file

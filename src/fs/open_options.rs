@@ -227,10 +227,10 @@ impl OpenOptions {
             let slot = if is_direct { FileSlot::alloc(&driver) } else { None };
             if let Some(slot) = slot {
                 let opened = Op::new(&driver, OpenDirect::new(open, slot)).await;
-                return Ok(File::new(&driver, opened.map_err(failed)?));
+                return Ok(File::opened(&driver, opened.map_err(failed)?, flags));
             }
             let fd = Op::new(&driver, open).await.map_err(failed)?;
-            Ok(File::new(&driver, fd))
+            Ok(File::opened(&driver, fd, flags))
         }
     }
 

@@ -114,18 +114,23 @@ impl<O: Operation> Op<O> {
         let operation = self.operation.as_mut().expect("an operation was polled after its end");
         let (submission, timeout) = (operation.submission(), operation.linked_timeout());
         self.span.begin(submission.get_opcode());
+        let feeds_device = O::MAY_BE_ON_DEVICE && operation.feeds_device();
         let waker = context.waker();
         // SAFETY: the operation owns what the SQEs point to. It is kept here until the completion
         // has been taken, or by the driver (`drop`). The kernel does not write to it after that
         // (`uring-sys-tests`, freed_buffer_never_written). Its keeper is kept by the driver until
         // the notification (zero_copy_two_completions).
-        unsafe {
+        let key = unsafe {
             if O::NOTIFIES {
                 self.driver.submit_with_notification(submission)
             } else {
                 self.driver.submit(submission, timeout, waker)
             }
+        };
+        if feeds_device {
+            self.driver.feed_device();
         }
+        key
     }
 
     /// Takes the completion of the step in a slot.

@@ -42,6 +42,12 @@ pub(crate) unsafe trait Operation: Sized + 'static {
         Self::MAY_BE_ON_DEVICE
     }
 
+    /// Whether each step goes to a device, past what is in memory. It is of an operation that
+    /// [`MAY_BE_ON_DEVICE`](Self::MAY_BE_ON_DEVICE).
+    fn feeds_device(&self) -> bool {
+        false
+    }
+
     /// Whether a step that a signal has interrupted did nothing, and so is repeated.
     const REPEATS_INTERRUPTED: bool = true;
 

@@ -61,7 +61,7 @@ impl Dir {
         let arguments = options.kernel_arguments();
         let (flags, mode) = arguments.describe(format_args!("open {}", path.display()))?;
         let fd = self.open_within(path, flags, mode).await?;
-        Ok(File::new(&context::driver(), fd))
+        Ok(File::opened(&context::driver(), fd, flags))
     }
 
     /// Returns the metadata of what a path leads to.

@@ -17,6 +17,7 @@ use crate::op::check_loop::check_loop;
 use crate::op::descriptor::Descriptor;
 use crate::op::drain::{DrainGate, DrainGates, Draining, Drains};
 use crate::op::orphaned_bytes::OrphanedBytes;
+use crate::sys::fs::O_DIRECT;
 use crate::sys::types::Fd;
 use crate::sys::{Completion, Submission};
 use crate::task::LocalWaker;
@@ -30,6 +31,8 @@ pub(crate) struct FileFd {
     is_closed: Cell<bool>,
     gates: DrainGates,
     syncs: SyncQueue,
+    /// Whether transfers go to the device, past what is in memory.
+    is_direct: Cell<bool>,
     /// What dropped reads of a file without offsets have read.
     unread: RefCell<OrphanedBytes>,
     /// The tasks that wait for the end of orphans: several may use one file.
@@ -44,6 +47,7 @@ impl FileFd {
             is_closed: Cell::new(false),
             gates: DrainGates::default(),
             syncs: SyncQueue::default(),
+            is_direct: Cell::new(false),
             unread: RefCell::default(),
             waiting: RefCell::default(),
         }
@@ -61,6 +65,16 @@ impl FileFd {
     /// An SQE has closed the descriptor, which is used no more.
     pub(super) fn note_closed(&self) {
         self.is_closed.set(true);
+    }
+
+    /// It has been opened with these flags.
+    pub(crate) fn note_flags(&self, flags: i32) {
+        self.is_direct.set(flags & O_DIRECT != 0);
+    }
+
+    /// Whether transfers go to the device, past what is in memory, as far as is known.
+    pub(super) fn feeds_device(&self) -> bool {
+        self.is_direct.get()
     }
 
     /// The synchronisations in flight, and what waits for them.

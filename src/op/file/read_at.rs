@@ -59,6 +59,10 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
 
     const MAY_BE_ON_DEVICE: bool = true;
 
+    fn feeds_device(&self) -> bool {
+        self.file.feeds_device()
+    }
+
     fn poll_ready(&self, context: &Context<'_>) -> Poll<Option<Self::Output>> {
         self.file.poll_writes_drained(context).map(|()| None)
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::op::{FileFd, Fsync, Open, ReadAt, WriteAt};
 use crate::sys::SubmissionFlags;
 use crate::sys::errno::{ECANCELED, EINTR, ENOENT, ENOMEM, ENXIO};
+use crate::sys::fs::O_DIRECT;
 
 pub(super) const OPEN: u8 = opcode::OpenAt::CODE;
 pub(super) const READ: u8 = opcode::Read::CODE;
@@ -214,4 +215,30 @@ fn a_file_dropped_under_an_operation_is_closed_after_its_completion() {
     assert_eq!(bench.driver.close_watch().closes(), closes, "the kernel may still use it");
     bench.complete(0, 4);
     assert_eq!(bench.driver.close_watch().closes(), closes + 1);
+}
+
+/// What is submitted, turn by turn, by tasks that each read again as soon as they have read.
+fn batches_of_reads(flags: i32) -> Vec<usize> {
+    const READS: usize = 8;
+    let bench = Bench::new();
+    let file = file(&bench);
+    file.note_flags(flags);
+    let reads = || (0..READS).map(|_| Op::new(&bench.driver, ReadAt::new(&file, vec![0; 8], 0)));
+    let mut first: Vec<_> = reads().collect();
+    first.iter_mut().for_each(|read| assert!(bench.poll(read).is_pending()));
+    bench.turn();
+    (0..READS).for_each(|nth| bench.ring.complete(nth, 8, false));
+    bench.turn();
+    let mut second: Vec<_> = reads().collect();
+    for (first, second) in first.iter_mut().zip(&mut second) {
+        assert!(bench.poll(first).is_ready() && bench.poll(second).is_pending());
+    }
+    bench.turn();
+    bench.ring.script().batches.clone()
+}
+
+#[test]
+fn direct_reads_that_follow_many_completions_are_submitted_before_the_turn_is_over() {
+    assert_eq!(batches_of_reads(O_DIRECT), [8, 2, 6]);
+    assert_eq!(batches_of_reads(0), [8, 8]);
 }
