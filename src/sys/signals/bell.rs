@@ -4,11 +4,12 @@
 //! handler may walk it at any time, by loads alone.
 //!
 //! A handler that was preempted may have found a listener which is gone by now. It would count its
-//! signal, and ring, for the next listener that uses the bell. So no bell is used again while a
-//! handler runs ([`Handling`]).
+//! signal, and ring, for the next listener that uses the bell. So a bell is used again only when it
+//! is *settled*: since its listener left there was a moment when no handler ran ([`Handling`]). To
+//! make a new bell whenever a handler runs would be a leak, as bells are kept for ever.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::{io, iter};
 
 use crate::sys::eventfd::EventFd;
@@ -55,7 +56,7 @@ fn none_handling(this: i32) -> u64 {
     u64::from(this as u32) << 32
 }
 
-/// While it lives, no bell that had a listener gets another one.
+/// While it lives, no bell whose listener leaves gets another one.
 pub(super) struct Handling(());
 
 impl Handling {
@@ -85,10 +86,8 @@ fn is_quiet(this: i32) -> bool {
 
 /// A bell that this process may use. Called with the listeners' lock held.
 pub(super) fn free_bell(this: i32) -> &'static Bell {
-    // Either this sees a handler, or the handler sees that the listeners of free bells are gone:
-    // each of them stores before it loads what the other has stored.
-    let is_quiet = is_quiet(this);
-    let may_use = |bell: &&Bell| bell.is_free(this) && (is_quiet || bell.is_new());
+    settle_free_bells(this);
+    let may_use = |bell: &&Bell| bell.is_free(this) && bell.is_settled.load(Ordering::Relaxed);
     if let Some(bell) = bells().find(may_use) {
         return bell;
     }
@@ -96,10 +95,23 @@ pub(super) fn free_bell(this: i32) -> &'static Bell {
     &last.next.get_or_init(|| Box::new(Chunk::new())).bells[0]
 }
 
+/// Notes that no handler knows the listeners that free bells had, if that is so. Called with the
+/// listeners' lock held.
+fn settle_free_bells(this: i32) {
+    // Either this sees a handler, or the handler sees that the listeners of free bells are gone:
+    // each of them stores before it loads what the other has stored.
+    if is_quiet(this) {
+        let free = bells().filter(|bell| !bell.is_used_by(this));
+        free.for_each(|bell| bell.is_settled.store(true, Ordering::Relaxed));
+    }
+}
+
 /// The bells of a listener, and the process that listens.
 pub(super) struct Bell {
     /// The process that has a listener here, or zero.
     listener: AtomicI32,
+    /// Whether no handler may ring it for a listener that is gone. The handler does not look.
+    is_settled: AtomicBool,
     /// What it listens for: a bit for each signal, the lowest for signal 1.
     signals: AtomicU64,
     /// How many signals it wants.
@@ -126,6 +138,7 @@ impl Bell {
     const fn new() -> Self {
         Self {
             listener: AtomicI32::new(0),
+            is_settled: AtomicBool::new(true),
             signals: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
             heard: AtomicU64::new(0),
@@ -139,11 +152,6 @@ impl Bell {
         let is_ours =
             |made: &OnceLock<(i32, _)>| made.get().is_none_or(|(maker, _)| *maker == this);
         self.listener.load(Ordering::Relaxed) == 0 && self.eventfds.iter().all(is_ours)
-    }
-
-    /// Whether it never had a listener.
-    fn is_new(&self) -> bool {
-        self.eventfds.iter().all(|eventfd| eventfd.get().is_none())
     }
 
     /// Has a listener of this process use it from now on.
@@ -160,6 +168,7 @@ impl Bell {
             }
         }
         let set = signals.iter().map(|&signal| bit(signal)).fold(0, |set, bit| set | bit);
+        self.is_settled.store(false, Ordering::Relaxed);
         self.signals.store(set, Ordering::Relaxed);
         self.wanted.store(wanted, Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);
@@ -167,9 +176,10 @@ impl Bell {
         Ok(())
     }
 
-    /// Its listener is gone.
-    pub(super) fn release(&self) {
+    /// Its listener is gone. Called with the listeners' lock held.
+    pub(super) fn release(&self, this: i32) {
         self.listener.store(0, Ordering::SeqCst);
+        settle_free_bells(this);
     }
 
     pub(super) fn is_used_by(&self, this: i32) -> bool {
