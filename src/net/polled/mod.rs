@@ -56,7 +56,10 @@ const DEFAULT_LIMIT: usize = 64 * 1024;
 ///
 /// What was written is still sent, and then the stream is dropped. The end of the runtime waits for
 /// that, for at most [`Builder::flush_timeout`](crate::Builder::flush_timeout), by default a
-/// second.
+/// second. A peer that does not read makes it wait for as long as the connection exists; two ends
+/// that do so to each other keep the connection for ever. To give up a connection in the middle,
+/// [`abort`](Self::abort) it and do not just drop it; over TCP,
+/// [`TcpStream::set_user_timeout`](crate::net::TcpStream::set_user_timeout) limits the time.
 ///
 /// # Errors
 ///
