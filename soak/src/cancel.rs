@@ -11,7 +11,16 @@ use annulus::yield_now;
 use crate::chance::Chance;
 
 /// Awaits a future, or drops it at a random moment: `None`.
-pub(crate) async fn perhaps<F: Future>(chance: &Chance, future: F) -> Option<F::Output> {
+#[track_caller]
+pub(crate) fn perhaps<F: Future>(
+    chance: &Chance,
+    future: F,
+) -> impl Future<Output = Option<F::Output>> {
+    chance.here();
+    at_random(chance, future)
+}
+
+async fn at_random<F: Future>(chance: &Chance, future: F) -> Option<F::Output> {
     match chance.below(10) {
         0 => after_polls(1, future).await,
         1 => after_polls(chance.between(2..6), future).await,
@@ -21,10 +30,17 @@ pub(crate) async fn perhaps<F: Future>(chance: &Chance, future: F) -> Option<F::
 }
 
 /// Repeats what a cancel does not undo or lose anything of, until it is not cancelled.
-pub(crate) async fn insist<T>(chance: &Chance, mut operation: impl AsyncFnMut() -> T) -> T {
-    loop {
-        if let Some(output) = perhaps(chance, operation()).await {
-            return output;
+#[track_caller]
+pub(crate) fn insist<T>(
+    chance: &Chance,
+    mut operation: impl AsyncFnMut() -> T,
+) -> impl Future<Output = T> {
+    chance.here();
+    async move {
+        loop {
+            if let Some(output) = at_random(chance, operation()).await {
+                return output;
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod cancel;
 mod chance;
 mod failure;
 mod options;
+mod places;
 mod rounds;
 mod run;
 mod sample;
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
         }
     };
     match run::run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(failures) if failures.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("annulus-soak: {error}");
             ExitCode::from(2)

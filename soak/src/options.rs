@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::ValueExt;
@@ -20,6 +21,9 @@ whether memory stayed flat and everything was returned. ANNULUS_RING chooses the
   --round NUMBER     only one round, that of this seed, of the workload that --only names
   --shards COUNT     threads, each with a runtime and all workloads [2]
   --every SECONDS    between two lines [10]
+  --limit SECONDS    how long a round may take no step [600]
+  --settle SECONDS   how long what is left at the end may take no step [30]
+  --break WHAT       see the run fail: a task or a descriptor is left, or a byte is changed
   --directory PATH   where files are made [the system's directory for temporary files]
   --list             prints the names of the workloads
   --help             prints this";
@@ -33,7 +37,36 @@ pub(crate) struct Options {
     pub(crate) round: Option<u64>,
     pub(crate) shards: usize,
     pub(crate) every: Duration,
+    /// How long a round may take no step. The longest takes a few seconds as a whole on a machine
+    /// with nothing else to do. On one that gives this process a fiftieth of a processor it takes
+    /// many minutes, and its steps seconds.
+    pub(crate) limit: Duration,
+    /// How long what is left once all rounds have ended may take no step.
+    pub(crate) settle: Duration,
+    pub(crate) breaks: Option<Break>,
     pub(crate) directory: PathBuf,
+}
+
+/// What a run does wrong on purpose, so that its verdict is seen to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    Task,
+    Descriptor,
+    /// A byte of an echo.
+    Byte,
+}
+
+impl FromStr for Break {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "task" => Ok(Self::Task),
+            "descriptor" => Ok(Self::Descriptor),
+            "byte" => Ok(Self::Byte),
+            _ => Err("--break takes task, descriptor or byte"),
+        }
+    }
 }
 
 /// What the command line asks for.
@@ -55,6 +88,9 @@ pub(crate) fn parse(
         round: None,
         shards: 2,
         every: Duration::from_secs(10),
+        limit: Duration::from_secs(600),
+        settle: Duration::from_secs(30),
+        breaks: None,
         directory: std::env::temp_dir(),
     };
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -68,6 +104,9 @@ pub(crate) fn parse(
             Long("only") => options.only = named(&parser.value()?.string()?)?,
             Long("round") => options.round = Some(parser.value()?.parse()?),
             Long("shards") => options.shards = parser.value()?.parse::<usize>()?.max(1),
+            Long("limit") => options.limit = seconds(parser.value()?.parse()?)?,
+            Long("settle") => options.settle = seconds(parser.value()?.parse()?)?,
+            Long("break") => options.breaks = Some(parser.value()?.parse()?),
             Long("every") => options.every = seconds(parser.value()?.parse()?)?,
             Long("directory") => options.directory = parser.value()?.into(),
             Long("list") => {

@@ -19,32 +19,35 @@ use annulus::time::{sleep, timeout};
 use annulus::{Builder, Incident, Metrics, Shards, metrics};
 
 use crate::chance::Chance;
-use crate::options::Options;
-use crate::sample::{self, Sample};
+use crate::options::{Break, Options};
+use crate::sample::{self, Descriptors, Sample};
 use crate::services::{self, Sockets};
 use crate::site::{Shared, Site, unix_path};
 use crate::tally::Tallies;
 use crate::workloads::WORKLOADS;
-use crate::{rounds, verdict};
+use crate::{places, rounds, verdict};
 
-/// How long the last completions may take, once all tasks have ended.
-const SETTLING: Duration = Duration::from_secs(30);
+/// What is left at the end, and goes on step by step, is given so many times what a step may take.
+const MOST_LIMITS: u32 = 20;
 
-/// Returns whether nothing failed.
-pub(crate) fn run(options: &Options) -> io::Result<bool> {
+/// A place that was not left for so long is printed while the run waits for its end.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Returns what failed.
+pub(crate) fn run(options: &Options) -> io::Result<Vec<String>> {
     let directory = options.directory.join(format!("annulus-soak-{}", process::id()));
     fs::create_dir(&directory)?;
     let outcome = run_in(options, &directory);
     let removed = fs::remove_dir_all(&directory);
-    let passed = outcome?;
+    let failures = outcome?;
     removed?;
-    Ok(passed)
+    Ok(failures)
 }
 
-fn run_in(options: &Options, directory: &Path) -> io::Result<bool> {
+fn run_in(options: &Options, directory: &Path) -> io::Result<Vec<String>> {
     println!("seed {}, {} shards, {:?}", options.seed, options.shards, options.length);
     warm_up(options.shards)?;
-    let descriptors = sample::descriptors()?;
+    let descriptors = Descriptors::now()?;
 
     let sockets: Vec<Sockets> = (0..options.shards)
         .map(|shard| {
@@ -56,6 +59,7 @@ fn run_in(options: &Options, directory: &Path) -> io::Result<bool> {
     let shared = Arc::new(Shared {
         tallies: Tallies::new(WORKLOADS.len()),
         is_over: AtomicBool::new(false),
+        breaks_byte: AtomicBool::new(options.breaks == Some(Break::Byte)),
         running: AtomicUsize::new(options.shards),
         directory: directory.to_owned(),
         tcp: sockets.iter().map(|(tcp, ..)| tcp.local_addr()).collect::<io::Result<_>>()?,
@@ -97,13 +101,13 @@ fn run_in(options: &Options, directory: &Path) -> io::Result<bool> {
             }
         }
     }
-    failures.extend(left_behind(descriptors)?);
+    failures.extend(left_behind(&descriptors, options.settle)?);
     table(&shared.tallies, options);
     for failure in &failures {
         println!("FAILED {failure}");
     }
     println!("{}", if failures.is_empty() { "passed" } else { "FAILED" });
-    Ok(failures.is_empty())
+    Ok(failures)
 }
 
 /// Uses once what the process keeps for its life, so that it does not count as left behind.
@@ -119,16 +123,19 @@ fn warm_up(shards: usize) -> io::Result<()> {
 }
 
 /// What the process still holds after the end of the runtimes.
-fn left_behind(descriptors: usize) -> io::Result<Vec<String>> {
+fn left_behind(before: &Descriptors, limit: Duration) -> io::Result<Vec<String>> {
     let mut failures = Vec::new();
     let begun = Instant::now();
     // The kernel closes what a ring has held, and threads for blocking calls end, a moment later.
-    while sample::descriptors()? > descriptors && begun.elapsed() < SETTLING {
+    while Descriptors::now()?.count() > before.count() && begun.elapsed() < limit {
         thread::sleep(Duration::from_millis(20));
     }
-    let now = sample::descriptors()?;
+    let after = Descriptors::now()?;
+    let (descriptors, now) = (before.count(), after.count());
     if now > descriptors {
-        failures.push(format!("{now} descriptors are open instead of {descriptors}"));
+        let more = after.beyond(before).join("\n    ");
+        let text = format!("{now} descriptors are open instead of {descriptors}:\n    {more}");
+        failures.push(text);
     }
     let children = sample::children()?;
     if !children.is_empty() {
@@ -162,6 +169,12 @@ async fn on_shard(
     println!("shard {}: the ring is {:?}", shard.index(), before.ring);
     let site = Rc::new(Site::new(&shard, shared, RegisteredBuffers::new(32, 16 * 1024)?));
     let services = services::start(&site, sockets, &chance);
+    let run = Rc::new(options.clone());
+    match options.breaks.filter(|_| shard.index() == 0) {
+        Some(Break::Task) => drop(site.spawn("--break", std::future::pending::<()>())),
+        Some(Break::Descriptor) => std::mem::forget(fs::File::open("/dev/null")?),
+        Some(Break::Byte) | None => {}
+    }
 
     let mut runners = Vec::new();
     for &index in &options.only {
@@ -171,8 +184,10 @@ async fn on_shard(
             Some(_) => usize::from(shard.index() == 0),
         };
         for _ in 0..at_once {
-            let chance = chance.fork();
-            runners.push(site.spawn(rounds::run(Rc::clone(&site), index, chance, options.round)));
+            let chance = chance.fork_as(WORKLOADS[index].name);
+            let whose = chance.whose().to_owned();
+            let rounds = rounds::run(Rc::clone(&site), index, chance, Rc::clone(&run));
+            runners.push(site.spawn(&whose, rounds));
         }
     }
 
@@ -188,6 +203,9 @@ async fn on_shard(
                 Ok(ended) => break ended,
                 Err(_) if shared.is_over.load(Relaxed) => {
                     println!("shard {}: waits for {}", shard.index(), running(&shared.tallies));
+                    for place in places::older_than(options.every.max(LONG)) {
+                        println!("    {place}");
+                    }
                 }
                 Err(_) => {}
             }
@@ -201,7 +219,7 @@ async fn on_shard(
     }
     failures.extend(services.stop().await);
     drop(site);
-    failures.extend(settle(&before, shared).await);
+    failures.extend(settle(&shard, &before, shared, options.settle).await);
     Ok(End { failures, samples })
 }
 
@@ -216,7 +234,7 @@ async fn watch(shard: &Shard, options: &Options, shared: &Arc<Shared>) -> io::Re
         let sample = Sample {
             at: begun.elapsed(),
             resident: sample::resident()?,
-            descriptors: sample::descriptors()?,
+            descriptors: Descriptors::now()?.count(),
             threads: sample::threads()?,
             tasks: tallies.tasks.load(Relaxed),
             metrics: each.into_iter().sum(),
@@ -232,20 +250,30 @@ async fn watch(shard: &Shard, options: &Options, shared: &Arc<Shared>) -> io::Re
 }
 
 /// Waits until this runtime holds no more than before all, and returns what it holds for too long.
-async fn settle(before: &Metrics, shared: &Shared) -> Vec<String> {
+async fn settle(shard: &Shard, before: &Metrics, shared: &Shared, limit: Duration) -> Vec<String> {
     let held = || {
         let tasks = shared.tallies.tasks.load(Relaxed);
         match verdict::held(before, &metrics()) {
-            _ if tasks > 0 => Some(format!("{tasks} tasks have not ended")),
+            held if tasks > 0 => Some(format!("{tasks} tasks have not ended; {held:?}")),
             held => held,
         }
     };
-    // The timer of the sleep has fired and is not one of those that are counted.
+    let state = || (shared.tallies.tasks.load(Relaxed), places::latest());
     let begun = Instant::now();
-    while held().is_some() && begun.elapsed() < SETTLING {
+    let (mut last, mut changed) = (state(), begun);
+    // The timer of the sleep has fired and is not one of those that are counted.
+    while held().is_some() && changed.elapsed() < limit && begun.elapsed() < MOST_LIMITS * limit {
         sleep(Duration::from_millis(5)).await;
+        let now = state();
+        if now != last {
+            (last, changed) = (now, Instant::now());
+        }
     }
-    held().into_iter().collect()
+    let held = held().map(|held| {
+        let places = places::older_than(Duration::ZERO).join("\n    ");
+        format!("shard {}: {held}; what is left of this shard:\n    {places}", shard.index())
+    });
+    held.into_iter().collect()
 }
 
 /// The rounds that run, of all shards.
@@ -273,5 +301,35 @@ fn table(tallies: &Tallies, options: &Options) {
             sample::mib(tally.bytes.load(Relaxed)),
             tally.failures.load(Relaxed),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::options::{self, Request};
+
+    /// One test, as each run counts the descriptors of the process.
+    #[test]
+    fn a_left_task_a_left_descriptor_and_a_changed_byte_each_fail_a_run_and_nothing_else_does() {
+        let run = |breaks, settle| {
+            let arguments = "0.003 --only echo-messages,timers --every 0.1 --seed 1";
+            let arguments = arguments.split(' ').map(OsString::from);
+            let Ok(Request::Run(options)) = options::parse(arguments) else {
+                panic!("it is valid")
+            };
+            super::run(&Options { breaks, settle, ..options }).unwrap()
+        };
+        let (short, long) = (Duration::from_millis(100), Duration::from_secs(300));
+        assert_eq!(run(None, long), Vec::<String>::new());
+        let fails = |breaks, settle, text: &str| {
+            let failures = run(Some(breaks), settle);
+            assert!(failures.iter().any(|failure| failure.contains(text)), "{failures:?}");
+        };
+        fails(Break::Task, short, "task of --break");
+        fails(Break::Descriptor, short, "/dev/null");
+        fails(Break::Byte, long, "corruption: echo of a message");
     }
 }

@@ -1,5 +1,6 @@
 //! What the process holds at one moment.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -58,10 +59,49 @@ pub(crate) fn resident() -> io::Result<u64> {
     Ok(number * 1024)
 }
 
-/// How many descriptors this process has open.
-pub(crate) fn descriptors() -> io::Result<usize> {
-    // The directory's own descriptor is among those that it lists.
-    Ok(fs::read_dir("/proc/self/fd")?.count() - 1)
+/// The descriptors of this process: what each number refers to.
+pub(crate) struct Descriptors(BTreeMap<u32, String>);
+
+impl Descriptors {
+    pub(crate) fn now() -> io::Result<Self> {
+        let mut all = BTreeMap::new();
+        for entry in fs::read_dir("/proc/self/fd")? {
+            let entry = entry?;
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            // The directory's own descriptor is closed by now, or another file's.
+            if let (Some(number), Ok(file)) = (number, fs::read_link(entry.path())) {
+                all.insert(number, file.to_string_lossy().into_owned());
+            }
+        }
+        // It is among those that it lists.
+        all.retain(|_, file| *file != format!("/proc/{}/fd", std::process::id()));
+        Ok(Self(all))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those that were not open before, or refer to other files, with what the kernel says of the
+    /// sockets among them.
+    pub(crate) fn beyond(&self, before: &Self) -> Vec<String> {
+        let more = self.0.iter().filter(|(number, file)| before.0.get(number) != Some(file));
+        more.map(|(number, file)| match socket(file) {
+            Some(socket) => format!("{number}: {file}, {socket}"),
+            None => format!("{number}: {file}"),
+        })
+        .collect()
+    }
+}
+
+/// The line of a socket in the kernel's tables.
+fn socket(file: &str) -> Option<String> {
+    let inode = file.strip_prefix("socket:[")?.strip_suffix(']')?;
+    ["tcp", "tcp6", "udp", "udp6", "unix"].into_iter().find_map(|table| {
+        let lines = fs::read_to_string(format!("/proc/self/net/{table}")).ok()?;
+        let line = lines.lines().find(|line| line.split_whitespace().any(|it| it == inode))?;
+        Some(format!("{table} {}", line.split_whitespace().collect::<Vec<_>>().join(" ")))
+    })
 }
 
 pub(crate) fn threads() -> io::Result<usize> {

@@ -7,6 +7,7 @@ use std::io;
 use std::net;
 use std::os::unix;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use annulus::net::{
     Connection, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket, UnixListener,
@@ -34,11 +35,13 @@ pub(crate) struct Services(Vec<JoinHandle<io::Result<()>>>);
 pub(crate) fn start(site: &Rc<Site>, (tcp, unix, udp): Sockets, chance: &Chance) -> Services {
     let (tcp, udp) = (TcpListener::from_std(tcp), UdpSocket::from_std(udp));
     let unix = UnixListener::from_std(unix);
-    let [first, second, third] = [(); 3].map(|()| (Rc::clone(site), chance.fork()));
+    let [of_tcp, of_unix, of_udp] = ["service of TCP", "service of Unix sockets", "service of UDP"]
+        .map(|it| chance.fork_as(it));
+    let whose = chance.whose();
     Services(vec![
-        site.spawn(accept_tcp(first.0, tcp, first.1)),
-        site.spawn(accept_unix(second.0, unix, second.1)),
-        site.spawn(echo_datagrams(udp, third.1)),
+        site.spawn(whose, accept_tcp(Rc::clone(site), tcp, of_tcp)),
+        site.spawn(whose, accept_unix(Rc::clone(site), unix, of_unix)),
+        site.spawn(whose, echo_datagrams(udp, of_udp)),
     ])
 }
 
@@ -60,14 +63,16 @@ impl Services {
 
 async fn accept_tcp(site: Rc<Site>, listener: TcpListener, chance: Chance) -> io::Result<()> {
     loop {
-        let (mut stream, _) = insist(&chance, async || listener.accept().await).await?;
-        let (chance, of_task) = (chance.fork(), Rc::clone(&site));
-        site.spawn(async move {
+        let (mut stream, peer) = insist(&chance, async || listener.accept().await).await?;
+        let (chance, of_task) = (chance.fork_as(&format!("client {peer}")), Rc::clone(&site));
+        site.spawn(&chance.whose().to_owned(), async move {
             let served: io::Result<()> = async {
                 let first = stream.read_exact(Vec::with_capacity(1)).await.into_result()?.1;
                 if first == [PROXY] {
                     let shard = chance.below(of_task.shard.count());
+                    chance.here();
                     let mut other = TcpStream::connect(of_task.shared.tcp[shard]).await?;
+                    chance.here();
                     other.write_all(vec![ECHO]).await.0?;
                     copy_bidirectional(stream, other).await?;
                     return Ok(());
@@ -83,8 +88,8 @@ async fn accept_tcp(site: Rc<Site>, listener: TcpListener, chance: Chance) -> io
 async fn accept_unix(site: Rc<Site>, listener: UnixListener, chance: Chance) -> io::Result<()> {
     loop {
         let (mut stream, _) = insist(&chance, async || listener.accept().await).await?;
-        let (chance, of_task) = (chance.fork(), Rc::clone(&site));
-        site.spawn(async move {
+        let (chance, of_task) = (chance.fork_as("a client"), Rc::clone(&site));
+        site.spawn(&chance.whose().to_owned(), async move {
             let served: io::Result<()> = async {
                 stream.read_exact(Vec::with_capacity(1)).await.0?;
                 echo(stream.into_split(), &of_task, &chance).await
@@ -110,14 +115,17 @@ async fn echo<S: Connection + Unpin>(
     site: &Site,
     chance: &Chance,
 ) -> io::Result<()> {
-    let mut source = Source::new(read, chance, &site.buffers);
-    let mut sink = Sink::new(write, chance, &site.buffers);
+    let mut source = Source::new(read, chance, site);
+    let mut sink = Sink::new(write, chance, site);
     loop {
-        let bytes = source.next(chance, usize::MAX).await?;
+        let mut bytes = source.next(usize::MAX).await?;
         if bytes.is_empty() {
-            return sink.finish(chance).await;
+            return sink.finish().await;
         }
-        sink.put(bytes, chance).await?;
+        if site.shared.breaks_byte.swap(false, Relaxed) {
+            bytes[0] ^= 1;
+        }
+        sink.put(bytes).await?;
     }
 }
 
@@ -133,6 +141,7 @@ async fn echo_datagrams(socket: UdpSocket, chance: Chance) -> io::Result<()> {
             let ((_, address), bytes) = received.await.into_result()?;
             (bytes, address)
         };
+        chance.here();
         // That a client is gone is reported to this socket, which is not connected, by no error.
         socket.send_to(bytes, address).await.0?;
     }

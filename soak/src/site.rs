@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use annulus::buf::RegisteredBuffers;
 use annulus::shards::Shard;
 use annulus::sync::Semaphore;
-use annulus::task::JoinHandle;
+use annulus::task::{JoinError, JoinHandle};
 
+use crate::places::Place;
 use crate::tally::Tallies;
 
 /// What all shards know.
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) tallies: Tallies,
     /// Whether no further round begins.
     pub(crate) is_over: AtomicBool,
+    /// Whether a service is still to change a byte on purpose.
+    pub(crate) breaks_byte: AtomicBool,
     /// Shards on which rounds still run.
     pub(crate) running: AtomicUsize,
     pub(crate) directory: PathBuf,
@@ -72,31 +75,68 @@ impl Site {
         self.shared.directory.join(format!("{kind}-{}-{number}", self.shard.index()))
     }
 
-    /// Spawns a task that is counted while it lives.
+    /// Spawns a task that is counted, and listed with its owner, while it lives.
+    #[track_caller]
     pub(crate) fn spawn<T: 'static>(
         &self,
+        whose: &str,
         future: impl Future<Output = T> + 'static,
     ) -> JoinHandle<T> {
-        let counted = Counted::new(&self.shared);
-        annulus::spawn(async move {
-            let _counted = counted;
-            future.await
-        })
+        spawn(&self.shared, whose, future)
+    }
+}
+
+/// [`Site::spawn`].
+#[track_caller]
+pub(crate) fn spawn<T: 'static>(
+    shared: &Arc<Shared>,
+    whose: &str,
+    future: impl Future<Output = T> + 'static,
+) -> JoinHandle<T> {
+    let counted = Counted::new(shared, whose);
+    annulus::spawn(async move {
+        let _counted = counted;
+        future.await
+    })
+}
+
+/// A task of a round, which is cancelled if the round is cut.
+pub(crate) struct Owned<T>(JoinHandle<T>);
+
+impl<T> Owned<T> {
+    pub(crate) fn new(task: JoinHandle<T>) -> Self {
+        Self(task)
+    }
+
+    /// Waits for the task; dropped, this cancels it.
+    pub(crate) async fn join(mut self) -> Result<T, JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // Of no effect on one that has ended.
+        self.0.cancel();
     }
 }
 
 /// One of the tasks that are counted.
-struct Counted(Arc<Shared>);
+struct Counted {
+    shared: Arc<Shared>,
+    _place: Place,
+}
 
 impl Counted {
-    fn new(shared: &Arc<Shared>) -> Self {
+    #[track_caller]
+    fn new(shared: &Arc<Shared>, whose: &str) -> Self {
         shared.tallies.tasks.fetch_add(1, Relaxed);
-        Self(Arc::clone(shared))
+        Self { shared: Arc::clone(shared), _place: Place::of_task(whose) }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.tallies.tasks.fetch_sub(1, Relaxed);
+        self.shared.tallies.tasks.fetch_sub(1, Relaxed);
     }
 }

@@ -5,12 +5,14 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use annulus::buf::{BufResult, Lease, RegisteredBuf, RegisteredBuffers};
 use annulus::net::{Connection, OwnedReadHalf, OwnedWriteHalf, Polled, StreamReader, StreamWriter};
 
 use crate::cancel::insist;
 use crate::chance::Chance;
+use crate::site::{Shared, Site, spawn};
 
 /// The most bytes of one read into the caller's memory.
 const MOST: usize = 32 * 1024;
@@ -27,38 +29,45 @@ enum Read {
     Peek,
 }
 
-pub(crate) enum Source<S: Connection + Unpin> {
+pub(crate) struct Source<S: Connection + Unpin> {
+    chance: Chance,
+    reader: Reader<S>,
+}
+
+enum Reader<S: Connection + Unpin> {
     Half(OwnedReadHalf<S>, Way),
     Buffered(StreamReader<S>),
     Polled(Polled<OwnedReadHalf<S>>),
 }
 
 /// A way to read that needs buffers.
-pub(crate) struct Way(Read, RegisteredBuffers);
+struct Way(Read, RegisteredBuffers);
 
 impl<S: Connection + Unpin> Source<S> {
     /// Reads a half in a random way.
-    pub(crate) fn new(half: OwnedReadHalf<S>, chance: &Chance, set: &RegisteredBuffers) -> Self {
-        let way = match chance.below(7) {
-            0 => return Self::Buffered(StreamReader::new(half)),
-            1 => return Self::Polled(Polled::new(half)),
-            2 => Read::Owned,
-            3 => Read::Registered,
-            4 => Read::Attempt,
-            5 => Read::Peek,
-            _ => Read::Lease,
+    pub(crate) fn new(half: OwnedReadHalf<S>, chance: &Chance, site: &Site) -> Self {
+        let connection = format!("{half:?}");
+        let (way, reader) = match chance.below(7) {
+            0 => ("Buffered".to_owned(), Reader::Buffered(StreamReader::new(half))),
+            1 => ("Polled".to_owned(), Reader::Polled(Polled::new(half))),
+            way => {
+                let ways = [Read::Owned, Read::Registered, Read::Attempt, Read::Peek, Read::Lease];
+                let way = ways[way - 2];
+                (format!("{way:?}"), Reader::Half(half, Way(way, site.buffers.clone())))
+            }
         };
-        Self::Half(half, Way(way, set.clone()))
+        Self { chance: chance.fork_as(&format!("reader {way} of {connection}")), reader }
     }
 
     /// The next bytes, at most `most`; none at EOF. Dropped reads are repeated.
-    pub(crate) async fn next(&mut self, chance: &Chance, most: usize) -> io::Result<Vec<u8>> {
+    pub(crate) async fn next(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        let Self { chance, reader } = self;
         let most = chance.size(most.min(MOST));
-        match self {
-            Self::Buffered(reader) => {
+        match reader {
+            Reader::Buffered(reader) => {
                 insist(chance, async || reader.read(most).await.map(|lease| lease.to_vec())).await
             }
-            Self::Polled(polled) => insist(chance, async || {
+            Reader::Polled(polled) => insist(chance, async || {
                 let taken = poll_fn(|context| {
                     let filled = polled.poll_fill(context)?;
                     filled.map(|bytes| io::Result::Ok(bytes[..bytes.len().min(most)].to_vec()))
@@ -67,7 +76,7 @@ impl<S: Connection + Unpin> Source<S> {
             })
             .await
             .inspect(|taken| polled.consume(taken.len())),
-            Self::Half(half, Way(way, set)) => read_half(half, *way, set, chance, most).await,
+            Reader::Half(half, Way(way, set)) => read_half(half, *way, set, chance, most).await,
         }
     }
 }
@@ -136,53 +145,57 @@ enum Write {
     Attempt,
 }
 
-pub(crate) enum Sink<S: Connection + Unpin> {
+/// Is aborted if it is dropped with unsent bytes, as a round that is cut does.
+pub(crate) struct Sink<S: Connection + Unpin> {
+    chance: Chance,
+    shared: Arc<Shared>,
+    /// `None` only while it is dropped.
+    writer: Option<Writer<S>>,
+}
+
+enum Writer<S: Connection + Unpin> {
     Half(OwnedWriteHalf<S>, WriteWay),
-    Buffered(Buffered<S>),
+    Buffered(StreamWriter<S>),
     Polled(Polled<OwnedWriteHalf<S>>),
 }
 
-/// Is aborted if it is dropped with unsent bytes, as a round that is cut does.
-///
-/// A writer goes on sending what is queued. Where the peer does not read until it has sent what it
-/// has queued itself, and no task reads that, neither end would ever close.
-pub(crate) struct Buffered<S: Connection + Unpin>(StreamWriter<S>);
-
-impl<S: Connection + Unpin> Drop for Buffered<S> {
-    fn drop(&mut self) {
-        if self.0.unsent() > 0 {
-            self.0.abort();
-        }
-    }
-}
-
 /// A way to write that needs buffers.
-pub(crate) struct WriteWay(Write, RegisteredBuffers);
+struct WriteWay(Write, RegisteredBuffers);
 
 impl<S: Connection + Unpin> Sink<S> {
     /// Writes a half in a random way.
-    pub(crate) fn new(half: OwnedWriteHalf<S>, chance: &Chance, set: &RegisteredBuffers) -> Self {
-        let way = match chance.below(9) {
-            0 => return Self::Buffered(Buffered(StreamWriter::new(half))),
-            1 => return Self::Polled(Polled::new(half)),
-            2 => Write::Partly,
-            3 => Write::Lease,
-            4 => Write::ZeroCopy,
-            5 => Write::Vectored,
-            6 => Write::Attempt,
-            7 => Write::Registered,
-            _ => Write::All,
+    pub(crate) fn new(half: OwnedWriteHalf<S>, chance: &Chance, site: &Site) -> Self {
+        let connection = format!("{half:?}");
+        let (way, writer) = match chance.below(9) {
+            0 => ("Buffered".to_owned(), Writer::Buffered(StreamWriter::new(half))),
+            1 => ("Polled".to_owned(), Writer::Polled(Polled::new(half))),
+            way => {
+                let ways = [
+                    Write::All,
+                    Write::Partly,
+                    Write::Lease,
+                    Write::ZeroCopy,
+                    Write::Vectored,
+                    Write::Attempt,
+                    Write::Registered,
+                ];
+                let way = ways[way - 2];
+                (format!("{way:?}"), Writer::Half(half, WriteWay(way, site.buffers.clone())))
+            }
         };
-        Self::Half(half, WriteWay(way, set.clone()))
+        Self {
+            chance: chance.fork_as(&format!("writer {way} of {connection}")),
+            shared: Arc::clone(&site.shared),
+            writer: Some(writer),
+        }
     }
 
     /// Writes all bytes. Writes are dropped, and repeated, only where that loses nothing.
-    pub(crate) async fn put(&mut self, bytes: Vec<u8>, chance: &Chance) -> io::Result<()> {
-        match self {
-            Self::Buffered(Buffered(writer)) => {
-                insist(chance, async || writer.write(&bytes).await).await
-            }
-            Self::Polled(polled) => {
+    pub(crate) async fn put(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        let chance = &self.chance;
+        match self.writer.as_mut().expect("it is not dropped") {
+            Writer::Buffered(writer) => insist(chance, async || writer.write(&bytes).await).await,
+            Writer::Polled(polled) => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let written = insist(chance, async || {
@@ -192,22 +205,54 @@ impl<S: Connection + Unpin> Sink<S> {
                 }
                 Ok(())
             }
-            Self::Half(half, WriteWay(way, set)) => {
+            Writer::Half(half, WriteWay(way, set)) => {
                 write_half(half, *way, set, bytes, chance).await
             }
         }
     }
 
     /// Sends what is queued, and shuts down the writing direction.
-    pub(crate) async fn finish(&mut self, chance: &Chance) -> io::Result<()> {
-        match self {
-            Self::Buffered(Buffered(writer)) => {
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        let chance = &self.chance;
+        match self.writer.as_mut().expect("it is not dropped") {
+            Writer::Buffered(writer) => {
                 insist(chance, async || writer.flush().await).await?;
                 writer.write_eof();
                 insist(chance, async || writer.flush().await).await
             }
-            Self::Polled(polled) => poll_fn(|context| polled.poll_shutdown(context)).await,
-            Self::Half(half, _) => half.shutdown().await,
+            Writer::Polled(polled) => {
+                chance.here();
+                poll_fn(|context| polled.poll_shutdown(context)).await
+            }
+            Writer::Half(half, _) => {
+                chance.here();
+                half.shutdown().await
+            }
+        }
+    }
+}
+
+impl<S: Connection + Unpin> Drop for Sink<S> {
+    /// A writer goes on sending what it has queued. Where the peer does not read until it has sent
+    /// what it has queued itself, and no task reads that, neither end would ever close. So it is
+    /// aborted, as a program should that gives a connection up, and a task waits for its end.
+    fn drop(&mut self) {
+        match self.writer.take() {
+            Some(Writer::Buffered(mut writer)) if writer.unsent() > 0 => {
+                let whose =
+                    format!("{}, dropped with {} bytes", self.chance.whose(), writer.unsent());
+                writer.abort();
+                spawn(&self.shared, &whose, async move { drop(writer.wait_closed().await) });
+            }
+            Some(Writer::Polled(mut polled)) if polled.unsent() > 0 => {
+                let whose =
+                    format!("{}, dropped with {} bytes", self.chance.whose(), polled.unsent());
+                polled.abort();
+                spawn(&self.shared, &whose, async move {
+                    drop(poll_fn(|context| polled.poll_sent(context)).await);
+                });
+            }
+            _ => {}
         }
     }
 }
@@ -219,6 +264,7 @@ async fn write_half<S: Connection + Unpin>(
     mut bytes: Vec<u8>,
     chance: &Chance,
 ) -> io::Result<()> {
+    chance.here();
     match way {
         Write::All => half.write_all(bytes).await.0,
         Write::Lease => half.write_all(Lease::from(bytes)).await.0,

@@ -30,6 +30,7 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
                 return Ok(None);
             };
             let mut stream = stream?;
+            chance.here();
             stream.write_all(number.to_le_bytes().to_vec()).await.0?;
             match chance.below(3) {
                 0 => stream.shutdown(std::net::Shutdown::Write).await?,
@@ -45,7 +46,7 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
     });
     let clients: Vec<_> = clients.collect();
     // A task of their own, as one that has been accepted may not have sent its number yet.
-    let clients = site.spawn(gather(clients));
+    let clients = site.spawn(chance.whose(), gather(clients));
 
     // A connection that was made and is never accepted makes the round exceed its time.
     let mut seen = HashSet::new();
@@ -53,7 +54,7 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
     let made: HashSet<u64> = loop {
         let accepted = pin!(insist(chance, async || listener.accept().await));
         match select(accepted, clients.as_mut()).await {
-            Either::Left((accepted, _)) => note(accepted?.0, &mut seen).await?,
+            Either::Left((accepted, _)) => note(accepted?.0, &mut seen, chance).await?,
             Either::Right((made, _)) => {
                 let made: Result<Vec<_>, _> = made?.into_iter().collect();
                 break made?.into_iter().flatten().collect();
@@ -62,7 +63,7 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
     };
     while !made.is_subset(&seen) {
         let (stream, _) = insist(chance, async || listener.accept().await).await?;
-        note(stream, &mut seen).await?;
+        note(stream, &mut seen, chance).await?;
     }
     let seen = seen.len();
 
@@ -73,7 +74,12 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
 }
 
 /// Reads the number of a client, if it has sent one.
-async fn note(mut stream: TcpStream, seen: &mut HashSet<u64>) -> Result<(), Failure> {
+async fn note(
+    mut stream: TcpStream,
+    seen: &mut HashSet<u64>,
+    chance: &Chance,
+) -> Result<(), Failure> {
+    chance.here();
     let BufResult(result, number) = stream.read_exact(Vec::with_capacity(8)).await;
     // A client that was dropped while it connected sends nothing, and one that resets may not.
     if result.is_err() {

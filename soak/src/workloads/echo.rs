@@ -65,8 +65,8 @@ async fn exchange_bulk<S: Connection + Unpin>(
     site: &Site,
     chance: &Chance,
 ) -> Outcome {
-    let mut source = Source::new(read, chance, &site.buffers);
-    let mut sink = Sink::new(write, chance, &site.buffers);
+    let mut source = Source::new(read, chance, site);
+    let mut sink = Sink::new(write, chance, site);
     let stream = Bytes { seed: chance.seed() };
     let largest = chance.size(256 * 1024);
     let total = chance.size(BULK).min(largest * WRITES);
@@ -75,17 +75,17 @@ async fn exchange_bulk<S: Connection + Unpin>(
         let (mut sent, mut operations) = (0, 0);
         while sent < total {
             let length = chance.size(largest).min(total - sent);
-            sink.put(stream.at(sent as u64, length), chance).await?;
+            sink.put(stream.at(sent as u64, length)).await?;
             sent += length;
             operations += 1;
         }
-        sink.finish(chance).await?;
+        sink.finish().await?;
         Ok::<_, Failure>(operations)
     };
     let receive = async {
         let (mut received, mut operations) = (0, 0);
         loop {
-            let bytes = source.next(chance, usize::MAX).await?;
+            let bytes = source.next(usize::MAX).await?;
             operations += 1;
             if bytes.is_empty() {
                 expect("bytes of an echo before EOF", &received, &total)?;
@@ -104,18 +104,18 @@ async fn exchange_messages<S: Connection + Unpin>(
     site: &Site,
     chance: &Chance,
 ) -> Outcome {
-    let mut source = Source::new(read, chance, &site.buffers);
-    let mut sink = Sink::new(write, chance, &site.buffers);
+    let mut source = Source::new(read, chance, site);
+    let mut sink = Sink::new(write, chance, site);
     let stream = Bytes { seed: chance.seed() };
     let largest = *chance.pick(&[1, 64, 64, 1024, 16 * 1024]);
     let count = chance.size(300);
     let (mut offset, mut operations) = (0, 0);
     for _ in 0..count {
         let length = chance.size(largest);
-        sink.put(stream.at(offset, length), chance).await?;
+        sink.put(stream.at(offset, length)).await?;
         let end = offset + length as u64;
         while offset < end {
-            let bytes = source.next(chance, (end - offset) as usize).await?;
+            let bytes = source.next((end - offset) as usize).await?;
             operations += 1;
             if bytes.is_empty() || bytes.len() as u64 > end - offset {
                 let text = format!("{} bytes instead of 1 to {}", bytes.len(), end - offset);
@@ -128,8 +128,8 @@ async fn exchange_messages<S: Connection + Unpin>(
             sleep(chance.shorter_than(Duration::from_millis(10))).await;
         }
     }
-    sink.finish(chance).await?;
-    expect("bytes at EOF", &source.next(chance, 1).await?, &Vec::new())?;
+    sink.finish().await?;
+    expect("bytes at EOF", &source.next(1).await?, &Vec::new())?;
     Ok(Work::new(operations + count, offset as usize))
 }
 

@@ -55,6 +55,7 @@ struct Model {
 impl Model {
     async fn step(&mut self, site: &Site, chance: &Chance) -> Result<(), Failure> {
         self.operations += 1;
+        chance.here();
         let offset = chance.below(MOST / 2);
         let bytes = Bytes { seed: chance.seed() }.at(0, chance.size(64 * 1024));
         match chance.below(14) {

@@ -67,7 +67,7 @@ async fn channel(site: &Site, other: usize, chance: &Chance) -> Result<(), Failu
     let count = chance.size(100);
     let seed = chance.seed();
     let receiving = site.shard.handle(other).spawn(move || async move {
-        let chance = Chance::new(seed);
+        let chance = Chance::new("the receiver of a channel", seed);
         let mut next = 0;
         while let Some(number) = insist(&chance, async || receiver.recv().await).await {
             if number != next {
@@ -79,6 +79,7 @@ async fn channel(site: &Site, other: usize, chance: &Chance) -> Result<(), Failu
     });
     let receiving = receiving.map_err(|_| Failure::error("a shard does not take a task"))?;
     for number in 0..count {
+        chance.here();
         sender.send(number).await.map_err(Failure::error)?;
     }
     drop(sender);
@@ -101,6 +102,7 @@ pub(super) async fn handed(site: &Site, chance: &Chance) -> Outcome {
         let length = chance.size(20_000);
         let send = async {
             // Some of it has arrived before the move, and the rest comes during it.
+            chance.here();
             let half = length / 2;
             client.write_all(stream.at(offset, half)).await.0?;
             annulus::time::sleep(chance.shorter_than(Duration::from_micros(500))).await;

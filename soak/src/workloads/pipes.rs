@@ -31,6 +31,7 @@ async fn send(
 ) -> Result<usize, Failure> {
     let (mut sent, mut operations) = (0, 0);
     while sent < total {
+        chance.here();
         let length = chance.size(128 * 1024).min(total - sent);
         let bytes = stream.at(sent as u64, length);
         sent += match chance.below(3) {
@@ -93,6 +94,7 @@ pub(super) async fn splices(site: &Site, chance: &Chance) -> Outcome {
     let fill = async {
         let mut offset = 0;
         loop {
+            chance.here();
             let count = first.splice_from(&file, offset, chance.size(1 << 20)).await?;
             offset += count as u64;
             if count == 0 {

@@ -15,7 +15,7 @@ use super::Outcome;
 use crate::cancel::insist;
 use crate::chance::Chance;
 use crate::failure::{Failure, expect};
-use crate::site::Site;
+use crate::site::{Owned, Site};
 use crate::tally::Work;
 
 /// Each item that is put is taken once.
@@ -29,19 +29,19 @@ pub(super) async fn queues(site: &Site, chance: &Chance) -> Outcome {
     let consumers: Vec<_> = (0..chance.size(6))
         .map(|_| {
             let (queue, chance) = (Rc::clone(&queue), chance.fork());
-            site.spawn(async move {
+            Owned::new(site.spawn(&chance.whose().to_owned(), async move {
                 let mut taken = Vec::new();
                 while let Ok(item) = insist(&chance, async || queue.get().await).await {
                     taken.push(item);
                     queue.task_done();
                 }
                 taken
-            })
+            }))
         })
         .collect();
     let listener = {
         let (chance, mut announced, mut changed) = (chance.fork(), announced, changed);
-        site.spawn(async move {
+        Owned::new(site.spawn(&chance.whose().to_owned(), async move {
             let mut heard = 0;
             while let Ok(value) = insist(&chance, async || announced.recv().await).await {
                 heard += 1;
@@ -53,7 +53,7 @@ pub(super) async fn queues(site: &Site, chance: &Chance) -> Outcome {
                 }
             }
             heard
-        })
+        }))
     };
     let puts = (0..producers).map(|producer| {
         let (queue, chance) = (Rc::clone(&queue), chance.fork());
@@ -83,14 +83,14 @@ pub(super) async fn queues(site: &Site, chance: &Chance) -> Outcome {
 
     let mut taken = BTreeSet::new();
     for consumer in consumers {
-        for item in consumer.await? {
+        for item in consumer.join().await? {
             if !taken.insert(item) {
                 return Err(Failure::Corruption(format!("{item:?} was taken twice")));
             }
         }
     }
     expect("items that were taken", &taken.len(), &(producers * each))?;
-    expect("broadcasts that were heard", &listener.await?, &announcements)?;
+    expect("broadcasts that were heard", &listener.join().await?, &announcements)?;
     drop(set);
     Ok(Work::new(2 * producers * each + announcements, 0))
 }
@@ -111,7 +111,8 @@ pub(super) async fn locks(site: &Site, chance: &Chance) -> Outcome {
     let handles: Vec<_> = (0..tasks)
         .map(|_| {
             let (shared, chance) = (Rc::clone(&shared), chance.fork());
-            site.spawn(async move { shared.visit(each, &chance).await })
+            let whose = chance.whose().to_owned();
+            Owned::new(site.spawn(&whose, async move { shared.visit(each, &chance).await }))
         })
         .collect();
     let (send, receive) = oneshot::channel();
@@ -124,7 +125,7 @@ pub(super) async fn locks(site: &Site, chance: &Chance) -> Outcome {
         let _ = send.send(*guard);
     }
     for handle in handles {
-        handle.await??;
+        handle.join().await??;
     }
     expect("counted under a lock", &receive.await.ok(), &Some(total))?;
     expect("counted under a write lock", &*shared.data.read().await, &total)?;
@@ -146,6 +147,7 @@ struct Shared {
 impl Shared {
     async fn visit(&self, each: usize, chance: &Chance) -> Result<(), Failure> {
         insist(chance, async || self.begin.wait().await).await;
+        chance.here();
         self.barrier.wait().await.map_err(Failure::error)?;
         for _ in 0..each {
             {

@@ -22,6 +22,7 @@ pub(super) async fn round(site: &Site, chance: &Chance) -> Outcome {
     let mut operations = 0;
     for number in 0..chance.size(60) {
         operations += 1;
+        chance.here();
         let name = format!("file-{number}");
         let old: Option<String> = names.iter().nth(chance.below(names.len().max(1))).cloned();
         match (chance.below(6), old) {
@@ -84,6 +85,7 @@ pub(super) async fn watched(site: &Site, chance: &Chance) -> Outcome {
 
     let mut expected = Vec::new();
     for number in 0..chance.size(40) {
+        chance.here();
         let name = format!("{number}");
         let entry = path.join(&name);
         fs::write(&entry, vec![0; 10]).await?;
