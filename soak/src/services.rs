@@ -65,7 +65,8 @@ async fn accept_tcp(site: Rc<Site>, listener: TcpListener, chance: Chance) -> io
     loop {
         let (mut stream, peer) = insist(&chance, async || listener.accept().await).await?;
         let (chance, of_task) = (chance.fork_as(&format!("client {peer}")), Rc::clone(&site));
-        site.spawn(&chance.whose().to_owned(), async move {
+        let whose = chance.whose().to_owned();
+        site.spawn(&whose, async move {
             let served: io::Result<()> = async {
                 let first = stream.read_exact(Vec::with_capacity(1)).await.into_result()?.1;
                 if first == [PROXY] {
@@ -89,7 +90,8 @@ async fn accept_unix(site: Rc<Site>, listener: UnixListener, chance: Chance) -> 
     loop {
         let (mut stream, _) = insist(&chance, async || listener.accept().await).await?;
         let (chance, of_task) = (chance.fork_as("a client"), Rc::clone(&site));
-        site.spawn(&chance.whose().to_owned(), async move {
+        let whose = chance.whose().to_owned();
+        site.spawn(&whose, async move {
             let served: io::Result<()> = async {
                 stream.read_exact(Vec::with_capacity(1)).await.0?;
                 echo(stream.into_split(), &of_task, &chance).await

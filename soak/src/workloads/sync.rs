@@ -29,7 +29,8 @@ pub(super) async fn queues(site: &Site, chance: &Chance) -> Outcome {
     let consumers: Vec<_> = (0..chance.size(6))
         .map(|_| {
             let (queue, chance) = (Rc::clone(&queue), chance.fork());
-            Owned::new(site.spawn(&chance.whose().to_owned(), async move {
+            let whose = chance.whose().to_owned();
+            Owned::new(site.spawn(&whose, async move {
                 let mut taken = Vec::new();
                 while let Ok(item) = insist(&chance, async || queue.get().await).await {
                     taken.push(item);
@@ -41,7 +42,8 @@ pub(super) async fn queues(site: &Site, chance: &Chance) -> Outcome {
         .collect();
     let listener = {
         let (chance, mut announced, mut changed) = (chance.fork(), announced, changed);
-        Owned::new(site.spawn(&chance.whose().to_owned(), async move {
+        let whose = chance.whose().to_owned();
+        Owned::new(site.spawn(&whose, async move {
             let mut heard = 0;
             while let Ok(value) = insist(&chance, async || announced.recv().await).await {
                 heard += 1;
