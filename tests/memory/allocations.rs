@@ -44,7 +44,7 @@ pub(crate) async fn allocations_of(something: impl AsyncFnMut()) -> u64 {
 
 /// How often this thread allocates while it does something a hundred times, after it has done it a
 /// few times.
-async fn allocations_of_a_hundred(mut something: impl AsyncFnMut()) -> u64 {
+pub(crate) async fn allocations_of_a_hundred(mut something: impl AsyncFnMut()) -> u64 {
     for _ in 0..20 {
         something().await;
     }

@@ -7,7 +7,7 @@ use annulus::buf::{BufResult, RegisteredBuffers};
 use annulus::fs::{File, OpenOptions};
 use annulus::join::gather;
 
-use crate::allocations::allocations_of;
+use crate::allocations::{allocations_of, allocations_of_a_hundred};
 use crate::common::directory::Directory;
 use crate::common::watchdog::run;
 
@@ -89,12 +89,14 @@ fn synchronisations_alone_or_sharing_calls_allocate_nothing() {
             let written = file.write_at("text", 0).then_sync_data();
             gather((file.sync_data(), file.sync_data(), file.sync_all(), written))
         };
-        let together = allocations_of(async || {
+        let together = allocations_of_a_hundred(async || {
             let synced = gather((four(), four(), four())).await;
             for (first, second, third, written) in <[_; 3]>::from(synced) {
                 first.and(second).and(third).and(written.0).unwrap();
             }
         });
-        assert_eq!(together.await, 0);
+        // How many wait at once differs, and their list grows to the most that ever did.
+        let grown = together.await;
+        assert!(grown < 10, "{grown} allocations for 1600 synchronisations");
     });
 }
