@@ -91,7 +91,10 @@ fn a_short_receive_of_a_unix_socket_without_the_ring_leaves_what_another_writer_
     let passed = std::fs::File::open("/dev/null").unwrap();
     send_with_descriptor(&far, b"with", &passed);
     far.write_all(b"without").unwrap();
-    bench.run([(2, poll(&near))]);
+    // To wait for another socket collects what epoll has to report of this one, too.
+    let (other, mut other_far) = UnixStream::pair().unwrap();
+    other_far.write_all(b"other").unwrap();
+    bench.run([(2, poll(&other))]);
     let (count, drained) = receive(&near, &mut [0; 64]);
     assert_eq!((count, drained), (4, Some(Drained::Short)));
     note(&mut bench, &near, drained);
