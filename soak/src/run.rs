@@ -27,7 +27,7 @@ use crate::tally::Tallies;
 use crate::workloads::WORKLOADS;
 use crate::{places, rounds, verdict};
 
-/// What is left at the end, and goes on step by step, is given so many times what a step may take.
+/// At the end, tasks that still take steps are waited for, at most this many times the limit of a step.
 const MOST_LIMITS: u32 = 20;
 
 /// A place that was not left for so long is printed while the run waits for its end.

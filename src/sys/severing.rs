@@ -16,8 +16,8 @@ pub(crate) fn is_linked(sqe: &Sqe) -> bool {
     sqe.has(SubmissionFlags::IO_LINK) || sqe.has(SubmissionFlags::IO_HARDLINK)
 }
 
-/// Whether the result of an SQE, which was to move so many bytes ([`whole`]), severs the chain
-/// behind it.
+/// Whether the result of an SQE that was to move `whole` bytes ([`whole`]) severs the chain behind
+/// it.
 pub(crate) fn severs(sqe: &Sqe, whole: u32, result: i32) -> bool {
     if sqe.has(SubmissionFlags::IO_HARDLINK) {
         return false;

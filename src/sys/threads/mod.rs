@@ -34,7 +34,7 @@ pub(crate) trait Job: Send + 'static {
     fn report(outcome: Self::Outcome);
 }
 
-/// A closure reports by itself.
+/// A closure has no outcome for the pool: it delivers its result on its own.
 impl Job for Box<dyn FnOnce() + Send> {
     type Outcome = Infallible;
 

@@ -157,7 +157,7 @@ impl Bench {
 
     /// The part of an SQE, or behind those of all.
     fn part(&self, number: u64) -> ptr::NonNull<u8> {
-        // SAFETY: there is memory for so many.
+        // SAFETY: the memory has room for every buffer that is numbered.
         unsafe { self.memory.start().add(number as usize * LENGTH) }
     }
 
@@ -284,7 +284,7 @@ impl Bench {
     }
 
     /// Cancels everything until nothing is in flight: a hard link begins when the one before it was
-    /// cancelled, and what a worker has begun ends by itself.
+    /// cancelled, and what a worker has begun completes without a cancel.
     fn end(&mut self) {
         let begun = Instant::now();
         while !self.open.is_empty() {
