@@ -133,7 +133,14 @@ fn start(name: &str, role: &str) -> Program {
 }
 
 fn wait_for(program: &mut Program, line: &str) {
-    assert!(program.stderr.any(|said| said == line), "it never said {line:?}");
+    let mut others = Vec::new();
+    for said in program.stderr.by_ref() {
+        if said == line {
+            return;
+        }
+        others.push(said);
+    }
+    panic!("it never said {line:?}, but {others:?}");
 }
 
 /// Whether this process is a child, and has played its role.

@@ -121,9 +121,7 @@ fn the_actions_from_before_are_put_back_when_the_last_clone_is_dropped() {
             let clone = shutdown.clone();
             (0..signals).for_each(|_| raise(SIGTERM));
             drop(shutdown);
-            let expected = if signals < 2 { installed(SIGINT) } else { libc::SIG_DFL };
-            assert_ne!(expected, before);
-            assert_eq!(installed(SIGTERM) == libc::SIG_DFL, signals == 2, "after {signals}");
+            assert!(![before, libc::SIG_DFL].contains(&installed(SIGTERM)), "after {signals}");
             drop(clone);
             assert_eq!((installed(SIGTERM), installed(SIGINT)), (before, libc::SIG_DFL));
         }

@@ -1,18 +1,21 @@
 //! `ctrl_c` beside others who have to do with SIGINT. Each test runs in a process of its own.
 
 use std::mem;
+use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use annulus::signal::ctrl_c;
+use annulus::signal::{SignalKind, ctrl_c, signal};
 use annulus::time::timeout;
 use annulus::yield_now;
 use libc::SIGINT;
 
-use crate::common::child::isolated;
+use crate::common::child::{self, isolated};
 use crate::common::conditions::poll_once;
 use crate::common::watchdog::run;
 use crate::this_test;
@@ -30,11 +33,18 @@ extern "C" fn hear(_signal: libc::c_int) {
 }
 
 fn install(handler: extern "C" fn(libc::c_int)) {
+    replace(handler as usize);
+}
+
+/// Installs a handler, and returns the one that it has replaced.
+fn replace(handler: usize) -> usize {
     // SAFETY: `sigaction` is plain data, for which all zeroes is valid.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    action.sa_sigaction = handler as usize;
-    // SAFETY: the handlers of this file do only what handlers may.
-    assert_eq!(unsafe { libc::sigaction(SIGINT, &action, ptr::null_mut()) }, 0);
+    let mut replaced = action;
+    action.sa_sigaction = handler;
+    // SAFETY: the handlers of this process do only what handlers may.
+    assert_eq!(unsafe { libc::sigaction(SIGINT, &action, &mut replaced) }, 0);
+    replaced.sa_sigaction
 }
 
 fn address(handler: extern "C" fn(libc::c_int)) -> usize {
@@ -91,7 +101,7 @@ fn a_handler_from_before_is_put_back_whether_ctrl_c_has_come_or_not() {
         for _ in 0..3 {
             let listening = ctrl_c();
             raise();
-            assert_eq!(installed(), libc::SIG_DFL, "a second one is hard");
+            assert_ne!(installed(), hears, "a second one is hard");
             listening.await.unwrap();
             assert_eq!((heard(), installed()), (1, hears), "it was not called meanwhile");
         }
@@ -113,6 +123,73 @@ fn what_a_signal_does_by_default_is_put_back_after_each_that_was_heard() {
             assert_eq!(installed(), libc::SIG_DFL);
         }
     });
+}
+
+/// As `system` does with SIGINT while its command runs.
+#[test]
+fn a_ctrl_c_kills_although_other_code_has_put_the_handler_back_that_it_had_replaced() {
+    if child::role().is_some() {
+        let listening = ctrl_c();
+        let ours = replace(libc::SIG_IGN);
+        drop(listening);
+        replace(ours);
+        // One that listens meanwhile puts back what there was before.
+        drop(ctrl_c());
+        assert_eq!(installed(), libc::SIG_DFL);
+        replace(ours);
+        raise();
+        unreachable!("ctrl-c has killed the process");
+    }
+    let status = child::command(this_test!(), "killed").status().unwrap();
+    assert_eq!(status.signal(), Some(SIGINT));
+}
+
+/// The handler runs on another thread, which has many more listeners to tell when the first one's
+/// task has been woken and listens again.
+#[test]
+fn a_signal_that_a_listener_has_heard_is_not_told_again_to_the_one_that_follows() {
+    alone(this_test!(), async || {
+        for _ in 0..20 {
+            let mut first = signal(SignalKind::interrupt()).unwrap();
+            let others: Vec<_> =
+                (0..200).map(|_| signal(SignalKind::interrupt()).unwrap()).collect();
+            let raising = thread::spawn(raise);
+            first.recv().await.unwrap();
+            drop(first);
+            let mut second = signal(SignalKind::interrupt()).unwrap();
+            raising.join().unwrap();
+            assert_eq!(second.take_pending(), 0);
+            assert!(others.into_iter().all(|mut other| other.take_pending() == 1));
+        }
+    });
+}
+
+/// The handler of each signal may still run, on one thread, when the next comes to another.
+#[test]
+fn a_signal_right_after_another_is_heard_by_the_one_that_has_begun_to_listen() {
+    alone(this_test!(), async || {
+        let threads = [Raiser::new(), Raiser::new()];
+        for raiser in threads.iter().cycle().take(2000) {
+            let listening = ctrl_c();
+            raiser.raise();
+            listening.await.unwrap();
+        }
+    });
+}
+
+/// A thread that raises SIGINT whenever it is asked to.
+struct Raiser(mpsc::Sender<()>);
+
+impl Raiser {
+    fn new() -> Self {
+        let (sender, asked) = mpsc::channel();
+        thread::spawn(move || asked.into_iter().for_each(|()| raise()));
+        Self(sender)
+    }
+
+    fn raise(&self) {
+        self.0.send(()).unwrap();
+    }
 }
 
 #[test]

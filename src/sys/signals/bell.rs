@@ -106,12 +106,22 @@ fn settle_free_bells(this: i32) {
     }
 }
 
+/// How many listeners have begun, in this process and those that it was forked from.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+/// How many listeners have begun until now.
+pub(super) fn count_begun() -> u64 {
+    BEGUN.load(Ordering::SeqCst)
+}
+
 /// The bells of a listener, and the process that listens.
 pub(super) struct Bell {
     /// The process that has a listener here, or zero.
     listener: AtomicI32,
     /// Whether no handler may ring it for a listener that is gone. The handler does not look.
     is_settled: AtomicBool,
+    /// Its place in the order of all listeners, counted from one.
+    nth: AtomicU64,
     /// What it listens for: a bit for each signal, the lowest for signal 1.
     signals: AtomicU64,
     /// How many signals it wants.
@@ -123,22 +133,12 @@ pub(super) struct Bell {
     eventfds: [OnceLock<(i32, EventFd)>; MAX_WANTED],
 }
 
-/// What a signal has found at a listener.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// The listener wanted it, and wants one more.
-    WantsMore,
-    /// The listener wanted it, and no more.
-    Last,
-    /// The listener has heard all that it wants.
-    Unwanted,
-}
-
 impl Bell {
     const fn new() -> Self {
         Self {
             listener: AtomicI32::new(0),
             is_settled: AtomicBool::new(true),
+            nth: AtomicU64::new(0),
             signals: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
             heard: AtomicU64::new(0),
@@ -172,6 +172,7 @@ impl Bell {
         self.signals.store(set, Ordering::Relaxed);
         self.wanted.store(wanted, Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);
+        self.nth.store(BEGUN.fetch_add(1, Ordering::SeqCst) + 1, Ordering::Relaxed);
         self.listener.store(this, Ordering::SeqCst);
         Ok(())
     }
@@ -186,29 +187,28 @@ impl Bell {
         self.listener.load(Ordering::SeqCst) == this
     }
 
+    /// Whether its listener is one of the first that have begun.
+    pub(super) fn is_among_first(&self, count: u64) -> bool {
+        self.nth.load(Ordering::Relaxed) <= count
+    }
+
     pub(super) fn listens_for(&self, signal: libc::c_int) -> bool {
         self.signals.load(Ordering::Relaxed) & bit(signal) != 0
     }
 
-    /// A signal has come, of those that it listens for. Called by the handler.
-    pub(super) fn hear(&self) -> Heard {
+    /// A signal has come, of those that it listens for. Returns whether the listener wanted it, and
+    /// had not heard all that it wants. Called by the handler.
+    pub(super) fn hear(&self) -> bool {
         let nth = self.heard.fetch_add(1, Ordering::AcqRel);
         let wanted = self.wanted.load(Ordering::Relaxed);
         if nth >= wanted {
-            return Heard::Unwanted;
+            return false;
         }
         let index = if wanted == ALL { 0 } else { nth as usize };
         if let Some((_, eventfd)) = self.eventfds[index].get() {
             eventfd.ring();
         }
-        if nth + 1 < wanted { Heard::WantsMore } else { Heard::Last }
-    }
-
-    /// Whether a listener of this process wants one more of a signal.
-    pub(super) fn wants(&self, signal: libc::c_int, this: i32) -> bool {
-        self.is_used_by(this)
-            && self.listens_for(signal)
-            && self.heard.load(Ordering::SeqCst) < self.wanted.load(Ordering::Relaxed)
+        true
     }
 
     /// Whether its listener wants all signals.

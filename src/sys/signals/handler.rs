@@ -7,27 +7,20 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::action::{get_action, plain_action, set_action};
-use super::bell::{Handling, Heard, bells};
+use super::bell::{Bell, Handling, bells, count_begun};
 use super::number::SIGNALS_END;
 
-/// What the handler must know of a signal.
+/// What is known of a signal.
 struct Installed {
-    /// Whether the handler has been used up since it was installed: each listener has heard all
-    /// that it wants.
-    is_used_up: AtomicBool,
-    /// Whether the signal was ignored before, and so is when the handler is used up.
+    /// Whether the signal was ignored before the handler was installed.
     was_ignored: AtomicBool,
     /// The process that has installed the handler.
     by: AtomicI32,
 }
 
-static INSTALLED: [Installed; SIGNALS_END] = [const {
-    Installed {
-        is_used_up: AtomicBool::new(false),
-        was_ignored: AtomicBool::new(false),
-        by: AtomicI32::new(0),
-    }
-}; SIGNALS_END];
+static INSTALLED: [Installed; SIGNALS_END] =
+    [const { Installed { was_ignored: AtomicBool::new(false), by: AtomicI32::new(0) } };
+        SIGNALS_END];
 
 /// This process.
 pub(super) fn this_process() -> i32 {
@@ -44,50 +37,52 @@ extern "C" fn handle(signal: libc::c_int) {
     let kept = unsafe { *errno };
     let this = this_process();
     let handling = Handling::begin(this);
-    let (mut is_wanted, mut wants_more) = (false, false);
-    let mut has_listener = INSTALLED[signal as usize].by.load(Ordering::Acquire) != this;
-    for bell in bells().filter(|bell| bell.is_used_by(this)) {
-        if bell.listens_for(signal) {
-            let heard = bell.hear();
-            has_listener = true;
-            is_wanted |= heard != Heard::Unwanted;
-            wants_more |= heard == Heard::WantsMore;
-        }
-    }
-    // Without a listener in the process that installed the handler, the last one is just leaving,
-    // and restores the action from before.
-    if has_listener && !wants_more {
-        let is_default = use_up(signal);
-        if is_default && !is_wanted {
-            // What is raised here comes when the handler returns.
-            // SAFETY: the call touches no memory, and may be made in a signal handler.
-            unsafe { libc::raise(signal) };
-        }
+    // As soon as a listener has heard the signal, its task may listen again: that listener must not
+    // be told of it, too. Those that begin from now on are told only if no listener has heard it.
+    let is_wanted = tell(signal, this, count_begun()) || tell(signal, this, count_begun());
+    if !is_wanted {
+        act_by_default(signal, this);
     }
     drop(handling);
     // SAFETY: as above.
     unsafe { *errno = kept };
 }
 
-/// Puts the default action in place of the handler, or ignores the signal if it was ignored before.
-/// Returns whether the signal has that action now for want of a listener: it has not if another's
-/// handler has been installed over this one, and calls it.
-fn use_up(signal: libc::c_int) -> bool {
-    let present = get_action(signal);
-    if !is_handler(&present) {
-        // By another thread, where a signal came at the same time.
-        return is_left_over(signal, &present);
+/// Tells of a signal those listeners of this process that are among the first `count`. Returns
+/// whether one of them wanted it.
+fn tell(signal: libc::c_int, this: i32, count: u64) -> bool {
+    let listeners = bells().filter(|bell| bell.is_used_by(this) && bell.is_among_first(count));
+    let told = listeners.filter(|bell| bell.listens_for(signal)).map(Bell::hear);
+    told.fold(false, |is_wanted, wants_it| is_wanted | wants_it)
+}
+
+/// Has a signal that no listener wants do what it does without the handler.
+///
+/// A process that was forked has no listener. In the one that has installed the handler there is
+/// none where other code has put the handler back in its place, or where the last listener has left
+/// meanwhile.
+fn act_by_default(signal: libc::c_int, this: i32) {
+    // Where it does nothing, the handler stays: a listener that is just beginning may have found it
+    // in its place.
+    if was_ignored(signal) || !ends_process(signal, this) {
+        return;
     }
-    INSTALLED[signal as usize].is_used_up.store(true, Ordering::SeqCst);
-    if !replace_ours(signal, &plain_action(left_over(signal))) {
-        return false;
+    // Another's handler that has replaced this one, and calls it, stays.
+    let default = plain_action(libc::SIG_DFL);
+    if replace_ours(signal, &default) || get_action(signal).sa_sigaction == libc::SIG_DFL {
+        // What is raised here comes when the handler returns.
+        // SAFETY: the call touches no memory, and may be made in a signal handler.
+        unsafe { libc::raise(signal) };
     }
-    // One that has begun to listen meanwhile may have found the handler in place.
-    let is_wanted = bells().any(|bell| bell.wants(signal, this_process()));
-    if is_wanted {
-        replace_ours(signal, &handler(&present));
-    }
-    !is_wanted
+}
+
+/// Whether a signal ends or stops a process by default. The kernel spares the first process of a
+/// container.
+fn ends_process(signal: libc::c_int, this: i32) -> bool {
+    const FIRST: i32 = 1;
+    let is_harmless =
+        matches!(signal, libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH);
+    this != FIRST && !is_harmless
 }
 
 /// The action that calls the handler, in place of another one. Children that the kernel reaps by
@@ -111,38 +106,36 @@ pub(super) fn take_over(signal: libc::c_int) -> bool {
     INSTALLED[signal as usize].by.swap(this, Ordering::AcqRel) != this
 }
 
-/// Installs the handler, unless it is installed, or the signal is ignored and that is respected.
-/// Returns the action that was in its place, unless that was what the handler had left while an
-/// action from before is kept (`has_before`).
+/// Installs the handler, unless the signal is ignored and that is respected. Returns the action
+/// that was in its place, unless the handler was, and an action from before is kept (`has_before`).
 pub(super) fn install(
     signal: libc::c_int,
     respects_ignored: bool,
     has_before: bool,
 ) -> Option<libc::sigaction> {
     let present = get_action(signal);
+    if is_handler(&present) {
+        // Without an action from before, this process was forked, or other code had replaced the
+        // handler, and has put it back when there was no listener any more.
+        let disposition = if was_ignored(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+        return (!has_before).then(|| plain_action(disposition));
+    }
     let is_ignored = present.sa_sigaction == libc::SIG_IGN;
-    if is_handler(&present) || (is_ignored && respects_ignored) {
+    if is_ignored && respects_ignored {
         return None;
     }
-    let is_others = !has_before || !is_left_over(signal, &present);
-    let installed = &INSTALLED[signal as usize];
-    if is_others {
-        installed.was_ignored.store(is_ignored, Ordering::SeqCst);
-    }
-    installed.is_used_up.store(false, Ordering::SeqCst);
+    INSTALLED[signal as usize].was_ignored.store(is_ignored, Ordering::SeqCst);
     set_action(signal, &handler(&present));
-    is_others.then_some(present)
+    Some(present)
 }
 
-/// Puts an action in place of the handler, or of what was left of it. Returns whether it did:
-/// another's handler stays.
+/// Puts an action in place of the handler. Returns whether it did: another's handler stays.
 pub(super) fn replace_ours(signal: libc::c_int, action: &libc::sigaction) -> bool {
-    let is_ours = |present: &_| is_handler(present) || is_left_over(signal, present);
-    if !is_ours(&get_action(signal)) {
+    if !is_handler(&get_action(signal)) {
         return false;
     }
     let replaced = set_action(signal, action);
-    if is_ours(&replaced) {
+    if is_handler(&replaced) {
         return true;
     }
     // It was installed in between.
@@ -157,15 +150,4 @@ pub(super) fn was_ignored(signal: libc::c_int) -> bool {
 
 fn is_handler(action: &libc::sigaction) -> bool {
     action.sa_sigaction == handle as extern "C" fn(libc::c_int) as usize
-}
-
-/// What the signals leave of the handler.
-fn left_over(signal: libc::c_int) -> libc::sighandler_t {
-    if was_ignored(signal) { libc::SIG_IGN } else { libc::SIG_DFL }
-}
-
-/// Whether an action is what the signals have left of the handler.
-fn is_left_over(signal: libc::c_int, action: &libc::sigaction) -> bool {
-    let is_used_up = &INSTALLED[signal as usize].is_used_up;
-    action.sa_sigaction == left_over(signal) && is_used_up.load(Ordering::Acquire)
 }

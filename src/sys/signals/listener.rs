@@ -94,10 +94,11 @@ impl Drop for SignalListener {
         }
         let mut before = before();
         let is_insistent = self.bell.wants_all();
-        self.bell.release(this_process());
+        // A signal that finds no listener any more finds the action from before.
         for signal in (1..SIGNALS_END as libc::c_int).filter(|&one| self.bell.listens_for(one)) {
             before[signal as usize].remove(signal, is_insistent);
         }
+        self.bell.release(this_process());
     }
 }
 
