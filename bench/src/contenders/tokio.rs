@@ -1,7 +1,9 @@
 //! Tokio, in its two flavours, as in its `examples/echo-tcp.rs` and `examples/proxy.rs`.
 
+mod files;
+
 use std::future::Future;
-use std::io::{self, SeekFrom};
+use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -10,8 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
@@ -21,7 +22,7 @@ use tokio::task::{JoinSet, LocalSet};
 use super::{
     Announce, Contender, GREETING, NOT_ALIGNED, Scaling, Service, own_buffer, source_block,
 };
-use crate::files::{self, Files, Job, Report, Span, Worker};
+use crate::files::{Job, Report};
 use crate::kv;
 use crate::server::Calls;
 use crate::workloads::crossing::{self, Caller};
@@ -83,7 +84,7 @@ impl Contender for CurrentThread {
 
     fn file(&self, job: &Job) -> io::Result<Report> {
         let runtime = Self::builder().build()?;
-        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
+        job.measure(|workers| runtime.block_on(files::work(job, workers)))
     }
 
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
@@ -144,7 +145,7 @@ impl Contender for MultiThread {
 
     fn file(&self, job: &Job) -> io::Result<Report> {
         let runtime = Self::builder().build()?;
-        job.measure(|workers| runtime.block_on(work_with_files(job, workers)))
+        job.measure(|workers| runtime.block_on(files::work(job, workers)))
     }
 
     fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
@@ -230,59 +231,6 @@ impl Caller for Pool {
 
     async fn broadcast(&mut self) -> u64 {
         unreachable!("it lacks this")
-    }
-}
-
-/// A file has one position, so that each worker opens it for itself.
-async fn work_with_files(job: &Job, workers: Vec<Worker>) -> io::Result<()> {
-    let mut tasks = Vec::with_capacity(workers.len());
-    for worker in workers {
-        let file = File::from_std(job.open()?);
-        tasks.push(tokio::spawn(files::work::<OwnFile>(file, worker)));
-    }
-    for task in tasks {
-        task.await??;
-    }
-    Ok(())
-}
-
-/// A `tokio::fs::File` for each worker.
-struct OwnFile;
-
-impl Files for OwnFile {
-    type Buffer = Vec<u8>;
-    type File = File;
-
-    fn buffer(size: usize) -> Vec<u8> {
-        vec![0; size]
-    }
-
-    async fn read(
-        file: &mut File,
-        buffer: &mut Vec<u8>,
-        block: Span,
-        check: impl FnOnce(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        file.seek(SeekFrom::Start(block.offset)).await?;
-        file.read_exact(buffer).await?;
-        check(buffer)
-    }
-
-    async fn write(
-        file: &mut File,
-        buffer: &mut Vec<u8>,
-        block: Span,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> io::Result<()> {
-        fill(buffer);
-        file.seek(SeekFrom::Start(block.offset)).await?;
-        file.write_all(buffer).await?;
-        // Until then the data may be in the file's own buffer.
-        file.flush().await
-    }
-
-    async fn sync(file: &mut File) -> io::Result<()> {
-        file.sync_data().await
     }
 }
 
