@@ -75,8 +75,8 @@ pub(crate) use file::{
     WriteVectoredAt,
 };
 pub use file::{
-    CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAllVectoredLink,
-    WriteLink, WriteVectoredLink,
+    CloseLink, OpenLink, ReadExactLink, ReadExactVectoredLink, ReadLink, ReadVectoredLink,
+    SyncLink, WriteAllLink, WriteAllVectoredLink, WriteLink, WriteVectoredLink,
 };
 pub(crate) use future::Op;
 pub(crate) use path::{Change, OpenWithin, Stat};

@@ -33,7 +33,7 @@ fn full_file(length: usize) -> File {
     File::from_std(file)
 }
 
-fn reason(error: &std::io::Error) -> Option<(usize, Reason)> {
+pub(crate) fn reason(error: &std::io::Error) -> Option<(usize, Reason)> {
     NotRun::of(error).map(|not_run| (not_run.link(), not_run.reason()))
 }
 

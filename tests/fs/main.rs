@@ -23,6 +23,7 @@ mod remove_dir_all;
 mod space;
 mod temporary;
 mod vectored;
+mod vectored_chains;
 mod whole;
 
 use std::fs::OpenOptions;

@@ -15,8 +15,9 @@ use crate::fs::positional::{is_beyond_files, no_such_offset};
 use crate::fs::{File, OpenOptions};
 use crate::op::{
     AfterShort, ChainOp, CloseLast, CloseLink, Descriptor, FileFd, Fsync, Linked, Links, Open,
-    OpenFirst, OpenLink, Push, ReadAt, ReadExactLink, ReadLink, SyncLink, WriteAllLink,
-    WriteAllVectoredLink, WriteAt, WriteLink, WriteVectoredAt, WriteVectoredLink,
+    OpenFirst, OpenLink, Push, ReadAt, ReadExactLink, ReadExactVectoredLink, ReadLink,
+    ReadVectoredAt, ReadVectoredLink, SyncLink, WriteAllLink, WriteAllVectoredLink, WriteAt,
+    WriteLink, WriteVectoredAt, WriteVectoredLink,
 };
 use crate::runtime::context;
 
@@ -162,6 +163,56 @@ impl<L: Push, K> Chain<L, K> {
             ReadExactLink::new(match refusal(offset) {
                 Some(error) => Linked::refused(BufResult(Err(error), buffer)),
                 None => Linked::new(ReadAt::exact(file, buffer, offset)),
+            })
+        })
+    }
+
+    /// Adds a [`File::read_vectored_at`]. A read of fewer bytes than the buffers have room for, as
+    /// at the end of the file, severs the chain, and so does one into more than 1024 buffers that
+    /// have room.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use annulus::buf::IoBuf;
+    /// use annulus::fs::{Chain, OpenOptions};
+    ///
+    /// annulus::run(async {
+    ///     let parts = [1, 9].map(|bytes| Vec::with_capacity(10).slice(..bytes));
+    ///     let chain = Chain::open("Cargo.toml", OpenOptions::new().read(true));
+    ///     let (opened, read, closed) = chain.read_vectored_at(parts.into(), 0).close().await;
+    ///     opened?;
+    ///     let (count, parts) = read.into_result()?;
+    ///     assert_eq!(count, 10);
+    ///     assert_eq!((parts[0].as_bytes(), parts[1].as_bytes()), (&b"["[..], &b"workspace"[..]));
+    ///     closed
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_vectored_at<B: IoBufMut>(
+        self,
+        buffers: Vec<B>,
+        offset: u64,
+    ) -> Chain<L::With<ReadVectoredLink<B>>, K> {
+        self.push(|file| {
+            ReadVectoredLink::new(match refusal(offset) {
+                Some(error) => Linked::refused(BufResult(Err(error), buffers)),
+                None => Linked::new(ReadVectoredAt::new(file, buffers, offset)),
+            })
+        })
+    }
+
+    /// Adds a [`File::read_exact_vectored_at`]. After a short read, and with more than 1024 buffers
+    /// that have room, the rest goes on with the rest of the chain, as one submission more.
+    pub fn read_exact_vectored_at<B: IoBufMut>(
+        self,
+        buffers: Vec<B>,
+        offset: u64,
+    ) -> Chain<L::With<ReadExactVectoredLink<B>>, K> {
+        self.push(|file| {
+            ReadExactVectoredLink::new(match refusal(offset) {
+                Some(error) => Linked::refused(BufResult(Err(error), buffers)),
+                None => Linked::new(ReadVectoredAt::exact(file, buffers, offset)),
             })
         })
     }

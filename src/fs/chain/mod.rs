@@ -38,8 +38,9 @@ mod builder;
 mod then_sync;
 
 pub use crate::op::{
-    CloseLink, Links, NotRun, OpenLink, Part, Push, ReadExactLink, ReadLink, Reason, SyncLink,
-    WriteAllLink, WriteAllVectoredLink, WriteLink, WriteVectoredLink,
+    CloseLink, Links, NotRun, OpenLink, Part, Push, ReadExactLink, ReadExactVectoredLink, ReadLink,
+    ReadVectoredLink, Reason, SyncLink, WriteAllLink, WriteAllVectoredLink, WriteLink,
+    WriteVectoredLink,
 };
 pub use builder::{Chain, Opens, Shared};
 pub(super) use then_sync::Writing;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{CloseLast, Fsync, OpenFirst, ReadAt, WriteAt, WriteVectoredAt};
+use super::{CloseLast, Fsync, OpenFirst, ReadAt, ReadVectoredAt, WriteAt, WriteVectoredAt};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::op::chain::{AnyLink, AnyPart, Linked, Part};
 
@@ -71,6 +71,18 @@ part! {
     /// A read that fills its buffer.
     ReadExactLink<B: IoBufMut>: ReadAt<B>, |output: BufResult<_, _>| output.map(drop)
         => BufResult<(), B>
+}
+
+part! {
+    /// A read from an offset into several buffers.
+    ReadVectoredLink<B: IoBufMut>: ReadVectoredAt<B>, |output| output
+        => BufResult<usize, Vec<B>>
+}
+
+part! {
+    /// A read that fills several buffers.
+    ReadExactVectoredLink<B: IoBufMut>: ReadVectoredAt<B>, |output: BufResult<_, _>| output.map(drop)
+        => BufResult<(), Vec<B>>
 }
 
 part! {

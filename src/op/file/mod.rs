@@ -32,8 +32,8 @@ pub(crate) use fd::FileFd;
 pub(crate) use fsync::Fsync;
 pub(crate) use lease_buffer::LeaseBuffer;
 pub use links::{
-    CloseLink, OpenLink, ReadExactLink, ReadLink, SyncLink, WriteAllLink, WriteAllVectoredLink,
-    WriteLink, WriteVectoredLink,
+    CloseLink, OpenLink, ReadExactLink, ReadExactVectoredLink, ReadLink, ReadVectoredLink,
+    SyncLink, WriteAllLink, WriteAllVectoredLink, WriteLink, WriteVectoredLink,
 };
 pub(crate) use open::Open;
 pub(crate) use open_direct::OpenDirect;

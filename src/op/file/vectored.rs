@@ -38,15 +38,30 @@ impl<B> Transfer<B> {
     /// Lists what is left of the buffers, given as address and length: their number, and the offset
     /// of the first in the file.
     fn list(&mut self, part: impl FnMut(&mut B) -> (*const u8, usize)) -> (u32, u64) {
-        let mut skip = self.done;
+        let mut skip = skip(self.done);
         let parts = self.buffers.iter_mut().map(part).map(|(start, length)| {
-            let skipped = skip.min(length);
-            skip -= skipped;
-            // SAFETY: no more is skipped than the buffer has.
+            let skipped = skip(length);
+            // SAFETY: no more is skipped than the buffer has (`skip`).
             (unsafe { start.add(skipped) }, length - skipped)
         });
         self.segments.set(parts);
         (self.segments.count() as u32, self.offset + self.done as u64)
+    }
+
+    /// What is left: how many bytes, and in how many buffers.
+    fn left(&self, length: impl Fn(&B) -> usize) -> (usize, usize) {
+        let mut skip = skip(self.done);
+        let left = self.buffers.iter().map(length).map(|length| length - skip(length));
+        left.fold((0, 0), |(bytes, buffers), left| {
+            (usize::saturating_add(bytes, left), buffers + usize::from(left > 0))
+        })
+    }
+
+    /// Whether one SQE does not take what is left: too many bytes, or too many buffers, whose
+    /// transfer is whole for the kernel.
+    fn exceeds_one_sqe(&self, length: impl Fn(&B) -> usize) -> bool {
+        let (bytes, segments) = self.left(length);
+        bytes > sqe_length(bytes) as usize || segments > MAX_SEGMENTS
     }
 
     #[cold]
@@ -60,6 +75,15 @@ impl<B> Transfer<B> {
     fn end(self, result: io::Result<()>) -> BufResult<usize, Vec<B>> {
         self.file.driver().spare_segments().give_back(self.segments);
         BufResult(result.map(|()| self.done), self.buffers)
+    }
+}
+
+/// Returns how many bytes of each buffer, in order, are among the first `bytes` of all.
+fn skip(mut bytes: usize) -> impl FnMut(usize) -> usize {
+    move |length| {
+        let skipped = bytes.min(length);
+        bytes -= skipped;
+        skipped
     }
 }
 
@@ -138,6 +162,28 @@ unsafe impl<B: IoBufMut> Operation for ReadVectoredAt<B> {
     fn settle(self, _completion: Completion) {}
 }
 
+impl<B: IoBufMut> Link for ReadVectoredAt<B> {
+    fn length(&self) -> Option<usize> {
+        Some(self.0.left(IoBufMut::bytes_total).0)
+    }
+
+    fn ends_part(&self) -> bool {
+        self.0.exceeds_one_sqe(IoBufMut::bytes_total)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    fn is_last_step(&self) -> bool {
+        !self.0.is_all
+    }
+
+    fn not_run(self, not_run: NotRun) -> Self::Output {
+        self.0.end(Err(not_run.into()))
+    }
+}
+
 /// Writes several buffers, one after the other.
 pub(crate) struct WriteVectoredAt<B>(Transfer<B>);
 
@@ -150,11 +196,6 @@ impl<B: IoBuf> WriteVectoredAt<B> {
     /// Writes all of the buffers.
     pub(crate) fn all(file: &Rc<FileFd>, buffers: Vec<B>, offset: u64) -> Self {
         Self(Transfer::new(file, buffers, offset, true))
-    }
-
-    /// How many bytes all of the buffers have.
-    fn total(&self) -> usize {
-        self.0.buffers.iter().map(IoBuf::bytes_init).fold(0, usize::saturating_add)
     }
 }
 
@@ -180,7 +221,7 @@ unsafe impl<B: IoBuf> Operation for WriteVectoredAt<B> {
             Err(error) => return Step::Done(self.0.fail("writev", error)),
         };
         self.0.done += count;
-        if !self.0.is_all || self.0.done == self.total() {
+        if !self.0.is_all || self.0.left(IoBuf::bytes_init).0 == 0 {
             Step::Done(self.0.end(Ok(())))
         } else if count == 0 {
             let error = io::Error::new(io::ErrorKind::WriteZero, "the file takes no more bytes");
@@ -199,14 +240,11 @@ unsafe impl<B: IoBuf> Operation for WriteVectoredAt<B> {
 
 impl<B: IoBuf> Link for WriteVectoredAt<B> {
     fn length(&self) -> Option<usize> {
-        Some(self.total() - self.0.done)
+        Some(self.0.left(IoBuf::bytes_init).0)
     }
 
-    /// Also where there are more buffers than one SQE takes: for the kernel their write is whole.
     fn ends_part(&self) -> bool {
-        let left = self.total() - self.0.done;
-        let segments = self.0.buffers.iter().filter(|buffer| buffer.bytes_init() > 0).count();
-        left > sqe_length(left) as usize || segments > MAX_SEGMENTS
+        self.0.exceeds_one_sqe(IoBuf::bytes_init)
     }
 
     fn is_last_step(&self) -> bool {
