@@ -39,7 +39,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::files::{Job, Report};
+use crate::files::{Job, Kind, Report};
 use crate::scenarios::bytes;
 use crate::server::Calls;
 #[cfg(feature = "web")]
@@ -292,6 +292,20 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no files of its own"))
     }
 
+    /// Whether it has a log with group commit.
+    fn has_log(&self) -> bool {
+        false
+    }
+
+    /// Appends to a log with group commit.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if it [has none](Self::has_log).
+    fn log(&self, _job: &Job) -> io::Result<Report> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, NO_LOG))
+    }
+
     /// Why it cannot do a workload, if it cannot.
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
         Some("it has no tasks and timers of its own")
@@ -301,6 +315,16 @@ pub(crate) trait Contender {
 /// Why those that copy through a buffer of their own cannot go past the kernel's cache.
 #[cfg(any(feature = "smol", feature = "tokio"))]
 const NOT_ALIGNED: &str = "it copies through a buffer of its own, which O_DIRECT does not take";
+
+const NO_LOG: &str = "it has no log with group commit here";
+
+/// Why a contender cannot do a job with a file or a log, if it cannot.
+pub(crate) fn lacks_job(contender: &dyn Contender, job: &Job) -> Option<&'static str> {
+    if job.kind == Kind::GroupCommit {
+        return (!contender.has_log()).then_some(NO_LOG);
+    }
+    contender.lacks_files(job)
+}
 
 /// Why those that run on one thread call no other.
 const NO_CALLS: &str = "it has no calls between threads of its own";

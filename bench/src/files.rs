@@ -5,11 +5,13 @@
 //!
 //! - [`contents`] is what a file holds, so that what is read can be compared byte for byte.
 //! - [`block`] is memory as `O_DIRECT` wants it.
+//! - [`log`] is a log with group commit, for which a contender says how it writes a batch.
 //! - [`progress`] is the measured window, and the workers, of which there are as many as operations
 //!   are to be under way.
 
 mod block;
 mod contents;
+mod log;
 mod progress;
 
 use std::fs::{File, OpenOptions};
@@ -17,6 +19,7 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -24,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use block::Block;
 pub(crate) use contents::{Contents, UNIT};
+pub(crate) use log::{Commit, Log};
 pub(crate) use progress::Worker;
 
 use progress::Progress;
@@ -44,6 +48,8 @@ pub(crate) enum Kind {
     SequentialWrite,
     /// 4 KiB written, one block after the other, each followed by an fdatasync.
     Sync,
+    /// 256 B appended to a log; one task writes and syncs what all others have appended.
+    GroupCommit,
 }
 
 impl Kind {
@@ -56,6 +62,7 @@ impl Kind {
         match self {
             Self::RandomRead | Self::RandomWrite | Self::Sync => UNIT,
             Self::SequentialRead | Self::SequentialWrite => LARGE,
+            Self::GroupCommit => log::RECORD,
         }
     }
 
@@ -132,12 +139,25 @@ impl Job {
         work(progress.workers())?;
         progress.end()
     }
+
+    /// As [`measure`](Self::measure), for workers that append to a log, which begins empty.
+    pub(crate) fn measure_log(
+        &self,
+        work: impl FnOnce(Arc<Log>, Vec<Worker>) -> io::Result<()>,
+    ) -> io::Result<Report> {
+        File::create(&self.path)?;
+        let progress = Progress::begin(self);
+        work(progress.log(), progress.workers())?;
+        progress.end()
+    }
 }
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) operations: u64,
+    /// Batches of a log that were synced.
+    pub(crate) syncs: u64,
     pub(crate) elapsed: Duration,
     pub(crate) user: Duration,
     pub(crate) system: Duration,

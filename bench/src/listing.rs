@@ -53,7 +53,8 @@ fn missing() -> Vec<Skipped> {
     for one in &all {
         for kind in Kind::value_variants() {
             for direct in [false, true] {
-                note("file", one.as_ref(), one.lacks_files(&Job::example(*kind, direct)));
+                let job = Job::example(*kind, direct);
+                note("file", one.as_ref(), contenders::lacks_job(one.as_ref(), &job));
             }
         }
     }

@@ -51,7 +51,7 @@ pub(crate) const ALL: [(&str, &str); 20] = [
     ("kv", "a store with the protocol of Redis, beside redis-server"),
     ("http", "requests of HTTP, by clients that were not written here; the feature `web`"),
     ("tls", "the same over TLS; the feature `web`"),
-    ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio"),
+    ("file", "reads, writes and syncs of a file, buffered and O_DIRECT, beside fio; a log"),
     ("tasks", "spawn, join, gather, yield, wake, locks and queues, without any I/O"),
     ("timers", "many sleeps, start and cancel, lateness"),
     ("hostile", "honest clients beside many hostile ones, at a server with little memory"),

@@ -239,6 +239,22 @@ fn files_hold_what_was_written() {
 }
 
 #[test]
+fn a_log_with_group_commit_holds_what_was_acknowledged() {
+    let shape = ["--kinds", "group-commit", "--depths", "8", "--file-size", "1M"];
+    let contenders = ["annulus", "annulus-portable", "tokio", "tokio-multi", "compio"];
+    let names = contenders.join(",");
+    let shape = [&["file"], &shape[..], &["--wide", "--contenders", &names]].concat();
+    let (output, folder) = run_for(1, "group-commit", &shape);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let samples = samples(&folder, "file");
+    let measured: Vec<_> = samples.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(measured, contenders, "{printed}");
+    assert!(printed.contains("records/s") && printed.contains("syncs/record"), "{printed}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn direct_files_are_read_or_left_out_in_one_line() {
     let shape = ["--modes", "direct", "--depths", "2", "--file-size", "1M"];
     let contenders = ["--contenders", "raw-threads,tokio", "--kinds", "random-read,sync"];

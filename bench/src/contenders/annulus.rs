@@ -174,6 +174,14 @@ impl Contender for Annulus {
         files::run(job, self.builder(), self.receiving == Receiving::Direct)
     }
 
+    fn has_log(&self) -> bool {
+        self.receiving == Receiving::OnLease
+    }
+
+    fn log(&self, job: &Job) -> io::Result<Report> {
+        files::log(job, self.builder())
+    }
+
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
         (self.receiving != Receiving::OnLease)
             .then_some("it differs from annulus in receiving alone")

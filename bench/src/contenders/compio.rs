@@ -6,6 +6,7 @@ use std::net::{SocketAddrV4, TcpListener};
 use std::num::NonZeroUsize;
 use std::ops::DerefMut;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
@@ -14,12 +15,14 @@ use bytes::Bytes;
 use compio::BufResult;
 use compio::dispatcher::Dispatcher;
 use compio::fs::{File, OpenOptions};
-use compio::io::{AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteExt};
+use compio::io::{
+    AsyncRead, AsyncReadAt, AsyncWrite, AsyncWriteAt, AsyncWriteAtExt, AsyncWriteExt,
+};
 use compio::net::TcpStream;
 
 use super::hub::Hub;
 use super::{Contender, GREETING, Service, own_buffer, source_block};
-use crate::files::{self, Block, Files, Job, Report, Span};
+use crate::files::{self, Block, Commit, Files, Job, Report, Span};
 use crate::server::Calls;
 use crate::workloads::crossing::{self, Caller};
 use crate::workloads::sync;
@@ -92,6 +95,27 @@ impl Contender for Compio {
                     task.await.expect("the task does not panic")?;
                 }
                 Ok(())
+            })?
+        })
+    }
+
+    fn has_log(&self) -> bool {
+        true
+    }
+
+    fn log(&self, job: &Job) -> io::Result<Report> {
+        job.measure_log(|log, workers| {
+            let path = job.path.clone();
+            Self::run(async move {
+                let file = OpenOptions::new().read(true).write(true).open(path).await?;
+                let committer = compio::runtime::spawn(Arc::clone(&log).commit_all(Disk(file)));
+                let append = |worker| compio::runtime::spawn(Arc::clone(&log).append_all(worker));
+                let tasks: Vec<_> = workers.into_iter().map(append).collect();
+                for task in tasks {
+                    task.await.expect("the task does not panic")?;
+                }
+                log.close();
+                committer.await.expect("the task does not panic")
             })?
         })
     }
@@ -233,6 +257,17 @@ impl Files for Compio {
 
     async fn sync(file: &mut File) -> io::Result<()> {
         file.sync_data().await
+    }
+}
+
+struct Disk(File);
+
+impl Commit for Disk {
+    async fn commit(&mut self, batch: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let BufResult(written, batch) = self.0.write_all_at(batch, offset).await;
+        written?;
+        self.0.sync_data().await?;
+        Ok(batch)
     }
 }
 

@@ -76,7 +76,7 @@ fn options(job: &Job) -> Vec<String> {
         Kind::RandomRead => "randread",
         Kind::RandomWrite => "randwrite",
         Kind::SequentialRead => "read",
-        Kind::SequentialWrite | Kind::Sync => "write",
+        Kind::SequentialWrite | Kind::Sync | Kind::GroupCommit => "write",
     };
     let milliseconds = |seconds: f64| format!("{:.0}ms", (seconds * 1000.0).max(1.0));
     vec![
@@ -118,6 +118,7 @@ fn report(said: &str, kind: Kind) -> Option<Report> {
     };
     Some(Report {
         operations,
+        syncs: 0,
         elapsed,
         user: share("usr_cpu")?,
         system: share("sys_cpu")?,

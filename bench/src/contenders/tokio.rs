@@ -87,6 +87,15 @@ impl Contender for CurrentThread {
         job.measure(|workers| runtime.block_on(files::work(job, workers)))
     }
 
+    fn has_log(&self) -> bool {
+        true
+    }
+
+    fn log(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure_log(|log, workers| runtime.block_on(files::append(job, log, workers)))
+    }
+
     fn lacks_work(&self, _workload: Workload) -> Option<&'static str> {
         None
     }
@@ -146,6 +155,15 @@ impl Contender for MultiThread {
     fn file(&self, job: &Job) -> io::Result<Report> {
         let runtime = Self::builder().build()?;
         job.measure(|workers| runtime.block_on(files::work(job, workers)))
+    }
+
+    fn has_log(&self) -> bool {
+        true
+    }
+
+    fn log(&self, job: &Job) -> io::Result<Report> {
+        let runtime = Self::builder().build()?;
+        job.measure_log(|log, workers| runtime.block_on(files::append(job, log, workers)))
     }
 
     fn lacks_work(&self, workload: Workload) -> Option<&'static str> {

@@ -169,6 +169,10 @@ impl Contender for Variant {
             .map_or(Some(CONNECTIONS_ALONE), |contender| contender.lacks_files(job))
     }
 
+    fn has_log(&self) -> bool {
+        self.without_connections().is_some_and(Contender::has_log)
+    }
+
     fn lacks_work(&self, workload: Workload) -> Option<&'static str> {
         self.without_connections()
             .map_or(Some(CONNECTIONS_ALONE), |contender| contender.lacks_work(workload))

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 
-use super::{Contents, Job, Kind, Latency, Report, Span};
+use super::{Contents, Job, Kind, Latency, Log, Report, Span};
 use crate::load::{histogram, record};
 use crate::os::clock::process_times;
+
+/// A window lasts longer than it should until something is done, but no longer than this.
+const LONGEST_WINDOW: Duration = Duration::from_secs(20);
 
 /// A job that is being done. A thread of its own, which sleeps, sees to the time.
 pub(super) struct Progress {
@@ -23,6 +26,7 @@ pub(super) struct Progress {
 struct Shared {
     job: Job,
     contents: Contents,
+    log: Arc<Log>,
     /// What this process writes into its blocks.
     stamp: u64,
     stop: AtomicBool,
@@ -36,6 +40,7 @@ struct Shared {
 /// What was used and done between the two ends of the window.
 struct Window {
     operations: u64,
+    syncs: u64,
     elapsed: Duration,
     user: Duration,
     system: Duration,
@@ -43,13 +48,17 @@ struct Window {
 
 impl Progress {
     pub(super) fn begin(job: &Job) -> Self {
-        let blocks = job.size / job.kind.block_size() as u64;
+        // A log has no blocks, and checks itself.
+        let is_log = job.kind == Kind::GroupCommit;
+        let blocks = if is_log { 0 } else { job.size / job.kind.block_size() as u64 };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // A file is born with zero; no measurement writes what an earlier one wrote.
+        let stamp = if job.kind.reads() { 0 } else { since.as_nanos() as u64 | 1 };
         let shared = Arc::new(Shared {
             job: job.clone(),
             contents: Contents::new(),
-            // A file is born with zero; no measurement writes what an earlier one wrote.
-            stamp: if job.kind.reads() { 0 } else { since.as_nanos() as u64 | 1 },
+            log: Arc::new(Log::new(stamp)),
+            stamp,
             stop: AtomicBool::new(false),
             measuring: AtomicBool::new(false),
             completed: AtomicU64::new(0),
@@ -66,8 +75,14 @@ impl Progress {
         (0..depth).map(|number| Worker::new(Arc::clone(&self.shared), number)).collect()
     }
 
+    /// What the workers append to, if they do.
+    pub(super) fn log(&self) -> Arc<Log> {
+        Arc::clone(&self.shared.log)
+    }
+
     /// What was found. The workers must have ended.
     pub(super) fn end(self) -> io::Result<Report> {
+        self.shared.stop.store(true, Ordering::Relaxed);
         let window = self.watch.join().expect("the watch does not panic");
         let latency = self.shared.latency.lock().expect("no panic under the lock");
         if window.operations == 0 || latency.is_empty() {
@@ -77,8 +92,8 @@ impl Progress {
         let at = |quantile| Duration::from_nanos(latency.value_at_quantile(quantile));
         let max = Duration::from_nanos(latency.max());
         let latency = Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max };
-        let Window { operations, elapsed, user, system } = window;
-        Ok(Report { operations, elapsed, user, system, latency })
+        let Window { operations, syncs, elapsed, user, system } = window;
+        Ok(Report { operations, syncs, elapsed, user, system, latency })
     }
 }
 
@@ -87,20 +102,38 @@ impl Shared {
         thread::sleep(Duration::from_secs_f64(self.job.warm_up));
         self.measuring.store(true, Ordering::Relaxed);
         let (began, before) = (Instant::now(), self.completed.load(Ordering::Relaxed));
+        let syncs_before = self.log.syncs();
         let (user, system) = process_times();
         thread::sleep(Duration::from_secs_f64(self.job.seconds));
+        // In a short window, a slow disk may have done nothing.
+        while !self.has_done_more_than(before)
+            && began.elapsed() < LONGEST_WINDOW
+            && !self.stop.load(Ordering::Relaxed)
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
         let operations = self.completed.load(Ordering::Relaxed) - before;
+        let syncs = self.log.syncs() - syncs_before;
         let elapsed = began.elapsed();
         let (user_later, system_later) = process_times();
         self.measuring.store(false, Ordering::Relaxed);
         self.stop.store(true, Ordering::Relaxed);
-        Window { operations, elapsed, user: user_later - user, system: system_later - system }
+        let (user, system) = (user_later - user, system_later - system);
+        Window { operations, syncs, elapsed, user, system }
     }
 
-    /// Reads back each block that was written.
+    /// Whether an operation has been counted since there were so many, and its latency recorded.
+    fn has_done_more_than(&self, before: u64) -> bool {
+        let latency = self.latency.lock().expect("no panic under the lock");
+        self.completed.load(Ordering::Relaxed) > before && !latency.is_empty()
+    }
+
+    /// Reads back what was written.
     fn check_written(&self) -> io::Result<()> {
-        if self.job.kind.reads() {
-            return Ok(());
+        match self.job.kind {
+            Kind::GroupCommit => return self.log.check(&self.job.path),
+            kind if kind.reads() => return Ok(()),
+            _ => {}
         }
         let size = self.job.kind.block_size();
         let file = File::open(&self.job.path)?;
@@ -131,6 +164,11 @@ impl Worker {
 
     pub(crate) fn kind(&self) -> Kind {
         self.shared.job.kind
+    }
+
+    /// When the next operation begins: now, unless the time is up.
+    pub(super) fn begin(&self) -> Option<Instant> {
+        (!self.shared.stop.load(Ordering::Relaxed)).then(Instant::now)
     }
 
     /// The next block, unless the time is up.
@@ -171,6 +209,12 @@ impl Worker {
             let place = (block.offset / block.size as u64) as usize;
             shared.written[place].store(true, Ordering::Relaxed);
         }
+        self.count(began);
+    }
+
+    /// Counts an operation that is done and began then.
+    pub(super) fn count(&self, began: Instant) {
+        let shared = &self.shared;
         shared.completed.fetch_add(1, Ordering::Relaxed);
         if shared.measuring.load(Ordering::Relaxed) {
             let mut latency = shared.latency.lock().expect("no panic under the lock");

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::bytes_of_file;
+use super::{bytes_of_file, size_name};
 use crate::compare::{Cell, Settings};
-use crate::contenders::Contender;
+use crate::contenders::{Contender, lacks_job};
 use crate::files::{Block, Contents, Job, Kind, Report, UNIT};
 use crate::results::Sample;
 use crate::server::{list, run_to_end};
@@ -20,6 +20,19 @@ use crate::summary::Better::{self, Higher, Lower};
 const COLUMNS: &[(&str, Better)] = &[
     ("operations/s", Higher),
     ("MB/s", Higher),
+    ("p50 us", Lower),
+    ("p99 us", Lower),
+    ("p99.9 us", Lower),
+    ("max us", Lower),
+    ("cpu us", Lower),
+    ("user us", Lower),
+    ("sys us", Lower),
+];
+
+/// What records of a log are measured by.
+const LOG_COLUMNS: &[(&str, Better)] = &[
+    ("records/s", Higher),
+    ("syncs/record", Lower),
     ("p50 us", Lower),
     ("p99 us", Lower),
     ("p99.9 us", Lower),
@@ -75,6 +88,10 @@ impl Files {
         let mut cells = Vec::new();
         for &kind in kinds {
             for &mode in &modes {
+                if kind == Kind::GroupCommit && mode == Mode::Direct {
+                    // Records have any length.
+                    continue;
+                }
                 cells.extend(self.depths.iter().map(|&depth| self.cell(&place, kind, mode, depth)));
             }
         }
@@ -83,17 +100,21 @@ impl Files {
 
     fn cell(&self, place: &Place, kind: Kind, mode: Mode, depth: usize) -> Cell {
         let direct = mode == Mode::Direct;
-        let path = place.file(if kind.reads() { READS } else { WRITES });
+        let path = place.file(match kind {
+            Kind::GroupCommit => LOG,
+            kind if kind.reads() => READS,
+            _ => WRITES,
+        });
         let job =
             Job { kind, path, direct, depth, size: self.file_size, warm_up: 0.0, seconds: 0.0 };
         let asked = job.clone();
         let what = kind.name().replace('-', " ");
-        let size = kind.block_size() / 1024;
+        let size = size_name(kind.block_size());
         let how = if direct { "O_DIRECT" } else { "buffered" };
         Cell {
-            name: format!("{what} of {size} KiB, {how}, depth {depth}"),
-            columns: COLUMNS,
-            objection: Box::new(move |contender| contender.lacks_files(&asked).map(str::to_owned)),
+            name: format!("{what} of {size}, {how}, depth {depth}"),
+            columns: if kind == Kind::GroupCommit { LOG_COLUMNS } else { COLUMNS },
+            objection: Box::new(move |one| lacks_job(one, &asked).map(str::to_owned)),
             measure: Box::new(move |contender: &dyn Contender, settings: &Settings| {
                 measure(contender, &job, settings)
             }),
@@ -118,8 +139,13 @@ fn measure(contender: &dyn Contender, job: &Job, settings: &Settings) -> io::Res
 fn sample(job: &Job, report: &Report) -> Sample {
     let mut sample = Sample::default();
     let rate = report.operations as f64 / report.elapsed.as_secs_f64();
-    sample.set("operations/s", rate);
-    sample.set("MB/s", rate * job.kind.block_size() as f64 / 1e6);
+    if job.kind == Kind::GroupCommit {
+        sample.set("records/s", rate);
+        sample.set("syncs/record", report.syncs as f64 / report.operations as f64);
+    } else {
+        sample.set("operations/s", rate);
+        sample.set("MB/s", rate * job.kind.block_size() as f64 / 1e6);
+    }
     let microseconds = |time: Duration| time.as_secs_f64() * 1e6;
     sample.set("p50 us", microseconds(report.latency.p50));
     sample.set("p99 us", microseconds(report.latency.p99));
@@ -134,8 +160,10 @@ fn sample(job: &Job, report: &Report) -> Sample {
 
 const READS: &str = "reads";
 const WRITES: &str = "writes";
+/// Begins empty in each measurement.
+const LOG: &str = "log";
 
-/// The folder of the two files, which is removed with this value.
+/// The folder of the files, which is removed with this value.
 pub(crate) struct Place {
     folder: PathBuf,
 }

@@ -14,7 +14,7 @@ use super::{Calls, LIFETIME};
 #[cfg(feature = "web")]
 use crate::contenders::web::Task;
 use crate::contenders::{self, Contender, Scaling, Service};
-use crate::files::Job;
+use crate::files::{Job, Kind};
 use crate::os::{affinity, lifetime, socket};
 #[cfg(feature = "web")]
 use crate::web::{Protocol, allocations};
@@ -200,7 +200,11 @@ pub(crate) struct WorkFile {
 impl WorkFile {
     pub(crate) fn run(&self) -> io::Result<()> {
         self.origin.settle()?;
-        let report = find(&self.contender)?.file(&self.job)?;
+        let contender = find(&self.contender)?;
+        let report = match self.job.kind {
+            Kind::GroupCommit => contender.log(&self.job)?,
+            _ => contender.file(&self.job)?,
+        };
         println!("{}", serde_json::to_string(&report)?);
         Ok(())
     }

@@ -1,15 +1,16 @@
 //! Files on Annulus, in two forms: with a worker's own buffers, and with registered buffers and a
-//! direct descriptor. A write that is to be synced is one chain.
+//! direct descriptor; and a log. A write that is to be synced is one chain.
 
 use std::io;
 use std::marker::PhantomData;
 use std::ops::DerefMut;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use annulus::buf::{BufResult, IoBuf, IoBufMut, RegisteredBuf, RegisteredBuffers};
 use annulus::fs::{File, OpenOptions};
 
-use crate::files::{self, Block, Files, Job, Report, Span, Worker};
+use crate::files::{self, Block, Commit, Files, Job, Report, Span, Worker};
 
 /// Does a job with a task for each operation that is to be under way.
 pub(super) fn run(job: &Job, builder: annulus::Builder, registered: bool) -> io::Result<Report> {
@@ -23,6 +24,23 @@ pub(super) fn run(job: &Job, builder: annulus::Builder, registered: bool) -> io:
                 return work::<RegisteredBuf>(file, Some(buffers), workers).await;
             }
             work::<Block>(file, None, workers).await
+        })
+    })
+}
+
+/// Appends to a log with a task for each record that is to wait.
+pub(super) fn log(job: &Job, builder: annulus::Builder) -> io::Result<Report> {
+    job.measure_log(|log, workers| {
+        builder.build()?.block_on(async {
+            let disk = Chained(File::from_std(job.open()?));
+            let committer = annulus::spawn(Arc::clone(&log).commit_all(disk));
+            let append = |worker| annulus::spawn(Arc::clone(&log).append_all(worker));
+            let tasks: Vec<_> = workers.into_iter().map(append).collect();
+            for task in tasks {
+                task.await??;
+            }
+            log.close();
+            committer.await?
         })
     })
 }
@@ -122,5 +140,14 @@ impl<B: Buffer> Files for OnTheRing<B> {
         let BufResult(written, own) = file.file.write_at(own, block.offset).then_sync_data().await;
         *buffer = Some(own);
         files::whole(block, written?)
+    }
+}
+
+struct Chained(File);
+
+impl Commit for Chained {
+    async fn commit(&mut self, batch: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let BufResult(committed, batch) = self.0.write_all_at(batch, offset).then_sync_data().await;
+        committed.map(|()| batch)
     }
 }

@@ -1,11 +1,15 @@
-//! Files on Tokio.
+//! Files on Tokio, and a log. What commits a batch of the log is one blocking call, on a thread of
+//! Tokio's: a `tokio::fs::File` would need one to write and another to sync.
 
 use std::io::{self, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::task::spawn_blocking;
 
-use crate::files::{self, Files, Job, Span, Worker};
+use crate::files::{self, Commit, Files, Job, Log, Span, Worker};
 
 /// A file has one position, so that each worker opens it for itself.
 pub(super) async fn work(job: &Job, workers: Vec<Worker>) -> io::Result<()> {
@@ -57,5 +61,32 @@ impl Files for OwnFile {
 
     async fn sync(file: &mut File) -> io::Result<()> {
         file.sync_data().await
+    }
+}
+
+/// Appends to a log with a task for each record that is to wait.
+pub(super) async fn append(job: &Job, log: Arc<Log>, workers: Vec<Worker>) -> io::Result<()> {
+    let disk = Blocking(Arc::new(job.open()?));
+    let committer = tokio::spawn(Arc::clone(&log).commit_all(disk));
+    let append = |worker| tokio::spawn(Arc::clone(&log).append_all(worker));
+    let tasks: Vec<_> = workers.into_iter().map(append).collect();
+    for task in tasks {
+        task.await??;
+    }
+    log.close();
+    committer.await?
+}
+
+struct Blocking(Arc<std::fs::File>);
+
+impl Commit for Blocking {
+    async fn commit(&mut self, batch: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let file = Arc::clone(&self.0);
+        let commit = move || {
+            file.write_all_at(&batch, offset)?;
+            file.sync_data()?;
+            Ok(batch)
+        };
+        spawn_blocking(commit).await?
     }
 }
