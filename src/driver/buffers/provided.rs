@@ -239,6 +239,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there; receives on lease run its unsafe code, too")]
     fn no_more_are_in_use_than_twice_what_was_wanted_lately() {
         let mut ring = ring();
         let mut pool = pool(&mut ring);

@@ -254,6 +254,7 @@ fn the_bells_poll_is_armed_again_after_it_has_ended() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes a minute there, and has nothing unsafe")]
 fn inline_calls_have_a_budget_that_each_turn_refills() {
     let bench = Bench::with_capacity(8);
     assert!(bench.driver.is_first_of_turn() && bench.driver.may_run_inline());
