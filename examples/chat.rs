@@ -13,6 +13,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         Err(code) => code,
         Ok([address]) => {
             let outcome = annulus::run(serve(&address)).unwrap_or_else(|error| Err(error.into()));
-            arguments::exit_code("chat", outcome)
+            outcome::exit_code("chat", outcome)
         }
     }
 }

@@ -19,6 +19,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Read, Write};
 use std::pin::pin;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         // The outer error is that of making the runtime, the inner one the client's.
         Ok([address]) => {
             let outcome = annulus::run(talk(&address)).unwrap_or_else(|error| Err(error.into()));
-            arguments::exit_code("client", outcome)
+            outcome::exit_code("client", outcome)
         }
     }
 }

@@ -13,13 +13,15 @@
 //! Within one file system the `cp` of coreutils is faster, as is `annulus::fs::copy`: there the
 //! kernel copies the bytes (copy_file_range), and none reaches this process.
 
+#[path = "shared/outcome.rs"]
+mod outcome;
 #[path = "shared/parsed.rs"]
 mod parsed;
 
 use std::cell::Cell;
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -60,13 +62,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let runtime = Builder::new().cancel_on_ctrl_c(true).build().map_err(io::Error::from);
-    match runtime.and_then(|runtime| runtime.block_on(copy(&arguments))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cp: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome::exit_code("cp", runtime.and_then(|runtime| runtime.block_on(copy(&arguments))))
 }
 
 /// `None` if help was asked for.

@@ -13,6 +13,8 @@
 //! It forwards UDP only: an answer that was cut tells the client to ask over TCP, which it must do
 //! at the resolver itself. Nothing is cached.
 
+#[path = "shared/outcome.rs"]
+mod outcome;
 #[path = "shared/parsed.rs"]
 mod parsed;
 
@@ -54,12 +56,7 @@ fn main() -> ExitCode {
         Err(code) => code,
         Ok(arguments) => {
             let outcome = annulus::run(forward(&arguments));
-            let outcome = outcome.unwrap_or_else(|error| Err(error.into()));
-            if let Err(error) = outcome {
-                let _ = writeln!(io::stderr(), "dns_forward: {error}");
-                return ExitCode::FAILURE;
-            }
-            ExitCode::SUCCESS
+            outcome::exit_code("dns_forward", outcome.unwrap_or_else(|error| Err(error.into())))
         }
     }
 }

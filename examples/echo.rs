@@ -19,6 +19,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
         // The outer error is that of making the runtime, the inner one the server's.
         Ok([address]) => {
             let outcome = annulus::run(serve(&address)).unwrap_or_else(|error| Err(error.into()));
-            arguments::exit_code("echo", outcome)
+            outcome::exit_code("echo", outcome)
         }
     }
 }

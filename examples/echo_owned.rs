@@ -13,6 +13,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,7 +33,7 @@ ADDRESS is where to listen, like 127.0.0.1:7000 (the default), [::1]:7000 or loc
 fn main() -> ExitCode {
     match arguments::addresses("echo_owned", USAGE, ["127.0.0.1:7000"]) {
         Err(code) => code,
-        Ok([address]) => arguments::exit_code("echo_owned", run(&address)),
+        Ok([address]) => outcome::exit_code("echo_owned", run(&address)),
     }
 }
 

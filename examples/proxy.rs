@@ -10,6 +10,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,7 +29,7 @@ ADDRESS is where to listen (127.0.0.1:7001), TARGET where to connect to (127.0.0
 fn main() -> ExitCode {
     match arguments::addresses("proxy", USAGE, ["127.0.0.1:7001", "127.0.0.1:7000"]) {
         Err(code) => code,
-        Ok([address, target]) => arguments::exit_code("proxy", run(&address, &target)),
+        Ok([address, target]) => outcome::exit_code("proxy", run(&address, &target)),
     }
 }
 

@@ -56,6 +56,8 @@ mod body;
 mod connection;
 mod files;
 mod limits;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 #[path = "../shared/parsed.rs"]
 mod parsed;
 mod request;
@@ -90,19 +92,9 @@ struct Context {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::of_process() {
-        Ok(arguments) => run(&arguments),
-        Err(code) => return code,
-    };
-    match outcome {
-        Ok(report) => {
-            let _ = writeln!(io::stdout(), "stopped: {report}");
-            report.exit_code()
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "http: {error}");
-            ExitCode::FAILURE
-        }
+    match Arguments::of_process() {
+        Ok(arguments) => outcome::exit_code("http", run(&arguments)),
+        Err(code) => code,
     }
 }
 
@@ -115,7 +107,9 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     }
     // A shard that fails has the others end in order; the first error is that of the server.
     let reports = shards.run(async |shard| serve(&shard, arguments, &root, &service).await)?;
-    reports.into_iter().sum()
+    let report = reports.into_iter().sum::<io::Result<ShutdownReport>>()?;
+    let _ = writeln!(io::stdout(), "stopped: {report}");
+    Ok(report)
 }
 
 async fn serve(

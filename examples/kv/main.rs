@@ -22,6 +22,8 @@ mod connection;
 mod cursor;
 mod glob;
 mod node;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 #[path = "../shared/parsed.rs"]
 mod parsed;
 mod protocol;
@@ -59,16 +61,9 @@ const GRACE: Duration = Duration::from_secs(5);
 // is gone (`kv | head -1`), and a server should continue without its log.
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::of_process() {
-        Ok(arguments) => arguments,
-        Err(code) => return code,
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "kv: {error}");
-            ExitCode::FAILURE
-        }
+    match Arguments::of_process() {
+        Ok(arguments) => outcome::exit_code("kv", run(&arguments)),
+        Err(code) => code,
     }
 }
 

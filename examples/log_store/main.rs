@@ -14,6 +14,8 @@
 
 mod arguments;
 mod log;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 #[path = "../shared/parsed.rs"]
 mod parsed;
 mod record;
@@ -41,13 +43,7 @@ fn main() -> ExitCode {
     };
     // The outer error is that of making the runtime.
     let outcome = annulus::run(run(arguments)).unwrap_or_else(|error| Err(error.into()));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "log_store: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome::exit_code("log_store", outcome)
 }
 
 async fn run(arguments: Arguments) -> io::Result<()> {

@@ -50,14 +50,3 @@ fn fault_of(text: &str, like: &str) -> Option<String> {
         Some(_) => None,
     }
 }
-
-/// The exit code of a program's outcome. Prints an error in one line.
-pub(crate) fn exit_code(name: &str, outcome: io::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{name}: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}

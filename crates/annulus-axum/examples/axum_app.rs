@@ -19,6 +19,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -80,7 +82,7 @@ fn main() -> ExitCode {
         Err(code) => code,
         Ok([address]) => {
             let outcome = annulus::run(run(&address)).unwrap_or_else(|error| Err(error.into()));
-            arguments::exit_code("axum_app", outcome)
+            outcome::exit_code("axum_app", outcome)
         }
     }
 }

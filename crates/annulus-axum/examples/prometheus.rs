@@ -10,6 +10,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io;
 use std::process::ExitCode;
@@ -64,7 +66,7 @@ impl Exporter {
 fn main() -> ExitCode {
     match arguments::addresses("prometheus", USAGE, ["127.0.0.1:3000"]) {
         Err(code) => code,
-        Ok([address]) => arguments::exit_code("prometheus", run(&address)),
+        Ok([address]) => outcome::exit_code("prometheus", run(&address)),
     }
 }
 

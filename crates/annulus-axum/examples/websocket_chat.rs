@@ -14,6 +14,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
         Err(code) => code,
         Ok([address]) => {
             let outcome = annulus::run(run(&address)).unwrap_or_else(|error| Err(error.into()));
-            arguments::exit_code("websocket_chat", outcome)
+            outcome::exit_code("websocket_chat", outcome)
         }
     }
 }

@@ -10,6 +10,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -80,8 +82,5 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let outcome = annulus::run(listen_and_serve(&address)).map_err(io::Error::other);
-    match outcome.and_then(|ended| ended) {
-        Ok(report) => report.exit_code(),
-        Err(error) => arguments::exit_code("graceful", Err(error)),
-    }
+    outcome::exit_code("graceful", outcome.and_then(|ended| ended))
 }

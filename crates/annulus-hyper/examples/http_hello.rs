@@ -7,6 +7,8 @@
 
 #[path = "shared/arguments.rs"]
 mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -42,5 +44,5 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let outcome = annulus::run(listen_and_serve(&address)).map_err(io::Error::other);
-    arguments::exit_code("http_hello", outcome.and_then(|ended| ended))
+    outcome::exit_code("http_hello", outcome.and_then(|ended| ended))
 }

@@ -16,9 +16,15 @@
 //! Each shard accepts on the same port; they share the certificate and the sessions that clients
 //! resume. SIGTERM or ctrl-c stops listening and lets connections end for ten seconds.
 
+#[path = "shared/identity.rs"]
+mod identity;
+#[path = "shared/outcome.rs"]
+mod outcome;
+#[path = "shared/parsed.rs"]
+mod parsed;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,9 +36,10 @@ use annulus::net::{
 use annulus::shards::Shard;
 use annulus::time::timeout;
 use annulus::{Shards, Shutdown};
-use annulus_tls::rustls::ServerConfig;
 use annulus_tls::{TlsAcceptor, TlsStream};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+use crate::identity::{Identity, IdentityOptions};
 
 const USAGE: &str = "\
 A TLS proxy: ends TLS, and passes the plaintext to a TCP server, and back.
@@ -58,33 +65,13 @@ struct Arguments {
     max_connections: usize,
 }
 
-enum Identity {
-    Files { certificate: PathBuf, key: PathBuf },
-    SelfSigned,
-}
-
 fn main() -> ExitCode {
-    let arguments = match parse(std::env::args_os().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            let _ = writeln!(io::stdout(), "{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tls_proxy: {error}; --help says more");
-            return ExitCode::from(2);
-        }
+    let parsed = parse(std::env::args_os().skip(1));
+    let arguments = match parsed::arguments("tls_proxy", USAGE, parsed) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
     };
-    match run(&arguments) {
-        Ok(report) => {
-            let _ = writeln!(io::stdout(), "stopped: {report}");
-            report.exit_code()
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tls_proxy: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome::exit_code("tls_proxy", run(&arguments))
 }
 
 /// `None` if help was asked for.
@@ -92,25 +79,21 @@ fn parse(
     arguments: impl Iterator<Item = OsString> + 'static,
 ) -> Result<Option<Arguments>, lexopt::Error> {
     let (mut addresses, mut alpn, mut max_connections) = (Vec::new(), Vec::new(), 10_000);
-    let (mut certificate, mut key, mut is_self_signed) = (None, None, false);
+    let mut identity = IdentityOptions::default();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("certificate") => certificate = Some(parser.value()?.into()),
-            Long("key") => key = Some(parser.value()?.into()),
-            Long("self-signed") => is_self_signed = true,
+            Long("certificate") => identity.certificate = Some(parser.value()?.into()),
+            Long("key") => identity.key = Some(parser.value()?.into()),
+            Long("self-signed") => identity.is_self_signed = true,
             Long("alpn") => alpn.push(parser.value()?.string()?),
             Long("max-connections") => max_connections = parser.value()?.parse()?,
             Value(address) if addresses.len() < 2 => addresses.push(address.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    let identity = match (certificate, key, is_self_signed) {
-        (Some(certificate), Some(key), false) => Identity::Files { certificate, key },
-        (None, None, true) => Identity::SelfSigned,
-        _ => return Err("expected --certificate FILE and --key FILE, or --self-signed".into()),
-    };
+    let identity = identity.choose()?;
     if max_connections == 0 {
         return Err("--max-connections must be at least 1".into());
     }
@@ -121,7 +104,7 @@ fn parse(
 }
 
 fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
-    let mut config = config(&arguments.identity)?;
+    let mut config = arguments.identity.server_config()?;
     // All suites of rustls are strong, and clients know best which are fast for them. But scanners
     // such as testssl.sh report a server without an order of its own.
     config.ignore_client_order = true;
@@ -129,19 +112,9 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     let acceptor = TlsAcceptor::from(config);
     let shards = Shards::builder().shutdown(Shutdown::on_signals()?);
     let reports = shards.run(async |shard| serve(&shard, arguments, acceptor.clone()).await)?;
-    reports.into_iter().sum()
-}
-
-fn config(identity: &Identity) -> io::Result<ServerConfig> {
-    match identity {
-        Identity::Files { certificate, key } => annulus_tls::server_config(certificate, key),
-        Identity::SelfSigned => {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
-            let made = made.map_err(io::Error::other)?;
-            let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-            annulus_tls::server_config_from_pem(certificate.as_bytes(), key.as_bytes())
-        }
-    }
+    let report = reports.into_iter().sum::<io::Result<ShutdownReport>>()?;
+    let _ = writeln!(io::stdout(), "stopped: {report}");
+    Ok(report)
 }
 
 async fn serve(

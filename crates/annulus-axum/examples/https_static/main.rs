@@ -19,6 +19,10 @@
 //! Each shard accepts on the same port; they share the certificate and the sessions that clients
 //! resume. SIGTERM or ctrl-c stops listening, and what is being sent has ten seconds to end.
 
+#[path = "../shared/identity.rs"]
+mod identity;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 #[path = "../shared/parsed.rs"]
 mod parsed;
 #[path = "../static_files/site/mod.rs"]
@@ -33,9 +37,9 @@ use annulus::net::{ListenOptions, ShutdownReport, TcpListener};
 use annulus::{Shards, Shutdown};
 use annulus_axum::TlsListener;
 use annulus_tls::TlsAcceptor;
-use annulus_tls::rustls::ServerConfig;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
+use crate::identity::{Identity, IdentityOptions};
 use crate::site::Directory;
 
 const USAGE: &str = "\
@@ -55,18 +59,13 @@ struct Arguments {
     identity: Identity,
 }
 
-enum Identity {
-    Files { certificate: PathBuf, key: PathBuf },
-    SelfSigned,
-}
-
 fn main() -> ExitCode {
     let parsed = parse(std::env::args_os().skip(1));
     let arguments = match parsed::arguments("https_static", USAGE, parsed) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    site::exit_code("https_static", run(&arguments))
+    outcome::exit_code("https_static", run(&arguments))
 }
 
 /// `None` if help was asked for.
@@ -74,24 +73,20 @@ fn parse(
     arguments: impl Iterator<Item = OsString> + 'static,
 ) -> Result<Option<Arguments>, lexopt::Error> {
     let (mut directory, mut address) = (None, None);
-    let (mut certificate, mut key, mut is_self_signed) = (None, None, false);
+    let mut identity = IdentityOptions::default();
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("certificate") => certificate = Some(parser.value()?.into()),
-            Long("key") => key = Some(parser.value()?.into()),
-            Long("self-signed") => is_self_signed = true,
+            Long("certificate") => identity.certificate = Some(parser.value()?.into()),
+            Long("key") => identity.key = Some(parser.value()?.into()),
+            Long("self-signed") => identity.is_self_signed = true,
             Value(value) if directory.is_none() => directory = Some(value.into()),
             Value(value) if address.is_none() => address = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    let identity = match (certificate, key, is_self_signed) {
-        (Some(certificate), Some(key), false) => Identity::Files { certificate, key },
-        (None, None, true) => Identity::SelfSigned,
-        _ => return Err("expected --certificate FILE and --key FILE, or --self-signed".into()),
-    };
+    let identity = identity.choose()?;
     let directory = directory.ok_or("expected the DIRECTORY to serve")?;
     let address = address.unwrap_or_else(|| "127.0.0.1:8443".into());
     Ok(Some(Arguments { directory, address, identity }))
@@ -100,7 +95,7 @@ fn parse(
 fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
     // Before the shards, so that what is wrong with a file is said once.
     let directory = Directory::open(&arguments.directory)?;
-    let mut config = config(&arguments.identity)?;
+    let mut config = arguments.identity.server_config()?;
     config.alpn_protocols = annulus_tls::alpn(alpn_protocols());
     let acceptor = TlsAcceptor::from(config);
     let shards = Shards::builder().shutdown(Shutdown::on_signals()?);
@@ -111,19 +106,7 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
         let listener = TlsListener::new(listener, acceptor.clone());
         site::serve_shard(&shard, address, listener, directory.clone()).await
     })?;
-    reports.into_iter().sum()
-}
-
-fn config(identity: &Identity) -> io::Result<ServerConfig> {
-    match identity {
-        Identity::Files { certificate, key } => annulus_tls::server_config(certificate, key),
-        Identity::SelfSigned => {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
-            let made = made.map_err(io::Error::other)?;
-            let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-            annulus_tls::server_config_from_pem(certificate.as_bytes(), key.as_bytes())
-        }
-    }
+    site::report(reports)
 }
 
 /// The versions of HTTP that are compiled in, the preferred one first.

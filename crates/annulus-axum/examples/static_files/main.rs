@@ -15,6 +15,8 @@
 //! Each shard accepts on the same port. SIGTERM or ctrl-c stops listening, and what is being sent
 //! has ten seconds to end.
 
+#[path = "../shared/outcome.rs"]
+mod outcome;
 #[path = "../shared/parsed.rs"]
 mod parsed;
 mod site;
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    site::exit_code("static_files", run(&arguments))
+    outcome::exit_code("static_files", run(&arguments))
 }
 
 /// `None` if help was asked for.
@@ -80,5 +82,5 @@ fn run(arguments: &Arguments) -> io::Result<ShutdownReport> {
         let listener = TcpListener::bind_with(&arguments.address, &nodelay).await?;
         site::serve_shard(&shard, listener.local_addr()?, listener, directory.clone()).await
     })?;
-    reports.into_iter().sum()
+    site::report(reports)
 }

@@ -6,7 +6,6 @@ mod response;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use annulus::net::{ServerOptions, ShutdownOptions, ShutdownReport};
@@ -38,16 +37,9 @@ pub(crate) async fn serve_shard<L: Listener + 'static>(
     Ok(server.serve_until(shard.shutdown(), &options).await)
 }
 
-/// Prints how the server has ended, and returns the exit code.
-pub(crate) fn exit_code(name: &str, outcome: io::Result<ShutdownReport>) -> ExitCode {
-    match outcome {
-        Ok(report) => {
-            let _ = writeln!(io::stdout(), "stopped: {report}");
-            report.exit_code()
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{name}: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// Adds the reports of the shards, and prints the sum.
+pub(crate) fn report(shards: Vec<io::Result<ShutdownReport>>) -> io::Result<ShutdownReport> {
+    let report = shards.into_iter().sum::<io::Result<ShutdownReport>>()?;
+    let _ = writeln!(io::stdout(), "stopped: {report}");
+    Ok(report)
 }

@@ -1,0 +1,1 @@
+../../../annulus-tls/examples/shared/identity.rs
