@@ -14,7 +14,13 @@
 //! process id, so that it can be killed meanwhile. `crash` crashes the worker. SIGTERM and ctrl-c
 //! end the server when the jobs that were received are done.
 
+#[path = "shared/outcome.rs"]
+mod outcome;
+#[path = "shared/parsed.rs"]
+mod parsed;
+
 use std::io::{self, BufRead, Write};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::rc::Rc;
@@ -29,6 +35,15 @@ use annulus::process::{Child, Command};
 use annulus::sync::{Queue, oneshot};
 use annulus::time::{now, sleep, timeout};
 use futures_util::future::{Either, select};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+const USAGE: &str = "\
+A pool of worker processes behind a server: each line of a client is a job.
+
+Usage: process_pool [ADDRESS [WORKERS]]
+
+  ADDRESS   where to listen (127.0.0.1:7000)
+  WORKERS   how many processes do jobs (4)";
 
 /// The argument that makes this program a worker.
 const WORKER: &str = "--worker";
@@ -53,27 +68,38 @@ struct Job {
     answer: oneshot::Sender<String>,
 }
 
-fn main() -> ExitCode {
-    let mut arguments = env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:7000".to_owned());
-    if address == WORKER {
-        return exit_code(work());
-    }
-    let Ok(workers) = arguments.next().map_or(Ok(4), |text| text.parse()) else {
-        eprintln!("process_pool: the second argument is the number of workers");
-        return ExitCode::from(2);
-    };
-    exit_code(annulus::run(serve(&address, workers)).unwrap_or_else(|error| Err(error.into())))
+/// What the command line asks for.
+enum Role {
+    Server { address: String, workers: usize },
+    Worker,
 }
 
-fn exit_code(outcome: io::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("process_pool: {error}");
-            ExitCode::FAILURE
+fn main() -> ExitCode {
+    let outcome = match parsed::arguments("process_pool", USAGE, parse()) {
+        Err(code) => return code,
+        Ok(Role::Worker) => work(),
+        Ok(Role::Server { address, workers }) => {
+            annulus::run(serve(&address, workers)).unwrap_or_else(|error| Err(error.into()))
+        }
+    };
+    outcome::exit_code("process_pool", outcome)
+}
+
+/// `None` if help was asked for.
+fn parse() -> Result<Option<Role>, lexopt::Error> {
+    let (mut address, mut workers) = (None, None);
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("worker") => return Ok(Some(Role::Worker)),
+            Value(value) if address.is_none() => address = Some(value.string()?),
+            Value(value) if workers.is_none() => workers = Some(value.parse::<NonZeroUsize>()?),
+            other => return Err(other.unexpected()),
         }
     }
+    let address = address.unwrap_or_else(|| "127.0.0.1:7000".to_owned());
+    Ok(Some(Role::Server { address, workers: workers.map_or(4, NonZeroUsize::get) }))
 }
 
 /// What a worker does: a line in, a line out, until its input ends.

@@ -12,9 +12,13 @@
 //! Each shard has the subscribers of its own connections. What a client publishes goes to each
 //! shard once, and there to the subscribers that the shard has.
 
+#[path = "shared/arguments.rs"]
+mod arguments;
+#[path = "shared/outcome.rs"]
+mod outcome;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::error::Error;
 use std::io;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -27,6 +31,13 @@ use annulus::shards::{Shard, Sharded};
 use annulus::sync::broadcast::{self, Receiver, RecvError, Sender};
 use annulus::{Shards, Shutdown};
 use futures_util::{FutureExt, select};
+
+const USAGE: &str = "\
+A broker on all cores: what a client publishes reaches the subscribers of all shards.
+
+Usage: shards_broker [ADDRESS]
+
+ADDRESS is where to listen, like 127.0.0.1:7000 (the default), [::1]:7000 or localhost:7000.";
 
 /// How many messages of a topic wait for a slow subscriber until it loses the oldest.
 const BACKLOG: usize = 256;
@@ -108,7 +119,11 @@ async fn next(subscription: Option<&mut Receiver<Rc<str>>>) -> Rc<str> {
 }
 
 /// Serves the connections of one shard until the shutdown.
-async fn run(shard: Shard, topics: Sharded<Topics>, address: &str) -> io::Result<ShutdownReport> {
+async fn serve_shard(
+    shard: Shard,
+    topics: Sharded<Topics>,
+    address: &str,
+) -> io::Result<ShutdownReport> {
     topics.get().await?;
     let options = ServerOptions::new().max_connections_per_peer(MAX_PER_PEER);
     let handler = async move |reader: StreamReader, writer: StreamWriter| {
@@ -121,12 +136,18 @@ async fn run(shard: Shard, topics: Sharded<Topics>, address: &str) -> io::Result
     Ok(server.serve_until(shard.shutdown(), &ShutdownOptions::new()).await)
 }
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
+fn run(address: &str) -> io::Result<ShutdownReport> {
     let topics = Sharded::new(async |_| Topics::default());
     let shards = Shards::builder().shutdown(Shutdown::on_signals()?);
-    let reports = shards.run(async |shard| run(shard, topics.clone(), &address).await)?;
+    let reports = shards.run(async |shard| serve_shard(shard, topics.clone(), address).await)?;
     let report = reports.into_iter().sum::<io::Result<ShutdownReport>>()?;
     println!("{report}");
-    Ok(report.exit_code())
+    Ok(report)
+}
+
+fn main() -> ExitCode {
+    match arguments::addresses("shards_broker", USAGE, ["127.0.0.1:7000"]) {
+        Err(code) => code,
+        Ok([address]) => outcome::exit_code("shards_broker", run(&address)),
+    }
 }

@@ -17,21 +17,40 @@
 //!
 //! `https` needs a feature of reqwest's, such as `rustls`.
 
+#[path = "shared/outcome.rs"]
+mod outcome;
+
 use std::env;
 use std::error::Error;
 use std::io;
+use std::process::ExitCode;
 
 use annulus::join::TaskSet;
 use annulus::net::{Server, StreamReader, StreamWriter, start_server};
 
-fn main() -> Result<(), Box<dyn Error>> {
+const USAGE: &str = "\
+Fetches web pages, and prints the status and the length of each.
+
+Usage: reqwest_beside [URL]...
+
+Without a URL it fetches two pages from a server of its own.";
+
+fn main() -> ExitCode {
+    let urls: Vec<String> =
+        env::args_os().skip(1).map(|url| url.to_string_lossy().into()).collect();
+    if let [help] = urls.as_slice() {
+        if help == "-h" || help == "--help" {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+    }
     // Before the annulus runtime, and so dropped after it.
     let _tokio = annulus_compat::tokio::beside();
-    annulus::run(fetch_all())?
+    let outcome = annulus::run(fetch_all(urls)).unwrap_or_else(|error| Err(error.into()));
+    outcome::exit_code("reqwest_beside", outcome)
 }
 
-async fn fetch_all() -> Result<(), Box<dyn Error>> {
-    let mut urls: Vec<String> = env::args().skip(1).collect();
+async fn fetch_all(mut urls: Vec<String>) -> io::Result<()> {
     let _server: Option<Server> = if urls.is_empty() {
         let server = start_server(answer, "127.0.0.1:0").await?;
         let address = server.local_addrs()[0];
@@ -52,11 +71,20 @@ async fn fetch_all() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn fetch(client: &reqwest::Client, url: &str) -> reqwest::Result<String> {
-    let response = client.get(url).send().await?;
+async fn fetch(client: &reqwest::Client, url: &str) -> io::Result<String> {
+    let response = client.get(url).send().await.map_err(|error| failed(url, &error))?;
     let status = response.status();
-    let length = response.bytes().await?.len();
+    let length = response.bytes().await.map_err(|error| failed(url, &error))?.len();
     Ok(format!("{url}: {status}, {length} bytes"))
+}
+
+/// The URL, and the innermost cause: what reqwest prints names neither a refusal nor a bad URL.
+fn failed(url: &str, error: &reqwest::Error) -> io::Error {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    io::Error::other(format!("{url}: {cause}"))
 }
 
 /// A server for one request a connection, on annulus's own sockets.

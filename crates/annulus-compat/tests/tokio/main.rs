@@ -13,5 +13,6 @@ mod common {
 mod clients;
 mod compat;
 mod ends;
+mod example;
 mod guards;
 mod processes;
