@@ -8,6 +8,7 @@ pub(crate) mod descriptors;
 pub(crate) mod directory;
 pub(crate) mod drops;
 pub(crate) mod incidents;
+pub(crate) mod line_client;
 pub(crate) mod manual_executor;
 pub(crate) mod memory;
 pub(crate) mod multishot_recv;

@@ -1,47 +1,27 @@
 //! The examples of shards: those that show something and end, and those that serve. A visitor types
 //! to the latter, and ends them by SIGTERM.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
 use std::time::Duration;
 
 use libc::SIGTERM;
 
-use crate::common::program::{Program, connect, example, listening_address};
+use crate::common::line_client::LineClient;
+use crate::common::program::{Echo, Program, connect, example, listening_address};
 use crate::programs::demonstrations::lines;
-
-/// A connection of which lines are read.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn of(address: SocketAddr) -> Self {
-        Self(BufReader::new(connect(address)))
-    }
-
-    fn says(&mut self, text: &str) {
-        self.0.get_mut().write_all(format!("{text}\n").as_bytes()).unwrap();
-    }
-
-    /// The next line; empty at EOF.
-    fn hears(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-}
+use crate::programs::{complaint, run};
 
 #[test]
 fn the_server_on_shards_answers_lines_and_reports_for_each_shard_at_sigterm() {
     let mut program = Program::start(example("shards_server").arg("127.0.0.1:0"));
     let first = program.stdout.next().expect("the line of a shard");
     let (_, address) = first.split_once(" listens on ").expect("where it listens");
-    let mut client = Client::of(address.parse().unwrap());
-    client.says("hello");
-    let answer = client.hears();
+    let mut client = LineClient::connect(address.parse().unwrap());
+    let answer = client.ask("hello");
     assert!(answer.starts_with("shard ") && answer.ends_with(": hello"), "{answer:?}");
 
     program.child.signal(SIGTERM);
-    assert_eq!(client.hears(), "");
+    assert_eq!(client.receive(), "");
     let ended = program.ended();
     assert!(ended.status.success(), "{ended:?}");
     let completed = ended.stdout.iter().filter_map(|line| {
@@ -79,29 +59,34 @@ fn what_a_client_publishes_reaches_the_subscribers_of_all_shards() {
     let first = program.stdout.next().expect("the line that says where it listens");
     let address = listening_address(&first);
     // Enough that no shard is without one, but for a chance of one in thousands, which is harmless.
-    let mut subscribers: Vec<_> = (0..16).map(|_| Client::of(address)).collect();
+    let mut subscribers: Vec<_> = (0..16).map(|_| LineClient::connect(address)).collect();
     for subscriber in &mut subscribers {
-        subscriber.says("SUBSCRIBE news");
-        assert_eq!(subscriber.hears(), "OK");
+        assert_eq!(subscriber.ask("SUBSCRIBE news"), "OK");
     }
-    let mut publisher = Client::of(address);
-    publisher.says("PUBLISH weather rain");
-    assert_eq!(publisher.hears(), "OK 0");
+    let mut publisher = LineClient::connect(address);
+    assert_eq!(publisher.ask("PUBLISH weather rain"), "OK 0");
     for number in 0..3 {
-        publisher.says(&format!("PUBLISH news number {number}"));
-        assert_eq!(publisher.hears(), "OK 16");
+        assert_eq!(publisher.ask(&format!("PUBLISH news number {number}")), "OK 16");
     }
     for subscriber in &mut subscribers {
         for number in 0..3 {
-            assert_eq!(subscriber.hears(), format!("news number {number}"));
+            assert_eq!(subscriber.receive(), format!("news number {number}"));
         }
     }
 
     program.child.signal(SIGTERM);
-    assert_eq!(subscribers[0].hears(), "");
+    assert_eq!(subscribers[0].receive(), "");
     let ended = program.ended();
     assert!(ended.status.success(), "{ended:?}");
     assert_eq!(ended.stdout, ["17 completed, 0 soft-cancelled, 0 aborted"]);
+}
+
+#[test]
+fn a_broker_on_a_port_in_use_explains_that_in_one_line() {
+    let echo = Echo::start();
+    let address = echo.address.to_string();
+    let line = complaint("shards_broker", &run("shards_broker", &[&address]), 1);
+    assert!(line.contains(&format!("listen on {address} ")) && line.contains("in use"), "{line}");
 }
 
 #[test]

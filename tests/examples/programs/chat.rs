@@ -1,12 +1,12 @@
 //! The chat room.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use libc::SIGINT;
 
 use super::{complaint, run};
-use crate::common::program::{Program, connect, example, listening_address};
+use crate::common::line_client::LineClient;
+use crate::common::program::{Program, example, listening_address};
 
 struct Room {
     program: Program,
@@ -21,27 +21,11 @@ impl Room {
     }
 
     /// Lets a guest in, and takes note of the welcome.
-    fn enter(&self, name: &str) -> (Guest, String) {
-        let stream = connect(self.address);
-        let mut guest = Guest(BufReader::new(stream));
-        assert_eq!(guest.hears(), "Who are you?");
-        guest.says(name);
-        let welcome = guest.hears();
+    fn enter(&self, name: &str) -> (LineClient, String) {
+        let mut guest = LineClient::connect(self.address);
+        assert_eq!(guest.receive(), "Who are you?");
+        let welcome = guest.ask(name);
         (guest, welcome)
-    }
-}
-
-struct Guest(BufReader<TcpStream>);
-
-impl Guest {
-    fn says(&mut self, text: &str) {
-        self.0.get_mut().write_all(format!("{text}\n").as_bytes()).unwrap();
-    }
-
-    fn hears(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
     }
 }
 
@@ -52,35 +36,35 @@ fn what_one_says_all_others_hear_in_order() {
     assert_eq!(welcome, "* here is no other guest");
     let (mut bob, welcome) = room.enter("bob");
     assert_eq!(welcome, "* here is ada");
-    assert_eq!(ada.hears(), "* bob has come");
+    assert_eq!(ada.receive(), "* bob has come");
     let (_, refused) = room.enter("bob");
     assert_eq!(refused, "* that name is taken, or none");
     for n in 0..100 {
-        ada.says(&format!("line {n}"));
+        ada.send(&format!("line {n}"));
     }
     for n in 0..100 {
-        assert_eq!(bob.hears(), format!("ada: line {n}"));
+        assert_eq!(bob.receive(), format!("ada: line {n}"));
     }
     drop(bob);
-    assert_eq!(ada.hears(), "* bob has left");
+    assert_eq!(ada.receive(), "* bob has left");
 }
 
 #[test]
 fn many_guests_hear_the_end() {
     let mut room = Room::open();
-    let mut guests = Vec::new();
+    let mut guests = Vec::<LineClient>::new();
     for n in 0..50 {
         let (guest, _) = room.enter(&format!("guest {n}"));
         for other in &mut guests {
-            assert_eq!(Guest::hears(other), format!("* guest {n} has come"));
+            assert_eq!(other.receive(), format!("* guest {n} has come"));
         }
         guests.push(guest);
     }
     room.program.child.signal(SIGINT);
     for guest in &mut guests {
-        let mut line = guest.hears();
+        let mut line = guest.receive();
         while line.ends_with("has left") {
-            line = guest.hears();
+            line = guest.receive();
         }
         assert_eq!(line, "* the room is closed");
     }

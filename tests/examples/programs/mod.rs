@@ -21,16 +21,16 @@ use crate::common::program::{Echo, Ended, Program, example, exchange};
 use crate::common::seccomp::forbid;
 
 /// Those that take an address, or nothing.
-const EXAMPLES: [&str; 5] = ["echo", "echo_owned", "client", "chat", "doctor"];
+const EXAMPLES: [&str; 6] = ["echo", "echo_owned", "client", "chat", "doctor", "shards_broker"];
 
 /// Runs an example to its end.
-fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
+pub(crate) fn run<A: AsRef<OsStr>>(name: &str, arguments: &[A]) -> Ended {
     Program::start(example(name).args(arguments)).ended()
 }
 
 /// Asserts that an example has ended with `status` and one line of explanation, and gives the line.
 #[track_caller]
-fn complaint(name: &str, ended: &Ended, status: i32) -> String {
+pub(crate) fn complaint(name: &str, ended: &Ended, status: i32) -> String {
     assert_eq!(ended.status.code(), Some(status), "{ended:?}");
     assert_eq!(ended.stdout, [""; 0], "{ended:?}");
     let [line] = ended.stderr.as_slice() else { panic!("not one line: {ended:?}") };
