@@ -9,34 +9,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
 use std::rc::Rc;
-use std::time::Duration;
 
-use annulus::net::{ReceivedFds, UnixListener, UnixStream};
-use annulus::time::sleep;
+use annulus::net::{UnixListener, UnixStream};
 use annulus::{Runtime, run, spawn};
 
 use crate::common::child::isolated;
 use crate::common::descriptors::{assert_back_to, counting, open};
-use crate::common::poll::{times, until, yield_times};
-use crate::common::random::seeded;
+use crate::common::poll::{times, until};
 use crate::common::skip::{build_or_skip, skip};
+use crate::passing::{Passing, drop_receives, flood, leave_three, pipe};
 use crate::this_test;
-
-/// A pair of sockets, used as a pipe: the end that reads tells whether the other is closed
-/// everywhere.
-fn pipe() -> (File, OwnedFd) {
-    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-    (OwnedFd::from(reader).into(), writer.into())
-}
-
-async fn receive(stream: &mut UnixStream, max_fds: usize) -> (ReceivedFds, Vec<u8>) {
-    stream.recv_with_fds(Vec::with_capacity(64), max_fds).await.into_result().unwrap()
-}
-
-async fn pass(stream: &mut UnixStream, bytes: &'static str, fd: &OwnedFd, count: usize) {
-    let fds = (0..count).map(|_| fd.try_clone().unwrap()).collect();
-    stream.send_with_fds(bytes, fds).await.0.unwrap();
-}
 
 #[test]
 fn a_passed_descriptor_is_the_same_file_and_close_on_exec() {
@@ -58,7 +40,7 @@ fn a_passed_descriptor_is_the_same_file_and_close_on_exec() {
                 assert_eq!((bytes, fds.len()), ("two", 2), "what was given is given back");
                 drop(fds);
 
-                let (received, bytes) = receive(&mut far, 5).await;
+                let (received, bytes) = far.receive(5).await;
                 assert_eq!(
                     (&bytes[..], received.count, received.is_truncated),
                     (&b"two"[..], 3, false)
@@ -75,7 +57,7 @@ fn a_passed_descriptor_is_the_same_file_and_close_on_exec() {
                 assert_eq!(text, "through the pipe", "no other writing end is open");
 
                 drop(near);
-                let (received, bytes) = receive(&mut far, 5).await;
+                let (received, bytes) = far.receive(5).await;
                 assert!(bytes.is_empty() && received.count == 0 && received.fds.is_empty(), "EOF");
             });
             drop(runtime);
@@ -92,12 +74,12 @@ fn the_descriptors_of_two_sends_are_not_mixed() {
             let (mut near, mut far) = UnixStream::pair().unwrap();
             let (_reader, fd) = pipe();
             near.write_all("plain ").await.0.unwrap();
-            pass(&mut near, "first", &fd, 1).await;
+            near.pass("first", &fd, 1).await;
             near.write_all("behind").await.0.unwrap();
-            pass(&mut near, "second", &fd, 2).await;
+            near.pass("second", &fd, 2).await;
             let (mut seen, mut counts) = (Vec::new(), Vec::new());
             while seen.len() < "plain firstbehindsecond".len() {
-                let (received, bytes) = receive(&mut far, 5).await;
+                let (received, bytes) = far.receive(5).await;
                 seen.extend(bytes);
                 counts.push((seen.len(), received.fds.len()));
             }
@@ -106,11 +88,11 @@ fn the_descriptors_of_two_sends_are_not_mixed() {
             assert_eq!(counts, [("plain first".len(), 1), (seen.len(), 2)]);
 
             // Of a long send, they come with the first part.
-            pass(&mut near, "long", &fd, 1).await;
+            near.pass("long", &fd, 1).await;
             let (received, bytes) =
                 far.recv_with_fds(Vec::with_capacity(1), 1).await.into_result().unwrap();
             assert_eq!((&bytes[..], received.fds.len()), (&b"l"[..], 1));
-            let (received, bytes) = receive(&mut far, 1).await;
+            let (received, bytes) = far.receive(1).await;
             assert_eq!((&bytes[..], received.fds.len()), (&b"ong"[..], 0));
         })
         .unwrap();
@@ -123,20 +105,7 @@ fn what_a_peer_passes_beyond_the_room_is_closed() {
         run(async {
             let (mut near, mut far) = UnixStream::pair().unwrap();
             let (_reader, fd) = pipe();
-            let before = open();
-            for max in [2, 1, 0] {
-                pass(&mut near, "flood", &fd, 253).await;
-                let (received, bytes) = receive(&mut far, max).await;
-                assert_eq!(bytes, b"flood");
-                assert_eq!(received.fds.len(), max);
-                assert!(received.is_truncated);
-                assert_back_to(before + max);
-                drop(received);
-                assert_back_to(before);
-            }
-            pass(&mut near, "all", &fd, 253).await;
-            let (received, _) = receive(&mut far, usize::MAX).await;
-            assert_eq!((received.fds.len(), received.is_truncated), (253, false));
+            flood(&mut near, &mut far, &fd).await;
         })
         .unwrap();
     });
@@ -150,20 +119,20 @@ fn a_process_without_descriptors_receives_the_bytes_and_no_more_than_it_can_have
             run(async {
                 let (mut near, mut far) = UnixStream::pair().unwrap();
                 let (_reader, fd) = pipe();
-                pass(&mut near, "flood", &fd, 20).await;
+                near.pass("flood", &fd, 20).await;
                 let before = open();
                 // Numbers below the limit are free for three more.
                 let next = fd.try_clone().unwrap().as_raw_fd() as libc::rlim_t;
                 let limit = libc::rlimit { rlim_cur: next + 3, rlim_max: next + 3 };
                 // SAFETY: the call reads one `rlimit`.
                 assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-                let (received, bytes) = receive(&mut far, 20).await;
+                let (received, bytes) = far.receive(20).await;
                 assert_eq!(bytes, b"flood");
                 assert!((1..=3).contains(&received.fds.len()), "{received:?}");
                 assert!(received.is_truncated);
                 drop(received);
-                pass(&mut near, "more", &fd, 1).await;
-                assert_eq!(receive(&mut far, 1).await.0.fds.len(), 1);
+                near.pass("more", &fd, 1).await;
+                assert_eq!(far.receive(1).await.0.fds.len(), 1);
                 assert_eq!(open(), before);
             })
             .unwrap();
@@ -178,21 +147,21 @@ fn plain_reads_take_the_bytes_and_close_the_descriptors() {
             let (mut near, mut far) = UnixStream::pair().unwrap();
             let (_reader, fd) = pipe();
             let before = open();
-            pass(&mut near, "read", &fd, 3).await;
+            near.pass("read", &fd, 3).await;
             let (count, _) = far.read(Vec::with_capacity(64)).await.into_result().unwrap();
             assert_eq!(count, 4);
             assert_back_to(before);
             // Some of these by a multishot receive.
             for _ in 0..50 {
-                pass(&mut near, "recv", &fd, 3).await;
+                near.pass("recv", &fd, 3).await;
                 assert_eq!(&*far.recv().await.unwrap(), b"recv");
             }
             assert_back_to(before);
             // It is ended, and what it has not received keeps its descriptors.
-            let waiting = times(1, receive(&mut far, 2)).await;
+            let waiting = times(1, far.receive(2)).await;
             assert!(waiting.is_none());
-            pass(&mut near, "fds", &fd, 2).await;
-            let (received, bytes) = receive(&mut far, 2).await;
+            near.pass("fds", &fd, 2).await;
+            let (received, bytes) = far.receive(2).await;
             assert_eq!((&bytes[..], received.fds.len()), (&b"fds"[..], 2));
         })
         .unwrap();
@@ -201,48 +170,9 @@ fn plain_reads_take_the_bytes_and_close_the_descriptors() {
 
 #[test]
 fn dropped_receives_leave_their_descriptors_to_the_next() {
-    const ROUNDS: usize = 2000;
-    counting(|| {
-        let before = open();
-        let mut random = seeded();
-        run(async {
-            let (mut near, mut far) = UnixStream::pair().unwrap();
-            let (_reader, fd) = pipe();
-            let (mut passed, mut received, mut dropped) = (0, 0, 0);
-            for _ in 0..ROUNDS {
-                let sends_first = random.bool();
-                let polls = random.usize(0..4);
-                if sends_first {
-                    pass(&mut near, "x", &fd, 1).await;
-                }
-                let mut taken = 0;
-                match times(polls, receive(&mut far, 1)).await {
-                    None => dropped += 1,
-                    Some((got, bytes)) => {
-                        taken = bytes.len();
-                        received += got.fds.len();
-                    }
-                }
-                if !sends_first {
-                    pass(&mut near, "x", &fd, 1).await;
-                }
-                passed += 1;
-                if taken == 0 {
-                    yield_times(random.usize(0..3)).await;
-                    let (got, bytes) = receive(&mut far, 1).await;
-                    assert_eq!(bytes, b"x");
-                    received += got.fds.len();
-                }
-            }
-            assert!(dropped > 0, "none was dropped");
-            assert_eq!(received, passed);
-        })
-        .unwrap();
-        assert_back_to(before);
-    });
+    drop_receives::<UnixStream>(2000);
 }
 
-/// The race is won by the completion only if it comes before the cancel: the peer sends first.
 #[test]
 fn orphaned_descriptors_are_closed_where_no_read_returns_them() {
     counting(|| {
@@ -252,28 +182,10 @@ fn orphaned_descriptors_are_closed_where_no_read_returns_them() {
             for end in 0..4 {
                 let (mut near, mut far) = UnixStream::pair().unwrap();
                 let open_before = open();
-                let mut attempts = 0;
-                // The receive completes in the turn in which it is dropped.
-                loop {
-                    attempts += 1;
-                    assert!(attempts < 1000, "no dropped receive was completed");
-                    let mut waiting = Box::pin(receive(&mut far, 3));
-                    assert!(futures_util::poll!(&mut waiting).is_pending());
-                    pass(&mut near, "x", &fd, 3).await;
-                    // Or in a turn before, on a ring that looks at descriptors after a cancel.
-                    if attempts % 2 == 0 {
-                        sleep(Duration::from_millis(1)).await;
-                    }
-                    drop(waiting);
-                    yield_times(5).await;
-                    if open() == open_before + 3 {
-                        break;
-                    }
-                    receive(&mut far, 3).await;
-                }
+                leave_three(&mut near, &mut far, &fd).await;
                 match end {
                     0 => {
-                        let (got, bytes) = receive(&mut far, 2).await;
+                        let (got, bytes) = far.receive(2).await;
                         assert_eq!(
                             (&bytes[..], got.fds.len(), got.is_truncated),
                             (&b"x"[..], 2, true)
@@ -334,7 +246,7 @@ fn what_cannot_be_passed_is_refused_and_given_back() {
             assert!(error.to_string().contains("at most 253"), "{error}");
             assert_eq!((bytes, fds.len()), ("x", 254));
             near.send_with_fds("y", vec![fd; 253]).await.0.unwrap();
-            assert_eq!(receive(&mut far, 253).await.1, b"y", "nothing of those was sent");
+            assert_eq!(far.receive(253).await.1, b"y", "nothing of those was sent");
             drop(far);
             let sent = near.send_with_fds("z", Vec::<OwnedFd>::new()).await;
             assert_eq!(sent.0.unwrap_err().kind(), ErrorKind::BrokenPipe);
@@ -370,7 +282,7 @@ socket.send_fds(peer, [b'read ', b'here'], [reader])
             assert_eq!(stream.peer_cred().unwrap().pid(), Some(peer.id() as i32));
             let (mut reader, writer) = pipe();
             stream.send_with_fds("write here", vec![writer]).await.0.unwrap();
-            let (received, bytes) = receive(&mut stream, 4).await;
+            let (received, bytes) = stream.receive(4).await;
             assert_eq!((&bytes[..], received.fds.len()), (&b"read here"[..], 1));
             assert!(peer.wait().unwrap().success());
             let mut text = String::new();

@@ -21,6 +21,7 @@ mod files;
 mod full_sends;
 mod hostile_datagrams;
 mod multishot_recv_ends;
+mod passing;
 mod send_file;
 mod seqpacket;
 mod teardown;

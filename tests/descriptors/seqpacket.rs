@@ -9,39 +9,16 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
 
-use annulus::net::{ReceivedFds, UnixSeqpacket, UnixSeqpacketListener};
-use annulus::time::sleep;
+use annulus::net::{UnixSeqpacket, UnixSeqpacketListener};
 use annulus::{Runtime, run};
 use futures_util::StreamExt;
 
 use crate::common::descriptors::{assert_back_to, counting, open};
-use crate::common::poll::{times, until, yield_times};
+use crate::common::poll::{times, until};
 use crate::common::random::seeded;
 use crate::common::skip::build_or_skip;
-
-/// A pair of sockets, used as a pipe: the end that reads tells whether the other is closed
-/// everywhere.
-fn pipe() -> (File, OwnedFd) {
-    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-    (OwnedFd::from(reader).into(), writer.into())
-}
-
-async fn receive(socket: &UnixSeqpacket, max_fds: usize) -> (Option<ReceivedFds>, Vec<u8>) {
-    socket.recv_with_fds(Vec::with_capacity(64), max_fds).await.into_result().unwrap()
-}
-
-/// Receives one message, before the end.
-async fn message(socket: &UnixSeqpacket, max_fds: usize) -> (ReceivedFds, Vec<u8>) {
-    let (received, bytes) = receive(socket, max_fds).await;
-    (received.expect("a message"), bytes)
-}
-
-async fn pass(socket: &UnixSeqpacket, bytes: &'static str, fd: &OwnedFd, count: usize) {
-    let fds = (0..count).map(|_| fd.try_clone().unwrap()).collect();
-    socket.send_with_fds(bytes, fds).await.0.unwrap();
-}
+use crate::passing::{Passing, drop_receives, flood, leave_three, pipe};
 
 #[test]
 fn descriptors_come_with_their_message_and_no_other() {
@@ -53,7 +30,7 @@ fn descriptors_come_with_their_message_and_no_other() {
                 let name = format!("\0annulus-messages-{}", std::process::id());
                 let listener = UnixSeqpacketListener::bind(&name).unwrap();
                 let near = UnixSeqpacket::connect(&name).await.unwrap();
-                let (far, _) = listener.accept().await.unwrap();
+                let (mut far, _) = listener.accept().await.unwrap();
                 let (mut reader, writer) = pipe();
                 let copy = reader.as_fd().try_clone_to_owned().unwrap();
                 near.send("none").await.0.unwrap();
@@ -63,15 +40,15 @@ fn descriptors_come_with_their_message_and_no_other() {
                 near.send_with_fds("", fds).await.0.unwrap();
                 near.send("").await.0.unwrap();
 
-                let (received, bytes) = message(&far, 5).await;
+                let (received, bytes) = far.receive(5).await;
                 assert_eq!((&bytes[..], received.fds.len()), (&b"none"[..], 0));
-                let (received, bytes) = message(&far, 5).await;
+                let (received, bytes) = far.receive(5).await;
                 assert_eq!((&bytes[..], received.fds.len()), (&b"two"[..], 2));
                 assert!(!received.is_truncated);
-                let (empty, bytes) = message(&far, 5).await;
+                let (empty, bytes) = far.receive(5).await;
                 assert_eq!((empty.count, bytes.len(), empty.fds.len()), (0, 0, 2));
                 drop(empty);
-                assert_eq!(message(&far, 5).await.0.count, 0);
+                assert_eq!(far.receive(5).await.0.count, 0);
                 let [writer, copy] = <[OwnedFd; 2]>::try_from(received.fds).unwrap();
                 File::from(writer).write_all(b"through the pipe").unwrap();
                 let mut text = String::new();
@@ -79,7 +56,7 @@ fn descriptors_come_with_their_message_and_no_other() {
                 assert_eq!(text, "through the pipe", "no other writing end is open");
 
                 drop((near, copy));
-                assert!(receive(&far, 5).await.0.is_none());
+                assert!(far.recv_with_fds(Vec::with_capacity(64), 5).await.0.unwrap().is_none());
             });
             drop(runtime);
         }
@@ -91,23 +68,11 @@ fn descriptors_come_with_their_message_and_no_other() {
 fn what_a_peer_passes_beyond_the_room_or_with_a_cut_message_is_closed() {
     counting(|| {
         run(async {
-            let (near, far) = UnixSeqpacket::pair().unwrap();
+            let (mut near, mut far) = UnixSeqpacket::pair().unwrap();
             let (_reader, fd) = pipe();
             let before = open();
-            for max in [2, 1, 0] {
-                pass(&near, "flood", &fd, 253).await;
-                let (received, bytes) = message(&far, max).await;
-                assert_eq!((&bytes[..], received.fds.len()), (&b"flood"[..], max));
-                assert!(received.is_truncated);
-                assert_back_to(before + max);
-                drop(received);
-                assert_back_to(before);
-            }
-            pass(&near, "all", &fd, 253).await;
-            let (received, _) = message(&far, usize::MAX).await;
-            assert_eq!((received.fds.len(), received.is_truncated), (253, false));
-            drop(received);
-            pass(&near, "cut", &fd, 3).await;
+            flood(&mut near, &mut far, &fd).await;
+            near.pass("cut", &fd, 3).await;
             let result = far.recv_with_fds(Vec::with_capacity(2), 3).await.0;
             assert_eq!(annulus::raw_os_error(&result.unwrap_err()), Some(libc::EMSGSIZE));
             until(|| open() == before).await;
@@ -123,43 +88,9 @@ fn what_a_peer_passes_beyond_the_room_or_with_a_cut_message_is_closed() {
 
 #[test]
 fn dropped_receives_leave_descriptors_to_the_next() {
-    const ROUNDS: usize = 1000;
-    counting(|| {
-        let before = open();
-        let mut random = seeded();
-        run(async {
-            let (near, far) = UnixSeqpacket::pair().unwrap();
-            let (_reader, fd) = pipe();
-            let (mut received, mut dropped) = (0, 0);
-            for _ in 0..ROUNDS {
-                let sends_first = random.bool();
-                if sends_first {
-                    pass(&near, "x", &fd, 1).await;
-                }
-                let taken = times(random.usize(0..4), message(&far, 1)).await;
-                if !sends_first {
-                    pass(&near, "x", &fd, 1).await;
-                }
-                let (got, bytes) = match taken {
-                    Some(taken) => taken,
-                    None => {
-                        dropped += 1;
-                        yield_times(random.usize(0..3)).await;
-                        message(&far, 1).await
-                    }
-                };
-                assert_eq!((&bytes[..], got.fds.len()), (&b"x"[..], 1));
-                received += got.fds.len();
-            }
-            assert!(dropped > 0, "none was dropped");
-            assert_eq!(received, ROUNDS);
-        })
-        .unwrap();
-        assert_back_to(before);
-    });
+    drop_receives::<UnixSeqpacket>(1000);
 }
 
-/// The race is won by the completion only if it comes before the cancel: the peer sends first.
 #[test]
 fn orphaned_descriptors_are_closed_where_no_receive_returns_them() {
     counting(|| {
@@ -167,31 +98,14 @@ fn orphaned_descriptors_are_closed_where_no_receive_returns_them() {
         run(async {
             let (_reader, fd) = pipe();
             for end in 0..6 {
-                let (near, far) = UnixSeqpacket::pair().unwrap();
+                let (mut near, mut far) = UnixSeqpacket::pair().unwrap();
                 let open_before = open();
-                let mut attempts = 0;
-                loop {
-                    attempts += 1;
-                    assert!(attempts < 1000, "no dropped receive was completed");
-                    let mut waiting = Box::pin(receive(&far, 3));
-                    assert!(futures_util::poll!(&mut waiting).is_pending());
-                    pass(&near, "x", &fd, 3).await;
-                    // Or in a turn before, on a ring that looks at descriptors after a cancel.
-                    if attempts % 2 == 0 {
-                        sleep(Duration::from_millis(1)).await;
-                    }
-                    drop(waiting);
-                    yield_times(5).await;
-                    if open() == open_before + 3 {
-                        break;
-                    }
-                    message(&far, 3).await;
-                }
+                leave_three(&mut near, &mut far, &fd).await;
                 // A message behind it has none of them.
                 near.send("y").await.0.unwrap();
                 match end {
                     0 => {
-                        let (got, bytes) = message(&far, 2).await;
+                        let (got, bytes) = far.receive(2).await;
                         assert_eq!(
                             (&bytes[..], got.fds.len(), got.is_truncated),
                             (&b"x"[..], 2, true)
@@ -207,7 +121,7 @@ fn orphaned_descriptors_are_closed_where_no_receive_returns_them() {
                         continue;
                     }
                 }
-                let (got, bytes) = message(&far, 2).await;
+                let (got, bytes) = far.receive(2).await;
                 assert_eq!((&bytes[..], got.fds.len()), (&b"y"[..], 0));
                 until(|| open() == open_before).await;
             }
