@@ -108,29 +108,9 @@ macro_rules! socket_methods {
             self.core.socket().fd().map($crate::net::options::FdOptions)
         }
 
-        $crate::net::options::option::option_methods_of! {
-            /// Sets the size of the socket's receive buffer in bytes.
-            ///
-            /// The kernel doubles the number. UDP datagrams that find no room there are dropped;
-            /// for Unix sockets it has no effect, as what they send is in the sender's send buffer.
-            ///
-            /// # Errors
-            ///
-            /// The kernel's.
-            #[doc(alias = "SO_RCVBUF")]
-            set_recv_buffer_size(bytes: usize), recv_buffer_size -> usize,
-                $crate::net::options::RECV_BUFFER_SIZE;
-
-            /// Sets the size of the socket's send buffer in bytes.
-            ///
-            /// The kernel doubles the number.
-            ///
-            /// # Errors
-            ///
-            /// The kernel's.
-            #[doc(alias = "SO_SNDBUF")]
-            set_send_buffer_size(bytes: usize), send_buffer_size -> usize,
-                $crate::net::options::SEND_BUFFER_SIZE;
+        $crate::net::options::buffer_size_methods! {
+            /// UDP datagrams that find no room there are dropped; for Unix sockets it has no
+            /// effect, as what they send is in the sender's send buffer.
         }
     };
 }

@@ -100,16 +100,19 @@ macro_rules! option_methods {
         }
 
         $crate::net::options::buffer_size_methods!();
+        $crate::net::options::take_error_method!();
     };
 }
 
-/// Methods of every socket. The type has a method `options`.
+/// Methods of every socket: the sizes of its buffers. The type has a method `options`. What is
+/// passed, a comment, is added to the documentation of the receive buffer.
 macro_rules! buffer_size_methods {
-    () => {
+    ($(#[doc = $more:literal])*) => {
         $crate::net::options::option::option_methods_of! {
             /// Sets the size of the socket's receive buffer in bytes.
             ///
             /// The kernel doubles the number.
+            $(#[doc = $more])*
             ///
             /// # Errors
             ///
@@ -129,7 +132,12 @@ macro_rules! buffer_size_methods {
             set_send_buffer_size(bytes: usize), send_buffer_size -> usize,
                 $crate::net::options::SEND_BUFFER_SIZE;
         }
+    };
+}
 
+/// The method of a socket that keeps no error. The type has a method `options`.
+macro_rules! take_error_method {
+    () => {
         /// Takes the error that is pending on the socket, if there is one.
         ///
         /// # Errors
@@ -142,4 +150,4 @@ macro_rules! buffer_size_methods {
     };
 }
 
-pub(super) use {buffer_size_methods, option_methods};
+pub(super) use {buffer_size_methods, option_methods, take_error_method};

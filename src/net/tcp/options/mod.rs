@@ -7,7 +7,7 @@ mod methods;
 pub(in crate::net) mod names;
 
 use super::{TcpListener, TcpStream};
-use crate::net::options::{FdOptions, buffer_size_methods};
+use crate::net::options::{FdOptions, buffer_size_methods, take_error_method};
 use crate::net::stream::{OwnedReadHalf, OwnedWriteHalf, StreamReader, StreamWriter};
 
 pub(in crate::net) use initial::{Initial, initial_option_methods, initial_options};
@@ -38,6 +38,7 @@ connection_options! {
 /// Options of a listener. Connections that are accepted later inherit them.
 impl TcpListener {
     buffer_size_methods!();
+    take_error_method!();
     tcp_option_methods!();
 
     #[expect(clippy::unnecessary_wraps, reason = "the methods are those of streams, too")]
