@@ -24,6 +24,7 @@ use crate::op::{Connect, DatagramSocket, Descriptor, Family, Op};
 use crate::runtime::context;
 use crate::sys::bypass::datagram::pair;
 use crate::sys::control::SentControl;
+use crate::sys::datagram::Envelope;
 use crate::sys::socket::{self, AF_UNIX, SOCK_SEQPACKET};
 
 /// A connection of a Unix socket that carries messages, on the thread of its runtime.
@@ -212,11 +213,7 @@ impl UnixSeqpacket {
         &self,
         buffer: B,
     ) -> impl Future<Output = BufResult<Option<usize>, B>> + use<B> {
-        let (core, received) = (Rc::clone(&self.core), self.core.recv(buffer, false));
-        async move {
-            let BufResult(result, buffer) = received.await;
-            BufResult(length(&core, result), buffer)
-        }
+        self.receive(buffer, false, |core, received, _| length(core, received))
     }
 
     /// Receives a message into the buffer, and returns its whole length.
@@ -236,14 +233,11 @@ impl UnixSeqpacket {
         &self,
         buffer: B,
     ) -> impl Future<Output = BufResult<Option<usize>, B>> + use<B> {
-        let (core, received) = (Rc::clone(&self.core), self.core.recv(buffer, false));
-        async move {
-            let BufResult(result, buffer) = received.await;
+        self.receive(buffer, false, |core, received, buffer| {
             let room = buffer.bytes_total();
-            let message = message(&core, result, "recv");
             let fits = |envelope| as_fits(envelope, room, "recv").map(|it| it.length);
-            BufResult(message.and_then(|message| message.map(fits).transpose()), buffer)
-        }
+            message(core, received, "recv")?.map(fits).transpose()
+        })
     }
 
     /// Receives a message in a runtime-owned buffer.
@@ -293,11 +287,25 @@ impl UnixSeqpacket {
         &self,
         buffer: B,
     ) -> impl Future<Output = BufResult<Option<usize>, B>> + use<B> {
-        let (core, peeked) = (Rc::clone(&self.core), self.core.recv(buffer, true));
+        self.receive(buffer, true, |core, peeked, _| {
+            Ok(message(core, peeked, "peek")?.map(|it| it.received))
+        })
+    }
+
+    /// Receives a message into the buffer, or looks at it. `outcome` tells what that has met.
+    fn receive<B: IoBufMut, T, F>(
+        &self,
+        buffer: B,
+        peeks: bool,
+        outcome: F,
+    ) -> impl Future<Output = BufResult<T, B>> + use<B, T, F>
+    where
+        F: FnOnce(&DatagramCore, io::Result<Envelope>, &B) -> io::Result<T>,
+    {
+        let (core, received) = (Rc::clone(&self.core), self.core.recv(buffer, peeks));
         async move {
-            let BufResult(result, buffer) = peeked.await;
-            let message = message(&core, result, "peek");
-            BufResult(message.map(|message| message.map(|it| it.received)), buffer)
+            let BufResult(result, buffer) = received.await;
+            BufResult(outcome(&core, result, &buffer), buffer)
         }
     }
 
