@@ -1,5 +1,9 @@
-//! Remote calls without a kernel and a runtime, for Miri: who drops what, where, and what becomes
-//! of panics.
+//! Remote calls without a kernel and a runtime, so that Miri can run them: who drops what, where,
+//! and what becomes of panics ([`panics`]) and at the end of the runtime ([`ends`]). Here are what
+//! the tests share, and outcomes.
+
+mod ends;
+mod panics;
 
 use std::future::{Future, pending};
 use std::mem;
@@ -13,7 +17,7 @@ use std::thread::{self, ThreadId};
 
 use super::{CallQueue, Called, RemoteCalls, RemoteJoinHandle, RemoteQueue, Spawned, push};
 use crate::error::Incident;
-use crate::task::{Executor, JoinError, Notifier, RunningGuard, RuntimeId};
+use crate::task::{Executor, JoinError, RunningGuard, RuntimeId};
 use crate::trace::SlowPolls;
 
 const MAX: usize = 16;
@@ -233,38 +237,6 @@ fn a_forgotten_handle_keeps_its_outcome_and_no_more() {
 }
 
 #[test]
-fn a_cancel_from_another_thread_meets_the_start_the_end_and_the_end_of_all() {
-    for round in 0..if cfg!(miri) { 5 } else { 200 } {
-        let owner = Owner::new();
-        let (sender, drops) = mpsc::channel();
-        let dropped = Dropped(sender, None);
-        let handle = spawn(&owner.queue(), move || async move {
-            let _dropped = dropped;
-            for _ in 0..2 {
-                crate::runtime::yield_now().await;
-            }
-        });
-        let cancelling = thread::spawn(move || (handle.cancel(), handle));
-        for _ in 0..round % 5 {
-            owner.turn();
-        }
-        if round % 2 == 0 {
-            owner.close();
-        }
-        let (was_running, mut handle) = cancelling.join().unwrap();
-        owner.run_until_finished(&handle);
-        match joined(&mut handle) {
-            Ok(()) | Err(JoinError::Ended) => {}
-            Err(error) => assert!(error.is_cancelled() && was_running),
-        }
-        assert_eq!(drops.iter().collect::<Vec<_>>(), [thread::current().id()]);
-        if round % 2 != 0 {
-            owner.close();
-        }
-    }
-}
-
-#[test]
 fn a_task_that_cancels_itself_ends_at_its_next_await() {
     let owner = Owner::new();
     let slot = Arc::new(Mutex::new(None::<RemoteJoinHandle<()>>));
@@ -279,161 +251,4 @@ fn a_task_that_cancels_itself_ends_at_its_next_await() {
     assert!(joined(&mut handle).unwrap_err().is_cancelled());
     assert!(!handle.cancel());
     owner.close();
-}
-
-#[test]
-fn a_panic_of_a_destructor_reaches_the_joiner() {
-    let owner = Owner::new();
-    let (sender, drops) = mpsc::channel();
-    let bomb = || Dropped(sender.clone(), Some("of a destructor"));
-    // A closure that never begins, by a cancel and by the end; and a cancelled future.
-    let closure = bomb();
-    let mut unbegun = call(&owner.queue(), move || drop(closure));
-    unbegun.cancel();
-    let in_future = bomb();
-    let mut cancelled = spawn(&owner.queue(), move || async move {
-        let _bomb = in_future;
-        pending::<()>().await;
-    });
-    owner.turn();
-    cancelled.cancel();
-    owner.turn();
-    let closure = bomb();
-    let mut left = call(&owner.queue(), move || drop(closure));
-    owner.close();
-    for handle in [&mut unbegun, &mut cancelled, &mut left] {
-        assert_eq!(text(joined(handle)), "task panicked: of a destructor");
-    }
-    assert_eq!(drops.try_iter().count(), 3);
-    assert_eq!(owner.incidents(), [""; 0]);
-}
-
-#[test]
-fn a_panic_that_no_handle_returns_is_an_incident() {
-    let owner = Owner::new();
-    let (sender, drops) = mpsc::channel();
-    let bomb = || Dropped(sender.clone(), Some("of a destructor"));
-    let has = |expected: &[&str]| {
-        let incidents = owner.incidents();
-        let fits = |(incident, text): (&String, &&str)| incident.contains(text);
-        assert_eq!(incidents.len(), expected.len(), "{incidents:?}");
-        assert!(incidents.iter().zip(expected).all(fits), "{incidents:?}");
-    };
-    // The handle is dropped before the end, or after it.
-    drop(call(&owner.queue(), || panic!("of a closure")));
-    let seen_late = call(&owner.queue(), || panic!("seen late"));
-    owner.turn();
-    has(&["was not joined: of a closure"]);
-    drop(seen_late);
-    has(&["was not joined: seen late"]);
-    // Closures that never begin, and an output.
-    let (closure, output) = (bomb(), bomb());
-    let cancelled = call(&owner.queue(), move || drop(closure));
-    cancelled.cancel();
-    drop(cancelled);
-    drop(call(&owner.queue(), move || output));
-    owner.turn();
-    has(&["was not joined: of a destructor", "a waker or destructor panicked"]);
-    let closure = bomb();
-    drop(call(&owner.queue(), move || drop(closure)));
-    owner.close();
-    has(&["was not joined: of a destructor"]);
-    assert_eq!(drops.try_iter().count(), 3);
-}
-
-/// The end of all drops a future whose destructor panics. The unwinding ends the call, whose waker
-/// panics too.
-#[test]
-fn the_end_of_all_survives_a_destructor_and_a_waker_that_panic() {
-    let owner = Owner::new();
-    let (sender, drops) = mpsc::channel();
-    let bomb = Dropped(sender, Some("of a destructor"));
-    let mut handle = spawn(&owner.queue(), move || async move {
-        let _bomb = bomb;
-        pending::<()>().await;
-    });
-    owner.turn();
-    let woken = Arc::<Woken>::default();
-    woken.panics.store(true, Ordering::SeqCst);
-    assert!(poll(&mut handle, &woken).is_pending());
-    owner.close();
-    assert_eq!((drops.iter().count(), woken.count.load(Ordering::SeqCst)), (1, 1));
-    assert!(joined(&mut handle).unwrap_err().is_ended());
-    let incidents = owner.incidents();
-    assert!(incidents.iter().any(|it| it.contains("of a waker")), "{incidents:?}");
-    assert!(incidents.iter().any(|it| it.contains("of a destructor")), "{incidents:?}");
-}
-
-#[test]
-fn a_destructor_at_the_end_finds_the_queue_closed() {
-    struct Calls(Arc<CallQueue>, mpsc::Sender<bool>);
-    impl Drop for Calls {
-        fn drop(&mut self) {
-            let refused = push(&self.0, Called(|| ()), None, Location::caller());
-            self.0.stop();
-            self.1.send(refused.unwrap_err().is_ended()).unwrap();
-        }
-    }
-    let owner = Owner::new();
-    let (sender, refused) = mpsc::channel();
-    let [first, second] = [(); 2].map(|()| Calls(owner.queue(), sender.clone()));
-    let running = spawn(&owner.queue(), move || async move {
-        let _first = first;
-        pending::<()>().await;
-    });
-    owner.turn();
-    let queued = call(&owner.queue(), move || drop(second));
-    owner.close();
-    drop((sender, running, queued));
-    assert_eq!(refused.iter().collect::<Vec<_>>(), [true; 2]);
-}
-
-#[test]
-fn calls_of_other_threads_meet_the_end_and_none_is_lost() {
-    let owner = Owner::new();
-    let (sender, drops) = mpsc::channel();
-    let threads = [(); 2].map(|()| {
-        let (queue, sender) = (owner.queue(), sender.clone());
-        thread::spawn(move || {
-            let mut made = 0;
-            loop {
-                let dropped = Dropped(sender.clone(), None);
-                made += 1;
-                match push(&queue, Called(move || drop(dropped)), None, Location::caller()) {
-                    Ok(handle) if made % 2 == 0 => drop(handle),
-                    Ok(handle) => match handle.join_blocking() {
-                        Ok(()) | Err(JoinError::Ended) => {}
-                        Err(error) => panic!("{error}"),
-                    },
-                    Err(error) if error.is_ended() => return made,
-                    Err(_) => thread::yield_now(),
-                }
-            }
-        })
-    });
-    drop(sender);
-    for _ in 0..10 {
-        owner.turn();
-        thread::yield_now();
-    }
-    owner.close();
-    let made: usize = threads.map(|thread| thread.join().unwrap()).iter().sum();
-    assert_eq!(drops.iter().count(), made);
-}
-
-#[test]
-fn a_notifier_may_outlive_its_executor_on_another_thread() {
-    let owner = Owner::new();
-    let (notifier, queue): (Notifier, _) = (owner.executor.notifier(), owner.queue());
-    let other = thread::spawn(move || {
-        for _ in 0..10 {
-            notifier.notify();
-        }
-        queue.stop();
-        (notifier.is_owners(), queue.is_ended()).0
-    });
-    owner.turn();
-    owner.close();
-    drop(owner);
-    assert!(!other.join().unwrap());
 }
