@@ -71,6 +71,10 @@ impl<R: AsyncRead, W: AsyncWrite + 'static, D: Decoder, E> Framed<R, W, D, E> {
     /// # Errors
     ///
     /// Those of the [writer](StreamWriter#errors).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the frames are still sent.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.write.flush().await
     }

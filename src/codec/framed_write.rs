@@ -94,6 +94,10 @@ impl<W: AsyncWrite + 'static, E> FramedWrite<W, E> {
     /// # Errors
     ///
     /// Those of the [writer](StreamWriter#errors).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the frames are still sent.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.writer.flush().await
     }

@@ -116,6 +116,10 @@ pub fn timeout_at<F: IntoFuture>(
 ///
 /// [`Elapsed`] if the limit has elapsed.
 ///
+/// # Cancel safety
+///
+/// That of the future.
+///
 /// # Example
 ///
 /// ```

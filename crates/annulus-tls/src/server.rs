@@ -32,6 +32,10 @@ use crate::stream::TlsStream;
 ///
 /// If there is no runtime on this thread.
 ///
+/// # Cancel safety
+///
+/// Dropped, no server is started.
+///
 /// # Example
 ///
 /// ```no_run
@@ -79,6 +83,10 @@ where
 /// # Panics
 ///
 /// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Dropped, no server is started.
 pub async fn start_server_with<H, T>(
     handler: H,
     addresses: impl ToAddresses,

@@ -92,6 +92,10 @@ macro_rules! stream_methods {
         /// # Errors
         ///
         /// If the connection is gone already.
+        ///
+        /// # Cancel safety
+        ///
+        /// Dropped while it waits for dropped writes, it has shut down nothing.
         #[doc(alias = "asyncio.StreamWriter.write_eof")]
         pub async fn shutdown(&mut self, how: std::net::Shutdown) -> std::io::Result<()> {
             $crate::net::stream::ops::shutdown(self.socket(), how).await

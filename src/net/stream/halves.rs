@@ -87,6 +87,10 @@ impl<S: Connection> OwnedWriteHalf<S> {
     /// # Errors
     ///
     /// If the connection is gone already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for dropped writes, it has shut down nothing.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         ops::shutdown(&self.socket, Shutdown::Write).await
     }

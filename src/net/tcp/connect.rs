@@ -46,6 +46,14 @@ impl TcpStream {
     /// # Errors
     ///
     /// As for [`connect`](Self::connect), and `TimedOut`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`connect`](Self::connect).
     pub async fn connect_timeout(
         addresses: impl ToAddresses,
         timeout: Duration,
@@ -60,6 +68,14 @@ impl TcpStream {
     ///
     /// As for [`connect`](Self::connect); `TimedOut` with a timeout; and with a local address, that
     /// it is not available.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`connect`](Self::connect).
     pub async fn connect_with(
         addresses: impl ToAddresses,
         options: &ConnectOptions,
@@ -116,6 +132,10 @@ pub async fn open_connection(
 /// # Panics
 ///
 /// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// As for [`open_connection`].
 pub async fn open_connection_with(
     addresses: impl ToAddresses,
     options: &ConnectOptions,

@@ -92,6 +92,10 @@ impl TcpListener {
     /// # Panics
     ///
     /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while a name is looked up, it listens on no address.
     pub async fn bind(addresses: impl ToAddresses) -> io::Result<Self> {
         Self::bind_with(addresses, &ListenOptions::new()).await
     }
@@ -99,6 +103,14 @@ impl TcpListener {
     /// Like [`bind`](Self::bind), with options.
     ///
     /// # Errors
+    ///
+    /// As for [`bind`](Self::bind).
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
     ///
     /// As for [`bind`](Self::bind).
     pub async fn bind_with(

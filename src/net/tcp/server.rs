@@ -34,6 +34,10 @@ use crate::sys::errno;
 ///
 /// If there is no runtime on this thread.
 ///
+/// # Cancel safety
+///
+/// Dropped, no server is started.
+///
 /// # Example
 ///
 /// ```
@@ -76,6 +80,10 @@ where
 /// # Panics
 ///
 /// If there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Dropped, no server is started.
 pub async fn start_server_with<H, T>(
     handler: H,
     addresses: impl ToAddresses,

@@ -151,6 +151,10 @@ impl UdpSocket {
     /// # Errors
     ///
     /// Those of [`lookup`], or that of the last address: `NetworkUnreachable` if there is no route.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while a name is looked up, the peer stays the same.
     pub async fn connect(&self, addresses: impl ToAddresses) -> io::Result<()> {
         let mut last = None;
         for address in lookup(addresses).await? {

@@ -65,6 +65,14 @@ impl UnixStream {
     /// # Errors
     ///
     /// As for [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`connect`](Self::connect).
     pub async fn connect_addr(address: &SocketAddr) -> io::Result<Self> {
         let doing = format!("connect to {}", text_of(address));
         let driver = context::driver();

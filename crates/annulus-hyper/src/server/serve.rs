@@ -215,6 +215,10 @@ impl<L: Listener, M: MakeService<L::Io, L::Addr>> Serve<L, M> {
     /// # Errors
     ///
     /// Those of [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Server::serve_until`].
     pub async fn serve_until(
         self,
         shutdown: &Shutdown,
