@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rings_are_meant_by_their_family() {
+    fn the_name_of_the_hand_written_rings_means_all_of_them_and_no_other_name_does() {
         assert!(is_meant("raw-uring", "raw-uring-4k"));
         assert!(is_meant("tokio", "tokio"));
         assert!(!is_meant("tokio", "tokio-uring"));

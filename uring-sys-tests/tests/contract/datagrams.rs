@@ -25,7 +25,7 @@ cases![
     a_refusal_ends_a_multishot_recvmsg_once: [MultishotRecv],
     a_unix_datagram_that_waits_in_the_kernel_may_be_sent_empty,
     the_end_of_a_seqpacket_connection_has_no_timestamp_and_an_empty_message_has_one,
-    a_multishot_recvmsg_tells_the_end_of_a_seqpacket_connection_so_too: [MultishotRecv],
+    a_multishot_recvmsg_has_a_timestamp_for_an_empty_message_and_none_for_the_end: [MultishotRecv],
 ];
 
 const GROUP: u16 = 9;
@@ -230,8 +230,9 @@ fn the_end_of_a_seqpacket_connection_has_no_timestamp_and_an_empty_message_has_o
     }
 }
 
-/// Of a multishot receive the header in the buffer has these flags, for each message anew.
-fn a_multishot_recvmsg_tells_the_end_of_a_seqpacket_connection_so_too() {
+/// With `SO_TIMESTAMP` a multishot recvmsg has `MSG_CTRUNC` among the flags in the header of each
+/// message, an empty one included, and not in that of the end of the connection.
+fn a_multishot_recvmsg_has_a_timestamp_for_an_empty_message_and_none_for_the_end() {
     let mut ring = Ring::plain(8);
     let buffers = BufferRing::full(&ring, GROUP, 8, 2048);
     let (near, far) = seqpacket();

@@ -92,7 +92,7 @@ fn a_peer_that_is_gone_has_a_name() {
 }
 
 /// Of a listener, `TCP_INFO` says how many connections wait in its backlog, as unacknowledged
-/// segments. A listener that ends takes so many, and no newcomers, or a busy one would never end.
+/// segments. A listener that ends takes that many, and no newcomers, or a busy one would never end.
 fn a_listener_tells_the_length_of_its_backlog() {
     let listener = socket::listener();
     let mut peers = Vec::new();
@@ -311,7 +311,7 @@ fn listen(socket: OwnedFd) -> Result<TcpListener, Errno> {
     Ok(listener)
 }
 
-/// Connects so many times, and returns how many connections each of the listeners has got.
+/// Makes `connections`, and returns how many each of the listeners has got.
 fn spread<const N: usize>(
     address: SocketAddrV4,
     listeners: [&TcpListener; N],

@@ -139,7 +139,7 @@ fn race_with_client(
     let mut client = None;
     let completion = race(|| client = Some(TcpStream::connect(address)), here);
     let client = client.expect("the client ran").expect("connect");
-    // A reset leaves no port behind in TIME_WAIT, of which so many rounds would make many.
+    // A reset leaves no port in TIME_WAIT: thousands of rounds would use up the ports.
     socket::reset_on_close(&client);
     (client, completion)
 }

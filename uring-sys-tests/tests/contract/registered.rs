@@ -58,7 +58,7 @@ fn empty(ring: &Ring, slot: u32) {
     emptied.expect("empty a slot");
 }
 
-/// A read of so many bytes to the start of pages.
+/// A read of `length` bytes to the start of pages.
 fn read(from: &impl AsRawFd, pages: &Pages, length: u32, slot: u16) -> Op {
     let fd = Fd(from.as_raw_fd());
     let read = opcode::ReadFixed::new(fd, pages.as_ptr(), length, slot).offset(u64::MAX);

@@ -19,7 +19,7 @@ cases![
     full_queue_can_be_waited_for
 ];
 
-/// A ring whose thread sleeps when there has been nothing for so many milliseconds.
+/// A ring whose thread sleeps when there has been nothing for `idle` milliseconds.
 fn ring(entries: u32, idle: u32) -> Ring {
     Ring::with(entries, |builder| {
         builder.setup_sqpoll(idle);
