@@ -250,7 +250,7 @@ pub(crate) trait Contender {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Serves as [`serve`](Self::serve) does, with so many threads.
+    /// Serves as [`serve`](Self::serve) does, with this number of threads.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ pub(crate) trait Contender {
         Err(io::Error::new(io::ErrorKind::Unsupported, "it has no workers"))
     }
 
-    /// Does so many operations of a workload.
+    /// Does this number of operations of a workload.
     ///
     /// # Errors
     ///

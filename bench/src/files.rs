@@ -180,7 +180,7 @@ pub(crate) trait Files: 'static {
     /// What a worker reads into and writes from, if it has something of its own for that.
     type Buffer: 'static;
 
-    /// A buffer of so many bytes.
+    /// A buffer of `size` bytes.
     fn buffer(size: usize) -> Self::Buffer;
 
     /// Reads a whole block, and has it checked.

@@ -86,7 +86,7 @@ fn with_server<T>(
     measure(&server).map_err(|error| server.explain(error))
 }
 
-/// What the server used, for each of so many operations.
+/// Notes what the server used for each of its `operations`.
 fn add_usage(sample: &mut Sample, window: &Window, operations: f64) {
     let microseconds = |time: std::time::Duration| time.as_secs_f64() * 1e6 / operations;
     sample.set("cpu us", microseconds(window.server.cpu));

@@ -41,7 +41,7 @@ pub(crate) fn ratios(
         Better::Higher => value / other,
         Better::Lower => other / value,
     });
-    // Nothing is so many times better than nothing.
+    // Beside nothing there is no ratio.
     Spread::of(ratios.filter(|ratio| ratio.is_finite()))
 }
 

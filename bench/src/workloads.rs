@@ -130,7 +130,7 @@ impl Measured {
         Self { operations, nanoseconds: elapsed.as_nanos() as u64, lateness: Vec::new() }
     }
 
-    /// Measures a future that does so many operations.
+    /// Measures a future that does this number of operations.
     async fn of_future(operations: u64, future: impl Future<Output = ()>) -> Self {
         let began = Instant::now();
         future.await;

@@ -23,7 +23,7 @@ pub(crate) struct Request {
 /// How the length of a body is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many bytes; none, if there was no length.
+    /// In bytes; zero if no length was given.
     Length(u64),
     Chunked,
 }

@@ -25,7 +25,7 @@ const MAX_BYTES: usize = 256 * 1024;
 /// How the next part of the replies is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// So many bytes of this shard's own replies.
+    /// This many bytes of the shard's own replies.
     Local(usize),
     /// The next reply of a shard.
     Forward(usize),

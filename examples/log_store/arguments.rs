@@ -19,7 +19,7 @@ Usage: log_store FILE [--listen ADDRESS]
   FILE              the log; created if it is not there, and recovered if it is
   --listen ADDRESS  where to listen, 127.0.0.1:7070 if not given: each line that a client
                     sends is a record, and the answer is its offset in the file
-  --load CLIENTS    instead, so many tasks append records, one after the other
+  --load CLIENTS    instead, this many tasks append records, each one after the other
   --size BYTES      the length of these records; 256, if not given
   --seconds N       for how long they do so; 5, if not given";
 

@@ -42,14 +42,14 @@ pub(super) struct Core {
     broken: bool,
     pub(super) slots: Slots,
     pub(super) refusals: Refusals,
-    /// `None` where an enter costs more than a waiting device.
+    /// `None` on a ring on which an enter costs more than a device that waits.
     feed: Option<DeviceFeed>,
     counters: Rc<Counters>,
     bell: RawFd,
 }
 
 impl Core {
-    /// On a ring with this many file slots.
+    /// The state of a driver on a ring that has this many file slots.
     pub(super) fn new(ring: Ring, bell: RawFd, counters: Rc<Counters>, file_slots: u32) -> Self {
         let is_cheap = ring.kind() != RingKind::Portable;
         Self {

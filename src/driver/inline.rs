@@ -28,7 +28,7 @@ pub(super) struct InlineBudget {
 }
 
 impl InlineBudget {
-    /// Of the driver on a ring.
+    /// A full budget.
     #[cfg_attr(not(feature = "faults"), expect(unused_variables))]
     pub(super) fn new(ring: &Ring) -> Self {
         Self {

@@ -54,7 +54,7 @@ pub(super) enum Polled<T> {
 }
 
 impl Slots {
-    /// Of a ring with this many file slots, all free; the first is the next to be allocated.
+    /// No slots, and this many file slots, all free; the first is the next to be allocated.
     pub(super) fn new(counters: Rc<Counters>, file_slots: u32) -> Self {
         Self {
             slots: Slab::new(),

@@ -42,8 +42,8 @@ pub(crate) unsafe trait Operation: Sized + 'static {
         Self::MAY_BE_ON_DEVICE
     }
 
-    /// Whether each step goes to a device, past what is in memory. It is of an operation that
-    /// [`MAY_BE_ON_DEVICE`](Self::MAY_BE_ON_DEVICE).
+    /// Whether each step goes to a device and not to the page cache. Only an operation that
+    /// [`MAY_BE_ON_DEVICE`](Self::MAY_BE_ON_DEVICE) may say so.
     fn feeds_device(&self) -> bool {
         false
     }

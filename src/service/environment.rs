@@ -187,7 +187,7 @@ mod tests {
                 format!("LISTEN_FDNAMES has {count} names for LISTEN_FDS=2")
             );
         }
-        // So many are not open in this process.
+        // This process has fewer descriptors.
         assert!(fault(&[pid, ("LISTEN_FDS", "2000000000")]).ends_with("is not open"));
     }
 

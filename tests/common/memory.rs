@@ -82,7 +82,7 @@ impl Pool {
     pub(crate) fn filled(self: &Rc<Self>, length: usize, byte: u8) -> GuardedBuffer {
         assert_ne!(byte, POISON);
         let mut buffer = self.take(length);
-        // SAFETY: the buffer has so many bytes, which are initialised by this.
+        // SAFETY: the buffer has `length` bytes, which are initialised by this.
         unsafe {
             buffer.stable_mut_ptr().write_bytes(byte, length);
             buffer.set_init(length);
@@ -110,7 +110,7 @@ impl Pool {
     }
 
     fn start(&self, cell: usize) -> *mut u8 {
-        // SAFETY: the mapping holds a guard page, and then so many strides.
+        // SAFETY: the mapping holds a guard page, and then a stride for each cell.
         unsafe { self.base.as_ptr().add(PAGE + cell * STRIDE) }
     }
 

@@ -7,7 +7,7 @@ pub(crate) fn pattern(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|n| seed.wrapping_add((n % 251) as u8)).collect()
 }
 
-/// Receives so many bytes on lease.
+/// Receives `length` bytes on lease.
 pub(crate) async fn receive_all(stream: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < length {

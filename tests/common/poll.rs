@@ -26,7 +26,7 @@ pub(crate) async fn times<F: Future>(polls: usize, future: F) -> Option<F::Outpu
     None
 }
 
-/// Lets the other tasks run, and the loop enter the kernel as above, so many times.
+/// Lets the other tasks run, and the loop enter the kernel as above, in `turns` turns.
 pub(crate) async fn yield_times(turns: usize) {
     for _ in 0..turns {
         annulus::yield_now().await;

@@ -34,14 +34,14 @@ pub(crate) async fn shutdown<S: WriteSide>(polled: &mut Polled<S>) -> io::Result
     poll_fn(|context| polled.poll_shutdown(context)).await
 }
 
-/// Reads into memory of the caller, at most so many bytes.
+/// Reads into memory of the caller, at most `length` bytes.
 pub(crate) async fn read<S: ReadSide>(
     polled: &mut Polled<S>,
     length: usize,
 ) -> io::Result<Vec<u8>> {
     let mut buffer = vec![MaybeUninit::uninit(); length];
     let count = poll_fn(|context| polled.poll_read(context, &mut buffer)).await?;
-    // SAFETY: `poll_read` has initialised so many.
+    // SAFETY: `poll_read` has initialised as many bytes as it returned.
     Ok(buffer[..count].iter().map(|byte| unsafe { byte.assume_init() }).collect())
 }
 

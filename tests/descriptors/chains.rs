@@ -38,7 +38,7 @@ fn a_dropped_chain_leaves_neither_its_file_nor_its_slot() {
                     now.queued == 0 && now.in_kernel <= 1 && open() <= before + 1
                 })
                 .await;
-                // So many slots are free again: each of these takes one.
+                // All slots are free again: each of these takes one.
                 let taken = annulus::metrics().direct_descriptors;
                 let all: Vec<_> = (0..slots).map(|_| reading()).collect();
                 assert_eq!(annulus::metrics().direct_descriptors - taken, u64::from(slots));

@@ -20,7 +20,8 @@ use crate::common::poll::{once, times, until, yield_times};
 use crate::common::polled::{sent, write_all};
 use crate::common::skip::{build_or_skip, ring};
 
-/// Runs with so many direct descriptors, unless the kernel has none that can be made ordinary ones.
+/// Runs with `count` file slots, unless the kernel has no direct descriptors that can be made
+/// ordinary ones.
 pub(crate) fn with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     let _alone = alone();
     alone_with_file_slots(count, test);
@@ -38,8 +39,8 @@ pub(crate) fn alone_with_file_slots(count: u32, test: impl AsyncFnOnce()) {
     assert_back_to(before);
 }
 
-/// How many descriptors of the process so many file slots take: those of the portable ring are such
-/// descriptors, which have no number for the program.
+/// How many descriptors of the process `count` file slots take: none on the kernel's ring. In those
+/// of the portable ring are such descriptors, whose numbers the program does not know.
 pub(crate) fn in_slots(count: usize) -> usize {
     if ring() == RingKind::Portable { count } else { 0 }
 }

@@ -10,8 +10,8 @@ use crate::common::directory::Directory;
 use crate::common::skip::skip;
 use crate::run;
 
-/// A file of so many bytes, open for direct I/O, and what it asks for; `None`, and a report, where
-/// the file system has none.
+/// A file of `length` bytes, open for direct I/O, and the alignment that it asks for; `None`, and a
+/// report, where the file system has no direct I/O.
 async fn direct(directory: &Directory, length: usize) -> Option<(File, DirectIoAlignment)> {
     let path = directory.file("direct", (0..length).map(|n| n as u8).collect::<Vec<_>>());
     let opened = OpenOptions::new().read(true).write(true).direct(true).open(&path).await;

@@ -255,7 +255,7 @@ fn a_thousand_that_were_woken_together_and_fail_all_come_back() {
                     Err::<(), _>(number)
                 });
             }
-            // More than one poll of the group has to do with so many.
+            // A thousand are more than the group polls at once.
             sleep(Duration::from_millis(5)).await;
             start.cancel();
             pending::<Result<(), _>>().await

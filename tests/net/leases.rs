@@ -25,7 +25,7 @@ fn builder(count: u16, bytes: usize) -> Builder {
     Runtime::builder().large_buffers(count, bytes).small_buffers(count, bytes)
 }
 
-/// Runs on a runtime with so many buffers of a size, of either kind.
+/// Runs on a runtime with `count` buffers of `bytes`, of either kind.
 fn run_with<T: Send + 'static>(
     count: u16,
     bytes: usize,

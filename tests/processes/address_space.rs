@@ -48,7 +48,7 @@ fn a_process_with_little_address_space_serves_with_fewer_buffers_and_says_so() {
     assert!(!incidents.is_empty() && incidents.iter().all(fewer), "{incidents:?}");
 }
 
-/// Lets this process map so many bytes more than it has.
+/// Lets this process map `more` bytes than it has.
 fn limit_address_space(more: u64) {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();

@@ -20,7 +20,7 @@ async fn echo(mut reader: StreamReader, mut writer: StreamWriter) -> std::io::Re
     writer.write(line).await
 }
 
-/// Leaves so many descriptors to this process.
+/// Limits the descriptors of this process to this number more than it has.
 fn leave(descriptors: usize) {
     let value = (open() + descriptors) as u64;
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };

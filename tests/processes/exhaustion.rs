@@ -124,7 +124,7 @@ fn a_ring_of_four_entries_carries_a_hundred_connections() {
     });
 }
 
-/// Reads so many bytes with reads that are given up after some microseconds.
+/// Reads `length` bytes, by reads that are given up after some microseconds.
 async fn read_impatiently(
     stream: &mut TcpStream,
     length: usize,

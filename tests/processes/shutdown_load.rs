@@ -76,7 +76,7 @@ async fn respond(
     }
 }
 
-/// What the child does, with so many shards.
+/// What the child does, with this number of shards.
 fn play(shards: &str) {
     connections_that_fit();
     let shards = Shards::builder()

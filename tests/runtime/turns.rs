@@ -29,9 +29,9 @@ async fn enters(f: impl Future) -> u64 {
     metrics().enter_calls - before
 }
 
-/// How often a loop that has something to do in so many turns enters its ring all the same: of the
-/// kernel's ring it sees in shared memory that nothing has completed, and the portable one it asks
-/// in one of eight.
+/// How often a loop enters its ring in this number of turns, while tasks keep it busy. The kernel's
+/// ring shows in shared memory that nothing has completed; the portable one is entered every eighth
+/// turn, to find out.
 fn looks(turns: u64) -> u64 {
     if metrics().ring == RingKind::Portable { turns / 8 } else { 0 }
 }

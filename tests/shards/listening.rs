@@ -21,7 +21,7 @@ use crate::common::patience::limit;
 /// What a shard does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Accepts so many connections from now on, and keeps them open.
+    /// Accepts this many connections from now on, and keeps them open.
     Accept(usize),
     /// Drops the connections that it has kept.
     DropConnections,
@@ -61,7 +61,7 @@ impl Listening<'_> {
         (0..self.kept.len()).map(|shard| self.kept(shard)).collect()
     }
 
-    /// Waits until the shards keep so many connections in all.
+    /// Waits until the shards keep `total` connections in all.
     pub(crate) fn wait_for(&self, total: usize) {
         let started = Instant::now();
         while self.all_kept().iter().sum::<usize>() != total {

@@ -26,7 +26,7 @@ fn shards(count: usize) -> ShardsBuilder {
     Shards::builder().count(count).pin(false)
 }
 
-/// Runs `test` on shard 0 of so many, and returns its result.
+/// Runs `test` on the first of the shards, and returns its result.
 fn on_first<T: Send>(shards: ShardsBuilder, test: impl AsyncFn(Shard) -> T + Sync) -> T {
     let run = || {
         shards.run(async |shard| match shard.index() {

@@ -22,7 +22,7 @@ fn shards(count: usize) -> ShardsBuilder {
     Shards::builder().count(count).pin(false)
 }
 
-/// Runs `test` on shard 0 of so many.
+/// Runs `test` on the first of `count` shards.
 fn on_first(count: usize, test: impl AsyncFn(Shard) + Sync) {
     let run = || {
         shards(count).run(async |shard| {

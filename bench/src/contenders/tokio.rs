@@ -266,7 +266,7 @@ async fn serve(service: Service, listener: TcpListener) -> io::Result<()> {
             Service::FanOut => drop(tokio::spawn(fan_out(stream, messages.clone(), place))),
         }
     }
-    unreachable!("there are not so many connections")
+    unreachable!("there are fewer connections than numbers")
 }
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
@@ -307,7 +307,7 @@ async fn proxy(mut client: TcpStream, upstream: SocketAddrV4) -> io::Result<()> 
 /// What is published, and by whom.
 type Message = (u64, Bytes);
 
-/// So many messages may wait for the slowest member of a fan-out.
+/// How many messages may wait for the slowest member of a fan-out.
 const BACKLOG: usize = 1024;
 
 async fn fan_out(

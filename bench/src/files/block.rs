@@ -43,7 +43,7 @@ impl Deref for Block {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the memory is valid for so many initialised bytes, and borrowed with the block.
+        // SAFETY: the memory has `size` initialised bytes, and is borrowed with the block.
         unsafe { slice::from_raw_parts(self.memory.as_ptr(), self.size) }
     }
 }

@@ -77,7 +77,7 @@ macro_rules! starts_tasks_by {
 }
 pub(crate) use starts_tasks_by;
 
-/// Adds one so many times, and lets others run while it holds the lock.
+/// Adds one in each round, and lets other tasks run while it holds the lock.
 pub(crate) async fn locker<P: Primitives>(lock: P::Lock, rounds: u64) {
     for _ in 0..rounds {
         let mut value = P::locked(&lock).await;
@@ -86,7 +86,7 @@ pub(crate) async fn locker<P: Primitives>(lock: P::Lock, rounds: u64) {
     }
 }
 
-/// Acquires a permit so many times, and lets others run while it holds that.
+/// Acquires a permit in each round, and lets other tasks run while it holds that.
 pub(crate) async fn holder<P: Primitives>(semaphore: P::Semaphore, holders: Holders, rounds: u64) {
     for _ in 0..rounds {
         let _permit = P::acquired(&semaphore).await;

@@ -5,16 +5,16 @@ use std::time::Duration;
 /// A tick is 2^16 nanoseconds.
 const BITS: u32 = 16;
 
-/// So many ticks from the wheel's start.
+/// A number of ticks since the wheel's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(pub(super) u64);
 
 /// What becomes of a part of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rounding {
-    /// For deadlines.
+    /// For deadlines: no timer fires early.
     Up,
-    /// For the present: what is due then has passed.
+    /// For the present: a deadline fires only once it has passed.
     Down,
 }
 

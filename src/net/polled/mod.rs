@@ -198,7 +198,7 @@ impl<S: ReadSide> Polled<S> {
 
     /// Reads available bytes, and returns how many.
     ///
-    /// It reads at least one byte; zero bytes mean EOF, or that the buffer is empty. So many bytes
+    /// It reads at least one byte; zero bytes mean EOF, or that the buffer is empty. As many bytes
     /// from the start of the buffer are initialised then.
     ///
     /// # Errors

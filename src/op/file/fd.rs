@@ -31,7 +31,7 @@ pub(crate) struct FileFd {
     is_closed: Cell<bool>,
     gates: DrainGates,
     syncs: SyncQueue,
-    /// Whether transfers go to the device, past what is in memory.
+    /// Whether transfers go to the device and not to the page cache (`O_DIRECT`).
     is_direct: Cell<bool>,
     /// What dropped reads of a file without offsets have read.
     unread: RefCell<OrphanedBytes>,
@@ -72,7 +72,7 @@ impl FileFd {
         self.is_direct.set(flags & O_DIRECT != 0);
     }
 
-    /// Whether transfers go to the device, past what is in memory, as far as is known.
+    /// Whether transfers go to the device and not to the page cache, as far as is known.
     pub(super) fn feeds_device(&self) -> bool {
         self.is_direct.get()
     }

@@ -49,7 +49,7 @@ pub struct StreamSocket {
     /// How many bytes have been received and sent.
     pub(super) transferred: Transferred,
     message: Cell<Option<Box<MessageHeader>>>,
-    /// What was written to be sent in the background, and is not yet, by a writer that is gone.
+    /// Bytes that a writer which is gone has left to be sent in the background.
     left: RefCell<Option<Weak<dyn LeftWrites>>>,
     /// Counts the connection among those of its listener, if they are counted.
     counted: OnceCell<OpenGuard>,

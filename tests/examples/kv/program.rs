@@ -15,7 +15,7 @@ pub(super) struct Kv {
 }
 
 impl Kv {
-    /// With so many shards.
+    /// Starts it with this number of shards.
     pub(super) fn on(shards: usize) -> Self {
         Self::with(&["--shards", &shards.to_string()])
     }

@@ -123,7 +123,7 @@ impl Server {
         }
     }
 
-    /// Submits what is queued and waits for so many completions.
+    /// Submits what is queued and waits for `wanted` completions.
     fn enter(&mut self, wanted: usize) -> io::Result<()> {
         self.calls.add(1);
         self.submissions.sync();
@@ -579,7 +579,7 @@ fn connection(connections: &mut [Option<Connection>], place: usize) -> &mut Conn
     connections[place].as_mut().expect("it is kept until its last completion")
 }
 
-/// Calls `each` with the pieces that an arrival of so many bytes consists of.
+/// Calls `each` with the pieces that an arrival of `bytes` consists of.
 fn each_piece(buffers: &Buffers, first: u16, bytes: usize, mut each: impl FnMut(Piece)) {
     let (mut buffer, mut rest) = (first, bytes);
     loop {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::common::{load, output, plain, while_serving};
 
-/// So many bytes that they are sent in many pieces.
+/// How many bytes are uploaded: enough for many pieces.
 const UPLOAD: usize = 1_900_000;
 
 fn url(address: SocketAddr, path: &str) -> String {

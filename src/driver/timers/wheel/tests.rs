@@ -25,12 +25,12 @@ impl Bench {
         (key, counter)
     }
 
-    /// Lets time come to `at` and says how many timers fired.
+    /// Advances the time to `at`, and returns how many timers fired.
     fn expire(&mut self, at: Duration) -> usize {
         self.expire_some(at, usize::MAX)
     }
 
-    /// [`expire`](Self::expire) of so many at most.
+    /// Like [`expire`](Self::expire), with at most `limit` timers.
     fn expire_some(&mut self, at: Duration, limit: usize) -> usize {
         self.wheel.advance_to(self.start + at, limit);
         let mut fired = 0;

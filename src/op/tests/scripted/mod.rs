@@ -62,12 +62,12 @@ struct Bench {
 }
 
 impl Bench {
-    /// With provided buffers, and two file slots.
+    /// A driver with provided buffers and two file slots.
     fn new() -> Self {
         Self::with_bypasses(Bypasses::default())
     }
 
-    /// With these system calls allowed, beside the ring.
+    /// Like [`new`](Self::new), with these system calls allowed beside the ring.
     fn with_bypasses(bypasses: Bypasses) -> Self {
         Self::with_hook(bypasses, Arc::new(|incident: &_| panic!("{incident}")))
     }
@@ -76,7 +76,7 @@ impl Bench {
         Self::with_ring(ScriptedRing::with_capacity(16), bypasses, hook)
     }
 
-    /// With room for `capacity` SQEs.
+    /// Like [`new`](Self::new), with room for `capacity` SQEs.
     fn with_capacity(capacity: usize) -> Self {
         let hook: IncidentHook = Arc::new(|incident: &_| panic!("{incident}"));
         Self::with_ring(ScriptedRing::with_capacity(capacity), Bypasses::default(), hook)

@@ -23,7 +23,7 @@ fn write_and_sync(file: &Rc<FileFd>) -> WriteThenSync<WriteLink<&'static str>> {
     WriteThenSync::new(write, SharedSync::data(file))
 }
 
-/// So many synchronisations in flight that no other is to be.
+/// As many synchronisations as may be in flight.
 fn full(bench: &Bench, file: &Rc<FileFd>) -> [SharedSync; MOST] {
     let mut syncs = syncs(file);
     syncs.iter_mut().for_each(|sync| bench.start(sync));

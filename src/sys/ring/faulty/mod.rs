@@ -69,14 +69,15 @@ pub(crate) struct FaultyRing {
     /// How often it was asked whether there is something to collect.
     looks: u64,
     hidden_in_a_row: u32,
-    /// Whether an eventfd is signalled: then what is not shown would be missed.
+    /// Whether an eventfd is signalled for each completion. Then none is hidden: an event loop that
+    /// waits for the eventfd would miss it.
     is_signalling: bool,
     /// A list to use again.
     arrived: Vec<Completion>,
 }
 
 impl FaultyRing {
-    /// In front of `inner`.
+    /// A ring that makes faults in front of `inner`.
     pub(super) fn new(inner: Box<dyn Behind>, faults: &Faults) -> Self {
         faults.log().begin(faults.seed());
         Self {

@@ -98,7 +98,7 @@ impl PortableRing {
         self.requests[token].state = State::Runnable;
         let limit = self.requests[token].limit;
         self.attempt(token, 0);
-        // It may be over, and another have its name: the limit is gone then, too.
+        // It may have ended, and its token be that of another: then the limit has ended, too.
         let is_limited =
             |request: &Request| request.state == State::Limit { of: token, until: None };
         if limit != NO_REQUEST && self.requests.get(limit).is_some_and(is_limited) {
@@ -150,7 +150,7 @@ impl PortableRing {
     pub(super) fn begin_timeout(&mut self, token: Token) {
         let request = &mut self.requests[token];
         let flags = request.call.sqe.op_flags();
-        // Neither is one that the library asks for: other clocks, or a number of completions.
+        // The library uses neither: other clocks, and timeouts that count completions.
         if flags & !TIMEOUT_ABSOLUTE != 0 || request.call.sqe.offset() != 0 {
             return self.end(token, -EINVAL, 0);
         }

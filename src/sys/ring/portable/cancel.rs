@@ -58,7 +58,7 @@ impl PortableRing {
                 return -EALREADY;
             }
         }
-        // What was moved is not taken back (`uring-sys-tests`, waitall_recv_cancel_reports_part).
+        // What was transferred stays so (`uring-sys-tests`, waitall_recv_cancel_reports_part).
         let moved = self.requests[token].moved as i32;
         self.end(token, if moved > 0 { moved } else { -ECANCELED }, 0);
         0

@@ -67,17 +67,17 @@ fn new_timer() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sets a timer to a time, or to none.
+/// Sets a timer, or disarms it.
 fn set_timer(timer: &OwnedFd, time: Option<u64>) {
     let none = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Zero would be none.
+    // Zero would disarm it.
     let time = time.map_or(none, |time| libc::timespec {
         tv_sec: (time.max(1) / 1_000_000_000) as _,
         tv_nsec: (time.max(1) % 1_000_000_000) as _,
     });
     let value = libc::itimerspec { it_interval: none, it_value: time };
     let (fd, flags) = (timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME);
-    // It fails only for a time that is none.
+    // It fails only for an invalid time.
     // SAFETY: the call reads one `itimerspec`.
     unsafe { libc::timerfd_settime(fd, flags, &value, ptr::null_mut()) };
 }

@@ -51,7 +51,7 @@ pub(super) enum Waits {
 enum Registered {
     #[default]
     No,
-    /// For these events, or it was and has reported.
+    /// For one of these events; disabled if it has been reported.
     Once(u32),
     /// For these events.
     Edges(u32),
@@ -206,9 +206,8 @@ impl Poller {
         self.set(epoll, requests, fd, wanted)
     }
 
-    /// Whether a descriptor that is registered has become another file's, which is registered then.
-    /// To change the registration, which tells that too, would have it report once more what it has
-    /// reported.
+    /// Whether a registered descriptor has become another file's; if so, registers that. A change
+    /// of the registration would tell it, too, but would also repeat the last report.
     fn is_new_file(
         &mut self,
         epoll: &Epoll,
@@ -335,7 +334,7 @@ impl Poller {
             after => requests[after].place.before = place.before,
         }
         if entry.first == NO_REQUEST && matches!(entry.registered, Registered::Edges(_)) {
-            // Else it would report on, to no request.
+            // Otherwise its reports would continue, for no request.
             entry.registered = Registered::No;
             entry.generation = entry.generation.wrapping_add(1);
             epoll.remove(place.fd);

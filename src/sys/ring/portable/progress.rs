@@ -36,7 +36,8 @@ impl PortableRing {
     /// Takes a report of readiness in: makes an attempt at each request that waits for it.
     pub(super) fn report(&mut self, event: Event) {
         let Some((fd, first)) = self.poller.take(event) else { return };
-        // An attempt may end others, and begin new ones: their names are looked at anew.
+        // An attempt may end other requests, whose tokens may then be those of new ones: each is
+        // checked before its attempt.
         let mut tokens = mem::take(&mut self.reported);
         let mut at = first;
         while at != NO_REQUEST {

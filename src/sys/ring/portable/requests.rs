@@ -13,13 +13,13 @@ use super::call::Call;
 use super::keep::Kept;
 use crate::sys::opcode;
 
-/// The name of a request, while it lives.
+/// The number of a request, while it is in flight.
 pub(super) type Token = u32;
 
-/// The name of none.
+/// The number of no request.
 pub(super) const NO_REQUEST: Token = u32::MAX;
 
-/// A request that is to be gone on with later. Until then it may end, and another have its token.
+/// A request that is to continue later. Until then it may end, and another have its token.
 #[derive(Clone, Copy)]
 pub(super) struct Due {
     pub(super) token: Token,
@@ -61,9 +61,9 @@ pub(super) struct Request {
     pub(super) state: State,
     /// The file of the slot that it uses.
     pub(super) file: Option<Rc<OwnedFd>>,
-    /// That which a splice reads from.
+    /// The file of the slot that a splice reads from.
     pub(super) source_file: Option<Rc<OwnedFd>>,
-    /// What it was given that the operation may have freed since.
+    /// Copies of what the SQE points to, and the operation may have freed since.
     pub(super) kept: Option<Box<Kept>>,
     /// The bytes that it has moved, of all that it is to move (`MSG_WAITALL`).
     pub(super) moved: u32,
@@ -80,7 +80,7 @@ pub(super) struct Request {
     /// Its linked timeout.
     pub(super) limit: Token,
     pub(super) place: Place,
-    /// No other has had the same.
+    /// Tells it from other requests that have had its token.
     serial: u64,
     next_in_bucket: Token,
 }
@@ -113,8 +113,8 @@ impl Request {
             && self.call.sqe.opcode() != opcode::AsyncCancel::CODE
     }
 
-    /// Whether it is to be found by its user data. No cancel finds a linked timeout, and those of
-    /// the driver all have the same, which would make their bucket as long as they are many.
+    /// Whether it is to be found by its user data. No cancel finds a linked timeout, and all of the
+    /// driver's have the same user data, so that one bucket would hold them all.
     fn has_bucket(&self) -> bool {
         self.call.sqe.opcode() != opcode::LinkTimeout::CODE
     }

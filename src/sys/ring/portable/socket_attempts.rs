@@ -198,8 +198,8 @@ impl PortableRing {
         } else if self.poller.has_to_ask(call.fd, wanted) {
             polls::poll_now(call.fd, wanted)
         } else {
-            // Nothing is, as the last attempt has found, or the registration, which is to be made,
-            // reports what is ready now, in this enter.
+            // Either the last attempt has found that nothing is ready, or the descriptor is about
+            // to be registered, which reports in this enter what is ready now.
             Ok(0)
         };
         match ready {

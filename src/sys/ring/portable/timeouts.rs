@@ -24,28 +24,28 @@ impl Timeouts {
         self.0.remove(&(time, token));
     }
 
-    /// The next one.
+    /// The earliest time.
     pub(super) fn next(&self) -> Option<u64> {
         self.0.first().map(|&(time, _)| time)
     }
 
-    /// Takes one out that has come.
+    /// Takes out the earliest, if its time has come.
     pub(super) fn pop_due(&mut self) -> Option<Token> {
         let time = self.next()?;
         (time <= monotonic_nanos()).then(|| self.0.pop_first().map(|(_, token)| token))?
     }
 }
 
-/// The time that is so far from now.
+/// The time in `nanos` nanoseconds.
 pub(super) fn time_after(nanos: u64) -> u64 {
     monotonic_nanos() + nanos.min(AGES)
 }
 
-/// The nanoseconds that a timespec says; `None` if it is none.
+/// The length of a timespec in nanoseconds; `None` if it is null or invalid.
 ///
 /// # Safety
 ///
-/// It is null or one.
+/// The pointer is null, or valid for reads.
 pub(super) unsafe fn nanos(timespec: *const io_uring::types::Timespec) -> Option<u64> {
     // The crate's type hides its fields: it is the kernel's `struct __kernel_timespec`.
     let timespec = timespec.cast::<[i64; 2]>();

@@ -79,7 +79,8 @@ impl PortableRing {
     ///
     /// # Errors
     ///
-    /// `EINTR`; others if the process has closed the epoll instance, or forbidden itself the call.
+    /// `EINTR`; others if the process has closed the epoll instance, or a seccomp filter of its own
+    /// refuses the call.
     fn look(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let sleeps = limit != Some(Duration::ZERO);
         let bound = if sleeps { self.workers.prepare_sleep() } else { None };

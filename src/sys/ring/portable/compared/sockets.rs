@@ -356,7 +356,7 @@ fn a_file_slot_is_filled_used_closed_and_used_again() {
 }
 
 impl Bench {
-    /// Waits until so many have completed since the step before, which is part of them.
+    /// Waits until `count` SQEs have completed, with those of the last step, and notes all as that.
     pub(super) fn collect_rest(&mut self, count: usize) {
         let mut step = self.seen.pop().expect("there was a step");
         if step.len() < count {
