@@ -38,8 +38,9 @@ unsafe impl Send for AlignedBuf {}
 unsafe impl Sync for AlignedBuf {}
 
 impl AlignedBuf {
-    /// Makes an empty buffer with room for `capacity` bytes, rounded up to a multiple of
-    /// `alignment`.
+    /// Makes an empty buffer with room for `capacity` bytes.
+    ///
+    /// The capacity is rounded up to a multiple of `alignment`.
     ///
     /// # Panics
     ///
@@ -51,8 +52,9 @@ impl AlignedBuf {
         Self::allocate(capacity, alignment, |layout| unsafe { alloc(layout) })
     }
 
-    /// Makes a buffer of `length` zero bytes, with a capacity that is rounded up to a multiple of
-    /// `alignment`.
+    /// Makes a buffer of `length` zero bytes.
+    ///
+    /// The capacity is `length`, rounded up to a multiple of `alignment`.
     ///
     /// # Panics
     ///

@@ -148,8 +148,10 @@ impl RegisteredBuffers {
         self.set.size
     }
 
-    /// Returns whether the kernel has registered the buffers with the ring of the runtime that made
-    /// them; otherwise they are ordinary memory.
+    /// Returns whether the kernel has registered the buffers.
+    ///
+    /// They are registered with the ring of the runtime that made them; otherwise they are ordinary
+    /// memory.
     pub fn is_registered(&self) -> bool {
         self.set.memory.registration(0).is_some()
     }

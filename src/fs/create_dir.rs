@@ -96,8 +96,9 @@ impl DirBuilder {
         Self { recursive: false, mode: MODE }
     }
 
-    /// Sets whether the directories on the way are created, too, with the same permissions. A
-    /// directory that exists is no error then.
+    /// Sets whether the directories on the way are created, too.
+    ///
+    /// They get the same permissions. A directory that exists is no error then.
     pub fn recursive(&mut self, recursive: bool) -> &mut Self {
         self.recursive = recursive;
         self

@@ -129,8 +129,9 @@ impl OpenOptions {
         self
     }
 
-    /// Sets further flags of open(2), such as `libc::O_NOFOLLOW`, instead of those of an earlier
-    /// call. The access mode (`O_RDONLY` and its kin) is ignored.
+    /// Sets further flags of open(2), such as `libc::O_NOFOLLOW`.
+    ///
+    /// They replace those of an earlier call. The access mode (`O_RDONLY` and its kin) is ignored.
     ///
     /// With `O_NONBLOCK`, a read that would have to wait fails with `WouldBlock`.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
@@ -149,16 +150,18 @@ impl OpenOptions {
         self
     }
 
-    /// Sets whether each write returns only when its data and all metadata are durable, as if
-    /// [`File::sync_all`] followed it (`O_SYNC`).
+    /// Sets whether a write returns only when data and metadata are durable (`O_SYNC`).
+    ///
+    /// It is as if [`File::sync_all`] followed each write.
     #[doc(alias = "O_SYNC")]
     pub fn sync(&mut self, sync: bool) -> &mut Self {
         self.sync = sync;
         self
     }
 
-    /// Sets whether each write returns only when its data is durable, as if [`File::sync_data`]
-    /// followed it (`O_DSYNC`).
+    /// Sets whether a write returns only when its data is durable (`O_DSYNC`).
+    ///
+    /// It is as if [`File::sync_data`] followed each write.
     #[doc(alias = "O_DSYNC")]
     pub fn data_sync(&mut self, data_sync: bool) -> &mut Self {
         self.data_sync = data_sync;

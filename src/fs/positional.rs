@@ -162,9 +162,10 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The kernel's, which all report that wait meanwhile: it is one call's, whosever data it was.
-    /// What an error means for the data that was to be written is a matter of the file
-    /// system: it may be lost, and a second call may succeed all the same.
+    /// The kernel's. It tells one of the calls in flight that data was lost, so all callers that
+    /// wait at that time return the error, whichever of them wrote the data. What an error means
+    /// for the data is a matter of the file system: it may be lost, and a second call may succeed
+    /// all the same.
     ///
     /// # Cancel safety
     ///
@@ -174,8 +175,9 @@ impl File {
         SharedSync::all(&self.file)
     }
 
-    /// [`sync_all`](Self::sync_all) without the metadata that is not needed to read the data, such
-    /// as times.
+    /// Makes the data durable, and what is needed to read it.
+    ///
+    /// As [`sync_all`](Self::sync_all), without the rest of the metadata, such as times.
     ///
     /// # Errors
     ///

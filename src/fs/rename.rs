@@ -35,19 +35,20 @@ pub struct RenameOptions {
 }
 
 impl RenameOptions {
-    /// It is replaced, as [`rename`] does. The default.
+    /// Replaces what has the new name, as [`rename`] does. The default.
     pub fn replace() -> Self {
         Self::default()
     }
 
-    /// It stays, and the renaming fails with `AlreadyExists`, without a moment between the look and
-    /// the deed.
+    /// Fails with `AlreadyExists` if something has the new name.
+    ///
+    /// The kernel looks and renames in one step.
     #[doc(alias = "RENAME_NOREPLACE")]
     pub fn no_replace() -> Self {
         Self { flags: RENAME_NOREPLACE }
     }
 
-    /// It gets the old name, at the same moment. It must exist.
+    /// Exchanges the two names, in one step. Something must have the new name.
     #[doc(alias = "RENAME_EXCHANGE")]
     pub fn exchange() -> Self {
         Self { flags: RENAME_EXCHANGE }

@@ -63,9 +63,10 @@ impl Resolve {
         Self { flags: self.flags | RESOLVE_NO_XDEV }
     }
 
-    /// Fails with `WouldBlock` where the kernel would have to ask the file system, because a part
-    /// of the path is not in its cache (Linux 5.12). What creates or truncates a file fails so
-    /// always.
+    /// Fails with `WouldBlock` where the kernel would ask the file system (Linux 5.12).
+    ///
+    /// It would where a part of the path is not in the kernel's cache. What creates or truncates a
+    /// file always fails so.
     #[doc(alias = "RESOLVE_CACHED")]
     #[must_use = "returns the setting, and changes nothing"]
     pub fn cached(self) -> Self {

@@ -105,8 +105,9 @@ impl File {
         read.map(|_| buffer.lend())
     }
 
-    /// Writes a buffer at the cursor, perhaps not all of it, moves the cursor, and returns how many
-    /// bytes.
+    /// Writes a buffer at the cursor, perhaps not all of it.
+    ///
+    /// Moves the cursor, and returns how many bytes were written.
     ///
     /// In a file that was opened with [`append`](super::OpenOptions::append) the bytes go to the
     /// end, and the cursor moves behind them.

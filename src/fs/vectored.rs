@@ -75,8 +75,10 @@ impl File {
         Either::Right(Op::new(self.file.driver(), read).map(|read| read.map(drop)))
     }
 
-    /// Writes several buffers to an offset in bytes, one after the other, perhaps not all of it,
-    /// and returns how many bytes. One call uses at most 1024 buffers that are not empty.
+    /// Writes several buffers to an offset in bytes, perhaps not all of them.
+    ///
+    /// They are written one after the other, at most 1024 of them that are not empty. Returns how
+    /// many bytes were written.
     ///
     /// # Errors
     ///
@@ -98,8 +100,9 @@ impl File {
         Either::Right(Op::new(self.file.driver(), write))
     }
 
-    /// Writes all of several buffers to an offset in bytes, one after the other, however many there
-    /// are.
+    /// Writes all of several buffers to an offset in bytes.
+    ///
+    /// They are written one after the other, however many there are.
     ///
     /// # Errors
     ///

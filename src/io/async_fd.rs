@@ -176,8 +176,9 @@ impl<T: AsFd + 'static> AsyncFd<T> {
         ReadyEvents::new(self.get_ref(), PollEvents::new(&self.polled, interest.events()))
     }
 
-    /// Tries a call until it does not return [`WouldBlock`](io::ErrorKind::WouldBlock), and waits
-    /// for readiness in between.
+    /// Tries a call until it does not return [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// Waits for readiness before each further try.
     ///
     /// The first try is made at once. The descriptor must be non-blocking.
     ///

@@ -179,8 +179,9 @@ impl Sender {
         sys_pipe::capacity(self.end()?.fd().as_fd()).describe("fcntl(F_GETPIPE_SZ)")
     }
 
-    /// Sets how many bytes the pipe holds, rounded up to a power of two of pages, and returns how
-    /// many that is.
+    /// Sets how many bytes the pipe holds, and returns how many that is.
+    ///
+    /// The number is rounded up to a power of two of pages.
     ///
     /// # Errors
     ///
@@ -208,8 +209,9 @@ impl Sender {
         end.into_fd().describe("duplicate a pipe")
     }
 
-    /// [`into_owned_fd`](Self::into_owned_fd) that makes the descriptor blocking, as other programs
-    /// expect it.
+    /// Like [`into_owned_fd`](Self::into_owned_fd), with a descriptor that blocks.
+    ///
+    /// Other programs expect that.
     ///
     /// # Errors
     ///

@@ -14,8 +14,9 @@ use crate::sys::splice::Transfer;
 use crate::task::coop;
 
 impl Receiver {
-    /// Moves available bytes to another pipe without copying them, at most `length`, and returns
-    /// how many.
+    /// Moves available bytes to another pipe without copying them.
+    ///
+    /// Moves at most `length` bytes, and returns how many.
     ///
     /// It moves at least one byte; zero means EOF, or that the length is zero. It waits for bytes
     /// here and for room there by polls, and costs no kernel worker. What it gains is in
@@ -54,8 +55,9 @@ impl Receiver {
         transfer(Transfer::Move, &self.end, to, length)
     }
 
-    /// Duplicates available bytes into another pipe without copying them, at most `length`, and
-    /// returns how many. They stay to be read here.
+    /// Duplicates available bytes into another pipe without copying them.
+    ///
+    /// Duplicates at most `length` bytes, which stay to be read here, and returns how many.
     ///
     /// It begins with the next byte to be read: called again before that is read, it duplicates
     /// the same bytes. Zero means EOF, or that the length is zero. With a
@@ -94,8 +96,9 @@ impl Receiver {
 }
 
 impl Sender {
-    /// Moves bytes of a file from an offset into the pipe without copying them, as many as there is
-    /// room for, at most `length` and 64 KiB, and returns how many.
+    /// Moves bytes of a file from an offset into the pipe without copying them.
+    ///
+    /// Moves as many as there is room for, at most `length` and 64 KiB, and returns how many.
     ///
     /// It moves at least one byte; zero means the end of the file, or that the length is zero. What
     /// is in memory is moved at once; a kernel worker waits for the disk, and never for room in the

@@ -215,8 +215,9 @@ impl Child {
         self.process.try_status()
     }
 
-    /// Collects what the child writes to those streams that are pipes, and waits until it has
-    /// ended. Its standard input is closed first.
+    /// Collects what the child writes, and waits until it has ended.
+    ///
+    /// Collected are those of its streams that are pipes. Its standard input is closed first.
     ///
     /// The output is complete when all have closed the pipes, so this also waits for processes that
     /// the child has started and that have inherited them.
@@ -233,8 +234,9 @@ impl Child {
         self.communicate(Vec::new()).await
     }
 
-    /// Writes the child's input and closes it, collects what the child writes at the same time, and
-    /// waits until it has ended.
+    /// Writes the child's input, collects what it writes, and waits for its end.
+    ///
+    /// Writes and collects at the same time, and closes the input behind the last byte.
     ///
     /// Neither can wait for the other for ever, whatever the sizes. A child that ends, or closes
     /// its input, before it has read all of it is no error. Streams that are no pipes, or were

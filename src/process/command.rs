@@ -255,8 +255,10 @@ impl Command {
         }
     }
 
-    /// Starts the child, collects what it writes to its standard output and standard error, and
-    /// waits until it has ended. Its standard input is empty, unless it was set.
+    /// Starts the child, collects what it writes, and waits until it has ended.
+    ///
+    /// Collected are its standard output and standard error. Its standard input is empty, unless it
+    /// was set.
     ///
     /// # Errors
     ///

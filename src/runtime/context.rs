@@ -84,8 +84,9 @@ pub(crate) fn try_current() -> Option<Rc<Shared>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Returns whether this thread is inside a runtime, so that [`spawn`](crate::spawn),
-/// [`sleep`](crate::time::sleep) and the like can be called.
+/// Returns whether this thread is inside a runtime.
+///
+/// Inside one, [`spawn`](crate::spawn), [`sleep`](crate::time::sleep) and the like can be called.
 ///
 /// It can be called anywhere, also in destructors, those of thread-locals included. A thread is
 /// inside a runtime while that runs a future, polls a task, drops one, or ends; in a runtime that

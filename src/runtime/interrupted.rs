@@ -5,9 +5,10 @@ use std::{error, fmt, io};
 
 use crate::sys::signals::kill_self_with_sigint;
 
-/// The error of [`Runtime::try_block_on`](crate::Runtime::try_block_on) after ctrl-c
-/// ([`Builder::cancel_on_ctrl_c`](crate::Builder::cancel_on_ctrl_c)) or
-/// [`Handle::stop`](crate::Handle::stop) has cancelled the main task.
+/// Why [`Runtime::try_block_on`](crate::Runtime::try_block_on) has cancelled the main task.
+///
+/// By ctrl-c ([`Builder::cancel_on_ctrl_c`](crate::Builder::cancel_on_ctrl_c)) or by
+/// [`Handle::stop`](crate::Handle::stop).
 ///
 /// Converts to an [`io::Error`] of the kind `Interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

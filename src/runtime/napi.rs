@@ -29,8 +29,9 @@ impl NapiOptions {
         Self { timeout, prefer: false }
     }
 
-    /// Whether the device's interrupts stay off for as long as the kernel polls often enough. Off
-    /// by default.
+    /// Sets whether the device's interrupts stay off. Off by default.
+    ///
+    /// They stay off for as long as the kernel polls often enough.
     #[doc(alias = "SO_PREFER_BUSY_POLL")]
     pub fn prefer(mut self, prefer: bool) -> Self {
         self.prefer = prefer;

@@ -4,8 +4,9 @@ use super::context;
 use crate::task::ThreadBound;
 
 impl<T: 'static> ThreadBound<T> {
-    /// Binds a value to this thread and to the current runtime, by which it comes home if it is
-    /// dropped elsewhere.
+    /// Binds a value to this thread and to the current runtime.
+    ///
+    /// By that it comes home if it is dropped elsewhere.
     ///
     /// # Panics
     ///

@@ -145,8 +145,9 @@ impl ShardsBuilder {
         self
     }
 
-    /// Sets the size of each thread's stack, in bytes; by default that of the standard library, 2
-    /// MiB.
+    /// Sets the size of each thread's stack, in bytes.
+    ///
+    /// By default it is that of the standard library, 2 MiB.
     #[doc(alias = "thread_stack_size")]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
@@ -186,8 +187,9 @@ impl ShardsBuilder {
         self
     }
 
-    /// Limits how long the closures of the other shards may continue when a shard has failed and
-    /// all shards stop; 30 seconds by default.
+    /// Limits how long closures may continue when the shards stop for a failure.
+    ///
+    /// These are the closures of the shards that have not failed. 30 seconds by default.
     ///
     /// The [shutdown](Self::shutdown) is requested first. Then those that have not returned are
     /// cancelled. A closure that blocks its thread cannot be.

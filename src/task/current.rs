@@ -157,8 +157,9 @@ impl CurrentTask {
         self.name.as_deref()
     }
 
-    /// The task that spawned this one; `None` for the future given to `run` or `block_on`, and for
-    /// tasks spawned outside of a task.
+    /// The task that spawned this one.
+    ///
+    /// `None` for the future given to `run` or `block_on`, and for tasks spawned outside of a task.
     pub fn parent(&self) -> Option<TaskId> {
         self.parent
     }

@@ -120,8 +120,9 @@ impl TempFile {
         self.persist_with(path.as_ref(), RenameOptions::replace()).await
     }
 
-    /// [`persist`](Self::persist) that fails with `AlreadyExists` if there is a file that has the
-    /// name.
+    /// Like [`persist`](Self::persist), but replaces no file.
+    ///
+    /// Fails with `AlreadyExists` if there is a file that has the name.
     ///
     /// # Errors
     ///

@@ -168,8 +168,10 @@ impl<A> Datagram<A> {
         (self.bytes, self.meta)
     }
 
-    /// Returns the datagrams that the kernel has put together, each with
-    /// [`stride`](RecvMeta::stride) bytes but the last; without GRO that is this one.
+    /// Returns the datagrams that the kernel has put together.
+    ///
+    /// Each has [`stride`](RecvMeta::stride) bytes but the last; without GRO there is this one
+    /// only.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         // A datagram without bytes is one, too.
         let empty = self.bytes.is_empty().then_some(&self.bytes[..]);

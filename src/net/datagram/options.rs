@@ -6,8 +6,9 @@ use super::meta::Ecn;
 use crate::sys::address::RawAddress;
 use crate::sys::control::SentControl;
 
-/// How to send a datagram, or several by one call; see
-/// [`UdpSocket::send_msg`](crate::net::UdpSocket::send_msg).
+/// How to send a datagram, or several by one call.
+///
+/// See [`UdpSocket::send_msg`](crate::net::UdpSocket::send_msg).
 ///
 /// # Example
 ///
@@ -66,8 +67,9 @@ impl SendOptions {
         self
     }
 
-    /// Has the kernel cut the bytes into datagrams of this size, of which the last may have fewer
-    /// (GSO; Linux 4.18).
+    /// Has the kernel cut the bytes into datagrams of this size (GSO; Linux 4.18).
+    ///
+    /// The last may have fewer bytes.
     ///
     /// At most [`UdpSocket::MAX_SEGMENTS`](crate::net::UdpSocket::MAX_SEGMENTS) datagrams and 64
     /// KiB are sent so at once. Each must fit into a packet of its path: they are not fragmented.

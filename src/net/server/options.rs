@@ -133,8 +133,9 @@ impl ServerOptions {
         self
     }
 
-    /// Ends connections on which nothing is received or sent for so long, or up to a quarter
-    /// longer.
+    /// Ends connections on which nothing is received or sent for this time.
+    ///
+    /// It may take up to a quarter longer.
     ///
     /// No limit by default. The peer receives EOF. Reads and writes of the handler fail with
     /// `TimedOut`, which counts as the peer being gone
@@ -159,8 +160,9 @@ impl ServerOptions {
         self
     }
 
-    /// Resets connections whose peer takes nothing of what is sent for so long, or up to a quarter
-    /// longer.
+    /// Resets connections whose peer takes nothing of what is sent for this time.
+    ///
+    /// It may take up to a quarter longer.
     ///
     /// No limit by default: a peer that does not read can keep a connection for ever. Anything that
     /// the peer takes begins the time anew; [`min_send_rate`](Self::min_send_rate) demands more.

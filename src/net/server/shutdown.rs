@@ -61,8 +61,9 @@ impl ShutdownOptions {
         self
     }
 
-    /// Sets how long handlers may continue after they have been soft-cancelled; 2 seconds by
-    /// default.
+    /// Sets how long handlers may continue once they were soft-cancelled.
+    ///
+    /// 2 seconds by default.
     ///
     /// When [`grace`](Self::grace) is over, the receive side of every connection is shut down: the
     /// handlers meet EOF after reading what has arrived, and may still write. So a handler that

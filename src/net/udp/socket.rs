@@ -190,8 +190,9 @@ impl UdpSocket {
         self.core.send(buffer, Some(&address), &SentControl::default())
     }
 
-    /// Sends a datagram with options, or several of one size by one call
-    /// ([`SendOptions::segment_size`]).
+    /// Sends a datagram with options, or several of one size by one call.
+    ///
+    /// For several, set [`SendOptions::segment_size`].
     ///
     /// # Errors
     ///
@@ -298,8 +299,9 @@ impl UdpSocket {
         self.core.socket().poll_send(context, bytes, address.as_ref(), options.control())
     }
 
-    /// Returns how many datagrams the kernel has dropped at this socket, because its receive buffer
-    /// had no room for them or because they were damaged.
+    /// Returns how many datagrams the kernel has dropped at this socket.
+    ///
+    /// It drops those for which the receive buffer has no room, and those that are damaged.
     ///
     /// # Errors
     ///

@@ -65,8 +65,9 @@ impl Builder {
         self
     }
 
-    /// Limits the memory that receives allocate while all buffers are lent, in bytes; 16 MiB by
-    /// default.
+    /// Limits the memory that receives allocate while all buffers are lent, in bytes.
+    ///
+    /// 16 MiB by default.
     ///
     /// Each such receive allocates as much as can be received, at most 64 KiB; beyond the limit, at
     /// most 4 KiB. Receives never wait for a buffer: a task that keeps its leases and receives

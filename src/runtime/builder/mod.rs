@@ -111,8 +111,9 @@ impl Builder {
         self
     }
 
-    /// Limits how long dropping the runtime waits for the kernel to release its operations; 5
-    /// seconds by default.
+    /// Limits how long dropping the runtime waits for its operations to be released.
+    ///
+    /// 5 seconds by default.
     ///
     /// What the kernel has not released by then is leaked on purpose and reported
     /// ([`Incident::OperationsLeaked`]). Zero does not wait; [`Duration::MAX`] waits without a
@@ -122,8 +123,9 @@ impl Builder {
         self
     }
 
-    /// Limits how long dropping the runtime waits for [shielded](crate::join::shield) work; 5
-    /// seconds by default.
+    /// Limits how long dropping the runtime waits for [shielded](crate::join::shield) work.
+    ///
+    /// 5 seconds by default.
     ///
     /// The other tasks continue meanwhile. Work that is not done by then is dropped, and reported
     /// as an [`Incident::ShieldedWorkLost`]. Zero polls what is ready once, and does not wait.
@@ -132,8 +134,9 @@ impl Builder {
         self
     }
 
-    /// Limits how long dropping the runtime sends what was written to
-    /// [`StreamWriter`](crate::io::StreamWriter)s; 1 second by default.
+    /// Limits how long dropping the runtime sends what was written before.
+    ///
+    /// That is what [`StreamWriter`](crate::io::StreamWriter)s hold. 1 second by default.
     ///
     /// The other tasks continue meanwhile; what they write is not waited for. Data that is not sent
     /// by then, because a peer does not read, is lost and reported as an
@@ -143,8 +146,10 @@ impl Builder {
         self
     }
 
-    /// Whether the first ctrl-c (SIGINT) cancels the main task, so that destructors run and the
-    /// runtime ends in order. Off by default. The second kills the process.
+    /// Sets whether the first ctrl-c (SIGINT) cancels the main task.
+    ///
+    /// Destructors then run, and the runtime ends in order. Off by default. The second ctrl-c kills
+    /// the process.
     ///
     /// [`Runtime::try_block_on`](crate::Runtime::try_block_on) then returns
     /// [`Interrupted`](crate::Interrupted). [`Runtime::block_on`](crate::Runtime::block_on) and
@@ -162,8 +167,9 @@ impl Builder {
         mem::take(&mut self.cancels_on_ctrl_c)
     }
 
-    /// Whether the clock is paused from the beginning, as by [`time::pause`](crate::time::pause),
-    /// for tests of long waits. Off by default.
+    /// Sets whether the clock is paused from the beginning. Off by default.
+    ///
+    /// It is for tests of long waits; [`time::pause`](crate::time::pause) pauses the clock later.
     ///
     /// # Example
     ///

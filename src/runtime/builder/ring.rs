@@ -65,8 +65,9 @@ impl Builder {
         self
     }
 
-    /// Has a wait collect at least `completions` completions, or one once `timeout` has elapsed
-    /// (Linux 6.12). Off by default.
+    /// Has a wait collect at least `completions` completions (Linux 6.12).
+    ///
+    /// Once `timeout` has elapsed, one is enough. Off by default.
     ///
     /// Under a steady trickle of completions this makes batches, which take less processor time for
     /// each. The price is latency: up to `timeout` (in microseconds, rounded up; at most 71
@@ -85,8 +86,9 @@ impl Builder {
         self
     }
 
-    /// Has the kernel poll the network device while the event loop waits (NAPI busy polling, Linux
-    /// 6.9). Off by default.
+    /// Has the kernel poll the network device while the loop waits (Linux 6.9).
+    ///
+    /// This is NAPI busy polling. Off by default.
     ///
     /// This shortens latency and keeps a processor busy. It needs a network device that supports
     /// it, and has no effect on the loopback interface, or on the portable ring. On an older kernel

@@ -149,8 +149,9 @@ impl WebSocketUpgrade {
         self.requested_protocols.iter()
     }
 
-    /// Sets the protocol that the response names, in place of what [`protocols`](Self::protocols)
-    /// chose.
+    /// Sets the protocol that the response names.
+    ///
+    /// It replaces what [`protocols`](Self::protocols) chose.
     ///
     /// Clients fail the connection if they have not named it.
     pub fn set_selected_protocol(&mut self, protocol: HeaderValue) {

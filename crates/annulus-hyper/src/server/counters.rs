@@ -25,8 +25,9 @@ pub(super) struct Counts {
     pub(super) departed_peers: Count,
 }
 
-/// What a server has counted since it was started; returned by
-/// [`Server::counters`](super::Server::counters).
+/// What a server has counted since it was started.
+///
+/// Returned by [`Server::counters`](super::Server::counters).
 ///
 /// # Example
 ///

@@ -79,8 +79,9 @@ impl<S: HttpService, I, A> MakeService<I, A> for Shared<S> {
 #[derive(Clone, Copy, Debug)]
 pub struct MakeServiceFn<F>(F);
 
-/// Makes the service of each connection by an async closure, which is given the address of its
-/// client.
+/// Makes the service of each connection by an async closure.
+///
+/// The closure is given the address of the client.
 ///
 /// # Example
 ///

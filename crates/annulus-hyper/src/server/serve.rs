@@ -90,8 +90,10 @@ impl<L: Listener, M: MakeService<L::Io, L::Addr>> Serve<L, M> {
         self
     }
 
-    /// Closes connections on which the head of a request does not arrive within this time, or up to
-    /// a quarter longer; `None` for no limit.
+    /// Limits how long the head of a request may take; `None` for no limit.
+    ///
+    /// A connection on which it does not arrive within this time, or up to a quarter longer, is
+    /// closed.
     ///
     /// 30 seconds by default. It counts from the first byte of the head, and for the first request
     /// from the beginning of the connection, so a connection on which nothing ever arrives is
@@ -109,8 +111,10 @@ impl<L: Listener, M: MakeService<L::Io, L::Addr>> Serve<L, M> {
         self
     }
 
-    /// Ends connections on which no further request arrives within this time, or up to a quarter
-    /// longer; `None` for no limit.
+    /// Limits how long a connection waits for a request; `None` for no limit.
+    ///
+    /// A connection on which no further request arrives within this time, or up to a quarter
+    /// longer, is ended.
     ///
     /// 75 seconds by default, which is more than what load balancers use: they must be the first to
     /// close a connection. A connection of HTTP/2 is told to end (GOAWAY); what it does not do
@@ -128,8 +132,9 @@ impl<L: Listener, M: MakeService<L::Io, L::Addr>> Serve<L, M> {
         self
     }
 
-    /// Sets how long a connection of HTTP/1 on which no request is in flight remains open when the
-    /// server ends.
+    /// Sets how long idle connections remain open when the server ends.
+    ///
+    /// These are connections of HTTP/1 on which no request is in flight.
     ///
     /// 500 ms by default. A client of a kept connection may have sent its next request at the
     /// moment of the end, and must not send it again if it is not idempotent. What arrives in this

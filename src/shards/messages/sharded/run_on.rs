@@ -65,8 +65,9 @@ impl<T: 'static> Sharded<T> {
         }
     }
 
-    /// Runs a closure with the value of every shard, on each at the same time, and returns the
-    /// results by index.
+    /// Runs a closure with the value of every shard, on each at the same time.
+    ///
+    /// Returns the results by index.
     ///
     /// # Errors
     ///
@@ -97,8 +98,9 @@ impl<T: 'static> Sharded<T> {
         async move { calls.await.into_iter().collect() }
     }
 
-    /// Runs `map` with the value of every shard, on each at the same time, and reduces the results
-    /// to one, by index.
+    /// Runs `map` with the value of every shard, and reduces the results to one.
+    ///
+    /// The shards run it at the same time. The results are reduced in the order of the shards.
     ///
     /// `reduce` is run on the calling shard.
     ///

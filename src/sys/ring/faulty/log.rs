@@ -29,8 +29,9 @@ impl FaultLog {
         self.lines().count
     }
 
-    /// Prints, to standard error, what the runtimes of this process with faults have done. For a
-    /// watchdog that ends a test which hangs.
+    /// Prints the faults of all runtimes of this process to standard error.
+    ///
+    /// For a watchdog that ends a test which hangs.
     pub fn print_all() {
         let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner).clone();
         live.iter().filter_map(Weak::upgrade).for_each(|log| Self(log).print());
