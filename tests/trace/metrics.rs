@@ -9,7 +9,7 @@ use metrics::{
     Unit, with_local_recorder,
 };
 
-use crate::common::watchdog::run;
+use crate::recorder;
 
 /// Values by name and label.
 #[derive(Clone, Default)]
@@ -88,11 +88,14 @@ fn counted(submitted: u64, timers: usize) -> Metrics {
     metrics
 }
 
+/// Under a subscriber, as all runtimes here: while there is no more than one, `tracing` asks only
+/// that of the thread which comes to an event first, and one without a subscriber would hide the
+/// event from the tests on other threads.
 #[test]
 fn every_number_of_a_runtime_is_published() {
     let recording = Recording::default();
     with_local_recorder(&recording, || {
-        run(async {
+        recorder::Recorder::default().watch(async {
             annulus::time::sleep(std::time::Duration::from_millis(1)).await;
             MetricsPublisher::new("0").publish(&annulus::metrics());
         });

@@ -20,7 +20,7 @@ use crate::case::cases;
 
 cases![
     accepted_connections_inherit_options: [MultishotAccept],
-    a_peer_that_is_gone_has_a_name,
+    a_peer_that_is_gone_has_a_name @ in_own_process,
     a_listener_tells_the_length_of_its_backlog,
     a_cancelled_accept_takes_what_is_there,
     a_listener_bound_to_no_interface_refuses_and_keeps_its_backlog,

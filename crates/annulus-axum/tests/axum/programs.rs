@@ -86,7 +86,9 @@ fn websocket_chat_passes_lines_on_and_says_good_bye() {
     if let Some(mut client) = python("chat_client.py", "websockets") {
         output(client.arg(format!("ws://{}/chat", chat.address)));
     }
-    assert_eq!(chat.stop(), "stopped: 0 completed, 0 soft-cancelled, 0 aborted");
+    // The server may not have seen yet that the last client is gone.
+    let report = chat.stop();
+    assert!(report.ends_with(" completed, 0 soft-cancelled, 0 aborted"), "{report}");
 }
 
 #[test]

@@ -3,17 +3,20 @@
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use annulus::Shutdown;
 use annulus::net::{ShutdownOptions, ShutdownReport, TcpListener};
+use annulus::time::sleep;
 use annulus_axum::{IncomingStream, serve};
 use annulus_hyper::server::Listener;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::{Either, select};
 use tower_service::Service;
 
 use crate::common::bounded::bounded;
@@ -23,6 +26,8 @@ use crate::common::program::connect;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: Shutdown,
+    /// Requested, the end is requested as soon as no connection is left.
+    idle: Shutdown,
     thread: Option<JoinHandle<ShutdownReport>>,
 }
 
@@ -64,19 +69,29 @@ impl Server {
         M: for<'a> Service<IncomingStream<'a, L>, Error = Infallible, Response = S> + 'static,
         S: Service<Request, Response = Response, Error = Infallible> + Clone + 'static,
     {
-        let shutdown = Shutdown::new();
-        let its = shutdown.clone();
+        let (shutdown, idle) = (Shutdown::new(), Shutdown::new());
+        let (its, when_idle) = (shutdown.clone(), idle.clone());
         let (sender, receiver) = mpsc::channel();
         let main = async move || {
             let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
             sender.send(tcp.local_addr().unwrap()).unwrap();
             let options = ShutdownOptions::new().grace(grace).soft_grace(Duration::ZERO);
-            let server = serve(listener(tcp), make_service());
-            server.serve_until(&its, &options).await.unwrap()
+            let server = serve(listener(tcp), make_service()).start().unwrap();
+            let ends_when_idle = pin!(async {
+                when_idle.requested().await;
+                while server.get_ref().active_connections() > 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                its.request();
+            });
+            match select(pin!(server.serve_until(&its, &options)), ends_when_idle).await {
+                Either::Left((report, _)) => report,
+                Either::Right(((), serving)) => serving.await,
+            }
         };
         let thread = thread::spawn(|| bounded(|| annulus::run(main()).unwrap()));
         let address = receiver.recv().expect("the server listens");
-        Self { address, shutdown, thread: Some(thread) }
+        Self { address, shutdown, idle, thread: Some(thread) }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -104,6 +119,12 @@ impl Server {
     /// Requests the end, waits for it, and returns the report.
     pub(crate) fn end(mut self) -> ShutdownReport {
         self.shutdown.request();
+        self.join()
+    }
+
+    /// Waits until every connection has ended without being told to, and then [ends](Self::end).
+    pub(crate) fn end_when_idle(mut self) -> ShutdownReport {
+        self.idle.request();
         self.join()
     }
 

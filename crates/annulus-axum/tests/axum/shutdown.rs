@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use annulus::Shutdown;
 use annulus::net::TcpListener;
 use annulus::sync::Event;
 use annulus::task::ThreadBound;
@@ -20,22 +21,29 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 #[test]
 fn a_request_in_flight_is_answered_before_the_server_ends() {
     let (sender, began) = std::sync::mpsc::channel();
+    let is_ending = Shutdown::new();
+    let its = is_ending.clone();
     let server = Server::start(move || {
-        let handler = local(async move || {
-            sender.send(()).unwrap();
-            // Longer than the server would live if it did not wait.
-            annulus::time::sleep(Duration::from_millis(50)).await;
-            "at last"
+        let handler = local(move || {
+            let (sender, its) = (sender.clone(), its.clone());
+            async move {
+                sender.send(()).unwrap();
+                its.requested().await;
+                // Longer than the server would live if it did not wait.
+                annulus::time::sleep(Duration::from_millis(50)).await;
+                "at last"
+            }
         });
-        Router::new().route("/", get(handler))
+        Router::new().route("/", get(handler)).route("/idle", get("hello"))
     });
     let (mut busy, mut idle) = (server.connect(), server.connect());
-    idle.write_all(REQUEST).unwrap();
-    began.recv().unwrap();
-    read_until(&mut idle, "at last");
+    idle.write_all(b"GET /idle HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut idle, "hello");
     busy.write_all(REQUEST).unwrap();
     began.recv().unwrap();
     let address = server.address;
+    server.shutdown.request();
+    is_ending.request();
     let report = server.end();
     assert_eq!((report.completed, report.aborted), (2, 0), "{report}");
     let mut answer = String::new();

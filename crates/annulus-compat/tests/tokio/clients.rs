@@ -109,8 +109,12 @@ fn redis_serves_annulus_tasks_over_one_connection() {
 
 /// Connects when the server is ready, of which there is no other sign.
 async fn connect(client: &redis::Client) -> redis::aio::MultiplexedConnection {
+    // By default an answer has half a second, which a server on a busy machine may exceed.
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(limit()))
+        .set_response_timeout(Some(limit()));
     loop {
-        match client.get_multiplexed_async_connection().await {
+        match client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => return connection,
             Err(_) => annulus::time::sleep(Duration::from_millis(5)).await,
         }

@@ -15,7 +15,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 
-use crate::common::{Client, load, output, plain, while_serving};
+use crate::common::{Client, load, output, plain, service, while_serving};
 use crate::http2::{self, frame};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -217,7 +217,12 @@ fn a_client_that_reads_no_response_is_cut_by_the_send_timeout_and_holds_little()
 #[test]
 fn thousands_of_idle_connections_delay_the_end_by_no_more_than_the_linger() {
     let count = load(2_000, 8_000) as usize;
-    let ((), ended) = while_serving(plain, |address, shutdown| {
+    // They are idle for as long as this machine takes to make them all.
+    let patient = |listener: TcpListener| {
+        let server = serve(listener, service()).header_read_timeout(None);
+        server.keep_alive_timeout(None).start().unwrap()
+    };
+    let ((), ended) = while_serving(patient, |address, shutdown| {
         let mut clients: Vec<_> = (0..count).map(|_| Client::connect(address)).collect();
         for client in clients.iter_mut().step_by(8) {
             assert!(client.get("/").ends_with("hello\n"));

@@ -16,7 +16,7 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
     let ((), ended) = while_serving(plain, |address, shutdown| {
         let mut client = Client::connect(address);
         // In flight, since the server answers in order.
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /held HTTP/1.1\r\nHost: a\r\n\r\n");
         assert!(client.response().ends_with("hello\n"));
         shutdown.request();
         let last = client.response();
@@ -64,7 +64,7 @@ fn a_request_that_meets_the_end_is_answered() {
 fn a_request_of_http2_in_flight_is_answered_after_a_goaway() {
     let ((), ended) = while_serving(plain, |address, shutdown| {
         let mut client = http2::Client::connect(address);
-        client.request(1, "/slow");
+        client.request(1, "/held");
         client.ping();
         shutdown.request();
         assert_eq!(client.goaway(), http2::NO_ERROR);
@@ -77,7 +77,8 @@ fn a_request_of_http2_in_flight_is_answered_after_a_goaway() {
                 ended += usize::from(frame.flags & http2::END_STREAM != 0);
             }
         }
-        assert_eq!(String::from_utf8(bodies).unwrap(), "hello\nat last\n");
+        let bodies = String::from_utf8(bodies).unwrap();
+        assert!(["hello\nat last\n", "at last\nhello\n"].contains(&&*bodies), "{bodies}");
         assert_eq!(ended, 2);
     });
     assert_eq!((ended.report.completed, ended.report.aborted), (1, 0), "{ended:?}");
@@ -140,12 +141,15 @@ impl Drop for Example {
 #[test]
 fn a_server_that_ends_under_the_load_of_wrk_cuts_no_response_and_prints_its_counts() {
     let (mut example, mut stdout, url) = Example::start();
+    let id = example.0.id().to_string();
+    let descriptors = || std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
     let load = std::thread::spawn(move || {
         let arguments = ["-t", "1", "-c", "200", "-d", "2", "--timeout", "60", &url];
         run("wrk", &arguments)
     });
-    std::thread::sleep(Duration::from_secs(1));
-    let id = example.0.id().to_string();
+    while descriptors() < 200 && !load.is_finished() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     output("kill", &["-TERM", &id]).unwrap();
     let signalled = Instant::now();
     let mut line = String::new();
@@ -155,9 +159,10 @@ fn a_server_that_ends_under_the_load_of_wrk_cuts_no_response_and_prints_its_coun
     assert!(line.contains(" completed, 0 soft-cancelled, 0 aborted; "), "{line}");
     let Some(loaded) = load.join().unwrap() else { return };
     let loaded = String::from_utf8_lossy(&loaded.stdout).into_owned();
-    // It counts refused connections as errors of writing: of these there are many afterwards.
+    // It counts refused connections as errors of writing: of these there are many afterwards,
+    // unless its time was over.
     let errors = loaded.lines().find_map(|line| line.trim().strip_prefix("Socket errors: "));
-    let errors = errors.unwrap_or_else(|| panic!("{loaded}"));
-    assert!(errors.contains("read 0, ") && errors.ends_with("timeout 0"), "{loaded}");
+    let is_cut = |errors: &str| !errors.contains("read 0, ") || !errors.ends_with("timeout 0");
+    assert!(!errors.is_some_and(is_cut), "{loaded}");
     assert!(!loaded.contains("Non-2xx"), "{loaded}");
 }

@@ -1,5 +1,6 @@
 //! A server in a thread of its own, and what its clients need.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -26,6 +27,11 @@ pub(crate) use patience::limit;
 
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
+thread_local! {
+    /// The end of the server that [`while_serving`] runs on this thread.
+    static END: RefCell<Option<Shutdown>> = const { RefCell::new(None) };
+}
+
 /// Answers what the tests ask for.
 pub(crate) async fn respond(mut request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let text = |text: &'static str| Response::new(Either::Left(Full::new(Bytes::from(text))));
@@ -33,6 +39,13 @@ pub(crate) async fn respond(mut request: Request<Incoming>) -> Result<Response<B
         "/" => Ok(text("hello\n")),
         "/slow" => {
             sleep(Duration::from_millis(300)).await;
+            Ok(text("at last\n"))
+        }
+        // In flight when the end is requested, however long the client takes to do that.
+        "/held" => {
+            let end = END.with_borrow(|end| end.clone().expect("a server that ends"));
+            end.requested().await;
+            sleep(Duration::from_millis(50)).await;
             Ok(text("at last\n"))
         }
         "/never" => std::future::pending().await,
@@ -79,6 +92,7 @@ pub(crate) fn while_serving<T, L: Listener<Socket = TcpListener> + 'static>(
     let (its, (address, addresses)) = (shutdown.clone(), mpsc::channel());
     let (incident, incidents) = mpsc::channel();
     let server = thread::spawn(move || {
+        END.set(Some(its.clone()));
         let builder = annulus::Runtime::builder().on_incident(move |one| {
             let _ = incident.send(one.to_string());
         });
