@@ -4,7 +4,12 @@
 //! one. Which file slots are free is known here, and an SQE that puts a file into the table names
 //! its slot. So the kernel never finds the table full, and closes what it has just accepted. A slot
 //! is closed by an SQE, and is free when that has completed.
+//!
+//! An operation holds its slot to its completion. So does an SQE that belongs to no operation
+//! ([`FileSlot::keep`]): the kernel looks the file up when a worker begins with it, and would find
+//! that of the next connection.
 
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -26,6 +31,14 @@ pub(crate) struct FileSlot {
     index: u32,
     /// Whether there is no file in it any more.
     is_empty: bool,
+    /// Closes the file in place of this, if SQEs have been given a share in it.
+    keeper: OnceCell<Rc<SlotKeeper>>,
+}
+
+/// While one lives, a file slot is not closed.
+pub(crate) struct SlotKeeper {
+    driver: Rc<Driver>,
+    index: u32,
 }
 
 impl FileSlot {
@@ -43,7 +56,14 @@ impl FileSlot {
     pub(crate) fn alloc_ahead(driver: &Rc<Driver>) -> Option<Self> {
         let index = driver.core.borrow_mut().slots.alloc_file_slot()?;
         driver.counters.direct_descriptors.increment();
-        Some(Self { driver: Rc::clone(driver), index, is_empty: false })
+        let keeper = OnceCell::new();
+        Some(Self { driver: Rc::clone(driver), index, is_empty: false, keeper })
+    }
+
+    /// Keeps the slot from being closed, and from another file, until what is returned is dropped.
+    pub(crate) fn keep(&self) -> Rc<SlotKeeper> {
+        let keeper = || Rc::new(SlotKeeper { driver: Rc::clone(&self.driver), index: self.index });
+        Rc::clone(self.keeper.get_or_init(keeper))
     }
 
     /// An SQE of the caller's has closed the file: the slot is free.
@@ -112,16 +132,29 @@ pub(crate) const FIXED_FILE: SubmissionFlags = SubmissionFlags::FIXED_FILE;
 
 impl Drop for FileSlot {
     fn drop(&mut self) {
-        let mut core = self.driver.core.borrow_mut();
-        if self.is_empty {
-            return core.slots.free_file_slot(self.index);
+        if self.keeper.get().is_some() {
+            return;
         }
-        let sqe = opcode::Close::new(Fixed(self.index)).build();
-        core.close_file_slot(self.index, sqe);
+        if self.is_empty {
+            self.driver.core.borrow_mut().slots.free_file_slot(self.index);
+        } else {
+            self.driver.close_file_slot(self.index);
+        }
+    }
+}
+
+impl Drop for SlotKeeper {
+    fn drop(&mut self) {
+        self.driver.close_file_slot(self.index);
     }
 }
 
 impl Driver {
+    fn close_file_slot(&self, index: u32) {
+        let sqe = opcode::Close::new(Fixed(index)).build();
+        self.core.borrow_mut().close_file_slot(index, sqe);
+    }
+
     /// Whether the ring has a table of files.
     pub(crate) fn has_file_table(&self) -> bool {
         self.settings.file_slots > 0

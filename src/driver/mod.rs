@@ -67,7 +67,7 @@ use std::rc::Rc;
 
 pub(crate) use buffers::{BufferSize, BufferSizes, OwnedBuffer};
 pub use counters::Metrics;
-pub(crate) use file_table::{FIXED_FILE, FileSlot};
+pub(crate) use file_table::{FIXED_FILE, FileSlot, SlotKeeper};
 pub(crate) use key::Key;
 #[cfg(feature = "metrics")]
 pub use publisher::MetricsPublisher;

@@ -3,17 +3,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream as Peer};
+use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 
+use annulus::fs::OpenOptions;
 use annulus::net::{StreamReader, StreamWriter, start_server};
 use annulus::{Runtime, SetupError, spawn, yield_now};
 
 use crate::common::child::{command, role};
 use crate::common::descriptors::{alone, open};
+use crate::common::directory::Directory;
 use crate::common::net::accepted;
-use crate::common::poll::until;
-use crate::common::skip::skip;
-use crate::direct_descriptors::with_file_slots;
+use crate::common::poll::{times, until};
+use crate::common::skip::{build_or_skip, needs_kernel_ring, skip};
+use crate::direct_descriptors::{listener, with_file_slots};
 use crate::this_test;
 
 #[test]
@@ -143,5 +146,74 @@ fn a_process_out_of_descriptors_still_ends_and_breaks_connections() {
         drop((descriptors, pairs));
         server.close();
         server.wait_closed().await;
+    });
+}
+
+/// Whether a worker of the kernel has begun something that it waits for.
+fn has_sleeping_worker() -> bool {
+    std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+        stat.is_ok_and(|stat| stat.contains("(iou-wrk-") && stat.contains(") S "))
+    })
+}
+
+/// The kernel's only worker has other work, so that a shutdown, for which there is no system call
+/// here, comes late: when another connection would have the file slot, had it been closed.
+#[test]
+fn a_connection_that_is_ended_without_descriptors_and_dropped_ends_not_the_one_in_its_place() {
+    if role().is_none() {
+        let _alone = alone();
+        assert!(command(this_test!(), "out of descriptors").status().unwrap().success());
+        return;
+    }
+    if needs_kernel_ring("its file slots are not looked up late") {
+        return;
+    }
+    let directory = Directory::new();
+    let fifo = directory.fifo("fifo");
+    let builder = Runtime::builder().direct_descriptors(4).max_kernel_workers(1);
+    let builder = builder.max_polls_per_turn(1);
+    let Some(runtime) = build_or_skip(builder) else { return };
+    runtime.block_on(async {
+        let (listener, address) = listener().await;
+        let mut ended = Peer::connect(address).unwrap();
+        let (read, write) = listener.accept().await.unwrap().0.into_split();
+        let others = [(); 4].map(|()| Peer::connect(address).unwrap());
+        // A worker makes it, and waits for a reader.
+        let mut writable = OpenOptions::new();
+        writable.write(true).create(true);
+        let opening = spawn(writable.open(fifo.clone()));
+        until(has_sleeping_worker).await;
+        let mut descriptors = exhaust_descriptors();
+        drop(write);
+        drop(read);
+        let mut successors = Vec::new();
+        while let Some(Ok((stream, _))) = times(50, listener.accept()).await {
+            successors.push(stream);
+        }
+        drop(descriptors.pop());
+        let mut reader = std::fs::OpenOptions::new();
+        let reader = reader.read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).unwrap();
+        drop(opening.await.unwrap().unwrap());
+        assert_eq!(ended.read(&mut [0]).unwrap(), 0);
+        drop(descriptors);
+        // It comes after the shutdown.
+        drop(writable.open(&fifo).await.unwrap());
+        drop(reader);
+        while successors.len() < others.len() {
+            successors.push(listener.accept().await.unwrap().0);
+        }
+        for mut stream in successors {
+            stream.write_all("it goes on").await.0.unwrap();
+        }
+        let reading = thread::spawn(move || {
+            for mut other in others {
+                let mut received = String::new();
+                other.read_to_string(&mut received).unwrap();
+                assert_eq!(received, "it goes on");
+            }
+        });
+        until(|| reading.is_finished()).await;
+        reading.join().unwrap();
     });
 }

@@ -6,10 +6,11 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::fd::SocketFd;
-use crate::driver::Orphan;
+use crate::driver::{FileSlot, Orphan, SlotKeeper};
 use crate::error::Describe;
 use crate::sys::address::RawAddress;
 use crate::sys::bypass::Bypass;
@@ -25,8 +26,9 @@ impl SocketFd {
             Err(_) => {
                 let how = socket::how(how);
                 let submission = self.submission(|fd| opcode::Shutdown::new(fd, how).build());
+                let orphan = Box::new(Unreported { _slot: self.keep_slot() });
                 // SAFETY: the SQE points to no memory.
-                unsafe { self.driver().submit_detached(submission, Box::new(Unreported)) };
+                unsafe { self.driver().submit_detached(submission, orphan) };
                 Ok(())
             }
         }
@@ -77,15 +79,22 @@ impl SocketFd {
         let (address, length) = (no_peer.as_ptr(), no_peer.length());
         let submission: Submission =
             self.submission(|fd| opcode::Connect::new(fd, address, length).build());
+        let orphan = Box::new(Aborting { _no_peer: no_peer, _slot: self.keep_slot() });
         // SAFETY: the SQE points to the address, which lives in a box that the orphan keeps.
-        unsafe {
-            self.driver().submit_detached(submission, Box::new(Aborting { _no_peer: no_peer }));
-        }
+        unsafe { self.driver().submit_detached(submission, orphan) };
+    }
+
+    /// Keeps the file slot for an SQE, which would find another connection in it, were the socket
+    /// dropped meanwhile.
+    fn keep_slot(&self) -> Option<Rc<SlotKeeper>> {
+        self.descriptor().slot().map(FileSlot::keep)
     }
 }
 
 /// An operation whose outcome is not reported.
-struct Unreported;
+struct Unreported {
+    _slot: Option<Rc<SlotKeeper>>,
+}
 
 impl Orphan for Unreported {
     fn settle(&mut self, _completion: Completion) {}
@@ -94,6 +103,7 @@ impl Orphan for Unreported {
 /// What the kernel reads while it breaks a connection.
 struct Aborting {
     _no_peer: Box<RawAddress>,
+    _slot: Option<Rc<SlotKeeper>>,
 }
 
 impl Orphan for Aborting {

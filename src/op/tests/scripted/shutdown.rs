@@ -4,6 +4,7 @@
 use std::net::Shutdown;
 
 use super::*;
+use crate::op::Descriptor;
 use crate::sys::errno::{ECONNRESET, ENOTCONN};
 
 const SHUTDOWN: u8 = opcode::Shutdown::CODE;
@@ -35,4 +36,30 @@ fn an_abort_without_a_system_call_connects_to_no_address_and_keeps_that_until_it
     assert!(address.len() > 2 && address.iter().all(|&byte| byte == 0), "{address:?}");
     bench.complete(0, -ECONNRESET);
     assert_eq!(bench.driver.metrics().in_kernel, 0);
+}
+
+/// A worker carries a shutdown out. It looks its file slot up when it begins, which may be late.
+#[test]
+fn a_file_slot_is_not_closed_before_the_shutdown_or_the_abort_of_its_connection_has_completed() {
+    let bench = Bench::new();
+    let ends: [(u8, fn(&StreamSocket)); 2] =
+        [(SHUTDOWN, |socket| socket.end(Shutdown::Write)), (CONNECT, |socket| socket.abort())];
+    for (nth, (ending, end)) in ends.into_iter().enumerate() {
+        let slot = Descriptor::direct(bench.file_slot());
+        let socket = StreamSocket::new(Rc::clone(&bench.driver), slot);
+        end(&socket);
+        end(&socket);
+        drop(socket);
+        bench.turn();
+        let first = 3 * nth;
+        assert_eq!(bench.opcodes()[first..], [ending, ending]);
+        bench.complete(first, 0);
+        bench.turn();
+        assert_eq!(bench.opcodes().len(), first + 2, "one is still to come");
+        bench.complete(first + 1, -ENOTCONN);
+        bench.turn();
+        assert_eq!(bench.opcodes()[first + 2..], [CLOSE]);
+        bench.complete(first + 2, 0);
+    }
+    let _all = [bench.file_slot(), bench.file_slot()];
 }
