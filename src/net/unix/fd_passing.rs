@@ -1,4 +1,22 @@
 //! Passing descriptors to another process.
+//!
+//! As with other reads and writes, two at once are not to be had:
+//!
+//! ```compile_fail,E0499
+//! # async fn both(mut stream: annulus::net::UnixStream, [one, other]: [std::fs::File; 2]) {
+//! let first = stream.send_with_fds("one", vec![one]);
+//! let second = stream.send_with_fds("other", vec![other]);
+//! drop((first.await, second.await));
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0499
+//! # async fn both(mut stream: annulus::net::UnixStream) {
+//! let first = stream.recv_with_fds(vec![0; 8], 1);
+//! let second = stream.recv_with_fds(vec![0; 8], 1);
+//! drop((first.await, second.await));
+//! # }
+//! ```
 
 use std::future::Future;
 use std::io;
@@ -149,7 +167,7 @@ macro_rules! recv_with_fds {
                 &mut self,
                 buffer: B,
                 max_fds: usize,
-            ) -> impl Future<Output = BufResult<ReceivedFds, B>> + use<B> {
+            ) -> impl Future<Output = BufResult<ReceivedFds, B>> {
                 recv(Rc::clone(self.socket()), buffer, max_fds)
             }
         }
@@ -187,7 +205,7 @@ macro_rules! send_with_fds {
                 &mut self,
                 buffer: B,
                 fds: Vec<F>,
-            ) -> impl Future<Output = BufResult<(), (B, Vec<F>)>> + use<B, F> {
+            ) -> impl Future<Output = BufResult<(), (B, Vec<F>)>> {
                 send(self.socket(), buffer, fds)
             }
         }
