@@ -175,6 +175,16 @@ impl PortableRing {
     }
 }
 
+impl Drop for PortableRing {
+    /// What a worker has not ended goes on by the numbers of its descriptors, which must not become
+    /// other files'. Those of the process are leaked by the driver.
+    fn drop(&mut self) {
+        if self.generation.is_present() {
+            self.requests.leak_files_of_jobs();
+        }
+    }
+}
+
 /// What the driver asks of any ring; see [`Ring`](super::Ring) for what each does.
 impl PortableRing {
     #[inline]

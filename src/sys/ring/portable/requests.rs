@@ -4,6 +4,7 @@
 //! driver's user data begins with the number of a slot, and those are dense, so its low bits spread
 //! requests over the buckets as evenly as can be.
 
+use std::mem;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -196,6 +197,12 @@ impl Requests {
     pub(super) fn cancellable(&self) -> impl Iterator<Item = (Token, &Request)> {
         let all = self.slab.iter().map(|(token, request)| (token as Token, request));
         all.filter(|(_, request)| request.is_cancellable())
+    }
+
+    /// Leaves the files of slots open that a worker uses, or is going to.
+    pub(super) fn leak_files_of_jobs(&mut self) {
+        let jobs = self.slab.iter_mut().filter(|(_, request)| request.state == State::Job);
+        jobs.for_each(|(_, job)| mem::forget((job.file.take(), job.source_file.take())));
     }
 
     fn bucket_of(&self, request: &Request) -> usize {

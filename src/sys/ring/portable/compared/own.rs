@@ -1,9 +1,9 @@
 //! What the kernel's ring need not care for: descriptors by number, and turns without a look.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::sockets::{recv, tcp_pair};
@@ -79,6 +79,25 @@ fn a_socket_that_has_left_is_not_taken_for_the_one_that_has_its_number() {
     new_far.write_all(b"new").unwrap();
     assert_eq!(bench.collect(1)[0].result().unwrap(), 3);
     assert_eq!(&buffer[..3], b"new");
+}
+
+/// A thread waits in a splice. Were it interrupted it would make the call again, by the number.
+#[test]
+fn a_file_slot_that_a_thread_uses_stays_open_when_the_ring_is_gone() {
+    let mut bench = portable();
+    let (reader, mut writer) = io::pipe().unwrap();
+    let (_end, target) = io::pipe().unwrap();
+    let number = 1019;
+    let slot = under(number, &reader);
+    bench.portable().files.put(0, slot.into()).unwrap();
+    bench.submit([(1, opcode::Splice::new(Fixed(0), -1, fd(&target), -1, 8).build())]);
+    drop(bench);
+    // SAFETY: the call takes no pointers.
+    assert!(unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0, "it is closed");
+    // The splice ends.
+    writer.write_all(b"x").unwrap();
+    // SAFETY: it is open, and nothing else owns it.
+    drop(unsafe { OwnedFd::from_raw_fd(number) });
 }
 
 /// A forked child has a copy of a socket, which so does not leave the epoll instance by its close:
