@@ -4,17 +4,23 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use annulus::Incident;
 use annulus::blocking::{ThreadError, ThreadPool, to_thread};
+use annulus::fs::File;
 use annulus::net::{
-    StreamReader, StreamWriter, TcpListener, TcpStream, lookup, reverse_lookup, start_server,
+    StreamReader, StreamWriter, TcpListener, TcpStream, UnixStream, lookup, reverse_lookup,
+    start_server,
 };
 use futures_util::FutureExt;
 
 use crate::common::child::isolated;
+use crate::common::descriptors::open;
 use crate::common::incidents::Incidents;
+use crate::common::net::accepted;
+use crate::common::poll::{once, until};
 use crate::common::seccomp::without_threads;
 use crate::common::skip::{needs_kernel_ring, skip};
 use crate::this_test;
@@ -60,6 +66,35 @@ fn a_detached_closure_without_a_thread_is_an_incident() {
         };
         assert_eq!(spawned_at.file(), file!());
         assert!(message.contains("os error"), "{message}");
+    });
+}
+
+/// A thread closes what may take long to be closed: a file, what a peer has passed, and a
+/// connection that lingers.
+#[test]
+fn what_a_thread_would_close_is_closed_without_threads_too() {
+    isolated(this_test!(), || {
+        without_threads(|| {
+            annulus::run(async {
+                let before = open();
+                let file = std::fs::File::open("/proc/self/comm").unwrap();
+                let passed = vec![OwnedFd::from(file.try_clone().unwrap())];
+                let (mut near, mut far) = UnixStream::pair().unwrap();
+                let mut receiving = Box::pin(far.recv_with_fds(Vec::with_capacity(1), 1));
+                assert!(once(receiving.as_mut()).await.is_pending());
+                let unreceived = open();
+                let sent = near.send_with_fds("x", passed).await;
+                until(|| open() > unreceived).await;
+                drop(receiving);
+                drop((sent, near, far));
+                File::from_std(file).close().await.unwrap();
+                let (stream, peer) = accepted().await;
+                stream.set_linger(Some(Duration::from_secs(9))).unwrap();
+                drop((stream, peer));
+                until(|| open() == before).await;
+            })
+            .unwrap();
+        });
     });
 }
 

@@ -15,10 +15,10 @@ use super::polls;
 use super::requests::{NO_REQUEST, State, Token};
 use super::sockets;
 use super::workers::Job;
-use crate::sys::errno::{ECANCELED, EINTR, EPERM, ETIME, last_errno};
+use crate::sys::errno::{ECANCELED, EINTR, ENOMEM, EPERM, ETIME, last_errno};
 use crate::sys::poll::{READABLE, WRITABLE};
 use crate::sys::severing::severs;
-use crate::sys::{Completion, opcode};
+use crate::sys::{Completion, SubmissionFlags, opcode};
 
 impl PortableRing {
     /// Runs all that is due.
@@ -121,10 +121,24 @@ impl PortableRing {
             Attempt::Offload { kind, work } => {
                 self.set_state(token, State::Job);
                 let makes_descriptor = makes_descriptor(self.requests[token].call.sqe.opcode());
-                let token = token as usize;
-                self.workers.submit(Job { token, kind, makes_descriptor, work });
+                let job = Job { token: token as usize, kind, makes_descriptor, work };
+                if let Err(job) = self.workers.submit(job) {
+                    self.refuse(token, job);
+                }
             }
         }
+    }
+
+    /// There is no thread for a job. A close is not left undone, as the descriptor would stay for
+    /// ever: it is made here or, if it may wait for a peer, by its operation, without that wait.
+    fn refuse(&mut self, token: Token, mut job: Job) {
+        let sqe = self.requests[token].call.sqe;
+        let result = match sqe.opcode() {
+            opcode::Close::CODE if sqe.has(SubmissionFlags::ASYNC) => -ECANCELED,
+            opcode::Close::CODE => job.work.run(),
+            _ => -ENOMEM,
+        };
+        self.end(token, result, 0);
     }
 
     /// Makes a request wait for its descriptor.

@@ -84,8 +84,6 @@ pub(super) struct Workers {
     others: Arc<Pool<Task>>,
     /// Jobs that were not collected.
     jobs: HashMap<usize, Submitted>,
-    /// Jobs for which no thread could be started.
-    refused: Vec<usize>,
     /// To swap with the list of results.
     spare: Vec<Ended>,
     /// Whether this side has set `SLEEPS`.
@@ -159,7 +157,6 @@ impl Workers {
             files: Pool::new(threads(limits.files)),
             others: Pool::new(threads(limits.others)),
             jobs: HashMap::new(),
-            refused: Vec::new(),
             spare: Vec::new(),
             sleeps: false,
             interrupting: None,
@@ -179,9 +176,9 @@ impl Workers {
         }
     }
 
-    /// Queues a job, and starts a thread for it if none is idle and there may be another. If there
-    /// is none at all, the job fails with `ENOMEM`.
-    pub(super) fn submit(&mut self, job: Job) {
+    /// Queues a job, and starts a thread for it if none is idle and there may be another. Returns
+    /// the job if there is none at all.
+    pub(super) fn submit(&mut self, job: Job) -> Result<(), Job> {
         let (token, kind) = (job.token, job.kind);
         if kind == Kind::Other {
             self.shared.interrupts.expect(token);
@@ -190,10 +187,11 @@ impl Workers {
         match self.pool(kind).submit(task) {
             Ok(ticket) => {
                 self.jobs.insert(token, Submitted { kind, ticket, is_cancelled: false });
+                Ok(())
             }
-            Err(_) => {
+            Err((Task { job, .. }, _)) => {
                 self.shared.interrupts.forget(token);
-                self.refused.push(token);
+                Err(job)
             }
         }
     }
@@ -206,8 +204,7 @@ impl Workers {
 
     /// Whether [`collect`](Self::collect) finds something.
     pub(super) fn has_finished(&self) -> bool {
-        let has_ended = || self.shared.state.load(Ordering::Relaxed) & FINISHED != 0;
-        !self.refused.is_empty() || (!self.jobs.is_empty() && has_ended())
+        !self.jobs.is_empty() && self.shared.state.load(Ordering::Relaxed) & FINISHED != 0
     }
 
     /// Passes on what has finished since the last call: tokens and results.
@@ -215,7 +212,6 @@ impl Workers {
         if !self.has_finished() {
             return;
         }
-        self.refused.drain(..).for_each(|token| sink(token, -ENOMEM));
         self.shared.state.fetch_and(!FINISHED, Ordering::Acquire);
         let mut ended = mem::take(&mut self.spare);
         mem::swap(&mut self.shared.lock().ended, &mut ended);
@@ -224,7 +220,11 @@ impl Workers {
                 self.jobs.remove(&job.token).is_some_and(|submitted| submitted.is_cancelled);
             match result {
                 MAY_WAIT if is_cancelled => sink(job.token, -ECANCELED),
-                MAY_WAIT => self.submit(Job { kind: Kind::Other, ..job }),
+                MAY_WAIT => {
+                    if let Err(job) = self.submit(Job { kind: Kind::Other, ..job }) {
+                        sink(job.token, -ENOMEM);
+                    }
+                }
                 _ => sink(job.token, result),
             }
         }
@@ -250,9 +250,6 @@ impl Workers {
     /// The loop is about to sleep: from now on, the bell rings for what finishes. Returns how long
     /// it may sleep, if there is a bound.
     pub(super) fn prepare_sleep(&mut self) -> Option<Duration> {
-        if !self.refused.is_empty() {
-            return Some(Duration::ZERO);
-        }
         if self.jobs.is_empty() {
             return None;
         }

@@ -50,6 +50,10 @@ fn passing(token: usize, kind: Kind, gate: &Arc<Gate>) -> Job {
     job(token, kind, move || gate.pass())
 }
 
+fn submit(workers: &mut Workers, job: Job) {
+    assert!(workers.submit(job).is_ok(), "no thread can be started");
+}
+
 /// Sleeps as the loop does until something has finished, and collects it.
 fn collect(workers: &mut Workers) -> Vec<(usize, i32)> {
     let mut results = Vec::new();
@@ -70,7 +74,7 @@ fn collect(workers: &mut Workers) -> Vec<(usize, i32)> {
 
 fn collect_all(workers: &mut Workers) -> Vec<(usize, i32)> {
     let mut results = Vec::new();
-    while !workers.jobs.is_empty() || !workers.refused.is_empty() {
+    while !workers.jobs.is_empty() {
         results.extend(collect(workers));
     }
     results.sort_unstable();
@@ -86,12 +90,12 @@ fn no_thread_starts_before_there_is_a_job_and_no_more_than_the_limit() {
     let (gate, mut workers) = (Arc::<Gate>::default(), workers(3, 1));
     assert_eq!((workers.files.threads(), workers.others.threads()), (0, 0));
     for token in 0..10 {
-        workers.submit(passing(token, Kind::File, &gate));
+        submit(&mut workers, passing(token, Kind::File, &gate));
     }
     gate.until_begun(3);
     assert_eq!((workers.files.threads(), workers.others.threads()), (3, 0));
     // Files do not keep the others waiting.
-    workers.submit(passing(10, Kind::Other, &gate));
+    submit(&mut workers, passing(10, Kind::Other, &gate));
     gate.until_begun(4);
     gate.open();
     let results = collect_all(&mut workers);
@@ -106,7 +110,7 @@ fn no_thread_starts_before_there_is_a_job_and_no_more_than_the_limit() {
 fn a_result_is_never_missed_by_a_loop_that_falls_asleep() {
     let mut workers = workers(2, 1);
     for token in 0..2000 {
-        workers.submit(job(token, Kind::File, || 7));
+        submit(&mut workers, job(token, Kind::File, || 7));
         (0..token % 50).for_each(|_| std::hint::spin_loop());
         assert_eq!(collect(&mut workers), [(token, 7)]);
     }
@@ -117,9 +121,9 @@ fn a_queued_job_is_taken_back_and_one_that_has_begun_ends() {
     let (gate, mut workers) = (Arc::<Gate>::default(), workers(1, 1));
     for kind in [Kind::File, Kind::Other] {
         let first = kind as usize * 2;
-        workers.submit(passing(first, kind, &gate));
+        submit(&mut workers, passing(first, kind, &gate));
         gate.until_begun(kind as usize + 1);
-        workers.submit(passing(first + 1, kind, &gate));
+        submit(&mut workers, passing(first + 1, kind, &gate));
         assert_eq!(workers.cancel(first + 1), Found::Queued);
         assert_eq!(workers.cancel(first + 1), Found::Nothing);
         assert_eq!(workers.cancel(first), Found::Begun);
@@ -147,7 +151,7 @@ fn a_job_that_waits_for_ever_is_interrupted_when_it_is_cancelled_at_any_moment()
     let mut workers = workers(1, 4);
     for round in 0..300 {
         for token in 0..3 {
-            workers.submit(reading(token, &reader));
+            submit(&mut workers, reading(token, &reader));
         }
         (0..round).for_each(|_| std::hint::spin_loop());
         let mut found = [0, 1].map(|token| workers.cancel(token));
@@ -168,9 +172,9 @@ fn a_job_that_waits_for_ever_is_interrupted_when_it_is_cancelled_at_any_moment()
 #[test]
 fn workers_that_are_dropped_drop_what_is_queued_and_their_threads_end() {
     let (gate, mut workers) = (Arc::<Gate>::default(), workers(1, 1));
-    workers.submit(passing(0, Kind::File, &gate));
+    submit(&mut workers, passing(0, Kind::File, &gate));
     gate.until_begun(1);
-    workers.submit(passing(1, Kind::File, &gate));
+    submit(&mut workers, passing(1, Kind::File, &gate));
     let files = Arc::clone(&workers.files);
     drop(workers);
     gate.open();
@@ -190,7 +194,7 @@ fn a_descriptor_that_is_opened_when_the_ring_is_gone_is_closed() {
         give.send(reader).unwrap();
         writer.into_raw_fd()
     };
-    workers.submit(Job { makes_descriptor: true, ..job(0, Kind::File, open) });
+    submit(&mut workers, Job { makes_descriptor: true, ..job(0, Kind::File, open) });
     gate.until_begun(1);
     drop(workers);
     gate.open();
@@ -201,16 +205,19 @@ fn a_descriptor_that_is_opened_when_the_ring_is_gone_is_closed() {
 fn a_job_that_finds_that_it_may_wait_is_run_again_as_one_that_may() {
     let mut workers = workers(1, 1);
     let mut result = MAY_WAIT;
-    workers.submit(job(0, Kind::File, move || mem::replace(&mut result, 1)));
+    submit(&mut workers, job(0, Kind::File, move || mem::replace(&mut result, 1)));
     assert_eq!(collect_all(&mut workers), [(0, 1)]);
     assert_eq!((workers.files.threads(), workers.others.threads()), (1, 1));
     // One that is cancelled meanwhile is not.
     let gate = Arc::<Gate>::default();
     let mut passing = passing(1, Kind::File, &gate);
-    workers.submit(job(1, Kind::File, move || {
-        passing.work.run();
-        MAY_WAIT
-    }));
+    submit(
+        &mut workers,
+        job(1, Kind::File, move || {
+            passing.work.run();
+            MAY_WAIT
+        }),
+    );
     gate.until_begun(1);
     assert_eq!(workers.cancel(1), Found::Begun);
     gate.open();
@@ -220,7 +227,7 @@ fn a_job_that_finds_that_it_may_wait_is_run_again_as_one_that_may() {
 #[test]
 fn workers_are_dropped_in_a_forked_child_without_their_locks() {
     let mut workers = workers(1, 1);
-    workers.submit(job(0, Kind::File, || 0));
+    submit(&mut workers, job(0, Kind::File, || 0));
     collect_all(&mut workers);
     let shared = Arc::clone(&workers.shared);
     let (files, held) = (Arc::clone(&workers.files), shared.lock());
