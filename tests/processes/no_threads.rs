@@ -7,20 +7,21 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use annulus::Incident;
 use annulus::blocking::{ThreadError, ThreadPool, to_thread};
 use annulus::fs::File;
 use annulus::net::{
     StreamReader, StreamWriter, TcpListener, TcpStream, UnixStream, lookup, reverse_lookup,
     start_server,
 };
+use annulus::sync::Semaphore;
+use annulus::{Incident, yield_now};
 use futures_util::FutureExt;
 
 use crate::common::child::isolated;
 use crate::common::descriptors::open;
 use crate::common::incidents::Incidents;
 use crate::common::net::accepted;
-use crate::common::poll::{once, until};
+use crate::common::poll::{once, times, until};
 use crate::common::seccomp::without_threads;
 use crate::common::skip::{needs_kernel_ring, skip};
 use crate::this_test;
@@ -92,6 +93,28 @@ fn what_a_thread_would_close_is_closed_without_threads_too() {
                 stream.set_linger(Some(Duration::from_secs(9))).unwrap();
                 drop((stream, peer));
                 until(|| open() == before).await;
+            })
+            .unwrap();
+        });
+    });
+}
+
+/// The task may not take the error of the first, which is dropped.
+#[test]
+fn a_lock_without_a_thread_that_is_dropped_early_leaves_no_wait_for_the_next_one() {
+    isolated(this_test!(), || {
+        without_threads(|| {
+            annulus::run(async {
+                let file = File::from_std(std::fs::File::open("/proc/self/comm").unwrap());
+                let semaphore = Semaphore::new(1);
+                for spent in 120..=132 {
+                    yield_now().await;
+                    for _ in 0..spent {
+                        drop(semaphore.acquire().await.unwrap());
+                    }
+                    drop(times(1, file.lock()).await);
+                    assert!(is_refused(&file.lock().await.unwrap_err()), "after {spent} units");
+                }
             })
             .unwrap();
         });

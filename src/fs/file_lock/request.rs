@@ -169,12 +169,20 @@ impl Future for Granted {
 }
 
 impl Drop for Granted {
-    /// A lock that has come is released: no future takes it.
+    /// A lock that has come is released: no future takes it. A thread that was not started takes
+    /// none, either: the next request would wait for it.
     fn drop(&mut self) {
-        if let Stage::Waiting { is_abandoned, .. } = &mut *self.request.stage() {
+        let mut stage = self.request.stage();
+        if let Stage::Waiting { is_abandoned, .. } = &mut *stage {
             *is_abandoned = true;
+            // One that has run has changed the stage.
+            let is_refused = self.thread.as_ref().is_some_and(ThreadHandle::is_finished);
+            if is_refused {
+                *stage = Stage::None;
+            }
             return;
         }
+        drop(stage);
         if let (Some(Ok(())), Ok(fd)) = (self.take(), self.file.fd()) {
             let _ = unlock(fd);
         }
