@@ -1,6 +1,8 @@
 //! Connections over the loopback interface, with the standard library's sockets at the far end.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Two ends of one connection, both blocking.
 pub(crate) fn pair() -> (TcpStream, TcpStream) {
@@ -32,7 +34,7 @@ pub(crate) async fn accepted() -> (annulus::net::TcpStream, TcpStream) {
 
 /// Closes a connection so that the peer finds it reset.
 pub(crate) fn reset(stream: TcpStream) {
-    let stream = socket2::Socket::from(stream);
+    let stream = Socket::from(stream);
     stream.set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
 
@@ -41,7 +43,16 @@ pub(crate) fn full_listener() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     // A smaller backlog than it has; the kernel keeps one connection more than it says.
-    socket2::SockRef::from(&listener).listen(0).unwrap();
+    SockRef::from(&listener).listen(0).unwrap();
     let waiting = TcpStream::connect(address).unwrap();
     (listener, vec![waiting])
+}
+
+/// An address of the loopback interface that refuses connections for as long as the socket lives.
+/// No other test can listen at its port, as at one that is free.
+pub(crate) fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }

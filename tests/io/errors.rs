@@ -12,7 +12,7 @@ use annulus::net::{TcpListener, TcpStream};
 use annulus::raw_os_error;
 use annulus::time::timeout;
 
-use crate::common::net::{connected, reset};
+use crate::common::net::{connected, refusing, reset};
 use crate::common::watchdog::run;
 
 /// Checks that an error keeps its number, is of the kind that the number has, and says `doing`.
@@ -74,7 +74,7 @@ fn refusals_by_the_machine_or_the_peer_keep_the_error_number() {
         let address = listener.local_addr().unwrap();
         let taken = TcpListener::bind(address).await.unwrap_err();
         assert_keeps(&taken, libc::EADDRINUSE, "127.0.0.1");
-        drop(listener);
+        let (_held, address) = refusing();
         let refused = TcpStream::connect(address).await.unwrap_err();
         assert_keeps(&refused, libc::ECONNREFUSED, "connect");
         let group = task_group(async |group| {

@@ -11,16 +11,11 @@ use annulus::net::{IntoStd, TcpListener, TcpStream, lookup};
 use annulus::{metrics, raw_os_error, spawn};
 use futures_util::StreamExt;
 
-use crate::common::net::{connected, full_listener, pair, reset};
+use crate::common::net::{connected, full_listener, pair, refusing, reset};
 use crate::common::pair::{ask, echo};
 use crate::common::poll::{times, until};
 use crate::common::skip::lacks_ipv6;
 use crate::common::watchdog::run;
-
-/// An address on which no socket listens.
-fn refusing() -> SocketAddr {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn listening() -> (StdListener, SocketAddr) {
     let listener = StdListener::bind("127.0.0.1:0").unwrap();
@@ -34,7 +29,8 @@ fn listening() -> (StdListener, SocketAddr) {
 fn connect_tries_the_addresses_in_order() {
     run(async {
         let (listener, address) = listening();
-        let stream = TcpStream::connect(vec![refusing(), refusing(), address]).await.unwrap();
+        let [(_first, first), (_second, second)] = [refusing(), refusing()];
+        let stream = TcpStream::connect(vec![first, second, address]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         let (_, from) = listener.accept().unwrap();
         assert_eq!(stream.local_addr().unwrap(), from);
@@ -44,8 +40,8 @@ fn connect_tries_the_addresses_in_order() {
 #[test]
 fn a_refused_connect_says_to_which_address() {
     run(async {
-        let address = refusing();
-        let error = TcpStream::connect(&[refusing(), address][..]).await.unwrap_err();
+        let [(_first, first), (_last, address)] = [refusing(), refusing()];
+        let error = TcpStream::connect(&[first, address][..]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(raw_os_error(&error), Some(libc::ECONNREFUSED));
         assert!(error.to_string().contains(&format!("connect to {address}: ")), "{error}");

@@ -11,6 +11,7 @@ use annulus::Runtime;
 use annulus::net::{ConnectOptions, ListenOptions, TcpListener, TcpSocket, TcpStream};
 use socket2::SockRef;
 
+use crate::common::net::refusing;
 use crate::common::skip::{build_or_skip, lacks_ipv6, skip};
 use crate::common::watchdog::run;
 
@@ -318,12 +319,7 @@ fn sockets_of_other_crates_are_taken_over() {
 #[test]
 fn a_refused_connect_of_a_socket_names_its_address() {
     run(async {
-        let address = {
-            let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-            let address = listener.local_addr().unwrap();
-            listener.close().await;
-            address
-        };
+        let (_held, address) = refusing();
         let error = TcpSocket::new_v4().unwrap().connect(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().starts_with(&format!("connect to {address}: ")), "{error}");

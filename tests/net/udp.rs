@@ -212,9 +212,12 @@ fn the_longest_datagram_is_sent_and_a_longer_one_is_refused() {
     });
 }
 
-/// A port at which nothing listens.
-async fn refusing_port() -> SocketAddr {
-    bound("127.0.0.1:0").await.local_addr().unwrap()
+/// A port that refuses datagrams, and the socket that holds it, which is connected to itself.
+async fn refusing_port() -> (UdpSocket, SocketAddr) {
+    let held = bound("127.0.0.1:0").await;
+    let address = held.local_addr().unwrap();
+    held.connect(address).await.unwrap();
+    (held, address)
 }
 
 /// The kernel reports it once, to the operation that comes next; the socket goes on.
@@ -222,7 +225,8 @@ async fn refusing_port() -> SocketAddr {
 fn a_refusal_is_reported_once_and_the_socket_can_be_used_on() {
     run(async {
         let near = bound("127.0.0.1:0").await;
-        near.connect(refusing_port().await).await.unwrap();
+        let (_held, address) = refusing_port().await;
+        near.connect(address).await.unwrap();
         for form in 0..3 {
             near.send("lost").await.0.unwrap();
             let result = match form {
@@ -248,7 +252,8 @@ fn a_refusal_is_reported_once_and_the_socket_can_be_used_on() {
 fn a_refusal_that_a_dropped_receive_has_met_is_reported_to_the_next_operation() {
     run(async {
         let near = bound("127.0.0.1:0").await;
-        near.connect(refusing_port().await).await.unwrap();
+        let (_held, address) = refusing_port().await;
+        near.connect(address).await.unwrap();
         for form in 0..4 {
             assert!(times(2, near.recv(vec![0; 10])).await.is_none());
             assert!(times(2, near.recv(vec![0; 10])).await.is_none());

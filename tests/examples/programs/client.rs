@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{complaint, refusing, run};
+use super::{complaint, run};
+use crate::common::net::refusing;
 use crate::common::patience::limit;
 use crate::common::program::{Echo, Ended, Program, connect, example};
 

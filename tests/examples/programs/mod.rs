@@ -10,12 +10,10 @@ mod echo_owned;
 mod proxy;
 
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
 use libc::SIGINT;
-use socket2::{Domain, Socket, Type};
 
 use crate::common::program::{Echo, Ended, Program, example, exchange};
 use crate::common::seccomp::forbid;
@@ -36,14 +34,6 @@ pub(crate) fn complaint(name: &str, ended: &Ended, status: i32) -> String {
     let [line] = ended.stderr.as_slice() else { panic!("not one line: {ended:?}") };
     assert!(line.starts_with(&format!("{name}: ")), "it does not say who speaks: {line}");
     line.clone()
-}
-
-/// An address of the loopback interface that refuses connections for as long as the socket lives.
-fn refusing() -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, address)
 }
 
 mod arguments {

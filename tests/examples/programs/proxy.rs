@@ -6,7 +6,8 @@ use std::thread;
 
 use libc::SIGINT;
 
-use super::{complaint, refusing, run};
+use super::{complaint, run};
+use crate::common::net::refusing;
 use crate::common::program::{Echo, Program, connect, example, exchange, listening_address};
 
 fn start(target: SocketAddr) -> (Program, SocketAddr) {
