@@ -5,6 +5,8 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use annulus::pipe::pipe;
+
 /// Polls a future once, as part of the calling task.
 pub(crate) async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
@@ -46,4 +48,16 @@ pub(crate) async fn until_bell_is_polled() {
     while annulus::metrics().in_kernel == 0 {
         annulus::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Waits until the ring has learnt of everything that has happened to descriptors before. A sleep
+/// says less: it may be over before the loop comes to wait, and where it does not wait, the
+/// portable ring does not look at each turn.
+pub(crate) async fn until_ring_has_looked() {
+    let (mut sender, receiver) = pipe().unwrap();
+    let mut readable = pin!(receiver.readable());
+    assert!(once(readable.as_mut()).await.is_pending());
+    until(|| annulus::metrics().queued == 0).await;
+    sender.write_all("x").await.0.unwrap();
+    readable.await.unwrap();
 }

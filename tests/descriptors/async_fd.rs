@@ -17,13 +17,12 @@ use std::time::{Duration, Instant};
 use std::{mem, ptr};
 
 use annulus::io::{AsyncFd, Interest};
-use annulus::time::sleep;
 use annulus::{Runtime, spawn};
 use futures_util::StreamExt;
 
 use crate::common::child::isolated;
 use crate::common::descriptors::{assert_back_to, counting, open};
-use crate::common::poll::{once, times, until, yield_times};
+use crate::common::poll::{once, times, until, until_ring_has_looked, yield_times};
 use crate::common::random::seeded;
 use crate::this_test;
 
@@ -373,8 +372,7 @@ fn a_stream_of_events_reports_each_change_once_and_what_is_ready_at_its_start() 
         assert!(times(5, events.next()).await.is_none());
         for _ in 0..3 {
             counter.get_ref().write_all(&1u64.to_ne_bytes()).unwrap();
-            // While the loop waits, every ring learns of it.
-            sleep(Duration::from_millis(1)).await;
+            until_ring_has_looked().await;
         }
         assert!(events.next().await.unwrap().unwrap().is_readable());
         assert!(times(5, events.next()).await.is_none(), "three reports are one");

@@ -6,7 +6,6 @@ use std::net::TcpStream as Peer;
 use std::time::Duration;
 
 use annulus::net::TcpStream;
-use annulus::time::sleep;
 use annulus::{Runtime, metrics, yield_now};
 
 use crate::common::bounded::bounded;
@@ -14,7 +13,7 @@ use crate::common::descriptors;
 use crate::common::multishot_recv::multishot_receiving;
 use crate::common::net::connected;
 use crate::common::patience::patient;
-use crate::common::poll::until;
+use crate::common::poll::{until, until_ring_has_looked};
 
 /// A runtime that enters the kernel whenever a task yields.
 fn with_few_buffers() -> Runtime {
@@ -110,7 +109,7 @@ fn a_runtime_may_end_before_its_streams() {
                 (stream, peer, forgotten)
             });
             peer.write_all(b"late").unwrap();
-            runtime.block_on(sleep(Duration::from_millis(10)));
+            runtime.block_on(until_ring_has_looked());
             drop(runtime);
             // What had come is there; then nothing can be received any more.
             let other = Runtime::new().unwrap();

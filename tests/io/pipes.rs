@@ -15,7 +15,7 @@ use annulus::time::{sleep, timeout};
 use annulus::{Runtime, spawn, yield_now};
 
 use crate::common::child::{command, role};
-use crate::common::poll::{once, until, yield_times};
+use crate::common::poll::{once, until, until_ring_has_looked, yield_times};
 use crate::common::seccomp::{refuse_from_now_on, refusing};
 use crate::common::threads::kernel_workers;
 use crate::common::watchdog::{Watchdog, run};
@@ -323,7 +323,7 @@ fn the_descriptor_of_a_pipe_comes_with_the_bytes_of_dropped_reads() {
             assert!(once(dropped.as_mut()).await.is_pending());
             yield_now().await;
             sender.write_all("abcdef").await.0.unwrap();
-            sleep(Duration::from_millis(1)).await;
+            until_ring_has_looked().await;
         }
         let into = receiver.into_blocking_fd().await.unwrap();
         assert!(is_blocking(&into.fd));
@@ -353,6 +353,8 @@ fn a_try_reads_and_writes_at_once_or_not_at_all() {
         assert!(memory[..written].iter().all(|&byte| byte == 7));
         assert_eq!(sender.try_write(b"").unwrap(), 0);
         drop(sender);
+        // A child that another test starts has the sender, too, until it runs its program.
+        receiver.readable().await.unwrap();
         assert_eq!(receiver.try_read(&mut memory).unwrap(), 0);
     });
 }

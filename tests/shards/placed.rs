@@ -21,7 +21,8 @@ use annulus::{Shards, Shutdown};
 use futures_util::future::{Either, select};
 
 use crate::common::bounded::bounded;
-use crate::common::poll::once;
+use crate::common::conditions::until;
+use crate::common::poll::{once, until_ring_has_looked};
 use crate::listening::{Command, listening};
 
 fn least_loaded() -> ListenOptions {
@@ -58,7 +59,7 @@ fn connections_for_a_shard_that_drops_its_listener_go_to_the_others() {
 /// The kernel has accepted them for the shard that drops its listener, which has not looked.
 #[test]
 fn connections_that_a_shard_has_not_looked_at_when_it_drops_its_listener_go_to_the_others() {
-    let all = Barrier::new(2);
+    let (all, accepted) = (Barrier::new(2), AtomicUsize::new(0));
     bounded(|| {
         let run = Shards::builder().count(2).run(async |shard| {
             let bound = TcpListener::bind_with("127.0.0.1:0", &least_loaded()).await.unwrap();
@@ -68,20 +69,20 @@ fn connections_that_a_shard_has_not_looked_at_when_it_drops_its_listener_go_to_t
             if shard.index() == 0 {
                 assert!(once(pin!(bound.accept())).await.is_pending());
                 // The accept is with the kernel, and then takes them.
-                sleep(Duration::from_millis(1)).await;
+                until_ring_has_looked().await;
                 let _peers = connect(address, 5);
-                sleep(Duration::from_millis(1)).await;
+                until_ring_has_looked().await;
                 drop(bound);
-                sleep(Duration::from_millis(1)).await;
                 all.wait();
-                all.wait();
+                // Its loop goes on: it has the end of the accept to see.
+                until(|| accepted.load(Ordering::Relaxed) == 5).await;
                 return;
             }
             all.wait();
             for _ in 0..5 {
                 streams.push(bound.accept().await.unwrap());
+                accepted.fetch_add(1, Ordering::Relaxed);
             }
-            all.wait();
         });
         run.unwrap();
     });

@@ -9,6 +9,7 @@ use metrics::{
     Unit, with_local_recorder,
 };
 
+use crate::common::poll::until_bell_is_polled;
 use crate::recorder;
 
 /// Values by name and label.
@@ -96,7 +97,7 @@ fn every_number_of_a_runtime_is_published() {
     let recording = Recording::default();
     with_local_recorder(&recording, || {
         recorder::Recorder::default().watch(async {
-            annulus::time::sleep(std::time::Duration::from_millis(1)).await;
+            until_bell_is_polled().await;
             MetricsPublisher::new("0").publish(&annulus::metrics());
         });
     });
