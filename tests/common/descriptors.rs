@@ -45,7 +45,8 @@ fn listed() -> usize {
 
 /// Waits until no more descriptors are open than there were `before`. They may take a moment where
 /// another thread, or the kernel, closes the last of them; so did those of the test before,
-/// perhaps, of which some may have been counted.
+/// perhaps, of which some may have been counted. In a task it would keep the loop from closing any:
+/// a task waits until [`open`] says so.
 #[track_caller]
 pub(crate) fn assert_back_to(before: usize) {
     let deadline = Instant::now() + limit();

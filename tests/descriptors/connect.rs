@@ -5,18 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use annulus::net::{ConnectOptions, TcpStream, lookup, open_connection};
-use annulus::time::{sleep, timeout};
+use annulus::time::timeout;
 
+use crate::common::conditions::until;
 use crate::common::descriptors;
-use crate::common::net::full_listener;
+use crate::common::net::{full_listener, refusing};
 use crate::common::patience::patient;
 use crate::common::watchdog::run;
-
-/// An address on which no socket listens.
-fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
 
 fn listening() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -31,7 +26,8 @@ fn an_address_that_refuses_gives_way_to_the_next_at_once() {
         let (_listener, address) = listening();
         let before = Instant::now();
         let options = ConnectOptions::new().happy_eyeballs_delay(Some(Duration::from_secs(60)));
-        let addresses = vec![refusing(), refusing(), address];
+        let [(_first, first), (_second, second)] = [refusing(), refusing()];
+        let addresses = vec![first, second, address];
         let stream = TcpStream::connect_with(addresses, &options).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(before.elapsed() < patient(Duration::from_secs(30)));
@@ -51,8 +47,7 @@ fn an_address_that_does_not_answer_gives_way_after_the_delay_and_its_socket_is_c
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(before.1.elapsed() >= Duration::from_millis(30));
         drop(stream);
-        sleep(Duration::from_millis(1)).await;
-        descriptors::assert_back_to(before.0);
+        until(|| descriptors::open() <= before.0).await;
     });
 }
 
@@ -76,7 +71,7 @@ fn without_a_delay_the_next_address_is_tried_only_after_a_failure() {
 fn when_no_address_answers_the_error_names_all() {
     let _alone = descriptors::alone();
     run(async {
-        let (first, second) = (refusing(), refusing());
+        let [(_first, first), (_second, second)] = [refusing(), refusing()];
         let error = open_connection(vec![first, second]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let text = error.to_string();
@@ -95,8 +90,7 @@ fn a_dropped_race_closes_all_its_sockets() {
         let addresses = vec![first.local_addr().unwrap(), second.local_addr().unwrap()];
         let connecting = TcpStream::connect_with(addresses, &options);
         assert!(timeout(Duration::from_millis(50), connecting).await.is_err());
-        sleep(Duration::from_millis(1)).await;
-        descriptors::assert_back_to(before);
+        until(|| descriptors::open() <= before).await;
     });
 }
 

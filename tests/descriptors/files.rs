@@ -10,6 +10,7 @@ use crate::common::bounded::bounded;
 use crate::common::descriptors::{alone, assert_back_to, open};
 use crate::common::directory::Directory;
 use crate::common::memory::{LARGEST, Pool};
+use crate::common::patience::limit;
 use crate::common::poll::{once, times, until, yield_times};
 use crate::common::random::seeded;
 use annulus::Runtime;
@@ -22,9 +23,10 @@ fn run<T>(test: impl AsyncFnOnce() -> T) -> T {
     bounded(|| runtime().block_on(test()))
 }
 
-/// One poll a turn: so a test decides how far the kernel has come.
+/// One poll a turn: so a test decides how far the kernel has come. The end waits for a disk that is
+/// busy elsewhere.
 fn runtime() -> Runtime {
-    Runtime::builder().max_polls_per_turn(1).build().unwrap()
+    Runtime::builder().max_polls_per_turn(1).teardown_timeout(limit()).build().unwrap()
 }
 
 fn writable(path: &Path) -> File {

@@ -4,13 +4,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use annulus::Runtime;
 use annulus::fs::{File, OpenOptions};
 use annulus::time::timeout;
 
 use crate::common::bounded::bounded;
 use crate::common::directory::Directory;
 use crate::common::incidents::Incidents;
-use crate::common::patience::patient;
+use crate::common::patience::{limit, patient};
 use crate::common::poll::times;
 use crate::common::random::seeded;
 
@@ -23,7 +24,10 @@ fn operations_on_files_that_are_dropped_at_any_moment_leave_the_others_alone() {
             let mut random = seeded();
             for _ in 0..4 {
                 let incidents = Incidents::default();
-                let runtime = incidents.runtime();
+                let its = incidents.clone();
+                let builder = Runtime::builder().on_incident(move |incident| its.report(incident));
+                // Its end waits for a disk that is busy elsewhere.
+                let runtime = builder.teardown_timeout(limit()).build().unwrap();
                 runtime.block_on(async {
                     let options = OpenOptions::new().write(true).create(true).clone();
                     let file = options.open(&path).await.unwrap();
