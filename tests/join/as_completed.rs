@@ -140,6 +140,8 @@ fn as_completed_reports_its_deadline_once_and_cancels_nothing() {
 #[test]
 fn the_limit_is_for_all_together_and_what_is_ready_when_it_is_up_still_comes() {
     run(async {
+        // What is polled only after the limit is not ready.
+        pause();
         let limit = Duration::from_millis(5);
         let mut completed = as_completed([after(0), after(0)]).timeout(limit);
         sleep(2 * limit).await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use annulus::task::current_task;
-use annulus::time::{CallHandle, call_at, call_later, call_soon, sleep};
+use annulus::time::{CallHandle, call_at, call_later, call_soon, now, pause, sleep};
 use annulus::{Runtime, spawn, yield_now};
 
 use crate::common::conditions::Log;
@@ -37,10 +37,12 @@ fn functions_are_called_in_order_after_what_is_ready() {
 fn functions_called_later_are_called_in_the_order_of_their_times_and_never_early() {
     let log = Log::default();
     run(async {
-        let start = Instant::now();
+        // The clock is paused while they are asked for, one after the other.
+        pause();
+        let start = now();
         for times in [3, 1, 2] {
             let (its, delay) = (log.clone(), times * SHORT);
-            call_later(delay, move || its.push((times, start.elapsed() >= delay)));
+            call_later(delay, move || its.push((times, now() - start >= delay)));
         }
         let its = log.clone();
         call_at(start, move || its.push((0, true)));

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -251,8 +252,10 @@ fn a_closure_on_a_thread_is_waited_for() {
             outcome.expect("in time").unwrap();
         }
         // But for no longer than it takes in real time.
-        let slow = to_thread(|| thread::sleep(Duration::from_millis(300)));
+        let (release, held) = mpsc::channel::<()>();
+        let slow = to_thread(move || held.recv());
         assert!(timeout(Duration::from_millis(20), slow).await.is_err());
+        drop(release);
     });
 }
 

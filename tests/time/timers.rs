@@ -14,8 +14,8 @@ use std::{io, mem, thread};
 use annulus::net::{TcpListener, TcpStream};
 use annulus::sync::{Queue, Semaphore};
 use annulus::time::{
-    Elapsed, interval, kernel_sleep, sleep, sleep_until, timeout, timeout_at, timeout_scope,
-    wait_for,
+    Elapsed, advance, interval, kernel_sleep, now, pause, sleep, sleep_until, timeout, timeout_at,
+    timeout_scope, wait_for,
 };
 use annulus::{Runtime, metrics, spawn, yield_now};
 use futures_util::future::{Either, select};
@@ -80,9 +80,10 @@ fn a_sleep_on_an_idle_loop_is_less_than_a_millisecond_late() {
 fn sleeps_end_in_the_order_of_their_deadlines() {
     let log = Log::default();
     run(async {
-        // Steps of 10 µs: many share a tick of the wheel, and many fire in one turn. All are
-        // started long before the first is due.
-        let start = Instant::now() + 500 * MS;
+        // Steps of 10 µs: many share a tick of the wheel, and many fire in one turn. The clock is
+        // paused until all are started.
+        pause();
+        let start = now();
         let mut numbers: Vec<u32> = (0..2000).collect();
         fastrand::Rng::with_seed(7).shuffle(&mut numbers);
         let sleeping = numbers.into_iter().map(|number| {
@@ -92,7 +93,11 @@ fn sleeps_end_in_the_order_of_their_deadlines() {
                 log.push(number);
             })
         });
-        for task in sleeping.collect::<Vec<_>>() {
+        let sleeping: Vec<_> = sleeping.collect();
+        for _ in 0..20 {
+            advance(MS).await;
+        }
+        for task in sleeping {
             task.await.unwrap();
         }
     });
@@ -357,8 +362,9 @@ fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
         let queue = Queue::unbounded();
         let free = Semaphore::new(1);
         let use_up = || while poll_once(&mut Box::pin(free.acquire())).is_ready() {};
-        let passed = Instant::now();
-        let limit = patient(MS);
+        // A limit that is over before its first poll has another outcome.
+        pause();
+        let passed = now();
         // Begun, with a limit that is up when the item is there.
         type Limited<'a> = Pin<Box<dyn Future<Output = Result<u8, Elapsed>> + 'a>>;
         let get = async || {
@@ -366,15 +372,15 @@ fn a_future_that_was_not_tried_for_want_of_budget_is_in_time() {
             queue.get().await.unwrap()
         };
         for number in 0..4 {
-            let deadline = Instant::now() + limit;
+            let deadline = now() + MS;
             let mut limited: Limited<'_> = match number {
-                0 => Box::pin(timeout(limit, get())),
+                0 => Box::pin(timeout(MS, get())),
                 1 => Box::pin(timeout_at(deadline, get())),
-                2 => Box::pin(wait_for(get(), limit)),
+                2 => Box::pin(wait_for(get(), MS)),
                 _ => Box::pin(timeout_scope(deadline, async |_| get().await)),
             };
             assert_eq!(poll_once(&mut limited), Poll::Pending, "{number}");
-            sleep(2 * limit).await;
+            sleep(2 * MS).await;
             queue.try_put(5).unwrap();
             use_up();
             assert_eq!(limited.await, Ok(5), "{number}");
