@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,14 +26,23 @@ fn run_with<F: Future>(builder: Builder, future: F) -> Option<F::Output> {
     Some(bounded(|| runtime.block_on(future)))
 }
 
-/// Receives from many connections, each of which sends once, a millisecond apart. Says how often
-/// the kernel was entered.
-async fn trickle(connections: usize) -> u64 {
+/// Receives from many connections, each of which sends once, a millisecond apart, and if it is to
+/// be `in_turn`, when what the one before has sent was received. Says how often the kernel was
+/// entered.
+async fn trickle(connections: usize, in_turn: bool) -> u64 {
     let pairs: Vec<_> = (0..connections).map(|_| connected()).collect();
     let (streams, mut peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let (receiving, received) = mpsc::channel();
     let tasks: Vec<_> = streams
         .into_iter()
-        .map(|mut stream| spawn(async move { stream.recv().await.unwrap().len() }))
+        .map(|mut stream| {
+            let receiving = receiving.clone();
+            spawn(async move {
+                let length = stream.recv().await.unwrap().len();
+                receiving.send(()).unwrap();
+                length
+            })
+        })
         .collect();
     sleep(Duration::from_millis(1)).await;
     let before = metrics().enter_calls;
@@ -40,8 +50,11 @@ async fn trickle(connections: usize) -> u64 {
         for peer in &mut peers {
             peer.write_all(b"once").unwrap();
             thread::sleep(Duration::from_millis(1));
+            if in_turn {
+                received.recv().unwrap();
+            }
         }
-        peers
+        (peers, received)
     });
     for task in tasks {
         assert_eq!(task.await.unwrap(), 4);
@@ -58,8 +71,9 @@ fn a_wait_for_batches_enters_less_often() {
     }
     const CONNECTIONS: usize = 60;
     let batched = Runtime::builder().min_wait(1000, Duration::from_millis(300));
-    let Some(with) = run_with(batched, trickle(CONNECTIONS)) else { return };
-    let without = run_with(Runtime::builder(), trickle(CONNECTIONS)).unwrap();
+    let Some(with) = run_with(batched, trickle(CONNECTIONS, false)) else { return };
+    // Where this thread is starved, one enter would be enough for many that do not wait.
+    let without = run_with(Runtime::builder(), trickle(CONNECTIONS, true)).unwrap();
     assert!(with * 2 < without, "{with} with patience, {without} without");
 }
 
@@ -82,7 +96,7 @@ fn a_full_batch_ends_the_wait_and_so_does_patience() {
     assert_eq!(received, (4, 4));
     assert!(began.elapsed() < patient(Duration::from_secs(20)));
     let brief = Runtime::builder().min_wait(1000, Duration::from_millis(20));
-    let received = run_with(brief, trickle(1));
+    let received = run_with(brief, trickle(1, false));
     assert!(received.is_some());
 }
 
