@@ -117,11 +117,11 @@ fn transfers_go_on_when_a_link_that_went_down_is_up_again() {
         let Some((link, server)) = linked(slow, || serve_at(FAR, clients)) else { return };
         for round in 0..rounds() {
             let share = load.clients * load.exchanges / rounds();
-            wait_for(&progress, round * share + share / 6);
+            wait_for(&progress, round * share + share / 12);
             link.set(Quality { is_cut: true, ..slow });
             thread::sleep(down * rounds() as u32);
             link.set(slow);
-            wait_for(&progress, round * share + share / 2);
+            wait_for(&progress, round * share + share / 4);
             link.set_up(false);
             thread::sleep(down * rounds() as u32);
             link.set_up(true);
@@ -227,12 +227,14 @@ fn a_server_is_rid_of_peers_behind_a_link_that_is_down_by_its_timeouts() {
         };
         let Some((link, server)) = linked(Quality::default(), far) else { return };
         let address = addresses.recv().unwrap();
+        // Where this thread or the link has to wait for a processor, the time of a peer may be up
+        // before it asks or is answered; then it is rid of it all the same.
         let mut peers = [1, 2].map(|request| {
             let mut peer = Peer::connect(address).unwrap();
-            peer.write_all(&[request]).unwrap();
+            let _ = peer.write_all(&[request]);
             peer
         });
-        peers[0].read_exact(&mut [0; 1000]).unwrap();
+        let _ = peers[0].read_exact(&mut [0; 1000]);
         link.set(Quality { is_cut: true, ..Quality::default() });
         let (idle, send) = server.join().unwrap();
         assert!(idle >= 1 && idle + send == 2, "{idle} idle, {send} sending");

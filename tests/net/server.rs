@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as Peer};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -492,13 +493,13 @@ fn a_shutdown_reports_how_many_completed_and_how_many_were_aborted() {
         for client in [&mut quick, &mut slow, &mut slower] {
             ask(client, "hello\n").await;
         }
-        let ending = annulus::spawn(async move {
-            sleep(Duration::from_millis(5)).await;
-            drop(quick);
-        });
-        let outcome = server.shutdown(Duration::from_millis(200)).await;
+        let mut shutdown = pin!(server.shutdown(Duration::from_millis(200)));
+        assert!(once(shutdown.as_mut()).await.is_pending());
+        drop(quick);
+        // The time may be over by then: the shutdown learns of it when it is polled.
+        until(|| server.active_connections() == 2).await;
+        let outcome = shutdown.await;
         assert_eq!((outcome.completed, outcome.aborted), (1, 2));
-        ending.await.unwrap();
         for (reader, _) in [&mut slow, &mut slower] {
             let end = reader.read(1).await;
             assert!(end.is_err() || end.unwrap().is_empty());

@@ -216,7 +216,7 @@ fn a_lingering_close_does_not_keep_the_loop_waiting() {
             let start = Instant::now();
             drop(stream);
             sleep(Duration::from_millis(1)).await;
-            assert!(start.elapsed() < LINGER / 5);
+            assert!(start.elapsed() < LINGER);
             // On a thread: the cancelled write may still hold the socket, and only the loop ends
             // it.
             let received = to_thread(move || {
@@ -302,7 +302,8 @@ fn v6_only_decides_whether_ipv4_is_taken() {
     run(async {
         let v4 = |listener: &TcpListener| {
             let port = listener.local_addr().unwrap().port();
-            Peer::connect((Ipv4Addr::LOCALHOST, port))
+            // Another test may listen at this port of 127.0.0.1.
+            Peer::connect((Ipv4Addr::new(127, 0, 0, 9), port))
         };
         let anywhere = (Ipv6Addr::UNSPECIFIED, 0);
         let only = ListenOptions::new().v6_only(true);
@@ -328,8 +329,7 @@ fn the_backlog_is_as_long_as_it_was_asked_for() {
             let listener = TcpListener::bind_with("127.0.0.1:0", &options).await.unwrap();
             let address = listener.local_addr().unwrap();
             // The kernel keeps one more than it was told.
-            let fitting: Vec<_> =
-                (0..=backlog).map(|_| Peer::connect_timeout(&address, LIMIT).unwrap()).collect();
+            let fitting: Vec<_> = (0..=backlog).map(|_| Peer::connect(address).unwrap()).collect();
             let error = Peer::connect_timeout(&address, LIMIT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             drop(fitting);

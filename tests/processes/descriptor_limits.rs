@@ -100,8 +100,9 @@ fn a_listener_without_descriptors_accepts_when_another_runtime_has_closed_some()
             let (began, stalls) = (Instant::now(), metrics().accept_stalls);
             close.send(()).unwrap();
             until(|| server.active_connections() == 4).await;
-            // As often as it tries in that time, and no more.
-            let most = 2 + began.elapsed().as_millis() / 250;
+            // As often as it tries in that time, and no more: where the other thread closes one
+            // after the other, a success makes the next pause a short one of 5 ms.
+            let most = 2 + began.elapsed().as_millis() / 5;
             assert!(u128::from(metrics().accept_stalls - stalls) <= most, "it tries all the time");
             drop(peers);
         });
