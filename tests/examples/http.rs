@@ -380,9 +380,10 @@ fn a_client_that_only_half_closes_gets_its_response() {
 fn wrk_gets_responses_only_and_the_server_ends_in_order() {
     let site = Site::new("wrk");
     let mut http = Http::start(&["--root", site.root().to_str().unwrap()]);
+    let timeout = format!("--timeout={}s", limit().as_secs());
     for path in ["/info", "/files/page.html"] {
         let url = http.url(path);
-        let Some(ended) = client("wrk", &["-t2", "-c50", "-d1s", &url]) else { return };
+        let Some(ended) = client("wrk", &["-t2", "-c50", "-d1s", &timeout, &url]) else { return };
         assert!(ended.status.success(), "{ended:?}");
         let text = ended.stdout.join("\n");
         assert!(text.contains(" requests in "), "{text}");

@@ -70,7 +70,8 @@ fn clients_of_the_log_share_commits() {
     let ended = run(&[path, "--load", "32", "--seconds", "1"]);
     let rates: Vec<f64> = ended.stdout[1].split(' ').filter_map(|word| word.parse().ok()).collect();
     let [records, _, _, _, each] = rates[..] else { panic!("{ended:?}") };
-    assert!(records > 32.0 && each > 2.0, "{ended:?}");
+    // At least one of each client, however long the disk takes.
+    assert!(records >= 32.0 && each > 2.0, "{ended:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn the_redis_crate_sets_reads_counts_and_scans() {
             .with_expiration(SetExpiry::EX(100));
         assert!(client.set_options::<_, _, bool>("c", "2", options.clone()).unwrap());
         assert!(!client.set_options::<_, _, bool>("c", "3", options).unwrap());
-        assert_eq!(client.ttl::<_, i64>("c").unwrap(), 100);
+        assert!((1..=100).contains(&client.ttl::<_, i64>("c").unwrap()));
         let () = client.mset(&[("k:1", "1"), ("k:2", "2")]).unwrap();
         let values: Vec<Option<String>> = client.mget(&["k:2", "none", "k:1"]).unwrap();
         assert_eq!(values, [Some("2".to_owned()), None, Some("1".to_owned())]);
