@@ -1,6 +1,6 @@
 //! Passing descriptors to another process.
 //!
-//! As with other reads and writes, two at once are not to be had:
+//! Two at once do not compile, as with other reads and writes:
 //!
 //! ```compile_fail,E0499
 //! # async fn both(mut stream: annulus::net::UnixStream, [one, other]: [std::fs::File; 2]) {
