@@ -66,21 +66,22 @@ pub(super) fn keep(call: &mut Call) -> Option<Box<Kept>> {
 }
 
 fn points_to_passing_memory(code: u8) -> bool {
-    [
-        opcode::OpenAt::CODE,
-        opcode::UnlinkAt::CODE,
-        opcode::MkDirAt::CODE,
-        opcode::Statx::CODE,
-        opcode::OpenAt2::CODE,
-        opcode::RenameAt::CODE,
-        opcode::LinkAt::CODE,
-        opcode::SymlinkAt::CODE,
-        opcode::Readv::CODE,
-        opcode::Writev::CODE,
-        opcode::Connect::CODE,
-        opcode::SendMsg::CODE,
-    ]
-    .contains(&code)
+    // Not a list that is searched: each SQE that waits is asked for.
+    matches!(
+        code,
+        opcode::OpenAt::CODE
+            | opcode::UnlinkAt::CODE
+            | opcode::MkDirAt::CODE
+            | opcode::Statx::CODE
+            | opcode::OpenAt2::CODE
+            | opcode::RenameAt::CODE
+            | opcode::LinkAt::CODE
+            | opcode::SymlinkAt::CODE
+            | opcode::Readv::CODE
+            | opcode::Writev::CODE
+            | opcode::Connect::CODE
+            | opcode::SendMsg::CODE
+    )
 }
 
 impl Kept {

@@ -36,27 +36,22 @@ impl PortableRing {
     /// Takes a report of readiness in: makes an attempt at each request that waits for it.
     pub(super) fn report(&mut self, event: Event) {
         let Some((fd, first)) = self.poller.take(event) else { return };
-        // An attempt may end other requests, whose tokens may then be those of new ones: each is
-        // checked before its attempt.
-        let mut tokens = mem::take(&mut self.reported);
-        let mut at = first;
-        while at != NO_REQUEST {
-            tokens.push(at);
-            at = self.requests[at].place.after;
-        }
-        for token in tokens.drain(..) {
-            let is_meant = self.requests.get(token).is_some_and(|request| {
-                let wanted = readiness_of(request.call.sqe.opcode(), request.place.events);
-                request.state == State::Waiting
-                    && request.place.fd == fd
-                    && (event.events & request.place.events != 0
-                        || readiness(event.events) & wanted != 0)
-            });
-            if is_meant {
-                self.attempt(token, event.events);
+        if self.requests[first].place.after == NO_REQUEST {
+            self.report_to(first, fd, event.events);
+        } else {
+            // An attempt may end other requests, whose tokens may then be those of new ones: each
+            // is checked before its attempt.
+            let mut tokens = mem::take(&mut self.reported);
+            let mut at = first;
+            while at != NO_REQUEST {
+                tokens.push(at);
+                at = self.requests[at].place.after;
             }
+            for token in tokens.drain(..) {
+                self.report_to(token, fd, event.events);
+            }
+            self.reported = tokens;
         }
-        self.reported = tokens;
         if let Err(errno) = self.poller.renew(&self.epoll, &mut self.requests, fd) {
             while let Some(token) = self.poller.first(fd) {
                 self.end(token, -errno, 0);
@@ -64,11 +59,23 @@ impl PortableRing {
         }
     }
 
+    /// Makes an attempt at a request, if it waits for one of these events of its descriptor.
+    fn report_to(&mut self, token: Token, fd: i32, events: u32) {
+        let is_meant = self.requests.get(token).is_some_and(|request| {
+            let wanted = readiness_of(request.call.sqe.opcode(), request.place.events);
+            request.state == State::Waiting
+                && request.place.fd == fd
+                && (events & request.place.events != 0 || readiness(events) & wanted != 0)
+        });
+        if is_meant {
+            self.attempt(token, events);
+        }
+    }
+
     /// Makes one attempt at a request; a multishot one goes on as long as there is something.
     /// `events` is what its descriptor has reported, if this is due to that.
     pub(super) fn attempt(&mut self, token: Token, events: u32) {
-        let sqe = self.requests[token].call.sqe;
-        match sqe.opcode() {
+        match self.requests[token].call.sqe.opcode() {
             opcode::Recv::CODE => self.attempt_recv(token),
             opcode::RecvMsg::CODE => self.attempt_recvmsg(token),
             opcode::Send::CODE | opcode::SendZc::CODE => self.attempt_send(token),
@@ -81,12 +88,14 @@ impl PortableRing {
             opcode::PollAdd::CODE => self.attempt_poll(token, events),
             opcode::Timeout::CODE => self.begin_timeout(token),
             opcode::AsyncCancel::CODE => {
+                let sqe = self.requests[token].call.sqe;
                 let result = self.carry_out_cancel(&sqe);
                 self.end(token, result, 0);
             }
-            opcode::Close::CODE if sqe.file_index().is_some() => {
-                self.close_slot(token, sqe.file_index().unwrap_or_default());
-            }
+            opcode::Close::CODE => match self.requests[token].call.sqe.file_index() {
+                Some(slot) => self.close_slot(token, slot),
+                None => self.attempt_other(token),
+            },
             opcode::FixedFdInstall::CODE => {
                 let call = &self.requests[token].call;
                 // SAFETY: the call takes no pointers.
@@ -227,7 +236,10 @@ impl PortableRing {
             sockets::set_blocking(request.call.fd);
         }
         // Its slot may have been closed meanwhile: then this was the last use.
-        for file in [request.file.take(), request.source_file.take()].into_iter().flatten() {
+        if let Some(file) = request.file.take() {
+            self.drop_file(file);
+        }
+        if let Some(file) = request.source_file.take() {
             self.drop_file(file);
         }
         let result = match sqe.file_index() {

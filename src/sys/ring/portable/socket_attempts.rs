@@ -49,9 +49,8 @@ impl PortableRing {
             if !self.poller.may_be_ready(call.fd, READABLE) {
                 return self.wait_for(token, call.fd, READABLE, Waits::OnSocket);
             }
-            let outcome = sockets::recv(&call, moved, buffer);
-            let length = sockets::target(&call, moved, buffer).1;
-            let received = match outcome {
+            let (start, length) = sockets::target(&call, moved, buffer);
+            let received = match sockets::recv(&call, start, length) {
                 Ok(received) => received,
                 Err(errno) => return self.fail_unless_blocked(token, READABLE, errno),
             };
@@ -77,8 +76,16 @@ impl PortableRing {
                 return self.end(token, result, flags);
             }
             self.post(call.sqe.user_data(), result, flags | MORE);
+            if is_short && self.goes_on_waiting(token, call.fd) {
+                return;
+            }
         }
         self.go_on_later(token);
+    }
+
+    /// Whether a receive that has waited would find nothing now.
+    fn goes_on_waiting(&self, token: Token, fd: i32) -> bool {
+        self.requests[token].state == State::Waiting && !self.poller.may_be_ready(fd, READABLE)
     }
 
     pub(super) fn attempt_recvmsg(&mut self, token: Token) {
@@ -190,13 +197,15 @@ impl PortableRing {
     }
 
     pub(super) fn attempt_poll(&mut self, token: Token, events: u32) {
-        let call = self.requests[token].call;
-        let (wanted, is_multishot) = (polls::wanted(&call), polls::is_multishot(&call));
-        let is_first = self.requests[token].state == State::Runnable;
+        let request = &self.requests[token];
+        let (fd, user_data) = (request.call.fd, request.call.sqe.user_data());
+        let wanted = polls::wanted(&request.call);
+        let is_multishot = polls::is_multishot(&request.call);
+        let is_first = request.state == State::Runnable;
         let ready = if !is_first {
             Ok(events & wanted)
-        } else if self.poller.has_to_ask(call.fd, wanted) {
-            polls::poll_now(call.fd, wanted)
+        } else if self.poller.has_to_ask(fd, wanted) {
+            polls::poll_now(fd, wanted)
         } else {
             // Either the last attempt has found that nothing is ready, or the descriptor is about
             // to be registered, which reports in this enter what is ready now.
@@ -205,12 +214,12 @@ impl PortableRing {
         match ready {
             Err(errno) => return self.end(token, -errno, 0),
             Ok(ready) if ready != 0 && !is_multishot => return self.end(token, ready as i32, 0),
-            Ok(ready) if ready != 0 => self.post(call.sqe.user_data(), ready as i32, MORE),
+            Ok(ready) if ready != 0 => self.post(user_data, ready as i32, MORE),
             Ok(_) => {}
         }
         if is_first {
-            let waits = self.poller.waits_of_poll(call.fd, is_multishot);
-            self.wait_for(token, call.fd, wanted, waits);
+            let waits = self.poller.waits_of_poll(fd, is_multishot);
+            self.wait_for(token, fd, wanted, waits);
         }
     }
 

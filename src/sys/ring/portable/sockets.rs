@@ -19,17 +19,16 @@ fn outcome(call: impl FnMut() -> isize) -> Outcome {
     unless_interrupted(call).map(|count| count as u32)
 }
 
-/// Receives into the memory that the SQE names, behind what it has received, or into a provided
-/// buffer.
-pub(super) fn recv(call: &Call, moved: u32, buffer: Option<Selected>) -> Outcome {
-    let (start, length) = target(call, moved, buffer);
+/// Receives into the [`target`].
+pub(super) fn recv(call: &Call, start: *mut u8, length: usize) -> Outcome {
     let flags = call.sqe.op_flags() as i32 | libc::MSG_DONTWAIT;
     // SAFETY: the operation keeps its memory until the completion, and a provided buffer in the
     // ring belongs to the ring.
     outcome(|| unsafe { libc::recv(call.fd, start.cast(), length, flags) })
 }
 
-/// Where a receive may write.
+/// Where a receive may write: the memory that the SQE names, behind what it has received, or a
+/// provided buffer.
 pub(super) fn target(call: &Call, moved: u32, buffer: Option<Selected>) -> (*mut u8, usize) {
     let length = call.sqe.length() as usize;
     match buffer {
