@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn two_threads_pass_every_item_in_order() {
-        let count = if cfg!(miri) { 200 } else { 100_000_u64 };
+        let count = if cfg!(miri) { 200 } else { 20_000_u64 };
         let (mut producer, mut consumer) = spsc(16);
         let putting = thread::spawn(move || {
             for number in 0..count {
