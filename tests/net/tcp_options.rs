@@ -256,12 +256,12 @@ fn reuse_addr_takes_a_port_of_which_old_connections_linger() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut peer = Peer::connect(address).unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
         listener.close().await;
-        // Closed at this end first, the connection is remembered here for a minute.
-        drop(stream);
+        // It has ended at this end first. Once closed, the kernel would remember it for a minute,
+        // but for no longer than it has room for more.
+        stream.shutdown(std::net::Shutdown::Write).await.unwrap();
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-        drop(peer);
         let strict = ListenOptions::new().reuse_addr(false);
         let error = TcpListener::bind_with(address, &strict).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
