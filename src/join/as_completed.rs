@@ -39,6 +39,7 @@ use crate::time::{Elapsed, Sleep, sleep};
 /// use futures_util::StreamExt;
 ///
 /// annulus::run(async {
+///     # annulus::time::pause();
 ///     let mut completed = as_completed([20, 1, 10].map(async |millis| {
 ///         sleep(Duration::from_millis(millis)).await;
 ///         millis
@@ -90,6 +91,7 @@ impl<F> AsCompleted<F> {
     /// use futures_util::StreamExt;
     ///
     /// annulus::run(async {
+    ///     # annulus::time::pause();
     ///     let sleeps = [1, 40].map(|millis| sleep(Duration::from_millis(millis)));
     ///     let mut completed = as_completed(sleeps).timeout(Duration::from_millis(20));
     ///     assert_eq!(completed.next().await, Some(Ok((0, ()))));

@@ -35,6 +35,7 @@
 //! use futures_util::{FutureExt, select};
 //!
 //! annulus::run(async {
+//!     # annulus::time::pause();
 //!     let mut work = annulus::spawn(sleep(Duration::from_millis(20)));
 //!     let mut ticks = interval(Duration::from_millis(1));
 //!     let mut seen = 0;

@@ -41,6 +41,7 @@ use crate::task::{JoinError, JoinHandle};
 /// use annulus::time::{sleep, timeout};
 ///
 /// annulus::run(async {
+///     # annulus::time::pause();
 ///     let saved = Rc::new(Cell::new(false));
 ///     let its = Rc::clone(&saved);
 ///     let save = shield(async move {

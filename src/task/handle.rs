@@ -87,6 +87,7 @@ use crate::error::discard;
 /// use annulus::time::sleep;
 ///
 /// annulus::run(async {
+///     # annulus::time::pause();
 ///     let tasks = (1..=3).map(|n| annulus::spawn(async move { n }).into_future());
 ///     let tasks: FuturesUnordered<_> = tasks.collect();
 ///     assert_eq!(tasks.fold(0, |sum, n| async move { sum + n.unwrap() }).await, 6);

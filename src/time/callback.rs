@@ -74,6 +74,7 @@ pub fn call_later(delay: Duration, function: impl FnOnce() + 'static) -> CallHan
 /// use annulus::time::{now, sleep};
 ///
 /// annulus::run(async {
+///     # annulus::time::pause();
 ///     let when = now() + Duration::from_secs(9);
 ///     let handle = call_at(when, || unreachable!("this call is cancelled"));
 ///     assert_eq!(handle.when(), Some(when));

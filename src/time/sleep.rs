@@ -133,6 +133,7 @@ impl Sleep {
     /// use futures_util::future::{Either, select};
     ///
     /// annulus::run(async {
+    ///     # annulus::time::pause();
     ///     let limit = Duration::from_millis(50);
     ///     let mut silence = sleep(limit);
     ///     for _ in 0..3 {
