@@ -77,6 +77,7 @@ const NEVER_READ: usize = 60;
 const MEMORY: u64 = 16 << 20;
 
 #[test]
+#[cfg_attr(annulus_unpooled, ignore = "a sanitizer's allocator keeps what was freed")]
 fn a_server_with_little_memory_serves_honest_clients_beside_a_thousand_hostile_ones() {
     if role().as_deref() == Some("serve") {
         raise_descriptors();
