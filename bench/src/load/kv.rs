@@ -240,16 +240,19 @@ impl Clients {
         }
     }
 
+    /// Turns until the time is over, and longer if nothing has been answered by then.
     fn turn_for(&mut self, time: Duration, latency: &mut Histogram<u64>) -> io::Result<()> {
-        let end = Instant::now() + time;
+        let (end, before) = (Instant::now() + time, self.answered);
         let mut heard = Instant::now();
         let mut ready = Vec::with_capacity(BATCH);
         loop {
             let now = Instant::now();
-            let Some(rest) = end.checked_duration_since(now).filter(|rest| !rest.is_zero()) else {
+            let (rest, is_answered) = (end.saturating_duration_since(now), self.answered > before);
+            if rest.is_zero() && is_answered {
                 return Ok(());
-            };
-            let events = self.epoll.wait(Some(rest.min(PATIENCE)))?;
+            }
+            let limit = if is_answered { rest.min(PATIENCE) } else { PATIENCE };
+            let events = self.epoll.wait(Some(limit))?;
             ready.extend(events.filter(|event| event.readable).map(|event| event.token as usize));
             if !ready.is_empty() {
                 heard = now;
