@@ -140,9 +140,10 @@ fn start<L: Listener>(
     let sockets = listeners.iter().map(ListenSocket::share).collect();
     let registry = Rc::new(Registry::new(options, listeners.len()));
     if let Some(timeout) = options.progress.send {
-        // What the kernel holds of a connection that has been released is no longer looked at.
-        let twice = timeout.saturating_mul(2);
-        listeners.iter().try_for_each(|listener| listener.set_user_timeout(twice))?;
+        // What the kernel holds of a connection that has been released is no longer looked at. One
+        // that is looked at is ended by the check, which counts it, even if the loop is late.
+        let later = timeout.saturating_mul(2).saturating_add(Duration::from_secs(1));
+        listeners.iter().try_for_each(|listener| listener.set_user_timeout(later))?;
     }
     if let Some(checks) = Checks::of(options.progress) {
         drop(spawn(progress::watch(Rc::clone(&registry), checks)));

@@ -170,8 +170,8 @@ impl ServerOptions {
     /// [`Metrics::send_timeouts`](crate::Metrics::send_timeouts) counts these connections.
     ///
     /// It also holds for what is still being sent when the handler has returned. What the kernel
-    /// then holds alone it gives up after twice the time, by `TCP_USER_TIMEOUT`, which is set for
-    /// the listening sockets and inherited.
+    /// then holds alone it gives up a second after twice the time, by `TCP_USER_TIMEOUT`, which is
+    /// set for the listening sockets and inherited.
     ///
     /// # Panics
     ///
