@@ -41,8 +41,9 @@ fn an_abort_without_a_system_call_connects_to_no_address_and_keeps_that_until_it
 /// A worker carries a shutdown out. It looks its file slot up when it begins, which may be late.
 #[test]
 fn a_file_slot_is_not_closed_before_the_shutdown_or_the_abort_of_its_connection_has_completed() {
+    type End = fn(&StreamSocket);
     let bench = Bench::new();
-    let ends: [(u8, fn(&StreamSocket)); 2] =
+    let ends: [(u8, End); 2] =
         [(SHUTDOWN, |socket| socket.end(Shutdown::Write)), (CONNECT, |socket| socket.abort())];
     for (nth, (ending, end)) in ends.into_iter().enumerate() {
         let slot = Descriptor::direct(bench.file_slot());
