@@ -66,17 +66,19 @@ pub(crate) fn command(name: &str, role: &str) -> Command {
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
     // What it has to say is on standard error; the rest is the test harness talking.
     command.env(ROLE, role).stdin(Stdio::null()).stdout(Stdio::null());
-    heeds_ctrl_c(&mut command);
+    heeds_signals(&mut command);
     command
 }
 
-/// Has what a command starts do at ctrl-c what it does by itself, also where these tests were
-/// started with ctrl-c ignored, as a shell does in the background.
-pub(crate) fn heeds_ctrl_c(command: &mut Command) {
+/// Has what a command starts do at these signals what it does by itself, also where the tests were
+/// started with one of them ignored: by `nohup`, or by a shell in the background.
+pub(crate) fn heeds_signals(command: &mut Command) {
     // SAFETY: between fork and exec it calls nothing but `signal`, which may be called there.
     unsafe {
         command.pre_exec(|| {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             Ok(())
         })
     };

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::child::heeds_ctrl_c;
+use super::child::heeds_signals;
 use super::patience::limit;
 
 /// One of the examples, which cargo builds beside the tests.
@@ -31,7 +31,7 @@ pub(crate) struct Guarded(Child);
 
 impl Guarded {
     pub(crate) fn start(command: &mut Command) -> Self {
-        heeds_ctrl_c(command);
+        heeds_signals(command);
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
