@@ -396,7 +396,7 @@ fn connections_inherit_the_bound_of_what_the_kernel_keeps() {
         let server = start_server_with(handler, "127.0.0.1:0", &options).await.unwrap();
         let _client = Peer::connect(server.local_addrs()[0]).unwrap();
         until(|| seen.borrow().is_some()).await;
-        assert_eq!(seen.take(), Some(Duration::from_secs(6)));
+        assert_eq!(seen.take(), Some(Duration::from_secs(7)));
     });
 }
 

@@ -16,7 +16,7 @@ use annulus::process::{Child, Command};
 use annulus::signal::SignalKind;
 use annulus::time::timeout;
 use annulus::{raw_os_error, spawn, yield_now};
-use libc::{ECHILD, ENOENT, SIGHUP, SIGKILL, SIGPIPE, SIGTERM};
+use libc::{ECHILD, ENOENT, SIGKILL, SIGPIPE, SIGTERM, SIGUSR1};
 
 use crate::common::conditions::{poll_once, until};
 use crate::common::patience::limit;
@@ -58,7 +58,7 @@ fn a_status_is_the_code_or_the_signal_of_the_child() {
             let status = sh(&format!("exit {code}")).status().await.unwrap();
             assert_eq!((status.code(), status.signal()), (Some(code), None));
         }
-        for signal in [SIGTERM, SIGKILL, SIGHUP] {
+        for signal in [SIGTERM, SIGKILL, SIGUSR1] {
             let status = sh(&format!("kill -{signal} $$")).status().await.unwrap();
             assert_eq!((status.code(), status.signal()), (None, Some(signal)));
         }
