@@ -264,11 +264,11 @@ fn signals_end_a_child_and_to_one_that_has_ended_they_are_nothing() {
         let mut terminated = lasting();
         terminated.terminate().unwrap();
         assert_eq!(within(terminated.exited()).await.unwrap().signal(), Some(SIGTERM));
-        let mut child = piped("trap 'exit 12' HUP; echo ready; while :; do sleep 0.01; done");
+        let mut child = piped("trap 'exit 12' USR1; echo ready; while :; do sleep 0.01; done");
         let mut child = child.spawn().unwrap();
         let mut lines = StreamReader::new(child.stdout.take().unwrap());
         assert_eq!(&*lines.read_line().await.unwrap(), b"ready\n");
-        child.send_signal(SignalKind::hangup()).unwrap();
+        child.send_signal(SignalKind::user_defined1()).unwrap();
         assert_eq!(within(child.wait()).await.unwrap().code(), Some(12));
         for child in [&mut killed, &mut terminated, &mut child] {
             child.start_kill().unwrap();
