@@ -70,8 +70,8 @@ pub(crate) fn command(name: &str, role: &str) -> Command {
     command
 }
 
-/// Has what a command starts do at these signals what it does by itself, also where the tests were
-/// started with one of them ignored: by `nohup`, or by a shell in the background.
+/// Has a command's process begin with the default action for signals that this process may have
+/// inherited as ignored: from `nohup`, or from a shell that has started it in the background.
 pub(crate) fn heeds_signals(command: &mut Command) {
     // SAFETY: between fork and exec it calls nothing but `signal`, which may be called there.
     unsafe {

@@ -122,7 +122,7 @@ impl Shared {
         Window { operations, syncs, elapsed, user, system }
     }
 
-    /// Whether an operation has been counted since there were so many, and its latency recorded.
+    /// Whether more operations than `before` have completed, and the latency of one is recorded.
     fn has_done_more_than(&self, before: u64) -> bool {
         let latency = self.latency.lock().expect("no panic under the lock");
         self.completed.load(Ordering::Relaxed) > before && !latency.is_empty()
